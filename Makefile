@@ -1,0 +1,52 @@
+# Every target installs what it needs into .venv, from this project's own files.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test check up down bench install clean
+
+demo: install            ## servers up, then the whole pipeline on text every machine has
+	$(BIN)/mixwright demo $(ARGS)
+
+up: install              ## start the Prefect and MLflow servers, the work pool and a worker
+	$(BIN)/mixwright up
+
+down:                    ## stop what `make up` or `make demo` started
+	$(BIN)/mixwright down
+
+test: $(VENV)/.installed-dev .venv-s3/.installed   ## every test; `make test ARGS="-m 'not integration'"` for the fast ones
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/.installed-dev   ## format, lint, strict types, import rules
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -q tests/test_architecture.py
+
+bench: $(VENV)/.installed-dev   ## every benchmark; results go to benchmarks/results/
+	$(BIN)/python -m benchmarks $(ARGS)
+
+install: $(VENV)/.installed
+
+clean:                   ## remove the environments and everything runs have made
+	rm -rf $(VENV) .venv-s3 .mixwright
+
+$(BIN)/python:
+	$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info < (3, 13) else "Mixwright needs Python 3.11 or 3.12: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv $(VENV)
+
+# torch comes first and pinned: where an index offers a CPU build of this version it is taken, and nothing replaces it.
+$(VENV)/.installed: $(BIN)/python pyproject.toml constraints.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(grep '^torch==' constraints.txt)" -c constraints.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[s3]'
+	touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,s3]'
+	touch $@
+
+# The S3 server of the integration tests lives in an environment of its own: its needs differ from ours.
+.venv-s3/.installed: tests/s3-requirements.txt
+	$(PYTHON) -m venv .venv-s3
+	.venv-s3/bin/python -m pip install --quiet --disable-pip-version-check -r tests/s3-requirements.txt
+	touch $@

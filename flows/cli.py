@@ -1,0 +1,121 @@
+"""The command line: `mixwright run`, one command per stage, and what one asks of a finished run.
+
+Heavy modules are imported by the command that needs them, so that `mixwright --help` answers at once.
+"""
+
+import importlib
+import json
+from pathlib import Path
+
+import click
+
+STAGES = {
+    "ingest": "tasks.ingest",
+    "curate": "tasks.curate",
+    "cluster": "tasks.cluster",
+    "tokenize": "tasks.tokenize",
+    "search": "tasks.mixture",
+    "train": "tasks.training",
+    "evaluate": "tasks.evaluation",
+    "report": "tasks.report",
+}
+QUESTIONS = ("why", "audit", "lineage", "verify", "compare", "mixture", "data")
+
+
+class Commands(click.Group):
+    """Finds a command where it is written, and imports only that."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return all names: the run, its stages, the questions, the servers."""
+        return ["run", "demo", *STAGES, *QUESTIONS, "up", "down", "status", "doctor"]
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        """Import and return one command."""
+        if name in STAGES:
+            command: click.Command = importlib.import_module(f"{STAGES[name]}.__main__").main
+            return command
+        if name in QUESTIONS:
+            return getattr(importlib.import_module("flows.ask"), name)  # type: ignore[no-any-return]
+        return super().get_command(ctx, name)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+@click.version_option(package_name="mixwright")
+def main() -> None:
+    """From raw text to a model trained on the best mixture of it, every step measured, versioned and repeatable."""
+
+
+@main.command()
+@click.option("--preset", default="demo", show_default=True, help="configs/PRESET.yaml.")
+@click.option("--params", "params_file", type=click.Path(path_type=Path), help="YAML with the sections to change.")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Such as search.rounds=3; repeatable.")
+@click.option("--input", "inputs", multiple=True, metavar="URI", help="File, folder or glob, local or s3://; repeatable.")
+@click.option("--name", help="Name of the versions: data/NAME/v1, v2, ...")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def run(
+    preset: str, params_file: Path | None, settings: tuple[str, ...], inputs: tuple[str, ...], name: str | None, as_json: bool
+) -> None:
+    """Run the whole pipeline as a Prefect flow; the servers must be up."""
+    from flows.launch import run_pipeline
+    from tasks.core.command import exit_codes
+
+    with exit_codes():
+        outcome, table = run_pipeline(preset, params_file, settings, inputs, name, quiet=as_json)
+        click.echo(json.dumps(outcome.to_json()) if as_json else table)
+
+
+@main.command()
+@click.option("--refresh", is_flag=True, help="Collect the default input anew from this machine's Python.")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Such as search.rounds=3; repeatable.")
+def demo(refresh: bool, settings: tuple[str, ...]) -> None:
+    """Start the servers and run the pipeline on text every machine has; the servers stay up."""
+    from flows.launch import refresh_default_input, run_pipeline, start_servers
+    from tasks.core.command import exit_codes
+
+    with exit_codes():
+        start_servers()
+        if refresh:
+            refresh_default_input()
+        _, table = run_pipeline("demo", None, settings, (), None, quiet=False)
+        click.echo(table)
+
+
+@main.command()
+def up() -> None:
+    """Start the Prefect and MLflow servers, the work pool, its worker, and register the deployments."""
+    from flows.launch import start_everything
+    from tasks.core.command import exit_codes
+
+    with exit_codes():
+        start_everything()
+
+
+@main.command()
+def down() -> None:
+    """Stop the servers and the worker that `up` or `demo` started."""
+    from flows.launch import stop_everything
+    from tasks.core.command import exit_codes
+
+    with exit_codes():
+        stop_everything()
+
+
+@main.command()
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+def status(as_json: bool) -> None:
+    """Say which servers are up, and where."""
+    from flows.launch import print_status
+    from tasks.core.command import exit_codes
+
+    with exit_codes():
+        print_status(as_json)
+
+
+@main.command()
+def doctor() -> None:
+    """Check this machine: Python, versions, ports, space, git, and whose packages are imported."""
+    from flows.launch import print_doctor
+    from tasks.core.command import exit_codes
+
+    with exit_codes():
+        print_doctor()

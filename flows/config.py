@@ -1,0 +1,77 @@
+"""The one parameter of every flow: what to read, and the science of each stage."""
+
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from tasks.cluster.config import ClusterParams
+from tasks.core.params import Params, override, read_yaml, validate
+from tasks.curate.config import CurateParams
+from tasks.evaluation.config import EvaluateParams
+from tasks.ingest.config import IngestParams
+from tasks.mixture.config import SearchParams
+from tasks.report.config import ReportParams
+from tasks.tokenize.config import TokenizeParams
+from tasks.training.config import TrainParams
+
+PRESETS = Path(__file__).resolve().parents[1] / "configs"
+
+
+class PipelineParams(Params):
+    """The science of a run: one section per stage, as it stands in params.yaml."""
+
+    ingest: IngestParams = IngestParams()
+    curate: CurateParams = CurateParams()
+    cluster: ClusterParams = ClusterParams()
+    tokenize: TokenizeParams = TokenizeParams()
+    search: SearchParams = SearchParams()
+    train: TrainParams = TrainParams()
+    evaluate: EvaluateParams = EvaluateParams()
+    report: ReportParams = ReportParams()
+
+    @model_validator(mode="after")
+    def _search_speaks_of_the_run_that_is_trained(self) -> Self:
+        if self.search.target_tokens != self.train.training.num_tokens:
+            raise ValueError(
+                f"search.target_tokens is {self.search.target_tokens:,} but train.training.num_tokens is "
+                f"{self.train.training.num_tokens:,}. The repetition caps hold for the run that is trained: make them equal."
+            )
+        if self.search.target_sequence_length != self.train.training.model.sequence_length:
+            raise ValueError(
+                f"search.target_sequence_length is {self.search.target_sequence_length} but "
+                f"train.training.model.sequence_length is {self.train.training.model.sequence_length}: make them equal."
+            )
+        return self
+
+
+class PipelineConfig(Params):
+    """What a flow is started with: a name for the versions, the input, and the params.
+
+    `inputs` are files, folders or globs, local or `s3://`; none means the default input of the demo.
+    """
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")] = "demo"
+    inputs: tuple[str, ...] = ()
+    params: PipelineParams = PipelineParams()
+
+
+def read_config(preset: str, params_file: Path | None = None, settings: tuple[str, ...] = ()) -> PipelineConfig:
+    """Return the config of a preset (`configs/<preset>.yaml`) with a params file and `--set` laid over it.
+
+    Raises:
+        ConfigError: no such preset or file, or a mistake in it, each with its place.
+    """
+    values = read_yaml(PRESETS / f"{preset}.yaml")
+    if params_file is not None:
+        values["params"] = _merged(values.get("params") or {}, read_yaml(params_file))
+    values = override(values, tuple(f"params.{setting}" for setting in settings))
+    return validate(PipelineConfig, values, str(params_file or f"preset {preset}"))
+
+
+def _merged(below: dict[str, object], above: dict[str, object]) -> dict[str, object]:
+    result = dict(below)
+    for key, value in above.items():
+        old = result.get(key)
+        result[key] = _merged(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
+    return result

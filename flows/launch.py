@@ -1,0 +1,115 @@
+"""Starting things from the command line: the servers, and a run of the pipeline with them."""
+
+import json
+import os
+from pathlib import Path
+
+import click
+
+from flows.run import Outcome
+from infra.servers import apply_client_environment, doctor, down, status, up
+from infra.settings import load_settings
+from tasks.core.errors import ConfigError
+
+
+def run_pipeline(
+    preset: str,
+    params_file: Path | None,
+    settings: tuple[str, ...],
+    inputs: tuple[str, ...],
+    name: str | None,
+    *,
+    quiet: bool,
+) -> tuple[Outcome, str]:
+    """Run the pipeline flow in this process; return its outcome and the closing table.
+
+    Raises:
+        ConfigError: a mistake in preset, file or `--set`; found before any stage starts.
+        ServiceError: a server is not up.
+    """
+    placement = load_settings()
+    # The terminal shows bars and the driver's sentences; Prefect's own log lines go to the UI.
+    os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "ERROR")
+    apply_client_environment(placement)
+    from flows.config import read_config
+    from infra.orchestration import require_server
+
+    config = read_config(preset, params_file, settings)
+    changes = {"inputs": inputs} if inputs else {}
+    changes |= {"name": name} if name else {}
+    if changes:
+        config = type(config).model_validate(config.model_dump() | changes)
+    require_server(placement.prefect.api_url)
+    from flows.pipeline import pipeline
+
+    outcome = pipeline(config)
+    return outcome, "" if quiet else closing_words(outcome)
+
+
+def closing_words(outcome: Outcome) -> str:
+    """Return what a person reads at the end: the table, the report, the version and the addresses of both UIs."""
+    from tasks.report.table import closing_table
+
+    placement = load_settings()
+    lines = [
+        closing_table(Path(outcome.workspace) / "data"),
+        "",
+        f"report     {outcome.report}",
+        f"version    {outcome.version}   (git checkout {outcome.version} && dvc checkout)",
+        f"Prefect    {placement.prefect.ui_url}",
+        f"MLflow     {outcome.tracked_run}",
+        "The servers stay up until `make down`.",
+    ]
+    return "\n".join(lines)
+
+
+def refresh_default_input() -> None:
+    """Collect the default input anew from this machine's Python."""
+    from tasks.ingest.snapshot import collect_default_input
+
+    collect_default_input(load_settings().home, refresh=True)
+
+
+def start_servers() -> None:
+    """Start the Prefect and MLflow servers, without a worker."""
+    up(load_settings(), _say, with_worker=False)
+
+
+def start_everything() -> None:
+    """Start the servers, the work pool and its worker, and register the deployments."""
+    found = up(load_settings(), _say)
+    click.echo(f"Prefect    {found.prefect.url}\nMLflow     {found.mlflow.url}")
+    click.echo("Start a run: .venv/bin/prefect deployment run pipeline/local, or the form in the Prefect UI.")
+
+
+def stop_everything() -> None:
+    """Stop what was started here."""
+    stopped = down(load_settings(), _say)
+    click.echo(f"stopped: {', '.join(stopped) or 'nothing was running'}")
+
+
+def print_status(as_json: bool) -> None:
+    """Print one line per server."""
+    services = status(load_settings()).services
+    if as_json:
+        click.echo(json.dumps([{"name": s.name, "state": s.state, "url": s.url} for s in services]))
+        return
+    for service in services:
+        click.echo(f"{service.title:<16} {service.state:<16} {service.url}")
+
+
+def print_doctor() -> None:
+    """Print one line per check; fail if one is not well.
+
+    Raises:
+        ConfigError: how many checks failed.
+    """
+    checks = doctor(load_settings())
+    for check in checks:
+        click.echo(f"{'ok ' if check.ok else 'BAD'} {check.name:<12} {check.found}  {check.advice}")
+    if bad := [check.name for check in checks if not check.ok]:
+        raise ConfigError(f"{len(bad)} of {len(checks)} checks failed: {', '.join(bad)}. The advice stands beside each.")
+
+
+def _say(message: str) -> None:
+    click.echo(message, err=True)

@@ -1,0 +1,150 @@
+"""The life of a run: a workspace of its own, one lineage key everywhere, and one version at the end."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from flows.config import PipelineConfig
+from infra.executors import ray_closed_after
+from infra.orchestration import adopt_flow_run, publish_link
+from infra.settings import Settings, load_settings, project_root
+from infra.tracking import Tracker
+from infra.versions import Version, Workspace, add_raw, commit_run, commit_stages, dvc_hashes, open_workspace, write_params
+from tasks.core.digest import digest_code, digest_json
+from tasks.core.errors import DataError
+from tasks.core.manifest import Manifest
+from tasks.core.task import RunPlace, StageResult
+from tasks.ingest.snapshot import RawInput, place_raw, raw_input
+
+PIPELINE = "pipeline"
+STAGES = ("ingest", "curate", "cluster", "tokenize", "search", "train", "evaluate", "report")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a flow ends with: digests of the stages it ran, where they are, and the version, if it made one."""
+
+    name: str
+    lineage_key: str
+    workspace: str
+    digests: dict[str, str]
+    version: str | None
+    tracked_run: str
+    report: str | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the outcome as a JSON value."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run under way."""
+
+    step: str
+    config: PipelineConfig
+    settings: Settings
+    workspace: Workspace
+    place: RunPlace
+    raw: Path
+
+    def published(self, *stages: str) -> dict[str, Path | StageResult]:
+        """Return what earlier stages published in this run's workspace, by name.
+
+        Raises:
+            DataError: a stage has not been run for this config; names it.
+        """
+        for stage in stages:
+            try:
+                Manifest.read(self.place.folder(stage))
+            except DataError as error:
+                raise DataError(f"{self.step} needs {stage}, which has not finished for this config. {error}") from error
+        return {stage: self.place.folder(stage) for stage in stages}
+
+    def publish(self, results: Sequence[StageResult]) -> Outcome:
+        """Record what the stages made: in DVC, as an immutable version if this is the whole pipeline, and in MLflow."""
+        tracker, name = Tracker(self.place.tracker_uri), self.config.name
+        version = None
+        if self.step == PIPELINE:
+            message = f"{name}: {self.place.lineage_key[:12]}"
+            version = commit_run(self.workspace, name, message, remote=self.settings.dvc.remote)
+            _track_version(tracker, self.place, self.workspace, version, results)
+            _register(tracker, self.place, name, version)
+        else:
+            commit_stages(self.workspace, [result.stage for result in results])
+        tracker.finish(self.place.parent_run, "FINISHED")
+        page = self.place.folder("report") / "report.html"
+        return Outcome(
+            name=name,
+            lineage_key=self.place.lineage_key,
+            workspace=str(self.workspace.path),
+            digests={result.stage: result.digest for result in results},
+            version=version.tag if version else None,
+            tracked_run=tracker.run_url(self.place.parent_run),
+            report=str(page) if page.is_file() else None,
+        )
+
+
+@contextmanager
+def start_run(step: str, config: PipelineConfig) -> Iterator[Run]:
+    """Open the workspace of this config, put its params and raw input there, and follow the run in MLflow.
+
+    The same config, input and code come back to the same workspace: what was finished there is not done again.
+    """
+    settings = load_settings()
+    raw = raw_input(config.inputs, settings.home)
+    key = lineage_key(config, raw)
+    tracker = Tracker(settings.mlflow.tracking_uri)
+    with (
+        open_workspace(project_root(), settings.home, name=config.name, key=key) as workspace,
+        ray_closed_after(),
+    ):
+        write_params(workspace, params_text(config))
+        if place_raw(raw, workspace.path / "data" / "raw") or not (workspace.path / "data" / "raw.dvc").is_file():
+            add_raw(workspace)
+        parent = tracker.parent_run(config.name, f"{config.name}-{key[:8]}", key, {"mixwright.workspace": workspace.path.name})
+        adopt_flow_run(key)
+        publish_link(f"{config.name}-run", tracker.run_url(parent), "This run in MLflow")
+        place = RunPlace(workspace.path, key, settings.mlflow.tracking_uri, parent)
+        try:
+            yield Run(step, config, settings, workspace, place, workspace.path / "data" / "raw")
+        except BaseException:
+            tracker.finish(parent, "FAILED")
+            raise
+
+
+def lineage_key(config: PipelineConfig, raw: RawInput) -> str:
+    """Return the one key that joins a run's workspace, manifests, Prefect run, MLflow run and version."""
+    params = config.params.model_dump(mode="json")
+    return digest_json({"params": params, "raw": raw.digest, "code": digest_code(("tasks",))})
+
+
+def params_text(config: PipelineConfig) -> str:
+    """Return `params.yaml` for a config: every section in full, so that nothing depends on a default elsewhere."""
+    return yaml.safe_dump(config.params.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+def _track_version(
+    tracker: Tracker, place: RunPlace, workspace: Workspace, version: Version, results: Sequence[StageResult]
+) -> None:
+    hashes = dvc_hashes(workspace.path)
+    tracker.tag(place.parent_run, {"dvc.rev": version.tag, "git.commit": version.commit})
+    for result in results:
+        manifest = Manifest.read(result.folder)
+        tracker.tag(result.tracked_run, {"dvc.rev": version.tag, "dvc.md5": hashes.get(f"data/{result.stage}", "")})
+        for name, digest in manifest.inputs.items():
+            tags = {"dvc.rev": version.tag, "dvc.md5": hashes.get(f"data/{name}", ""), "mixwright.digest": digest}
+            tracker.log_dataset_input(result.tracked_run, f"{name}", digest, result.stage, tags)
+
+
+def _register(tracker: Tracker, place: RunPlace, name: str, version: Version) -> None:
+    claim = bool(Manifest.read(place.folder("evaluate")).summary["claim"])
+    tags = {"dvc.rev": version.tag, "mixwright.lineage": place.lineage_key, "mixwright.claim": str(claim).lower()}
+    aliases = ("latest", "champion") if claim else ("latest",)
+    tracker.register_model(place.parent_run, place.folder("train") / "export", f"mixwright-{name}", aliases, tags)
+    tracker.log_artifact(place.parent_run, place.folder("report") / "report.html")
+    tracker.log_artifact(place.parent_run, place.folder("search") / "recipe.json")

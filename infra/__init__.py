@@ -1,0 +1,1 @@
+"""The world: settings, storage, executors, tracking, versions and servers."""

@@ -1,0 +1,216 @@
+"""Items that several processes work on together: a group of processes per item, joined by gloo.
+
+Locally each item gets processes of its own. On Ray one `TorchTrainer` (Ray Train) holds all workers of a map; it is
+divided into slots of `world_size` workers, and each slot takes every n-th item. What is finished is known to the
+caller's function, not here: a restarted worker group calls it again for every item.
+"""
+
+import multiprocessing
+import os
+import pickle
+import shutil
+import socket
+import tempfile
+import threading
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import (
+    FIRST_EXCEPTION,
+    BrokenExecutor,
+    Future,
+    ProcessPoolExecutor,
+    ThreadPoolExecutor,
+    as_completed,
+    wait,
+)
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from infra.errors import ServiceError
+
+_FAILURES = 3
+_POLL_S = 0.2
+
+
+@dataclass(frozen=True)
+class Seat:
+    """A process's place among those that work on one item; `group` is torch's process group (None = the default)."""
+
+    size: int = 1
+    rank: int = 0
+    group: Any = None
+
+
+SeatedCall = Callable[[Any, Seat], Any]
+Initializer = Callable[[], None]
+
+
+def local_map(
+    function: SeatedCall, items: Sequence[Any], world_size: int, slots: int, initializer: Initializer
+) -> Iterator[tuple[int, None]]:
+    """Yield (index, None) as items finish; `slots` items at a time, each by `world_size` new processes.
+
+    The first error stops the map and is raised.
+    """
+    stopped = threading.Event()
+    with ThreadPoolExecutor(slots) as threads:
+        futures = {
+            threads.submit(_together, function, item, world_size, initializer, stopped): index
+            for index, item in enumerate(items)
+        }
+        try:
+            for future in as_completed(futures):
+                future.result()
+                yield futures[future], None
+        finally:
+            stopped.set()
+            threads.shutdown(cancel_futures=True)
+
+
+def _together(
+    function: SeatedCall, item: Any, world_size: int, initializer: Initializer, stopped: threading.Event
+) -> None:
+    """Run one item in `world_size` processes that meet in a file; raise what one of them raised."""
+    if stopped.is_set():
+        return
+    context = multiprocessing.get_context("spawn")
+    with tempfile.TemporaryDirectory() as folder, ProcessPoolExecutor(world_size, context, initializer) as pool:
+        seats, meeting = [Seat(world_size, rank) for rank in range(world_size)], f"file://{folder}/meeting"
+        ranks = [pool.submit(_seated, function, item, seat, meeting) for seat in seats]
+        wait(ranks, return_when=FIRST_EXCEPTION)
+        errors = [error for rank in ranks if (error := rank.exception()) is not None]
+    if errors:
+        # When one process fails, its partners fail too, with torch's RuntimeError about a lost connection.
+        first = min(errors, key=lambda error: isinstance(error, RuntimeError))
+        if isinstance(first, BrokenExecutor):
+            raise ServiceError(
+                "a worker process was killed (often: memory). Finished work is kept; use fewer workers and start the "
+                "same command again."
+            ) from first
+        raise first
+
+
+def _seated(function: SeatedCall, item: Any, seat: Seat, meeting: str) -> None:
+    import torch.distributed as dist
+
+    if any(name == "lo" for _, name in socket.if_nameindex()):
+        os.environ["GLOO_SOCKET_IFNAME"] = "lo"
+    dist.init_process_group("gloo", init_method=meeting, rank=seat.rank, world_size=seat.size)
+    try:
+        function(item, seat)
+    finally:
+        dist.destroy_process_group()
+
+
+class _Board:
+    """An actor that all workers and the driver see: what is finished, and the error that ends the map."""
+
+    def __init__(self) -> None:
+        self._finished: list[int] = []
+        self._error: bytes | None = None
+
+    def finish(self, index: int) -> None:
+        if index not in self._finished:
+            self._finished.append(index)
+
+    def fail(self, error: bytes) -> None:
+        self._error = self._error or error
+
+    def failed(self) -> bool:
+        return self._error is not None
+
+    def news(self, seen: int) -> tuple[list[int], bytes | None]:
+        return self._finished[seen:], self._error
+
+
+def ray_map(
+    function: SeatedCall, items: Sequence[Any], world_size: int, slots: int, folder: Path
+) -> Iterator[tuple[int, None]]:
+    """Yield (index, None) as items finish, in the workers of one `TorchTrainer`; its own files go to `folder`.
+
+    Raises:
+        ServiceError: workers died more often than is plausible.
+    """
+    # Read when ray.train is imported: the second generation of Ray Train, without its state export.
+    os.environ.setdefault("RAY_TRAIN_V2_ENABLED", "1")
+    import ray
+    from ray.train import FailureConfig, RunConfig, ScalingConfig
+    from ray.train.torch import TorchConfig, TorchTrainer
+
+    board: Any = ray.remote(num_cpus=0)(_Board).remote()
+    name = f"map-{uuid.uuid4().hex[:8]}"
+    trainer = TorchTrainer(
+        _worker_loop,
+        train_loop_config={"function": function, "items": list(items), "world_size": world_size, "board": board},
+        torch_config=TorchConfig(backend="gloo"),
+        scaling_config=ScalingConfig(num_workers=slots * world_size, resources_per_worker={"CPU": 1}),
+        run_config=RunConfig(
+            name=name, storage_path=str(folder.absolute()), failure_config=FailureConfig(max_failures=_FAILURES)
+        ),
+    )
+    with ThreadPoolExecutor(1) as thread:
+        fitted = thread.submit(trainer.fit)
+        try:
+            yield from _news(board, fitted, len(items))
+        finally:
+            wait([fitted])
+            ray.kill(board)
+            shutil.rmtree(folder / name, ignore_errors=True)
+
+
+def _news(board: Any, fitted: "Future[Any]", num_items: int) -> Iterator[tuple[int, None]]:
+    import ray
+
+    seen = 0
+    while True:
+        ended = bool(wait([fitted], timeout=_POLL_S).done)
+        finished, error = ray.get(board.news.remote(seen))
+        seen += len(finished)
+        yield from ((index, None) for index in finished)
+        if not ended:
+            continue
+        if error is not None:
+            raise pickle.loads(error)  # noqa: S301 (made by our own workers, in this Ray session)
+        if (trouble := fitted.exception()) is not None:
+            raise ServiceError(
+                f"Ray Train gave up after {_FAILURES} restarts, {seen} of {num_items} items were finished: {trouble}. "
+                "Finished items are kept and unfinished ones go on from their checkpoints: start the same command "
+                "again, with fewer workers if memory ran out."
+            ) from trouble
+        return
+
+
+def _worker_loop(config: dict[str, Any]) -> None:
+    """Work on every item of this worker's slot, in each worker of the trainer."""
+    import ray
+    import ray.train
+    import torch.distributed as dist
+
+    context, size, board = ray.train.get_context(), config["world_size"], config["board"]
+    rank, slots = context.get_world_rank(), context.get_world_size() // size
+    # Every worker takes part in making every group, in the same order: gloo asks for that.
+    members = [list(range(slot * size, (slot + 1) * size)) for slot in range(slots)]
+    groups = [dist.new_group(ranks) for ranks in members] if size > 1 else [None] * slots
+    slot, seat = rank // size, Seat(size, rank % size, groups[rank // size])
+    for index in range(slot, len(config["items"]), slots):
+        if ray.get(board.failed.remote()):
+            return
+        try:
+            config["function"](config["items"][index], seat)
+        except RuntimeError:
+            # A lost partner or worker: Ray Train starts the group again, finished items are taken from the store.
+            raise
+        except Exception as error:
+            # What the function refuses it would refuse again: the first error ends the map.
+            ray.get(board.fail.remote(_pickled(error)))
+            raise
+        if seat.rank == 0:
+            ray.get(board.finish.remote(index))
+
+
+def _pickled(error: Exception) -> bytes:
+    try:
+        return pickle.dumps(error)
+    except Exception:
+        return pickle.dumps(ServiceError(f"{type(error).__name__}: {error}"))

@@ -1,0 +1,29 @@
+"""What the machine refuses: the errors of servers, disks, locks and versions."""
+
+
+class InfraError(Exception):
+    """A named failure of the world outside the stages; says what, where and what to do."""
+
+    exit_code = 1
+
+
+class SettingsError(InfraError):
+    """The environment or a profile holds a setting that does not exist or cannot be read."""
+
+    exit_code = 2
+
+
+class ServiceError(InfraError):
+    """A server is not there, does not answer, or its port is taken."""
+
+
+class SpaceError(InfraError):
+    """The disk has no room for what has to be written."""
+
+
+class LeaseError(InfraError):
+    """Another process holds what this one needs."""
+
+
+class VersionError(InfraError):
+    """Git or DVC refuse what was asked, or a version would be moved."""

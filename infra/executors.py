@@ -1,0 +1,193 @@
+"""Where units of work run: processes of this machine, or Ray. Same interface, same bytes.
+
+Every worker is started with the same pinned environment, so that a float sum has the same order wherever it runs.
+"""
+
+import multiprocessing
+import os
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing.connection import wait as wait_for
+from pathlib import Path
+from typing import Any, Protocol
+
+from infra.distributed import Seat, SeatedCall, local_map, ray_map
+from infra.errors import ServiceError
+
+# One thread per worker: results do not depend on how many cores a machine has, and workers do not disturb each other.
+# Passive waiting and huge pages: first-touch page faults dominate eager training on CPU (measured, docs/training.md).
+PINNED_ENVIRONMENT: Mapping[str, str] = {
+    "OMP_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "NUMEXPR_NUM_THREADS": "1",
+    "OMP_WAIT_POLICY": "PASSIVE",
+    "TOKENIZERS_PARALLELISM": "false",
+    "RAYON_NUM_THREADS": "1",
+    "THP_MEM_ALLOC_ENABLE": "1",
+    "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1:glibc.malloc.mmap_max=0:glibc.malloc.trim_threshold=100000000000:"
+    "glibc.malloc.top_pad=268435456:glibc.malloc.arena_max=1",
+}
+
+Call = Callable[[Any], Any]
+
+
+class Executor(Protocol):
+    """Maps a module-level function over small, picklable items. Results come in the order they finish."""
+
+    @property
+    def workers(self) -> int:
+        """How many items run at the same time."""
+
+    def map(self, function: Call, items: Sequence[Any]) -> Iterator[tuple[int, Any]]:
+        """Yield (index of the item, result). The first error stops the map and is raised."""
+
+    def map_distributed(
+        self, function: SeatedCall, items: Sequence[Any], world_size: int, folder: Path
+    ) -> Iterator[tuple[int, None]]:
+        """Yield (index of the item, None); `world_size` processes call `function(item, seat)` together for each item.
+
+        As many items run at a time as whole groups fit into `workers`. `folder` is for the executor's own files.
+        """
+
+
+class LocalExecutor:
+    """Processes of this machine, started afresh for each map (spawn), ended with their parent."""
+
+    def __init__(self, workers: int) -> None:
+        self.workers = workers
+
+    def map(self, function: Call, items: Sequence[Any]) -> Iterator[tuple[int, Any]]:
+        """Yield (index of the item, result) as workers finish."""
+        if not items:
+            return
+        with pinned_environment():
+            pool = ProcessPoolExecutor(
+                min(self.workers, len(items)), multiprocessing.get_context("spawn"), initializer=_end_with_parent
+            )
+            try:
+                futures = {pool.submit(function, item): index for index, item in enumerate(items)}
+                yield from _as_finished(futures)
+            finally:
+                pool.shutdown(wait=True, cancel_futures=True)
+
+    def map_distributed(
+        self, function: SeatedCall, items: Sequence[Any], world_size: int, folder: Path
+    ) -> Iterator[tuple[int, None]]:
+        """Yield (index of the item, None) as groups of `world_size` processes finish."""
+        if world_size == 1:
+            yield from self.map(_Alone(function), items)
+        elif items:
+            with pinned_environment():
+                slots = min(max(1, self.workers // world_size), len(items))
+                yield from local_map(function, items, world_size, slots, _end_with_parent)
+
+
+@dataclass(frozen=True)
+class _Alone:
+    """A function of an item and a seat, as a function of the item: nobody else works on it."""
+
+    function: SeatedCall
+
+    def __call__(self, item: Any) -> None:
+        self.function(item, Seat())
+
+
+class RayExecutor:
+    """Ray tasks with a bounded window. The caller owns the Ray session (`ray_session`)."""
+
+    def __init__(self, workers: int) -> None:
+        self.workers = workers
+
+    def map(self, function: Call, items: Sequence[Any]) -> Iterator[tuple[int, Any]]:
+        """Yield (index of the item, result) as tasks finish; at most two items per worker are in flight."""
+        import ray
+
+        remote = ray.remote(num_cpus=1, max_retries=3)(function)
+        waiting, running = list(enumerate(items))[::-1], {}
+        while waiting or running:
+            while waiting and len(running) < 2 * self.workers:
+                index, item = waiting.pop()
+                running[remote.remote(item)] = index
+            finished, _ = ray.wait(list(running), num_returns=1)
+            for reference in finished:
+                index = running.pop(reference)
+                try:
+                    yield index, ray.get(reference)
+                except ray.exceptions.RayTaskError as error:
+                    raise error.cause from error
+                except ray.exceptions.WorkerCrashedError as error:
+                    raise ServiceError(
+                        f"item {index} of {len(items)}: its Ray worker died four times (often memory: see the "
+                        "Ray logs). Finished items are kept; use fewer workers and start the same command again."
+                    ) from error
+
+    def map_distributed(
+        self, function: SeatedCall, items: Sequence[Any], world_size: int, folder: Path
+    ) -> Iterator[tuple[int, None]]:
+        """Yield (index of the item, None) as the slots of one `TorchTrainer` finish."""
+        if items:
+            slots = min(max(1, self.workers // world_size), len(items))
+            yield from ray_map(function, items, world_size, slots, folder)
+
+
+@contextmanager
+def ray_session(workers: int, address: str | None = None) -> Iterator[RayExecutor]:
+    """Start a local Ray, or join the one at `address`, and leave it as it was found."""
+    import ray
+
+    already = ray.is_initialized()
+    if not already:
+        # Ray prints no usage statistics to the outside; authentication stays on.
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        options: dict[str, Any] = {"num_cpus": workers, "object_store_memory": 200_000_000} if address is None else {}
+        with pinned_environment():
+            ray.init(
+                address=address or "local",
+                include_dashboard=False if address is None else None,
+                log_to_driver=False,
+                runtime_env={"env_vars": dict(PINNED_ENVIRONMENT)},
+                **options,
+            )
+    try:
+        yield RayExecutor(workers)
+    finally:
+        if not already:
+            ray.shutdown()
+
+
+@contextmanager
+def pinned_environment() -> Iterator[None]:
+    """Set the workers' environment while they are started, and put back what was there."""
+    before = {name: os.environ.get(name) for name in PINNED_ENVIRONMENT}
+    os.environ.update(PINNED_ENVIRONMENT)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def _as_finished(futures: dict["Future[Any]", int]) -> Iterator[tuple[int, Any]]:
+    pending = set(futures)
+    while pending:
+        finished, pending = wait(pending, return_when=FIRST_COMPLETED)
+        for future in sorted(finished, key=lambda done: futures[done]):
+            yield futures[future], future.result()
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None, "a worker has a parent"
+
+    def watch() -> None:
+        wait_for([parent.sentinel])
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()

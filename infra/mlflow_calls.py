@@ -1,0 +1,216 @@
+"""What is said to MLflow, each call such that saying it twice is saying it once.
+
+Explicit run ids and `MlflowClient` only: no active run, no thread-local state. Runs are found again by a tag.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Metric, Run
+
+KEY_TAG = "mixwright.lineage"
+DIGEST_TAG = "mixwright.digest"
+_PARENT_TAG = "mlflow.parentRunId"
+# MLflow's own limits (mlflow.utils.validation, 3.17).
+_PARAMS_PER_BATCH = 100
+_METRICS_PER_BATCH = 1000
+_PARAM_LENGTH = 6000
+_DATASET_DIGEST_LENGTH = 36
+
+Curve = Sequence[tuple[int, float]]
+
+
+@dataclass(frozen=True)
+class TrackedRun:
+    """A run as MLflow knows it. `started_ms` is the clock of its metrics, so that logging again changes nothing."""
+
+    id: str
+    experiment: str
+    key: str
+    started_ms: int
+    status: str
+
+
+def tracked(run: "Run") -> TrackedRun:
+    """Return what has to be known of a run."""
+    info = run.info
+    key = str(run.data.tags.get(KEY_TAG, ""))
+    return TrackedRun(info.run_id, info.experiment_id, key, int(info.start_time), str(info.status))
+
+
+def experiment_id(client: "MlflowClient", name: str) -> str:
+    """Return the id of an experiment, made if it is not there; a deleted one is brought back."""
+    from mlflow.exceptions import MlflowException
+
+    found = client.get_experiment_by_name(name)
+    if found is None:
+        try:
+            return str(client.create_experiment(name))
+        except MlflowException:
+            # Another process made it in between; if not, the reason is raised here.
+            found = client.get_experiment_by_name(name)
+            if found is None:
+                raise
+    if found.lifecycle_stage == "deleted":
+        client.restore_experiment(found.experiment_id)
+    return str(found.experiment_id)
+
+
+def parent(client: "MlflowClient", experiment: str, name: str, key: str, tags: Mapping[str, str]) -> TrackedRun:
+    """Return the top run of a lineage: the one of an earlier attempt, running again, or a new one."""
+    place = experiment_id(client, experiment)
+    wanted = f"tags.`{KEY_TAG}` = '{key}'"
+    found = client.search_runs([place], wanted, max_results=1, order_by=["attributes.start_time ASC"])
+    if not found:
+        return tracked(client.create_run(place, tags={**tags, KEY_TAG: key}, run_name=name))
+    run = tracked(found[0])
+    client.update_run(run.id, status="RUNNING")
+    if tags:
+        tag(client, run.id, tags)
+    return run
+
+
+def children(client: "MlflowClient", run: TrackedRun) -> dict[str, TrackedRun]:
+    """Return the child runs of a run by key."""
+    wanted, token = f"tags.`{_PARENT_TAG}` = '{run.id}'", None
+    found: dict[str, TrackedRun] = {}
+    while True:
+        page = client.search_runs([run.experiment], wanted, max_results=1000, page_token=token)
+        found |= {child.key: child for child in map(tracked, page)}
+        token = page.token
+        if not token:
+            return found
+
+
+def new_child(client: "MlflowClient", run: TrackedRun, name: str, key: str, tags: Mapping[str, str]) -> TrackedRun:
+    """Make a child run."""
+    return tracked(client.create_run(run.experiment, tags={**tags, KEY_TAG: key, _PARENT_TAG: run.id}, run_name=name))
+
+
+def log(
+    client: "MlflowClient",
+    run: TrackedRun,
+    params: Mapping[str, Any],
+    metrics: Mapping[str, float],
+    curves: Mapping[str, Curve],
+) -> None:
+    """Log params, final metrics and curves in as few calls as the limits allow."""
+    from mlflow.entities import Param
+
+    entries = [Param(_name(name), _param_text(value)) for name, value in params.items()]
+    points = list(_points(run.started_ms, metrics, curves))
+    while entries or points:
+        first, entries = entries[:_PARAMS_PER_BATCH], entries[_PARAMS_PER_BATCH:]
+        room = _METRICS_PER_BATCH - len(first)
+        batch, points = points[:room], points[room:]
+        client.log_batch(run.id, metrics=batch, params=first)
+
+
+def tag(client: "MlflowClient", run: str, tags: Mapping[str, str]) -> None:
+    """Set tags on a run."""
+    from mlflow.entities import RunTag
+
+    client.log_batch(run, tags=[RunTag(name, str(value)) for name, value in tags.items()])
+
+
+def dataset_input(
+    client: "MlflowClient", run: str, name: str, digest: str, context: str, tags: Mapping[str, str]
+) -> None:
+    """Log a dataset that a run reads, without loading it; the full digest goes into the tags."""
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+    from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT
+
+    # "code" is the source type of data that MLflow itself never reads; its tags are shown with it.
+    source = json.dumps({"tags": {DIGEST_TAG: digest, **tags}})
+    dataset = Dataset(name, digest[:_DATASET_DIGEST_LENGTH], source_type="code", source=source)
+    labels = {MLFLOW_DATASET_CONTEXT: context, DIGEST_TAG: digest, **tags}
+    inputs = DatasetInput(dataset, [InputTag(key, value) for key, value in labels.items()])
+    client.log_inputs(run, datasets=[inputs])
+
+
+def artifact(client: "MlflowClient", run: str, path: Path, folder: str) -> None:
+    """Store a file, or all files of a folder, with a run."""
+    if path.is_dir():
+        client.log_artifacts(run, str(path), folder or None)
+    else:
+        client.log_artifact(run, str(path), folder or None)
+
+
+def register(
+    client: "MlflowClient", run: TrackedRun, folder: Path, name: str, aliases: Sequence[str], tags: Mapping[str, str]
+) -> str:
+    """Register a folder (safetensors and JSON, nothing pickled) as a model version; return its number.
+
+    The same content is registered once; the aliases move to it.
+    """
+    digest = tags.get(DIGEST_TAG) or _folder_digest(folder)
+    found = _version_of(client, name, digest)
+    version = found if found is not None else _new_version(client, run, folder, name, {**tags, DIGEST_TAG: digest})
+    for alias in aliases:
+        client.set_registered_model_alias(name, alias, version)
+    return version
+
+
+def _version_of(client: "MlflowClient", name: str, digest: str) -> str | None:
+    versions = client.search_model_versions(f"name = '{name}' and tags.`{DIGEST_TAG}` = '{digest}'", max_results=1)
+    return str(versions[0].version) if versions else None
+
+
+def _new_version(client: "MlflowClient", run: TrackedRun, folder: Path, name: str, tags: Mapping[str, str]) -> str:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client.create_registered_model(name)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+    model = client.create_logged_model(run.experiment, name=name, source_run_id=run.id, tags=dict(tags))
+    client.log_model_artifacts(model.model_id, str(folder))
+    client.finalize_logged_model(model.model_id, "READY")
+    version = client.create_model_version(
+        name,
+        source=f"models:/{model.model_id}",
+        run_id=run.id,
+        model_id=model.model_id,
+        tags=dict(tags),
+        await_creation_for=0,
+    )
+    return str(version.version)
+
+
+def _points(started_ms: int, metrics: Mapping[str, float], curves: Mapping[str, Curve]) -> Iterator["Metric"]:
+    from mlflow.entities import Metric
+
+    for name, value in metrics.items():
+        yield Metric(_name(name), float(value), started_ms, 0)
+    for name, curve in curves.items():
+        for step, value in curve:
+            yield Metric(_name(name), float(value), started_ms + step, step)
+
+
+def _name(name: str) -> str:
+    """MLflow's names hold letters, digits and `_-./: `; anything else is written as `_`."""
+    return re.sub(r"[^\w\-./: ]", "_", name)
+
+
+def _param_text(value: Any) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, sort_keys=True, default=str)
+    if len(text) <= _PARAM_LENGTH:
+        return text
+    mark = f"... ({len(text)} characters, sha256 {hashlib.sha256(text.encode()).hexdigest()})"
+    return text[: _PARAM_LENGTH - len(mark)] + mark
+
+
+def _folder_digest(folder: Path) -> str:
+    state = hashlib.sha256()
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        state.update(path.relative_to(folder).as_posix().encode() + b"\0")
+        state.update(hashlib.sha256(path.read_bytes()).digest())
+    return state.hexdigest()

@@ -1,0 +1,217 @@
+"""Start, stop and look at the local servers. Doing it twice is doing it once."""
+
+import fcntl
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from infra.errors import ServiceError
+from infra.servers.bootstrap import create_pool_and_automation, deploy
+from infra.servers.process import (
+    Say,
+    Service,
+    answers,
+    healthy,
+    memory_of,
+    port_is_free,
+    running,
+    start,
+    started_as,
+    stop,
+    wait_ready,
+)
+from infra.servers.services import mlflow_server, prefect_server, worker
+from infra.settings import Settings
+
+State = Literal["running", "not answering", "stopped", "port taken", "external", "external, not answering"]
+
+
+@dataclass(frozen=True)
+class ServiceStatus:
+    """One server as it is now. `memory_bytes` is resident memory with children, None when it does not run here."""
+
+    name: str
+    title: str
+    state: State
+    url: str
+    pid: int | None = None
+    memory_bytes: int | None = None
+    log: Path | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether it can be used."""
+        return self.state in {"running", "external"}
+
+
+@dataclass(frozen=True)
+class ServersStatus:
+    """All servers of one home folder."""
+
+    prefect: ServiceStatus
+    mlflow: ServiceStatus
+    worker: ServiceStatus
+
+    @property
+    def services(self) -> tuple[ServiceStatus, ...]:
+        """The three of them."""
+        return self.prefect, self.mlflow, self.worker
+
+
+def up(settings: Settings, say: Say = lambda _: None, *, with_worker: bool = True) -> ServersStatus:
+    """Start what is not running yet, wait until it answers, and give Prefect its pool, automation and deployments.
+
+    `with_worker=False` starts the two servers only: enough to run a flow in this process.
+
+    Raises:
+        ServiceError: a port is taken, a server did not come up, or a deployment could not be made.
+    """
+    with _alone(settings, say):
+        _require_external(settings)
+        servers = _local_servers(settings)
+        started = _start_missing(settings, servers, say)
+        try:
+            # MLflow takes longer than Prefect; it goes on starting while Prefect is given what it needs.
+            with ThreadPoolExecutor(1) as pool:
+                mlflow = pool.submit(_wait, [each for each in servers if each.name == "mlflow"], settings, say)
+                _wait([each for each in servers if each.name == "prefect"], settings, say)
+                if with_worker:
+                    _prepare_prefect(settings, started, say)
+                mlflow.result()
+        except BaseException:
+            for service in started:
+                stop(service, settings.timeouts.stop_s)
+            raise
+    return status(settings)
+
+
+def down(settings: Settings, say: Say = lambda _: None) -> tuple[str, ...]:
+    """Stop the worker and the servers that were started here, and nothing else; return what was stopped."""
+    stopped = []
+    with _alone(settings, say):
+        for service in (worker(settings), mlflow_server(settings), prefect_server(settings)):
+            if running(service) is not None:
+                say(f"{service.title}: stopping")
+            if stop(service, settings.timeouts.stop_s):
+                stopped.append(service.title)
+    return tuple(stopped)
+
+
+def status(settings: Settings) -> ServersStatus:
+    """Look at each server now."""
+    return ServersStatus(
+        prefect=_status(prefect_server(settings), settings.prefect.url),
+        mlflow=_status(mlflow_server(settings), settings.mlflow.url),
+        worker=_status(worker(settings), None),
+    )
+
+
+def _prepare_prefect(settings: Settings, started: list[Service], say: Say) -> None:
+    process = worker(settings)
+    lively = running(process) is not None and started_as(process)
+    if not lively:
+        create_pool_and_automation(settings, say)
+        stop(process, settings.timeouts.stop_s)
+        start(process)
+        started.append(process)
+    deploy(settings, say)
+    _wait([process], settings, say)
+
+
+def _start_missing(settings: Settings, servers: list[Service], say: Say) -> list[Service]:
+    missing = [service for service in servers if not (running(service) is not None and started_as(service))]
+    for service in missing:
+        # It runs, but on another port or from another environment than the settings say today.
+        stop(service, settings.timeouts.stop_s)
+    started: list[Service] = []
+    try:
+        for service in missing:
+            say(f"{service.title}: starting at {service.url}")
+            _make_folders(settings, service)
+            start(service)
+            started.append(service)
+    except BaseException:
+        for service in started:
+            stop(service, settings.timeouts.stop_s)
+        raise
+    return started
+
+
+def _make_folders(settings: Settings, service: Service) -> None:
+    (settings.home / service.name).mkdir(parents=True, exist_ok=True)
+    if service.name == "mlflow":
+        (settings.home / "mlflow" / "artifacts").mkdir(exist_ok=True)
+
+
+def _wait(services: list[Service], settings: Settings, say: Say) -> None:
+    for service in services:
+        if not healthy(service):
+            took = wait_ready(service, settings.timeouts.start_s, say)
+            say(f"{service.title}: ready after {took:.1f} s")
+
+
+def _local_servers(settings: Settings) -> list[Service]:
+    prefect = [] if settings.prefect.url else [prefect_server(settings)]
+    return prefect + ([] if settings.mlflow.url else [mlflow_server(settings)])
+
+
+def _require_external(settings: Settings) -> None:
+    for service, url in (
+        (prefect_server(settings), settings.prefect.url),
+        (mlflow_server(settings), settings.mlflow.url),
+    ):
+        if url is not None and not answers(str(service.health), settings.timeouts.request_s):
+            raise ServiceError(
+                f"{service.title}: {service.health} does not answer. It was named by the settings "
+                f"({service.port_setting.replace('PORT', 'URL')}={url}); start it there, or leave that setting out "
+                "to have a local server."
+            )
+
+
+def _status(service: Service, external: str | None) -> ServiceStatus:
+    if external is not None:
+        reachable = answers(str(service.health))
+        return ServiceStatus(
+            service.name, service.title, "external" if reachable else "external, not answering", service.url
+        )
+    process = running(service)
+    if process is not None:
+        state: State = "running" if healthy(service) else "not answering"
+        memory = memory_of(process)
+        return ServiceStatus(service.name, service.title, state, service.url, process.pid, memory, service.log)
+    taken = service.port is not None and not port_is_free(service.host, service.port)
+    return ServiceStatus(service.name, service.title, "port taken" if taken else "stopped", service.url)
+
+
+@contextmanager
+def _alone(settings: Settings, say: Say) -> Iterator[None]:
+    """Hold the lock of this home folder: two commands that start servers at the same time start each server once."""
+    folder = settings.home / "run"
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "servers.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("waiting for another command that starts or stops the servers")
+            _lock_within(lock.fileno(), 2 * settings.timeouts.start_s, folder)
+        yield
+
+
+def _lock_within(descriptor: int, timeout_s: float, folder: Path) -> None:
+    deadline = time.monotonic() + timeout_s
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                raise ServiceError(
+                    f"{folder}: another command has been starting or stopping the servers for {timeout_s:.0f} s. "
+                    "End that command, then start this one again."
+                ) from None
+            time.sleep(0.2)
+        else:
+            return

@@ -1,0 +1,179 @@
+"""Settings: where things run. They never change a result, are no part of any key, and come from the environment.
+
+Order: arguments, then `MIXWRIGHT_<FIELD>` and `MIXWRIGHT_<GROUP>__<FIELD>`, then the profile that `MIXWRIGHT_PROFILE`
+names (`infra/profiles/<name>.toml` or the path of a TOML file), then the defaults below. Secrets come from the
+environment only, and are never printed.
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from infra.errors import SettingsError
+
+PREFIX = "MIXWRIGHT_"
+PROFILE = "MIXWRIGHT_PROFILE"
+_PROJECT = Path(__file__).resolve().parents[1]
+
+
+def project_root() -> Path:
+    """Return the folder of this checkout: the one that holds `pyproject.toml` and the package `infra`."""
+    return _PROJECT
+
+
+def usable_cpus() -> int:
+    """Return how many CPUs this process may use, at most 8: each worker takes memory of its own (a guess)."""
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(usable, 8))
+
+
+class _Group(BaseModel):
+    """A frozen group of settings that refuses unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class PrefectSettings(_Group):
+    """The Prefect server. With `url` None a local one is started on `host` and `port`; a team names its own."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=1, le=65535)] = 4200
+    url: str | None = None
+    auth_string: SecretStr | None = None
+    heartbeat_s: Annotated[int, Field(ge=30)] = 30
+    zombie_after_s: Annotated[int, Field(ge=60)] = 90
+    concurrent_runs: Annotated[int, Field(ge=1)] = 2
+
+    @property
+    def api_url(self) -> str:
+        """The address of the API."""
+        return self.url or f"http://{self.host}:{self.port}/api"
+
+    @property
+    def ui_url(self) -> str:
+        """The address of the UI."""
+        return self.api_url.removesuffix("/api")
+
+
+class MlflowSettings(_Group):
+    """The MLflow server. Credentials of a team's server: MLflow's own `MLFLOW_TRACKING_USERNAME` and `_PASSWORD`."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=1, le=65535)] = 5000
+    url: str | None = None
+
+    @property
+    def tracking_uri(self) -> str:
+        """The address of the API and of the UI."""
+        return self.url or f"http://{self.host}:{self.port}"
+
+
+class DvcSettings(_Group):
+    """The DVC remote that versions are pushed to; None keeps them on this machine."""
+
+    remote: str | None = None
+
+
+class TimeoutSettings(_Group):
+    """How long to wait for the world, in seconds."""
+
+    start_s: Annotated[float, Field(gt=0)] = 180.0
+    stop_s: Annotated[float, Field(gt=0)] = 15.0
+    request_s: Annotated[float, Field(gt=0)] = 20.0
+
+
+class Settings(BaseSettings):
+    """Placement of one project on one machine. Read it with `load_settings`, which explains mistakes.
+
+    `home` holds servers, logs, the store of finished work and run workspaces. `workers` is how many units of work run
+    at a time; `ray_address` None starts a local Ray; `world_size` counts data-parallel trainers.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_nested_delimiter="__", frozen=True, extra="forbid", hide_input_in_errors=True
+    )
+
+    home: Path = Field(default_factory=lambda: project_root() / ".mixwright")
+    prefect: PrefectSettings = PrefectSettings()
+    mlflow: MlflowSettings = MlflowSettings()
+    executor: Literal["ray", "local"] = "ray"
+    workers: Annotated[int, Field(default_factory=usable_cpus, ge=1)]
+    ray_address: str | None = None
+    world_size: Annotated[int, Field(ge=1)] = 1
+    dvc: DvcSettings = DvcSettings()
+    timeouts: TimeoutSettings = TimeoutSettings()
+
+    @field_validator("home")
+    @classmethod
+    def _absolute(cls, value: Path) -> Path:
+        return value.expanduser().absolute()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Order the sources: arguments, environment, profile."""
+        path = profile_path()
+        profile = () if path is None else (TomlConfigSettingsSource(settings_cls, path),)
+        return init_settings, env_settings, *profile
+
+
+def profile_path() -> Path | None:
+    """Return the TOML file that `MIXWRIGHT_PROFILE` names, or None.
+
+    Raises:
+        SettingsError: there is no such file; says which profiles there are.
+    """
+    name = os.environ.get(PROFILE)
+    if not name:
+        return None
+    folder = project_root() / "infra" / "profiles"
+    path = Path(name) if name.endswith(".toml") else folder / f"{name}.toml"
+    if not path.is_file():
+        known = ", ".join(sorted(found.stem for found in folder.glob("*.toml"))) or "none"
+        raise SettingsError(f"{PROFILE}={name}: there is no {path}. Profiles here: {known}; or name a .toml file.")
+    return path
+
+
+def load_settings(**arguments: Any) -> Settings:
+    """Return the settings of this process; `arguments` win over environment and profile.
+
+    Raises:
+        SettingsError: a name is unknown or a value cannot be read; says which, and never what the value was.
+    """
+    _refuse_unknown(os.environ)
+    try:
+        return Settings(**arguments)
+    except ValidationError as error:
+        lines = [f"  {_name(mistake['loc'])}: {mistake['msg']}" for mistake in error.errors(include_input=False)]
+        where = f" (environment, or {profile_path()})" if profile_path() else " (environment)"
+        raise SettingsError(f"{len(lines)} mistake(s) in the settings{where}:\n" + "\n".join(lines)) from None
+
+
+def _refuse_unknown(environment: Mapping[str, str]) -> None:
+    known = {name.upper() for name in Settings.model_fields} | {PROFILE.removeprefix(PREFIX)}
+    given = (name for name in environment if name.upper().startswith(PREFIX))
+    unknown = sorted(name for name in given if name.upper().removeprefix(PREFIX).split("__")[0] not in known)
+    if unknown:
+        raise SettingsError(
+            f"{len(unknown)} unknown setting(s) in the environment; first: {unknown[0]}. "
+            f"Known: {', '.join(PREFIX + name for name in sorted(known))}, and {PREFIX}<GROUP>__<FIELD>."
+        )
+
+
+def _name(location: tuple[int | str, ...]) -> str:
+    return PREFIX + "__".join(str(part).upper() for part in location)

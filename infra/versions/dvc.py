@@ -1,0 +1,152 @@
+"""DVC, through its command line: one small adapter, so that nothing else knows how it is called.
+
+Callers hold the DVC lease for whatever writes (`infra.versions.workspaces.dvc_lease`): DVC's own lock gives up after
+three seconds.
+"""
+
+import configparser
+import io
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from infra.errors import VersionError
+from infra.versions.git import clean_environment, last_lines
+
+# Options of a remote that are paths; DVC reads relative ones from the folder of the config file they stand in.
+_PATHS = {"url", "dir", "credentialpath", "configpath", "keyfile", "cert_path", "key_path", "ssl_verify"}
+_SCHEME = re.compile(r"[a-z0-9+.-]+://", re.IGNORECASE)
+
+
+def dvc(folder: Path, *args: str) -> str:
+    """Run DVC in a folder and return what it prints.
+
+    Raises:
+        VersionError: DVC failed; holds its last lines.
+
+    """
+    done = _run(folder, args)
+    if done.returncode != 0:
+        raise VersionError(f"{folder}: `dvc {args[0]}` failed: {last_lines(done.stderr or done.stdout)}")
+    return done.stdout
+
+
+def dvc_status(folder: Path) -> dict[str, Any]:
+    """Return what DVC finds changed in a workspace, by stage; empty when its lock names exactly what is there."""
+    status: dict[str, Any] = json.loads(dvc(folder, "status", "--json"))
+    return status
+
+
+def dvc_hashes(folder: Path) -> dict[str, str]:
+    """Return DVC's hash (32 hexadecimal digits, `.dir` for a folder) of everything recorded in a workspace, by path."""
+    hashes: dict[str, str] = {}
+    for stage in _yaml(folder / "dvc.lock").get("stages", {}).values():
+        hashes |= {out["path"]: out["md5"] for out in stage.get("outs", [])}
+    for path in sorted(folder.glob("data/*.dvc")):
+        hashes |= {f"data/{out['path']}": out["md5"] for out in _yaml(path)["outs"]}
+    return dict(sorted(hashes.items()))
+
+
+def stage_outputs(folder: Path) -> dict[str, list[str]]:
+    """Return the output paths of every stage of `dvc.yaml`, in its order."""
+    stages: Mapping[str, Any] = _yaml(folder / "dvc.yaml").get("stages", {})
+    return {name: [_path(out) for out in stage.get("outs", [])] for name, stage in stages.items()}
+
+
+def require_outputs(folder: Path, stages: Sequence[str]) -> None:
+    """Refuse to record stages that have not finished.
+
+    Raises:
+        VersionError: a stage is unknown, or an output is missing; names them.
+
+    """
+    outputs = stage_outputs(folder)
+    if unknown := [stage for stage in stages if stage not in outputs]:
+        raise VersionError(
+            f"{folder}/dvc.yaml: no stage is called {', '.join(unknown)}; there are {', '.join(outputs)}."
+        )
+    missing = [path for stage in stages for path in outputs[stage] if not (folder / path).exists()]
+    if missing:
+        raise VersionError(
+            f"{folder}: {len(missing)} outputs are missing, so there is nothing to record; first: {missing[0]}. Run "
+            "the stages that make them, then start the same command again."
+        )
+
+
+def default_remote(folder: Path) -> str | None:
+    """Return the name of the remote that `dvc push` takes by itself, or None."""
+    done = _run(folder, ("config", "core.remote"))
+    return done.stdout.strip() or None if done.returncode == 0 else None
+
+
+def add_remote(root: Path, name: str, url: str, *, default: bool = False, endpoint_url: str | None = None) -> None:
+    """Make a folder or URL a place to push versions to and pull them from, for this clone only.
+
+    It is written to `.dvc/config.local`, which git ignores: another clone adds its own. What is pulled is verified:
+    DVC by itself takes damaged objects as they are. `endpoint_url` is for S3 servers other than Amazon's; credentials
+    come from the environment, as for every S3 client.
+
+    Raises:
+        VersionError: DVC refuses, for instance because a remote of this name exists.
+
+    """
+    where = url if _SCHEME.match(url) else str(Path(url).expanduser().absolute())
+    dvc(root, "remote", "add", "--local", *(["--default"] if default else []), name, where)
+    dvc(root, "remote", "modify", "--local", name, "verify", "true")
+    if endpoint_url is not None:
+        dvc(root, "remote", "modify", "--local", name, "endpointurl", endpoint_url)
+
+
+def config_for_workspace(root: Path) -> str:
+    """Return the `config.local` of a worktree of `root`: the same cache and remotes, with absolute paths."""
+    config = _parser()
+    for name in ("config", "config.local"):
+        layer = _parser()
+        layer.read(root / ".dvc" / name, encoding="utf-8")
+        for section in layer.sections():
+            values = {key: _absolute(root / ".dvc", key, value) for key, value in layer.items(section)}
+            config.read_dict({section: values})
+    if not config.has_option("cache", "dir"):
+        config.read_dict({"cache": {"dir": str((root / ".dvc" / "cache").absolute())}})
+    text = io.StringIO()
+    config.write(text)
+    return text.getvalue()
+
+
+def _run(folder: Path, args: Sequence[str]) -> "subprocess.CompletedProcess[str]":
+    # DVC's stages call `python`: this interpreter comes first on the path, so that it is the environment we run in.
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+    environment = clean_environment() | {"DVC_NO_ANALYTICS": "1", "PATH": path}
+    command = [sys.executable, "-m", "dvc", *args]
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+
+
+def _parser() -> configparser.ConfigParser:
+    parser = configparser.ConfigParser(interpolation=None, strict=False, delimiters=("=",))
+    parser.optionxform = str  # type: ignore[assignment, method-assign]
+    return parser
+
+
+def _absolute(folder: Path, key: str, value: str) -> str:
+    bare = value.strip("\"'")
+    if key not in _PATHS or _SCHEME.match(bare) or bare.lower() in {"true", "false"}:
+        return value
+    return str(Path(os.path.normpath((folder / Path(bare).expanduser()).absolute())))
+
+
+def _yaml(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        return {}
+    value = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return value if isinstance(value, dict) else {}
+
+
+def _path(out: str | Mapping[str, Any]) -> str:
+    return out if isinstance(out, str) else str(next(iter(out)))

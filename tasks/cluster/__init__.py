@@ -1,0 +1,1 @@
+"""From kept documents to domains: embed, k-means, prune, merge, name, split."""

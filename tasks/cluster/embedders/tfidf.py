@@ -1,0 +1,99 @@
+"""TF-IDF and truncated SVD (latent semantic analysis; Deerwester et al. 1990): the default embedder.
+
+Axes: N documents, V terms, D dimensions.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tasks.cluster.config import TfidfEmbedder
+from tasks.core.errors import ConfigError
+from tasks.core.rng import seed_of
+
+if TYPE_CHECKING:
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+Floats = npt.NDArray[np.float32]
+
+# Runs of letters, so that snake_case falls into its words, and the marks of code and markup, each a term of its own:
+# they tell code and prose apart whatever the identifiers are called.
+TOKEN_PATTERN = r"[^\W\d_]{2,24}|[{}()\[\];=<>/*#&|$@\\^~]"  # noqa: S105
+
+
+@dataclass(frozen=True)
+class TfidfModel:
+    """What `fit` learned: terms (V), inverse document frequencies (V), and the directions of the SVD (D, V)."""
+
+    terms: tuple[str, ...]
+    idf_V: Floats
+    components_DV: Floats
+
+
+def fit(texts: Sequence[str], config: TfidfEmbedder, seed: int) -> TfidfModel:
+    """Learn terms and directions from texts.
+
+    Raises:
+        ConfigError: there are too few documents or terms for the dimensions asked for; says how many.
+    """
+    from sklearn.decomposition import TruncatedSVD
+
+    vectorizer = _vectorizer(
+        min_df=config.min_term_documents, max_df=config.max_term_share, max_features=config.max_terms
+    )
+    try:
+        weights_NV = vectorizer.fit_transform(texts)
+    except ValueError as error:
+        # scikit-learn has no narrower error for "no terms remain".
+        raise _too_small(len(texts), 0, config) from error
+    documents, terms_learned = weights_NV.shape
+    if not min(documents, terms_learned) > config.dimensions:
+        raise _too_small(documents, terms_learned, config)
+    svd = TruncatedSVD(config.dimensions, n_iter=5, random_state=seed_of(seed, "tfidf", "svd") % 2**32)
+    svd.fit(weights_NV)
+    terms = tuple(vectorizer.get_feature_names_out().tolist())
+    return TfidfModel(terms, vectorizer.idf_.astype(np.float32), svd.components_.astype(np.float32))
+
+
+def embed(model: TfidfModel, texts: Sequence[str]) -> Floats:
+    """Return unit vectors, shape [N, D]; a text without any known term gives zeros."""
+    dimensions = model.components_DV.shape[0]
+    if not texts:
+        return np.zeros((0, dimensions), dtype=np.float32)
+    vectorizer = _vectorizer(vocabulary=list(model.terms))
+    vectorizer.idf_ = model.idf_V
+    vectors_ND = np.asarray(vectorizer.transform(texts) @ model.components_DV.T, dtype=np.float32)
+    lengths_N1 = np.linalg.norm(vectors_ND, axis=1, keepdims=True)
+    return (vectors_ND / np.where(lengths_N1 > 0, lengths_N1, 1)).astype(np.float32)
+
+
+def save(model: TfidfModel, folder: Path) -> None:
+    """Write the model into a folder."""
+    (folder / "terms.json").write_text(json.dumps(model.terms, ensure_ascii=False), encoding="utf-8")
+    np.save(folder / "idf.npy", model.idf_V)
+    np.save(folder / "components.npy", model.components_DV)
+
+
+def load(folder: Path) -> TfidfModel:
+    """Read the model that `save` wrote."""
+    terms = json.loads((folder / "terms.json").read_text(encoding="utf-8"))
+    return TfidfModel(tuple(terms), np.load(folder / "idf.npy"), np.load(folder / "components.npy"))
+
+
+def _vectorizer(**options: Any) -> "TfidfVectorizer":
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    return TfidfVectorizer(token_pattern=TOKEN_PATTERN, sublinear_tf=True, dtype=np.float32, **options)
+
+
+def _too_small(documents: int, terms: int, config: TfidfEmbedder) -> ConfigError:
+    return ConfigError(
+        f"cluster.embedder: {documents:,} documents give {terms:,} terms (each in at least {config.min_term_documents} "
+        f"documents and in at most {config.max_term_share:.0%} of them); {config.dimensions} dimensions need more than "
+        f"{config.dimensions} of both. Lower dimensions or min_term_documents, or give more documents."
+    )

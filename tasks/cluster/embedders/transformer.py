@@ -1,0 +1,64 @@
+"""A sentence-transformers model as the embedder, where the user has one."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tasks.cluster.config import TransformerEmbedder
+from tasks.core.digest import digest_file, digest_tree
+from tasks.core.errors import ConfigError
+
+Floats = npt.NDArray[np.float32]
+
+# Texts per forward pass on a CPU; part of the code's identity, because padding decides the last bits.
+_BATCH_SIZE = 32
+
+
+def identity(config: TransformerEmbedder) -> str:
+    """Return the digest of a model's files when it is a folder, else its name and revision."""
+    folder = Path(config.model)
+    if not folder.is_dir():
+        return f"{config.model}@{config.revision or 'newest'}"
+    paths = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    return digest_tree({path.relative_to(folder).as_posix(): digest_file(path) for path in paths})
+
+
+def located(config: TransformerEmbedder) -> TransformerEmbedder:
+    """Return the config with a folder's absolute path: a worker may run in another folder."""
+    folder = Path(config.model)
+    return config.model_copy(update={"model": str(folder.absolute())}) if folder.is_dir() else config
+
+
+def embed(config: TransformerEmbedder, texts: Sequence[str]) -> Floats:
+    """Return unit vectors, shape [N, D].
+
+    Raises:
+        ConfigError: sentence-transformers is not installed, or the model cannot be loaded.
+    """
+    model = _load(config)
+    if not texts:
+        return np.zeros((0, model.encode([""]).shape[1]), dtype=np.float32)
+    vectors_ND = model.encode(
+        list(texts), batch_size=_BATCH_SIZE, normalize_embeddings=True, show_progress_bar=False, convert_to_numpy=True
+    )
+    return np.asarray(vectors_ND, dtype=np.float32)
+
+
+def _load(config: TransformerEmbedder) -> Any:
+    try:
+        from sentence_transformers import SentenceTransformer
+    except ImportError as error:
+        raise ConfigError(
+            "cluster.embedder: kind sentence_transformers needs the package sentence-transformers. Install it with "
+            "`pip install 'mixwright[embeddings]'`, or use kind tfidf."
+        ) from error
+    try:
+        return SentenceTransformer(config.model, revision=config.revision)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise ConfigError(
+            f"cluster.embedder.model: {config.model!r} (revision {config.revision or 'newest'}) cannot be loaded: "
+            f"{error}. Give the folder of a sentence-transformers model, or the name of one that can be downloaded."
+        ) from error

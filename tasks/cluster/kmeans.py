@@ -1,0 +1,63 @@
+"""K-means over embedded documents. Axes: N documents, K clusters, D dimensions."""
+
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from tasks.cluster.config import KMeans
+from tasks.core.errors import ConfigError
+from tasks.core.rng import seed_of
+
+_DOCUMENTS_PER_CLUSTER = 2
+
+
+@dataclass(frozen=True)
+class Partition:
+    """A cluster for every document, shape [N], and the clusters' centroids, shape [K, D]."""
+
+    labels_N: npt.NDArray[np.int32]
+    centroids_KD: npt.NDArray[np.float64]
+
+    def __post_init__(self) -> None:
+        if not np.array_equal(np.unique(self.labels_N), np.arange(len(self.centroids_KD))):
+            raise ValueError("every cluster must have a document, and every document a cluster")
+
+
+def partition(
+    vectors_ND: npt.NDArray[np.float32], bytes_N: npt.NDArray[np.int64], config: KMeans, seed: int
+) -> Partition:
+    """Return the best of `num_starts` runs of Lloyd's algorithm.
+
+    Raises:
+        ConfigError: fewer than two documents per cluster, or fewer different documents than clusters.
+    """
+    from sklearn import cluster
+    from sklearn.exceptions import ConvergenceWarning
+
+    clusters = config.num_clusters_initial
+    if not len(vectors_ND) >= _DOCUMENTS_PER_CLUSTER * clusters:
+        raise _too_few(f"{len(vectors_ND):,} documents", clusters)
+    model = cluster.KMeans(
+        clusters,
+        n_init=config.num_starts,
+        max_iter=config.max_iterations,
+        random_state=seed_of(seed, "kmeans") % 2**32,
+    )
+    weight_N = np.maximum(bytes_N, 1).astype(np.float32) if config.weight == "bytes" else None
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", ConvergenceWarning)
+        try:
+            labels_N = model.fit_predict(vectors_ND, sample_weight=weight_N)
+        except ConvergenceWarning as error:
+            different = len(np.unique(vectors_ND, axis=0))
+            raise _too_few(f"{different:,} different documents (of {len(vectors_ND):,})", clusters) from error
+    return Partition(labels_N.astype(np.int32), model.cluster_centers_.astype(np.float64))
+
+
+def _too_few(found: str, clusters: int) -> ConfigError:
+    return ConfigError(
+        f"cluster.kmeans.num_clusters_initial: {clusters} clusters need at least {_DOCUMENTS_PER_CLUSTER * clusters} "
+        f"documents, different ones; curate kept {found}. Lower it, or give more documents."
+    )

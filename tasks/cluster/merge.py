@@ -1,0 +1,83 @@
+"""Merging kept clusters into domains by Ward linkage on their centroids. Axes: K clusters, D dimensions."""
+
+from dataclasses import dataclass
+from typing import assert_never
+
+import numpy as np
+import numpy.typing as npt
+
+from tasks.cluster.config import DistanceMerge, Merge, WardMerge
+from tasks.core.errors import ConfigError
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How large the clusters are: documents and bytes, shape [K] each."""
+
+    documents_K: Ints
+    bytes_K: Ints
+
+
+def merge(config: Merge, centroids_KD: Floats, sizes: Sizes) -> Ints:
+    """Return a group per cluster, shape [K], numbered from 0 by first appearance.
+
+    Raises:
+        ConfigError: the clusters do not make as many groups of the size asked for; says how many they make.
+    """
+    match config:
+        case WardMerge():
+            return _ward(config, centroids_KD, sizes)
+        case DistanceMerge():
+            return _cut(centroids_KD, config.max_distance, "distance")
+        case _:
+            assert_never(config)
+
+
+def _ward(config: WardMerge, centroids_KD: Floats, sizes: Sizes) -> Ints:
+    # Going down the tree, one cut splits one group in two: the number of large groups changes by one at most, so the
+    # first cut that has enough of them has just as many as asked for. Outliers split off on the way join the nearest.
+    best = 0
+    for groups in range(config.num_domains, len(centroids_KD) + 1):
+        labels_K = _cut(centroids_KD, groups, "maxclust")
+        large = _large(config, labels_K, sizes)
+        best = max(best, len(large))
+        if len(large) == config.num_domains:
+            return _numbered(_joined(labels_K, large, centroids_KD, sizes))
+    raise ConfigError(
+        f"cluster.merge: {len(centroids_KD)} kept clusters make at most {best} groups with {config.min_documents:,} "
+        f"documents and {config.min_share:.1%} of the bytes; num_domains asks for {config.num_domains}. Lower "
+        "num_domains, min_documents or min_share, raise kmeans.num_clusters_initial, or give more documents."
+    )
+
+
+def _large(config: WardMerge, labels_K: Ints, sizes: Sizes) -> Ints:
+    documents_G = np.bincount(labels_K, weights=sizes.documents_K)
+    share_G = np.bincount(labels_K, weights=sizes.bytes_K) / sizes.bytes_K.sum()
+    return np.flatnonzero((documents_G >= config.min_documents) & (share_G >= config.min_share)).astype(np.int64)
+
+
+def _joined(labels_K: Ints, large: Ints, centroids_KD: Floats, sizes: Sizes) -> Ints:
+    centre_LD = np.stack(
+        [np.average(centroids_KD[labels_K == g], axis=0, weights=sizes.bytes_K[labels_K == g]) for g in large]
+    )
+    distance_KL = np.linalg.norm(centroids_KD[:, None] - centre_LD[None], axis=2)
+    return np.where(np.isin(labels_K, large), labels_K, large[distance_KL.argmin(axis=1)])
+
+
+def _cut(centroids_KD: Floats, at: float, criterion: str) -> Ints:
+    from scipy.cluster.hierarchy import fcluster, linkage
+
+    if len(centroids_KD) == 1:
+        return np.zeros(1, dtype=np.int64)
+    return _numbered(fcluster(linkage(centroids_KD, "ward"), at, criterion))
+
+
+def _numbered(labels_K: Ints) -> Ints:
+    """Return groups numbered from 0 in the order in which they first appear."""
+    _, first, inverse = np.unique(labels_K, return_index=True, return_inverse=True)
+    rank = np.empty(len(first), dtype=np.int64)
+    rank[np.argsort(first)] = np.arange(len(first))
+    return rank[inverse]

@@ -1,0 +1,72 @@
+"""Pruning: which clusters are good enough, by the means of their documents' scores. Axis: K clusters."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import assert_never
+
+import numpy as np
+import numpy.typing as npt
+
+from tasks.cluster.config import Prune, QuantilePrune, ThresholdPrune
+from tasks.core.errors import ConfigError
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Why a cluster was pruned: its mean of a column, and what the mean had to reach."""
+
+    column: str
+    mean: float
+    minimum: float
+
+
+def columns(config: Prune | None) -> tuple[str, ...]:
+    """Return the columns of scores that the decision needs."""
+    match config:
+        case None:
+            return ()
+        case QuantilePrune():
+            return (config.quality_column,)
+        case ThresholdPrune():
+            return tuple(sorted(config.minimum_means))
+        case _:
+            assert_never(config)
+
+
+def pruned(config: Prune | None, means_K: Mapping[str, Floats]) -> dict[int, Reason]:
+    """Return the clusters to drop, each with its reason; `means_K` has one array per column of `columns`.
+
+    Raises:
+        ConfigError: no cluster would be left; says how the best of them does.
+    """
+    match config:
+        case None:
+            return {}
+        case QuantilePrune():
+            column = config.quality_column
+            minima = {column: float(np.quantile(means_K[column], config.prune_quantile))}
+        case ThresholdPrune():
+            minima = dict(config.minimum_means)
+        case _:
+            assert_never(config)
+    reasons = _below(means_K, minima)
+    if reasons and len(reasons) == len(next(iter(means_K.values()))):
+        best = ", ".join(
+            f"{column}: {np.max(means_K[column]):.4g} for at least {minima[column]:.4g}" for column in minima
+        )
+        raise ConfigError(
+            f"cluster.prune: all {len(reasons)} clusters fall below a minimum mean; the best mean is {best}. "
+            "Lower the minima."
+        )
+    return reasons
+
+
+def _below(means_K: Mapping[str, Floats], minima: Mapping[str, float]) -> dict[int, Reason]:
+    reasons: dict[int, Reason] = {}
+    for column in sorted(minima):
+        for cluster, mean in enumerate(means_K[column]):
+            if not mean >= minima[column]:
+                reasons.setdefault(cluster, Reason(column, float(mean), minima[column]))
+    return dict(sorted(reasons.items()))

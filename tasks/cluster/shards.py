@@ -1,0 +1,94 @@
+"""Reading what curate kept, shard by shard."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tasks.core.errors import ConfigError, DataError
+from tasks.core.manifest import Manifest
+
+KEPT = "kept/"
+QUALITY = "quality"
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One shard of kept documents: its number as curate wrote it, where it lies, and the digest of its content."""
+
+    number: str
+    path: Path
+    digest: str
+
+
+def kept_shards(folder: Path, manifest: Manifest) -> tuple[Shard, ...]:
+    """Return the shards of kept documents that curate published.
+
+    Raises:
+        DataError: there is none.
+    """
+    records = [record for record in manifest.files if record.path.startswith(KEPT)]
+    if not records:
+        raise DataError(f"{folder}: curate published no kept documents. Look at its dropped/ for the reasons.")
+    return tuple(Shard(Path(record.path).stem, folder.absolute() / record.path, record.digest) for record in records)
+
+
+def read_columns(path: Path, columns: Sequence[str]) -> Any:
+    """Return columns of a shard as an Arrow table.
+
+    Raises:
+        DataError: the file is not Parquet or lacks a column; names those it has.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        names = pq.read_schema(path).names
+        if missing := [column for column in columns if column not in names]:
+            raise DataError(f"{path}: no column {', '.join(missing)}; it has {', '.join(names)}. Run curate again.")
+        return pq.read_table(path, columns=list(columns))
+    except (pa.ArrowInvalid, OSError) as error:
+        raise DataError(f"{path}: cannot be read as Parquet: {error}. Run curate again.") from error
+
+
+def read_texts(path: Path, max_chars: int) -> list[str]:
+    """Return the first `max_chars` characters of every document of a shard."""
+    import pyarrow.compute as pc
+
+    texts: list[str] = pc.utf8_slice_codeunits(read_columns(path, ["text"])["text"], 0, max_chars).to_pylist()
+    return texts
+
+
+def text_bytes(texts: Any) -> npt.NDArray[np.int64]:
+    """Return the UTF-8 bytes of every text of an Arrow column, shape [N]."""
+    import pyarrow.compute as pc
+
+    return np.asarray(pc.binary_length(texts), dtype=np.int64)
+
+
+def score_columns(shards: Sequence[Shard], required: Sequence[str]) -> tuple[str, ...]:
+    """Return the columns of scores to average: those required, and `quality` where there is one.
+
+    Raises:
+        ConfigError: a shard lacks a required column of numbers; names the columns of numbers that it has.
+    """
+    numeric = [_numeric(shard.path) for shard in shards]
+    for shard, names in zip(shards, numeric, strict=True):
+        if missing := [column for column in required if column not in names]:
+            raise ConfigError(
+                f"cluster.prune: {shard.path} has no column of numbers called {', '.join(missing)}; it has "
+                f"{', '.join(names) or 'none'}. Name one of these, or add the scores in curate."
+            )
+    everywhere = [QUALITY] if all(QUALITY in names for names in numeric) else []
+    return tuple(sorted({*required, *everywhere}))
+
+
+def _numeric(path: Path) -> list[str]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    schema = pq.read_schema(path)
+    return [field.name for field in schema if pa.types.is_floating(field.type) or pa.types.is_integer(field.type)]

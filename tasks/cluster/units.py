@@ -1,0 +1,195 @@
+"""The units of the cluster stage: what a worker does, and the files it leaves. Threads are pinned to one."""
+
+import heapq
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, assert_never
+
+import numpy as np
+import numpy.typing as npt
+
+from tasks.cluster import decide
+from tasks.cluster.config import ClusterParams, Embedder, KMeans, TfidfEmbedder, TransformerEmbedder
+from tasks.cluster.decide import Decision, Documents
+from tasks.cluster.domains import Readings, cluster_records, domain_records, readings
+from tasks.cluster.embedders import tfidf, transformer
+from tasks.cluster.kmeans import Partition, partition
+from tasks.cluster.shards import Shard, read_columns, read_texts, text_bytes
+from tasks.core.rng import seed_of
+from tasks.core.stage import UnitResult
+
+VECTORS = "vectors.npy"
+_COLUMNS = ("id", "source", "duplicate_cluster", "text")
+
+
+@dataclass(frozen=True)
+class LearnArgs:
+    """Learn the terms of the TF-IDF embedder from a sample of all shards."""
+
+    shards: tuple[Shard, ...]
+    embedder: TfidfEmbedder
+    max_chars: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class EmbedArgs:
+    """Embed one shard; `learned` is the folder `learn` left, for the embedder that has one."""
+
+    shard: Shard
+    embedder: Embedder
+    max_chars: int
+    learned: Path | None
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """The vectors of all shards: one file per shard, and a key for all of them."""
+
+    shards: tuple[Shard, ...]
+    vectors: tuple[Path, ...]
+    key: str
+
+    def load(self) -> npt.NDArray[np.float32]:
+        """Return the vectors of all documents, in the order of the shards."""
+        return np.concatenate([np.load(path) for path in self.vectors])
+
+
+@dataclass(frozen=True)
+class GroupArgs:
+    """K-means over the vectors of all shards."""
+
+    embedded: Embedded
+    kmeans: KMeans
+    seed: int
+
+
+@dataclass(frozen=True)
+class AssignArgs:
+    """Prune, merge, name and split; `partition` is the folder `group` left, `scores` the columns to average."""
+
+    embedded: Embedded
+    partition: Path
+    scores: tuple[str, ...]
+    params: ClusterParams
+
+
+def learn(args: LearnArgs, folder: Path) -> UnitResult:
+    """Fit TF-IDF on the documents whose hashed ids are smallest: a sample that no order of shards can change."""
+    with _one_thread():
+        sample = heapq.nsmallest(args.embedder.fit_documents, _hashed(args), key=lambda entry: entry[0])
+        tfidf.save(tfidf.fit([text for _, text in sample], args.embedder, args.seed), folder)
+    return UnitResult()
+
+
+def embed(args: EmbedArgs, folder: Path) -> UnitResult:
+    """Embed the documents of a shard."""
+    texts = read_texts(args.shard.path, args.max_chars)
+    with _one_thread():
+        match args.embedder:
+            case TfidfEmbedder():
+                assert args.learned is not None, "TF-IDF learns before it embeds"
+                vectors_ND = tfidf.embed(tfidf.load(args.learned), texts)
+            case TransformerEmbedder():
+                vectors_ND = transformer.embed(args.embedder, texts)
+            case _:
+                assert_never(args.embedder)
+    np.save(folder / VECTORS, vectors_ND)
+    return UnitResult()
+
+
+def group(args: GroupArgs, folder: Path) -> UnitResult:
+    """Partition all documents by k-means."""
+    bytes_N = np.concatenate([text_bytes(read_columns(shard.path, ["text"])["text"]) for shard in args.embedded.shards])
+    with _one_thread():
+        found = partition(args.embedded.load(), bytes_N, args.kmeans, args.seed)
+    np.save(folder / "labels.npy", found.labels_N)
+    np.save(folder / "centroids.npy", found.centroids_KD)
+    return UnitResult()
+
+
+def assign(args: AssignArgs, folder: Path) -> UnitResult:
+    """Decide on every document, and describe the domains."""
+    tables = [read_columns(shard.path, [*_COLUMNS, *args.scores]) for shard in args.embedded.shards]
+    documents = _documents(tables, args.scores)
+    found = Partition(np.load(args.partition / "labels.npy"), np.load(args.partition / "centroids.npy"))
+    with _one_thread():
+        decision = decide.decide(documents, found, args.params)
+        chosen = readings(decision, args.embedded.load(), documents, args.params.seed)
+        domains = domain_records(documents, found, decision, chosen, _texts(tables, chosen, args.params.max_chars))
+        clusters = cluster_records(documents, found, decision)
+    names = [domain["name"] for domain in domains]
+    decide.require_all_splits(names, decide.split_counts(documents, decision))
+    _write_json(folder / "domains.json", domains)
+    _write_json(folder / "clusters.json", clusters)
+    start = 0
+    for shard, table in zip(args.embedded.shards, tables, strict=True):
+        part = slice(start, start := start + table.num_rows)
+        _write_assignments(folder / f"assignments/{shard.number}.parquet", part, documents, found, decision)
+    return UnitResult(decide.account(documents, decision), _summary(domains, clusters))
+
+
+def _hashed(args: LearnArgs) -> Iterable[tuple[int, str]]:
+    for shard in args.shards:
+        ids = read_columns(shard.path, ["id"])["id"].to_pylist()
+        for name, text in zip(ids, read_texts(shard.path, args.max_chars), strict=True):
+            yield seed_of(args.seed, "learn", name), text
+
+
+def _documents(tables: list[Any], score_columns: Iterable[str]) -> Documents:
+    import pyarrow as pa
+
+    table = pa.concat_tables(tables)
+    scores = {column: np.asarray(table[column].cast(pa.float64()), dtype=np.float64) for column in score_columns}
+    ids, sources, duplicates = (table[column].to_pylist() for column in ("id", "source", "duplicate_cluster"))
+    return Documents(ids, sources, duplicates, text_bytes(table["text"]), scores)
+
+
+def _texts(tables: list[Any], chosen: Readings, max_chars: int) -> dict[int, str]:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    column = pa.chunked_array([chunk for table in tables for chunk in table["text"].chunks], pa.large_string())
+    texts = pc.utf8_slice_codeunits(column.take(pa.array(chosen.documents)), 0, max_chars).to_pylist()
+    return dict(zip(chosen.documents.tolist(), texts, strict=True))
+
+
+def _write_assignments(path: Path, part: slice, documents: Documents, found: Partition, decision: Decision) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    table = pa.table(
+        {
+            "id": pa.array(documents.ids[part], pa.string()),
+            "kmeans_cluster": pa.array(found.labels_N[part], pa.int32()),
+            "domain": pa.array(decision.domain_N[part], pa.int32()),
+            "split": pa.array(decision.split_N[part], pa.string()),
+        }
+    )
+    path.parent.mkdir(exist_ok=True)
+    pq.write_table(table, path, compression="zstd", compression_level=3)
+
+
+def _summary(domains: list[dict[str, Any]], clusters: list[dict[str, Any]]) -> dict[str, Any]:
+    pruned = [cluster for cluster in clusters if cluster["pruned"]]
+    return {
+        "domains": {
+            domain["name"]: {key: domain[key] for key in ("documents", "bytes", "splits")} for domain in domains
+        },
+        "clusters": len(clusters),
+        "clusters_pruned": len(pruned),
+        "pruned": [{key: cluster[key] for key in ("cluster", "documents", "bytes", "pruned")} for cluster in pruned],
+    }
+
+
+def _write_json(path: Path, value: Any) -> None:
+    path.write_text(json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def _one_thread() -> Any:
+    # Ray workers may have loaded BLAS before the environment was pinned.
+    from threadpoolctl import threadpool_limits
+
+    return threadpool_limits(1)

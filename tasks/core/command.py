@@ -1,0 +1,137 @@
+"""The command of a stage: `python -m tasks.<stage>`, called by users and by dvc.yaml alike.
+
+Exit codes: 0 done, 1 failed, 2 bad input.
+"""
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import click
+
+from infra.errors import InfraError
+from infra.executors import Executor, LocalExecutor, ray_session
+from infra.settings import load_settings
+from infra.storage import AttemptStore
+from infra.telemetry import apply as keep_telemetry_off
+from infra.terminal import TerminalObserver
+from tasks.core.errors import ConfigError, MixwrightError
+from tasks.core.manifest import Manifest
+from tasks.core.params import Params, override, read_yaml, validate
+from tasks.core.stage import Workshop
+
+ParamsT = TypeVar("ParamsT", bound=Params)
+PrepareInputs = Callable[[Sequence[str], Path], Mapping[str, Path]]
+
+
+def stage_command(
+    name: str,
+    params_model: type[ParamsT],
+    run: Callable[..., Manifest],
+    *,
+    inputs: tuple[str, ...],
+    prepare_inputs: PrepareInputs | None = None,
+) -> click.Command:
+    """Return the command line of one stage.
+
+    `inputs` names the stages whose folders are read. With one input `--input PATH` is enough; with several each is
+    `--input NAME=PATH`. `prepare_inputs(values, home)` replaces that for a stage that takes something else (ingest: URIs).
+    """
+    named = "PATH" if len(inputs) == 1 else "NAME=PATH"
+
+    @click.command(name=name, help=(run.__doc__ or "").strip())
+    @click.option("--input", "given", multiple=True, required=True, metavar=named, help=f"Folder(s): {', '.join(inputs)}.")
+    @click.option("--output", required=True, type=click.Path(path_type=Path, file_okay=False), help="Folder to publish.")
+    @click.option("--params", "params_file", type=click.Path(path_type=Path), help=f"YAML with a section `{name}`.")
+    @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help=f"Such as {name}.seed=1; repeatable.")
+    @click.option("--executor", type=click.Choice(["local", "ray"]), default="local", show_default=True)
+    @click.option("--workers", type=click.IntRange(min=1), help="Units at the same time; changes no result.")
+    @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+    def command(
+        given: tuple[str, ...],
+        output: Path,
+        params_file: Path | None,
+        settings: tuple[str, ...],
+        executor: Literal["local", "ray"],
+        workers: int | None,
+        as_json: bool,
+    ) -> None:
+        keep_telemetry_off()
+        with exit_codes():
+            params = stage_params(name, params_model, params_file, settings)
+            placement = load_settings()
+            folders = prepare_inputs(given, placement.home) if prepare_inputs else _named(given, inputs)
+            with executor_of(executor, workers or placement.executor.workers) as chosen:
+                with TerminalObserver(quiet=as_json) as observer:
+                    store = AttemptStore(placement.home / "store")
+                    manifest = run(params, inputs=folders, output=output, workshop=Workshop(chosen, store, observer))
+            _print(manifest, output, as_json)
+
+    return command
+
+
+def stage_params(
+    name: str, model: type[ParamsT], params_file: Path | None, settings: Sequence[str]
+) -> ParamsT:
+    """Return a stage's section of a params file, with `--set` applied; without a file, the defaults.
+
+    Raises:
+        ConfigError: see `read_yaml`, `override`, `validate`; or a `--set` speaks of another stage.
+    """
+    values = read_yaml(params_file) if params_file else {}
+    if strangers := [setting for setting in settings if not setting.startswith(f"{name}.")]:
+        raise ConfigError(f"--set {strangers[0]}: this command takes {name}.KEY=VALUE only.")
+    section = override(values, settings).get(name) or {}
+    return validate(model, section, f"{params_file or '(defaults)'}, section {name}")
+
+
+@contextmanager
+def executor_of(kind: Literal["local", "ray"], workers: int, address: str | None = None) -> Iterator[Executor]:
+    """Give the executor that the settings ask for."""
+    if kind == "local":
+        yield LocalExecutor(workers)
+    else:
+        with ray_session(workers, address) as executor:
+            yield executor
+
+
+@contextmanager
+def exit_codes() -> Iterator[None]:
+    """Print a named error as one clear message and leave with its exit code; anything else is a defect and is raised."""
+    try:
+        yield
+    except (MixwrightError, InfraError) as error:
+        click.echo(f"{type(error).__name__}: {error}", err=True)
+        sys.exit(error.exit_code)
+
+
+def _named(given: Sequence[str], inputs: tuple[str, ...]) -> dict[str, Path]:
+    if len(inputs) == 1 and len(given) == 1 and "=" not in given[0]:
+        return {inputs[0]: Path(given[0])}
+    pairs = dict(value.partition("=")[::2] for value in given)
+    if sorted(pairs) != sorted(inputs) or len(given) != len(inputs):
+        raise ConfigError(
+            f"--input: expected {', '.join(f'{name}=PATH' for name in inputs)}; found {', '.join(given)}."
+        )
+    return {name: Path(pairs[name]) for name in inputs}
+
+
+def _print(manifest: Manifest, output: Path, as_json: bool) -> None:
+    result: dict[str, Any] = {
+        "stage": manifest.stage,
+        "output": str(output),
+        "digest": manifest.output,
+        "account": manifest.account.to_json() if manifest.account else None,
+        "summary": dict(manifest.summary),
+    }
+    if as_json:
+        click.echo(json.dumps(result, ensure_ascii=False))
+        return
+    click.echo(f"{manifest.stage}: {len(manifest.files)} files in {output}, digest {manifest.output[:12]}")
+    if manifest.account:
+        account = manifest.account
+        lost = sum(count.documents for count in (*account.dropped.values(), *account.quarantined.values()))
+        click.echo(f"  documents: {account.taken.documents:,} in, {account.kept.documents:,} kept, {lost:,} set aside")

@@ -1,0 +1,58 @@
+"""Content digests: of bytes, files, JSON values and source code. All are SHA-256 in lower-case hex."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+_CHUNK = 1 << 20
+_ROOT = Path(__file__).resolve().parents[2]
+
+
+def digest_bytes(data: bytes) -> str:
+    """Return the digest of a byte string."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def digest_file(path: Path) -> str:
+    """Return the digest of a file's content, read in blocks of 1 MiB."""
+    state = hashlib.sha256()
+    with path.open("rb") as stream:
+        while block := stream.read(_CHUNK):
+            state.update(block)
+    return state.hexdigest()
+
+
+def canonical_json(value: Any) -> str:
+    """Return the one JSON text of a value: sorted keys, no blanks, NaN refused.
+
+    >>> canonical_json({"b": 1, "a": [1.5, None]})
+    '{"a":[1.5,null],"b":1}'
+    """
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def digest_json(value: Any) -> str:
+    """Return the digest of a JSON value; the order of keys does not matter."""
+    return digest_bytes(canonical_json(value).encode())
+
+
+def digest_tree(entries: Mapping[str, str]) -> str:
+    """Return the digest of named contents: a mapping from relative path to the digest of what is there."""
+    return digest_json(dict(entries))
+
+
+@cache
+def digest_code(packages: tuple[str, ...]) -> str:
+    """Return the digest of the Python sources of packages of this repository, such as `("tasks.core",)`."""
+    return digest_tree(dict(_sources(packages)))
+
+
+def _sources(packages: Iterable[str]) -> Iterable[tuple[str, str]]:
+    for package in packages:
+        folder = _ROOT / package.replace(".", "/")
+        for path in sorted(folder.rglob("*")):
+            if path.suffix in {".py", ".json", ".yaml", ".html", ".css"}:
+                yield path.relative_to(_ROOT).as_posix(), digest_file(path)

@@ -1,0 +1,43 @@
+"""The hierarchy of errors a stage can raise.
+
+    MixwrightError            exit code 1
+    ├── ConfigError           exit code 2   edit the YAML or the command line
+    ├── DataError             exit code 2   look at that file, shard or record
+    │   └── AccountError      exit code 1   documents went missing: a defect, never served as a result
+    ├── EvidenceError         exit code 1   measure more before you decide
+    └── ForeignCodeError      exit code 1   a worker imported another checkout than the driver
+
+What the machine refuses (ports, disk space, servers, locks) is `infra.errors.InfraError`.
+"""
+
+
+class MixwrightError(Exception):
+    """A named failure that says what, where, how many and what to do."""
+
+    exit_code = 1
+
+
+class ConfigError(MixwrightError):
+    """The configuration asks for something that cannot be done."""
+
+    exit_code = 2
+
+
+class DataError(MixwrightError):
+    """The input cannot be read, or holds what it must not hold."""
+
+    exit_code = 2
+
+
+class AccountError(DataError):
+    """What came in is not what was kept, dropped and quarantined."""
+
+    exit_code = 1
+
+
+class EvidenceError(MixwrightError):
+    """There are too few measurements, or they contradict each other."""
+
+
+class ForeignCodeError(MixwrightError):
+    """The imported `tasks` package is not the one the driver runs."""

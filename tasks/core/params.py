@@ -1,0 +1,92 @@
+"""Params: the science of a run. What they hold changes results, is identity, and is tracked by DVC."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from tasks.core.errors import ConfigError
+
+
+class Params(BaseModel):
+    """A frozen model that refuses unknown keys and NaN."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+ParamsT = TypeVar("ParamsT", bound=BaseModel)
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Return the mapping a YAML file holds.
+
+    Raises:
+        ConfigError: the file is missing, is not YAML, or is not a mapping.
+    """
+    import yaml
+
+    if not path.is_file():
+        raise ConfigError(f"{path}: there is no such file. Name an existing YAML file, or leave the option out.")
+    try:
+        value = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: this is not YAML: {error}") from error
+    if not isinstance(value, dict):
+        raise ConfigError(f"{path}: expected a mapping of names to values, found {type(value).__name__}.")
+    return dict(value)
+
+
+def override(values: Mapping[str, Any], settings: Iterable[str]) -> dict[str, Any]:
+    """Return `values` with each `a.b.c=value` set; the value is read as YAML.
+
+    >>> override({"curate": {"seed": 0}}, ["curate.seed=7"])
+    {'curate': {'seed': 7}}
+
+    Raises:
+        ConfigError: a setting has no `=`, or goes through something that is not a mapping.
+    """
+    import yaml
+
+    result = _copied(values)
+    for setting in settings:
+        name, equals, text = setting.partition("=")
+        if not equals or not name:
+            raise ConfigError(f"--set {setting}: expected key=value, such as search.rounds=3.")
+        *parents, last = name.split(".")
+        place = result
+        for parent in parents:
+            place = place.setdefault(parent, {})
+            if not isinstance(place, dict):
+                raise ConfigError(f"--set {setting}: {parent} is a value, it has no keys.")
+        place[last] = yaml.safe_load(text)
+    return result
+
+
+def _copied(value: Any) -> Any:
+    return {key: _copied(inner) for key, inner in value.items()} if isinstance(value, Mapping) else value
+
+
+def validate(model: type[ParamsT], values: Mapping[str, Any], where: str) -> ParamsT:
+    """Return `values` as the model.
+
+    Raises:
+        ConfigError: one line per mistake, with its place in the file and what was expected.
+    """
+    try:
+        return model.model_validate(dict(values))
+    except ValidationError as error:
+        lines = [f"  {_place(mistake['loc'])}: {mistake['msg']}{_found(mistake)}" for mistake in error.errors()]
+        raise ConfigError(f"{where}: {len(lines)} mistake(s) in the configuration:\n" + "\n".join(lines)) from error
+
+
+def _place(location: tuple[int | str, ...]) -> str:
+    return ".".join(str(part) for part in location) or "(whole)"
+
+
+def _found(mistake: Mapping[str, Any]) -> str:
+    if mistake["type"] in {"missing", "value_error"}:
+        return ""
+    if mistake["type"] == "extra_forbidden":
+        return " (unknown key: check its spelling)"
+    return f" (found {mistake['input']!r:.80})"

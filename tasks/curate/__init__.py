@@ -1,0 +1,1 @@
+"""Curate: annotate every document, decide by thresholds, drop duplicates; each is kept or dropped for a reason."""

@@ -1,0 +1,1 @@
+"""Exact and near duplicates: fingerprints per document, clusters over all of them, one survivor per cluster."""

@@ -1,0 +1,1 @@
+"""Rules over the statistics, and the thresholds that a profile gives them."""

@@ -1,0 +1,1 @@
+"""The statistics of the Gopher rules, on whitespace words, in one pass: texts in, columns out."""

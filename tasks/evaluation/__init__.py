@@ -1,0 +1,1 @@
+"""Evaluation: bits per byte on the split `test`, and whether a difference is real."""

@@ -1,0 +1,77 @@
+"""The decision: every comparison, the forecast beside its outcome, and a table per domain, as one JSON value."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from tasks.core.errors import EvidenceError
+from tasks.evaluation.compare import NATURAL, SEARCHED, Comparison, Measured, compare, headline, verdict
+from tasks.evaluation.forecast import forecast_beside_outcome
+
+FORMAT = 1
+
+
+def decision(
+    models: Sequence[Measured],
+    recipe: Mapping[str, Any],
+    forecast: Mapping[str, Any],
+    *,
+    confidence: float,
+    model_parameters: int,
+    tokens: int,
+) -> dict[str, Any]:
+    """Return `decision.json`.
+
+    Raises:
+        EvidenceError: there is no searched model or no baseline, or too few paired seeds.
+    """
+    names = [str(name) for name in recipe["domains"]]
+    found = {model.mixture for model in models}
+    baselines = [name for name in recipe["baselines"] if name in found]
+    if SEARCHED not in found or not baselines:
+        raise EvidenceError(
+            f"there are models of {', '.join(sorted(found)) or 'nothing'}; a comparison needs `{SEARCHED}` and a baseline. "
+            "Name them in train.mixtures."
+        )
+    objective_D = np.array(recipe["objective"], dtype=np.float64)
+    comparisons = {
+        name: compare(models, name, objective_D, confidence=confidence, same_weights=keeps(recipe, name))
+        for name in baselines
+    }
+    claim, statement = headline(comparisons)
+    return {
+        "format": FORMAT,
+        "headline": verdict(claim),
+        "claim": claim,
+        "statement": statement,
+        "baseline": NATURAL if NATURAL in comparisons else baselines[0],
+        "confidence": confidence,
+        "num_seeds": len(next(iter(comparisons.values())).seeds),
+        "comparisons": {name: comparison.to_json(names) for name, comparison in comparisons.items()},
+        "per_domain": per_domain(models, names, [SEARCHED, *baselines]),
+        "forecast": _forecast(forecast, comparisons, model_parameters, tokens),
+    }
+
+
+def keeps(recipe: Mapping[str, Any], baseline: str) -> bool:
+    """Return whether the recipe is the baseline itself, in every phase."""
+    return all(phase["weights"] == recipe["baselines"][baseline] for phase in recipe["phases"])
+
+
+def per_domain(models: Sequence[Measured], names: Sequence[str], mixtures: Sequence[str]) -> dict[str, dict[str, float]]:
+    """Return bits per byte by domain and mixture, means over seeds."""
+    means = {
+        mixture: np.mean([model.bpb for model in models if model.mixture == mixture], axis=0) for mixture in mixtures
+    }
+    return {
+        name: {mixture: float(means[mixture][index]) for mixture in mixtures} for index, name in enumerate(names)
+    }
+
+
+def _forecast(
+    forecast: Mapping[str, Any], comparisons: Mapping[str, Comparison], model_parameters: int, tokens: int
+) -> dict[str, Any] | None:
+    if NATURAL not in comparisons:
+        return None
+    return forecast_beside_outcome(forecast, comparisons[NATURAL], model_parameters=model_parameters, tokens=tokens)

@@ -1,0 +1,53 @@
+"""Did the forecast come true? What search said before training, beside what was measured after it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from tasks.evaluation.compare import Comparison
+
+
+def forecast_beside_outcome(
+    forecast: Mapping[str, Any], natural: Comparison, *, model_parameters: int, tokens: int
+) -> dict[str, Any]:
+    """Return prediction and outcome of the gain over natural, whether the outcome lies in the interval, and a sentence.
+
+    A forecast of another model size or number of tokens is compared all the same, with a warning.
+    """
+    predicted, lower, upper = (float(forecast[name]) for name in ("gain_over_natural", "lower", "upper"))
+    measured = natural.overall.gain
+    inside = lower <= measured <= upper
+    sizes = {
+        "model_parameters": int(forecast["model_parameters"]),
+        "tokens": int(forecast["tokens"]),
+        "measured_model_parameters": model_parameters,
+        "measured_tokens": tokens,
+    }
+    same = (sizes["model_parameters"], sizes["tokens"]) == (model_parameters, tokens)
+    warning = None if same else _warning(sizes, str(forecast["status"]))
+    statement = (
+        f"Forecast {predicted:+.4f} ({forecast['confidence']:.0%} interval {lower:+.4f} to {upper:+.4f}), measured "
+        f"{measured:+.4f} bits per byte over natural: {'inside' if inside else 'outside'} the interval."
+    )
+    return {
+        "predicted_gain": predicted,
+        "lower": lower,
+        "upper": upper,
+        "confidence": float(forecast["confidence"]),
+        "measured_gain": measured,
+        "measured_lower": natural.overall.lower,
+        "measured_upper": natural.overall.upper,
+        "inside": inside,
+        "status": str(forecast["status"]),
+        **sizes,
+        "same_size": same,
+        "warning": warning,
+        "statement": statement if warning is None else f"{statement} {warning}",
+    }
+
+
+def _warning(sizes: Mapping[str, int], status: str) -> str:
+    return (
+        f"The forecast is of a model of {sizes['model_parameters']:,} parameters and {sizes['tokens']:,} tokens, measured "
+        f"was one of {sizes['measured_model_parameters']:,} and {sizes['measured_tokens']:,}: {status}, so a miss says "
+        "little about the predictor."
+    )

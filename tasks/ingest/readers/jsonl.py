@@ -1,0 +1,36 @@
+"""JSON Lines: one object per line, in UTF-8. Blank lines are no records."""
+
+from collections.abc import Iterable, Iterator
+
+from tasks.ingest.readers.lines import Line, lines
+from tasks.ingest.records import Record, Refusal, object_of
+
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+
+def read_jsonl(blocks: Iterable[bytes], max_bytes: int) -> Iterator[Record | Refusal]:
+    """Yield every line that is not blank as a record, or as a refusal that says what is wrong with it."""
+    for line in lines(blocks, max_bytes):
+        if line.data is None:
+            detail = f"{line.bytes:,} bytes, the limit (max_document_bytes) is {max_bytes:,}"
+            yield Refusal(line.offset, line.bytes, "line_too_long", detail)
+        elif line.data.strip():
+            yield _parsed(line, line.data.removeprefix(_BYTE_ORDER_MARK) if line.offset == 0 else line.data)
+
+
+def _parsed(line: Line, data: bytes) -> Record | Refusal:
+    try:
+        text = data.decode()
+    except UnicodeDecodeError as error:
+        return invalid_utf8(line.offset, line.bytes, error)
+    try:
+        return Record(line.offset, line.bytes, object_of(text))
+    except ValueError:
+        # The parser's own words change with the Python version; what is stored here must not.
+        return Refusal(line.offset, line.bytes, "invalid_json", f"begins with {text[:60]!a}, ends with {text[-20:]!a}")
+
+
+def invalid_utf8(offset: int, num_bytes: int, error: UnicodeDecodeError) -> Refusal:
+    """Return the refusal of a record that is not UTF-8; the detail holds the first wrong byte and its place."""
+    detail = f"byte 0x{error.object[error.start]:02x} at byte {error.start} of the record"
+    return Refusal(offset, num_bytes, "invalid_utf8", detail)

@@ -1,0 +1,1 @@
+"""Mixture search: proxies measure, a predictor generalises, a recipe with its forecast comes out."""

@@ -1,0 +1,1 @@
+"""Initial designs: which mixtures to measure before anything is known."""

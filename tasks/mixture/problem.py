@@ -1,0 +1,172 @@
+"""What is searched: domains, what limits their weights, and what counts. Axis: D domains, in the pool's order."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from tasks.core.errors import ConfigError
+from tasks.training.order import weight_caps
+
+Array = npt.NDArray[np.float64]
+
+# Mixtures are proposed on this grid: finer than one sample of a large proxy, and numbers that can be read.
+GRID = 10_000
+
+
+@dataclass(frozen=True)
+class Domain:
+    """What one domain has in the train split; `rows` are whole samples of the target run, `proxy_rows` of a proxy."""
+
+    name: str
+    tokens: int
+    bytes: int
+    rows: int
+    proxy_rows: int
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A search over the weights of `domains`, for a run of `target_samples` judged by `objective_D`.
+
+    `objective` has one share per domain, summing to 1: the objective is the sum of share times bits per byte.
+    `max_epochs` is how often a domain may be repeated, in the target run and in a proxy.
+
+    Raises:
+        ConfigError: no weights can keep to the caps: the pool is too small for the run.
+    """
+
+    domains: tuple[Domain, ...]
+    objective: tuple[float, ...]
+    target_samples: int
+    proxy_samples: int
+    max_epochs: float
+
+    def __post_init__(self) -> None:
+        if len(self.domains) < 2:
+            raise ConfigError(f"{len(self.domains)} domain(s) leave nothing to search: cluster into at least 2.")
+        for run, samples, rows in (self._target, self._proxy):
+            room = float(np.floor(self.max_epochs * np.array(rows)).sum())
+            if room < samples:
+                raise ConfigError(
+                    f"no weights keep to the caps: the {run} asks for {samples:,} samples, {len(self.domains)} domains "
+                    f"with {sum(rows):,} samples give at most {int(room):,} in {self.max_epochs:g} epochs. Train on "
+                    "fewer tokens, raise max_epochs, or bring more text."
+                )
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The domains' names."""
+        return tuple(domain.name for domain in self.domains)
+
+    @property
+    def objective_D(self) -> Array:
+        """The objective's shares as an array."""
+        return np.array(self.objective)
+
+    @property
+    def caps_D(self) -> Array:
+        """The largest weight a recipe may give each domain: repetition in the target run and in a proxy."""
+        return np.minimum(self._caps(self._target), self.proxy_caps_D)
+
+    @property
+    def proxy_caps_D(self) -> Array:
+        """The largest weight a proxy may give each domain. Designs stay wide: only the recipe keeps to `caps_D`."""
+        return self._caps(self._proxy)
+
+    @property
+    def natural(self) -> Array:
+        """Each domain by its share of tokens; a domain at its cap gives the rest to the others, in proportion."""
+        return filled([domain.tokens for domain in self.domains], self.caps_D)
+
+    @property
+    def uniform(self) -> Array:
+        """Equal weights under the caps (UniMax, arXiv 2304.09151): what a capped domain leaves goes to the others."""
+        return filled([1.0] * len(self.domains), self.caps_D)
+
+    @property
+    def capped(self) -> tuple[str, ...]:
+        """Domains that uniform weights would repeat too often."""
+        equal = 1 / len(self.domains)
+        return tuple(name for name, cap in zip(self.names, self.caps_D, strict=True) if cap < equal)
+
+    def allows(self, weights_MD: Array) -> npt.NDArray[np.bool_]:
+        """Return for each mixture whether it keeps to the caps of a recipe, shape [M]."""
+        return np.asarray((weights_MD <= self.caps_D + 1e-12).all(axis=1))
+
+    @property
+    def _target(self) -> tuple[str, int, list[int]]:
+        return "target run", self.target_samples, [domain.rows for domain in self.domains]
+
+    @property
+    def _proxy(self) -> tuple[str, int, list[int]]:
+        return "proxy", self.proxy_samples, [domain.proxy_rows for domain in self.domains]
+
+    def _caps(self, run: tuple[str, int, list[int]]) -> Array:
+        _, samples, rows = run
+        return weight_caps(rows, samples, self.max_epochs)
+
+
+def objective_shares(names: Sequence[str], weights: Mapping[str, float] | None) -> tuple[float, ...]:
+    """Return the share of each domain in the objective; None means that all count the same.
+
+    Raises:
+        ConfigError: a domain that is named does not exist, or nothing counts.
+    """
+    if weights is None:
+        return tuple(1 / len(names) for _ in names)
+    if strangers := sorted({*weights} - {*names}):
+        raise ConfigError(
+            f"search.objective: {len(strangers)} of {len(weights)} domains do not exist; first: {strangers[0]}. "
+            f"There are: {', '.join(names)}."
+        )
+    total = sum(weights.values())
+    if not total > 0:
+        raise ConfigError("search.objective: the weights sum to 0, so nothing counts. Give a domain a weight above 0.")
+    return tuple(weights.get(name, 0.0) / total for name in names)
+
+
+def filled(shares: Sequence[float] | Array, caps_D: Array) -> Array:
+    """Return weights in proportion to `shares`, none above its cap: w = min(cap, level x share), sum 1.
+
+    >>> filled([1, 1, 2], np.array([1.0, 0.1, 1.0])).round(3).tolist()
+    [0.3, 0.1, 0.6]
+
+    Raises:
+        ConfigError: the caps of the domains with a share sum to less than 1.
+    """
+    shares_D = np.array(shares, dtype=np.float64)
+    room = float(caps_D[shares_D > 0].sum())
+    if room < 1 - 1e-12:
+        raise ConfigError(
+            f"weights cannot be met under the caps: {int((shares_D > 0).sum())} domains may have {room:.4f} together, "
+            "not 1. Train on fewer tokens, raise max_epochs, or bring more text."
+        )
+    full_D = np.zeros(len(shares_D), dtype=bool)
+    while True:
+        free = 1.0 - float(caps_D[full_D].sum())
+        open_D = np.where(full_D, 0.0, shares_D)
+        weights_D = np.where(full_D, caps_D, open_D * (free / open_D.sum() if open_D.any() else 0.0))
+        over_D = ~full_D & (weights_D > caps_D)
+        if not over_D.any():
+            return weights_D
+        full_D |= over_D
+
+
+def gridded(weights_D: Array, caps_D: Array) -> Array:
+    """Return the weights on a grid of 1/10,000 that sums to 1, none above its cap.
+
+    The largest remainders are rounded up. Caps that leave no room on the grid leave the weights as they are.
+    """
+    most_D = np.floor(caps_D * GRID + 1e-9)
+    counts_D = np.minimum(np.floor(weights_D * GRID + 1e-9), most_D)
+    missing = int(GRID - counts_D.sum())
+    if missing > int((most_D - counts_D).sum()):
+        return weights_D
+    while missing > 0:
+        open_D = np.flatnonzero(counts_D < most_D)
+        chosen = open_D[np.argsort(-(weights_D * GRID - counts_D)[open_D], kind="stable")][:missing]
+        counts_D[chosen] += 1
+        missing -= len(chosen)
+    return counts_D / GRID

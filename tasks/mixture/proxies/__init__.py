@@ -1,0 +1,1 @@
+"""Proxies: small models trained on one mixture each and measured. Its code is part of their keys."""

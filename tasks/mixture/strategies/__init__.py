@@ -1,0 +1,1 @@
+"""Strategies: which mixtures to measure next."""

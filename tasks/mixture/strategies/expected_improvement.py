@@ -1,0 +1,90 @@
+"""Expected improvement with a local optimiser, in batches, and some exploration. Axes: M mixtures, D domains."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field, PositiveFloat, PositiveInt
+from scipy.special import ndtr
+
+from tasks.core.params import Params
+from tasks.mixture.designs.space_filling import draws
+from tasks.mixture.predictors.predictor import Predictor
+from tasks.mixture.problem import Problem, gridded
+from tasks.mixture.strategies.local_search import climb
+
+Array = npt.NDArray[np.float64]
+Score = Callable[[Array], Array]
+
+
+class ExpectedImprovement(Params):
+    """Each proposal maximises the expected improvement over the best predicted so far; then it is believed.
+
+    `explored_per_round` proposals go where the prediction is least certain instead. Starts of the local optimiser are
+    the best of `num_draws` mixtures around natural and of those measured.
+    """
+
+    kind: Literal["expected_improvement"] = "expected_improvement"
+    explored_per_round: int = Field(default=1, ge=0)
+    num_draws: PositiveInt = 1000
+    num_starts: PositiveInt = 3
+    strengths: tuple[PositiveFloat, ...] = Field(default=(0.3, 1.0, 3.0, 10.0), min_length=1)
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A mixture to measure, why, and what the predictor says of it (objective, standard deviation without noise)."""
+
+    weights: tuple[float, ...]
+    reason: Literal["improvement", "exploration"]
+    predicted: float
+    sd: float
+
+
+def expected_improvement(
+    params: ExpectedImprovement, problem: Problem, predictor: Predictor, measured_RD: Array, count: int, seed: int
+) -> tuple[Proposal, ...]:
+    """Return `count` mixtures under the recipe's caps, no two the same and none measured before.
+
+    Fewer come only where the caps leave no other mixtures.
+    """
+    pool_MD = draws(problem, params.num_draws, params.strengths, 1.0, problem.caps_D, seed)
+    allowed_RD = measured_RD[problem.allows(measured_RD)]
+    pool_MD = np.vstack([problem.natural, problem.uniform, allowed_RD, pool_MD])
+    believer, taken_RD, proposals = predictor, measured_RD, list[Proposal]()
+    for index in range(count):
+        explores = index >= count - params.explored_per_round
+        best = float(believer.mean(taken_RD).min())
+        score: Score = believer.sd if explores else partial(_improvement, believer, best)
+        weights_D = _best(params, problem, score, pool_MD, taken_RD)
+        if weights_D is None:
+            break
+        # What is said of a proposal is what the fit says, not what it says after believing the proposals before.
+        mean, sd = float(predictor.mean(weights_D[None])[0]), float(predictor.sd(weights_D[None])[0])
+        proposals.append(Proposal(tuple(weights_D.tolist()), "exploration" if explores else "improvement", mean, sd))
+        believer = believer.believing(weights_D[None])
+        taken_RD = np.vstack([taken_RD, weights_D])
+    return tuple(proposals)
+
+
+def _best(params: ExpectedImprovement, problem: Problem, score: Score, pool_MD: Array, taken_RD: Array) -> Array | None:
+    """Return the best mixture that was not taken: local optima from the best of the pool, or the pool itself."""
+    scores_M = score(pool_MD)
+    starts = np.argsort(-scores_M, kind="stable")[: params.num_starts]
+    tops_MD = np.array([gridded(climb(score, pool_MD[start], problem.caps_D), problem.caps_D) for start in starts])
+    candidates_MD = np.vstack([tops_MD, pool_MD])
+    fresh_M = ~(np.abs(candidates_MD[:, None] - taken_RD[None]).max(axis=2) < 1e-6).any(axis=1)
+    ranked = np.argsort(-score(candidates_MD), kind="stable")
+    fresh = [index for index in ranked if fresh_M[index]]
+    return candidates_MD[fresh[0]] if fresh else None
+
+
+def _improvement(predictor: Predictor, best: float, weights_MD: Array) -> Array:
+    """Return E[max(best - objective, 0)] in closed form."""
+    mean_M, sd_M = predictor.mean(weights_MD), np.maximum(predictor.sd(weights_MD), 1e-12)
+    z_M = (best - mean_M) / sd_M
+    density_M = np.exp(-0.5 * z_M**2) / np.sqrt(2 * np.pi)
+    return np.asarray(sd_M * (z_M * ndtr(z_M) + density_M))

@@ -1,0 +1,62 @@
+"""The map of domains: what clustering found, and how many tokens each domain has."""
+
+from pathlib import Path
+
+from tasks.core.account import Count
+from tasks.core.errors import DataError
+from tasks.core.manifest import Manifest
+from tasks.report.config import ReportParams
+from tasks.report.curation import excerpt
+from tasks.report.read import Fields, read_fields, read_list
+from tasks.report.types import Cluster, Domain, DomainMap, Example
+
+
+def read_domains(cluster: Path, tokenize: Path, params: ReportParams) -> DomainMap:
+    """Return the domains in the order of the token pool.
+
+    Raises:
+        DataError: a field is missing, or the two stages do not name the same domains.
+    """
+    account = Manifest.read(cluster).account
+    if account is None:
+        raise DataError(f"{cluster}: its manifest has no account. Run cluster again with this version.")
+    tokens = read_fields(tokenize / "tokens.json")
+    packed = {domain.text("name"): domain for domain in tokens.each("domains")}
+    found = {domain.text("name"): domain for domain in read_list(cluster / "domains.json")}
+    if sorted(packed) != sorted(found):
+        raise DataError(
+            f"{tokenize}: it has the domains {', '.join(packed)}, but {cluster} has {', '.join(found)}. Run tokenize again."
+        )
+    return DomainMap(
+        domains=tuple(_domain(found[name], packed[name], params) for name in packed),
+        clusters=tuple(_cluster(item) for item in read_list(cluster / "clusters.json")),
+        pruned=sum(account.dropped.values(), Count()),
+        vocabulary=tokens.whole("vocab_size"),
+    )
+
+
+def _domain(found: Fields, packed: Fields, params: ReportParams) -> Domain:
+    sources = found.fields("sources")
+    counts = {name: sources.whole(name) for name in sources.value}
+    splits = packed.fields("splits")
+    examples = found.each("examples")[: params.examples_per_domain]
+    return Domain(
+        index=found.whole("index"),
+        name=found.text("name"),
+        documents=found.whole("documents"),
+        bytes=found.whole("bytes"),
+        quality=found.number("quality") if found.has("quality") else None,
+        sources=dict(sorted(counts.items(), key=lambda item: (-item[1], item[0]))),
+        terms=found.texts("terms"),
+        examples=tuple(
+            Example(item.text("id"), "", "", excerpt(item.text("excerpt"), params.excerpt_characters)) for item in examples
+        ),
+        tokens={split: splits.fields(split).whole("tokens") for split in ("train", "search", "test")},
+    )
+
+
+def _cluster(found: Fields) -> Cluster:
+    position = found.numbers("position")
+    if len(position) != 2:
+        raise DataError(f"{found.where}: 'position' has {len(position)} coordinates, expected 2. Run cluster again.")
+    return Cluster(found.whole("domain"), found.whole("documents"), found.whole("bytes"), (position[0], position[1]))

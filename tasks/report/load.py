@@ -1,0 +1,69 @@
+"""The whole story, read from the folders that the stages published."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import yaml
+
+from tasks.core.errors import DataError
+from tasks.core.manifest import Manifest
+from tasks.report.config import ReportParams
+from tasks.report.curation import read_curation
+from tasks.report.domains import read_domains
+from tasks.report.experiments import read_curves, read_forecast, read_recipe, read_search
+from tasks.report.outcome import read_evaluation
+from tasks.report.types import StageLineage, Story
+
+INPUTS = ("ingest", "curate", "cluster", "tokenize", "search", "train", "evaluate")
+
+
+def read_story(folders: Mapping[str, Path], params: ReportParams) -> Story:
+    """Return everything the page tells.
+
+    Raises:
+        DataError: a stage has not run, its output does not follow from the others here, or it lacks a field.
+    """
+    lineage = read_lineage(folders)
+    domains = read_domains(folders["cluster"], folders["tokenize"], params)
+    names = [domain.name for domain in domains.domains]
+    return Story(
+        curation=read_curation(folders["ingest"], folders["curate"], params),
+        map=domains,
+        recipe=read_recipe(folders["search"], names),
+        forecast=read_forecast(folders["search"]),
+        search=read_search(folders["search"]),
+        curves=read_curves(folders["train"]),
+        evaluation=read_evaluation(folders["evaluate"], names),
+        lineage=lineage,
+    )
+
+
+def read_lineage(folders: Mapping[str, Path]) -> tuple[StageLineage, ...]:
+    """Return where each folder came from, in the order of the pipeline.
+
+    Raises:
+        DataError: a folder was made from another version of a stage than the one that is here; such a page would lie.
+    """
+    manifests = {name: Manifest.read(folders[name]) for name in INPUTS}
+    for name, manifest in manifests.items():
+        for source, digest in manifest.inputs.items():
+            if source in manifests and manifests[source].output != digest:
+                raise DataError(
+                    f"{folders[name]}: {name} was made from {source} {digest[:12]}, but {folders[source]} has "
+                    f"{manifests[source].output[:12]}. Run {name} again, and what comes after it."
+                )
+    return tuple(_lineage(manifest) for manifest in manifests.values())
+
+
+def _lineage(manifest: Manifest) -> StageLineage:
+    return StageLineage(
+        stage=manifest.stage,
+        output=manifest.output,
+        key=manifest.key,
+        code=manifest.code,
+        inputs=dict(manifest.inputs),
+        files=len(manifest.files),
+        bytes=sum(record.bytes for record in manifest.files),
+        params=yaml.safe_dump(dict(manifest.params), sort_keys=False, allow_unicode=True),
+        environment=dict(manifest.environment),
+    )

@@ -1,0 +1,272 @@
+"""What the report tells, as frozen data: one class per chapter of the page."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from tasks.core.account import Count
+
+MIXTURES = ("searched", "natural", "uniform")
+
+
+@dataclass(frozen=True)
+class Example:
+    """A document shown on the page. Its text is untrusted: control characters are made visible, HTML is escaped later."""
+
+    id: str
+    source: str
+    detail: str
+    excerpt: str
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Why documents were dropped: the filter, its reason, how much went, and some that did."""
+
+    filter: str
+    name: str
+    count: Count
+    examples: tuple[Example, ...]
+
+
+@dataclass(frozen=True)
+class Source:
+    """The funnel of one source: what curation took, kept, and dropped per filter."""
+
+    name: str
+    taken: Count
+    kept: Count
+    dropped: Mapping[str, Count]
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A record that could not be read, and where it stands in its file."""
+
+    file: str
+    offset: int
+    bytes: int
+    reason: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class Curation:
+    """What came in, what was kept, and why the rest was not; `warnings` are what curation says must be read first."""
+
+    warnings: tuple[str, ...]
+    records: Count
+    quarantined: Mapping[str, Count]
+    refusals: tuple[Refusal, ...]
+    taken: Count
+    kept: Count
+    sources: tuple[Source, ...]
+    reasons: tuple[Reason, ...]
+
+    @property
+    def filters(self) -> tuple[str, ...]:
+        """The filters that dropped something, in alphabetical order."""
+        return tuple(sorted({reason.filter for reason in self.reasons}))
+
+
+@dataclass(frozen=True)
+class Domain:
+    """One domain of the map; `tokens` by split, `quality` the mean over its documents (None = it was not scored)."""
+
+    index: int
+    name: str
+    documents: int
+    bytes: int
+    quality: float | None
+    sources: Mapping[str, int]
+    terms: tuple[str, ...]
+    examples: tuple[Example, ...]
+    tokens: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """One k-means cluster: its domain (-1 = pruned) and the place of its centre on two principal axes."""
+
+    domain: int
+    documents: int
+    bytes: int
+    position: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class DomainMap:
+    """All domains and the clusters they are made of, what pruning left out, and the size of the vocabulary."""
+
+    domains: tuple[Domain, ...]
+    clusters: tuple[Cluster, ...]
+    pruned: Count
+    vocabulary: int
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A part of the run with one mixture; weights in the order of the domains."""
+
+    tokens: int
+    weights: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """The mixture found, the baselines, and the cap on repetition (None = off).
+
+    `uniform_capped` are the domains that are too small for their uniform share under that cap.
+    """
+
+    domains: tuple[str, ...]
+    phases: tuple[Phase, ...]
+    natural: tuple[float, ...]
+    uniform: tuple[float, ...]
+    max_epochs: float | None
+    uniform_capped: tuple[str, ...]
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of the whole run."""
+        return sum(phase.tokens for phase in self.phases)
+
+    @property
+    def searched(self) -> tuple[float, ...]:
+        """The mixture over the whole run: the phases' weights, weighted by their tokens."""
+        columns = zip(*(phase.weights for phase in self.phases), strict=True)
+        shares = [phase.tokens / self.tokens for phase in self.phases]
+        return tuple(sum(w * share for w, share in zip(column, shares, strict=True)) for column in columns)
+
+    def weights(self, mixture: str) -> tuple[float, ...]:
+        """The weights of `searched`, `natural` or `uniform`."""
+        return {"searched": self.searched, "natural": self.natural, "uniform": self.uniform}[mixture]
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What was said before training: the gain over natural in bits per byte, and what it speaks of."""
+
+    objective: str
+    gain: float
+    lower: float
+    upper: float
+    confidence: float
+    predicted_searched: float
+    predicted_natural: float
+    model_parameters: int
+    tokens: int
+    noise_sd: float
+    status: str
+    statement: str
+
+
+@dataclass(frozen=True)
+class Proxy:
+    """One proxy run: what it measured, and what the predictor says of it when it has seen all others but not this one.
+
+    `predicted` and its standard deviation are None for a run that no predictor was fitted to (a repeat with another seed).
+    """
+
+    run: str
+    round: int
+    kind: str
+    objective: float
+    predicted: float | None
+    predicted_sd: float | None
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """A predictor that was tried, with its errors in cross-validation; coverage is of its 90 % intervals."""
+
+    kind: str
+    rmse: float
+    spearman: float
+    coverage: float
+    chosen: bool
+
+
+@dataclass(frozen=True)
+class Search:
+    """The proxies in the order they were run, the predictors that were tried, and why this mixture and no other."""
+
+    proxies: tuple[Proxy, ...]
+    model_parameters: int
+    tokens: int
+    predictors: tuple[Predictor, ...]
+    chosen: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Training loss of one mixture over its seeds, nats per token, smoothed: mean, lowest and highest per step."""
+
+    mixture: str
+    seeds: int
+    steps: tuple[int, ...]
+    mean: tuple[float, ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A paired difference of bits per byte with its interval; positive means the searched mixture is better."""
+
+    gain: float
+    lower: float
+    upper: float
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What evaluation decided: searched against one baseline."""
+
+    claim: bool
+    statement: str
+    confidence: float
+    baseline: str
+    overall: Difference
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Bits per byte on the test split: per mixture the mean over seeds per domain, and the decision."""
+
+    domains: tuple[str, ...]
+    seeds: int
+    means: Mapping[str, tuple[float, ...]]
+    spreads: Mapping[str, tuple[float, ...]]
+    overall: Mapping[str, float]
+    differences: Mapping[str, tuple[Difference, ...]]
+    verdict: Verdict
+
+
+@dataclass(frozen=True)
+class StageLineage:
+    """Where one stage's folder came from."""
+
+    stage: str
+    output: str
+    key: str
+    code: str
+    inputs: Mapping[str, str]
+    files: int
+    bytes: int
+    params: str
+    environment: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Story:
+    """Everything on the page."""
+
+    curation: Curation
+    map: DomainMap
+    recipe: Recipe
+    forecast: Forecast
+    search: Search
+    curves: tuple[Curve, ...]
+    evaluation: Evaluation
+    lineage: tuple[StageLineage, ...]

@@ -1,0 +1,231 @@
+"""The token pool: packed tokens per domain and split, as memory maps. Needs numpy alone.
+
+A pool is a folder: `tokens.json` says what is there, `tokens/<split>/<NN>-<domain>.bin` hold the tokens (unsigned
+16-bit, little-endian; documents one after the other, each ended by `document_end`), `token_bytes.bin` the number of
+UTF-8 bytes that each token id stands for (0 for special tokens), so that nats per token become bits per byte.
+"""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tasks.core.errors import DataError
+
+FORMAT = 1
+SPLITS = ("train", "search", "test")
+TOKEN_DTYPE = np.dtype("<u2")
+MAX_VOCAB_SIZE = 1 << 16
+INDEX_FILE = "tokens.json"
+LENGTHS_FILE = "token_bytes.bin"
+
+Tokens = npt.NDArray[np.uint16]
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+@dataclass(frozen=True)
+class SplitTokens:
+    """The packed tokens of one domain in one split: shape [tokens]; `bytes` are UTF-8 bytes of text."""
+
+    tokens: Tokens
+    documents: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class DomainTokens:
+    """One domain: its place in every vector of weights, its name, and its tokens by split."""
+
+    index: int
+    name: str
+    splits: Mapping[str, SplitTokens]
+
+
+@dataclass(frozen=True)
+class TokenPool:
+    """All domains of a pool, in order of their index. `token_bytes` has shape [vocab_size]."""
+
+    domains: tuple[DomainTokens, ...]
+    vocab_size: int
+    document_end: int
+    token_bytes: Tokens
+
+    def __post_init__(self) -> None:
+        if [domain.index for domain in self.domains] != list(range(len(self.domains))):
+            raise ValueError("domains of a pool must be in the order of their index, from 0")
+        if self.token_bytes.shape != (self.vocab_size,):
+            raise ValueError(f"token_bytes has shape {self.token_bytes.shape}, expected ({self.vocab_size},)")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The domains' names, in the order of every vector of weights."""
+        return tuple(domain.name for domain in self.domains)
+
+    def tokens(self, split: str) -> npt.NDArray[np.int64]:
+        """Return the number of tokens per domain, shape [domains]."""
+        return np.array([domain.splits[split].tokens.size for domain in self.domains], dtype=np.int64)
+
+    def bytes(self, split: str) -> npt.NDArray[np.int64]:
+        """Return the number of UTF-8 bytes per domain, shape [domains]."""
+        return np.array([domain.splits[split].bytes for domain in self.domains], dtype=np.int64)
+
+    def rows(self, split: str, sequence_length: int) -> npt.NDArray[np.int64]:
+        """Return how many rows of `sequence_length` + 1 tokens each domain gives, shape [domains].
+
+        Neighbouring rows share one token, the last target of one and the first input of the next, so that every
+        token but the first is a target exactly once: rows = (tokens - 1) // sequence_length.
+        """
+        return np.maximum(self.tokens(split) - 1, 0) // sequence_length
+
+    def row(self, domain: int, split: str, index: int, sequence_length: int) -> Tokens:
+        """Return row `index` of a domain: shape [sequence_length + 1], inputs `[:-1]`, targets `[1:]`.
+
+        Raises:
+            IndexError: the domain has no such row.
+        """
+        tokens = self.domains[domain].splits[split].tokens
+        start = index * sequence_length
+        if not (index >= 0 and start + sequence_length < tokens.size):
+            raise IndexError(f"{self.names[domain]}, split {split}: no row {index} of {sequence_length} + 1 tokens")
+        return tokens[start : start + sequence_length + 1]
+
+
+def token_path(split: str, index: int, name: str) -> str:
+    """Return where the tokens of a domain and split lie, relative to the pool.
+
+    >>> token_path("train", 3, "python-code")
+    'tokens/train/03-python-code.bin'
+
+    Raises:
+        DataError: the name cannot be part of a file name.
+    """
+    if not _NAME.fullmatch(name):
+        raise DataError(
+            f"domain {index}: its name {name!r} cannot be part of a file name. "
+            "Use letters, digits, '.', '_' and '-' only, and begin with a letter or digit."
+        )
+    return f"tokens/{split}/{index:02d}-{name}.bin"
+
+
+def read_pool(folder: Path) -> TokenPool:
+    """Return the pool in a folder; tokens stay on the disk until they are looked at.
+
+    Raises:
+        DataError: there is no pool, its format is another, or a file is missing or not as long as it should be.
+    """
+    value = _read_index(folder / INDEX_FILE)
+    try:
+        entries = sorted(value["domains"], key=lambda entry: int(entry["index"]))
+        domains = tuple(_read_domain(folder, entry) for entry in entries)
+        token_bytes = np.array(mapped(folder / LENGTHS_FILE, value["vocab_size"]))
+        return TokenPool(domains, value["vocab_size"], value["document_end"], token_bytes)
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(f"{folder / INDEX_FILE}: not whole: {error!r}. Run the tokenize stage again.") from error
+
+
+def write_pool(
+    folder: Path,
+    domains: Mapping[str, Mapping[str, npt.ArrayLike]],
+    *,
+    vocab_size: int,
+    document_end: int,
+    token_bytes: npt.ArrayLike | None = None,
+) -> TokenPool:
+    """Write a pool from arrays of packed tokens, by domain name and split; return it as `read_pool` does.
+
+    The order of `domains` is the order of weights. A split that is left out is empty. Without `token_bytes` every token
+    stands for one byte, the end of a document for none.
+
+    Raises:
+        DataError: a token is not in the vocabulary, the vocabulary is too large, or a name cannot name a file.
+    """
+    lengths = np.ones(vocab_size, dtype=np.int64) if token_bytes is None else np.array(token_bytes, dtype=np.int64)
+    lengths[document_end] = 0
+    entries = []
+    for index, (name, splits) in enumerate(domains.items()):
+        described = {}
+        for split in SPLITS:
+            tokens = np.asarray(splits.get(split, ()), dtype=np.int64)
+            path = token_path(split, index, name)
+            write_tokens(folder / path, tokens, vocab_size)
+            documents, size = int((tokens == document_end).sum()), int(lengths[tokens].sum())
+            described[split] = {"file": path, "tokens": tokens.size, "bytes": size, "documents": documents}
+        entries.append({"name": name, "index": index, "splits": described})
+    write_index(folder, entries, vocab_size=vocab_size, document_end=document_end, token_bytes=lengths)
+    return read_pool(folder)
+
+
+def write_tokens(path: Path, tokens: npt.NDArray[np.int64], vocab_size: int) -> None:
+    """Write token ids as unsigned 16-bit little-endian numbers.
+
+    Raises:
+        DataError: an id does not belong to the vocabulary, or the vocabulary does not fit 16 bits.
+    """
+    if not vocab_size <= MAX_VOCAB_SIZE:
+        raise DataError(f"{path}: {vocab_size:,} token ids do not fit 16 bits; at most {MAX_VOCAB_SIZE:,} do.")
+    outside = np.flatnonzero((tokens < 0) | (tokens >= vocab_size))
+    if outside.size:
+        raise DataError(
+            f"{path}: {outside.size} of {tokens.size} token ids lie outside the vocabulary of {vocab_size}; "
+            f"first: {tokens[outside[0]]} at position {outside[0]}."
+        )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(tokens.astype(TOKEN_DTYPE).tobytes())
+
+
+def write_index(
+    folder: Path,
+    domains: Sequence[Mapping[str, Any]],
+    *,
+    vocab_size: int,
+    document_end: int,
+    token_bytes: npt.NDArray[np.int64],
+) -> None:
+    """Write `tokens.json` and `token_bytes.bin`; `domains` are the entries of `tokens.json`."""
+    value = {"format": FORMAT, "vocab_size": vocab_size, "document_end": document_end, "domains": list(domains)}
+    text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False)
+    (folder / INDEX_FILE).write_text(text + "\n", encoding="utf-8")
+    (folder / LENGTHS_FILE).write_bytes(token_bytes.astype(TOKEN_DTYPE).tobytes())
+
+
+def _read_index(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise DataError(f"{path}: there is no such file, so this is not a token pool. Run the tokenize stage first.")
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+        found = value["format"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{path}: not an index of a token pool: {error!r}. Run the tokenize stage again.") from error
+    if found != FORMAT:
+        raise DataError(f"{path}: format {found!r}, this version reads {FORMAT}. Run the tokenize stage again.")
+    return dict(value)
+
+
+def _read_domain(folder: Path, entry: Mapping[str, Any]) -> DomainTokens:
+    splits = {
+        split: SplitTokens(mapped(folder / value["file"], value["tokens"]), value["documents"], value["bytes"])
+        for split, value in entry["splits"].items()
+    }
+    return DomainTokens(entry["index"], entry["name"], splits)
+
+
+def mapped(path: Path, tokens: int) -> Tokens:
+    """Return a file of `tokens` token ids as a memory map.
+
+    Raises:
+        DataError: the file is missing, or holds more or fewer.
+    """
+    expected = tokens * TOKEN_DTYPE.itemsize
+    size = path.stat().st_size if path.is_file() else None
+    if size != expected:
+        raise DataError(
+            f"{path}: expected {tokens:,} tokens ({expected:,} bytes), found "
+            f"{'no file' if size is None else f'{size:,} bytes'}. Get it again (`dvc checkout`) or run tokenize again."
+        )
+    # An empty file cannot be mapped.
+    return np.memmap(path, dtype=TOKEN_DTYPE, mode="r") if tokens else np.empty(0, dtype=TOKEN_DTYPE)

@@ -1,0 +1,122 @@
+"""Checkpoints: safetensors and JSON, written whole or not at all, never unpickled."""
+
+import errno
+import json
+import os
+import shutil
+import uuid
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from tasks.core.digest import digest_file
+from tasks.core.errors import DataError
+from tasks.training.loop import Progress
+
+KEEP = 2
+_STATE, _RECORD, _PREFIX = "state.safetensors", "checkpoint.json", "step-"
+_MOMENTS = ("exp_avg", "exp_avg_sq", "step")
+
+
+def save(progress: Progress, folder: Path, identity: str) -> None:
+    """Write a checkpoint of the step reached, and keep the last two.
+
+    A crash at any moment leaves the checkpoints before it: the new one gets its name when it is on the disk.
+    """
+    from safetensors.torch import save_file
+
+    final = folder / f"{_PREFIX}{progress.step:09d}"
+    attempt = folder / f".attempt-{uuid.uuid4().hex[:8]}"
+    attempt.mkdir(parents=True)
+    save_file(_tensors(progress), attempt / _STATE)
+    record = {
+        "identity": identity,
+        "step": progress.step,
+        "losses": progress.losses,
+        "counts": [list(step) for step in progress.counts],
+        "state": digest_file(attempt / _STATE),
+    }
+    (attempt / _RECORD).write_text(json.dumps(record, allow_nan=False), encoding="utf-8")
+    for path in (attempt / _STATE, attempt / _RECORD, attempt):
+        _flush(path)
+    _take_place(attempt, final)
+    _flush(folder)
+    for path in _newest_first(folder)[KEEP:]:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def _take_place(attempt: Path, final: Path) -> None:
+    """Rename an attempt; a checkpoint of this step that was passed over as damaged gives way."""
+    try:
+        attempt.rename(final)
+    except OSError as error:
+        if error.errno not in {errno.EEXIST, errno.ENOTEMPTY}:
+            raise
+        shutil.rmtree(final)
+        attempt.rename(final)
+
+
+def restore(progress: Progress, folder: Path, identity: str) -> bool:
+    """Put the newest intact checkpoint into `progress`; return False when there is none.
+
+    A damaged checkpoint is passed over for the one before: the steps between are made again, to the same bits.
+
+    Raises:
+        DataError: the folder holds checkpoints of another run.
+    """
+    from safetensors.torch import load_file
+
+    for path in _newest_first(folder):
+        record = _record(path)
+        if record is None:
+            continue
+        if record["identity"] != identity:
+            raise DataError(
+                f"{path}: a checkpoint of another run (other recipe, seed, config or tokens). Give each run a folder "
+                "of its own, or remove this one."
+            )
+        _put(progress, load_file(path / _STATE))
+        progress.losses = list(record["losses"])
+        progress.counts = [tuple(step) for step in record["counts"]]
+        return True
+    return False
+
+
+def _tensors(progress: Progress) -> dict[str, Tensor]:
+    tensors = {}
+    for name, weight in progress.model.weights.items():
+        tensors[name] = weight.detach().contiguous()
+        for moment in _MOMENTS:
+            tensors[f"{moment}:{name}"] = progress.optimizer.state[weight][moment]
+    return tensors
+
+
+@torch.no_grad()
+def _put(progress: Progress, tensors: dict[str, Tensor]) -> None:
+    for name, weight in progress.model.weights.items():
+        weight.copy_(tensors[name])
+        progress.optimizer.state[weight] = {moment: tensors[f"{moment}:{name}"] for moment in _MOMENTS}
+
+
+def _record(path: Path) -> dict[str, Any] | None:
+    """Return the record of a checkpoint whose files are whole, else None."""
+    try:
+        record = json.loads((path / _RECORD).read_text(encoding="utf-8"))
+        intact = digest_file(path / _STATE) == record["state"] and len(record["losses"]) == record["step"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return dict(record) if intact else None
+
+
+def _newest_first(folder: Path) -> list[Path]:
+    return sorted(folder.glob(f"{_PREFIX}*"), reverse=True)
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

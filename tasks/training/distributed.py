@@ -1,0 +1,55 @@
+"""Sums over data-parallel workers with the same bits for any number of them.
+
+The parts of a step's gradient are the leaves of one balanced binary tree. A worker sums a subtree; subtrees are joined
+by recursive doubling. Floating-point addition commutes, so both partners of an exchange get the same bits, and 1, 2, 4,
+... workers get the same sum.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from tasks.core.errors import ConfigError
+from tasks.training.types import World
+
+
+def tree_sum(part: Callable[[int], Tensor], first: int, count: int) -> Tensor:
+    """Return part(first) + ... + part(first + count - 1), summed as a balanced binary tree; count is a power of two."""
+    if count == 1:
+        return part(first)
+    half = count // 2
+    return tree_sum(part, first, half) + tree_sum(part, first + half, half)
+
+
+def parts_of(world: World, parts: int) -> tuple[int, int]:
+    """Return first part and number of parts that this worker sums.
+
+    Raises:
+        ConfigError: the workers cannot share the parts evenly.
+    """
+    if world.size & (world.size - 1) or parts % world.size:
+        raise ConfigError(
+            f"{parts} micro_batches cannot be shared evenly by {world.size} workers. Use 1, 2, 4, ... workers, at most "
+            "as many as micro_batches."
+        )
+    return world.rank * (parts // world.size), parts // world.size
+
+
+def world_sum(vector: Tensor, world: World) -> Tensor:
+    """Return the sum of every worker's vector, the same bits on all of them."""
+    import torch.distributed as dist
+
+    distance = 1
+    while distance < world.size:
+        partner = world.rank ^ distance
+        address = partner if world.group is None else dist.get_global_rank(world.group, partner)
+        other = torch.empty_like(vector)
+        exchange = [
+            dist.P2POp(dist.isend, vector, address, world.group),
+            dist.P2POp(dist.irecv, other, address, world.group),
+        ]
+        for request in dist.batch_isend_irecv(exchange):
+            request.wait()
+        vector, distance = vector + other, distance * 2
+    return vector

@@ -1,0 +1,123 @@
+"""Models on disk: a folder like Hugging Face's for `LlamaForCausalLM`, so that `transformers` loads it as it is."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tasks.core.errors import DataError
+from tasks.training.config import ModelConfig
+from tasks.training.model import Model, weight_shapes
+
+WEIGHTS, CONFIG = "model.safetensors", "config.json"
+TOKENIZER_FILES = ("generation_config.json", "special_tokens_map.json", "tokenizer_config.json")
+
+
+def write_model(model: Model, document_end: int, folder: Path) -> None:
+    """Write float32 weights and config of a model; needs safetensors."""
+    from safetensors.torch import save_file
+
+    weights = {name: weight.detach().contiguous() for name, weight in model.weights.items()}
+    save_file(weights, folder / WEIGHTS, metadata={"format": "pt"})
+    _write_json(folder / CONFIG, llama_config(model.config, model.vocab_size, document_end))
+
+
+def write_tokenizer_files(tokenizer: Path, document_end: int, sequence_length: int, folder: Path) -> None:
+    """Write what `transformers` wants to know about a `tokenizer.json` and about generating, beside that file."""
+    end = token_text(tokenizer, document_end)
+    ids = {"bos_token_id": document_end, "eos_token_id": document_end, "pad_token_id": document_end}
+    settings = {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "model_max_length": sequence_length,
+        "clean_up_tokenization_spaces": False,
+    }
+    special = {"bos_token": end, "eos_token": end, "pad_token": end}
+    _write_json(folder / "generation_config.json", ids)
+    _write_json(folder / "special_tokens_map.json", special)
+    _write_json(folder / "tokenizer_config.json", settings | special)
+
+
+def read_model(folder: Path) -> Model:
+    """Return the model that `write_model` wrote.
+
+    Raises:
+        DataError: a file is missing, or weights and config do not belong together.
+    """
+    from safetensors.torch import load_file
+
+    if not ((folder / CONFIG).is_file() and (folder / WEIGHTS).is_file()):
+        raise DataError(f"{folder}: no {CONFIG} and {WEIGHTS} here. Run the train stage first.")
+    values = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    config = model_config(values)
+    found = load_file(folder / WEIGHTS)
+    shapes = weight_shapes(config, values["vocab_size"])
+    if {name: tuple(weight.shape) for name, weight in found.items()} != shapes:
+        raise DataError(f"{folder}: the weights are not those of its {CONFIG}. Get the files again (`dvc checkout`).")
+    return Model(config, values["vocab_size"], {name: found[name] for name in shapes})
+
+
+def llama_config(config: ModelConfig, vocab_size: int, document_end: int) -> dict[str, Any]:
+    """Return a model's config in the words of `transformers.LlamaConfig`."""
+    return {
+        "architectures": ["LlamaForCausalLM"],
+        "model_type": "llama",
+        "vocab_size": vocab_size,
+        "hidden_size": config.hidden_size,
+        "intermediate_size": config.intermediate_size,
+        "num_hidden_layers": config.num_layers,
+        "num_attention_heads": config.num_heads,
+        "num_key_value_heads": config.num_kv_heads,
+        "head_dim": config.head_size,
+        "max_position_embeddings": config.sequence_length,
+        "rms_norm_eps": config.norm_eps,
+        # The first is what transformers 5 reads, the second what came before.
+        "rope_parameters": {"rope_type": "default", "rope_theta": config.rope_base},
+        "rope_theta": config.rope_base,
+        "initializer_range": config.initializer_range,
+        "hidden_act": "silu",
+        "attention_bias": False,
+        "mlp_bias": False,
+        "tie_word_embeddings": True,
+        "bos_token_id": document_end,
+        "eos_token_id": document_end,
+        "pad_token_id": document_end,
+        "dtype": "float32",
+        "torch_dtype": "float32",
+    }
+
+
+def model_config(values: Mapping[str, Any]) -> ModelConfig:
+    """Return the config that `llama_config` wrote."""
+    return ModelConfig(
+        hidden_size=values["hidden_size"],
+        num_layers=values["num_hidden_layers"],
+        num_heads=values["num_attention_heads"],
+        num_kv_heads=values["num_key_value_heads"],
+        intermediate_size=values["intermediate_size"],
+        sequence_length=values["max_position_embeddings"],
+        rope_base=values["rope_theta"],
+        norm_eps=values["rms_norm_eps"],
+        initializer_range=values["initializer_range"],
+    )
+
+
+def token_text(tokenizer: Path, token: int) -> str:
+    """Return the text of a token id in a `tokenizer.json`.
+
+    Raises:
+        DataError: the tokenizer has no such id.
+    """
+    value = json.loads(tokenizer.read_text(encoding="utf-8"))
+    added = {entry["id"]: entry["content"] for entry in value.get("added_tokens", [])}
+    vocabulary = value["model"].get("vocab", {})
+    known = {index: text for text, index in vocabulary.items()} if isinstance(vocabulary, dict) else {}
+    text = added.get(token, known.get(token))
+    if text is None:
+        raise DataError(
+            f"{tokenizer}: there is no token {token}, which the pool ends documents with. Run tokenize again."
+        )
+    return str(text)
+
+
+def _write_json(path: Path, value: Mapping[str, Any]) -> None:
+    path.write_text(json.dumps(value, indent=1, sort_keys=True, allow_nan=False) + "\n", encoding="utf-8")

@@ -1,0 +1,78 @@
+"""The ledger of a run: what was consumed, per block of steps and domain. It can be rebuilt from the recipe alone."""
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from tasks.core.errors import AccountError
+from tasks.training.order import DataOrder
+
+BLOCK_STEPS = 10
+COLUMNS = ("first_step", "last_step", "domain", "samples", "tokens", "epochs")
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """Samples per step and domain. `rows` is what one epoch of a domain has; a sample has `sequence_length` tokens."""
+
+    names: tuple[str, ...]
+    rows: tuple[int, ...]
+    sequence_length: int
+    counts: tuple[tuple[int, ...], ...]
+
+    @property
+    def totals(self) -> tuple[int, ...]:
+        """Samples per domain in the whole run."""
+        return tuple(sum(column) for column in zip(*self.counts, strict=True))
+
+    def to_csv(self) -> str:
+        """Return one line per block of steps and domain; `epochs` counts from the start of the run."""
+        stream = io.StringIO()
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        writer.writerows(self._lines())
+        return stream.getvalue()
+
+    def _lines(self) -> Iterable[tuple[int, int, str, int, int, float]]:
+        seen = [0] * len(self.names)
+        for first in range(0, len(self.counts), BLOCK_STEPS):
+            block = self.counts[first : first + BLOCK_STEPS]
+            for domain, (name, rows) in enumerate(zip(self.names, self.rows, strict=True)):
+                samples = sum(step[domain] for step in block)
+                seen[domain] += samples
+                epochs = seen[domain] / rows if rows else 0.0
+                yield first, first + len(block) - 1, name, samples, samples * self.sequence_length, round(epochs, 6)
+
+
+def planned_ledger(order: DataOrder, sequences_per_step: int, sequence_length: int) -> Ledger:
+    """Return the ledger that the recipe promises: a run of whole steps over the whole order."""
+    counts = []
+    for start in range(0, order.num_samples, sequences_per_step):
+        domains = order.samples(start, min(start + sequences_per_step, order.num_samples)).domains
+        counts.append(tuple(np.bincount(domains, minlength=len(order.names)).tolist()))
+    return Ledger(order.names, order.rows, sequence_length, tuple(counts))
+
+
+def consumed_ledger(order: DataOrder, sequence_length: int, counts: Sequence[Sequence[int]]) -> Ledger:
+    """Return the ledger of what the steps counted while they ran."""
+    return Ledger(order.names, order.rows, sequence_length, tuple(tuple(step) for step in counts))
+
+
+def check_equal(planned: Ledger, consumed: Ledger, where: str) -> None:
+    """Check that a run consumed what its recipe promised.
+
+    Raises:
+        AccountError: in how many steps it did not, and what the first of them consumed.
+    """
+    if planned == consumed:
+        return
+    pairs = zip(planned.counts, consumed.counts, strict=False)
+    wrong = [step for step, (left, right) in enumerate(pairs) if left != right]
+    first = f"; first: step {wrong[0]}, {planned.counts[wrong[0]]} != {consumed.counts[wrong[0]]}" if wrong else ""
+    raise AccountError(
+        f"{where}: the samples consumed are not those of the recipe in {len(wrong)} of {len(planned.counts)} steps "
+        f"({len(consumed.counts)} were made){first}. This is a defect, please report it with the recipe."
+    )

@@ -1,0 +1,128 @@
+"""The optimizer loop: one step is a pure function of (weights, optimizer state, step index)."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from math import isfinite
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tasks.tokenize.pool import TokenPool
+from tasks.training.config import OptimizerConfig, TrainingConfig
+from tasks.training.distributed import parts_of, tree_sum, world_sum
+from tasks.training.loss import total_nats
+from tasks.training.model import EMBEDDING, Model, hidden_states
+from tasks.training.order import DataOrder
+from tasks.training.schedule import learning_rate
+from tasks.training.types import DivergedError, World
+
+
+@dataclass
+class Progress:
+    """What a run has reached, and all it needs to go on: the one mutable thing of the loop.
+
+    `losses` are nats per token of each step made; `counts` the samples of each step by domain.
+    """
+
+    model: Model
+    optimizer: torch.optim.Optimizer
+    losses: list[float] = field(default_factory=list)
+    counts: list[tuple[int, ...]] = field(default_factory=list)
+
+    @property
+    def step(self) -> int:
+        """Steps made so far."""
+        return len(self.losses)
+
+
+def new_progress(model: Model, config: OptimizerConfig) -> Progress:
+    """Return a run at its start; the model's weights become leaves that want gradients."""
+    matrices = [weight.requires_grad_(True) for weight in model.weights.values() if weight.dim() > 1]
+    vectors = [weight.requires_grad_(True) for weight in model.weights.values() if weight.dim() == 1]
+    groups = [{"params": matrices, "weight_decay": config.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
+    betas = (config.beta1, config.beta2)
+    return Progress(
+        model, torch.optim.AdamW(groups, lr=config.learning_rate, betas=betas, eps=config.epsilon, fused=True)
+    )
+
+
+def advance(progress: Progress, training: TrainingConfig, pool: TokenPool, order: DataOrder, world: World) -> None:
+    """Make one step.
+
+    Raises:
+        DivergedError: loss or gradient are not finite; the weights are those of the step before.
+    """
+    step = progress.step
+    first, count = parts_of(world, training.micro_batches)
+    local = tree_sum(
+        lambda part: _part(progress.model, training, pool, order, step * training.micro_batches + part), first, count
+    )
+    total = world_sum(local, world)
+    num_domains = len(order.names)
+    gradient = total[: -1 - num_domains].mul_(1.0 / training.tokens_per_step)
+    loss = float(total[-1 - num_domains]) / training.tokens_per_step
+    norm = float(torch.linalg.vector_norm(gradient))
+    if not (isfinite(loss) and isfinite(norm)):
+        raise DivergedError(
+            f"step {step} of {training.num_steps}: the loss is {loss} and its gradient's norm {norm}. Lower "
+            f"learning_rate ({training.optimizer.learning_rate:g}), raise warmup_steps, or set gradient_clip."
+        )
+    _apply(progress, training, gradient, norm)
+    progress.losses.append(loss)
+    progress.counts.append(tuple(int(value) for value in total[-num_domains:].tolist()))
+
+
+def batch(
+    pool: TokenPool, order: DataOrder, start: int, stop: int, sequence_length: int
+) -> tuple[Tensor, Sequence[int]]:
+    """Return samples `start` to `stop` of the order as tokens, shape [S, T + 1] int64, and the domain of each."""
+    samples = order.samples(start, stop)
+    pairs = zip(samples.domains.tolist(), samples.rows.tolist(), strict=True)
+    rows = [pool.row(domain, "train", row, sequence_length) for domain, row in pairs]
+    return torch.from_numpy(np.stack(rows).astype(np.int64)), samples.domains.tolist()
+
+
+def _part(model: Model, training: TrainingConfig, pool: TokenPool, order: DataOrder, part: int) -> Tensor:
+    """Return gradient, nats and samples per domain of one micro-batch of the run, as one vector.
+
+    They travel together so that what is counted as consumed is what the gradient was made of.
+    """
+    size = training.sequences_per_step // training.micro_batches
+    start = part * size
+    tokens_ST, domains = batch(pool, order, start, start + size, training.model.sequence_length)
+    hidden_STD = hidden_states(model, tokens_ST[:, :-1], training.precision)
+    nats = total_nats(hidden_STD.flatten(0, 1), model.weights[EMBEDDING], tokens_ST[:, 1:].reshape(-1))
+    gradients = torch.autograd.grad(nats, list(model.weights.values()))
+    counts = torch.bincount(torch.tensor(domains), minlength=len(order.names))
+    return torch.cat([*(gradient.flatten() for gradient in gradients), nats.detach()[None], counts.float()])
+
+
+def _apply(progress: Progress, training: TrainingConfig, gradient: Tensor, norm: float) -> None:
+    clip = training.optimizer.gradient_clip
+    if clip is not None and norm > clip:
+        gradient.mul_(clip / norm)
+    sizes = [weight.numel() for weight in progress.model.weights.values()]
+    for weight, values in zip(progress.model.weights.values(), torch.split(gradient, sizes), strict=True):
+        weight.grad = values.view_as(weight)
+    for group in progress.optimizer.param_groups:
+        group["lr"] = learning_rate(training.optimizer, progress.step, training.num_steps)
+    progress.optimizer.step()
+
+
+@contextmanager
+def deterministic() -> Iterator[None]:
+    """Use one thread and deterministic algorithms inside the block: the bits must not depend on the machine's cores."""
+    threads, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    fill = torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
+    torch.set_num_threads(1)
+    torch.use_deterministic_algorithms(True)
+    # No operation here reads memory that it did not write, and filling costs about 4 % of a step.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+        torch.use_deterministic_algorithms(strict)
+        torch.utils.deterministic.fill_uninitialized_memory = fill  # type: ignore[attr-defined]

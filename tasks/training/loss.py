@@ -1,0 +1,63 @@
+"""Cross-entropy of the tied output layer, without ever holding the logits of a step.
+
+The logits of some rows at a time live in the processor's cache; their gradient is formed in the same pass, so that
+nothing is computed twice (the idea of Liger's fused linear cross-entropy, arXiv 2410.10989).
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+# 256 rows x 4096 float32 logits = 4 MB; 64-512 rows were equally fast here, 2048 rows 1.3 times slower.
+CHUNK_ROWS = 256
+
+
+def total_nats(hidden_ND: Tensor, embedding_VD: Tensor, targets_N: Tensor) -> Tensor:
+    """Return the sum over rows of -log softmax(hidden embedding^T)[target], a float32 scalar with gradient.
+
+    The products run in the precision of `hidden_ND`, softmax and sums in float32.
+    """
+    return _TotalNats.apply(hidden_ND, embedding_VD, targets_N)  # type: ignore[no-any-return, no-untyped-call]
+
+
+@torch.no_grad()
+def nats_per_row(hidden_ND: Tensor, embedding_VD: Tensor, targets_N: Tensor) -> Tensor:
+    """Return -log softmax(hidden embedding^T)[target] of each row, float32, shape [N]."""
+    output_VD = embedding_VD.to(hidden_ND.dtype)
+    pairs = zip(torch.split(hidden_ND, CHUNK_ROWS), torch.split(targets_N, CHUNK_ROWS), strict=True)
+    return torch.cat([_softmax(hidden @ output_VD.T, targets)[1] for hidden, targets in pairs])
+
+
+class _TotalNats(torch.autograd.Function):
+    """The forward pass makes the gradients too: the loss is the last thing a step computes."""
+
+    @staticmethod
+    def forward(ctx: Any, hidden_ND: Tensor, embedding_VD: Tensor, targets_N: Tensor) -> Tensor:
+        output_VD = embedding_VD.to(hidden_ND.dtype)
+        grad_hidden_ND = torch.empty_like(hidden_ND)
+        grad_embedding_VD = torch.zeros(embedding_VD.shape, dtype=torch.float32, device=embedding_VD.device)
+        total = torch.zeros((), dtype=torch.float32, device=hidden_ND.device)
+        for start in range(0, len(targets_N), CHUNK_ROWS):
+            rows = slice(start, start + CHUNK_ROWS)
+            shares_NV, nats_N = _softmax(hidden_ND[rows] @ output_VD.T, targets_N[rows])
+            total += nats_N.sum()
+            shares_NV[torch.arange(len(nats_N)), targets_N[rows]] -= 1.0
+            slope_NV = shares_NV.to(hidden_ND.dtype)
+            torch.mm(slope_NV, output_VD, out=grad_hidden_ND[rows])
+            grad_embedding_VD += slope_NV.T @ hidden_ND[rows]
+        ctx.save_for_backward(grad_hidden_ND, grad_embedding_VD)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None]:
+        grad_hidden_ND, grad_embedding_VD = ctx.saved_tensors
+        return grad_hidden_ND * grads[0].to(grad_hidden_ND.dtype), grad_embedding_VD * grads[0], None
+
+
+def _softmax(logits_NV: Tensor, targets_N: Tensor) -> tuple[Tensor, Tensor]:
+    """Return probabilities and the nats of the targets; log Z = max - log(largest probability) keeps them finite."""
+    scores_NV = logits_NV.float()
+    shares_NV = torch.softmax(scores_NV, dim=-1)
+    log_total_N = scores_NV.amax(dim=-1) - shares_NV.amax(dim=-1).log()
+    return shares_NV, log_total_N - scores_NV.gather(1, targets_N[:, None])[:, 0]

@@ -1,0 +1,112 @@
+"""One training run from start to end: proxies and full runs alike."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from tasks.core.digest import digest_json
+from tasks.core.errors import DataError
+from tasks.tokenize.pool import TokenPool
+from tasks.training.distributed import world_sum
+from tasks.training.ledger import check_equal, consumed_ledger, planned_ledger
+from tasks.training.loop import Progress, advance, deterministic, new_progress
+from tasks.training.model import initial_model
+from tasks.training.order import DataOrder, check_caps, data_order
+from tasks.training.types import Phase, RunSpec, TrainedRun, World
+
+__all__ = ["Phase", "RunSpec", "TrainedRun", "World", "order_of", "train"]
+
+OnStep = Callable[[int, float], None]
+
+
+def train(
+    spec: RunSpec,
+    pool: TokenPool,
+    *,
+    checkpoints: Path | None = None,
+    world: World = World(),  # noqa: B008 (frozen)
+    on_step: OnStep | None = None,
+) -> TrainedRun:
+    """Train a model as the spec says, on the pool's `train` split; the same spec and pool give the same weights.
+
+    With a folder for `checkpoints` a killed run goes on from its last one when called again, to the same bits.
+    `on_step` hears (steps made, loss in nats per token).
+
+    Raises:
+        ConfigError: the spec does not fit the pool: weights, caps, whole samples; before the first step.
+        DivergedError: the loss is not finite.
+    """
+    order = order_of(spec, pool)
+    with deterministic():
+        progress = _start(spec, pool, checkpoints, world)
+        while progress.step < spec.training.num_steps:
+            advance(progress, spec.training, pool, order, world)
+            if on_step is not None:
+                on_step(progress.step, progress.losses[-1])
+            _keep(progress, spec, pool, checkpoints, world)
+    consumed = consumed_ledger(order, spec.training.model.sequence_length, progress.counts)
+    planned = planned_ledger(order, spec.training.sequences_per_step, spec.training.model.sequence_length)
+    check_equal(planned, consumed, spec.name)
+    for weight in progress.model.weights.values():
+        weight.requires_grad_(False)
+    return TrainedRun(progress.model, tuple(progress.losses), consumed)
+
+
+def order_of(spec: RunSpec, pool: TokenPool) -> DataOrder:
+    """Return the data order of a run, checked.
+
+    Raises:
+        ConfigError: weights for another number of domains, a domain without samples, or one repeated too often.
+    """
+    length = spec.training.model.sequence_length
+    order = data_order(spec.phases, pool.names, pool.rows("train", length).tolist(), length, spec.seed)
+    if spec.max_epochs is not None:
+        check_caps(order, spec.max_epochs, spec.name)
+    return order
+
+
+def _start(spec: RunSpec, pool: TokenPool, checkpoints: Path | None, world: World) -> Progress:
+    model = initial_model(spec.training.model, pool.vocab_size, spec.seed)
+    progress = new_progress(model, spec.training.optimizer)
+    if checkpoints is not None:
+        from tasks.training.checkpoint import restore
+
+        restore(progress, checkpoints, _identity(spec, pool))
+    _check_together(progress.step, world, checkpoints)
+    return progress
+
+
+def _keep(progress: Progress, spec: RunSpec, pool: TokenPool, checkpoints: Path | None, world: World) -> None:
+    every = spec.training.checkpoint_every_steps
+    if checkpoints is None or every is None or world.rank or progress.step % every:
+        return
+    from tasks.training.checkpoint import save
+
+    save(progress, checkpoints, _identity(spec, pool))
+
+
+def _identity(spec: RunSpec, pool: TokenPool) -> str:
+    """Return what a checkpoint must agree on to be continued: all that decides the weights."""
+    return digest_json(
+        {
+            "phases": [[phase.num_tokens, list(phase.weights)] for phase in spec.phases],
+            "seed": spec.seed,
+            "training": spec.training.model_dump(mode="json"),
+            "domains": list(pool.names),
+            "tokens": pool.tokens("train").tolist(),
+            "vocab_size": pool.vocab_size,
+        }
+    )
+
+
+def _check_together(step: int, world: World, checkpoints: Path | None) -> None:
+    """Refuse to go on when the workers of a run found different checkpoints."""
+    import torch
+
+    steps = torch.zeros(world.size)
+    steps[world.rank] = step
+    found = world_sum(steps, world).tolist()
+    if len(set(found)) > 1:
+        raise DataError(
+            f"{checkpoints}: the workers of one run found checkpoints of different steps: {found}. Put the folder "
+            "where every worker sees it."
+        )

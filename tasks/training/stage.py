@@ -1,0 +1,260 @@
+"""The train stage: searched, natural and uniform mixtures, each with the same seeds and the same number of tokens."""
+
+import csv
+import json
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from infra.distributed import Seat
+from infra.progress import UnitReport
+from tasks.core.digest import digest_code, digest_file
+from tasks.core.errors import DataError
+from tasks.core.manifest import FileRecord, Manifest, stage_key
+from tasks.core.stage import (
+    Placement,
+    UnitRecord,
+    UnitResult,
+    Workshop,
+    float_environment,
+    map_shared_units,
+    publish,
+    unchanged,
+)
+from tasks.tokenize.pool import TokenPool, read_pool
+from tasks.training.config import Mixture, TrainParams, num_flops, num_parameters
+from tasks.training.order import starved
+from tasks.training.run import order_of, train
+from tasks.training.types import Phase, RunSpec, TrainedRun, World
+
+STAGE = "train"
+CODE = ("tasks.core", "tasks.tokenize", "tasks.training")
+TOKENIZER = "tokenizer.json"
+MODEL_FILES = ("config.json", "ledger.csv", "losses.csv", "model.safetensors")
+EXPORT_FILES = (
+    "config.json",
+    "generation_config.json",
+    "model.safetensors",
+    "special_tokens_map.json",
+    "tokenizer_config.json",
+)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What search proposes, and what it must beat: phases by mixture, and how often a domain may be repeated."""
+
+    phases: Mapping[Mixture, tuple[Phase, ...]]
+    max_epochs: float
+
+
+@dataclass(frozen=True)
+class RunArgs:
+    """One unit of the stage: the run, where its pool lies, and where its checkpoints are kept until it is finished."""
+
+    spec: RunSpec
+    pool: Path
+    checkpoints: Path
+
+
+def run(
+    params: TrainParams, *, inputs: Mapping[str, Path], output: Path, workshop: Workshop, world_size: int = 1
+) -> Manifest:
+    """Train a model on each mixture with each seed, and export the first on the searched mixture."""
+    contents = {name: Manifest.read(inputs[name]).output for name in ("tokenize", "search")}
+    values, code = params.model_dump(mode="json"), digest_code(CODE)
+    if found := unchanged(output, stage=STAGE, inputs=contents, params=values, code=code):
+        workshop.observer.say("train: unchanged (same inputs, params and code), taken as it is")
+        return found
+    pool = read_pool(inputs["tokenize"])
+    specs = run_specs(params, read_recipe(inputs["search"] / "recipe.json", pool, params.training.num_tokens))
+    _tell_starved(specs, pool, workshop)
+    records = _trained(specs, contents["tokenize"], inputs["tokenize"].absolute(), workshop, world_size)
+    with tempfile.TemporaryDirectory() as folder:
+        runs = Path(folder) / "runs.json"
+        described = [_described(spec, record, pool) for spec, record in zip(specs, records, strict=True)]
+        runs.write_text(
+            json.dumps({"format": 1, "runs": described}, indent=1, allow_nan=False) + "\n", encoding="utf-8"
+        )
+        return publish(
+            output,
+            files=_files(specs, records) | {"runs.json": _placement(runs)} | _tokenizer(inputs["tokenize"]),
+            manifest=lambda files: Manifest(
+                stage=STAGE,
+                inputs=contents,
+                params=values,
+                code=code,
+                files=files,
+                summary=_summary(params, pool, described),
+                environment=float_environment(),
+            ),
+        )
+
+
+def read_recipe(path: Path, pool: TokenPool, num_tokens: int) -> Recipe:
+    """Return the mixtures of a `recipe.json`; natural and uniform are one phase of `num_tokens`.
+
+    Raises:
+        DataError: it is no recipe, or one for other domains than the pool's.
+        ConfigError: weights that are none.
+    """
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+        searched = tuple(Phase(int(phase["tokens"]), tuple(phase["weights"])) for phase in value["phases"])
+        baselines = {name: (Phase(num_tokens, tuple(value["baselines"][name])),) for name in ("natural", "uniform")}
+        domains, max_epochs = tuple(value["domains"]), float(value["max_epochs"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{path}: not a recipe this version can read: {error!r}. Run search again.") from error
+    if domains != pool.names:
+        raise DataError(
+            f"{path}: a recipe for the domains {', '.join(domains)}; the pool has {', '.join(pool.names)}. "
+            "Run search again on this pool."
+        )
+    return Recipe({"searched": searched, "natural": baselines["natural"], "uniform": baselines["uniform"]}, max_epochs)
+
+
+def run_specs(params: TrainParams, recipe: Recipe) -> list[RunSpec]:
+    """Return the runs, mixture by mixture; runs with the same seed are paired."""
+    seeds = range(params.seed, params.seed + params.num_seeds)
+    return [
+        RunSpec(f"{mixture}-seed{seed}", recipe.phases[mixture], seed, params.training, recipe.max_epochs)
+        for mixture in params.mixtures
+        for seed in seeds
+    ]
+
+
+def work(args: RunArgs, folder: Path | None, seat: Seat) -> UnitResult:
+    """Make one run, alone or as one of several data-parallel workers; the first writes its files."""
+    pool = read_pool(args.pool)
+    world = World(seat.size, seat.rank, seat.group)
+    trained = train(args.spec, pool, checkpoints=args.checkpoints, world=world)
+    if folder is not None:
+        _write(trained, args, pool, folder)
+    last = trained.losses[-max(1, len(trained.losses) // 10) :]
+    return UnitResult(summary={"final_loss": sum(last) / len(last), "samples": list(trained.ledger.totals)})
+
+
+def _write(trained: TrainedRun, args: RunArgs, pool: TokenPool, folder: Path) -> None:
+    from tasks.training.export import write_model, write_tokenizer_files
+
+    write_model(trained.model, pool.document_end, folder)
+    length = args.spec.training.model.sequence_length
+    write_tokenizer_files(args.pool / TOKENIZER, pool.document_end, length, folder)
+    losses = "".join(f"{step},{loss!r}\n" for step, loss in enumerate(trained.losses))
+    (folder / "losses.csv").write_text("step,loss\n" + losses, encoding="utf-8")
+    (folder / "ledger.csv").write_text(trained.ledger.to_csv(), encoding="utf-8")
+
+
+def _trained(
+    specs: list[RunSpec], pool_digest: str, pool: Path, workshop: Workshop, world_size: int
+) -> list[UnitRecord]:
+    """Return the record of each run; runs that are the same work (a searched mixture may be uniform) are made once."""
+    keys = [_key(spec, pool_digest) for spec in specs]
+    checkpoints = {key: workshop.store.root.absolute() / "checkpoints" / key for key in keys}
+    first = {key: spec for key, spec in reversed(list(zip(keys, specs, strict=True)))}
+    order = list(dict.fromkeys(keys))
+
+    def finished(index: int, record: UnitRecord) -> None:
+        key = order[index]
+        shutil.rmtree(checkpoints[key], ignore_errors=True)
+        for spec in (spec for spec, own in zip(specs, keys, strict=True) if own == key):
+            workshop.observer.unit(_report(spec, key, record))
+
+    units = [(key, RunArgs(first[key], pool, checkpoints[key])) for key in order]
+    records = map_shared_units(
+        workshop,
+        stage=STAGE,
+        label="train",
+        work=work,
+        units=units,
+        packages=CODE,
+        world_size=world_size,
+        on_finished=finished,
+    )
+    return [records[order.index(key)] for key in keys]
+
+
+def _key(spec: RunSpec, pool_digest: str) -> str:
+    """Return the key of a run: not its name, and of the recipe only what is executed."""
+    params = {
+        "phases": [[phase.num_tokens, list(phase.weights)] for phase in spec.phases],
+        "seed": spec.seed,
+        "training": spec.training.model_dump(mode="json"),
+    }
+    return stage_key(f"{STAGE}.run", {"tokenize": pool_digest}, params, digest_code(CODE))
+
+
+def _tell_starved(specs: list[RunSpec], pool: TokenPool, workshop: Workshop) -> None:
+    """Check every run before the first starts, and say which domains a mixture names but cannot give one sample."""
+    for spec in specs:
+        if missed := starved(order_of(spec, pool), spec.phases):
+            workshop.observer.say(f"{spec.name}: too small a weight for a single sample: {', '.join(missed)}")
+
+
+def _report(spec: RunSpec, key: str, record: UnitRecord) -> UnitReport:
+    with (record.folder / "losses.csv").open(encoding="utf-8", newline="") as stream:
+        losses = [(int(row["step"]), float(row["loss"])) for row in csv.DictReader(stream)]
+    weights = [list(phase.weights) for phase in spec.phases]
+    return UnitReport(
+        name=spec.name,
+        key=key,
+        params={"seed": spec.seed, "tokens": spec.training.num_tokens, "weights": json.dumps(weights)},
+        metrics={"final_loss": record.summary["final_loss"]},
+        curves={"loss": losses},
+    )
+
+
+def _described(spec: RunSpec, record: UnitRecord, pool: TokenPool) -> dict[str, Any]:
+    """Return what `runs.json` tells about a run; `final_loss` is the mean over the last tenth of the steps."""
+    length = spec.training.model.sequence_length
+    rows, samples = pool.rows("train", length).tolist(), record.summary["samples"]
+    consumed = {
+        name: {"samples": count, "tokens": count * length, "epochs": count / available if available else 0.0}
+        for name, count, available in zip(pool.names, samples, rows, strict=True)
+    }
+    return {
+        "name": spec.name,
+        "mixture": spec.name.rpartition("-seed")[0],
+        "seed": spec.seed,
+        "phases": [{"tokens": phase.num_tokens, "weights": list(phase.weights)} for phase in spec.phases],
+        "tokens": spec.training.num_tokens,
+        "parameters": num_parameters(spec.training.model, pool.vocab_size)[0],
+        "flops": num_flops(spec.training, pool.vocab_size),
+        "final_loss": record.summary["final_loss"],
+        "consumed": consumed,
+        "weights_digest": record.file("model.safetensors").record.digest,
+    }
+
+
+def _files(specs: list[RunSpec], records: list[UnitRecord]) -> dict[str, Placement]:
+    files = {
+        f"models/{spec.name}/{name}": record.file(name)
+        for spec, record in zip(specs, records, strict=True)
+        for name in MODEL_FILES
+    }
+    searched = [record for spec, record in zip(specs, records, strict=True) if spec.name.startswith("searched-")]
+    exported = (searched or records)[0]
+    return files | {f"export/{name}": exported.file(name) for name in EXPORT_FILES}
+
+
+def _tokenizer(folder: Path) -> dict[str, Placement]:
+    return {f"export/{TOKENIZER}": _placement(folder / TOKENIZER)}
+
+
+def _placement(path: Path) -> Placement:
+    return Placement(path, FileRecord(path.name, digest_file(path), path.stat().st_size))
+
+
+def _summary(params: TrainParams, pool: TokenPool, described: list[dict[str, Any]]) -> dict[str, Any]:
+    parameters, body = num_parameters(params.training.model, pool.vocab_size)
+    return {
+        "parameters": parameters,
+        "parameters_outside_embedding": body,
+        "tokens_per_run": params.training.num_tokens,
+        "flops_per_run": num_flops(params.training, pool.vocab_size),
+        "runs": len(described),
+        "final_loss": {each["name"]: each["final_loss"] for each in described},
+    }

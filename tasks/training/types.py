@@ -1,0 +1,75 @@
+"""What a training run is made of and gives: phases, the run's specification, the workers' world, the trained run."""
+
+from dataclasses import dataclass
+from math import isclose, isfinite
+from typing import TYPE_CHECKING, Any
+
+from tasks.core.errors import ConfigError
+from tasks.training.config import TrainingConfig
+
+if TYPE_CHECKING:
+    from tasks.training.ledger import Ledger
+    from tasks.training.model import Model
+
+
+class DivergedError(ConfigError):
+    """The loss or its gradient is no finite number any more."""
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A part of a run with one mixture: tokens, and a weight per domain in the order of the pool's domains."""
+
+    num_tokens: int
+    weights: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if self.num_tokens < 1:
+            raise ConfigError(f"a phase has {self.num_tokens} tokens; it needs at least one sample. Leave it out.")
+        if not all(isfinite(weight) and weight >= 0 for weight in self.weights):
+            raise ConfigError(f"the weights {list(self.weights)} hold a negative value or NaN. Correct the recipe.")
+        if not isclose(sum(self.weights), 1.0, abs_tol=1e-6):
+            raise ConfigError(
+                f"{len(self.weights)} weights sum to {sum(self.weights):.6f}, not to 1. Correct the recipe."
+            )
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """One training run: what decides its weights are the mixture's phases, the seed and the training config.
+
+    Runs with the same seed start from the same weights and see each domain's samples in the same order.
+    `max_epochs` is how often a domain may be repeated; None = as often as the phases say.
+    """
+
+    name: str
+    phases: tuple[Phase, ...]
+    seed: int
+    training: TrainingConfig
+    max_epochs: float | None = None
+
+    def __post_init__(self) -> None:
+        asked = sum(phase.num_tokens for phase in self.phases)
+        if asked != self.training.num_tokens:
+            raise ConfigError(
+                f"{self.name}: the recipe's phases have {asked:,} tokens, training.num_tokens is "
+                f"{self.training.num_tokens:,}. Set both to the same number."
+            )
+
+
+@dataclass(frozen=True)
+class World:
+    """The data-parallel workers of one run: how many, which one this is, and their process group (None = default)."""
+
+    size: int = 1
+    rank: int = 0
+    group: Any = None
+
+
+@dataclass(frozen=True)
+class TrainedRun:
+    """What `train` gives: the model, the loss of every step in nats per token, and what was consumed."""
+
+    model: "Model"
+    losses: tuple[float, ...]
+    ledger: "Ledger"

@@ -1,0 +1,89 @@
+"""Embedders: TF-IDF, and a sentence-transformers model where there is one."""
+
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from tasks.cluster.config import TfidfEmbedder, TransformerEmbedder
+from tasks.cluster.embedders import tfidf, transformer
+from tasks.core.errors import ConfigError
+from tests.cluster.curated import three_kinds
+
+SMALL = TfidfEmbedder(dimensions=8, min_term_documents=2)
+
+
+def test_kinds_of_text_lie_apart_and_a_kind_lies_together() -> None:
+    rows = three_kinds(40)
+    vectors = tfidf.embed(tfidf.fit([row.text for row in rows], SMALL, 0), [row.text for row in rows])
+    kinds = np.array([row.source for row in rows])
+    alike = vectors @ vectors.T
+    same = kinds[:, None] == kinds[None]
+    assert alike[same].min() > alike[~same].max()
+
+
+def test_a_vector_does_not_depend_on_the_texts_around_it() -> None:
+    texts = [row.text for row in three_kinds(30)]
+    model = tfidf.fit(texts, SMALL, 0)
+    assert np.array_equal(tfidf.embed(model, texts)[7:9], tfidf.embed(model, texts[7:9]))
+
+
+def test_the_model_comes_back_from_the_disk_as_it_was(tmp_path: Path) -> None:
+    texts = [row.text for row in three_kinds(30)]
+    model = tfidf.fit(texts, SMALL, 0)
+    tfidf.save(model, tmp_path)
+    assert np.array_equal(tfidf.embed(tfidf.load(tmp_path), texts), tfidf.embed(model, texts))
+
+
+def test_text_without_a_known_term_gives_zeros_and_no_text_gives_no_rows() -> None:
+    model = tfidf.fit([row.text for row in three_kinds(30)], SMALL, 0)
+    assert not tfidf.embed(model, ["42 7"]).any()
+    assert tfidf.embed(model, []).shape == (0, 8)
+
+
+@pytest.mark.parametrize("texts", [["river stone"] * 3, [], ["1 2 3"] * 50])
+def test_too_little_text_is_refused_with_numbers(texts: list[str]) -> None:
+    with pytest.raises(ConfigError, match=f"{len(texts)} documents give . terms.*8 dimensions need more"):
+        tfidf.fit(texts, SMALL, 0)
+
+
+def test_a_missing_package_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "sentence_transformers", None)
+    with pytest.raises(ConfigError, match=r"mixwright\[embeddings\]"):
+        transformer.embed(TransformerEmbedder(kind="sentence_transformers", model="a-model"), ["text"])
+
+
+def test_the_model_named_is_the_model_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+    loaded = []
+
+    class Model:
+        def __init__(self, name: str, revision: str | None) -> None:
+            loaded.append((name, revision))
+
+        def encode(self, texts: list[str], **options: object) -> np.ndarray:
+            return np.ones((len(texts), 3)) / np.sqrt(3)
+
+    monkeypatch.setitem(sys.modules, "sentence_transformers", SimpleNamespace(SentenceTransformer=Model))
+    config = TransformerEmbedder(kind="sentence_transformers", model="some/model", revision="abc")
+    assert transformer.embed(config, ["one", "two"]).shape == (2, 3)
+    assert transformer.embed(config, []).shape == (0, 3)
+    assert loaded == [("some/model", "abc")] * 2
+
+
+def test_a_model_that_cannot_be_loaded_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(name: str, revision: str | None) -> None:
+        raise OSError("no such model")
+
+    monkeypatch.setitem(sys.modules, "sentence_transformers", SimpleNamespace(SentenceTransformer=fail))
+    with pytest.raises(ConfigError, match=r"'some/model'.*no such model"):
+        transformer.embed(TransformerEmbedder(kind="sentence_transformers", model="some/model"), ["text"])
+
+
+def test_another_content_of_a_model_folder_is_another_model(tmp_path: Path) -> None:
+    config = TransformerEmbedder(kind="sentence_transformers", model=str(tmp_path))
+    (tmp_path / "weights").write_text("1")
+    before = transformer.identity(config)
+    (tmp_path / "weights").write_text("2")
+    assert transformer.identity(config) != before

@@ -1,0 +1,57 @@
+"""Configuration mistakes are named with their place; nothing is repaired."""
+
+from pathlib import Path
+
+import pytest
+
+from tasks.core.errors import ConfigError
+from tasks.core.params import Params, override, read_yaml, validate
+
+
+class Inner(Params):
+    threshold: float = 0.5
+
+
+class Outer(Params):
+    inner: Inner = Inner()
+    rounds: int = 2
+
+
+def test_an_unknown_key_and_a_wrong_type_are_both_named_with_their_place() -> None:
+    with pytest.raises(ConfigError) as caught:
+        validate(Outer, {"inner": {"treshold": 0.1}, "rounds": "many"}, "run.yaml")
+    message = str(caught.value)
+    assert "run.yaml: 2 mistake(s)" in message
+    assert "inner.treshold" in message and "unknown key" in message
+    assert "rounds" in message and "'many'" in message
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_threshold_that_is_not_a_number_is_refused(value: float) -> None:
+    with pytest.raises(ConfigError, match=r"inner\.threshold"):
+        validate(Outer, {"inner": {"threshold": value}}, "run.yaml")
+
+
+def test_set_changes_one_value_and_leaves_the_given_mapping_alone() -> None:
+    values = {"inner": {"threshold": 0.5}}
+    assert override(values, ["inner.threshold=0.25", "rounds=3"]) == {"inner": {"threshold": 0.25}, "rounds": 3}
+    assert values == {"inner": {"threshold": 0.5}}
+
+
+@pytest.mark.parametrize("setting", ["rounds", "=3", "rounds.deep=1"])
+def test_a_set_that_names_no_place_is_refused(setting: str) -> None:
+    with pytest.raises(ConfigError, match="--set"):
+        override({"rounds": 2}, [setting])
+
+
+@pytest.mark.parametrize("text", ["a: [1", "- 1\n- 2", "!!python/object/apply:os.system ['true']"])
+def test_a_file_that_is_no_mapping_of_plain_yaml_is_refused(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "run.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=r"run\.yaml"):
+        read_yaml(path)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no such file"):
+        read_yaml(tmp_path / "absent.yaml")

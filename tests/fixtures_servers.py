@@ -1,0 +1,56 @@
+"""Real Prefect and MLflow servers for the tests: started once per session, on free ports, in a folder of their own."""
+
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from infra import servers
+from infra.settings import Settings, load_settings
+
+
+def free_port() -> int:
+    """Return a port nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def local_settings(home: Path) -> Settings:
+    """Return settings for servers of a test: free ports, a home of their own, no address from the environment."""
+    return load_settings(
+        home=home,
+        executor="local",
+        workers=2,
+        prefect={"port": free_port(), "url": None},
+        mlflow={"port": free_port(), "url": None},
+        timeouts={"start_s": 180.0, "stop_s": 15.0, "request_s": 10.0},
+    )
+
+
+@pytest.fixture(scope="session")
+def live_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    """Settings of a Prefect and an MLflow server that answer; they end with the session."""
+    settings = local_settings(tmp_path_factory.mktemp("servers"))
+    servers.up(settings, with_worker=False)
+    yield settings
+    servers.down(settings)
+
+
+@pytest.fixture
+def connected(live_servers: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
+    """Settings of the live servers, with this process talking to them: its environment and Prefect's settings."""
+    for name, value in servers.client_environment(live_servers).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("MIXWRIGHT_HOME", str(live_servers.home))
+    monkeypatch.setenv("MIXWRIGHT_PREFECT__PORT", str(live_servers.prefect.port))
+    monkeypatch.setenv("MIXWRIGHT_MLFLOW__PORT", str(live_servers.mlflow.port))
+    from prefect.context import use_profile
+    from prefect.settings import Profile
+
+    # Prefect reads the environment when it is imported; this makes it read it again.
+    with use_profile(Profile(name="tests", settings={}), include_current_context=False):
+        assert os.environ["PREFECT_API_URL"] == live_servers.prefect.api_url
+        yield live_servers

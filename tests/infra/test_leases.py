@@ -1,0 +1,94 @@
+"""Leases: one holder at a time, named to those who wait, and free as soon as the holder is gone."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from infra.errors import LeaseError
+from infra.leases import lease
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from infra.leases import lease
+with lease(Path(sys.argv[1]), "run demo"):
+    print("held", flush=True)
+    time.sleep(600)
+"""
+
+
+@pytest.fixture
+def holder(tmp_path: Path, project: Path) -> "subprocess.Popen[str]":
+    """Another process that holds the lease `tmp_path / 'run.lock'`."""
+    environment = os.environ | {"PYTHONPATH": str(project)}
+    command = [sys.executable, "-c", HOLD, str(tmp_path / "run.lock")]
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+    with process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "held\n"
+        yield process
+        process.kill()
+
+
+def test_a_second_process_is_refused_and_told_who_holds_the_lease(
+    tmp_path: Path, holder: "subprocess.Popen[str]"
+) -> None:
+    with (
+        pytest.raises(LeaseError, match=rf"process {holder.pid} on .* \(run demo\)") as refused,
+        lease(tmp_path / "run.lock", "run other", timeout_s=0.2),
+    ):
+        pytest.fail("two held the lease at once")
+    assert str(refused.value).startswith("run other: ")
+
+
+def test_a_killed_holder_leaves_the_lease_free(tmp_path: Path, holder: "subprocess.Popen[str]") -> None:
+    holder.send_signal(signal.SIGKILL)
+    holder.wait()
+    with lease(tmp_path / "run.lock", "run other"):
+        pass
+
+
+def test_who_waits_gets_the_lease_when_it_is_given_back(tmp_path: Path) -> None:
+    order = []
+
+    def second() -> None:
+        with lease(tmp_path / "run.lock", "second", timeout_s=10):
+            order.append("second")
+
+    with lease(tmp_path / "run.lock", "first"):
+        thread = threading.Thread(target=second)
+        thread.start()
+        time.sleep(0.3)
+        order.append("first")
+    thread.join()
+    assert order == ["first", "second"]
+
+
+def test_the_lease_is_given_back_when_the_block_fails(tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError), lease(tmp_path / "run.lock", "first"):
+        raise ZeroDivisionError
+    with lease(tmp_path / "run.lock", "second"):
+        pass
+
+
+# Other tests of the session may have left threads; the child only waits to be killed.
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_child_of_the_holder_does_not_keep_the_lease(tmp_path: Path) -> None:
+    with lease(tmp_path / "run.lock", "first"):
+        # A bare fork inherits every descriptor, as a child does in the moment before its program starts.
+        child = os.fork()
+        if child == 0:
+            signal.pause()
+            os._exit(0)
+    try:
+        with lease(tmp_path / "run.lock", "second"):
+            pass
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)

@@ -1,0 +1,110 @@
+"""Prefect as tasks and flows use it: against a real server."""
+
+import uuid
+
+import pytest
+
+from infra import orchestration
+from infra.errors import ServiceError
+from infra.orchestration import PrefectProgress, artifact_key, lineage_tag, reap, server_ready, tag_flow_run
+from infra.settings import Settings
+from tests.fixtures_servers import free_port
+
+
+def test_a_server_that_is_away_is_named_with_the_command_that_starts_it() -> None:
+    url = f"http://127.0.0.1:{free_port()}/api"
+    with pytest.raises(ServiceError, match=rf"{url}.*mixwright up"):
+        server_ready(url)
+
+
+def test_artifact_keys_hold_what_prefect_allows() -> None:
+    assert artifact_key("search: Proxies, round 1!") == "search-proxies-round-1"
+
+
+def test_progress_is_written_at_most_every_few_seconds_and_always_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[tuple[str, float]] = []
+    progress = PrefectProgress("curate")
+    monkeypatch.setattr(progress, "_write", lambda label, percent, description: written.append((label, percent)))
+    for done in range(101):
+        progress.progress("shards", done, 100)
+    progress.progress("nothing", 0, 0)
+    assert written == [("shards", 0.0), ("shards", 100.0)]
+
+
+@pytest.mark.integration
+def test_the_server_is_ready(connected: Settings) -> None:
+    server_ready(connected.prefect.api_url)
+
+
+@pytest.mark.integration
+def test_what_a_killed_process_left_open_is_closed_and_the_living_run_is_not(connected: Settings) -> None:
+    from prefect import flow
+    from prefect.client.orchestration import get_client
+    from prefect.states import Running
+
+    lineage = uuid.uuid4().hex
+    closed: list[uuid.UUID] = []
+
+    @flow(name="lineage")
+    def nothing() -> None:
+        """Do nothing."""
+
+    @flow(name="lineage")
+    def living() -> None:
+        """Tag itself and close what others left."""
+        own = tag_flow_run(lineage)
+        closed.extend(reap(lineage, keep=own))
+
+    with get_client(sync_client=True) as client:
+        tags = [lineage_tag(lineage)]
+        dead = client.create_flow_run(nothing, tags=tags, state=Running())
+        other = client.create_flow_run(nothing, tags=[lineage_tag("another")], state=Running())
+        task_run = _running_task(client, dead.id)
+        living()
+        assert closed == [dead.id]
+        assert client.read_flow_run(dead.id).state_name == "Crashed"
+        assert client.read_task_run(task_run).state_name == "Crashed"
+        assert client.read_flow_run(other.id).state_name == "Running"
+        names = {run.state_name for run in client.read_flow_runs() if run.tags == tags and run.id != dead.id}
+        assert names == {"Completed"}
+    assert reap(lineage) == ()
+
+
+@pytest.mark.integration
+def test_artifacts_of_a_flow_run_can_be_read_back(connected: Settings) -> None:
+    from prefect import flow
+    from prefect.client.orchestration import get_client
+
+    @flow(name="artifacts")
+    def show() -> None:
+        """Publish one artifact of each kind."""
+        progress = PrefectProgress("curate", every_s=0.0)
+        for done in (0, 5, 10):
+            progress.progress("shards", done, 10)
+        orchestration.publish_table("curate-summary", [{"what": "kept", "documents": 3}], "what was kept")
+        orchestration.publish_link("curate-mlflow", "http://127.0.0.1/run", "the MLflow run")
+        orchestration.publish_markdown("curate-note", "**kept** 3")
+
+    show()
+    with get_client(sync_client=True) as client:
+        found = {artifact.key: artifact for artifact in client.read_artifacts()}
+    assert float(str(found["curate-shards"].data)) == 100.0
+    assert found["curate-shards"].description == "shards: 10 of 10"
+    assert found["curate-summary"].type == "table"
+    assert "the MLflow run" in str(found["curate-mlflow"].data)
+    assert found["curate-note"].type == "markdown"
+
+
+def _running_task(client: object, flow_run_id: uuid.UUID) -> uuid.UUID:
+    """Make a task run that is RUNNING, as a killed process leaves it."""
+    from prefect import task
+    from prefect.client.orchestration import SyncPrefectClient
+    from prefect.states import Running
+
+    @task(name="shards")
+    def work() -> None:
+        """Do nothing."""
+
+    assert isinstance(client, SyncPrefectClient)
+    run = client.create_task_run(work, flow_run_id, dynamic_key="0", state=Running())
+    return run.id

@@ -1,0 +1,240 @@
+"""Real servers: they start, they are reused, they explain themselves, and only our own processes are ever ended."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import psutil
+import pytest
+
+from infra import servers
+from infra.errors import ServiceError
+from infra.servers import bootstrap, checks, process
+from infra.servers.process import Service
+from infra.servers.services import mlflow_server, prefect_server, worker
+from infra.settings import Settings, load_settings, project_root
+from tests.fixtures_servers import free_port, local_settings
+
+
+def _service(home: Path, code: str, **more: object) -> Service:
+    command = (sys.executable, "-c", code)
+    return Service("test", "Test server", command, dict(os.environ), home, "http://127.0.0.1", **more)  # type: ignore[arg-type]
+
+
+def _wait_until_listening(port: int) -> None:
+    deadline = time.monotonic() + 20
+    while process.port_is_free("127.0.0.1", port):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_a_port_in_use_is_refused_with_the_port_and_the_setting_that_chooses_another(tmp_path: Path) -> None:
+    settings = local_settings(tmp_path)
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", settings.prefect.port))
+        other.listen()
+        with pytest.raises(ServiceError, match=rf"port {settings.prefect.port} .*MIXWRIGHT_PREFECT__PORT=\d+"):
+            servers.up(settings)
+        assert servers.status(settings).prefect.state == "port taken"
+    assert servers.status(settings).mlflow.state == "stopped", "nothing is left running when the start is refused"
+
+
+def test_a_server_that_ends_at_once_shows_the_last_lines_of_its_log(tmp_path: Path) -> None:
+    service = _service(tmp_path, "print('the disk is made of cheese'); raise SystemExit(3)", health="http://127.0.0.1:1/")
+    process.start(service)
+    with pytest.raises(ServiceError, match="ended while it was starting(.|\n)*made of cheese"):
+        process.wait_ready(service, 20, lambda _: None)
+
+
+def test_a_server_that_never_answers_is_given_up_after_the_timeout_and_says_so_meanwhile(tmp_path: Path) -> None:
+    service = _service(tmp_path, "import time; print('thinking', flush=True); time.sleep(60)", health="http://127.0.0.1:1/")
+    process.start(service)
+    with pytest.raises(ServiceError, match="did not answer within 1 s"):
+        process.wait_ready(service, 1, lambda _: None)
+    assert process.stop(service, 5)
+    assert process.running(service) is None
+
+
+def test_a_recycled_process_id_is_neither_taken_for_the_server_nor_ended(tmp_path: Path) -> None:
+    service = _service(tmp_path, "import time; time.sleep(60)")
+    process.start(service)
+    record = json.loads(service.pid_file.read_text())
+    pid = record["pid"]
+    try:
+        service.pid_file.write_text(json.dumps(record | {"started": record["started"] - 60}))
+        assert process.running(service) is None, "another start time is another process"
+        assert not process.stop(service, 5)
+        service.pid_file.write_text(json.dumps(record | {"command": [*record["command"], "--other"]}))
+        assert process.running(service) is None, "another command line is another process"
+        assert not process.stop(service, 5)
+        assert psutil.pid_exists(pid)
+        service.pid_file.write_text(json.dumps(record))
+        assert process.running(service) is not None
+    finally:
+        service.pid_file.write_text(json.dumps(record))
+        assert process.stop(service, 5)
+
+
+def test_stopping_ends_the_whole_family_even_a_child_in_another_session(tmp_path: Path) -> None:
+    code = (
+        "import subprocess, sys, time\n"
+        "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'], start_new_session=True)\n"
+        "print(child.pid, flush=True); time.sleep(60)"
+    )
+    service = _service(tmp_path, code)
+    process.start(service)
+    deadline = time.monotonic() + 20
+    while not service.log.read_text().strip():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    child = int(service.log.read_text())
+    assert process.stop(service, 5)
+    assert not psutil.pid_exists(child) or psutil.Process(child).status() == psutil.STATUS_ZOMBIE
+
+
+def test_no_secret_stands_on_a_command_line_or_in_a_pid_file(tmp_path: Path) -> None:
+    settings = load_settings(home=tmp_path, prefect={"auth_string": "admin:do-not-print", "port": free_port()})
+    for service in (prefect_server(settings), mlflow_server(settings), worker(settings)):
+        assert not any("do-not-print" in word for word in service.command)
+        assert service.environment["PREFECT_API_AUTH_STRING"] == "admin:do-not-print"
+    assert prefect_server(settings).environment["PREFECT_SERVER_API_AUTH_STRING"] == "admin:do-not-print"
+
+
+def test_a_server_named_by_the_settings_is_used_and_not_started(tmp_path: Path) -> None:
+    settings = load_settings(home=tmp_path, prefect={"url": f"http://127.0.0.1:{free_port()}/api"})
+    with pytest.raises(ServiceError, match="MIXWRIGHT_PREFECT__URL"):
+        servers.up(settings)
+    assert servers.status(settings).prefect.state == "external, not answering"
+
+
+@pytest.mark.integration
+def test_the_servers_answer_and_the_flow_runs_can_be_listed(connected: Settings) -> None:
+    from prefect.client.orchestration import get_client
+
+    with get_client(sync_client=True) as client:
+        assert isinstance(client.read_flow_runs(), list)
+        assert isinstance(client.read_deployments(), list)
+    assert all(each.ok for each in (servers.status(connected).prefect, servers.status(connected).mlflow))
+    assert (connected.home / "prefect" / "prefect.db").is_file()
+    assert (connected.home / "mlflow" / "mlflow.db").is_file()
+
+
+@pytest.mark.integration
+def test_starting_again_reuses_the_same_processes_at_once(live_servers: Settings) -> None:
+    before = servers.status(live_servers)
+    began = time.monotonic()
+    after = servers.up(live_servers, with_worker=False)
+    assert time.monotonic() - began < 5
+    assert [each.pid for each in after.services[:2]] == [each.pid for each in before.services[:2]]
+
+
+@pytest.mark.integration
+def test_a_request_without_the_token_of_a_client_is_refused(live_servers: Settings) -> None:
+    request = urllib.request.Request(  # noqa: S310
+        f"{live_servers.prefect.api_url}/flow_runs/filter",
+        data=b"{}",
+        headers={"Content-Type": "application/json", "Origin": "http://evil.example"},
+    )
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        urllib.request.urlopen(request, timeout=10)  # noqa: S310
+    assert caught.value.code == 403
+    caught.value.close()
+
+
+@pytest.mark.integration
+def test_mlflow_refuses_a_host_it_does_not_know(live_servers: Settings) -> None:
+    request = urllib.request.Request(live_servers.mlflow.tracking_uri, headers={"Host": "evil.example"})  # noqa: S310
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        urllib.request.urlopen(request, timeout=10)  # noqa: S310
+    assert caught.value.code == 403
+    caught.value.close()
+
+
+@pytest.mark.integration
+def test_the_servers_listen_on_loopback_only(live_servers: Settings) -> None:
+    found = servers.status(live_servers)
+    for each in (found.prefect, found.mlflow):
+        family = [psutil.Process(each.pid), *psutil.Process(each.pid).children(recursive=True)]
+        addresses = {c.laddr.ip for member in family for c in member.net_connections() if c.status == psutil.CONN_LISTEN}
+        assert addresses == {"127.0.0.1"}
+
+
+@pytest.mark.integration
+def test_doctor_finds_this_machine_in_order(live_servers: Settings) -> None:
+    found = {check.name: check for check in servers.doctor(live_servers)}
+    wrong = [check for name, check in found.items() if not check.ok and name != "Prefect worker"]
+    assert not wrong
+    assert found["Prefect worker"].advice == "Start it: mixwright up"
+    assert found["package infra"].found == str(project_root() / "infra")
+
+
+def test_doctor_names_a_library_that_breaks_prefect(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checks, "version", lambda name: {"fastapi": "0.165.0", "sqlalchemy": "2.1.9"}[name])
+    for name in ("fastapi", "sqlalchemy"):
+        check = checks._library(name)
+        assert not check.ok
+        assert "constraints.txt" in check.advice
+
+
+@pytest.mark.integration
+def test_pool_and_zombie_automation_are_made_once(connected: Settings) -> None:
+    from prefect.client.orchestration import get_client
+
+    for zombie_after_s in (connected.prefect.zombie_after_s, 120):
+        prefect = connected.prefect.model_copy(update={"zombie_after_s": zombie_after_s})
+        bootstrap.create_pool_and_automation(connected.model_copy(update={"prefect": prefect}), lambda _: None)
+    with get_client(sync_client=True) as client:
+        assert client.read_work_pool(servers.WORK_POOL).type == "process"
+        found = client.read_automations_by_name(bootstrap.ZOMBIES)
+    assert [automation.trigger.within.total_seconds() for automation in found] == [120]
+
+
+@pytest.mark.integration
+def test_every_deployment_of_prefect_yaml_is_registered_where_this_checkout_lies(connected: Settings) -> None:
+    from prefect.client.orchestration import get_client
+
+    bootstrap.create_pool_and_automation(connected, lambda _: None)
+    assert bootstrap.deploy(connected, lambda _: None)
+    assert not bootstrap.deploy(connected, lambda _: None), "nothing changed, nothing to do"
+    with get_client(sync_client=True) as client:
+        found = {d.entrypoint: d for d in client.read_deployments() if "mixwright" in d.tags}
+    stages = ("ingest", "curate", "cluster", "tokenize", "search", "train", "evaluate", "report")
+    assert set(found) == {"flows/pipeline.py:pipeline", *(f"flows/stages.py:{stage}" for stage in stages)}
+    for deployment in found.values():
+        assert deployment.pull_steps == [
+            {"prefect.deployments.steps.set_working_directory": {"directory": str(project_root())}}
+        ]
+        assert list(deployment.parameter_openapi_schema["properties"]) == ["config"]
+        assert [schedule.active for schedule in deployment.schedules] == [False]
+        assert deployment.work_pool_name == servers.WORK_POOL
+
+
+@pytest.mark.integration
+def test_down_ends_what_up_started_and_nothing_else(tmp_path: Path) -> None:
+    port = free_port()
+    settings = load_settings(home=tmp_path, prefect={"port": free_port()}, mlflow={"url": f"http://127.0.0.1:{port}"})
+    code = (
+        "import http.server as h\n"
+        "class H(h.BaseHTTPRequestHandler):\n"
+        "    def do_GET(self): self.send_response(200); self.end_headers()\n"
+        "    def log_message(self, *a): pass\n"
+        f"h.HTTPServer(('127.0.0.1', {port}), H).serve_forever()"
+    )
+    with subprocess.Popen([sys.executable, "-c", code]) as bystander:
+        try:
+            _wait_until_listening(port)
+            found = servers.up(settings, with_worker=False)
+            assert found.prefect.pid is not None and found.mlflow.state == "external"
+            assert servers.down(settings) == ("Prefect server",)
+            assert not psutil.pid_exists(found.prefect.pid)
+            assert bystander.poll() is None
+            assert servers.down(settings) == (), "a second time there is nothing to end"
+            assert process.port_is_free("127.0.0.1", settings.prefect.port)
+        finally:
+            bystander.kill()

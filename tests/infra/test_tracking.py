@@ -1,0 +1,215 @@
+"""The tracker: against a real MLflow server, against none, and across an outage."""
+
+import time
+import uuid
+from pathlib import Path
+
+import pytest
+
+from infra import tracking
+from infra.errors import ServiceError
+from infra.mlflow_calls import DIGEST_TAG, KEY_TAG, _name, _param_text
+from infra.settings import Settings
+from infra.spool import Spool
+from infra.tracking import Tracker
+from tests.fixtures_servers import free_port
+
+
+@pytest.fixture
+def tracker(connected: Settings, tmp_path: Path) -> Tracker:
+    """A tracker of the live server."""
+    return Tracker(connected.mlflow.tracking_uri, tmp_path / "spool")
+
+
+def _client(tracker: Tracker):  # type: ignore[no-untyped-def]
+    from mlflow import MlflowClient
+
+    return MlflowClient(tracker.uri)
+
+
+def test_a_server_that_is_away_at_the_start_is_named_with_the_command_that_starts_it(tmp_path: Path) -> None:
+    tracker = Tracker(f"http://127.0.0.1:{free_port()}", tmp_path)
+    with pytest.raises(ServiceError, match=r"MLflow does not answer at http://127.*mixwright up"):
+        tracker.parent_run("demo", "demo", "key", {})
+
+
+@pytest.mark.integration
+def test_a_run_is_found_again_by_its_lineage_and_runs_again(tracker: Tracker, tmp_path: Path) -> None:
+    key = uuid.uuid4().hex
+    first = tracker.parent_run("demo", "pipeline", key, {"mixwright.stage": "pipeline"})
+    tracker.finish(first, "FAILED")
+    later = Tracker(tracker.uri, tmp_path / "other")
+    assert later.parent_run("demo", "pipeline", key) == first
+    run = _client(tracker).get_run(first)
+    assert run.info.status == "RUNNING"
+    assert run.data.tags[KEY_TAG] == key
+    assert tracker.run_url(first) == f"{tracker.uri}/#/experiments/{run.info.experiment_id}/runs/{first}"
+
+
+@pytest.mark.integration
+def test_a_child_with_the_same_key_is_made_once_and_logging_again_changes_nothing(
+    tracker: Tracker, tmp_path: Path
+) -> None:
+    parent = tracker.parent_run("demo", "pipeline", uuid.uuid4().hex)
+    curve = [(step, 1.0 / (step + 1)) for step in range(1200)]
+    ids = set()
+    for attempt in range(3):
+        again = Tracker(tracker.uri, tmp_path / str(attempt))
+        child = again.child_run(parent, "proxy-0", "proxy-key", {"mixwright.kind": "design"})
+        again.log(child, params={"seed": 0, "weights": [0.5, 0.5]}, metrics={"bpb: a+b": 1.5}, curves={"loss": curve})
+        if attempt == 1:
+            again.finish(child)
+        ids.add(child)
+    client = _client(tracker)
+    run = client.get_run(child)
+    assert len(ids) == 1
+    assert run.info.status == "FINISHED"
+    assert run.data.params == {"seed": "0", "weights": "[0.5, 0.5]"}
+    assert run.data.metrics["bpb: a_b"] == 1.5
+    history = client.get_metric_history(child, "loss")
+    assert sorted((point.step, point.value) for point in history) == curve
+    assert run.data.tags["mlflow.parentRunId"] == parent
+
+
+@pytest.mark.integration
+def test_the_runs_of_a_demo_are_logged_within_seconds(tracker: Tracker) -> None:
+    parent = tracker.parent_run("demo", "pipeline", uuid.uuid4().hex)
+    began = time.monotonic()
+    for number in range(33):
+        child = tracker.child_run(parent, f"run-{number}", f"key-{number}")
+        curve = [(step, 2.0) for step in range(100)]
+        tracker.log(child, params={"seed": number}, metrics={"mean": 1.0}, curves={"loss": curve, "rate": curve})
+        tracker.finish(child)
+    assert tracker.unsent == 0
+    assert time.monotonic() - began < 20, "33 runs are three calls each"
+
+
+@pytest.mark.integration
+def test_a_dataset_input_carries_the_full_digest_and_the_dvc_revision(tracker: Tracker) -> None:
+    run = tracker.parent_run("demo", "pipeline", uuid.uuid4().hex)
+    digest = "ab" * 32
+    for _ in range(2):
+        tracker.log_dataset_input(run, "raw", digest, "ingest", {"dvc.rev": "data/demo/v1", "dvc.md5": "0" * 32 + ".dir"})
+    (found,) = _client(tracker).get_run(run).inputs.dataset_inputs
+    tags = {tag.key: tag.value for tag in found.tags}
+    assert found.dataset.digest == digest[:36]
+    assert tags == {
+        "mlflow.data.context": "ingest",
+        DIGEST_TAG: digest,
+        "dvc.rev": "data/demo/v1",
+        "dvc.md5": "0" * 32 + ".dir",
+    }
+
+
+@pytest.mark.integration
+def test_a_model_is_registered_once_and_its_alias_brings_the_same_bytes_back(tracker: Tracker, tmp_path: Path) -> None:
+    import mlflow.artifacts
+
+    run, name = tracker.parent_run("demo", "pipeline", uuid.uuid4().hex), f"model-{uuid.uuid4().hex[:8]}"
+    folder = tmp_path / "export"
+    folder.mkdir()
+    (folder / "config.json").write_text("{}")
+    (folder / "model.safetensors").write_bytes(bytes(range(256)) * 100)
+    first = tracker.register_model(run, folder, name, ["searched", "first"], {"mixwright.mixture": "searched"})
+    assert tracker.register_model(run, folder, name, ["searched"]) == first == "1"
+    (folder / "config.json").write_text('{"a": 1}')
+    assert tracker.register_model(run, folder, name, ["searched"]) == "2"
+    client = _client(tracker)
+    assert client.get_model_version_by_alias(name, "searched").version == "2"
+    assert client.get_model_version_by_alias(name, "first").version == "1"
+    assert client.get_model_version(name, "1").tags["mixwright.mixture"] == "searched"
+    got = Path(mlflow.artifacts.download_artifacts(f"models:/{name}@searched", dst_path=str(tmp_path / "got"), tracking_uri=tracker.uri))
+    for path in folder.iterdir():
+        assert (got / path.name).read_bytes() == path.read_bytes()
+
+
+@pytest.mark.integration
+def test_artifacts_of_a_run_are_stored(tracker: Tracker, tmp_path: Path) -> None:
+    run = tracker.parent_run("demo", "pipeline", uuid.uuid4().hex)
+    page = tmp_path / "report.html"
+    page.write_text("<p>here</p>")
+    tracker.log_artifact(run, page)
+    tracker.log_artifact(run, page.parent, "all")
+    client = _client(tracker)
+    assert [found.path for found in client.list_artifacts(run)] == ["all", "report.html"]
+    assert "all/report.html" in [found.path for found in client.list_artifacts(run, "all")]
+
+
+@pytest.mark.integration
+def test_what_mlflow_refuses_is_an_error_and_not_spooled(tracker: Tracker) -> None:
+    run = tracker.parent_run("demo", "pipeline", uuid.uuid4().hex)
+    tracker.log(run, params={"seed": 0})
+    with pytest.raises(ServiceError, match="refused"):
+        tracker.log(run, params={"seed": 1})
+    assert tracker.unsent == 0
+
+
+@pytest.mark.integration
+def test_what_is_said_during_an_outage_is_spooled_and_told_afterwards(
+    tracker: Tracker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parent = tracker.parent_run("demo", "pipeline", uuid.uuid4().hex)
+    address = tracker.uri
+    tracker.uri, tracker._client = f"http://127.0.0.1:{free_port()}", None
+    began = time.monotonic()
+    stage = tracker.child_run(parent, "search", "search-key")
+    for number in range(20):
+        child = tracker.child_run(stage, f"proxy-{number}", f"proxy-{number}")
+        tracker.log(child, params={"seed": number}, curves={"loss": [(0, 3.0), (1, 2.0)]})
+        tracker.finish(child)
+    assert time.monotonic() - began < 15, "an outage costs one timeout, not one per call"
+    assert tracker.unsent == 61
+    assert stage.startswith("pending-")
+    tracker.uri, tracker._client, tracker._away_until = address, None, 0.0
+    tracker.finish(stage)
+    assert tracker.unsent == 0
+    client = _client(tracker)
+    place = client.get_run(parent).info.experiment_id
+    (found,) = client.search_runs([place], f"tags.`mlflow.parentRunId` = '{parent}'")
+    assert (found.info.status, found.data.tags[KEY_TAG]) == ("FINISHED", "search-key")
+    proxies = client.search_runs([place], f"tags.`mlflow.parentRunId` = '{found.info.run_id}'")
+    assert {(run.info.run_name, run.info.status, run.data.metrics["loss"]) for run in proxies} == {
+        (f"proxy-{number}", "FINISHED", 2.0) for number in range(20)
+    }
+    later = Tracker(address, tracker._spool.path.parent)
+    later.tag(stage, {"note": "from another process"})
+    assert client.get_run(found.info.run_id).data.tags["note"] == "from another process"
+
+
+def test_the_spool_keeps_order_and_loses_nothing_that_was_not_delivered(tmp_path: Path) -> None:
+    spool, heard = Spool(tmp_path / "s.jsonl"), []
+
+    def deliver(call: str, arguments: dict[str, object]) -> None:
+        if call == "b" and len(heard) == 1:
+            heard.append("refused")
+            raise ServiceError("away")
+        heard.append(call)
+
+    for call in "abc":
+        spool.add(call, {"x": call})
+    with pytest.raises(ServiceError):
+        spool.deliver(deliver)
+    assert len(spool) == 2
+    assert spool.deliver(deliver) == 2
+    assert heard == ["a", "refused", "b", "c"]
+    assert len(spool) == 0
+
+
+def test_a_line_torn_by_a_kill_is_dropped_and_the_next_one_is_whole(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "s.jsonl")
+    spool.add("a", {})
+    with spool.path.open("a") as stream:
+        stream.write('{"call": "to')
+    spool.add("b", {})
+    heard: list[str] = []
+    assert spool.deliver(lambda call, _: heard.append(call)) == 2
+    assert heard == ["a", "b"]
+
+
+def test_names_and_long_values_fit_what_mlflow_takes() -> None:
+    assert _name("bpb:C++ (headers)") == "bpb:C__ _headers_"
+    long = _param_text("x" * 10_000)
+    assert len(long) == 6000
+    assert "sha256" in long
+    assert _param_text("y" * 10_000)[-70:] != long[-70:]
+    assert tracking._PATIENCE_S > 0

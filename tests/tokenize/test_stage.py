@@ -1,0 +1,172 @@
+"""The tokenize stage, from curated and clustered shards to a token pool."""
+
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from infra.executors import LocalExecutor
+from infra.storage import AttemptStore
+from tasks.cluster import stage as cluster
+from tasks.cluster.config import ClusterParams, KMeans, Split, TfidfEmbedder, WardMerge
+from tasks.core.errors import ConfigError, DataError
+from tasks.core.stage import Workshop
+from tasks.tokenize import tokenizer as bpe
+from tasks.tokenize.config import TokenizeParams, TokenizerFile, TrainedBpe
+from tasks.tokenize.pool import read_pool
+from tasks.tokenize.stage import run
+from tests.cluster.curated import Row, three_kinds, write_curated
+from tests.cluster.workshop import serial_workshop
+
+ROWS = [*three_kinds(), Row("odd", "river garden 🏞️\r\n <|document_end|> village\x00 " * 9, "prose")]
+CLUSTER = ClusterParams(
+    embedder=TfidfEmbedder(dimensions=8, min_term_documents=2),
+    kmeans=KMeans(num_clusters_initial=9),
+    merge=WardMerge(num_domains=3, min_documents=20),
+    split=Split(search_fraction=0.1, test_fraction=0.1),
+)
+PARAMS = TokenizeParams(tokenizer=TrainedBpe(vocab_size=320))
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Path]:
+    folder = tmp_path_factory.mktemp("inputs")
+    curate = write_curated(folder / "curate", [ROWS[:100], [], ROWS[100:]])
+    workshop, _ = serial_workshop(folder)
+    cluster.run(CLUSTER, inputs={"curate": curate}, output=folder / "cluster", workshop=workshop)
+    return {"curate": curate, "cluster": folder / "cluster"}
+
+
+def _assigned(inputs: Mapping[str, Path]) -> list[dict[str, Any]]:
+    return [
+        row for path in sorted((inputs["cluster"] / "assignments").iterdir()) for row in pq.read_table(path).to_pylist()
+    ]
+
+
+def test_every_document_lies_once_in_its_domain_and_split_and_reads_as_it_was(
+    inputs: Mapping[str, Path], tmp_path: Path
+) -> None:
+    workshop, _ = serial_workshop(tmp_path)
+    run(PARAMS, inputs=inputs, output=tmp_path / "out", workshop=workshop)
+    pool, texts = read_pool(tmp_path / "out"), {row.id: row.text for row in ROWS}
+    codec = bpe.load(tmp_path / "out" / "tokenizer.json", bpe.DOCUMENT_END)
+    table = pq.read_table(tmp_path / "out" / "documents.parquet").to_pylist()
+    where = {row["id"]: (row["domain"], row["split"]) for row in table}
+    expected = {row["id"]: (pool.names[row["domain"]], row["split"]) for row in _assigned(inputs) if row["domain"] >= 0}
+    assert where == expected
+    assert len(table) == len(expected)
+    for row in table:
+        tokens = pool.domains[pool.names.index(row["domain"])].splits[row["split"]].tokens
+        own = tokens[row["first_token"] : row["first_token"] + row["tokens"]]
+        assert own[-1] == pool.document_end
+        assert bpe.decode(codec, own[:-1].tolist()) == texts[row["id"]].encode()
+        assert row["bytes"] == len(texts[row["id"]].encode()) == int(pool.token_bytes[own].sum())
+
+
+def test_tokens_bytes_and_documents_are_counted_and_the_account_closes(
+    inputs: Mapping[str, Path], tmp_path: Path
+) -> None:
+    workshop, _ = serial_workshop(tmp_path)
+    manifest = run(PARAMS, inputs=inputs, output=tmp_path / "out", workshop=workshop)
+    pool = read_pool(tmp_path / "out")
+    documents: Counter[str] = Counter()
+    for domain in pool.domains:
+        for split, own in domain.splits.items():
+            counted = manifest.summary["domains"][domain.name][split]
+            assert counted == {"tokens": own.tokens.size, "bytes": own.bytes, "documents": own.documents}
+            assert own.documents == int((own.tokens == pool.document_end).sum())
+            assert own.bytes == int(pool.token_bytes[own.tokens].sum())
+            documents["all"] += own.documents
+    assert manifest.account is not None
+    assert manifest.account.kept == manifest.account.taken
+    assert manifest.account.kept.documents == documents["all"]
+    assert manifest.summary["vocab_size"] == 320
+
+
+def test_the_tokenizer_sees_only_the_train_split(tmp_path: Path) -> None:
+    rows = three_kinds()
+    digests = []
+    for name in ("as-it-is", "another-test-text"):
+        folder = tmp_path / name
+        curate = write_curated(folder / "curate", [rows])
+        workshop, _ = serial_workshop(folder)
+        cluster.run(CLUSTER, inputs={"curate": curate}, output=folder / "cluster", workshop=workshop)
+        run(PARAMS, inputs={"curate": curate, "cluster": folder / "cluster"}, output=folder / "out", workshop=workshop)
+        digests.append((folder / "out" / "tokenizer.json").read_bytes())
+        assigned = {row["id"]: row["split"] for row in _assigned({"cluster": folder / "cluster"})}
+        rows = [Row(row.id, f"{row.text} held out", row.source) if assigned[row.id] == "test" else row for row in rows]
+    assert digests[0] == digests[1]
+
+
+def test_another_seed_packs_the_same_documents_in_another_order(inputs: Mapping[str, Path], tmp_path: Path) -> None:
+    workshop, done = serial_workshop(tmp_path)
+    train = []
+    tokenizer = _users_tokenizer(tmp_path)
+    for seed in (0, 1):
+        params = TokenizeParams(seed=seed, tokenizer=tokenizer)
+        run(params, inputs=inputs, output=tmp_path / f"{seed}", workshop=workshop)
+        train.append(np.array(read_pool(tmp_path / f"{seed}").domains[0].splits["train"].tokens))
+    assert train[0].tolist() != train[1].tolist()
+    assert sorted(train[0].tolist()) == sorted(train[1].tolist())
+    assert done["encode"] == 3, "the documents are the same: encoding is not done again"
+
+
+def _users_tokenizer(folder: Path) -> TokenizerFile:
+    path = folder / "mine.json"
+    path.write_text(bpe.train([row.text for row in ROWS], 300), encoding="utf-8")
+    return TokenizerFile(kind="file", path=str(path), document_end=bpe.DOCUMENT_END)
+
+
+def test_the_users_tokenizer_is_taken_as_it_is(inputs: Mapping[str, Path], tmp_path: Path) -> None:
+    workshop, _ = serial_workshop(tmp_path)
+    tokenizer = _users_tokenizer(tmp_path)
+    manifest = run(TokenizeParams(tokenizer=tokenizer), inputs=inputs, output=tmp_path / "out", workshop=workshop)
+    assert (tmp_path / "out" / "tokenizer.json").read_bytes() == Path(tokenizer.path).read_bytes()
+    assert read_pool(tmp_path / "out").vocab_size == 300
+    assert set(manifest.inputs) == {"curate", "cluster", "tokenizer"}
+
+
+def test_a_tokenizer_that_is_not_there_is_refused_before_any_work(inputs: Mapping[str, Path], tmp_path: Path) -> None:
+    workshop, done = serial_workshop(tmp_path)
+    params = TokenizeParams(tokenizer=TokenizerFile(kind="file", path=str(tmp_path / "none"), document_end="</s>"))
+    with pytest.raises(ConfigError, match="does not exist"):
+        run(params, inputs=inputs, output=tmp_path / "out", workshop=workshop)
+    assert not done
+
+
+def test_domains_of_another_curate_output_are_refused(inputs: Mapping[str, Path], tmp_path: Path) -> None:
+    other = write_curated(tmp_path / "curate", [ROWS[:50]])
+    workshop, _ = serial_workshop(tmp_path)
+    with pytest.raises(DataError, match="made from another curate output"):
+        run(PARAMS, inputs={**inputs, "curate": other}, output=tmp_path / "out", workshop=workshop)
+
+
+def test_a_second_run_does_nothing(inputs: Mapping[str, Path], tmp_path: Path) -> None:
+    workshop, done = serial_workshop(tmp_path)
+    before = run(PARAMS, inputs=inputs, output=tmp_path / "out", workshop=workshop)
+    done.clear()
+    assert run(PARAMS, inputs=inputs, output=tmp_path / "out", workshop=workshop).output == before.output
+    assert not done
+
+
+def test_an_output_that_was_deleted_comes_back_from_the_store(inputs: Mapping[str, Path], tmp_path: Path) -> None:
+    workshop, done = serial_workshop(tmp_path)
+    before = run(PARAMS, inputs=inputs, output=tmp_path / "one", workshop=workshop)
+    done.clear()
+    assert run(PARAMS, inputs=inputs, output=tmp_path / "two", workshop=workshop).output == before.output
+    assert not done
+
+
+@pytest.mark.integration
+def test_one_and_two_workers_give_the_same_bytes(inputs: Mapping[str, Path], tmp_path: Path) -> None:
+    outputs = []
+    for workers in (1, 2):
+        workshop = Workshop(LocalExecutor(workers), AttemptStore(tmp_path / f"store-{workers}"))
+        outputs.append(run(PARAMS, inputs=inputs, output=tmp_path / f"out-{workers}", workshop=workshop).output)
+    serial, _ = serial_workshop(tmp_path)
+    outputs.append(run(PARAMS, inputs=inputs, output=tmp_path / "out-serial", workshop=serial).output)
+    assert len(set(outputs)) == 1
