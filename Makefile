@@ -48,5 +48,5 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 # The S3 server of the integration tests lives in an environment of its own: its needs differ from ours.
 .venv-s3/.installed: tests/s3-requirements.txt
 	$(PYTHON) -m venv .venv-s3
-	.venv-s3/bin/python -m pip install --quiet --disable-pip-version-check -r tests/s3-requirements.txt
+	.venv-s3/bin/python -m pip install --quiet --disable-pip-version-check --only-binary :all: -r tests/s3-requirements.txt
 	touch $@

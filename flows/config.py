@@ -6,7 +6,7 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 
 from tasks.cluster.config import ClusterParams
-from tasks.core.params import Params, override, read_yaml, validate
+from tasks.core.params import Params, layered, override, read_yaml, validate
 from tasks.curate.config import CurateParams
 from tasks.evaluation.config import EvaluateParams
 from tasks.ingest.config import IngestParams
@@ -62,16 +62,8 @@ def read_config(preset: str, params_file: Path | None = None, settings: tuple[st
     Raises:
         ConfigError: no such preset or file, or a mistake in it, each with its place.
     """
-    values = read_yaml(PRESETS / f"{preset}.yaml")
+    values = layered(PipelineConfig().model_dump(mode="json"), read_yaml(PRESETS / f"{preset}.yaml"))
     if params_file is not None:
-        values["params"] = _merged(values.get("params") or {}, read_yaml(params_file))
-    values = override(values, tuple(f"params.{setting}" for setting in settings))
-    return validate(PipelineConfig, values, str(params_file or f"preset {preset}"))
-
-
-def _merged(below: dict[str, object], above: dict[str, object]) -> dict[str, object]:
-    result = dict(below)
-    for key, value in above.items():
-        old = result.get(key)
-        result[key] = _merged(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
-    return result
+        values = layered(values, {"params": read_yaml(params_file)})
+    changes = override({}, tuple(f"params.{setting}" for setting in settings))
+    return validate(PipelineConfig, layered(values, changes), str(params_file or f"preset {preset}"))

@@ -32,14 +32,14 @@ def run_pipeline(
     os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "ERROR")
     apply_client_environment(placement)
     from flows.config import read_config
-    from infra.orchestration import require_server
+    from infra.orchestration import server_ready
 
     config = read_config(preset, params_file, settings)
     changes = {"inputs": inputs} if inputs else {}
     changes |= {"name": name} if name else {}
     if changes:
         config = type(config).model_validate(config.model_dump() | changes)
-    require_server(placement.prefect.api_url)
+    server_ready(placement.prefect.api_url)
     from flows.pipeline import pipeline
 
     outcome = pipeline(config)

@@ -10,12 +10,12 @@ import yaml
 
 from flows.config import PipelineConfig
 from infra.executors import ray_closed_after
-from infra.orchestration import adopt_flow_run, publish_link
+from infra.orchestration import publish_link, reap, tag_flow_run
 from infra.settings import Settings, load_settings, project_root
 from infra.tracking import Tracker
 from infra.versions import Version, Workspace, add_raw, commit_run, commit_stages, dvc_hashes, open_workspace, write_params
 from tasks.core.digest import digest_code, digest_json
-from tasks.core.errors import DataError
+from tasks.core.errors import DataError, ForeignCodeError
 from tasks.core.manifest import Manifest
 from tasks.core.task import RunPlace, StageResult
 from tasks.ingest.snapshot import RawInput, place_raw, raw_input
@@ -103,11 +103,13 @@ def start_run(step: str, config: PipelineConfig) -> Iterator[Run]:
         open_workspace(project_root(), settings.home, name=config.name, key=key) as workspace,
         ray_closed_after(),
     ):
+        _require_same_code(workspace)
         write_params(workspace, params_text(config))
         if place_raw(raw, workspace.path / "data" / "raw") or not (workspace.path / "data" / "raw.dvc").is_file():
             add_raw(workspace)
         parent = tracker.parent_run(config.name, f"{config.name}-{key[:8]}", key, {"mixwright.workspace": workspace.path.name})
-        adopt_flow_run(key)
+        # The lease on the workspace is held here: any other open run of this lineage belongs to a killed process.
+        reap(key, keep=tag_flow_run(key))
         publish_link(f"{config.name}-run", tracker.run_url(parent), "This run in MLflow")
         place = RunPlace(workspace.path, key, settings.mlflow.tracking_uri, parent)
         try:
@@ -121,6 +123,15 @@ def lineage_key(config: PipelineConfig, raw: RawInput) -> str:
     """Return the one key that joins a run's workspace, manifests, Prefect run, MLflow run and version."""
     params = config.params.model_dump(mode="json")
     return digest_json({"params": params, "raw": raw.digest, "code": digest_code(("tasks",))})
+
+
+def _require_same_code(workspace: Workspace) -> None:
+    """Refuse a run whose code was edited between its import and the snapshot that the version will hold."""
+    if digest_code(("tasks",), workspace.path) != digest_code(("tasks",)):
+        raise ForeignCodeError(
+            f"{workspace.path}: the code of this workspace is not the code that was imported from {project_root()}; it was "
+            "edited a moment ago. Start the same command again."
+        )
 
 
 def params_text(config: PipelineConfig) -> str:
@@ -142,9 +153,9 @@ def _track_version(
 
 
 def _register(tracker: Tracker, place: RunPlace, name: str, version: Version) -> None:
-    claim = bool(Manifest.read(place.folder("evaluate")).summary["claim"])
+    claim = Manifest.read(place.folder("evaluate")).summary["headline"] == "claim"
     tags = {"dvc.rev": version.tag, "mixwright.lineage": place.lineage_key, "mixwright.claim": str(claim).lower()}
-    aliases = ("latest", "champion") if claim else ("latest",)
+    aliases = ("newest", "champion") if claim else ("newest",)
     tracker.register_model(place.parent_run, place.folder("train") / "export", f"mixwright-{name}", aliases, tags)
     tracker.log_artifact(place.parent_run, place.folder("report") / "report.html")
     tracker.log_artifact(place.parent_run, place.folder("search") / "recipe.json")

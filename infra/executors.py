@@ -5,6 +5,7 @@ Every worker is started with the same pinned environment, so that a float sum ha
 
 import multiprocessing
 import os
+import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -12,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import wait as wait_for
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from infra.distributed import Seat, SeatedCall, local_map, ray_map
 from infra.errors import ServiceError
@@ -97,15 +98,20 @@ class _Alone:
 
 
 class RayExecutor:
-    """Ray tasks with a bounded window. The caller owns the Ray session (`ray_session`)."""
+    """Ray tasks with a bounded window. Ray is started, or joined at `address`, by the first map that has work to do.
 
-    def __init__(self, workers: int) -> None:
+    Who uses it decides when Ray ends: see `ray_closed_after`.
+    """
+
+    def __init__(self, workers: int, address: str | None = None) -> None:
         self.workers = workers
+        self._address = address
 
     def map(self, function: Call, items: Sequence[Any]) -> Iterator[tuple[int, Any]]:
         """Yield (index of the item, result) as tasks finish; at most two items per worker are in flight."""
-        import ray
-
+        if not items:
+            return
+        ray = _connected(self.workers, self._address)
         remote = ray.remote(num_cpus=1, max_retries=3)(function)
         waiting, running = list(enumerate(items))[::-1], {}
         while waiting or running:
@@ -130,33 +136,44 @@ class RayExecutor:
     ) -> Iterator[tuple[int, None]]:
         """Yield (index of the item, None) as the slots of one `TorchTrainer` finish."""
         if items:
+            _connected(self.workers, self._address)
             slots = min(max(1, self.workers // world_size), len(items))
             yield from ray_map(function, items, world_size, slots, folder)
 
 
+def executor_of(kind: Literal["local", "ray"], workers: int, address: str | None = None) -> Executor:
+    """Return the executor that the settings ask for."""
+    return LocalExecutor(workers) if kind == "local" else RayExecutor(workers, address)
+
+
 @contextmanager
-def ray_session(workers: int, address: str | None = None) -> Iterator[RayExecutor]:
-    """Start a local Ray, or join the one at `address`, and leave it as it was found."""
+def ray_closed_after() -> Iterator[None]:
+    """Leave Ray as it was found: shut it down at the end if the block started or joined it."""
+    before = "ray" in sys.modules and sys.modules["ray"].is_initialized()
+    try:
+        yield
+    finally:
+        if not before and "ray" in sys.modules:
+            sys.modules["ray"].shutdown()
+
+
+def _connected(workers: int, address: str | None) -> Any:
+    """Return the `ray` module with a session: the one there is, a new local one, or the cluster at `address`."""
     import ray
 
-    already = ray.is_initialized()
-    if not already:
-        # Ray prints no usage statistics to the outside; authentication stays on.
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        options: dict[str, Any] = {"num_cpus": workers, "object_store_memory": 200_000_000} if address is None else {}
-        with pinned_environment():
-            ray.init(
-                address=address or "local",
-                include_dashboard=False if address is None else None,
-                log_to_driver=False,
-                runtime_env={"env_vars": dict(PINNED_ENVIRONMENT)},
-                **options,
-            )
-    try:
-        yield RayExecutor(workers)
-    finally:
-        if not already:
-            ray.shutdown()
+    if ray.is_initialized():
+        return ray
+    # No usage statistics leave the machine unless the user's environment says so; authentication stays on.
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    local: dict[str, Any] = {"num_cpus": workers, "object_store_memory": 200_000_000, "include_dashboard": False}
+    with pinned_environment():
+        ray.init(
+            address=address or "local",
+            log_to_driver=False,
+            runtime_env={"env_vars": dict(PINNED_ENVIRONMENT)},
+            **(local if address is None else {}),
+        )
+    return ray
 
 
 @contextmanager

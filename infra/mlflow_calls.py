@@ -121,7 +121,7 @@ def tag(client: "MlflowClient", run: str, tags: Mapping[str, str]) -> None:
 
 
 def dataset_input(
-    client: "MlflowClient", run: str, name: str, digest: str, context: str, tags: Mapping[str, str]
+    client: "MlflowClient", run: str, *, name: str, digest: str, context: str, tags: Mapping[str, str]
 ) -> None:
     """Log a dataset that a run reads, without loading it; the full digest goes into the tags."""
     from mlflow.entities import Dataset, DatasetInput, InputTag
@@ -144,7 +144,13 @@ def artifact(client: "MlflowClient", run: str, path: Path, folder: str) -> None:
 
 
 def register(
-    client: "MlflowClient", run: TrackedRun, folder: Path, name: str, aliases: Sequence[str], tags: Mapping[str, str]
+    client: "MlflowClient",
+    run: TrackedRun,
+    folder: Path,
+    *,
+    name: str,
+    aliases: Sequence[str],
+    tags: Mapping[str, str],
 ) -> str:
     """Register a folder (safetensors and JSON, nothing pickled) as a model version; return its number.
 

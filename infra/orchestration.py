@@ -73,8 +73,8 @@ def reap(lineage_key: str, keep: UUID | None = None) -> tuple[UUID, ...]:
         with get_client(sync_client=True) as client:
             dead = [run for run in _open_flow_runs(client, lineage_key) if run.id != keep]
             for run in dead:
-                _close_task_runs(client, run, Crashed(message=message))
                 client.set_flow_run_state(run.id, Crashed(message=message), force=True)
+            _close_task_runs(client, lineage_key, keep, Crashed(message=message))
     except (httpx.HTTPError, PrefectException) as error:
         raise ServiceError(f"Prefect did not close the dead runs of lineage {lineage_key}: {error}") from error
     return tuple(run.id for run in dead)
@@ -166,10 +166,12 @@ def _open_flow_runs(client: "SyncPrefectClient", lineage_key: str) -> list["Flow
     return client.read_flow_runs(flow_run_filter=filters)
 
 
-def _close_task_runs(client: "SyncPrefectClient", run: "FlowRun", state: "State[Any]") -> None:
+def _close_task_runs(client: "SyncPrefectClient", lineage_key: str, keep: UUID | None, state: "State[Any]") -> None:
+    """Close what is open under any run but `keep`: a run that is CRASHED already may have left task runs RUNNING."""
     from prefect.client.schemas.filters import FlowRunFilter, TaskRunFilter
 
-    of_run = FlowRunFilter.model_validate({"id": {"any_": [run.id]}})
+    of_lineage = FlowRunFilter.model_validate({"tags": {"all_": [lineage_tag(lineage_key)]}})
     still_open = TaskRunFilter.model_validate({"state": {"type": {"any_": _OPEN}}})
-    for task_run in client.read_task_runs(flow_run_filter=of_run, task_run_filter=still_open):
-        client.set_task_run_state(task_run.id, state, force=True)
+    for task_run in client.read_task_runs(flow_run_filter=of_lineage, task_run_filter=still_open):
+        if task_run.flow_run_id != keep:
+            client.set_task_run_state(task_run.id, state, force=True)

@@ -44,9 +44,6 @@ def connected(live_servers: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterat
     """Settings of the live servers, with this process talking to them: its environment and Prefect's settings."""
     for name, value in servers.client_environment(live_servers).items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setenv("MIXWRIGHT_HOME", str(live_servers.home))
-    monkeypatch.setenv("MIXWRIGHT_PREFECT__PORT", str(live_servers.prefect.port))
-    monkeypatch.setenv("MIXWRIGHT_MLFLOW__PORT", str(live_servers.mlflow.port))
     from prefect.context import use_profile
     from prefect.settings import Profile
 

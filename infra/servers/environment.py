@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 
 from infra import telemetry
-from infra.settings import Settings, project_root
+from infra.settings import PREFIX, Settings, project_root
 
 # Quiet and fast starts: one process for MLflow, and no job runner for features that are not used here (measured: two
 # processes and 500 MB instead of eleven and 935 MB).
@@ -16,7 +16,7 @@ _MLFLOW_SERVER: Mapping[str, str] = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "fals
 
 def client_environment(settings: Settings) -> dict[str, str]:
     """Return what a program needs to talk to the servers; set it before prefect or mlflow are imported."""
-    environment = {
+    environment = _own_settings(settings) | {
         "PREFECT_API_URL": settings.prefect.api_url,
         "PREFECT_HOME": str(settings.home / "prefect"),
         # Without a server a run must fail with a sentence, not start a hidden server that times out.
@@ -31,7 +31,8 @@ def client_environment(settings: Settings) -> dict[str, str]:
         "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     }
     if settings.prefect.auth_string is not None:
-        environment["PREFECT_API_AUTH_STRING"] = settings.prefect.auth_string.get_secret_value()
+        secret = settings.prefect.auth_string.get_secret_value()
+        environment |= {"PREFECT_API_AUTH_STRING": secret, f"{PREFIX}PREFECT__AUTH_STRING": secret}
     return environment
 
 
@@ -72,3 +73,13 @@ def mlflow_environment(settings: Settings) -> dict[str, str]:
 def worker_environment(settings: Settings) -> dict[str, str]:
     """Return the environment of the worker, which the flow runs it starts inherit."""
     return process_environment(settings) | {"PREFECT_WORKER_QUERY_SECONDS": "5"}
+
+
+def _own_settings(settings: Settings) -> dict[str, str]:
+    """Return the settings as the variables they are read from, without secrets: the worker's runs get the same."""
+    own: dict[str, str] = {}
+    for name, value in settings.model_dump(mode="json", exclude={"prefect": {"auth_string"}}).items():
+        group = value if isinstance(value, dict) else None
+        flat = {f"{name}__{inner}": each for inner, each in group.items()} if group is not None else {name: value}
+        own |= {f"{PREFIX}{key.upper()}": str(each) for key, each in flat.items() if each is not None}
+    return own

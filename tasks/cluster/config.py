@@ -11,8 +11,8 @@ from tasks.core.params import Params
 class TfidfEmbedder(Params):
     """Word TF-IDF, then a truncated SVD: needs no model and no network.
 
-    The defaults (measured on 60,000 documents of 14 sources, docs/clustering.md): 64 dimensions, a fit on 20,000
-    documents; more of either moved no domain.
+    On 60,000 documents of 14 sources, 32, 64 and 128 dimensions, and a fit on 20,000 or 60,000 documents, gave domains
+    that agree with the sources equally well within the spread over seeds; hence the cheaper defaults.
     """
 
     kind: Literal["tfidf"] = "tfidf"
@@ -37,15 +37,17 @@ Embedder = Annotated[TfidfEmbedder | TransformerEmbedder, Field(discriminator="k
 
 
 class KMeans(Params):
-    """K-means over all documents (Lloyd, k-means++ start)."""
+    """K-means over all documents (Lloyd, k-means++ start).
+
+    A mixture is made of tokens, so a document counts for its bytes by default. On 60,000 documents of 14 sources, 14
+    domains made so share 0.74 of the information with the sources (normalised, in bytes, mean of 3 seeds); with every
+    document counting alike 0.67, because clusters of many short documents then take the place of long ones.
+    """
 
     num_clusters_initial: PositiveInt = 48
     max_iterations: PositiveInt = 100
     num_starts: PositiveInt = 1
-    weight: Literal["bytes", "documents"] = Field(
-        default="bytes",
-        description="what a document counts for: a mixture is made of tokens, so clusters are balanced in bytes",
-    )
+    weight: Literal["bytes", "documents"] = Field(default="bytes", description="what a document counts for")
 
 
 class QuantilePrune(Params):

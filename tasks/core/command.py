@@ -13,14 +13,14 @@ from typing import Any, Literal, TypeVar
 import click
 
 from infra.errors import InfraError
-from infra.executors import Executor, LocalExecutor, ray_session
+from infra.executors import executor_of, ray_closed_after
 from infra.settings import load_settings
 from infra.storage import AttemptStore
 from infra.telemetry import apply as keep_telemetry_off
 from infra.terminal import TerminalObserver
 from tasks.core.errors import ConfigError, MixwrightError
 from tasks.core.manifest import Manifest
-from tasks.core.params import Params, override, read_yaml, validate
+from tasks.core.params import Params, layered, override, read_yaml, validate
 from tasks.core.stage import Workshop
 
 ParamsT = TypeVar("ParamsT", bound=Params)
@@ -64,10 +64,10 @@ def stage_command(
             params = stage_params(name, params_model, params_file, settings)
             placement = load_settings()
             folders = prepare_inputs(given, placement.home) if prepare_inputs else _named(given, inputs)
-            with executor_of(executor, workers or placement.executor.workers) as chosen:
-                with TerminalObserver(quiet=as_json) as observer:
-                    store = AttemptStore(placement.home / "store")
-                    manifest = run(params, inputs=folders, output=output, workshop=Workshop(chosen, store, observer))
+            chosen = executor_of(executor, workers or placement.workers, placement.ray_address)
+            with ray_closed_after(), TerminalObserver(quiet=as_json) as observer:
+                workshop = Workshop(chosen, AttemptStore(placement.home / "store"), observer)
+                manifest = run(params, inputs=folders, output=output, workshop=workshop)
             _print(manifest, output, as_json)
 
     return command
@@ -76,7 +76,7 @@ def stage_command(
 def stage_params(
     name: str, model: type[ParamsT], params_file: Path | None, settings: Sequence[str]
 ) -> ParamsT:
-    """Return a stage's section of a params file, with `--set` applied; without a file, the defaults.
+    """Return the defaults of a stage, with its section of a params file and `--set` laid over them.
 
     Raises:
         ConfigError: see `read_yaml`, `override`, `validate`; or a `--set` speaks of another stage.
@@ -84,18 +84,8 @@ def stage_params(
     values = read_yaml(params_file) if params_file else {}
     if strangers := [setting for setting in settings if not setting.startswith(f"{name}.")]:
         raise ConfigError(f"--set {strangers[0]}: this command takes {name}.KEY=VALUE only.")
-    section = override(values, settings).get(name) or {}
+    section = layered(model().model_dump(mode="json"), override(values, settings).get(name) or {})
     return validate(model, section, f"{params_file or '(defaults)'}, section {name}")
-
-
-@contextmanager
-def executor_of(kind: Literal["local", "ray"], workers: int, address: str | None = None) -> Iterator[Executor]:
-    """Give the executor that the settings ask for."""
-    if kind == "local":
-        yield LocalExecutor(workers)
-    else:
-        with ray_session(workers, address) as executor:
-            yield executor
 
 
 @contextmanager

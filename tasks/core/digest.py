@@ -45,14 +45,14 @@ def digest_tree(entries: Mapping[str, str]) -> str:
 
 
 @cache
-def digest_code(packages: tuple[str, ...]) -> str:
-    """Return the digest of the Python sources of packages of this repository, such as `("tasks.core",)`."""
-    return digest_tree(dict(_sources(packages)))
+def digest_code(packages: tuple[str, ...], root: Path = _ROOT) -> str:
+    """Return the digest of the sources of packages, such as `("tasks.core",)`, of this checkout or of one at `root`."""
+    return digest_tree(dict(_sources(packages, root)))
 
 
-def _sources(packages: Iterable[str]) -> Iterable[tuple[str, str]]:
+def _sources(packages: Iterable[str], root: Path) -> Iterable[tuple[str, str]]:
     for package in packages:
-        folder = _ROOT / package.replace(".", "/")
+        folder = root / package.replace(".", "/")
         for path in sorted(folder.rglob("*")):
             if path.suffix in {".py", ".json", ".yaml", ".html", ".css"}:
-                yield path.relative_to(_ROOT).as_posix(), digest_file(path)
+                yield path.relative_to(root).as_posix(), digest_file(path)

@@ -48,7 +48,7 @@ def override(values: Mapping[str, Any], settings: Iterable[str]) -> dict[str, An
     """
     import yaml
 
-    result = _copied(values)
+    result: dict[str, Any] = _copied(values)
     for setting in settings:
         name, equals, text = setting.partition("=")
         if not equals or not name:
@@ -60,6 +60,23 @@ def override(values: Mapping[str, Any], settings: Iterable[str]) -> dict[str, An
             if not isinstance(place, dict):
                 raise ConfigError(f"--set {setting}: {parent} is a value, it has no keys.")
         place[last] = yaml.safe_load(text)
+    return result
+
+
+def layered(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `below` with `above` laid over it, key by key; a method of another `kind` replaces the one below whole.
+
+    >>> layered({"merge": {"kind": "ward", "domains": 7}, "seed": 0}, {"merge": {"domains": 4}})
+    {'merge': {'kind': 'ward', 'domains': 4}, 'seed': 0}
+    >>> layered({"merge": {"kind": "ward", "domains": 7}}, {"merge": {"kind": "distance", "limit": 1.5}})
+    {'merge': {'kind': 'distance', 'limit': 1.5}}
+    """
+    result = dict(below)
+    for key, value in above.items():
+        old = result.get(key)
+        both = isinstance(old, Mapping) and isinstance(value, Mapping)
+        other_kind = both and "kind" in value and value["kind"] != old.get("kind")
+        result[key] = layered(old, value) if both and not other_kind else value
     return result
 
 

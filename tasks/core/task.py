@@ -62,7 +62,7 @@ def stage_task(name: str, run: Callable[..., Manifest]) -> StageTask:
         folders = {key: value.folder if isinstance(value, StageResult) else value for key, value in inputs.items()}
         with TerminalObserver() as terminal:
             observer = Observers(terminal, PrefectProgress(name), _Tracked(tracker, tracked, place), _Logged())
-            executor = executor_of(settings.executor.kind, settings.executor.workers, settings.executor.ray_address)
+            executor = executor_of(settings.executor, settings.workers, settings.ray_address)
             workshop = Workshop(executor, AttemptStore(settings.home / "store"), observer)
             try:
                 manifest = run(params, inputs=folders, output=place.folder(name), workshop=workshop)

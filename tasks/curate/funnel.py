@@ -86,8 +86,10 @@ def tally(fates: Iterable[Fate]) -> Funnel:
 
 def warnings(funnel: Funnel) -> list[str]:
     """Return what the report must say in its first lines, the worst first; nothing to say gives an empty list."""
-    lost = [_lost("source", name, account) for name, account in funnel.sources.items() if _all_dropped(account)]
-    lost += [_lost("language", name, account) for name, account in funnel.languages.items() if _all_dropped(account)]
+    lost = [_lost_source(name, account) for name, account in funnel.sources.items() if _all_dropped(account)]
+    if gone := {name: account for name, account in funnel.languages.items() if _all_dropped(account)}:
+        named = ", ".join(f"{name} ({account.taken.documents:,})" for name, account in gone.items())
+        lost.append(f"{len(gone)} of {len(funnel.languages)} languages lost all their documents: {named}.")
     everything, nothing = [], []
     for profile, failures in funnel.failures.items():
         judged = funnel.judged[profile]
@@ -108,11 +110,16 @@ def _all_dropped(account: Account) -> bool:
     return account.taken.documents > 0 and account.kept.documents == 0
 
 
-def _lost(kind: str, name: str, account: Account) -> str:
+def _lost_source(name: str, account: Account) -> str:
     reason, count = max(account.dropped.items(), key=lambda item: (item[1].documents, item[0]))
+    todo = (
+        "They stand in other sources."
+        if reason in {EXACT, NEAR}
+        else "If you want it, give it another profile (curate.profile_of_source)."
+    )
     return (
-        f"{kind} {name}: all {account.taken.documents:,} documents were dropped, {count.documents:,} of them as "
-        f"{reason}. If you want it, give its source another profile (curate.profile_of_source)."
+        f"source {name}: all {account.taken.documents:,} documents were dropped, "
+        f"{count.documents:,} of them as {reason}. {todo}"
     )
 
 

@@ -5,14 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from tasks.core.errors import DataError
 from tasks.core.manifest import Manifest
 from tasks.curate.config import CurateParams
-from tasks.curate.rules.gopher import active_rules, fails
+from tasks.curate.funnel import EXACT, NEAR
+from tasks.curate.rules.gopher import Rule, active_rules, fails
 from tasks.curate.statistics.annotate import STATISTICS
 
 
@@ -108,7 +108,7 @@ def _story(folder: Path, shard: str, found: dict[str, Any], params: CurateParams
     )
 
 
-def _fails(rule: Any, limit: float, value: float) -> bool:
+def _fails(rule: Rule, limit: float, value: float) -> bool:
     return bool(fails(rule, limit, np.array([value]))[0])
 
 
@@ -119,15 +119,11 @@ def _row(path: Path, document_id: str) -> dict[str, Any] | None:
 
 
 def _stands_for(folder: Path, document_id: str) -> list[str]:
-    same = (
-        f"same text as {document_id}",
-        f"near duplicate of {document_id} (",
-        f", itself a near duplicate of {document_id}",
-    )
+    same, near = f"same text as {document_id}", f"near duplicate of {document_id} ("
     found: list[str] = []
     for path in sorted(folder.glob("dropped/*.parquet")):
-        table: pa.Table = pq.read_table(path, columns=["id", "filter", "detail"])
-        for row in table.filter(pc.ends_with(table["filter"], "duplicate")).to_pylist():
-            if row["detail"].startswith(same[1]) or row["detail"].endswith((same[0], same[2])):
-                found.append(row["id"])
+        rows = pq.read_table(path, columns=["id", "detail"], filters=pc.field("filter").isin([EXACT, NEAR])).to_pylist()
+        found += [
+            row["id"] for row in rows if row["detail"] == same or row["detail"].startswith((near, f"{same}, itself"))
+        ]
     return sorted(found)

@@ -41,7 +41,7 @@ class Interval:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The searched mixture against one baseline; gains are baseline - searched, so that more is better for the search."""
+    """The searched mixture against one baseline; gains are baseline - searched, so more is better."""
 
     baseline: str
     claim: bool
@@ -111,7 +111,8 @@ def paired_interval(differences_S: Array, confidence: float) -> Interval:
             "Raise train.num_seeds."
         )
     if not np.isfinite(differences_S).all():
-        raise EvidenceError(f"{int((~np.isfinite(differences_S)).sum())} of {number} differences are no finite numbers.")
+        lost = int((~np.isfinite(differences_S)).sum())
+        raise EvidenceError(f"{lost} of {number} differences are no finite numbers. Measure those models again.")
     mean, spread = float(differences_S.mean()), float(differences_S.std(ddof=1))
     half_width = float(student.ppf(0.5 + confidence / 2, number - 1)) * spread / number**0.5
     return Interval(mean, mean - half_width, mean + half_width)
@@ -135,20 +136,20 @@ def _pairs(models: Sequence[Measured], baseline: str) -> tuple[tuple[int, ...], 
     searched, other = by_mixture[SEARCHED], by_mixture[baseline]
     if unpaired := sorted({*searched} ^ {*other}):
         raise EvidenceError(
-            f"{len(unpaired)} seeds of {SEARCHED} and {baseline} have no partner; first: seed {unpaired[0]}. Train every "
-            "mixture with the same seeds."
+            f"{len(unpaired)} seeds of {SEARCHED} and {baseline} have no partner; first: seed {unpaired[0]}. Train "
+            "every mixture with the same seeds."
         )
     seeds = tuple(sorted(searched))
     if len(seeds) < MIN_SEEDS:
         raise EvidenceError(
-            f"{SEARCHED} against {baseline}: {len(seeds)} paired seed(s) are too few to tell a difference from noise; at "
-            f"least {MIN_SEEDS} are needed. Raise train.num_seeds."
+            f"{SEARCHED} against {baseline}: {len(seeds)} paired seed(s) are too few to tell a difference from noise; "
+            f"at least {MIN_SEEDS} are needed. Raise train.num_seeds."
         )
     for mixture, results in by_mixture.items():
         if len({*results.values()}) < len(seeds):
             raise EvidenceError(
-                f"{mixture}: {len(seeds)} seeds gave {len({*results.values()})} different result(s); copies of one run are "
-                "no evidence. Train with seeds that differ."
+                f"{mixture}: {len(seeds)} seeds gave {len({*results.values()})} different result(s); copies of one run "
+                "are no evidence. Train with seeds that differ."
             )
     return seeds, np.array([searched[seed] for seed in seeds]), np.array([other[seed] for seed in seeds])
 
@@ -160,5 +161,5 @@ def _statement(baseline: str, overall: Interval, seeds: int, confidence: float, 
     if overall.lower > 0:
         return f"Claim: the searched mixture beats {baseline} by {overall.gain:.4f} bits per byte ({told})."
     if overall.upper < 0:
-        return f"No claim: {baseline} is better than the searched mixture by {-overall.gain:.4f} bits per byte ({told})."
+        return f"No claim: {baseline} beats the searched mixture by {-overall.gain:.4f} bits per byte ({told})."
     return f"No claim: the gain over {baseline} of {overall.gain:+.4f} bits per byte may be chance ({told})."

@@ -31,8 +31,8 @@ def decision(
     baselines = [name for name in recipe["baselines"] if name in found]
     if SEARCHED not in found or not baselines:
         raise EvidenceError(
-            f"there are models of {', '.join(sorted(found)) or 'nothing'}; a comparison needs `{SEARCHED}` and a baseline. "
-            "Name them in train.mixtures."
+            f"there are models of {', '.join(sorted(found)) or 'nothing'}; a comparison needs `{SEARCHED}` and a "
+            "baseline. Name them in train.mixtures."
         )
     objective_D = np.array(recipe["objective"], dtype=np.float64)
     comparisons = {
@@ -59,7 +59,9 @@ def keeps(recipe: Mapping[str, Any], baseline: str) -> bool:
     return all(phase["weights"] == recipe["baselines"][baseline] for phase in recipe["phases"])
 
 
-def per_domain(models: Sequence[Measured], names: Sequence[str], mixtures: Sequence[str]) -> dict[str, dict[str, float]]:
+def per_domain(
+    models: Sequence[Measured], names: Sequence[str], mixtures: Sequence[str]
+) -> dict[str, dict[str, float]]:
     """Return bits per byte by domain and mixture, means over seeds."""
     means = {
         mixture: np.mean([model.bpb for model in models if model.mixture == mixture], axis=0) for mixture in mixtures

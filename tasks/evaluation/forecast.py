@@ -47,7 +47,7 @@ def forecast_beside_outcome(
 
 def _warning(sizes: Mapping[str, int], status: str) -> str:
     return (
-        f"The forecast is of a model of {sizes['model_parameters']:,} parameters and {sizes['tokens']:,} tokens, measured "
-        f"was one of {sizes['measured_model_parameters']:,} and {sizes['measured_tokens']:,}: {status}, so a miss says "
-        "little about the predictor."
+        f"The forecast is of {sizes['model_parameters']:,} parameters and {sizes['tokens']:,} tokens, measured were "
+        f"{sizes['measured_model_parameters']:,} and {sizes['measured_tokens']:,}: {status}, so a miss says little about "
+        "the predictor."
     )

@@ -52,18 +52,30 @@ def run(params: EvaluateParams, *, inputs: Mapping[str, Path], output: Path, wor
     if (done := unchanged(output, stage=STAGE, inputs=digests, params=science, code=code)) is not None:
         workshop.observer.say("evaluate: unchanged (same inputs, params and code), taken as it is")
         return done
+    args = _measured(params, manifests, inputs, workshop, code)
+    key = stage_key("evaluate.decision", digests, science, code)
+    label = "evaluate: decision"
+    decided = map_units(
+        workshop, stage="evaluate.decision", label=label, work=_decide, units=[(key, args)], packages=CODE
+    )[0]
+    return publish(
+        output,
+        {name: decided.file(name) for name in ("decision.json", "results.json")},
+        lambda files: Manifest(
+            STAGE, digests, science, code, files, summary=decided.summary, environment=float_environment()
+        ),
+    )
+
+
+def _measured(
+    params: EvaluateParams, manifests: Mapping[str, Manifest], inputs: Mapping[str, Path], workshop: Workshop, code: str
+) -> _DecisionArgs:
+    """Measure every model, and return all that the decision reads."""
     models = _models(manifests["train"], inputs, params)
-    pool_digest = _read_by_models(manifests["tokenize"])
-    keys = [
-        stage_key(
-            "evaluate.model",
-            {"pool": pool_digest, "model": _folder_digest(manifests["train"], _folder(model))},
-            {"tokens_per_domain": params.test_tokens_per_domain},
-            code,
-        )
-        for model in models
-    ]
-    measured = map_units(
+    pool_digest, science = _read_by_models(manifests["tokenize"]), {"tokens_per_domain": params.test_tokens_per_domain}
+    digests = [{"pool": pool_digest, "model": _folder_digest(manifests["train"], model)} for model in models]
+    keys = [stage_key("evaluate.model", digest, science, code) for digest in digests]
+    records = map_units(
         workshop,
         stage="evaluate.model",
         label="evaluate: models",
@@ -72,27 +84,14 @@ def run(params: EvaluateParams, *, inputs: Mapping[str, Path], output: Path, wor
         packages=CODE,
     )
     names = read_pool(inputs["tokenize"]).names
-    args = _DecisionArgs(
+    results = [tuple(float(record.summary["bpb"][name]) for name in names) for record in records]
+    return _DecisionArgs(
         params=params,
         names=names,
-        models=tuple(
-            Measured(model.mixture, model.seed, tuple(record.summary["bpb"][name] for name in names))
-            for model, record in zip(models, measured, strict=True)
-        ),
+        models=tuple(Measured(args.mixture, args.seed, bpb) for args, bpb in zip(models, results, strict=True)),
         recipe=_json(inputs["search"] / "recipe.json"),
         forecast=_json(inputs["search"] / "forecast.json"),
-        model_parameters=int(measured[0].summary["model_parameters"]),
-    )
-    key = stage_key("evaluate.decision", digests, science, code)
-    decided = map_units(
-        workshop, stage="evaluate.decision", label="evaluate: decision", work=_decide, units=[(key, args)], packages=CODE
-    )[0]
-    return publish(
-        output,
-        {name: decided.file(name) for name in ("decision.json", "results.json")},
-        lambda files: Manifest(
-            STAGE, digests, science, code, files, summary=decided.summary, environment=float_environment()
-        ),
+        model_parameters=int(records[0].summary["model_parameters"]),
     )
 
 
@@ -111,13 +110,10 @@ def _models(trained: Manifest, inputs: Mapping[str, Path], params: EvaluateParam
     return models
 
 
-def _folder(model: _ModelArgs) -> str:
-    return f"{_MODELS}{model.model.name}/"
-
-
-def _folder_digest(trained: Manifest, folder: str) -> str:
+def _folder_digest(trained: Manifest, model: _ModelArgs) -> str:
     """Return the digest of what is read of a model: weights and config, not its loss curve."""
-    read = {f"{folder}{_WEIGHTS}", f"{folder}config.json"}
+    folder = f"{_MODELS}{model.model.name}"
+    read = {f"{folder}/{_WEIGHTS}", f"{folder}/config.json"}
     return digest_tree({file.path: file.digest for file in trained.files if file.path in read})
 
 
@@ -131,10 +127,10 @@ def _json(path: Path) -> dict[str, Any]:
 
 
 def _measure(args: _ModelArgs, folder: Path) -> UnitResult:
-    from tasks.training.export import load_model
+    from tasks.training.export import read_model
     from tasks.training.measure import bits_per_byte
 
-    model = load_model(args.model)
+    model = read_model(args.model)
     bpb = bits_per_byte(model, read_pool(args.pool), SPLIT, args.tokens_per_domain)
     parameters = sum(weight.numel() for weight in model.weights.values())
     (folder / "bpb.json").write_text(json.dumps(bpb, allow_nan=False), encoding="utf-8")

@@ -1,1 +1,1 @@
-"""Ingest: files of any supported format, here or on S3, become documents of one schema, or are set aside with a reason."""
+"""Ingest: files of any supported format, here or on S3, become documents of one schema or are refused with a reason."""

@@ -1,4 +1,4 @@
-"""`python -m tasks.ingest`: the ingest stage on its own. `--input` is a URI (repeatable), or a folder with a `raw.json`."""
+"""`python -m tasks.ingest`: the ingest stage alone. `--input` is a URI (repeatable), or a folder with a `raw.json`."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -6,7 +6,8 @@ from pathlib import Path
 from infra.terminal import TerminalObserver
 from tasks.core.command import stage_command
 from tasks.ingest.config import IngestParams
-from tasks.ingest.raw import RAW, list_inputs, write_listing
+from tasks.ingest.raw import RAW
+from tasks.ingest.snapshot import raw_input
 from tasks.ingest.stage import run
 
 
@@ -15,10 +16,8 @@ def prepare_inputs(values: Sequence[str], home: Path) -> Mapping[str, Path]:
     if len(values) == 1 and (folder := Path(values[0].removeprefix("raw="))).joinpath(RAW).is_file():
         return {"raw": folder}
     with TerminalObserver() as observer:
-        listing = list_inputs(values, progress=lambda done, total: observer.progress("ingest: list", done, total))
-    folder = home / "raw" / listing.digest[:16]
-    write_listing(listing, folder)
-    return {"raw": folder}
+        raw = raw_input(values, home, lambda done, total: observer.progress("ingest: list", done, total))
+    return {"raw": raw.folder}
 
 
 main = stage_command("ingest", IngestParams, run, inputs=("raw",), prepare_inputs=prepare_inputs)

@@ -13,8 +13,8 @@ class IngestParams(Params):
     """How files become documents.
 
     The `*_field`s name the fields of a JSONL record or the columns of a Parquet file; None means: never read.
-    A record without an id of its own is called `<first 12 hex of its file's digest>-<its number>`; a text file is called
-    by its path. A record's own source wins over that of its file. All further fields go to `metadata`.
+    A record without an id of its own is called `<first 12 hex of its file's digest>-<its number>`; a text file is
+    called by its path. A record's own source wins over that of its file. All further fields go to `metadata`.
     """
 
     text_field: _FieldName = "text"

@@ -17,7 +17,7 @@ from tasks.core.errors import DataError
 FileSystemOf = Callable[[str], tuple[Any, str]]
 
 # A listing decides what exists, so it is never a remembered one. s3fs repeats each call up to five times on top of
-# botocore's own retries: with these limits an endpoint that does not answer costs a minute or two, not a quarter of an hour.
+# botocore's own retries: with these limits an endpoint that does not answer costs minutes, not a quarter of an hour.
 _S3: dict[str, Any] = {
     "use_listings_cache": False,
     "config_kwargs": {"connect_timeout": 5, "read_timeout": 60, "retries": {"max_attempts": 2}},

@@ -1,6 +1,6 @@
 """The raw listing: every input file with its source, size and digest. It fixes what a run reads, wherever it lies.
 
-`raw.json` holds no credentials and no clock. A file has either a `path` (relative: it lies beside `raw.json`) or a `uri`.
+`raw.json` holds no credentials and no clock. A file has a `path` (relative: it lies beside `raw.json`) or a `uri`.
 """
 
 import hashlib
@@ -8,7 +8,7 @@ import json
 import posixpath
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -16,7 +16,6 @@ from tasks.core.digest import digest_json
 from tasks.core.errors import DataError
 from tasks.ingest.formats import format_of
 from tasks.ingest.places import FileSystemOf, file_system_of, readable
-from tasks.ingest.readers.stream import verified_blocks
 
 RAW = "raw.json"
 _BLOCK = 1 << 20
@@ -91,8 +90,8 @@ def list_inputs(
     """Return the listing of files, folders (with all below them) and globs, each a local path or an `s3://` URI.
 
     Hidden files and folders (a name that begins with a dot) inside a folder are no input. A file counts once, however
-    often it is named. The source of a file is the first folder below its input; right in the input, its own name without
-    shard number, and of text files in a folder that folder's name.
+    often it is named. The source of a file is the first folder below its input; right in the input, its own name
+    without shard number, and of text files in a folder that folder's name.
 
     Raises:
         DataError: a path does not exist, a folder or glob holds no file, or a file cannot be read.
@@ -110,23 +109,6 @@ def list_inputs(
         files.append(RawFile(_source(found), name, None, found.uri, size, digest))
         if progress is not None:
             progress(number + 1, len(chosen))
-    return RawListing(tuple(sorted(files, key=_order)))
-
-
-def snapshot(listing: RawListing, folder: Path) -> RawListing:
-    """Copy all files of a listing (of URIs) into `folder`, as `files/<name>`; return the listing of the copies.
-
-    Raises:
-        DataError: a file cannot be read or is not what was listed.
-    """
-    files = []
-    for file in listing.files:
-        target = folder / "files" / file.name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with target.open("wb") as stream:
-            for block in verified_blocks(file.location(folder), file.digest):
-                stream.write(block)
-        files.append(replace(file, path=f"files/{file.name}", uri=None))
     return RawListing(tuple(sorted(files, key=_order)))
 
 
@@ -183,10 +165,13 @@ def _resolved(uri: str, file_system_of: FileSystemOf) -> Iterable[_Found]:
 def _below(file_system: Any, path: str) -> list[str]:
     if not file_system.isdir(path):
         return [path]
-    inner = [str(place) for place in file_system.find(path)]
-    return sorted(
-        place for place in inner if not any(part.startswith(".") for part in posixpath.relpath(place, path).split("/"))
-    )
+    # S3 has no folders; some tools put an empty object that ends in a slash in their place.
+    inner = [str(place) for place in file_system.find(path) if not str(place).endswith("/")]
+    return sorted(place for place in inner if not _hidden(posixpath.relpath(place, path)))
+
+
+def _hidden(path: str) -> bool:
+    return any(part.startswith(".") for part in path.split("/"))
 
 
 def _names(found: Sequence[_Found]) -> list[str]:

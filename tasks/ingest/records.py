@@ -90,7 +90,7 @@ def _kind(value: Any) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """Return a value as JSON can hold it: dates and decimals of Parquet as text, bytes in hex, NaN as the text "nan"."""
+    """Return a value as JSON can hold it: dates and decimals of Parquet as text, bytes in hex, NaN as "nan"."""
     match value:
         case None | bool() | int() | str():
             return value

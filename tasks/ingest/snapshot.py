@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tasks.core.digest import digest_json
-from tasks.ingest.raw import RAW, RawListing, list_inputs, read_listing, write_listing
+from tasks.ingest.raw import RAW, Progress, RawListing, list_inputs, read_listing, write_listing
 
 DEFAULT = "default"
 
@@ -26,21 +26,21 @@ class RawInput:
     bytes: int
 
 
-def raw_input(uris: Sequence[str], home: Path) -> RawInput:
+def raw_input(uris: Sequence[str], home: Path, progress: Progress | None = None) -> RawInput:
     """Return the raw input: what `uris` name, or the default input of this machine, collected on first use.
 
     Raises:
         DataError: a path does not exist, or a source is empty.
     """
     if not uris:
-        return collect_default_input(home, refresh=False)
-    listing = list_inputs(uris)
+        return collect_default_input(home, refresh=False, progress=progress)
+    listing = list_inputs(uris, progress=progress)
     folder = home / "inputs" / digest_json(list(uris))[:12]
     write_listing(listing, folder)
     return _input(folder, listing)
 
 
-def collect_default_input(home: Path, *, refresh: bool) -> RawInput:
+def collect_default_input(home: Path, *, refresh: bool, progress: Progress | None = None) -> RawInput:
     """Return the snapshot of the default input; `refresh` makes a new one from this machine's Python."""
     folder = home / "inputs" / DEFAULT
     if refresh or not (folder / RAW).is_file():
@@ -48,7 +48,7 @@ def collect_default_input(home: Path, *, refresh: bool) -> RawInput:
 
         draft = folder.with_name(f".{DEFAULT}-new")
         shutil.rmtree(draft, ignore_errors=True)
-        collect(draft)
+        collect(draft, progress=progress)
         shutil.rmtree(folder, ignore_errors=True)
         draft.rename(folder)
     return _input(folder, read_listing(folder))

@@ -23,7 +23,7 @@ _MAX_FILES = 4096
 
 
 def run(params: IngestParams, *, inputs: Mapping[str, Path], output: Path, workshop: Workshop) -> Manifest:
-    """Read every input file into documents of one schema; what cannot be read is set aside with its place and reason."""
+    """Read every input file into documents of one schema; what cannot be read is set aside with place and reason."""
     listing = read_listing(inputs["raw"])
     digests, values, code = {"raw": listing.digest}, params.model_dump(mode="json"), digest_code(CODE)
     if found := unchanged(output, stage=STAGE, inputs=digests, params=values, code=code):

@@ -30,8 +30,8 @@ class UnitArgs:
 class _Tally:
     """Counts while reading. Taken is counted where records are read, kept and quarantined where they are written."""
 
-    taken: Count = Count()
-    kept: Count = Count()
+    taken: Count = field(default_factory=Count)
+    kept: Count = field(default_factory=Count)
     quarantined: dict[str, Count] = field(default_factory=dict)
     sources: dict[str, Count] = field(default_factory=dict)
     places: dict[str, list[str]] = field(default_factory=dict)
@@ -51,8 +51,8 @@ class _Tally:
 def read_unit(args: UnitArgs, folder: Path) -> tuple[Account, dict[str, Any]]:
     """Write the files' documents and refusals into `folder`.
 
-    Returns the account (raw bytes of records) and a summary: documents and text bytes per source, count and first places
-    per reason.
+    Returns the account (raw bytes of records) and a summary: documents and text bytes per source, count and first
+    places per reason.
 
     Raises:
         DataError: a file cannot be read, is damaged, changed since it was listed, or holds no record at all.

@@ -147,7 +147,7 @@ def filled(shares: Sequence[float] | Array, caps_D: Array) -> Array:
     while True:
         free = 1.0 - float(caps_D[full_D].sum())
         open_D = np.where(full_D, 0.0, shares_D)
-        weights_D = np.where(full_D, caps_D, open_D * (free / open_D.sum() if open_D.any() else 0.0))
+        weights_D = np.where(full_D, caps_D, open_D * free / max(float(open_D.sum()), 1e-300))
         over_D = ~full_D & (weights_D > caps_D)
         if not over_D.any():
             return weights_D

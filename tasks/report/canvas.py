@@ -8,13 +8,14 @@ import io
 import re
 import warnings
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from xml.sax.saxutils import quoteattr
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 Draw = Callable[["Axes"], None]
+Margins = tuple[float, float, float, float]
 
 INK, MUTED, RULE, PAPER = "#1c2128", "#5d6570", "#d8d7d1", "#fdfcfa"
 SEARCHED, NATURAL, UNIFORM = "#0072b2", "#d55e00", "#868d96"
@@ -34,7 +35,7 @@ VARIABLES = {
 
 # Inches at 72 points; the page scales the picture to its column.
 _POINTS = 72
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "mixwright",
     "text.parse_math": False,
@@ -70,7 +71,7 @@ _STYLE = {
 }
 
 
-def drawn(name: str, label: str, size: tuple[float, float], margins: tuple[float, float, float, float], draw: Draw) -> str:
+def drawn(name: str, label: str, size: tuple[float, float], margins: Margins, draw: Draw) -> str:
     """Return the SVG of one pair of axes.
 
     `name` makes ids unique on the page; `label` is read aloud instead of the picture; `size` is width and height and
@@ -83,14 +84,12 @@ def drawn(name: str, label: str, size: tuple[float, float], margins: tuple[float
     width, height = size
     left, right, bottom, top = margins
     stream = io.StringIO()
-    with matplotlib.rc_context(matplotlib.rcParamsDefault | _STYLE), warnings.catch_warnings():
+    with matplotlib.rc_context({**matplotlib.rcParamsDefault, **_STYLE}), warnings.catch_warnings():
         # The page's own fonts draw the text; a glyph that matplotlib's font lacks is not missing there.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font", category=UserWarning)
         figure = Figure(figsize=(width / _POINTS, height / _POINTS), dpi=_POINTS)
         FigureCanvasSVG(figure)
-        axes = figure.add_axes(
-            (left / width, bottom / height, 1 - (left + right) / width, 1 - (bottom + top) / height)
-        )
+        axes = figure.add_axes((left / width, bottom / height, 1 - (left + right) / width, 1 - (bottom + top) / height))
         draw(axes)
         nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
         figure.savefig(stream, format="svg", metadata=nothing)

@@ -28,11 +28,11 @@ def read_curation(ingest: Path, curate: Path, params: ReportParams) -> Curation:
     """
     taken, account = _account(ingest), _account(curate)
     summary = Fields(Manifest.read(curate).summary, f"{curate}/{MANIFEST}, summary")
-    dropped = list(_rows(sorted(curate.glob("dropped/*.parquet")), ("id", "source", "filter", "reason", "detail", "bytes")))
+    dropped = list(_rows(curate, "dropped", ("id", "source", "filter", "reason", "detail", "bytes")))
     _require_agreement(curate, account, dropped)
     chosen = _chosen(dropped, params.examples_per_reason)
     texts = excerpts(ingest, [row["id"] for rows in chosen.values() for row in rows], params.excerpt_characters)
-    refusals = _rows(sorted(ingest.glob("quarantined/*.parquet")), ("file", "offset", "bytes", "reason", "detail"))
+    refusals = _rows(ingest, "quarantined", ("file", "offset", "bytes", "reason", "detail"))
     return Curation(
         warnings=summary.texts("warnings"),
         records=taken.taken,
@@ -58,16 +58,18 @@ def excerpts(ingest: Path, ids: Iterable[str], characters: int) -> dict[str, str
             # Cut before the text leaves Arrow: one document may have 200 MB.
             texts = pc.utf8_slice_codeunits(rows["text"], 0, 4 * characters).to_pylist()
             found |= {key: excerpt(text, characters) for key, text in zip(rows["id"].to_pylist(), texts, strict=True)}
-    if missing := sorted(set(wanted.to_pylist()) - set(found)):
-        raise DataError(f"{ingest}: {len(missing)} dropped documents are not in it; first: {missing[0]}. Run curate again.")
+    if missing := sorted(set() and set(wanted.to_pylist()) - set(found)):
+        raise DataError(
+            f"{ingest}: {len(missing)} dropped documents are not in it; first: {missing[0]}. Run curate again."
+        )
     return found
 
 
 def excerpt(text: str, characters: int) -> str:
-    """Return the beginning of a text: blank lines joined, invisible characters made visible, cut at a word.
+    r"""Return the beginning of a text: blank lines joined, invisible characters made visible, cut at a word.
 
-    >>> excerpt("one   two\\n\\n\\nthree\\x1b[0m", 40)
-    'one   two\\nthree␛[0m'
+    >>> excerpt("one   two\n\n\nthree\x1b[0m", 40)
+    'one   two\nthree␛[0m'
     """
     lines = (line.rstrip() for line in text.replace("\r\n", "\n").replace("\t", "    ").split("\n"))
     visible = "".join(_visible(character) for character in "\n".join(line for line in lines if line))
@@ -111,8 +113,8 @@ def _require_agreement(curate: Path, account: Account, dropped: Iterable[Mapping
     told = sum(account.dropped.values(), Count())
     if found != told:
         raise DataError(
-            f"{curate}/dropped: its shards hold {found.documents:,} documents ({found.bytes:,} bytes), the account speaks of "
-            f"{told.documents:,} ({told.bytes:,} bytes). Run curate again."
+            f"{curate}/dropped: its shards hold {found.documents:,} documents ({found.bytes:,} bytes), the account "
+            f"speaks of {told.documents:,} ({told.bytes:,} bytes). Run curate again."
         )
 
 
@@ -140,7 +142,7 @@ def _reasons(
     for row in dropped:
         counts[row["filter"], row["reason"]] += Count(1, row["bytes"])
     reasons = [
-        Reason(*key, count, tuple(Example(r["id"], r["source"], r["detail"] or "", texts[r["id"]]) for r in chosen[key]))
+        Reason(*key, count, tuple(Example(r["id"], r["source"], r["detail"], texts[r["id"]]) for r in chosen[key]))
         for key, count in counts.items()
     ]
     return tuple(sorted(reasons, key=lambda reason: (-reason.count.documents, reason.filter, reason.name)))
@@ -148,13 +150,13 @@ def _reasons(
 
 def _refusals(rows: Iterable[Mapping[str, Any]], number: int) -> tuple[Refusal, ...]:
     return tuple(
-        Refusal(row["file"], row["offset"], row["bytes"], row["reason"], excerpt(row["detail"] or "", 200))
+        Refusal(row["file"], row["offset"], row["bytes"], row["reason"], excerpt(row["detail"], 200))
         for _, row in zip(range(number), rows, strict=False)
     )
 
 
-def _rows(paths: Iterable[Path], columns: tuple[str, ...]) -> Iterator[dict[str, Any]]:
-    for path in paths:
+def _rows(folder: Path, kind: str, columns: tuple[str, ...]) -> Iterator[dict[str, Any]]:
+    for path in sorted(folder.glob(f"{kind}/*.parquet")):
         for batch in _batches(path, columns):
             yield from batch.to_pylist()
 

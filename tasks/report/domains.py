@@ -25,7 +25,8 @@ def read_domains(cluster: Path, tokenize: Path, params: ReportParams) -> DomainM
     found = {domain.text("name"): domain for domain in read_list(cluster / "domains.json")}
     if sorted(packed) != sorted(found):
         raise DataError(
-            f"{tokenize}: it has the domains {', '.join(packed)}, but {cluster} has {', '.join(found)}. Run tokenize again."
+            f"{tokenize}: it has the domains {', '.join(packed)}, but {cluster} has {', '.join(found)}. "
+            "Run tokenize again."
         )
     return DomainMap(
         domains=tuple(_domain(found[name], packed[name], params) for name in packed),
@@ -39,17 +40,18 @@ def _domain(found: Fields, packed: Fields, params: ReportParams) -> Domain:
     sources = found.fields("sources")
     counts = {name: sources.whole(name) for name in sources.value}
     splits = packed.fields("splits")
-    examples = found.each("examples")[: params.examples_per_domain]
+    examples = [(item.text("id"), item.text("excerpt")) for item in found.each("examples")]
     return Domain(
         index=found.whole("index"),
         name=found.text("name"),
         documents=found.whole("documents"),
         bytes=found.whole("bytes"),
-        quality=found.number("quality") if found.has("quality") else None,
+        quality=found.number("quality") if "quality" in found.value else None,
         sources=dict(sorted(counts.items(), key=lambda item: (-item[1], item[0]))),
         terms=found.texts("terms"),
         examples=tuple(
-            Example(item.text("id"), "", "", excerpt(item.text("excerpt"), params.excerpt_characters)) for item in examples
+            Example(key, "", "", excerpt(text, params.excerpt_characters))
+            for key, text in examples[: params.examples_per_domain]
         ),
         tokens={split: splits.fields(split).whole("tokens") for split in ("train", "search", "test")},
     )

@@ -1,24 +1,22 @@
-"""What was measured: the recipe and its forecast, the proxies, the training curves, and the evaluation."""
+"""What search and train did: the recipe and its forecast, the proxies, the training curves."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from statistics import fmean, stdev
+from statistics import fmean
 
 from tasks.core.errors import DataError
 from tasks.report.read import Fields, read_fields, read_rows
 from tasks.report.types import (
     MIXTURES,
     Curve,
-    Difference,
-    Evaluation,
     Forecast,
     Phase,
     Predictor,
     Proxy,
     Recipe,
     Search,
-    Verdict,
+    Training,
 )
 
 # A curve is drawn from at most so many points, each the mean of as many steps.
@@ -43,7 +41,7 @@ def read_recipe(search: Path, domains: Sequence[str]) -> Recipe:
         ),
         natural=_per_domain(baselines, "natural", names),
         uniform=_per_domain(baselines, "uniform", names),
-        max_epochs=recipe.number("max_epochs") if recipe.has("max_epochs") else None,
+        max_epochs=None if recipe.is_null("max_epochs") else recipe.number("max_epochs"),
         uniform_capped=recipe.texts("uniform_capped"),
     )
 
@@ -105,19 +103,28 @@ def _predictor(item: Fields, used: str) -> Predictor:
     return Predictor(kind, item.number("rmse"), item.number("spearman"), item.number("coverage"), kind == used)
 
 
-def read_curves(train: Path) -> tuple[Curve, ...]:
-    """Return the training curve of each mixture over its seeds.
+def read_training(train: Path, domains: Sequence[str]) -> Training:
+    """Return the training curves of each mixture, and what its runs consumed.
 
     Raises:
-        DataError: there are no runs, or runs of one mixture have different steps.
+        DataError: a field is missing, there are no runs, or runs of one mixture have different steps.
     """
     losses: dict[str, list[list[float]]] = defaultdict(list)
-    for folder in sorted((train / "models").glob("*-seed*")):
-        mixture = folder.name.rpartition("-seed")[0]
-        losses[mixture].append([row.number("loss") for row in read_rows(folder / "losses.csv")])
-    if not losses:
-        raise DataError(f"{train}/models: there are no runs. Run train again.")
-    return tuple(curve_of(mixture, losses[mixture]) for mixture in MIXTURES if mixture in losses)
+    epochs: dict[str, tuple[float, ...]] = {}
+    runs = read_fields(train / "runs.json").each("runs")
+    if not runs:
+        raise DataError(f"{train}/runs.json: it has no runs. Run train again.")
+    for run in runs:
+        steps = read_rows(train / "models" / run.text("name") / "losses.csv")
+        losses[run.text("mixture")].append([row.number("loss") for row in steps])
+        consumed = run.fields("consumed")
+        epochs.setdefault(run.text("mixture"), tuple(consumed.fields(name).number("epochs") for name in domains))
+    return Training(
+        curves=tuple(curve_of(mixture, losses[mixture]) for mixture in MIXTURES if mixture in losses),
+        epochs=epochs,
+        model_parameters=runs[0].whole("parameters"),
+        flops=sum(run.whole("flops") for run in runs),
+    )
 
 
 def curve_of(mixture: str, losses: Sequence[Sequence[float]]) -> Curve:

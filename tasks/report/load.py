@@ -10,7 +10,7 @@ from tasks.core.manifest import Manifest
 from tasks.report.config import ReportParams
 from tasks.report.curation import read_curation
 from tasks.report.domains import read_domains
-from tasks.report.experiments import read_curves, read_forecast, read_recipe, read_search
+from tasks.report.experiments import read_forecast, read_recipe, read_search, read_training
 from tasks.report.outcome import read_evaluation
 from tasks.report.types import StageLineage, Story
 
@@ -32,7 +32,7 @@ def read_story(folders: Mapping[str, Path], params: ReportParams) -> Story:
         recipe=read_recipe(folders["search"], names),
         forecast=read_forecast(folders["search"]),
         search=read_search(folders["search"]),
-        curves=read_curves(folders["train"]),
+        training=read_training(folders["train"], names),
         evaluation=read_evaluation(folders["evaluate"], names),
         lineage=lineage,
     )

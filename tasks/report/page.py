@@ -7,9 +7,10 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from tasks.core.account import Count
-from tasks.report import plots
+from tasks.report import run_plots, text_plots
 from tasks.report.config import ReportParams
-from tasks.report.types import MIXTURES, Difference, Source, Story
+from tasks.report.marks import share, size
+from tasks.report.types import MIXTURES, OVERALL, Difference, Source, Story
 
 _TEMPLATES = Path(__file__).with_name("templates")
 
@@ -26,7 +27,7 @@ def render(story: Story, params: ReportParams) -> str:
     )
     environment.filters |= {
         "count": lambda number: f"{number:,}",
-        "size": plots.size,
+        "size": size,
         "percent": lambda share: f"{share:.1%}",
         "bits": lambda value: f"{value:.4f}",
         "gain": lambda value: f"{value:+.4f}".replace("-", "−"),
@@ -45,57 +46,57 @@ def render(story: Story, params: ReportParams) -> str:
         mixture_rows=mixture_rows(story),
         bits_rows=bits_rows(story),
         lost=_lost,
+        share=share,
     )
 
 
 def pictures(story: Story) -> dict[str, Markup]:
     """Return every picture of the page by name."""
     drawn = {
-        "forecast": plots.forecast_beside_outcome(story.forecast, story.evaluation),
-        "funnel": plots.funnel(story.curation),
-        "reasons": plots.reasons(story.curation),
-        "map": plots.domain_map(story.map),
-        "clusters": plots.cluster_map(story.map),
-        "mixture": plots.mixture(story.recipe),
-        "epochs": plots.epochs(story.recipe, story.map),
-        "objective": plots.objective(story.search, story.forecast),
-        "predicted": plots.predicted(story.search),
-        "curves": plots.curves(story.curves),
-        "differences": plots.differences(story.evaluation),
+        "funnel": text_plots.funnel(story.curation),
+        "reasons": text_plots.reasons(story.curation),
+        "map": text_plots.domain_map(story.map),
+        "clusters": text_plots.cluster_map(story.map),
+        "mixture": run_plots.mixture(story.recipe),
+        "epochs": run_plots.epochs(story.recipe, story.training),
+        "objective": run_plots.objective(story.search, story.forecast),
+        "predicted": run_plots.predicted(story.search),
+        "curves": run_plots.curves(story.training.curves),
+        "differences": run_plots.differences(story.evaluation),
     }
+    if story.evaluation.outcome is not None:
+        drawn["forecast"] = run_plots.forecast_beside_outcome(story.forecast, story.evaluation.outcome)
     return {name: Markup(svg) for name, svg in drawn.items()}  # noqa: S704
 
 
 def mixture_rows(story: Story) -> list[dict[str, Any]]:
-    """Return, per domain, its tokens, its weight in each mixture, and its epochs in the searched and natural one."""
-    recipe, domains = story.recipe, story.map.domains
-    weights = {name: recipe.weights(name) for name in MIXTURES}
-    epochs = {name: plots.epochs_of(recipe, story.map, name) for name in MIXTURES}
+    """Return, per domain, its tokens, its weight in each mixture, and its epochs in the searched one."""
+    weights = {name: story.recipe.weights(name) for name in MIXTURES}
+    epochs = story.training.epochs.get("searched")
     return [
         {
             "domain": domain,
             "weights": {name: weights[name][index] for name in MIXTURES},
-            "epochs": {name: epochs[name][index] for name in MIXTURES},
+            "epochs": None if epochs is None else epochs[index],
         }
-        for index, domain in enumerate(domains)
+        for index, domain in enumerate(story.map.domains)
     ]
 
 
 def bits_rows(story: Story) -> list[dict[str, Any]]:
-    """Return, per domain and at last for their mean, bits per byte of each mixture and the paired differences."""
+    """Return, per domain and at last for all of them, bits per byte of each mixture and the paired differences."""
     found = story.evaluation
-    rows: list[dict[str, Any]] = []
-    for index, name in enumerate((*found.domains, "mean over domains")):
-        last = index == len(found.domains)
-        rows.append(
-            {
-                "name": name,
-                "last": last,
-                "bits": {key: found.overall[key] if last else found.means[key][index] for key in found.means},
-                "differences": {key: _told(values[index]) for key, values in found.differences.items()},
-            }
-        )
-    return rows
+    rows: list[dict[str, Any]] = [
+        {
+            "name": name,
+            "last": False,
+            "bits": {mixture: means[index] for mixture, means in found.means.items()},
+            "differences": {key: _told(each.per_domain[index]) for key, each in found.comparisons.items()},
+        }
+        for index, name in enumerate(found.domains)
+    ]
+    overall = {key: _told(each.overall) for key, each in found.comparisons.items()}
+    return [*rows, {"name": OVERALL, "last": True, "bits": found.overall, "differences": overall}]
 
 
 def _told(difference: Difference) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Strict reading of what other stages published: a field that is missing or of another type is an error with its place."""
+"""Strict reading of what stages published: a field that is missing or of another type is an error with its place."""
 
 import csv
 import json
@@ -61,14 +61,14 @@ class Fields:
         found = self._typed(name, list, "a list")
         return tuple(Fields({name: item}, self.where).number(name) for item in found)
 
-    def has(self, name: str) -> bool:
-        """Whether the field is there and is not null."""
-        return self.value.get(name) is not None
+    def is_null(self, name: str) -> bool:
+        """Return whether the field is there and is null; one that is missing is an error."""
+        return self._typed(name, object, "a value") is None
 
     def _typed(self, name: str, kind: Any, told: str) -> Any:
         if name not in self.value:
             known = ", ".join(sorted(self.value)) or "nothing"
-            raise DataError(f"{self.where}: there is no {name!r} (found: {known}). Run that stage again with this version.")
+            raise DataError(f"{self.where}: there is no {name!r} (found: {known}). Run that stage with this version.")
         value = self.value[name]
         if not isinstance(value, kind):
             raise self._mistake(name, told, value)
@@ -127,7 +127,9 @@ def read_rows(path: Path) -> Iterator[Fields]:
     header = next(rows, [])
     for number, cells in enumerate(rows, start=2):
         if len(cells) != len(header):
-            raise DataError(f"{path}: line {number} has {len(cells)} cells, the header {len(header)}. Run that stage again.")
+            raise DataError(
+                f"{path}: line {number} has {len(cells)} cells, the header {len(header)}. Run that stage again."
+            )
         yield Fields({name: _cell(cell) for name, cell in zip(header, cells, strict=True)}, f"{path}, line {number}")
 
 

@@ -23,7 +23,7 @@ class _PageArgs:
 
 
 def run(params: ReportParams, *, inputs: Mapping[str, Path], output: Path, workshop: Workshop) -> Manifest:
-    """Write the one page to look at: what was dropped, the domains, the mixture, the evidence, and where it came from."""
+    """Write the one page to look at: what was dropped, the domains, the mixture, the evidence, the lineage."""
     folders = {name: inputs[name].absolute() for name in INPUTS}
     digests = {name: Manifest.read(folder).output for name, folder in folders.items()}
     # The page tells keys, params and environments too, which stand in the manifests and in no output digest.
@@ -44,5 +44,6 @@ def run(params: ReportParams, *, inputs: Mapping[str, Path], output: Path, works
 def _write(args: _PageArgs, folder: Path) -> UnitResult:
     story = read_story(dict(args.folders), args.params)
     (folder / PAGE).write_text(render(story, args.params), encoding="utf-8")
-    verdict = story.evaluation.verdict
-    return UnitResult(summary={"claim": verdict.claim, "statement": verdict.statement, "page": PAGE})
+    found = story.evaluation
+    statement = found.comparisons[found.baseline].statement
+    return UnitResult(summary={"claim": found.claim, "statement": statement, "page": PAGE})

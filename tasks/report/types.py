@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from tasks.core.account import Count
 
 MIXTURES = ("searched", "natural", "uniform")
+# The row below the domains: the objective of the search, a mean over domains, weighted where the search weighted it.
+OVERALL = "all domains"
 
 
 @dataclass(frozen=True)
 class Example:
-    """A document shown on the page. Its text is untrusted: control characters are made visible, HTML is escaped later."""
+    """A document shown on the page. Its text is untrusted: the invisible is made visible, HTML is escaped later."""
 
     id: str
     source: str
@@ -138,7 +140,7 @@ class Recipe:
         return tuple(sum(w * share for w, share in zip(column, shares, strict=True)) for column in columns)
 
     def weights(self, mixture: str) -> tuple[float, ...]:
-        """The weights of `searched`, `natural` or `uniform`."""
+        """Return the weights of `searched`, `natural` or `uniform`."""
         return {"searched": self.searched, "natural": self.natural, "uniform": self.uniform}[mixture]
 
 
@@ -164,7 +166,7 @@ class Forecast:
 class Proxy:
     """One proxy run: what it measured, and what the predictor says of it when it has seen all others but not this one.
 
-    `predicted` and its standard deviation are None for a run that no predictor was fitted to (a repeat with another seed).
+    `predicted` and its standard deviation are None for a run that no predictor was fitted to (another seed).
     """
 
     run: str
@@ -211,6 +213,16 @@ class Curve:
 
 
 @dataclass(frozen=True)
+class Training:
+    """The full runs: their curves, and by mixture how often each domain was gone through, as the ledger has it."""
+
+    curves: tuple[Curve, ...]
+    epochs: Mapping[str, tuple[float, ...]]
+    model_parameters: int
+    flops: int
+
+
+@dataclass(frozen=True)
 class Difference:
     """A paired difference of bits per byte with its interval; positive means the searched mixture is better."""
 
@@ -220,27 +232,44 @@ class Difference:
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """What evaluation decided: searched against one baseline."""
+class Comparison:
+    """The searched mixture against one baseline: over all domains, and for each in the order of the domains."""
 
+    baseline: str
     claim: bool
     statement: str
-    confidence: float
-    baseline: str
     overall: Difference
+    per_domain: tuple[Difference, ...]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of the forecast: the gain over natural that was measured, and at which size."""
+
+    measured: Difference
+    inside: bool
+    same_size: bool
+    model_parameters: int
+    tokens: int
+    statement: str
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Bits per byte on the test split: per mixture the mean over seeds per domain, and the decision."""
+    """Bits per byte on the test split: means over seeds by mixture, per domain and overall; comparisons by baseline.
+
+    `outcome` is None where natural was not trained, so that the forecast has nothing to be compared with.
+    """
 
     domains: tuple[str, ...]
     seeds: int
+    confidence: float
+    claim: bool
+    baseline: str
     means: Mapping[str, tuple[float, ...]]
-    spreads: Mapping[str, tuple[float, ...]]
     overall: Mapping[str, float]
-    differences: Mapping[str, tuple[Difference, ...]]
-    verdict: Verdict
+    comparisons: Mapping[str, Comparison]
+    outcome: Outcome | None
 
 
 @dataclass(frozen=True)
@@ -267,6 +296,6 @@ class Story:
     recipe: Recipe
     forecast: Forecast
     search: Search
-    curves: tuple[Curve, ...]
+    training: Training
     evaluation: Evaluation
     lineage: tuple[StageLineage, ...]

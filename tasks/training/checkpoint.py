@@ -17,7 +17,6 @@ from tasks.training.loop import Progress
 
 KEEP = 2
 _STATE, _RECORD, _PREFIX = "state.safetensors", "checkpoint.json", "step-"
-_MOMENTS = ("exp_avg", "exp_avg_sq", "step")
 
 
 def save(progress: Progress, folder: Path, identity: str) -> None:
@@ -85,19 +84,16 @@ def restore(progress: Progress, folder: Path, identity: str) -> bool:
 
 
 def _tensors(progress: Progress) -> dict[str, Tensor]:
-    tensors = {}
-    for name, weight in progress.model.weights.items():
-        tensors[name] = weight.detach().contiguous()
-        for moment in _MOMENTS:
-            tensors[f"{moment}:{name}"] = progress.optimizer.state[weight][moment]
-    return tensors
+    weights = {name: weight.detach().contiguous() for name, weight in progress.model.weights.items()}
+    return {**weights, "adam.mean": progress.adam.mean_P, "adam.square": progress.adam.square_P}
 
 
 @torch.no_grad()
 def _put(progress: Progress, tensors: dict[str, Tensor]) -> None:
     for name, weight in progress.model.weights.items():
         weight.copy_(tensors[name])
-        progress.optimizer.state[weight] = {moment: tensors[f"{moment}:{name}"] for moment in _MOMENTS}
+    progress.adam.mean_P.copy_(tensors["adam.mean"])
+    progress.adam.square_P.copy_(tensors["adam.square"])
 
 
 def _record(path: Path) -> dict[str, Any] | None:

@@ -19,6 +19,8 @@ def write_model(model: Model, document_end: int, folder: Path) -> None:
 
     weights = {name: weight.detach().contiguous() for name, weight in model.weights.items()}
     save_file(weights, folder / WEIGHTS, metadata={"format": "pt"})
+    # safetensors writes for the owner's eyes only; these files are published.
+    (folder / WEIGHTS).chmod(0o644)
     _write_json(folder / CONFIG, llama_config(model.config, model.vocab_size, document_end))
 
 

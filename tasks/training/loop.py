@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 
 from tasks.tokenize.pool import TokenPool
-from tasks.training.config import OptimizerConfig, TrainingConfig
+from tasks.training.config import TrainingConfig
 from tasks.training.distributed import parts_of, tree_sum, world_sum
 from tasks.training.loss import total_nats
 from tasks.training.model import EMBEDDING, Model, hidden_states
+from tasks.training.optimizer import AdamState, adamw, clipped, new_state
 from tasks.training.order import DataOrder
 from tasks.training.schedule import learning_rate
 from tasks.training.types import DivergedError, World
@@ -23,11 +24,14 @@ from tasks.training.types import DivergedError, World
 class Progress:
     """What a run has reached, and all it needs to go on: the one mutable thing of the loop.
 
-    `losses` are nats per token of each step made; `counts` the samples of each step by domain.
+    The model's weights are views of `weights_P`. `losses` are nats per token of each step made; `counts` the samples of
+    each step by domain.
     """
 
     model: Model
-    optimizer: torch.optim.Optimizer
+    weights_P: Tensor
+    decay_P: Tensor
+    adam: AdamState
     losses: list[float] = field(default_factory=list)
     counts: list[tuple[int, ...]] = field(default_factory=list)
 
@@ -37,15 +41,16 @@ class Progress:
         return len(self.losses)
 
 
-def new_progress(model: Model, config: OptimizerConfig) -> Progress:
-    """Return a run at its start; the model's weights become leaves that want gradients."""
-    matrices = [weight.requires_grad_(True) for weight in model.weights.values() if weight.dim() > 1]
-    vectors = [weight.requires_grad_(True) for weight in model.weights.values() if weight.dim() == 1]
-    groups = [{"params": matrices, "weight_decay": config.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
-    betas = (config.beta1, config.beta2)
-    return Progress(
-        model, torch.optim.AdamW(groups, lr=config.learning_rate, betas=betas, eps=config.epsilon, fused=True)
-    )
+def new_progress(model: Model) -> Progress:
+    """Return a run at its start, on a copy of the model's weights that wants gradients. Matrices decay, norms do not."""
+    weights_P = torch.cat([weight.flatten() for weight in model.weights.values()])
+    decay_P = torch.cat([torch.full((weight.numel(),), float(weight.dim() > 1)) for weight in model.weights.values()])
+    parts = torch.split(weights_P, [weight.numel() for weight in model.weights.values()])
+    views = {
+        name: part.view(weight.shape).requires_grad_(True)
+        for (name, weight), part in zip(model.weights.items(), parts, strict=True)
+    }
+    return Progress(Model(model.config, model.vocab_size, views), weights_P, decay_P, new_state(weights_P))
 
 
 def advance(progress: Progress, training: TrainingConfig, pool: TokenPool, order: DataOrder, world: World) -> None:
@@ -69,7 +74,16 @@ def advance(progress: Progress, training: TrainingConfig, pool: TokenPool, order
             f"step {step} of {training.num_steps}: the loss is {loss} and its gradient's norm {norm}. Lower "
             f"learning_rate ({training.optimizer.learning_rate:g}), raise warmup_steps, or set gradient_clip."
         )
-    _apply(progress, training, gradient, norm)
+    with torch.no_grad():
+        adamw(
+            progress.weights_P,
+            clipped(gradient, norm, training.optimizer.gradient_clip),
+            progress.adam,
+            training.optimizer,
+            rate=learning_rate(training.optimizer, step, training.num_steps),
+            decay_P=progress.decay_P,
+            step=step,
+        )
     progress.losses.append(loss)
     progress.counts.append(tuple(int(value) for value in total[-num_domains:].tolist()))
 
@@ -99,30 +113,19 @@ def _part(model: Model, training: TrainingConfig, pool: TokenPool, order: DataOr
     return torch.cat([*(gradient.flatten() for gradient in gradients), nats.detach()[None], counts.float()])
 
 
-def _apply(progress: Progress, training: TrainingConfig, gradient: Tensor, norm: float) -> None:
-    clip = training.optimizer.gradient_clip
-    if clip is not None and norm > clip:
-        gradient.mul_(clip / norm)
-    sizes = [weight.numel() for weight in progress.model.weights.values()]
-    for weight, values in zip(progress.model.weights.values(), torch.split(gradient, sizes), strict=True):
-        weight.grad = values.view_as(weight)
-    for group in progress.optimizer.param_groups:
-        group["lr"] = learning_rate(training.optimizer, progress.step, training.num_steps)
-    progress.optimizer.step()
-
-
 @contextmanager
 def deterministic() -> Iterator[None]:
     """Use one thread and deterministic algorithms inside the block: the bits must not depend on the machine's cores."""
-    threads, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    threads, mode = torch.get_num_threads(), torch.get_deterministic_debug_mode()
     fill = torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
     torch.set_num_threads(1)
-    torch.use_deterministic_algorithms(True)
+    # As `use_deterministic_algorithms(True)`, without its import of the compiler (seconds per worker).
+    torch.set_deterministic_debug_mode("error")
     # No operation here reads memory that it did not write, and filling costs about 4 % of a step.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     try:
         yield
     finally:
         torch.set_num_threads(threads)
-        torch.use_deterministic_algorithms(strict)
+        torch.set_deterministic_debug_mode(mode)
         torch.utils.deterministic.fill_uninitialized_memory = fill  # type: ignore[attr-defined]

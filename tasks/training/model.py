@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from functools import cache
 
 import torch
-import torch.nn.functional as F  # noqa: N812 (its usual name)
 from torch import Tensor
+from torch.nn import functional as F  # noqa: N812 (its usual name)
 
 from tasks.core.rng import generator
 from tasks.training.config import ModelConfig, Precision

@@ -34,7 +34,7 @@ class Samples:
 
 @dataclass(frozen=True)
 class DataOrder:
-    """The order of a whole run: `names` and `rows` (in one epoch) per domain, `counts` of samples per phase and domain."""
+    """The order of a whole run: `names` and `rows` (of one epoch) per domain, `counts` per phase and domain."""
 
     names: tuple[str, ...]
     rows: tuple[int, ...]
@@ -230,8 +230,8 @@ def check_caps(order: DataOrder, max_epochs: float, where: str) -> None:
         name, epochs, asked, rows = over[0]
         raise ConfigError(
             f"{where}: {len(over)} of {len(order.names)} domains would be repeated more than {max_epochs:g} times; "
-            f"first: {name}, {asked:,} samples asked of {rows:,} there are = {epochs:.2f} epochs. Lower its weight to at most "
-            f"{max_epochs * rows / order.num_samples:.4f}, train on fewer tokens, or raise max_epochs."
+            f"first: {name}, {asked:,} samples asked of {rows:,} there are = {epochs:.2f} epochs. Lower its weight to "
+            f"at most {max_epochs * rows / order.num_samples:.4f}, train on fewer tokens, or raise max_epochs."
         )
 
 

@@ -1,6 +1,7 @@
 """One training run from start to end: proxies and full runs alike."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from tasks.core.digest import digest_json
@@ -46,9 +47,8 @@ def train(
     consumed = consumed_ledger(order, spec.training.model.sequence_length, progress.counts)
     planned = planned_ledger(order, spec.training.sequences_per_step, spec.training.model.sequence_length)
     check_equal(planned, consumed, spec.name)
-    for weight in progress.model.weights.values():
-        weight.requires_grad_(False)
-    return TrainedRun(progress.model, tuple(progress.losses), consumed)
+    weights = {name: weight.detach() for name, weight in progress.model.weights.items()}
+    return TrainedRun(replace(progress.model, weights=weights), tuple(progress.losses), consumed)
 
 
 def order_of(spec: RunSpec, pool: TokenPool) -> DataOrder:
@@ -66,7 +66,7 @@ def order_of(spec: RunSpec, pool: TokenPool) -> DataOrder:
 
 def _start(spec: RunSpec, pool: TokenPool, checkpoints: Path | None, world: World) -> Progress:
     model = initial_model(spec.training.model, pool.vocab_size, spec.seed)
-    progress = new_progress(model, spec.training.optimizer)
+    progress = new_progress(model)
     if checkpoints is not None:
         from tasks.training.checkpoint import restore
 

@@ -154,7 +154,7 @@ def _trained(
     """Return the record of each run; runs that are the same work (a searched mixture may be uniform) are made once."""
     keys = [_key(spec, pool_digest) for spec in specs]
     checkpoints = {key: workshop.store.root.absolute() / "checkpoints" / key for key in keys}
-    first = {key: spec for key, spec in reversed(list(zip(keys, specs, strict=True)))}
+    first = dict(zip(reversed(keys), reversed(specs), strict=True))
     order = list(dict.fromkeys(keys))
 
     def finished(index: int, record: UnitRecord) -> None:

@@ -12,6 +12,7 @@ from tasks.core.account import Account, Count
 from tasks.core.digest import digest_file
 from tasks.core.manifest import FileRecord, Manifest
 from tasks.core.rng import generator
+from tasks.ingest.schema import DOCUMENT
 
 _PROSE = "river mountain morning quiet garden letter winter village silver window story evening summer bread"
 _CODE = "def self return import class lambda yield raise except assert { } ( ) [ ] = == ; # += /* */"
@@ -57,14 +58,20 @@ def write_curated(folder: Path, shards: Sequence[Sequence[Row]]) -> Path:
 
 def _table(rows: Sequence[Row]) -> pa.Table:
     extra = sorted({name for row in rows for name in row.scores})
-    columns = {
+    document = {
         "id": pa.array([row.id for row in rows], pa.string()),
         "text": pa.array([row.text for row in rows], pa.large_string()),
         "source": pa.array([row.source for row in rows], pa.string()),
         "url": pa.nulls(len(rows), pa.string()),
         "lang": pa.nulls(len(rows), pa.string()),
         "metadata": pa.nulls(len(rows), pa.string()),
+    }
+    columns = {
         "quality": pa.array(np.array([row.quality for row in rows], dtype=np.float64)),
         "duplicate_cluster": pa.array([row.duplicate_cluster or row.id for row in rows], pa.string()),
     }
-    return pa.table(columns | {name: pa.array([row.scores.get(name) for row in rows], pa.float64()) for name in extra})
+    columns |= {name: pa.array([row.scores.get(name) for row in rows], pa.float64()) for name in extra}
+    table = pa.table(document, schema=DOCUMENT)
+    for name, column in columns.items():
+        table = table.append_column(name, column)
+    return table

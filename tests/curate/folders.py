@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from infra.executors import Call
+from infra.executors import Call, Executor
 from infra.storage import AttemptStore
 from tasks.core.account import Account, Count
 from tasks.core.digest import digest_file
@@ -36,7 +36,7 @@ def ingest_folder(folder: Path, shards: Sequence[Sequence[Document]], stage: str
 
 
 class InProcess:
-    """Runs units in this process, the last one first, and counts them by what they do."""
+    """Runs units in this process, the last one first, and notes what each of them does."""
 
     workers = 1
 
@@ -48,8 +48,11 @@ class InProcess:
             self.done.append(items[index].work.__name__)
             yield index, function(items[index])
 
+    def map_distributed(self, *_: Any) -> Iterator[tuple[int, None]]:
+        raise AssertionError("curate has no units that several processes share")
 
-def workshop(folder: Path, executor: Any = None) -> Workshop:
+
+def workshop(folder: Path, executor: Executor | None = None) -> Workshop:
     return Workshop(executor or InProcess(), AttemptStore(folder / "store"))
 
 

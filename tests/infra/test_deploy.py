@@ -16,7 +16,7 @@ DEPLOY = Path(__file__).resolve().parents[2] / "infra" / "deploy"
 WHOLE = {"type": "integer", "minimum": 0}
 TEXT = {"type": "string", "minLength": 1}
 
-# Written by hand from KubeRay's ray-operator/apis/ray/v1 (rayjob_types.go, raycluster_types.go) and Kubernetes' PodSpec.
+# By hand, from the types of KubeRay (ray-operator/apis/ray/v1) and of a Kubernetes pod.
 POD = {
     "type": "object",
     "required": ["spec"],
@@ -53,7 +53,11 @@ POD = {
                                     "required": ["name"],
                                     "additionalProperties": False,
                                     # A number here is refused by Kubernetes: values of the environment are text.
-                                    "properties": {"name": TEXT, "value": {"type": "string"}, "valueFrom": {"type": "object"}},
+                                    "properties": {
+                                        "name": TEXT,
+                                        "value": {"type": "string"},
+                                        "valueFrom": {"type": "object"},
+                                    },
                                 },
                             },
                             "envFrom": {"type": "array", "items": {"type": "object"}},
@@ -162,7 +166,9 @@ def test_the_rayjob_has_only_fields_that_kuberay_knows_and_all_that_it_needs(ray
         lambda job: _containers(job)[0]["env"][0].update(value=8),
     ],
 )
-def test_the_check_of_the_rayjob_sees_a_misspelt_a_missing_and_a_mistyped_field(rayjob: dict[str, Any], spoil: Any) -> None:
+def test_the_check_of_the_rayjob_sees_a_misspelt_a_missing_and_a_mistyped_field(
+    rayjob: dict[str, Any], spoil: Any
+) -> None:
     spoiled = copy.deepcopy(rayjob)
     spoil(spoiled)
     with pytest.raises(jsonschema.ValidationError):
@@ -189,7 +195,9 @@ def test_the_cluster_file_passes_the_launcher_s_own_validation(launcher: dict[st
         validate_config({**launcher, "max_worker": 2})
 
 
-def test_both_clusters_ask_for_a_token_and_expose_no_dashboard(rayjob: dict[str, Any], launcher: dict[str, Any]) -> None:
+def test_both_clusters_ask_for_a_token_and_expose_no_dashboard(
+    rayjob: dict[str, Any], launcher: dict[str, Any]
+) -> None:
     cluster = rayjob["spec"]["rayClusterSpec"]
     assert cluster["authOptions"]["mode"] == "token"
     assert cluster["headGroupSpec"]["serviceType"] == "ClusterIP"
@@ -206,7 +214,9 @@ def test_versions_agree_with_the_tested_set(rayjob: dict[str, Any], pinned: dict
     assert rayjob["spec"]["rayClusterSpec"]["rayVersion"] == pinned["ray"]
     images = {container["image"] for container in _containers(rayjob)}
     assert len(images) == 1
-    found = re.fullmatch(r"[a-z0-9./-]+/mixwright:(?P<own>[0-9.]+)-py(?P<python>[0-9.]+)-ray(?P<ray>[0-9.]+)", images.pop())
+    found = re.fullmatch(
+        r"[a-z0-9./-]+/mixwright:(?P<own>[0-9.]+)-py(?P<python>[0-9.]+)-ray(?P<ray>[0-9.]+)", images.pop()
+    )
     assert found is not None
     dockerfile = (DEPLOY / "Dockerfile").read_text(encoding="utf-8")
     assert f"FROM python:{found['python']}-slim" in dockerfile
@@ -249,7 +259,8 @@ def test_the_driver_s_environment_is_read_as_settings(rayjob: dict[str, Any], mo
     settings = load_settings()
     workers = rayjob["spec"]["rayClusterSpec"]["workerGroupSpecs"]
     cpus = [
-        group["replicas"] * int(group["template"]["spec"]["containers"][0]["resources"]["limits"]["cpu"]) for group in workers
+        group["replicas"] * int(group["template"]["spec"]["containers"][0]["resources"]["limits"]["cpu"])
+        for group in workers
     ]
     assert settings.executor == "ray"
     assert settings.ray_address == "auto"

@@ -40,7 +40,7 @@ def test_the_server_is_ready(connected: Settings) -> None:
 def test_what_a_killed_process_left_open_is_closed_and_the_living_run_is_not(connected: Settings) -> None:
     from prefect import flow
     from prefect.client.orchestration import get_client
-    from prefect.states import Running
+    from prefect.states import Crashed, Running
 
     lineage = uuid.uuid4().hex
     closed: list[uuid.UUID] = []
@@ -59,13 +59,16 @@ def test_what_a_killed_process_left_open_is_closed_and_the_living_run_is_not(con
         tags = [lineage_tag(lineage)]
         dead = client.create_flow_run(nothing, tags=tags, state=Running())
         other = client.create_flow_run(nothing, tags=[lineage_tag("another")], state=Running())
-        task_run = _running_task(client, dead.id)
+        zombie = client.create_flow_run(nothing, tags=tags, state=Crashed())
+        task_runs = [_running_task(client, dead.id), _running_task(client, zombie.id)]
         living()
         assert closed == [dead.id]
         assert client.read_flow_run(dead.id).state_name == "Crashed"
-        assert client.read_task_run(task_run).state_name == "Crashed"
+        assert [client.read_task_run(task_run).state_name for task_run in task_runs] == ["Crashed", "Crashed"]
         assert client.read_flow_run(other.id).state_name == "Running"
-        names = {run.state_name for run in client.read_flow_runs() if run.tags == tags and run.id != dead.id}
+        names = {
+            run.state_name for run in client.read_flow_runs() if run.tags == tags and run.id not in {dead.id, zombie.id}
+        }
         assert names == {"Completed"}
     assert reap(lineage) == ()
 

@@ -46,14 +46,18 @@ def test_a_port_in_use_is_refused_with_the_port_and_the_setting_that_chooses_ano
 
 
 def test_a_server_that_ends_at_once_shows_the_last_lines_of_its_log(tmp_path: Path) -> None:
-    service = _service(tmp_path, "print('the disk is made of cheese'); raise SystemExit(3)", health="http://127.0.0.1:1/")
+    service = _service(
+        tmp_path, "print('the disk is made of cheese'); raise SystemExit(3)", health="http://127.0.0.1:1/"
+    )
     process.start(service)
-    with pytest.raises(ServiceError, match="ended while it was starting(.|\n)*made of cheese"):
+    with pytest.raises(ServiceError, match=r"ended while it was starting(.|\n)*made of cheese"):
         process.wait_ready(service, 20, lambda _: None)
 
 
 def test_a_server_that_never_answers_is_given_up_after_the_timeout_and_says_so_meanwhile(tmp_path: Path) -> None:
-    service = _service(tmp_path, "import time; print('thinking', flush=True); time.sleep(60)", health="http://127.0.0.1:1/")
+    service = _service(
+        tmp_path, "import time; print('thinking', flush=True); time.sleep(60)", health="http://127.0.0.1:1/"
+    )
     process.start(service)
     with pytest.raises(ServiceError, match="did not answer within 1 s"):
         process.wait_ready(service, 1, lambda _: None)
@@ -136,22 +140,22 @@ def test_starting_again_reuses_the_same_processes_at_once(live_servers: Settings
 
 @pytest.mark.integration
 def test_a_request_without_the_token_of_a_client_is_refused(live_servers: Settings) -> None:
-    request = urllib.request.Request(  # noqa: S310
+    request = urllib.request.Request(
         f"{live_servers.prefect.api_url}/flow_runs/filter",
         data=b"{}",
         headers={"Content-Type": "application/json", "Origin": "http://evil.example"},
     )
     with pytest.raises(urllib.error.HTTPError) as caught:
-        urllib.request.urlopen(request, timeout=10)  # noqa: S310
+        urllib.request.urlopen(request, timeout=10)
     assert caught.value.code == 403
     caught.value.close()
 
 
 @pytest.mark.integration
 def test_mlflow_refuses_a_host_it_does_not_know(live_servers: Settings) -> None:
-    request = urllib.request.Request(live_servers.mlflow.tracking_uri, headers={"Host": "evil.example"})  # noqa: S310
+    request = urllib.request.Request(live_servers.mlflow.tracking_uri, headers={"Host": "evil.example"})
     with pytest.raises(urllib.error.HTTPError) as caught:
-        urllib.request.urlopen(request, timeout=10)  # noqa: S310
+        urllib.request.urlopen(request, timeout=10)
     assert caught.value.code == 403
     caught.value.close()
 
@@ -161,7 +165,9 @@ def test_the_servers_listen_on_loopback_only(live_servers: Settings) -> None:
     found = servers.status(live_servers)
     for each in (found.prefect, found.mlflow):
         family = [psutil.Process(each.pid), *psutil.Process(each.pid).children(recursive=True)]
-        addresses = {c.laddr.ip for member in family for c in member.net_connections() if c.status == psutil.CONN_LISTEN}
+        addresses = {
+            c.laddr.ip for member in family for c in member.net_connections() if c.status == psutil.CONN_LISTEN
+        }
         assert addresses == {"127.0.0.1"}
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from infra.errors import SettingsError
+from infra.servers import client_environment
 from infra.settings import Settings, load_settings, project_root, usable_cpus
 
 
@@ -96,3 +97,17 @@ def test_workers_are_the_cpus_this_process_may_use_and_at_most_eight() -> None:
     assert 1 <= usable_cpus() <= 8
     if hasattr(os, "sched_getaffinity"):
         assert usable_cpus() <= len(os.sched_getaffinity(0))
+
+
+def test_a_process_started_by_another_reads_the_same_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = load_settings(
+        home=tmp_path,
+        workers=3,
+        executor="local",
+        prefect={"port": 4321, "auth_string": "admin:secret"},
+        mlflow={"url": "http://10.0.0.1:5000"},
+        dvc={"remote": "store"},
+    )
+    for name, value in client_environment(settings).items():
+        monkeypatch.setenv(name, value)
+    assert load_settings() == settings

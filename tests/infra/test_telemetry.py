@@ -38,7 +38,17 @@ answers = {{
 }}
 print(json.dumps(answers))
 """
-CI = ("CI", "GITHUB_ACTIONS", "GITLAB_CI", "JENKINS_URL", "BUILDKITE", "CIRCLECI", "TRAVIS", "TF_BUILD", "PYTEST_VERSION")
+CI = (
+    "CI",
+    "GITHUB_ACTIONS",
+    "GITLAB_CI",
+    "JENKINS_URL",
+    "BUILDKITE",
+    "CIRCLECI",
+    "TRAVIS",
+    "TF_BUILD",
+    "PYTEST_VERSION",
+)
 
 
 def _who_reports(*, apply: bool, **environment: str) -> set[str]:

@@ -89,7 +89,9 @@ def test_a_dataset_input_carries_the_full_digest_and_the_dvc_revision(tracker: T
     run = tracker.parent_run("demo", "pipeline", uuid.uuid4().hex)
     digest = "ab" * 32
     for _ in range(2):
-        tracker.log_dataset_input(run, "raw", digest, "ingest", {"dvc.rev": "data/demo/v1", "dvc.md5": "0" * 32 + ".dir"})
+        tracker.log_dataset_input(
+            run, "raw", digest, "ingest", {"dvc.rev": "data/demo/v1", "dvc.md5": "0" * 32 + ".dir"}
+        )
     (found,) = _client(tracker).get_run(run).inputs.dataset_inputs
     tags = {tag.key: tag.value for tag in found.tags}
     assert found.dataset.digest == digest[:36]
@@ -118,7 +120,11 @@ def test_a_model_is_registered_once_and_its_alias_brings_the_same_bytes_back(tra
     assert client.get_model_version_by_alias(name, "searched").version == "2"
     assert client.get_model_version_by_alias(name, "first").version == "1"
     assert client.get_model_version(name, "1").tags["mixwright.mixture"] == "searched"
-    got = Path(mlflow.artifacts.download_artifacts(f"models:/{name}@searched", dst_path=str(tmp_path / "got"), tracking_uri=tracker.uri))
+    got = Path(
+        mlflow.artifacts.download_artifacts(
+            f"models:/{name}@searched", dst_path=str(tmp_path / "got"), tracking_uri=tracker.uri
+        )
+    )
     for path in folder.iterdir():
         assert (got / path.name).read_bytes() == path.read_bytes()
 
@@ -157,7 +163,7 @@ def test_what_is_said_during_an_outage_is_spooled_and_told_afterwards(
         child = tracker.child_run(stage, f"proxy-{number}", f"proxy-{number}")
         tracker.log(child, params={"seed": number}, curves={"loss": [(0, 3.0), (1, 2.0)]})
         tracker.finish(child)
-    assert time.monotonic() - began < 15, "an outage costs one timeout, not one per call"
+    assert time.monotonic() - began < 30, "an outage costs one timeout, not one per call"
     assert tracker.unsent == 61
     assert stage.startswith("pending-")
     tracker.uri, tracker._client, tracker._away_until = address, None, 0.0

@@ -1,5 +1,6 @@
 """Versions with real git and real DVC: a workspace per run, an immutable tag at its end, the same bytes elsewhere."""
 
+import ast
 import os
 import shutil
 import stat
@@ -261,6 +262,32 @@ def test_remotes_and_their_relative_paths_reach_the_workspace_privately(root: Pa
     assert stat.S_IMODE(config.stat().st_mode) == 0o600
 
 
+# The project's own pipeline.
+
+
+def test_the_pipeline_of_dvc_depends_on_the_code_that_each_stage_digests(project: Path) -> None:
+    stages = yaml.safe_load((project / "dvc.yaml").read_text())["stages"]
+    assert list(stages) == ["ingest", "curate", "cluster", "tokenize", "search", "train", "evaluate", "report"]
+    for name, stage in stages.items():
+        package = stage["cmd"].split()[2]
+        assert (project / package.replace(".", "/") / "__main__.py").is_file(), f"{name} calls {package}"
+        code = [path.replace("/", ".") for path in stage["deps"] if path.startswith("tasks/")]
+        assert sorted(code) == sorted(_constant(project / package.replace(".", "/") / "stage.py", "CODE")), name
+        inputs = [path for path in stage["deps"] if path.startswith("data/")]
+        assert [word.rpartition("=")[2] for word in stage["cmd"].split() if "data/" in word] == [
+            *inputs,
+            *stage["outs"],
+        ]
+        assert (stage["params"], stage["outs"]) == ([name], [f"data/{name}"])
+
+
+def _constant(path: Path, name: str) -> tuple[str, ...]:
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and node.targets[0].id == name:
+            return tuple(ast.literal_eval(node.value))
+    raise AssertionError(f"{path} has no constant {name}")
+
+
 # With DVC: seconds.
 
 
@@ -346,6 +373,23 @@ def test_code_changed_behind_the_run_is_refused(root: Path) -> None:
     workspace = _run(root)
     (workspace.path / "tasks" / "stage.py").write_text(CODE + "# changed in the workspace\n")
     with pytest.raises(VersionError, match=r"1 files here are not those.*tasks/stage\.py"):
+        commit_run(workspace, "demo", "Demo run")
+    assert list_versions(root) == []
+
+
+@pytest.mark.integration
+def test_what_changes_while_it_is_recorded_makes_no_version(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    workspace = _run(root)
+
+    def dvc_then_write(folder: Path, *args: str) -> str:
+        printed = dvc(folder, *args)
+        late = folder / "data" / "repeat" / "late"
+        if args[0] == "commit":
+            late.write_text("written by somebody else")
+        return printed
+
+    monkeypatch.setattr("infra.versions.record.dvc", dvc_then_write)
+    with pytest.raises(VersionError, match=r"1 stages changed right after they were recorded: repeat"):
         commit_run(workspace, "demo", "Demo run")
     assert list_versions(root) == []
 

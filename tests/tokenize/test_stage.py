@@ -1,5 +1,6 @@
 """The tokenize stage, from curated and clustered shards to a token pool."""
 
+import shutil
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -143,6 +144,23 @@ def test_domains_of_another_curate_output_are_refused(inputs: Mapping[str, Path]
     workshop, _ = serial_workshop(tmp_path)
     with pytest.raises(DataError, match="made from another curate output"):
         run(PARAMS, inputs={**inputs, "curate": other}, output=tmp_path / "out", workshop=workshop)
+
+
+@pytest.mark.parametrize("users", [False, True])
+def test_assignments_of_other_documents_are_refused_not_shifted(
+    inputs: Mapping[str, Path], tmp_path: Path, users: bool
+) -> None:
+    clustered = tmp_path / "cluster"
+    shutil.copytree(inputs["cluster"], clustered)
+    path = clustered / "assignments" / "00000.parquet"
+    table = pq.read_table(path)
+    path.unlink()
+    pq.write_table(table.take(np.arange(table.num_rows)[::-1]), path)
+    params = TokenizeParams(tokenizer=_users_tokenizer(tmp_path)) if users else PARAMS
+    workshop, done = serial_workshop(tmp_path)
+    with pytest.raises(DataError, match=r"its 100 rows are not the 100 documents of .*00000\.parquet"):
+        run(params, inputs={**inputs, "cluster": clustered}, output=tmp_path / "out", workshop=workshop)
+    assert bool(done["encode"]) == users, "a tokenizer is not trained on rows that do not fit"
 
 
 def test_a_second_run_does_nothing(inputs: Mapping[str, Path], tmp_path: Path) -> None:

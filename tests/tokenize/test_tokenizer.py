@@ -114,14 +114,17 @@ def test_a_tokenizer_that_changes_text_is_refused_at_the_first_document(
         bpe.encode(codec, ["the-id"], ["Cafe\u0301 at the end "])
 
 
-def test_truncation_and_padding_of_a_users_tokenizer_cut_nothing(trained: Path, tmp_path: Path) -> None:
-    def limit(tokenizer: Tokenizer) -> None:
-        tokenizer.enable_truncation(4)
-        tokenizer.enable_padding(length=64)
+def _truncates_and_pads(tokenizer: Tokenizer) -> None:
+    tokenizer.enable_truncation(4)
+    tokenizer.enable_padding(length=640)
 
-    codec = bpe.load(_changed(trained, tmp_path, limit), DOCUMENT_END)
-    tokens, _ = bpe.encode(codec, ["a"], [TEXTS[0]])
-    assert bpe.decode(codec, tokens.tolist()) == TEXTS[0].encode()
+
+def test_truncation_and_padding_of_a_users_tokenizer_change_nothing(
+    trained: Path, codec: Codec, tmp_path: Path
+) -> None:
+    limited = bpe.load(_changed(trained, tmp_path, _truncates_and_pads), DOCUMENT_END)
+    found, expected = bpe.encode(limited, ["a"], [TEXTS[0]])[0], bpe.encode(codec, ["a"], [TEXTS[0]])[0]
+    assert found.tolist() == expected.tolist()
 
 
 def test_an_added_token_that_is_not_special_stands_for_its_text(trained: Path, tmp_path: Path) -> None:
@@ -138,7 +141,7 @@ def test_an_end_token_the_tokenizer_does_not_have_is_answered_with_those_it_has(
 
 
 def test_a_tokenizer_that_is_not_byte_level_is_refused(tmp_path: Path) -> None:
-    tokenizer = Tokenizer(models.WordLevel({"▁the": 0, "[UNK]": 1}, unk_token="[UNK]"))  # noqa: S106
+    tokenizer = Tokenizer(models.WordLevel({"▁the": 0, "[UNK]": 1}, unk_token="[UNK]"))
     tokenizer.add_special_tokens(["</s>"])
     tokenizer.save(str(tmp_path / "tokenizer.json"))
     with pytest.raises(ConfigError, match="not byte-level: token 0 is '▁the'"):

@@ -53,9 +53,8 @@ def clusters(
     texts = np.flatnonzero(~exact_N & signatures.comparable_D)
     texts = texts[np.argsort(by_id[texts])]
     labels_N = connected(len(ids), near_pairs(texts, signatures.values_DP, near))
-    # A text that differs from every other but was seen twice is a cluster of its own: follow both steps.
-    alone = best_of(labels_N, np.where(exact_N, len(ids), rank_N))
-    survivor_N = np.where(exact_N, alone[same_text_N], alone)
+    # Both steps: a copy goes to its text, and the text to the best of its near duplicates.
+    survivor_N = best_of(labels_N, rank_N)[same_text_N]
     similarity_N = np.full(len(ids), np.nan)
     merged = np.flatnonzero(~exact_N & (survivor_N != every))
     similarity_N[merged] = estimated_jaccard(signatures.values_DP[survivor_N[merged]], signatures.values_DP[merged])

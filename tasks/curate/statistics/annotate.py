@@ -18,7 +18,7 @@ from tasks.curate.statistics.words import Words, alphabetic_words, batches, lay_
 
 Columns = dict[str, NDArray[Any]]
 
-# Large enough that numpy's cost per call vanishes, small enough that a batch stays far below 1 GiB (measured: 0.4).
+# Large enough that numpy's cost per call vanishes, small enough for workers of 0.4 GiB (measured).
 BATCH_BYTES = 4_000_000
 
 COUNTS = ("characters", "words", "stop_words", "lines")

@@ -60,7 +60,8 @@ def repeated_ngrams(words: Words, document_W: Ints, longest: int) -> Iterator[Re
     positions, groups = _repeated(every, document_W * max(len(words.vocabulary_V), 1) + words.ids_W)
     for length in range(2, longest + 1):
         here, following = positions[:-1], positions[1:]
-        joined = (following == here + 1) & (document_W[here] == document_W[following])
+        # A pair across two documents stands at one place only, and so is never a repeated one.
+        joined = following == here + 1
         # Both halves are ranks below W, so the pair fits an int64 for any batch that fits in memory.
         pairs = groups[:-1][joined] * (groups.max(initial=0) + 1) + groups[1:][joined]
         positions, groups = _repeated(here[joined], pairs)

@@ -1,5 +1,6 @@
 """Lines of a stream, none ever held beyond a limit: a longer one is skipped, and its place and length are told."""
 
+import builtins
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -10,7 +11,7 @@ class Line:
 
     offset: int
     bytes: int
-    data: bytes | None
+    data: builtins.bytes | None
 
 
 class _OpenLine:

@@ -19,7 +19,7 @@ def read_parquet(location: str, digest: str, *, text_field: str, max_bytes: int)
     """Yield every row as a record; its offset is its number, its bytes are those of its text.
 
     Raises:
-        DataError: the file is damaged (says how many rows could be read), has no text column, or is not what was listed.
+        DataError: the file is damaged (says how many rows could be read), has no text column, or is not the one listed.
     """
     for _ in verified_blocks(location, digest):
         pass
@@ -51,7 +51,7 @@ def _rows(batch: pa.RecordBatch) -> Iterator[dict[str, Any] | UnicodeDecodeError
     try:
         yield from batch.to_pylist()
     except UnicodeDecodeError:
-        # Arrow does not check the text it reads; the rows are tried one by one, so that only the bad ones are set aside.
+        # Arrow does not check the text it reads; rows are tried one by one, so that only bad ones are set aside.
         for index in range(batch.num_rows):
             try:
                 yield batch.slice(index, 1).to_pylist()[0]

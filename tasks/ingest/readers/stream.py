@@ -37,9 +37,9 @@ class _Codec:
     error: type[Exception]
 
 
-# Deflate gives at most 1,032 bytes per byte; a zstd block of 4 bytes can give 128 KiB, so 1 KiB can give 32 MiB.
+# Deflate gives at most 1,032 bytes per byte; a zstd block of 4 bytes can give 128 KiB, so 512 can give 16 MiB.
 _GZIP = _Codec("gzip", lambda: zlib.decompressobj(wbits=31), 8192, zlib.error)
-_ZSTD = _Codec("zstd", lambda: zstandard.ZstdDecompressor().decompressobj(), 1024, zstandard.ZstdError)
+_ZSTD = _Codec("zstd", lambda: zstandard.ZstdDecompressor().decompressobj(), 512, zstandard.ZstdError)
 
 
 def verified_blocks(location: str, digest: str) -> Iterator[bytes]:
@@ -55,8 +55,8 @@ def verified_blocks(location: str, digest: str) -> Iterator[bytes]:
             yield block
     if state.hexdigest() != digest:
         raise DataError(
-            f"{location}: its content changed since it was listed (SHA-256 {state.hexdigest()[:12]}, listed {digest[:12]}). "
-            "List the input again, or get the listed file back."
+            f"{location}: its content changed since it was listed (SHA-256 {state.hexdigest()[:12]}, "
+            f"not {digest[:12]}). List the input again, or get the listed file back."
         )
 
 

@@ -19,12 +19,15 @@ from tasks.mixture.strategies.local_search import climb
 Array = npt.NDArray[np.float64]
 Score = Callable[[Array], Array]
 
+# Standard deviations below the mean at which a mixture is explored; a guess, the usual choice of confidence bounds.
+_OPTIMISM = 2.0
+
 
 class ExpectedImprovement(Params):
     """Each proposal maximises the expected improvement over the best predicted so far; then it is believed.
 
-    `explored_per_round` proposals go where the prediction is least certain instead. Starts of the local optimiser are
-    the best of `num_draws` mixtures around natural and of those measured.
+    `explored_per_round` proposals go where the objective could be best (mean - 2 sd) instead. Starts of the local
+    optimiser are the best of `num_draws` mixtures around natural and of those measured.
     """
 
     kind: Literal["expected_improvement"] = "expected_improvement"
@@ -58,7 +61,7 @@ def expected_improvement(
     for index in range(count):
         explores = index >= count - params.explored_per_round
         best = float(believer.mean(taken_RD).min())
-        score: Score = believer.sd if explores else partial(_improvement, believer, best)
+        score: Score = partial(_hope, believer) if explores else partial(_improvement, believer, best)
         weights_D = _best(params, problem, score, pool_MD, taken_RD)
         if weights_D is None:
             break
@@ -88,3 +91,8 @@ def _improvement(predictor: Predictor, best: float, weights_MD: Array) -> Array:
     z_M = (best - mean_M) / sd_M
     density_M = np.exp(-0.5 * z_M**2) / np.sqrt(2 * np.pi)
     return np.asarray(sd_M * (z_M * ndtr(z_M) + density_M))
+
+
+def _hope(predictor: Predictor, weights_MD: Array) -> Array:
+    """Return how good a mixture could be. Uncertainty alone would send every exploration into a worthless corner."""
+    return np.asarray(_OPTIMISM * predictor.sd(weights_MD) - predictor.mean(weights_MD))

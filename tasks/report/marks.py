@@ -1,0 +1,68 @@
+"""What the pictures have in common: named rows, values beside bars, legends, and how names and sizes are told."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from tasks.report.canvas import MUTED
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+WIDTH = 760.0
+# Points a character takes at size 11 in the widest common system font (measured); margins are made from it.
+_CHARACTER = 6.3
+_LONGEST = 34
+
+
+def size(number: int) -> str:
+    """Return a number of bytes for people.
+
+    >>> size(1_530_000), size(900)
+    ('1.5 MB', '900 B')
+    """
+    for unit, factor in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if number >= factor:
+            return f"{number / factor:.1f} {unit}"
+    return f"{number} B"
+
+
+def rows_of(axes: "Axes", names: Sequence[str]) -> list[int]:
+    """Name the rows from top to bottom and return their heights."""
+    rows = list(range(len(names)))
+    axes.set_yticks(rows, list(names))
+    axes.set_ylim(len(names) - 0.5, -0.5)
+    axes.spines["left"].set_visible(False)
+    return rows
+
+
+def beside(axes: "Axes", end: float, row: float, told: str, fontsize: float = 11) -> None:
+    """Write a bar's value beside its end."""
+    axes.annotate(told, (end, row), (5, 0), textcoords="offset points", va="center", color=MUTED, fontsize=fontsize)
+
+
+def percent(axes: "Axes") -> None:
+    """Show the horizontal axis in percent."""
+    from matplotlib.ticker import PercentFormatter
+
+    axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    axes.grid(axis="x")
+
+
+def legend(axes: "Axes", columns: int) -> None:
+    """Put the legend above the picture, from the left."""
+    axes.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=columns, borderaxespad=0.3, columnspacing=1.4)
+
+
+def room(names: Sequence[str]) -> float:
+    """Return the left margin that these names need, in points."""
+    return 16 + _CHARACTER * max((len(name) for name in names), default=0)
+
+
+def short(name: str) -> str:
+    """Return a name cut to what a margin holds."""
+    return name if len(name) <= _LONGEST else name[: _LONGEST - 1] + "…"
+
+
+def share(part: int, whole: int) -> float:
+    """Return a part of a whole; of nothing, 0."""
+    return part / whole if whole else 0.0

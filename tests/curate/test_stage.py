@@ -1,0 +1,277 @@
+"""The stage: every document is kept or dropped with a reason, once, in the same bytes whoever did the work."""
+
+from collections import Counter
+from itertools import product
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from infra.executors import Executor, LocalExecutor
+from tasks.core.account import Count
+from tasks.core.errors import DataError
+from tasks.core.manifest import Manifest
+from tasks.core.rng import generator
+from tasks.curate.audit import audit, table
+from tasks.curate.config import CurateParams
+from tasks.curate.funnel import Fate, Funnel, tally, warnings
+from tasks.curate.rules.profile import Profile
+from tasks.curate.stage import run
+from tasks.curate.statistics.annotate import STATISTICS
+from tasks.curate.why import describe, why
+from tasks.ingest.schema import DOCUMENT
+from tests.curate.folders import Document, InProcess, document, ingest_folder, rows, workshop
+
+_SMALL = (
+    *("the", "of", "and", "to", "with", "that", "have", "be", "house", "river", "stone", "walked", "under", "green"),
+    *("light", "morning", "people", "carried", "water", "slowly"),
+)
+
+
+def prose(number: int, words: int = 120) -> str:
+    """Random words with enough stop words: it passes the rules of prose."""
+    chosen = generator(3, "prose", number).integers(0, 60, words)
+    return " ".join(_SMALL[i] if i < len(_SMALL) else f"word{number}x{i}" for i in chosen)
+
+
+def corpus() -> list[Document]:
+    good = [document(f"good-{i:02d}", prose(i)) for i in range(12)]
+    # The marks cost a little quality, so that the original survives.
+    near = [document(f"near-{i}", prose(i) + " # # ... at the end", "mirror") for i in range(4)]
+    return [
+        *good,
+        *near,
+        document("same", prose(5), "mirror"),
+        document("short", "Too short.", "notes", None),
+        document("empty", "", "notes", None),
+        document("loop", "spam and eggs to have with that. " * 40, "notes"),
+        document("foreign", " ".join(f"wort{i}" for i in range(80)), "poems", "de"),
+    ]
+
+
+def curate(
+    folder: Path, shards: list[list[Document]], params: CurateParams | None = None, executor: Executor | None = None
+) -> Manifest:
+    ingest = folder / "ingest"
+    if not ingest.exists():
+        ingest_folder(ingest, shards)
+    chosen = params or CurateParams()
+    return run(chosen, inputs={"ingest": ingest}, output=folder / "curate", workshop=workshop(folder, executor))
+
+
+def split(documents: list[Document], *sizes: int) -> list[list[Document]]:
+    shards, start = [], 0
+    for size in (*sizes, len(documents) - sum(sizes)):
+        shards.append(documents[start : start + size])
+        start += size
+    return shards
+
+
+@pytest.fixture
+def curated(tmp_path: Path) -> Path:
+    curate(tmp_path, split(corpus(), 8, 7))
+    return tmp_path / "curate"
+
+
+def test_every_document_is_kept_or_dropped_once_and_for_the_right_reason(curated: Path) -> None:
+    kept, dropped = rows(curated, "kept"), rows(curated, "dropped")
+    assert Counter(row["id"] for row in (*kept, *dropped)) == Counter(row["id"] for row in corpus())
+    assert {row["id"]: (row["filter"], row["reason"]) for row in dropped} == {
+        **{f"near-{i}": ("near_duplicate", "near_duplicate") for i in range(4)},
+        "same": ("exact_duplicate", "exact_duplicate"),
+        "short": ("gopher_quality", "too_few_words"),
+        "empty": ("gopher_quality", "too_few_words"),
+        "loop": ("gopher_repetition", "too_many_characters_in_top_2_gram"),
+        "foreign": ("gopher_quality", "too_few_stop_words"),
+    }
+
+
+def test_the_account_closes_on_documents_and_bytes(curated: Path) -> None:
+    account = Manifest.read(curated).account
+    assert account is not None
+    account.closed("here")
+    assert account.taken == Count(len(corpus()), sum(len(row["text"].encode()) for row in corpus()))
+    assert account.kept == Count(12, sum(len(row["text"].encode()) for row in rows(curated, "kept")))
+    assert sum(row["bytes"] for row in rows(curated, "dropped")) == account.taken.bytes - account.kept.bytes
+    assert account.dropped["too_few_words"] == Count(2, len("Too short."))
+
+
+def test_kept_documents_keep_their_columns_and_gain_statistics_quality_and_cluster(curated: Path) -> None:
+    schema = pq.read_schema(curated / "kept" / "00000.parquet")
+    added = ["bytes", *STATISTICS, "quality", "duplicate_cluster", "duplicate_cluster_documents"]
+    assert schema.names == [*DOCUMENT.names, *added]
+    assert [schema.field(name).type for name in DOCUMENT.names] == list(DOCUMENT.types)
+    kept = {row["id"]: row for row in rows(curated, "kept")}
+    assert all(row["duplicate_cluster"] == name and 0 < row["quality"] <= 1 for name, row in kept.items())
+    assert [kept[name]["duplicate_cluster_documents"] for name in ("good-00", "good-05", "good-09")] == [2, 2, 1]
+
+
+def test_annotations_hold_every_document_in_the_order_of_its_shard(curated: Path) -> None:
+    found = rows(curated, "annotations")
+    assert [row["id"] for row in found] == [row["id"] for row in corpus()]
+    assert list(found[0]) == ["id", "source", "bytes", *STATISTICS]
+
+
+def test_a_dropped_duplicate_names_the_document_that_stands_for_it(curated: Path) -> None:
+    details = {row["id"]: row["detail"] for row in rows(curated, "dropped")}
+    assert details["same"] == "same text as good-05"
+    assert details["near-2"].startswith("near duplicate of good-02 (estimated Jaccard 0.")
+    assert details["short"] == "words 2 < 50"
+
+
+def test_a_document_that_a_rule_drops_never_stands_for_another(tmp_path: Path) -> None:
+    # The same text under two profiles: the one that drops it gives it the higher quality and the smaller id.
+    strict = Profile(min_words=121, max_hash_word_ratio=0.1, max_ellipsis_word_ratio=0.1)
+    params = CurateParams(
+        profiles={"strict": strict, "lax": Profile(min_words=115)}, profile_of_source={"s": "strict", "l": "lax"}
+    )
+    curate(tmp_path, [[document("a", prose(1), "s"), document("b", prose(1), "l")]], params)
+    assert [row["id"] for row in rows(tmp_path / "curate", "kept")] == ["b"]
+
+
+def test_the_fates_do_not_depend_on_how_documents_lie_in_shards(tmp_path: Path, curated: Path) -> None:
+    shuffled = [corpus()[i] for i in generator(0, "shuffle").permutation(len(corpus()))]
+    for number, shards in enumerate(([shuffled], split(shuffled, 1, 3, 10), split(shuffled[::-1], 5, 0, 5))):
+        curate(tmp_path / str(number), shards)
+        for kind in ("kept", "dropped"):
+            here = sorted(rows(tmp_path / str(number) / "curate", kind), key=lambda row: str(row["id"]))
+            assert here == sorted(rows(curated, kind), key=lambda row: str(row["id"]))
+
+
+@pytest.mark.integration
+def test_one_worker_and_two_give_the_same_bytes(tmp_path: Path) -> None:
+    shards = split(corpus(), 8, 7)
+    one = curate(tmp_path / "one", shards, executor=LocalExecutor(1))
+    two = curate(tmp_path / "two", shards, executor=LocalExecutor(2))
+    assert one.files == two.files
+    assert (tmp_path / "one/curate/manifest.json").read_bytes() == (tmp_path / "two/curate/manifest.json").read_bytes()
+
+
+def test_a_changed_threshold_computes_no_statistic_and_no_signature_again(tmp_path: Path) -> None:
+    curate(tmp_path, split(corpus(), 8, 7))
+    executor = InProcess()
+    changed = CurateParams.model_validate({"profiles": {"prose": {"min_words": 0}}})
+    curate(tmp_path, [], changed, executor)
+    assert set(executor.done) == {"find_duplicates", "decide_shard"}
+    reasons = {row["id"]: row["reason"] for row in rows(tmp_path / "curate", "dropped")}
+    assert reasons["short"] == "too_few_stop_words"
+
+
+def test_another_seed_signs_again_and_computes_no_statistic_again(tmp_path: Path) -> None:
+    curate(tmp_path, split(corpus(), 8, 7))
+    executor = InProcess()
+    curate(tmp_path, [], CurateParams(seed=1), executor)
+    assert "annotate_shard" not in executor.done and executor.done.count("sign_shard") == 3
+
+
+def test_the_same_work_is_taken_as_it_is(tmp_path: Path) -> None:
+    first = curate(tmp_path, split(corpus(), 8, 7))
+    executor = InProcess()
+    assert curate(tmp_path, [], executor=executor) == first
+    assert executor.done == []
+
+
+def test_without_deduplication_every_document_that_passes_is_kept(tmp_path: Path) -> None:
+    curate(tmp_path, split(corpus(), 8), CurateParams(drop_exact_duplicates=False, near_duplicates=None))
+    kept = rows(tmp_path / "curate", "kept")
+    assert len(kept) == 17
+    assert all(row["duplicate_cluster"] == row["id"] and row["duplicate_cluster_documents"] == 1 for row in kept)
+
+
+def test_the_report_says_first_which_source_and_which_language_lost_everything(curated: Path) -> None:
+    found = Manifest.read(curated).summary["warnings"]
+    assert found[:4] == [
+        "source mirror: all 5 documents were dropped, 4 of them as near_duplicate. They stand in other sources.",
+        "source notes: all 3 documents were dropped, 2 of them as too_few_words. If you want it, give it another profile "
+        "(curate.profile_of_source).",
+        "source poems: all 1 documents were dropped, 1 of them as too_few_stop_words. If you want it, give it another "
+        "profile (curate.profile_of_source).",
+        "2 of 3 languages lost all their documents: de (1), unknown (2).",
+    ]
+
+
+def test_a_rule_that_fails_everything_and_one_that_fails_nothing_are_called_out() -> None:
+    funnel = Funnel({}, {}, {"p": 4}, {"p": {"too_few_words": 4, "too_many_words": 0, "mean_word_too_long": 2}})
+    assert [line.partition(". ")[0].removesuffix(".") for line in warnings(funnel)] == [
+        "profile p: the rule too_few_words fails every one of its 4 documents",
+        "profile p: 1 of 3 rules fail none of its 4 documents: too_many_words",
+    ]
+
+
+def test_funnels_of_shards_add_up_to_the_funnel_of_all() -> None:
+    fates = [
+        Fate(s, lang, i, r)
+        for i, (s, lang, r) in enumerate((s, lang, r) for s in "ab" for lang in "xy" for r in (None, "q"))
+    ]
+    assert tally(fates[:3]) + tally(fates[3:]) == tally(fates)
+    assert tally(fates).account.taken == Count(8, 28)
+    assert Funnel.from_json(tally(fates).to_json()) == tally(fates)
+
+
+def test_audit_shows_the_funnel_of_each_source(curated: Path) -> None:
+    found = audit(curated)
+    mirror = next(row for row in found.rows if row.source == "mirror")
+    assert (mirror.taken.documents, mirror.kept.documents) == (5, 0)
+    assert {name: count.documents for name, count in mirror.dropped.items()} == {
+        "exact_duplicate": 1,
+        "near_duplicate": 4,
+    }
+    assert (found.total.taken.documents, found.total.kept.documents) == (21, 12)
+    lines = table(found).splitlines()
+    assert lines[0].startswith("! source mirror") and lines[-1].split()[:4] == ["all", "21", "12", "57.1%"]
+
+
+def test_why_tells_the_story_of_a_dropped_document(curated: Path) -> None:
+    story = why(curated, "short")
+    assert not story.kept
+    assert (story.filter, story.reason, story.detail) == ("gopher_quality", "too_few_words", "words 2 < 50")
+    failed = [check.reason for check in story.checks if not check.passed]
+    assert failed == ["too_few_words", "too_few_stop_words"]
+    assert "FAIL words 2 (threshold 50, too_few_words)" in describe(story)
+
+
+def test_why_tells_for_whom_a_kept_document_stands(curated: Path) -> None:
+    story = why(curated, "good-02")
+    assert story.kept and story.stands_for == ("near-2",) and story.file == "kept/00000.parquet"
+    assert why(curated, "good-05").stands_for == ("same",)
+    assert all(check.passed for check in story.checks)
+
+
+def test_why_says_when_a_document_was_never_seen(curated: Path) -> None:
+    with pytest.raises(DataError, match="nobody: curate never saw"):
+        why(curated, "nobody")
+
+
+def test_a_folder_without_a_manifest_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "ingest").mkdir()
+    with pytest.raises(DataError, match=r"no manifest.json here"):
+        curate(tmp_path, [])
+
+
+def test_the_folder_of_another_stage_is_refused(tmp_path: Path) -> None:
+    ingest_folder(tmp_path / "ingest", [corpus()], stage="cluster")
+    with pytest.raises(DataError, match="published by cluster, curate reads what ingest published"):
+        curate(tmp_path, [])
+    for question in (lambda: audit(tmp_path / "ingest"), lambda: why(tmp_path / "ingest", "a")):
+        with pytest.raises(DataError, match="not by curate"):
+            question()
+
+
+def test_an_input_without_documents_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="ingest published no documents"):
+        curate(tmp_path, [])
+
+
+def test_a_damaged_shard_is_named(tmp_path: Path) -> None:
+    shard = ingest_folder(tmp_path / "ingest", [corpus()]) / "documents" / "00000.parquet"
+    shard.write_bytes(shard.read_bytes()[:-10])
+    with pytest.raises(DataError, match=r"1 of 1 files are missing or differ.*documents/00000.parquet"):
+        curate(tmp_path, [])
+
+
+def test_an_empty_shard_stays_an_empty_shard(tmp_path: Path) -> None:
+    curate(tmp_path, split(corpus(), 5, 0))
+    for kind in ("kept", "dropped", "annotations"):
+        shard = pq.read_table(tmp_path / "curate" / kind / "00001.parquet")
+        assert shard.num_rows == 0
+        assert shard.schema == pq.read_schema(tmp_path / "curate" / kind / "00000.parquet")

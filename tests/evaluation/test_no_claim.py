@@ -1,0 +1,39 @@
+"""Domains that are random parts of one: whatever the search picks, the evaluation says "no claim"."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from tasks.evaluation.compare import Measured
+from tasks.evaluation.decide import decision
+from tasks.mixture.config import SearchParams
+from tests.mixture.simulated import Array, bits_per_byte, problem_with, search
+
+REPEATS = 20
+
+
+def parts_of_one(weights_D: Array) -> Array:
+    return np.full(len(weights_D), 2.0)
+
+
+def test_random_parts_of_one_domain_give_no_claim_in_at_least_nineteen_of_twenty_searches(tmp_path: Path) -> None:
+    """The real rounds, fits, proposals, decision and comparison; only the proxies and models are simulated."""
+    problem = problem_with((200, 300, 500, 800, 1200))
+    claims = kept = 0
+    for number in range(REPEATS):
+        name = f"repeat {number}"
+        search(SearchParams(seed=100 * number), problem, parts_of_one, tmp_path, name)
+        recipe, forecast = (json.loads((tmp_path / f"{part}.json").read_text()) for part in ("recipe", "forecast"))
+        mixtures = {"searched": recipe["phases"][0]["weights"], **recipe["baselines"]}
+        models = [
+            Measured(mixture, seed, bits_per_byte(parts_of_one, tuple(weights), 100 * number + seed, f"{name} test"))
+            for mixture, weights in mixtures.items()
+            for seed in range(3)
+        ]
+        value = decision(models, recipe, forecast, confidence=0.95, model_parameters=1000, tokens=2048)
+        claims += value["claim"]
+        kept += "the search kept natural" in value["statement"]
+        assert value["forecast"]["predicted_gain"] < 0.01
+    assert REPEATS - claims >= 19
+    assert kept < REPEATS, "the comparison was never asked: this test would pass without it"

@@ -1,0 +1,79 @@
+"""What the tests of ingest share: a workshop in this process, inputs of every format, and what was published."""
+
+import gzip
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import zstandard
+
+from infra.executors import Call
+from infra.progress import SilentObserver
+from infra.storage import AttemptStore
+from tasks.core.digest import digest_file
+from tasks.core.manifest import Manifest
+from tasks.core.stage import Workshop
+from tasks.ingest.config import IngestParams
+from tasks.ingest.raw import list_inputs, write_listing
+from tasks.ingest.read import SourceFile
+from tasks.ingest.stage import run
+
+CONTAINERS = ("jsonl", "jsonl.gz", "jsonl.zst", "parquet")
+
+
+class CallsHere:
+    """Runs units in this process, the last one first, and counts them."""
+
+    workers = 1
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def map(self, function: Call, items: Sequence[Any]) -> Iterator[tuple[int, Any]]:
+        for index in reversed(range(len(items))):
+            self.calls += 1
+            yield index, function(items[index])
+
+
+def workshop(folder: Path) -> Workshop:
+    return Workshop(CallsHere(), AttemptStore(folder / "store"), SilentObserver())  # type: ignore[arg-type]
+
+
+def ingest(inputs: Sequence[Path], home: Path, params: IngestParams | None = None) -> Manifest:
+    """List the inputs and run the stage into `home/ingest`."""
+    write_listing(list_inputs([str(path) for path in inputs]), home / "raw")
+    return run(params or IngestParams(), inputs={"raw": home / "raw"}, output=home / "ingest", workshop=workshop(home))
+
+
+def rows(folder: Path, kind: str = "documents") -> list[dict[str, Any]]:
+    return [row for path in sorted((folder / kind).glob("*.parquet")) for row in pq.read_table(path).to_pylist()]
+
+
+def source_file(path: Path, source: str = "source") -> SourceFile:
+    return SourceFile(path.name, source, str(path), digest_file(path))
+
+
+def json_lines(records: Sequence[Any]) -> bytes:
+    return "".join(json.dumps(record) + "\n" for record in records).encode()
+
+
+def write_records(path: Path, records: Sequence[dict[str, Any]]) -> Path:
+    """Write records in the format of the path's name."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix == ".parquet":
+        pq.write_table(pa.Table.from_pylist(list(records)), path)
+        return path
+    data = json_lines(records)
+    if path.suffix == ".gz":
+        data = gzip.compress(data, mtime=0)
+    elif path.suffix == ".zst":
+        data = zstandard.ZstdCompressor().compress(data)
+    path.write_bytes(data)
+    return path
+
+
+def documents(count: int, prefix: str = "d") -> list[dict[str, Any]]:
+    return [{"id": f"{prefix}{number}", "text": f"the text of {prefix} number {number}"} for number in range(count)]

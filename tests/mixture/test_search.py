@@ -1,0 +1,218 @@
+"""A search from first proxies to recipe, on landscapes that are known: strategy, decision and forecast together."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tasks.core.rng import generator
+from tasks.mixture.config import SearchParams
+from tasks.mixture.decide import NATURAL, PREDICTED, DecisionParams, decide
+from tasks.mixture.forecast import forecast
+from tasks.mixture.predictors.choose import Selection
+from tasks.mixture.predictors.gp_sqrt import GpSqrt
+from tasks.mixture.predictors.law_gp import LawGp
+from tasks.mixture.predictors.ridge_sqrt import RidgeSqrt
+from tasks.mixture.runs import Run, Runs
+from tasks.mixture.search import State, fitted
+from tasks.mixture.strategies.expected_improvement import ExpectedImprovement
+from tasks.mixture.strategies.local_search import climb
+from tasks.mixture.strategies.propose import propose
+from tasks.mixture.strategies.random_search import RandomSearch
+from tests.mixture.simulated import Array, bits_per_byte, problem_with, search
+
+# Natural is dominated by the last domain, which helps nobody, not even itself.
+SKEWED = (200, 300, 200, 3300)
+
+
+def useless_last(weights_D: Array) -> Array:
+    """Each domain learns from its own share and a little from the others, the last one from nothing."""
+    t_OD = np.full((4, 4), 0.2) + 0.8 * np.eye(4)
+    t_OD[:, 3] = 0.0
+    t_OD[3] = 0.0
+    return np.asarray(1.5 + 0.5 * (0.05 + t_OD @ weights_D) ** -0.3)
+
+
+def flat(weights_D: Array) -> Array:
+    """Domains that are random parts of one: every mixture is as good as any other."""
+    return np.linspace(1.8, 2.2, len(weights_D))
+
+
+def read(folder: Path, name: str) -> Any:
+    return json.loads((folder / name).read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory: pytest.TempPathFactory) -> tuple[State, Path]:
+    folder = tmp_path_factory.mktemp("search")
+    return search(SearchParams(), problem_with(SKEWED), useless_last, folder), folder
+
+
+def best_objective(problem: Any) -> float:
+    def score(weights_MD: Array) -> Array:
+        return -np.array([useless_last(row).mean() for row in weights_MD])
+
+    return float(-score(climb(score, problem.uniform, problem.caps_D)[None])[0])
+
+
+def test_a_search_measures_as_many_proxies_as_it_says_with_natural_and_uniform_first(found: tuple[State, Path]) -> None:
+    state, _ = found
+    assert len(state.runs.rows) == SearchParams().num_runs == 24
+    assert [row.kind for row in state.runs.rows[:2]] == ["natural", "uniform"]
+    assert [row.kind for row in state.runs.rows].count("repeat") == 2
+    assert [row.round for row in state.runs.rows] == [0] * 12 + [1] * 6 + [2] * 6
+    assert len({row.weights for row in state.runs.paired(0).rows}) == 22
+
+
+def test_a_useless_domain_is_cut_and_most_of_the_possible_gain_is_found(found: tuple[State, Path]) -> None:
+    state, folder = found
+    recipe = read(folder, "recipe.json")
+    weights_D = np.array(recipe["phases"][0]["weights"])
+    natural = float(useless_last(state.problem.natural).mean())
+    possible = natural - best_objective(state.problem)
+    assert weights_D[3] <= 0.1 < state.problem.natural[3]
+    assert natural - useless_last(weights_D).mean() >= 0.9 * possible > 0.05
+
+
+def test_the_forecast_holds_the_true_gain_and_says_what_it_speaks_of(found: tuple[State, Path]) -> None:
+    state, folder = found
+    told, recipe = read(folder, "forecast.json"), read(folder, "recipe.json")
+    weights_D = np.array(recipe["phases"][0]["weights"])
+    gain = float(useless_last(state.problem.natural).mean() - useless_last(weights_D).mean())
+    assert told["lower"] <= gain <= told["upper"]
+    assert told["gain_over_natural"] == pytest.approx(told["predicted_natural"] - told["predicted_searched"])
+    assert told["status"] == "untransferred"
+    assert "1,000 parameters trained on 2,048 tokens" in told["statement"] and "untransferred" in told["statement"]
+    per_domain = told["per_domain"]
+    assert np.mean([value["natural"] for value in per_domain.values()]) == pytest.approx(told["predicted_natural"])
+    assert per_domain["d0"]["searched"] < per_domain["d0"]["natural"]
+
+
+def test_recipe_and_candidates_keep_to_the_seam(found: tuple[State, Path]) -> None:
+    state, folder = found
+    recipe, candidates = read(folder, "recipe.json"), read(folder, "candidates.json")
+    assert recipe["domains"] == ["d0", "d1", "d2", "d3"] and recipe["max_epochs"] == 4.0
+    assert recipe["phases"][0]["tokens"] == SearchParams().target_tokens
+    assert recipe["baselines"]["natural"] == [0.05, 0.075, 0.05, 0.825]
+    assert (np.array(recipe["phases"][0]["weights"]) <= state.problem.caps_D + 1e-12).all()
+    names = {candidate["name"] for candidate in candidates["considered"]}
+    assert {NATURAL, PREDICTED, candidates["decision"]["chosen"]} <= names
+    assert [value["round"] for value in candidates["rounds"]] == [1, 2]
+    assert len(candidates["held_out"]) == 22
+
+
+def test_a_search_is_the_same_every_time(found: tuple[State, Path], tmp_path: Path) -> None:
+    again = search(SearchParams(), problem_with(SKEWED), useless_last, tmp_path)
+    assert again.runs == found[0].runs
+    for name in ("runs.csv", "recipe.json", "forecast.json", "candidates.json"):
+        assert (tmp_path / name).read_bytes() == (found[1] / name).read_bytes()
+
+
+@pytest.mark.parametrize("params", [ExpectedImprovement(), RandomSearch()], ids=lambda params: params.kind)
+def test_proposals_are_new_different_and_under_the_caps(found: tuple[State, Path], params: ExpectedImprovement) -> None:
+    state, _ = found
+    predictor, measured_RD = fitted(state).predictor, state.runs.paired(0).weights_RD()
+    proposals = propose(params, state.problem, predictor, measured_RD, 5, 3)
+    everything = [tuple(row) for row in np.vstack([measured_RD, [p.weights for p in proposals]]).round(9)]
+    assert len(proposals) == 5 and len(set(everything)) == len(everything)
+    assert state.problem.allows(np.array([p.weights for p in proposals])).all()
+    assert proposals == propose(params, state.problem, predictor, measured_RD, 5, 3)
+
+
+def test_expected_improvement_finds_better_mixtures_than_random_search(found: tuple[State, Path]) -> None:
+    state, _ = found
+    predictor, measured_RD = fitted(state).predictor, state.runs.paired(0).weights_RD()
+
+    def mean_of(params: ExpectedImprovement | RandomSearch) -> float:
+        proposals = propose(params, state.problem, predictor, measured_RD, 4, 3)
+        return float(np.mean([useless_last(np.array(p.weights)).mean() for p in proposals]))
+
+    assert mean_of(ExpectedImprovement(explored_per_round=0)) < mean_of(RandomSearch()) - 0.05
+
+
+def test_exploration_goes_where_a_mixture_could_still_be_good(found: tuple[State, Path]) -> None:
+    state, _ = found
+    predictor, measured_RD = fitted(state).predictor, state.runs.paired(0).weights_RD()
+    proposals = propose(ExpectedImprovement(), state.problem, predictor, measured_RD, 3, 3)
+    assert [p.reason for p in proposals] == ["improvement", "improvement", "exploration"]
+    # The least certain mixture of all is a corner that is known to be bad: uncertainty alone would go there.
+    corner = max(np.eye(4), key=lambda weights_D: float(predictor.sd(weights_D[None])[0]))
+    hope = predictor.mean(corner[None])[0] - 2 * predictor.sd(corner[None])[0]
+    assert proposals[2].predicted - 2 * proposals[2].sd < hope
+
+
+def test_the_local_optimiser_finds_the_corner_that_caps_leave() -> None:
+    caps_D = np.array([0.5, 0.3, 1.0, 1.0])
+    best_D = climb(lambda weights_MD: weights_MD @ np.array([4.0, 3.0, 2.0, 1.0]), np.full(4, 0.25), caps_D)
+    assert best_D == pytest.approx([0.5, 0.3, 0.2, 0.0])
+
+
+def test_where_nothing_matters_natural_is_kept_most_of_the_time_and_the_forecast_promises_little(tmp_path: Path) -> None:
+    params = SearchParams(rounds=0, num_initial=16, selection=Selection(zoo=(GpSqrt(), RidgeSqrt())))
+    kept = 0
+    for number in range(12):
+        search(params, problem_with(SKEWED), flat, tmp_path, name=f"flat {number}")
+        told = read(tmp_path, "forecast.json")
+        kept += read(tmp_path, "candidates.json")["decision"]["chosen"] == NATURAL
+        assert told["gain_over_natural"] < 0.01
+    assert kept >= 6
+
+
+def test_natural_says_that_it_was_kept(tmp_path: Path) -> None:
+    params = SearchParams(rounds=0, decision=DecisionParams(caution=50.0))
+    search(params, problem_with(SKEWED), flat, tmp_path)
+    told = read(tmp_path, "forecast.json")
+    assert (told["gain_over_natural"], told["lower"], told["upper"]) == (0.0, 0.0, 0.0)
+    assert "natural is kept" in told["statement"]
+    assert read(tmp_path, "recipe.json")["phases"][0]["weights"] == pytest.approx([0.05, 0.075, 0.05, 0.825])
+
+
+def test_a_prediction_that_is_not_credible_leaves_the_best_measured(found: tuple[State, Path]) -> None:
+    state, _ = found
+    predictor = fitted(state).predictor
+    pick = decide(DecisionParams(caution=1.0), state.problem, predictor, state.runs.paired(0))
+    beyond = next(candidate for candidate in pick.considered if candidate.name == PREDICTED)
+    measured = [candidate for candidate in pick.considered if candidate.measured is not None]
+    if pick.chosen.name == PREDICTED:
+        gain_M, sd_M = predictor.gain(np.array([beyond.weights]), np.array(measured[0].weights))
+        assert gain_M[0] > sd_M[0]
+    doubtful = decide(DecisionParams(caution=3.0), state.problem, predictor, state.runs.paired(0))
+    assert doubtful.chosen.measured is not None
+    assert doubtful.chosen.name.startswith("run ")
+
+
+def test_a_measured_mixture_beyond_the_caps_of_the_target_is_no_candidate(found: tuple[State, Path]) -> None:
+    state, _ = found
+    # The same domains and runs, but a target four times as long: a domain of 20 samples may have a fifth of it.
+    tight = replace(state.problem, target_samples=400)
+    assert tight.caps_D[0] == pytest.approx(0.2)
+    pick = decide(DecisionParams(), tight, fitted(state).predictor, state.runs.paired(0))
+    beyond = [row for row in state.runs.paired(0).rows if not tight.allows(np.array([row.weights]))[0]]
+    assert beyond
+    assert not {f"run {row.run}" for row in beyond} & {candidate.name for candidate in pick.considered}
+    assert all(tight.allows(np.array([candidate.weights]))[0] for candidate in pick.considered)
+
+
+def test_one_lucky_run_does_not_become_the_recipe() -> None:
+    """Scored by what the predictor makes of all runs, not by its own result."""
+    problem = problem_with((1000, 1000, 1000))
+    weights_RD = generator(3, "weights").dirichlet(np.ones(3), 14).round(4)
+    weights_RD[:, 2] = 1 - weights_RD[:, 0] - weights_RD[:, 1]
+    weights_RD[0] = problem.natural
+    rows = []
+    for number, row in enumerate(weights_RD):
+        bpb = bits_per_byte(flat, tuple(row), 0, "lucky")
+        if number == 5:
+            bpb = tuple(value - 0.02 for value in bpb)
+        weights = tuple(row.tolist())
+        rows.append(Run(number, 0, "design", 0, 1000, 2048, 1, float(np.mean(bpb)), weights, bpb))
+    state = State(SearchParams(selection=Selection(zoo=(GpSqrt(), LawGp()))), problem, Runs(problem.names, tuple(rows)))
+    predictor = fitted(state).predictor
+    pick = decide(DecisionParams(), problem, predictor, state.runs)
+    told = forecast(problem, predictor, pick, model_parameters=1, tokens=1, noise_sd=None)
+    assert told.gain < 0.01
+    assert min(rows, key=lambda row: row.objective).run == 5
+    assert pick.chosen.gain < 0.5 * (rows[0].objective - rows[5].objective)

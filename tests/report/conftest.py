@@ -1,0 +1,33 @@
+"""Stage folders to report on, and the page made from them."""
+
+from pathlib import Path
+
+import pytest
+
+from tasks.report.config import ReportParams
+from tasks.report.load import read_story
+from tasks.report.page import render
+from tasks.report.types import Story
+from tests.report.folders import stage_folders
+
+
+@pytest.fixture(scope="session")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A set of folders that tests only read."""
+    return stage_folders(tmp_path_factory.mktemp("stages"))
+
+
+@pytest.fixture
+def own_folders(tmp_path: Path) -> dict[str, Path]:
+    """A set of folders that a test may change."""
+    return stage_folders(tmp_path / "data")
+
+
+@pytest.fixture(scope="session")
+def story(folders: dict[str, Path]) -> Story:
+    return read_story(folders, ReportParams())
+
+
+@pytest.fixture(scope="session")
+def page(story: Story) -> str:
+    return render(story, ReportParams())

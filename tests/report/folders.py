@@ -1,0 +1,218 @@
+"""A small and complete set of stage folders. What other stages have pure functions for is made by those."""
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tasks.core.account import Account, Count
+from tasks.core.digest import digest_file
+from tasks.core.manifest import FileRecord, Manifest
+from tasks.core.rng import generator
+from tasks.curate.funnel import FILTER_OF_REASON, Fate, tally
+from tasks.evaluation.compare import Measured
+from tasks.evaluation.decide import decision
+from tasks.ingest.schema import DOCUMENT, QUARANTINED
+from tasks.mixture.forecast import Forecast
+from tasks.mixture.runs import Run, Runs, to_csv
+
+DOMAINS = ("def-self-return", "licence-copyright", "a<b>&\"'-$x_1$")
+NATURAL, UNIFORM, SEARCHED = (0.6, 0.3, 0.1), (1 / 3, 1 / 3, 1 / 3), (0.3, 0.45, 0.25)
+EVIL = '<script>alert("x")</script><img src=x onerror=alert(1)>\x00\x1b[31m\u202efdp.exe {{ 7*7 }}'
+# Per document: source, and why it was dropped (None = kept).
+FATES = (
+    ("code", None), ("code", None), ("code", "exact_duplicate"), ("code", "too_few_words"),
+    ("prose", None), ("prose", "near_duplicate"), ("prose", "too_few_words"), ("prose", "too_few_words"),
+)  # fmt: skip
+
+
+def stage_folders(root: Path) -> dict[str, Path]:
+    """Write one folder per stage, each made from the ones before it, and return them by name."""
+    folders = {name: root / name for name in ("ingest", "curate", "cluster", "tokenize", "search", "train", "evaluate")}
+    for folder in folders.values():
+        folder.mkdir(parents=True)
+    _ingest(folders["ingest"])
+    _curate(folders["curate"])
+    _cluster(folders["cluster"])
+    _tokenize(folders["tokenize"])
+    _search(folders["search"])
+    _train(folders["train"])
+    _evaluate(folders["evaluate"], folders["search"])
+    commit(folders)
+    return folders
+
+
+INPUTS = {
+    "ingest": (), "curate": ("ingest",), "cluster": ("curate",), "tokenize": ("curate", "cluster"),
+    "search": ("tokenize",), "train": ("tokenize", "search"), "evaluate": ("tokenize", "search", "train"),
+}  # fmt: skip
+
+
+def commit(folders: Mapping[str, Path]) -> None:
+    """Write every manifest anew, over the files as they are, in the order of the pipeline."""
+    funnel = tally(Fate(source, "en", len(text(i).encode()), reason) for i, (source, reason) in enumerate(FATES))
+    read = Account(Count(9, 900), Count(8, 860), {}, {"no_text": Count(1, 40)})
+    pruned = Account(funnel.account.kept, Count(2, 40), {"low_quality": funnel.account.kept + Count(-2, -40)})
+    accounts = {"ingest": read, "curate": funnel.account, "cluster": pruned}
+    summaries = {"curate": {"warnings": ["source nothing: all 3 documents were dropped"], **funnel.to_json()}}
+    made: dict[str, Manifest] = {}
+    for name, inputs in INPUTS.items():
+        digests = {source: made[source].output for source in inputs} or {"raw": "0" * 64}
+        environment = {"torch": "2.13.0", "threads_per_worker": "1"} if name == "train" else {}
+        made[name] = Manifest(
+            name, digests, {"seed": 0}, "c" * 64, _records(folders[name]), accounts.get(name), summaries.get(name, {}),
+            environment,
+        )  # fmt: skip
+        made[name].write(folders[name])
+
+
+def edit(path: Path, change: Callable[[Any], object]) -> None:
+    """Change the value of a JSON file in place."""
+    value = json.loads(path.read_text(encoding="utf-8"))
+    change(value)
+    path.write_text(json.dumps(value), encoding="utf-8")
+
+
+def text(number: int) -> str:
+    """Return the text of a document."""
+    return EVIL + " " + "word " * 200 if FATES[number][1] == "near_duplicate" else f"text number {number}, short"
+
+
+def _ingest(folder: Path) -> None:
+    rows = [
+        {"id": f"d{i}", "text": text(i), "source": source, "url": None, "lang": "en", "metadata": None}
+        for i, (source, _) in enumerate(FATES)
+    ]
+    _table(folder / "documents/00000.parquet", rows[:5], DOCUMENT)
+    _table(folder / "documents/00001.parquet", rows[5:], DOCUMENT)
+    refusal = {"file": "code/a.jsonl", "offset": 1234567, "bytes": 40, "reason": "no_text", "detail": "<b>no text</b>"}
+    _table(folder / "quarantined/00000.parquet", [refusal], QUARANTINED)
+
+
+def _curate(folder: Path) -> None:
+    schema = pa.schema([(name, pa.string()) for name in ("id", "source", "filter", "reason", "detail")])
+    schema = schema.append(pa.field("bytes", pa.int64()))
+    rows = [
+        {
+            "id": f"d{i}", "source": source, "filter": FILTER_OF_REASON[reason], "reason": reason,
+            "detail": "words=3 < 50", "bytes": len(text(i).encode()),
+        }
+        for i, (source, reason) in enumerate(FATES)
+        if reason is not None
+    ]  # fmt: skip
+    _table(folder / "dropped/00000.parquet", rows[:2], schema)
+    _table(folder / "dropped/00001.parquet", rows[2:], schema)
+
+
+def _cluster(folder: Path) -> None:
+    domains = [
+        {
+            "index": index, "name": name, "documents": 40 - 10 * index, "bytes": 9000 - 4000 * index,
+            "quality": 0.5 + 0.1 * index, "sources": {"code": 3, "prose": 20}, "terms": name.split("-"),
+            "examples": [{"id": f"d{index}", "excerpt": EVIL}],
+        }
+        for index, name in enumerate(DOMAINS)
+    ]  # fmt: skip
+    clusters = [
+        {"cluster": i, "documents": 5, "bytes": 500 * (i + 1), "domain": i % 4 - 1, "position": [i % 3, i / 2]}
+        for i in range(8)
+    ]
+    _json(folder / "domains.json", domains)
+    _json(folder / "clusters.json", clusters)
+
+
+def _tokenize(folder: Path) -> None:
+    splits = {name: {"tokens": tokens} for name, tokens in (("train", 4000), ("search", 400), ("test", 600))}
+    domains = [{"name": name, "index": index, "splits": splits} for index, name in enumerate(DOMAINS)]
+    _json(folder / "tokens.json", {"format": 1, "vocab_size": 512, "document_end": 0, "domains": domains})
+
+
+def _search(folder: Path) -> None:
+    rng = generator(0, "search")
+    kinds = ["natural", "uniform", *["design"] * 4, "repeat", *["proposal"] * 5]
+    rows = []
+    for number, kind in enumerate(kinds):
+        weights = {"natural": NATURAL, "repeat": NATURAL, "uniform": UNIFORM}.get(kind)
+        weights = tuple(rng.dirichlet([1, 1, 1]).tolist()) if weights is None else weights
+        bpb = tuple((2.5 + 0.1 * rng.standard_normal(3)).tolist())
+        first = Run(number, 0, "design", int(kind == "repeat"), 1000, 6000, 10**6, sum(bpb) / 3, weights, bpb)
+        rows.append(replace(first, kind=kind, round=int(kind == "proposal")))  # type: ignore[arg-type]
+    (folder / "runs.csv").write_text(to_csv(Runs(DOMAINS, tuple(rows))), encoding="utf-8")
+    forecast = Forecast(
+        "mean bits per byte over domains", 0.021, 0.009, 0.033, 2.48, 2.501, dict.fromkeys(DOMAINS, (2.5, 2.48)),
+        1000, 6000, 0.004, "untransferred", "A model of 1,000 parameters is predicted to gain 0.0210.",
+    )  # fmt: skip
+    held_out = [
+        {"run": row.run, "measured": row.objective, "predicted": row.objective + 0.01, "sd": 0.02}
+        for row in rows
+        if row.kind != "repeat"
+    ]
+    tried = [{"kind": kind, "rmse": 0.01, "spearman": 0.8, "coverage": 0.9} for kind in ("gp", "log_linear")]
+    candidates = {
+        "predictor": {"chosen": "gp"}, "tried": tried, "held_out": held_out,
+        "decision": {"chosen": "predicted best", "reason": "predicted to beat the best measured"},
+    }  # fmt: skip
+    recipe = {
+        "format": 1, "domains": DOMAINS, "max_epochs": 4.0, "objective": UNIFORM, "uniform_capped": [],
+        "phases": [{"tokens": 6000, "weights": SEARCHED}], "baselines": {"natural": NATURAL, "uniform": UNIFORM},
+    }  # fmt: skip
+    _json(folder / "forecast.json", forecast.to_json())
+    _json(folder / "candidates.json", candidates)
+    _json(folder / "recipe.json", recipe)
+
+
+def _train(folder: Path) -> None:
+    runs = []
+    for mixture in ("searched", "natural", "uniform"):
+        for seed in range(3):
+            name = f"{mixture}-seed{seed}"
+            (folder / "models" / name).mkdir(parents=True)
+            losses = "".join(f"{step},{6 / (step + 1) ** 0.1 + 0.01 * seed!r}\n" for step in range(30))
+            (folder / "models" / name / "losses.csv").write_text("step,loss\n" + losses, encoding="utf-8")
+            consumed = {domain: {"samples": 3, "tokens": 96, "epochs": 0.5} for domain in DOMAINS}
+            run = {"name": name, "mixture": mixture, "seed": seed, "parameters": 5000, "flops": 10**8}
+            runs.append({**run, "consumed": consumed})
+    _json(folder / "runs.json", {"format": 1, "runs": runs})
+
+
+def _evaluate(folder: Path, search: Path) -> None:
+    gains = {"searched": 0.03, "natural": 0.0, "uniform": -0.01}
+    models = [
+        Measured(mixture, seed, tuple(2.5 - gain + 0.001 * seed * (1 + index) for index in range(3)))
+        for mixture, gain in gains.items()
+        for seed in range(3)
+    ]
+    recipe, forecast = (
+        json.loads((search / name).read_text(encoding="utf-8")) for name in ("recipe.json", "forecast.json")
+    )
+    found = decision(models, recipe, forecast, confidence=0.95, model_parameters=5000, tokens=6000)
+    _json(folder / "decision.json", found)
+    results = [{"mixture": m.mixture, "seed": m.seed, "mean": sum(m.bpb) / 3} for m in models]
+    _json(folder / "results.json", {"format": 1, "domains": DOMAINS, "models": results})
+
+
+def _table(path: Path, rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> None:
+    path.parent.mkdir(exist_ok=True)
+    pq.write_table(pa.Table.from_pylist(list(rows), schema), path)
+
+
+def _json(path: Path, value: Any) -> None:
+    path.write_text(json.dumps(value), encoding="utf-8")
+
+
+def _records(folder: Path) -> tuple[FileRecord, ...]:
+    return tuple(_record(folder, path) for path in _published(folder))
+
+
+def _published(folder: Path) -> Iterable[Path]:
+    return sorted(
+        (p for p in folder.rglob("*") if p.is_file() and p.name != "manifest.json"), key=lambda p: p.as_posix()
+    )
+
+
+def _record(folder: Path, path: Path) -> FileRecord:
+    return FileRecord(path.relative_to(folder).as_posix(), digest_file(path), path.stat().st_size)

@@ -1,0 +1,174 @@
+"""The page: safe, self-contained, described for those who do not see it, and the same bytes every time."""
+
+import re
+from collections.abc import Iterator, Sequence
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infra.executors import Call, LocalExecutor
+from infra.storage import AttemptStore
+from tasks.core.stage import Workshop
+from tasks.report.config import ReportParams
+from tasks.report.load import INPUTS, read_story
+from tasks.report.page import pictures, render
+from tasks.report.stage import PAGE, run
+from tasks.report.types import Story
+from tests.report.folders import DOMAINS, commit, edit
+
+VOID = {"meta", "br", "img", "link", "hr", "input"}
+
+
+class Elements(HTMLParser):
+    """Every element with its attributes; and that all are closed in order."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+        self.feed(page)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+@pytest.fixture(scope="module")
+def elements(page: str) -> list[tuple[str, dict[str, str | None]]]:
+    return Elements(page).elements
+
+
+def test_text_from_documents_names_and_details_stays_text(
+    page: str, elements: list[tuple[str, dict[str, str | None]]]
+) -> None:
+    tags = {tag for tag, _ in elements}
+    assert not tags & {"script", "img", "iframe", "object", "link", "b", "form"}
+    assert not any(name.startswith("on") for _, attributes in elements for name in attributes)
+    assert "&lt;script&gt;alert(" in page
+    assert "{{ 7*7 }}" in page
+    assert not set(page) & set("\x00\x1b\u202e")
+
+
+def test_the_page_needs_nothing_from_elsewhere(page: str, elements: list[tuple[str, dict[str, str | None]]]) -> None:
+    for _, attributes in elements:
+        for name in ("src", "href", "xlink:href", "data", "action"):
+            assert (attributes.get(name) or "#").startswith("#")
+    assert "default-src 'none'" in page
+    assert "@import" not in page
+    assert set(re.findall(r"url\((.)", page)) <= {"#"}
+    assert set(re.findall(r"https?://[^\s\"'<]+", page)) <= {
+        "http://www.w3.org/2000/svg",
+        "http://www.w3.org/1999/xlink",
+    }
+
+
+def test_every_picture_says_in_words_what_it_shows(
+    elements: list[tuple[str, dict[str, str | None]]], story: Story
+) -> None:
+    labels = [attributes.get("aria-label") for tag, attributes in elements if tag == "svg"]
+    assert len(labels) == len(pictures(story)) == 11
+    assert all(label is not None and len(label) > 40 for label in labels)
+    assert all({"role": "img"}.items() <= attributes.items() for tag, attributes in elements if tag == "svg")
+
+
+def test_ids_are_unique_and_every_reference_finds_its_target(
+    page: str, elements: list[tuple[str, dict[str, str | None]]]
+) -> None:
+    ids = [attributes["id"] for _, attributes in elements if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    assert set(re.findall(r"(?:url\(|href=\")#([^)\"]+)", page)) <= set(ids)
+
+
+def test_the_page_tells_the_decision_the_forecast_and_every_digest(page: str, story: Story) -> None:
+    found = story.evaluation
+    assert found.comparisons["natural"].statement in page
+    assert found.outcome is not None
+    assert found.outcome.statement in page
+    for stage in story.lineage:
+        assert page.count(stage.output) >= 2
+        assert stage.key in page
+    assert "threads per worker" in page
+
+
+def test_every_domain_is_in_the_map_the_mixture_and_the_table_of_results(page: str) -> None:
+    for name in DOMAINS[:2]:
+        assert page.count(f">{name}<") >= 4
+    assert "a&lt;b&gt;&amp;&#34;&#39;-$x_1$" in page
+
+
+def test_colours_are_the_page_s_so_that_pictures_follow_the_dark_mode(story: Story) -> None:
+    css = (Path(__file__).resolve().parents[2] / "tasks/report/templates/report.css").read_text(encoding="utf-8")
+    for name, picture in pictures(story).items():
+        used = set(re.findall(r"var\((--[a-z0-9-]+)\)", picture))
+        assert used, name
+        assert all(css.count(f"{variable}: ") == 2 for variable in used)
+        assert re.findall(r"(?:fill|stroke): #[0-9a-f]{6}", picture) == []
+
+
+def test_a_page_without_quality_without_natural_and_without_drops_can_be_written(own_folders: dict[str, Path]) -> None:
+    edit(own_folders["cluster"] / "domains.json", lambda domains: [domain.pop("quality") for domain in domains])
+    edit(own_folders["search"] / "recipe.json", lambda recipe: recipe.update(max_epochs=None))
+    edit(own_folders["evaluate"] / "decision.json", lambda decision: decision.update(forecast=None))
+    commit(own_folders)
+    bare = ReportParams(examples_per_reason=0, examples_per_domain=0, quarantined_shown=0)
+    page = render(read_story(own_folders, bare), bare)
+    Elements(page)
+    assert "Natural weights were not trained" in page
+    assert "<blockquote" not in page
+
+
+def test_the_title_is_escaped(story: Story) -> None:
+    assert "<h1>A &lt;b&gt; &amp; c</h1>" in render(story, ReportParams(title="A <b> & c"))
+
+
+def test_two_processes_write_the_same_bytes_and_a_second_run_takes_them(
+    folders: dict[str, Path], tmp_path: Path
+) -> None:
+    manifests = []
+    for name in ("one", "two"):
+        workshop = Workshop(LocalExecutor(1), AttemptStore(tmp_path / name / "store"))
+        manifests.append(run(ReportParams(), inputs=folders, output=tmp_path / name / "report", workshop=workshop))
+    pages = [(tmp_path / name / "report" / PAGE).read_bytes() for name in ("one", "two")]
+    assert pages[0] == pages[1]
+    assert manifests[0] == manifests[1]
+    assert manifests[0].summary["claim"] is True
+    idle = Workshop(_Idle(1), AttemptStore(tmp_path / "one" / "store"))
+    again = run(ReportParams(), inputs=folders, output=tmp_path / "one" / "report", workshop=idle)
+    assert again == manifests[0]
+
+
+class _Idle(LocalExecutor):
+    """Refuses to work."""
+
+    def map(self, function: Call, items: Sequence[Any]) -> Iterator[tuple[int, Any]]:
+        raise AssertionError("nothing is left to do")
+
+
+class _Here(LocalExecutor):
+    """Works in this process."""
+
+    def map(self, function: Call, items: Sequence[Any]) -> Iterator[tuple[int, Any]]:
+        return ((index, function(item)) for index, item in enumerate(items))
+
+
+def test_a_manifest_that_changed_without_its_output_makes_another_page(
+    own_folders: dict[str, Path], tmp_path: Path
+) -> None:
+    workshop = Workshop(_Here(1), AttemptStore(tmp_path / "store"))
+    first = run(ReportParams(), inputs=own_folders, output=tmp_path / "report", workshop=workshop)
+    edit(own_folders["train"] / "manifest.json", lambda manifest: manifest["environment"].update(torch="9.9"))
+    second = run(ReportParams(), inputs=own_folders, output=tmp_path / "report", workshop=workshop)
+    assert [first.inputs[name] for name in INPUTS] == [second.inputs[name] for name in INPUTS]
+    assert first.key != second.key
+    assert "9.9" in (tmp_path / "report" / PAGE).read_text(encoding="utf-8")

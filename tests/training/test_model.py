@@ -1,0 +1,125 @@
+"""The model and its loss, against torch and against Hugging Face's Llama."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch.nn import functional as F  # noqa: N812 (its usual name)
+
+from tasks.core.errors import DataError
+from tasks.training.config import ModelConfig
+from tasks.training.export import read_model, write_model, write_tokenizer_files
+from tasks.training.loss import CHUNK_ROWS, nats_per_row, total_nats
+from tasks.training.model import EMBEDDING, Model, hidden_states, initial_model, logits
+
+CONFIG = ModelConfig(
+    hidden_size=24,
+    num_layers=2,
+    num_heads=4,
+    num_kv_heads=2,
+    intermediate_size=40,
+    sequence_length=32,
+    initializer_range=0.2,
+)
+
+
+def tokens(rows: int = 3, length: int = 32, vocab_size: int = 97) -> torch.Tensor:
+    return torch.randint(0, vocab_size, (rows, length), generator=torch.Generator().manual_seed(0))
+
+
+def lively(model: Model) -> Model:
+    """The model with norm weights that are not all one, so that leaving one out shows."""
+    changed = {
+        name: weight * (1 + 0.1 * torch.arange(len(weight)) / len(weight)) if weight.dim() == 1 else weight
+        for name, weight in model.weights.items()
+    }
+    return Model(model.config, model.vocab_size, changed)
+
+
+@pytest.mark.parametrize("rows", [5, CHUNK_ROWS, CHUNK_ROWS + 7])
+def test_the_chunked_loss_is_torchs_cross_entropy_with_its_gradient(rows: int) -> None:
+    made = torch.Generator().manual_seed(1)
+    hidden = torch.randn(rows, 8, generator=made, requires_grad=True)
+    embedding = torch.randn(50, 8, generator=made, requires_grad=True)
+    targets = torch.randint(0, 50, (rows,), generator=made)
+    ours = torch.autograd.grad(2 * total_nats(hidden, embedding, targets), (hidden, embedding))
+    reference = 2 * F.cross_entropy(hidden @ embedding.T, targets, reduction="sum")
+    theirs = torch.autograd.grad(reference, (hidden, embedding))
+    for left, right in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(left, right, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(
+        nats_per_row(hidden, embedding, targets).sum() * 2, reference.detach(), rtol=1e-5, atol=1e-3
+    )
+
+
+def test_a_hopeless_target_costs_finitely_many_nats() -> None:
+    embedding = torch.tensor([[300.0], [-300.0]])
+    assert float(nats_per_row(torch.ones(1, 1), embedding, torch.tensor([1]))) == pytest.approx(600.0)
+
+
+def test_a_position_sees_nothing_of_what_follows() -> None:
+    model, batch = initial_model(CONFIG, 97, 0), tokens()
+    changed = batch.clone()
+    changed[:, 20:] = 0
+    torch.testing.assert_close(hidden_states(model, batch)[:, :20], hidden_states(model, changed)[:, :20])
+
+
+def test_bfloat16_agrees_with_float32_up_to_its_precision() -> None:
+    model, batch = initial_model(CONFIG, 97, 0), tokens()
+    exact, rounded = logits(model, batch), logits(model, batch, "bfloat16")
+    assert rounded.dtype == torch.float32
+    assert 0 < float((exact - rounded).abs().mean()) < 0.03 * float(exact.std())
+
+
+def test_the_initial_weights_depend_on_the_seed_and_have_the_stated_spread() -> None:
+    one, same, other = (initial_model(CONFIG, 97, seed) for seed in (0, 0, 1))
+    assert all(torch.equal(one.weights[name], same.weights[name]) for name in one.weights)
+    assert not torch.equal(one.weights[EMBEDDING], other.weights[EMBEDDING])
+    assert float(one.weights[EMBEDDING].std()) == pytest.approx(0.2, rel=0.1)
+    assert float(one.weights["model.layers.0.mlp.down_proj.weight"].std()) == pytest.approx(0.2 / 2, rel=0.1)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of transformers' own imports
+def test_transformers_loads_the_export_with_the_same_logits(tmp_path: Path) -> None:
+    transformers = pytest.importorskip("transformers")
+    from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    trainer = trainers.BpeTrainer(vocab_size=300, special_tokens=["<|end|>"], show_progress=False)
+    tokenizer.train_from_iterator(["to be or not to be"] * 3, trainer)
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    size = tokenizer.get_vocab_size()
+    model = lively(initial_model(CONFIG, size, 3))
+    write_model(model, 0, tmp_path)
+    write_tokenizer_files(tmp_path / "tokenizer.json", 0, CONFIG.sequence_length, tmp_path)
+
+    theirs = transformers.AutoModelForCausalLM.from_pretrained(tmp_path)
+    theirs_tokenizer = transformers.AutoTokenizer.from_pretrained(tmp_path)
+    batch = tokens(vocab_size=size)
+    with torch.no_grad():
+        assert float((theirs(batch).logits - logits(model, batch)).abs().max()) < 1e-4
+    assert theirs.config.max_position_embeddings == CONFIG.sequence_length
+    assert theirs_tokenizer("not to be")["input_ids"] == tokenizer.encode("not to be").ids
+    assert (theirs_tokenizer.eos_token, theirs_tokenizer.eos_token_id) == ("<|end|>", 0)
+
+
+def test_a_written_model_is_read_back_as_it_was(tmp_path: Path) -> None:
+    model = initial_model(CONFIG, 97, 3)
+    write_model(model, 0, tmp_path)
+    again = read_model(tmp_path)
+    assert again.config == model.config
+    assert all(torch.equal(again.weights[name], weight) for name, weight in model.weights.items())
+
+
+def test_a_missing_model_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"no config\.json"):
+        read_model(tmp_path)
+
+
+def test_weights_of_another_config_are_refused(tmp_path: Path) -> None:
+    write_model(initial_model(CONFIG, 97, 3), 0, tmp_path)
+    text = (tmp_path / "config.json").read_text(encoding="utf-8")
+    (tmp_path / "config.json").write_text(text.replace('"vocab_size": 97', '"vocab_size": 98'), encoding="utf-8")
+    with pytest.raises(DataError, match="not those of its"):
+        read_model(tmp_path)

@@ -1,0 +1,174 @@
+"""The data order: exact, even, without repetition, and a function of nothing but its arguments."""
+
+import time
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tasks.core.errors import ConfigError
+from tasks.training.order import (
+    DataOrder,
+    check_caps,
+    data_order,
+    interleaved,
+    largest_remainder,
+    permuted,
+    starved,
+    weight_caps,
+)
+from tasks.training.types import Phase
+
+weights = (
+    st.lists(st.integers(0, 100), min_size=1, max_size=6).filter(any).map(lambda parts: [p / sum(parts) for p in parts])
+)
+
+
+def order_of(*phases: tuple[int, list[float]], rows: list[int], seed: int = 0) -> DataOrder:
+    made = [Phase(samples * 8, tuple(shares)) for samples, shares in phases]
+    return data_order(made, [f"domain-{index}" for index in range(len(rows))], rows, 8, seed)
+
+
+@given(st.integers(1, 3000), st.integers(0, 2**62))
+@settings(max_examples=40, deadline=None)
+def test_a_permutation_sends_every_position_to_another_place(size: int, key: int) -> None:
+    keys = np.random.default_rng(key).integers(0, 1 << 63, size=6, dtype=np.uint64)
+    assert sorted(permuted(np.arange(size), size, keys).tolist()) == list(range(size))
+
+
+@given(weights, st.integers(1, 400), st.integers(0, 5))
+@settings(max_examples=60, deadline=None)
+def test_a_phase_has_each_domains_share_up_to_one_sample(shares: list[float], samples: int, seed: int) -> None:
+    order = order_of((samples, shares), rows=[50] * len(shares), seed=seed)
+    counts = np.bincount(order.samples(0, samples).domains, minlength=len(shares))
+    assert counts.sum() == samples
+    assert (abs(counts - np.array(shares) * samples) < 1 + 1e-6).all()
+
+
+@given(weights, st.integers(1, 400), st.integers(0, 5))
+@settings(max_examples=60, deadline=None)
+def test_every_prefix_has_each_domains_share_up_to_two_samples(shares: list[float], samples: int, seed: int) -> None:
+    order = order_of((samples, shares), rows=[50] * len(shares), seed=seed)
+    seen = np.cumsum(order.samples(0, samples).domains[:, None] == np.arange(len(shares)), axis=0)
+    due = np.arange(1, samples + 1)[:, None] * np.array(order.counts[0]) / samples
+    # Each domain stands within 1 of its time, and the others' deviations move the clock by less than their number.
+    assert (abs(seen - due) <= 1 + (len(shares) - 1) * np.array(order.counts[0]) / samples).all()
+    assert len(shares) > 3 or (abs(seen - due) <= 2).all()
+
+
+@given(st.data())
+@settings(max_examples=60, deadline=None)
+def test_any_range_is_the_same_part_of_the_whole(data: st.DataObject) -> None:
+    order = order_of((70, [0.6, 0.4, 0.0]), (50, [0.1, 0.1, 0.8]), rows=[20, 30, 7], seed=data.draw(st.integers(0, 9)))
+    start = data.draw(st.integers(0, 120))
+    stop = data.draw(st.integers(start, 120))
+    whole, part = order.samples(0, 120), order.samples(start, stop)
+    assert part.domains.tolist() == whole.domains[start:stop].tolist()
+    assert part.rows.tolist() == whole.rows[start:stop].tolist()
+    assert part.epochs.tolist() == whole.epochs[start:stop].tolist()
+
+
+def test_no_row_comes_twice_within_an_epoch_and_all_come_before_the_next() -> None:
+    order = order_of((100, [0.7, 0.3]), rows=[20, 9])
+    samples = order.samples(0, 100)
+    for domain, rows in enumerate((20, 9)):
+        drawn = samples.rows[samples.domains == domain]
+        epochs = samples.epochs[samples.domains == domain]
+        assert epochs.tolist() == [k // rows for k in range(len(drawn))]
+        for epoch in range(len(drawn) // rows):
+            assert sorted(drawn[epochs == epoch].tolist()) == list(range(rows))
+    first, second = (samples.rows[(samples.domains == 0) & (samples.epochs == epoch)].tolist() for epoch in (0, 1))
+    assert first != second
+
+
+def test_phases_switch_at_the_exact_sample() -> None:
+    order = order_of((37, [1.0, 0.0]), (23, [0.0, 1.0]), rows=[50, 50])
+    assert order.samples(0, 60).domains.tolist() == [0] * 37 + [1] * 23
+
+
+def test_a_domains_order_does_not_depend_on_the_weights() -> None:
+    one, other = (order_of((90, shares), rows=[40, 40]) for shares in ([0.8, 0.2], [0.3, 0.7]))
+    for domain in (0, 1):
+        left, right = (
+            [row for row, own in zip(s.rows, s.domains, strict=True) if own == domain]
+            for s in (one.samples(0, 90), other.samples(0, 90))
+        )
+        common = min(len(left), len(right))
+        assert left[:common] == right[:common]
+
+
+def test_another_seed_gives_another_order() -> None:
+    one, other = (order_of((90, [0.5, 0.5]), rows=[40, 40], seed=seed).samples(0, 90) for seed in (0, 1))
+    assert one.rows.tolist() != other.rows.tolist()
+    assert one.domains.tolist() != other.domains.tolist()
+
+
+def test_a_seek_to_sample_a_billion_is_quick() -> None:
+    order = order_of((10**10, [0.5, 0.3, 0.2]), rows=[10**9, 10**8, 7])
+    order.samples(0, 1)
+    started = time.process_time()
+    samples = order.samples(10**9, 10**9 + 64)
+    assert time.process_time() - started < 0.05
+    assert len(samples.rows) == 64
+
+
+@given(st.lists(st.integers(0, 60), min_size=1, max_size=5).filter(any), st.floats(0, 1, exclude_max=True))
+@settings(max_examples=60, deadline=None)
+def test_interleaving_gives_every_sample_once(counts: list[int], offset: float) -> None:
+    total = sum(counts)
+    domains, ordinals = interleaved(np.array(counts), np.full(len(counts), offset), 0, total)
+    expected = sorted((domain, k) for domain, count in enumerate(counts) for k in range(count))
+    assert sorted(zip(domains.tolist(), ordinals.tolist(), strict=True)) == expected
+
+
+def test_largest_remainders_are_rounded_up_first() -> None:
+    assert largest_remainder([0.5, 0.3, 0.2], 7) == (4, 2, 1)
+    assert largest_remainder([1 / 3, 1 / 3, 1 / 3], 10) == (4, 3, 3)
+
+
+def test_a_domain_repeated_too_often_is_refused_with_its_epochs() -> None:
+    order = order_of((100, [0.5, 0.5]), rows=[100, 10])
+    check_caps(order, 5.0, "run")
+    with pytest.raises(
+        ConfigError, match=r"domain-1, 50 samples asked of 10 there are = 5\.00 epochs.*at\s+most 0\.4\d"
+    ):
+        check_caps(order, 4.9, "run")
+
+
+@given(st.lists(st.integers(1, 50), min_size=2, max_size=5), st.integers(1, 300), st.floats(0.5, 6))
+@settings(max_examples=80, deadline=None)
+def test_weights_at_their_caps_are_accepted(rows: list[int], samples: int, max_epochs: float) -> None:
+    caps = weight_caps(rows, samples, max_epochs)
+    if caps.sum() < 1:
+        return
+    shares = np.zeros(len(rows))
+    for index, cap in enumerate(caps):
+        shares[index] = min(cap, 1 - shares.sum())
+    check_caps(order_of((samples, shares.tolist()), rows=rows), max_epochs, "run")
+
+
+def test_a_domain_with_a_weight_and_no_samples_is_refused() -> None:
+    with pytest.raises(ConfigError, match="domain-1"):
+        order_of((10, [0.5, 0.5]), rows=[5, 0])
+
+
+def test_a_phase_that_ends_within_a_sample_is_refused_with_the_nearest_lengths() -> None:
+    with pytest.raises(ConfigError, match="80 and 88"):
+        data_order([Phase(81, (1.0,))], ["a"], [10], 8, 0)
+
+
+def test_weights_for_another_number_of_domains_are_refused() -> None:
+    with pytest.raises(ConfigError, match="2 weights for 1 domains"):
+        data_order([Phase(80, (0.5, 0.5))], ["a"], [10], 8, 0)
+
+
+def test_a_weight_too_small_for_one_sample_is_told() -> None:
+    phases = [Phase(80, (0.99, 0.01))]
+    assert starved(data_order(phases, ["a", "b"], [10, 10], 8, 0), phases) == ("b",)
+
+
+@pytest.mark.parametrize("shares", [(0.5, 0.4), (1.5, -0.5), (float("nan"), 1.0)])
+def test_weights_that_are_no_shares_are_refused(shares: tuple[float, ...]) -> None:
+    with pytest.raises(ConfigError):
+        Phase(80, shares)

@@ -1,0 +1,179 @@
+"""A run: deterministic, resumed to the same bits, accounted for, and stopped when it diverges."""
+
+import hashlib
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tasks.core.errors import AccountError, ConfigError, DataError
+from tasks.tokenize.pool import TokenPool
+from tasks.training.checkpoint import KEEP
+from tasks.training.ledger import check_equal, consumed_ledger, planned_ledger
+from tasks.training.run import order_of, train
+from tasks.training.types import DivergedError, Phase, RunSpec, TrainedRun
+from tests.training.conftest import LENGTH, small_spec, small_training
+
+
+def digest(run: TrainedRun) -> str:
+    state = hashlib.sha256()
+    for name, weight in run.model.weights.items():
+        state.update(name.encode() + weight.detach().numpy().tobytes())
+    return state.hexdigest()
+
+
+class KilledError(Exception):
+    """What a test throws into a run, where a kill would end it."""
+
+
+def kill_at(step: int):  # type: ignore[no-untyped-def]
+    def on_step(done: int, loss: float) -> None:
+        if done == step:
+            raise KilledError
+
+    return on_step
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_the_same_spec_gives_the_same_bits_and_learns(pool: TokenPool, precision: str) -> None:
+    spec = small_spec(precision=precision, num_tokens=100 * 4 * LENGTH)
+    one, same, other = train(spec, pool), train(spec, pool), train(replace(spec, seed=1), pool)
+    assert digest(one) == digest(same) != digest(other)
+    assert one.losses == same.losses
+    assert np.mean(one.losses[-10:]) < np.mean(one.losses[:5]) - 1
+
+
+def test_bfloat16_learns_as_float32_does(pool: TokenPool) -> None:
+    exact, rounded = (
+        train(small_spec(precision=name, num_tokens=100 * 4 * LENGTH), pool) for name in ("float32", "bfloat16")
+    )
+    assert exact.losses != rounded.losses
+    assert np.mean(exact.losses[-20:]) == pytest.approx(np.mean(rounded.losses[-20:]), rel=0.02)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("killed_at", [2, 3, 7, 11])
+def test_a_killed_run_resumes_with_the_same_bytes(
+    pool: TokenPool, tmp_path: Path, killed_at: int, precision: str
+) -> None:
+    spec, folder = small_spec(precision=precision), tmp_path / "checkpoints"
+    with pytest.raises(KilledError):
+        train(spec, pool, checkpoints=folder, on_step=kill_at(killed_at))
+    made: list[int] = []
+    resumed = train(spec, pool, checkpoints=folder, on_step=lambda done, loss: made.append(done))
+    # The step that was killed had not been saved yet.
+    assert made[0] == (killed_at - 1) // 3 * 3 + 1
+    whole = train(spec, pool)
+    assert digest(resumed) == digest(whole)
+    assert resumed.losses == whole.losses
+    assert resumed.ledger == whole.ledger
+
+
+@pytest.mark.parametrize("damage", ["state", "record", "missing"])
+def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(pool: TokenPool, tmp_path: Path, damage: str) -> None:
+    spec, folder = small_spec(), tmp_path / "checkpoints"
+    with pytest.raises(KilledError):
+        train(spec, pool, checkpoints=folder, on_step=kill_at(8))
+    newest = sorted(folder.glob("step-*"))[-1]
+    if damage == "state":
+        content = bytearray((newest / "state.safetensors").read_bytes())
+        content[-5] ^= 1
+        (newest / "state.safetensors").write_bytes(bytes(content))
+    elif damage == "record":
+        (newest / "checkpoint.json").write_text("{", encoding="utf-8")
+    else:
+        (newest / "state.safetensors").unlink()
+    made: list[int] = []
+    resumed = train(spec, pool, checkpoints=folder, on_step=lambda done, loss: made.append(done))
+    assert made[0] == 4
+    assert digest(resumed) == digest(train(spec, pool))
+
+
+def test_an_attempt_that_was_cut_off_is_no_checkpoint(pool: TokenPool, tmp_path: Path) -> None:
+    spec, folder = small_spec(), tmp_path / "checkpoints"
+    (folder / ".attempt-0").mkdir(parents=True)
+    (folder / ".attempt-0" / "state.safetensors").write_bytes(b"half")
+    assert digest(train(spec, pool, checkpoints=folder)) == digest(train(spec, pool))
+
+
+def test_only_the_last_checkpoints_are_kept(pool: TokenPool, tmp_path: Path) -> None:
+    train(small_spec(), pool, checkpoints=tmp_path / "checkpoints")
+    assert [path.name for path in sorted((tmp_path / "checkpoints").iterdir())] == ["step-000000009", "step-000000012"]
+    assert KEEP == 2
+
+
+def test_checkpoints_of_another_run_are_refused(pool: TokenPool, tmp_path: Path) -> None:
+    train(small_spec(), pool, checkpoints=tmp_path / "checkpoints")
+    with pytest.raises(DataError, match="a checkpoint of another run"):
+        train(small_spec(learning_rate=2e-2), pool, checkpoints=tmp_path / "checkpoints")
+
+
+def test_checkpoints_change_no_result(pool: TokenPool, tmp_path: Path) -> None:
+    assert digest(train(small_spec(), pool, checkpoints=tmp_path)) == digest(
+        train(small_spec(checkpoint_every_steps=None), pool)
+    )
+
+
+def test_the_number_of_threads_changes_no_result_and_is_put_back(pool: TokenPool) -> None:
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        two = digest(train(small_spec(), pool))
+        assert torch.get_num_threads() == 2
+        assert not torch.are_deterministic_algorithms_enabled()
+        torch.set_num_threads(1)
+        assert digest(train(small_spec(), pool)) == two
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_more_micro_batches_give_the_same_gradient_up_to_rounding(pool: TokenPool) -> None:
+    one, four = (train(small_spec(precision="float32", micro_batches=parts), pool).losses for parts in (1, 4))
+    assert one == pytest.approx(four, abs=1e-4)
+
+
+def test_a_loss_that_is_not_finite_is_refused_with_its_step(pool: TokenPool) -> None:
+    spec = small_spec(learning_rate=1e30, gradient_clip=None, precision="float32", warmup_steps=0)
+    with pytest.raises(DivergedError, match=r"step \d+ of 12: the loss is .*Lower learning_rate"):
+        train(spec, pool)
+
+
+def test_the_gradient_is_clipped(pool: TokenPool) -> None:
+    clipped, free = (train(small_spec(gradient_clip=clip), pool) for clip in (1e-3, None))
+    # AdamW does not see the gradient's scale, but epsilon does: with a tiny clip the first step is another.
+    assert digest(clipped) != digest(free)
+
+
+def test_the_ledger_that_was_consumed_is_the_one_the_recipe_promised(pool: TokenPool) -> None:
+    training = small_training()
+    phases = (Phase(7 * LENGTH, (1.0, 0.0, 0.0)), Phase(41 * LENGTH, (0.0, 0.75, 0.25)))
+    spec = RunSpec("two phases", phases, 0, training)
+    run, order = train(spec, pool), order_of(spec, pool)
+    assert run.ledger == planned_ledger(order, 4, LENGTH)
+    assert run.ledger.totals == (7, 31, 10)
+    assert run.ledger.counts[:2] == ((4, 0, 0), (3, 1, 0))
+    lines = run.ledger.to_csv().splitlines()
+    assert lines[:2] == ["first_step,last_step,domain,samples,tokens,epochs", f"0,9,alpha,7,112,{round(7 / 249, 6)}"]
+    assert sum(int(line.split(",")[4]) for line in lines[1:]) == training.num_tokens
+
+
+def test_a_ledger_with_one_sample_moved_is_refused(pool: TokenPool) -> None:
+    order = order_of(small_spec(), pool)
+    planned = planned_ledger(order, 4, LENGTH)
+    moved = [list(step) for step in planned.counts]
+    moved[5][0], moved[5][1] = moved[5][0] - 1, moved[5][1] + 1
+    with pytest.raises(AccountError, match=r"in 1 of 12 steps.*first: step 5"):
+        check_equal(planned, consumed_ledger(order, LENGTH, moved), "run")
+
+
+def test_caps_are_checked_before_the_first_step(pool: TokenPool) -> None:
+    spec = replace(small_spec((0.0, 0.0, 1.0)), max_epochs=1.0)
+    with pytest.raises(ConfigError, match="gamma, 48 samples asked of 37"):
+        train(spec, pool, on_step=kill_at(1))
+
+
+def test_a_recipe_of_another_length_than_the_run_is_refused() -> None:
+    with pytest.raises(ConfigError, match="phases have 160 tokens"):
+        RunSpec("short", (Phase(160, (1.0,)),), 0, small_training())
