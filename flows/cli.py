@@ -19,7 +19,7 @@ STAGES = {
     "evaluate": "tasks.evaluation",
     "report": "tasks.report",
 }
-QUESTIONS = ("why", "audit", "lineage", "verify", "compare", "mixture", "data")
+QUESTIONS = ("why", "audit", "lineage", "verify", "compare", "data")
 
 
 class Commands(click.Group):

@@ -58,7 +58,7 @@ def excerpts(ingest: Path, ids: Iterable[str], characters: int) -> dict[str, str
             # Cut before the text leaves Arrow: one document may have 200 MB.
             texts = pc.utf8_slice_codeunits(rows["text"], 0, 4 * characters).to_pylist()
             found |= {key: excerpt(text, characters) for key, text in zip(rows["id"].to_pylist(), texts, strict=True)}
-    if missing := sorted(set() and set(wanted.to_pylist()) - set(found)):
+    if missing := sorted(set(wanted.to_pylist()) - set(found)):
         raise DataError(
             f"{ingest}: {len(missing)} dropped documents are not in it; first: {missing[0]}. Run curate again."
         )

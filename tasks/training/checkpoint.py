@@ -85,15 +85,15 @@ def restore(progress: Progress, folder: Path, identity: str) -> bool:
 
 def _tensors(progress: Progress) -> dict[str, Tensor]:
     weights = {name: weight.detach().contiguous() for name, weight in progress.model.weights.items()}
-    return {**weights, "adam.mean": progress.adam.mean_P, "adam.square": progress.adam.square_P}
+    return {**weights, "adam.mean": progress.adam.mean, "adam.square": progress.adam.square}
 
 
 @torch.no_grad()
 def _put(progress: Progress, tensors: dict[str, Tensor]) -> None:
     for name, weight in progress.model.weights.items():
         weight.copy_(tensors[name])
-    progress.adam.mean_P.copy_(tensors["adam.mean"])
-    progress.adam.square_P.copy_(tensors["adam.square"])
+    progress.adam.mean.copy_(tensors["adam.mean"])
+    progress.adam.square.copy_(tensors["adam.square"])
 
 
 def _record(path: Path) -> dict[str, Any] | None:

@@ -24,13 +24,13 @@ from tasks.training.types import DivergedError, World
 class Progress:
     """What a run has reached, and all it needs to go on: the one mutable thing of the loop.
 
-    The model's weights are views of `weights_P`. `losses` are nats per token of each step made; `counts` the samples of
-    each step by domain.
+    The model's weights are views of `flat_weights`; `decays` is 1 where weights decay. `losses` are nats per token of
+    each step made; `counts` the samples of each step by domain.
     """
 
     model: Model
-    weights_P: Tensor
-    decay_P: Tensor
+    flat_weights: Tensor
+    decays: Tensor
     adam: AdamState
     losses: list[float] = field(default_factory=list)
     counts: list[tuple[int, ...]] = field(default_factory=list)
@@ -44,8 +44,10 @@ class Progress:
 def new_progress(model: Model) -> Progress:
     """Return a run at its start, on a copy of the model's weights that wants gradients. Matrices decay, norms do not."""
     weights_P = torch.cat([weight.flatten() for weight in model.weights.values()])
-    decay_P = torch.cat([torch.full((weight.numel(),), float(weight.dim() > 1)) for weight in model.weights.values()])
-    parts = torch.split(weights_P, [weight.numel() for weight in model.weights.values()])
+    sizes = [weight.numel() for weight in model.weights.values()]
+    marks = [float(weight.dim() > 1) for weight in model.weights.values()]
+    decay_P = torch.repeat_interleave(torch.tensor(marks), torch.tensor(sizes))
+    parts = torch.split(weights_P, sizes)
     views = {
         name: part.view(weight.shape).requires_grad_(True)
         for (name, weight), part in zip(model.weights.items(), parts, strict=True)
@@ -76,12 +78,12 @@ def advance(progress: Progress, training: TrainingConfig, pool: TokenPool, order
         )
     with torch.no_grad():
         adamw(
-            progress.weights_P,
+            progress.flat_weights,
             clipped(gradient, norm, training.optimizer.gradient_clip),
             progress.adam,
             training.optimizer,
             rate=learning_rate(training.optimizer, step, training.num_steps),
-            decay_P=progress.decay_P,
+            decay_P=progress.decays,
             step=step,
         )
     progress.losses.append(loss)

@@ -16,8 +16,8 @@ from tasks.training.config import OptimizerConfig
 class AdamState:
     """The running means of the gradient and of its square, shape [parameters] each; zero before the first step."""
 
-    mean_P: Tensor
-    square_P: Tensor
+    mean: Tensor
+    square: Tensor
 
 
 def adamw(
@@ -34,12 +34,12 @@ def adamw(
 
     `decay_P` is 1 where weights decay and 0 elsewhere.
     """
-    state.mean_P.lerp_(gradient_P, 1 - config.beta1)
-    state.square_P.mul_(config.beta2).addcmul_(gradient_P, gradient_P, value=1 - config.beta2)
+    state.mean.lerp_(gradient_P, 1 - config.beta1)
+    state.square.mul_(config.beta2).addcmul_(gradient_P, gradient_P, value=1 - config.beta2)
     mean_bias, square_bias = 1 - config.beta1 ** (step + 1), 1 - config.beta2 ** (step + 1)
-    spread_P = state.square_P.sqrt().div_(square_bias**0.5).add_(config.epsilon)
+    spread_P = state.square.sqrt().div_(square_bias**0.5).add_(config.epsilon)
     weights_P.addcmul_(weights_P, decay_P, value=-rate * config.weight_decay)
-    weights_P.addcdiv_(state.mean_P, spread_P, value=-rate / mean_bias)
+    weights_P.addcdiv_(state.mean, spread_P, value=-rate / mean_bias)
 
 
 def clipped(gradient_P: Tensor, norm: float, limit: float | None) -> Tensor:

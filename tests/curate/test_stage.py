@@ -182,8 +182,8 @@ def test_the_report_says_first_which_source_and_which_language_lost_everything(c
     found = Manifest.read(curated).summary["warnings"]
     assert found[:4] == [
         "source mirror: all 5 documents were dropped, 4 of them as near_duplicate. They stand in other sources.",
-        "source notes: all 3 documents were dropped, 2 of them as too_few_words. If you want it, give it another profile "
-        "(curate.profile_of_source).",
+        "source notes: all 3 documents were dropped, 2 of them as too_few_words. If you want it, give it another "
+        "profile (curate.profile_of_source).",
         "source poems: all 1 documents were dropped, 1 of them as too_few_stop_words. If you want it, give it another "
         "profile (curate.profile_of_source).",
         "2 of 3 languages lost all their documents: de (1), unknown (2).",
@@ -199,10 +199,8 @@ def test_a_rule_that_fails_everything_and_one_that_fails_nothing_are_called_out(
 
 
 def test_funnels_of_shards_add_up_to_the_funnel_of_all() -> None:
-    fates = [
-        Fate(s, lang, i, r)
-        for i, (s, lang, r) in enumerate((s, lang, r) for s in "ab" for lang in "xy" for r in (None, "q"))
-    ]
+    kinds = product("ab", "xy", (None, "q"))
+    fates = [Fate(source, language, size, reason) for size, (source, language, reason) in enumerate(kinds)]
     assert tally(fates[:3]) + tally(fates[3:]) == tally(fates)
     assert tally(fates).account.taken == Count(8, 28)
     assert Funnel.from_json(tally(fates).to_json()) == tally(fates)

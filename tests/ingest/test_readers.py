@@ -166,6 +166,17 @@ def test_a_text_file_beyond_the_limit_is_counted_but_not_held(tmp_path: Path) ->
     assert isinstance(read(path, IngestParams(max_document_bytes=500))[0], Record)
 
 
+def test_a_byte_order_mark_is_no_text(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_bytes(b"\xef\xbb\xbfhello")
+    assert [record.fields["text"] for record in read(path) if isinstance(record, Record)] == ["hello"]
+
+
+def test_a_parquet_row_beyond_the_limit_is_refused_by_row(tmp_path: Path) -> None:
+    path = write_records(tmp_path / "a.parquet", [{"text": "short"}, {"text": "\u00e9" * 5}])
+    assert refusals(path, IngestParams(max_document_bytes=9)) == [(1, 10, "text_too_long")]
+
+
 def test_a_binary_file_in_a_text_folder_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "picture.png"
     path.write_bytes(b"\x89PNG\r\n")

@@ -171,6 +171,15 @@ def test_text_files_share_shards_of_the_size_asked_for(tmp_path: Path) -> None:
     assert [row["id"] for row in rows(tmp_path / "ingest")] == [f"{number}.txt" for number in range(10)]
 
 
+def test_text_files_of_two_sources_share_no_shard(tmp_path: Path) -> None:
+    for source in ("x", "y"):
+        (tmp_path / "in" / source).mkdir(parents=True)
+        (tmp_path / "in" / source / "a.txt").write_text("ten chars!")
+    ingest([tmp_path / "in"], tmp_path)
+    shards = sorted((tmp_path / "ingest" / "documents").iterdir())
+    assert [pq.read_table(shard)["source"].to_pylist() for shard in shards] == [["x"], ["y"]]
+
+
 def test_an_unknown_key_a_wrong_type_and_a_field_with_two_roles_are_refused() -> None:
     for values, words in (
         ({"text_feild": "x"}, "text_feild"),

@@ -162,6 +162,10 @@ def test_an_excerpt_is_short_and_shows_nothing_invisible(text: str, characters: 
     assert not set(shown) & set("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u200e\u200f\x7f\x85")
 
 
+def test_control_characters_are_shown_by_their_picture_and_blank_lines_go() -> None:
+    assert excerpt("one   two\n\n\nthree\x1b[0m\x00", 40) == "one   two\nthree␛[0m␀"
+
+
 def test_a_plain_short_text_is_its_own_excerpt() -> None:
     assert excerpt("one two\nthree", 100) == "one two\nthree"
     assert excerpt("a short sentence here", 18) == "a short sentence …"

@@ -38,19 +38,19 @@ def kill_at(step: int):  # type: ignore[no-untyped-def]
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 def test_the_same_spec_gives_the_same_bits_and_learns(pool: TokenPool, precision: str) -> None:
-    spec = small_spec(precision=precision, num_tokens=100 * 4 * LENGTH)
+    spec = small_spec(precision=precision, num_tokens=60 * 4 * LENGTH)
     one, same, other = train(spec, pool), train(spec, pool), train(replace(spec, seed=1), pool)
     assert digest(one) == digest(same) != digest(other)
     assert one.losses == same.losses
-    assert np.mean(one.losses[-10:]) < np.mean(one.losses[:5]) - 1
+    assert np.mean(one.losses[-10:]) < np.mean(one.losses[:5]) - 0.5
 
 
 def test_bfloat16_learns_as_float32_does(pool: TokenPool) -> None:
     exact, rounded = (
-        train(small_spec(precision=name, num_tokens=100 * 4 * LENGTH), pool) for name in ("float32", "bfloat16")
+        train(small_spec(precision=name, num_tokens=60 * 4 * LENGTH), pool) for name in ("float32", "bfloat16")
     )
     assert exact.losses != rounded.losses
-    assert np.mean(exact.losses[-20:]) == pytest.approx(np.mean(rounded.losses[-20:]), rel=0.02)
+    assert np.mean(exact.losses[-10:]) == pytest.approx(np.mean(rounded.losses[-10:]), rel=0.02)
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])

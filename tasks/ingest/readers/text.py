@@ -13,8 +13,6 @@ def read_text(blocks: Iterable[bytes], *, text_field: str, max_bytes: int) -> It
         total += len(block)
         if total <= max_bytes:
             held += block
-        else:
-            held.clear()
     if total > max_bytes:
         detail = f"{total:,} bytes, the limit (max_document_bytes) is {max_bytes:,}"
         yield Refusal(0, total, "file_too_long", detail)

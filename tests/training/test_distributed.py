@@ -1,0 +1,26 @@
+"""Sums over workers: one tree, whoever adds which part of it."""
+
+import pytest
+import torch
+
+from tasks.core.errors import ConfigError
+from tasks.training.distributed import parts_of, tree_sum
+from tasks.training.types import World
+
+PARTS = [torch.tensor([10.0**exponent, 0.1]) for exponent in (8, -1, -3, 7, 0, 2, -2, 5)]
+
+
+def test_subtrees_of_any_number_of_workers_join_to_the_same_bits() -> None:
+    whole = tree_sum(PARTS.__getitem__, 0, 8)
+    for workers in (2, 4, 8):
+        shares = [parts_of(World(workers, rank), 8) for rank in range(workers)]
+        subtrees = [tree_sum(PARTS.__getitem__, first, count) for first, count in shares]
+        assert torch.equal(tree_sum(subtrees.__getitem__, 0, workers), whole)
+    # The order matters for these numbers, or the test could not fail.
+    assert not torch.equal(sum(PARTS[1:], PARTS[0]), whole)
+
+
+@pytest.mark.parametrize(("workers", "parts"), [(3, 6), (4, 2)])
+def test_workers_that_cannot_share_the_parts_evenly_are_refused(workers: int, parts: int) -> None:
+    with pytest.raises(ConfigError, match=f"{parts} micro_batches cannot be shared evenly by {workers}"):
+        parts_of(World(workers, 0), parts)
