@@ -161,6 +161,7 @@ def ray_map(
 
 def _news(board: Any, fitted: "Future[Any]", num_items: int) -> Iterator[tuple[int, None]]:
     import ray
+    from ray.train import TrainingFailedError
 
     seen = 0
     while True:
@@ -172,12 +173,14 @@ def _news(board: Any, fitted: "Future[Any]", num_items: int) -> Iterator[tuple[i
             continue
         if error is not None:
             raise pickle.loads(error)  # noqa: S301 (made by our own workers, in this Ray session)
-        if (trouble := fitted.exception()) is not None:
+        trouble = fitted.exception()
+        if isinstance(trouble, TrainingFailedError):
             raise ServiceError(
                 f"Ray Train gave up after {_FAILURES} restarts, {seen} of {num_items} items were finished: {trouble}. "
                 "Finished items are kept and unfinished ones go on from their checkpoints: start the same command "
                 "again, with fewer workers if memory ran out."
             ) from trouble
+        fitted.result()
         return
 
 

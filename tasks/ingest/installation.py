@@ -18,6 +18,8 @@ _DATA = {
 _HEADERS = {".h", ".hh", ".hpp", ".hxx", ".cuh", ".pxd"}
 _LICENCES = ("LICENSE", "LICENCE", "COPYING", "COPYRIGHT", "NOTICE", "AUTHORS")
 _TEST_FOLDERS = {"test", "tests", "testing", "idle_test"}
+# An editable install holds absolute paths of this machine; Mixwright's own metadata change with every edit of its README.
+_OWN = ("__editable__", "mixwright-")
 _SKIPPED = {"__pycache__", "site-packages", "dist-packages", "node_modules", "lib-dynload"}
 
 
@@ -51,9 +53,9 @@ def _roots() -> dict[str, Path]:
 
 def _names(root: Path) -> Iterator[str]:
     for folder, inner, names in os.walk(root):
-        inner[:] = sorted(name for name in inner if name not in _SKIPPED and not name.startswith("."))
+        inner[:] = sorted(name for name in inner if name not in _SKIPPED and not name.startswith((".", *_OWN)))
         below = Path(folder).relative_to(root)
-        yield from ((below / name).as_posix() for name in sorted(names))
+        yield from ((below / name).as_posix() for name in sorted(names) if not name.startswith(_OWN))
 
 
 def _kind(label: str, name: PurePosixPath) -> Kind | None:

@@ -11,7 +11,6 @@ if TYPE_CHECKING:
 WIDTH = 760.0
 # Points a character takes at size 11 in the widest common system font (measured); margins are made from it.
 _CHARACTER = 6.3
-_LONGEST = 34
 
 
 def size(number: int) -> str:
@@ -49,8 +48,16 @@ def percent(axes: "Axes") -> None:
 
 
 def legend(axes: "Axes", columns: int) -> None:
-    """Put the legend above the picture, from the left."""
-    axes.legend(loc="lower left", bbox_to_anchor=(0, 1.0), ncols=columns, borderaxespad=0.3, columnspacing=1.4)
+    """Put the legend above the axes, from the left edge of the picture."""
+    from matplotlib.transforms import blended_transform_factory
+
+    figure = axes.get_figure(root=True)
+    assert figure is not None, "axes that are drawn have a figure"
+    place = blended_transform_factory(figure.transFigure, axes.transAxes)
+    axes.legend(
+        loc="lower left", bbox_to_anchor=(0, 1.0), bbox_transform=place, ncols=columns, borderaxespad=0.3, borderpad=0.4,
+        columnspacing=1.4,
+    )  # fmt: skip
 
 
 def room(names: Sequence[str]) -> float:
@@ -58,9 +65,24 @@ def room(names: Sequence[str]) -> float:
     return 16 + _CHARACTER * max((len(name) for name in names), default=0)
 
 
-def short(name: str) -> str:
-    """Return a name cut to what a margin holds."""
-    return name if len(name) <= _LONGEST else name[: _LONGEST - 1] + "…"
+def short(name: str, longest: int = 34) -> str:
+    """Return a name cut to what a margin holds.
+
+    >>> short("licence-copyright", 8)
+    'licence…'
+    """
+    return name if len(name) <= longest else name[: longest - 1] + "…"
+
+
+def told_share(part: int, whole: int) -> str:
+    """Return a share in whole percent, or finer where that would say all or nothing and it is not.
+
+    >>> told_share(1, 4), told_share(998, 1000), told_share(5, 5)
+    ('25%', '99.8%', '100%')
+    """
+    value = share(part, whole)
+    exact = value in {0.0, 1.0} or 0.005 <= value < 0.995
+    return f"{value:.0%}" if exact else f"{value:.1%}"
 
 
 def share(part: int, whole: int) -> float:

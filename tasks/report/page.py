@@ -27,6 +27,7 @@ def render(story: Story, params: ReportParams) -> str:
     )
     environment.filters |= {
         "count": lambda number: f"{number:,}",
+        "documents": lambda number: f"{number:,} document{'' if number == 1 else 's'}",
         "size": size,
         "percent": lambda share: f"{share:.1%}",
         "bits": lambda value: f"{value:.4f}",

@@ -85,7 +85,8 @@ def objective(search: Search, forecast: Forecast) -> str:
     """Return what each proxy measured, in the order of the search, and the best so far."""
     values = [proxy.objective for proxy in search.proxies]
     best = [min(values[: index + 1]) for index in range(len(values))]
-    positions = list(range(1, len(values) + 1))
+    positions = list(range(len(values)))
+    chosen = [index for index, proxy in enumerate(search.proxies) if search.chosen == f"run {proxy.run}"]
 
     def draw(axes: "Axes") -> None:
         _rounds(axes, [proxy.round for proxy in search.proxies])
@@ -99,11 +100,16 @@ def objective(search: Search, forecast: Forecast) -> str:
             step="post", color=INK, alpha=0.10, linewidth=0, label="± noise (1 sd)",
         )  # fmt: skip
         _by_kind(axes, search.proxies, positions, values)
-        axes.set_xlim(0.3, len(values) + 0.7)
-        axes.set_xlabel("proxy run")
+        if chosen:
+            axes.plot(
+                chosen, [values[index] for index in chosen], linestyle="none", marker="o", markersize=13,
+                markerfacecolor="none", color=INK, label="chosen",
+            )  # fmt: skip
+        axes.set_xlim(-0.7, len(values) - 0.3)
+        axes.set_xlabel("run")
         axes.set_ylabel(forecast.objective)
         axes.grid(axis="y")
-        legend(axes, columns=7)
+        legend(axes, columns=8)
 
     label = (
         f"Objective of {len(values)} proxy runs in the order they were run: from {max(values):.4f} to "
@@ -232,7 +238,7 @@ def _rounds(axes: "Axes", rounds: Sequence[int]) -> None:
     for index in range(1, len(rounds) + 1):
         if index == len(rounds) or rounds[index] != rounds[start]:
             if rounds[start] % 2:
-                axes.axvspan(start + 0.5, index + 0.5, color=RULE, alpha=0.35, linewidth=0)
+                axes.axvspan(start - 0.5, index - 0.5, color=RULE, alpha=0.35, linewidth=0)
             start = index
 
 

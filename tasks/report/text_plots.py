@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from tasks.report.canvas import MUTED, PAPER, SEARCHED, SERIES, drawn
-from tasks.report.marks import WIDTH, beside, legend, percent, room, rows_of, share, short, size
+from tasks.report.marks import WIDTH, beside, legend, percent, room, rows_of, share, short, size, told_share
 from tasks.report.treemap import Box, treemap
 from tasks.report.types import Curation, Domain, DomainMap
 
@@ -30,12 +30,14 @@ def funnel(curation: Curation) -> str:
         for row, source in zip(rows, sources, strict=True):
             kept = share(source.kept.bytes, source.taken.bytes)
             if kept >= 0.07:
-                axes.text(0.012, row, f"{kept:.0%}", va="center", color=PAPER, fontsize=11)
+                axes.text(
+                    0.012, row, told_share(source.kept.bytes, source.taken.bytes), va="center", color=PAPER, fontsize=11
+                )
         axes.set_xlim(0, 1)
         percent(axes)
         legend(axes, columns=1 + len(filters))
 
-    told = ", ".join(f"{s.name} {share(s.kept.bytes, s.taken.bytes):.0%}" for s in sources)
+    told = ", ".join(f"{s.name} {told_share(s.kept.bytes, s.taken.bytes)}" for s in sources)
     label = f"Share of bytes kept per source: {told}."
     return drawn("funnel", label, (WIDTH, 74 + 30 * len(names)), (room(names), 24, 30, 34), draw)
 
@@ -43,7 +45,7 @@ def funnel(curation: Curation) -> str:
 def reasons(curation: Curation) -> str:
     """Return how many documents each reason dropped."""
     shown, filters = curation.reasons, curation.filters
-    names = [short(reason.name.replace("_", " ")) for reason in shown]
+    names = [short(reason.name.replace("_", " "), 50) for reason in shown]
     counts = [reason.count.documents for reason in shown]
 
     def draw(axes: "Axes") -> None:
@@ -126,7 +128,7 @@ def cluster_map(domains: DomainMap) -> str:
                 facecolor=SERIES[cluster.domain % len(SERIES)] if kept else "none", edgecolor=PAPER if kept else MUTED,
             )  # fmt: skip
             label = str(cluster.domain) if kept else "×"
-            axes.annotate(label, cluster.position, ha="center", va="center", fontsize=11)
+            axes.annotate(label, cluster.position, ha="center", va="center", fontsize=11 if area > 250 else 8)
         axes.margins(0.1)
         axes.set_axis_off()
 

@@ -42,7 +42,7 @@ class Progress:
 
 
 def new_progress(model: Model) -> Progress:
-    """Return a run at its start, on a copy of the model's weights that wants gradients. Matrices decay, norms do not."""
+    """Return a run at its start, on a copy of the weights that wants gradients; matrices decay, norms do not."""
     weights_P = torch.cat([weight.flatten() for weight in model.weights.values()])
     sizes = [weight.numel() for weight in model.weights.values()]
     marks = [float(weight.dim() > 1) for weight in model.weights.values()]

@@ -1,6 +1,7 @@
 """One domain of shuffled words is most of the input: the search cuts it, and the claim is made. Real proxies and models."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,20 +18,73 @@ from tasks.training.config import ModelConfig, OptimizerConfig, TrainingConfig, 
 from tasks.training.stage import run as run_train
 from tests.mixture.real_pool import write_real_pool
 
+pytestmark = pytest.mark.integration
+
 MODEL = ModelConfig(
-    hidden_size=32, num_layers=1, num_heads=2, num_kv_heads=1, intermediate_size=64, sequence_length=128
+    hidden_size=32, num_layers=1, num_heads=2, num_kv_heads=1, intermediate_size=64, sequence_length=64
 )
-OPTIMIZER = OptimizerConfig(learning_rate=1e-2, warmup_steps=3)
-PROXY = TrainingConfig(model=MODEL, optimizer=OPTIMIZER, num_tokens=40 * 1024, sequences_per_step=8)
-FULL = TrainingConfig(model=MODEL, optimizer=OPTIMIZER, num_tokens=80 * 1024, sequences_per_step=8)
+OPTIMIZER = OptimizerConfig(learning_rate=1e-2, warmup_steps=5)
+PROXY = TrainingConfig(model=MODEL, optimizer=OPTIMIZER, num_tokens=60 * 512, sequences_per_step=8)
+FULL = TrainingConfig(model=MODEL, optimizer=OPTIMIZER, num_tokens=100 * 512, sequences_per_step=8)
 SEARCH = SearchParams(
     proxy=PROXY,
-    search_tokens_per_domain=4096,
+    search_tokens_per_domain=2048,
     num_initial=8,
     num_repeats_natural=1,
     rounds=1,
     runs_per_round=3,
     target_tokens=FULL.num_tokens,
-    target_sequence_length=128,
+    target_sequence_length=64,
 )
-TRAIN = TrainParams(training=FULL)
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Path]:
+    """The folders of tokenize, search, train and evaluate, made by the stages themselves."""
+    root = tmp_path_factory.mktemp("claim")
+    places = {name: root / name for name in ("tokenize", "search", "train", "evaluate")}
+    workshop = Workshop(LocalExecutor(2), AttemptStore(root / "store"))
+    write_real_pool(places["tokenize"])
+    run_search(SEARCH, inputs={"tokenize": places["tokenize"]}, output=places["search"], workshop=workshop)
+    inputs = {name: places[name] for name in ("tokenize", "search")}
+    run_train(TrainParams(training=FULL), inputs=inputs, output=places["train"], workshop=workshop)
+    inputs = {name: places[name] for name in ("tokenize", "search", "train")}
+    run_evaluate(EvaluateParams(), inputs=inputs, output=places["evaluate"], workshop=workshop)
+    return places
+
+
+def read(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def test_the_search_cuts_the_domain_of_shuffled_words(folders: Mapping[str, Path]) -> None:
+    recipe = read(folders["search"] / "recipe.json")
+    shuffled = recipe["domains"].index("shuffled-words")
+    natural, searched = recipe["baselines"]["natural"][shuffled], recipe["phases"][0]["weights"][shuffled]
+    assert natural > 0.7
+    assert searched < natural / 2
+
+
+def test_the_claim_over_natural_is_made(folders: Mapping[str, Path]) -> None:
+    decision = read(folders["evaluate"] / "decision.json")
+    assert (decision["headline"], decision["claim"], decision["num_seeds"]) == ("claim", True, 3)
+    natural = decision["comparisons"]["natural"]
+    assert natural["lower"] > 0 and natural["gain"] > 0.1
+    assert decision["statement"].startswith("Claim: the searched mixture beats natural by")
+
+
+def test_the_forecast_stands_beside_the_outcome(folders: Mapping[str, Path]) -> None:
+    told, found = read(folders["search"] / "forecast.json"), read(folders["evaluate"] / "decision.json")["forecast"]
+    assert found["predicted_gain"] == told["gain_over_natural"] > 0
+    assert (found["tokens"], found["measured_tokens"]) == (PROXY.num_tokens, FULL.num_tokens)
+    assert found["status"] == "untransferred" and found["warning"]
+
+
+def test_every_model_is_measured_on_every_domain(folders: Mapping[str, Path]) -> None:
+    results = read(folders["evaluate"] / "results.json")
+    assert sorted((model["mixture"], model["seed"]) for model in results["models"]) == [
+        (mixture, seed) for mixture in ("natural", "searched", "uniform") for seed in range(3)
+    ]
+    for model in results["models"]:
+        assert model["mean"] == pytest.approx(sum(model["bpb"].values()) / 4)
+        assert list(model["bpb"]) == results["domains"]

@@ -106,6 +106,13 @@ def test_files_are_taken_package_by_package() -> None:
     assert sorted(first) == ["big", "small0", "small1", "small2"]
 
 
+def test_an_editable_install_is_not_sampled(tmp_path: Path) -> None:
+    for name in ("x.py", "__editable___x_finder.py", "mixwright-0.1.0.dist-info/METADATA", ".hidden/a.py"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    assert list(installation._names(tmp_path)) == ["x.py"]
+
+
 def test_docstrings_are_read_without_running_the_module(tmp_path: Path) -> None:
     long = ("Say what this is about. " * 20).strip()
     path = tmp_path / "module.py"

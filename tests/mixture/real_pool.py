@@ -71,12 +71,16 @@ def write_real_pool(folder: Path) -> Manifest:
     lengths = [len(tokenizer.id_to_token(token)) for token in range(VOCABULARY)]
     domains = {name: split(tokenizer.encode_batch(parts), end) for name, parts in texts.items()}
     write_pool(folder, domains, vocab_size=VOCABULARY, document_end=end, token_bytes=lengths)
+    return described(folder)
+
+
+def described(folder: Path) -> Manifest:
+    """Write the manifest of a pool that was written by hand."""
+    paths = sorted((path for path in folder.rglob("*") if path.is_file()), key=lambda path: path.relative_to(folder).as_posix())
     files = tuple(
-        FileRecord(path.relative_to(folder).as_posix(), digest_file(path), path.stat().st_size)
-        for path in sorted(folder.rglob("*"))
-        if path.is_file()
+        FileRecord(path.relative_to(folder).as_posix(), digest_file(path), path.stat().st_size) for path in paths
     )
-    manifest = Manifest("tokenize", {}, {}, "test", tuple(sorted(files, key=lambda file: file.path)))
+    manifest = Manifest("tokenize", {}, {}, "test", files)
     manifest.write(folder)
     return manifest
 

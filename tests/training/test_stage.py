@@ -197,6 +197,10 @@ def test_local_processes_and_two_gloo_workers_give_the_same_bytes(inputs: dict[s
     assert digests == {1: here, 2: here}
 
 
+# Ray Train makes a context of Ray Data, which warns about its own settings.
+RAYS_OWN = pytest.mark.filterwarnings("ignore:.use_\\w+. is deprecated:DeprecationWarning")
+
+
 @pytest.fixture(scope="module")
 def ray_here() -> Iterator[None]:
     """A Ray that these tests share."""
@@ -205,6 +209,7 @@ def ray_here() -> Iterator[None]:
 
 
 @pytest.mark.integration
+@RAYS_OWN
 @pytest.mark.usefixtures("ray_here")
 @pytest.mark.parametrize("world_size", [1, 2])
 def test_ray_train_gives_the_same_samples_and_the_same_bytes(
@@ -226,6 +231,7 @@ def test_ray_train_gives_the_same_samples_and_the_same_bytes(
 
 
 @pytest.mark.integration
+@RAYS_OWN
 @pytest.mark.usefixtures("ray_here")
 def test_an_error_in_a_ray_train_worker_comes_out_by_its_name(inputs: dict[str, Path], tmp_path: Path) -> None:
     place = workshop(tmp_path, RayExecutor(2))
