@@ -3,13 +3,16 @@
 import json
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from flows.run import Outcome
 from infra.servers import apply_client_environment, doctor, down, status, up
 from infra.settings import load_settings
 from tasks.core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from flows.run import Outcome
 
 
 def run_pipeline(
@@ -20,7 +23,7 @@ def run_pipeline(
     name: str | None,
     *,
     quiet: bool,
-) -> tuple[Outcome, str]:
+) -> "tuple[Outcome, str]":
     """Run the pipeline flow in this process; return its outcome and the closing table.
 
     Raises:
@@ -28,8 +31,10 @@ def run_pipeline(
         ServiceError: a server is not up.
     """
     placement = load_settings()
-    # The terminal shows bars and the driver's sentences; Prefect's own log lines go to the UI.
-    os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "ERROR")
+    # The terminal shows bars and the driver's sentences; Prefect's log lines go to the UI, MLflow's links into the table.
+    os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+    # Before Prefect is imported: it reads its settings once.
     apply_client_environment(placement)
     from flows.config import read_config
     from infra.orchestration import server_ready
@@ -46,7 +51,7 @@ def run_pipeline(
     return outcome, "" if quiet else closing_words(outcome)
 
 
-def closing_words(outcome: Outcome) -> str:
+def closing_words(outcome: "Outcome") -> str:
     """Return what a person reads at the end: the table, the report, the version and the addresses of both UIs."""
     from tasks.report.table import closing_table
 

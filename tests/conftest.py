@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-pytest_plugins = ["tests.fixtures_servers", "tests.fixtures_s3"]
+pytest_plugins = ["tests.fixtures_servers", "tests.fixtures_s3", "tests.fixtures_pipeline"]
 
 PROJECT = Path(__file__).resolve().parents[1]
 

@@ -18,7 +18,7 @@ _DATA = {
 _HEADERS = {".h", ".hh", ".hpp", ".hxx", ".cuh", ".pxd"}
 _LICENCES = ("LICENSE", "LICENCE", "COPYING", "COPYRIGHT", "NOTICE", "AUTHORS")
 _TEST_FOLDERS = {"test", "tests", "testing", "idle_test"}
-# An editable install holds absolute paths of this machine; Mixwright's own metadata change with every edit of its README.
+# An editable install holds absolute paths of this machine; Mixwright's own metadata change with its README.
 _OWN = ("__editable__", "mixwright-")
 _SKIPPED = {"__pycache__", "site-packages", "dist-packages", "node_modules", "lib-dynload"}
 

@@ -117,19 +117,24 @@ class _Proxies:
         ]
         code = digest_code(PROXY_CODE)
         keys = [stage_key("search.proxy", self.inputs, spec.to_json(), code) for spec in specs]
-        rows: dict[int, Run] = {}
+        # Where natural is uniform the table has both, but there is one proxy.
+        units = {key: _ProxyArgs(spec, self.pool) for key, spec in zip(keys, specs, strict=True)}
+        places = {key: [index for index, other in enumerate(keys) if other == key] for key in units}
+        order, rows = list(units), dict[int, Run]()
 
-        def finished(index: int, record: UnitRecord) -> None:
+        def finished(unit: int, record: UnitRecord) -> None:
             result = json.loads((record.folder / "proxy.json").read_text(encoding="utf-8"))
-            rows[index] = self._row(start + index, asked[index], result)
-            self.workshop.observer.unit(_report(self.problem, rows[index], keys[index], result["losses"]))
+            for index in places[order[unit]]:
+                rows[index] = self._row(start + index, asked[index], result)
+            first = rows[places[order[unit]][0]]
+            self.workshop.observer.unit(_report(self.problem, first, order[unit], result["losses"]))
 
         map_units(
             self.workshop,
             stage="search.proxy",
             label=f"search: proxies, round {asked[0].round}" if asked else "search: proxies",
             work=_measure,
-            units=[(key, _ProxyArgs(spec, self.pool)) for key, spec in zip(keys, specs, strict=True)],
+            units=list(units.items()),
             packages=PROXY_CODE,
             on_finished=finished,
         )

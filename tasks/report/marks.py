@@ -55,8 +55,8 @@ def legend(axes: "Axes", columns: int) -> None:
     assert figure is not None, "axes that are drawn have a figure"
     place = blended_transform_factory(figure.transFigure, axes.transAxes)
     axes.legend(
-        loc="lower left", bbox_to_anchor=(0, 1.0), bbox_transform=place, ncols=columns, borderaxespad=0.3, borderpad=0.4,
-        columnspacing=1.4,
+        loc="lower left", bbox_to_anchor=(0, 1.0), bbox_transform=place, ncols=columns, borderaxespad=0.3,
+        borderpad=0.4, columnspacing=1.4,
     )  # fmt: skip
 
 

@@ -133,15 +133,23 @@ def test_expected_improvement_finds_better_mixtures_than_random_search(found: tu
     assert mean_of(ExpectedImprovement(explored_per_round=0)) < mean_of(RandomSearch()) - 0.05
 
 
-def test_exploration_goes_where_a_mixture_could_still_be_good(found: tuple[State, Path]) -> None:
+def test_exploration_is_for_mixtures_that_could_still_be_good_not_for_worthless_corners(found: tuple[State, Path]) -> None:
     state, _ = found
     predictor, measured_RD = fitted(state).predictor, state.runs.paired(0).weights_RD()
-    proposals = propose(ExpectedImprovement(), state.problem, predictor, measured_RD, 3, 3)
-    assert [p.reason for p in proposals] == ["improvement", "improvement", "exploration"]
-    # The least certain mixture of all is a corner that is known to be bad: uncertainty alone would go there.
-    corner = max(np.eye(4), key=lambda weights_D: float(predictor.sd(weights_D[None])[0]))
-    hope = predictor.mean(corner[None])[0] - 2 * predictor.sd(corner[None])[0]
-    assert proposals[2].predicted - 2 * proposals[2].sd < hope
+    proposals = propose(ExpectedImprovement(explored_per_round=2), state.problem, predictor, measured_RD, 3, 3)
+    assert [p.reason for p in proposals] == ["improvement", "exploration", "exploration"]
+    corners_M = predictor.mean(np.eye(4))
+    assert max(p.predicted for p in proposals) < corners_M.min()
+
+
+def test_a_batch_spreads_by_itself(found: tuple[State, Path]) -> None:
+    """The incumbent's neighbours share its uncertainty: six proposals are not six times the same."""
+    state, _ = found
+    for round_ in state.rounds:
+        weights_MD = np.array([proposal["weights"] for proposal in round_["proposals"]])
+        gaps_MM = np.abs(weights_MD[:, None] - weights_MD[None]).max(axis=2) + np.eye(len(weights_MD))
+        assert gaps_MM.min() >= 0.01 - 1e-9
+        assert np.median(gaps_MM) > 0.05
 
 
 def test_the_local_optimiser_finds_the_corner_that_caps_leave() -> None:

@@ -85,9 +85,9 @@ def one_torch_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-def make_pool(folder: Path, test_seed: int = 0, tokens: int = 1200) -> Path:
+def make_pool(folder: Path, test_seed: int = 0, tokens: tuple[int, ...] = (600, 900, 1500)) -> Path:
     def text(domain: int, split: str, seed: int = 0) -> Any:
-        size = {"train": tokens, "search": 100, "test": 100}[split]
+        size = {"train": tokens[domain], "search": 100, "test": 100}[split]
         return generator(seed, "pool", domain, split).integers(1, 4 + 8 * domain, size)
 
     domains = {
@@ -157,8 +157,17 @@ def test_a_killed_search_goes_on_where_it_was_to_the_same_bytes(
     executor = Here()
     again, _ = search(tmp_path, pool, executor)
     assert again.output == manifest.output
-    # 3 and then 5 units were finished: 6 first proxies and the proposal. Its 2 proxies and the decision were left.
-    assert executor.done == ["search.proxy", "search.proxy", "search.conclude"]
+    # 3 and then 5 units were finished: the first 6 proxies, the proposal, 1 of its 2 proxies.
+    assert executor.done == ["search.proxy", "search.conclude"]
+
+
+def test_where_natural_is_uniform_the_table_has_both_from_one_proxy(tmp_path: Path) -> None:
+    executor = Here()
+    search(tmp_path, make_pool(tmp_path / "tokenize", tokens=(900, 900, 900)), executor)
+    runs = read_runs(tmp_path / "search" / "runs.csv")
+    assert [row.kind for row in runs.rows[:2]] == ["natural", "uniform"]
+    assert runs.rows[0].bpb == runs.rows[1].bpb
+    assert executor.done.count("search.proxy") == len(runs.rows) - 1 == 7
 
 
 def test_another_strategy_takes_the_proxies_that_are_there(finished: tuple[Path, Manifest, Listener], tmp_path: Path) -> None:
@@ -200,7 +209,7 @@ def test_a_proxy_that_diverges_is_a_named_error(tmp_path: Path) -> None:
 def test_a_pool_too_small_for_the_target_is_refused_before_any_proxy(tmp_path: Path) -> None:
     executor = Here()
     with pytest.raises(ConfigError, match="the target run asks for 32 samples, 3 domains with 3 samples give at most 12"):
-        search(tmp_path, make_pool(tmp_path / "tokenize", tokens=30), executor)
+        search(tmp_path, make_pool(tmp_path / "tokenize", tokens=(30, 30, 30)), executor)
     assert executor.done == []
 
 

@@ -24,14 +24,17 @@ _OPTIMISM = 2.0
 
 
 class ExpectedImprovement(Params):
-    """Each proposal maximises the expected improvement over the best predicted so far; then it is believed.
+    """Each proposal maximises the expected improvement over the incumbent, the best predicted so far; then it is believed.
 
-    `explored_per_round` proposals go where the objective could be best (mean - 2 sd) instead. Starts of the local
-    optimiser are the best of `num_draws` mixtures around natural and of those measured.
+    Improvement is a difference under the joint posterior: a mixture near the incumbent shares its uncertainty, has nothing
+    to give, and a batch spreads by itself. `explored_per_round` proposals go where the improvement could be largest
+    (mean + 2 sd) instead. Proposals differ from all others by `min_step` in some weight: less is no other proxy. Starts of
+    the local optimiser are the best of `num_draws` mixtures around natural and of those measured.
     """
 
     kind: Literal["expected_improvement"] = "expected_improvement"
     explored_per_round: int = Field(default=1, ge=0)
+    min_step: float = Field(default=0.01, gt=0, lt=0.5)
     num_draws: PositiveInt = 1000
     num_starts: PositiveInt = 3
     strengths: tuple[PositiveFloat, ...] = Field(default=(0.3, 1.0, 3.0, 10.0), min_length=1)
@@ -60,8 +63,9 @@ def expected_improvement(
     believer, taken_RD, proposals = predictor, measured_RD, list[Proposal]()
     for index in range(count):
         explores = index >= count - params.explored_per_round
-        best = float(believer.mean(taken_RD).min())
-        score: Score = partial(_hope, believer) if explores else partial(_improvement, believer, best)
+        known_RD = taken_RD[problem.allows(taken_RD)]
+        incumbent_D = known_RD[int(np.argmin(believer.mean(known_RD)))]
+        score: Score = partial(_hope if explores else _improvement, believer, incumbent_D)
         weights_D = _best(params, problem, score, pool_MD, taken_RD)
         if weights_D is None:
             break
@@ -75,24 +79,30 @@ def expected_improvement(
 
 def _best(params: ExpectedImprovement, problem: Problem, score: Score, pool_MD: Array, taken_RD: Array) -> Array | None:
     """Return the best mixture that was not taken: local optima from the best of the pool, or the pool itself."""
-    scores_M = score(pool_MD)
-    starts = np.argsort(-scores_M, kind="stable")[: params.num_starts]
-    tops_MD = np.array([gridded(climb(score, pool_MD[start], problem.caps_D), problem.caps_D) for start in starts])
+
+    def fresh(weights_MD: Array) -> Array:
+        apart_M = (np.abs(weights_MD[:, None] - taken_RD[None]).max(axis=2) >= params.min_step).all(axis=1)
+        return np.where(apart_M, score(weights_MD), -np.inf)
+
+    starts = np.argsort(-fresh(pool_MD), kind="stable")[: params.num_starts]
+    tops_MD = np.array([gridded(climb(fresh, pool_MD[start], problem.caps_D), problem.caps_D) for start in starts])
     candidates_MD = np.vstack([tops_MD, pool_MD])
-    fresh_M = ~(np.abs(candidates_MD[:, None] - taken_RD[None]).max(axis=2) < 1e-6).any(axis=1)
-    ranked = np.argsort(-score(candidates_MD), kind="stable")
-    fresh = [index for index in ranked if fresh_M[index]]
-    return candidates_MD[fresh[0]] if fresh else None
+    scores_M = fresh(candidates_MD)
+    best = int(np.argmax(scores_M))
+    return candidates_MD[best] if np.isfinite(scores_M[best]) else None
 
 
-def _improvement(predictor: Predictor, best: float, weights_MD: Array) -> Array:
-    """Return E[max(best - objective, 0)] in closed form."""
-    mean_M, sd_M = predictor.mean(weights_MD), np.maximum(predictor.sd(weights_MD), 1e-12)
-    z_M = (best - mean_M) / sd_M
+def _improvement(predictor: Predictor, incumbent_D: Array, weights_MD: Array) -> Array:
+    """Return E[max(objective(incumbent) - objective(mixture), 0)] in closed form."""
+    mean_M, sd_M = predictor.gain(weights_MD, incumbent_D)
+    sd_M = np.maximum(sd_M, 1e-12)
+    z_M = mean_M / sd_M
     density_M = np.exp(-0.5 * z_M**2) / np.sqrt(2 * np.pi)
-    return np.asarray(sd_M * (z_M * ndtr(z_M) + density_M))
+    # The mean decides where the expectation underflows.
+    return np.asarray(sd_M * (z_M * ndtr(z_M) + density_M) + 1e-9 * mean_M)
 
 
-def _hope(predictor: Predictor, weights_MD: Array) -> Array:
-    """Return how good a mixture could be. Uncertainty alone would send every exploration into a worthless corner."""
-    return np.asarray(_OPTIMISM * predictor.sd(weights_MD) - predictor.mean(weights_MD))
+def _hope(predictor: Predictor, incumbent_D: Array, weights_MD: Array) -> Array:
+    """Return how large the improvement could be. Uncertainty alone would send every exploration into a worthless corner."""
+    mean_M, sd_M = predictor.gain(weights_MD, incumbent_D)
+    return np.asarray(mean_M + _OPTIMISM * sd_M)

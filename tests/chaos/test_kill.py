@@ -1,0 +1,58 @@
+"""SIGKILL in the middle of every stage, then the same command again: nothing is lost, nothing finished is done twice."""
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flows.run import STAGES
+from infra.settings import Settings
+from tests.fixtures_pipeline import Checkout
+
+pytestmark = pytest.mark.integration
+
+# Stages of many units are killed when one of them is finished, the others while their unit is under way.
+MANY_UNITS = {"ingest", "curate", "tokenize", "search", "train"}
+
+
+def _finished_units(home: Path) -> dict[Path, int]:
+    return {path: path.stat().st_mtime_ns for path in home.glob("store/*/*/*/record.json")}
+
+
+def _wait_until(process: "subprocess.Popen[str]", condition: Any) -> None:
+    while not condition():
+        assert process.poll() is None, f"the run ended before it could be killed:\n{process.communicate()[1]}"
+        time.sleep(0.01)
+
+
+def test_a_run_that_is_killed_in_every_stage_ends_with_the_same_digests(
+    tmp_path: Path, live_servers: Settings, checkout: Checkout, finished: dict[str, Any]
+) -> None:
+    other = Checkout(checkout.root, tmp_path / "home", live_servers, checkout.text, checkout.params)
+    given = ("run", "--name", "tiny", "--input", str(other.text), "--params", str(other.params))
+    units: dict[Path, int] = {}
+    for stage in STAGES:
+        process = other.start(*given)
+        before = sorted(units)
+
+        def under_way(stage: str = stage, before: list[Path] = before) -> bool:
+            assert not list(other.home.glob(f"workspaces/*/data/{stage}/manifest.json")), f"{stage} was too fast to kill"
+            if stage not in MANY_UNITS:
+                return bool(list(other.home.glob(f"store/{stage}*/*/.attempt-*")))
+            return any(path not in before for path in other.home.glob(f"store/{stage}*/*/*/record.json"))
+
+        _wait_until(process, under_way)
+        os.kill(process.pid, signal.SIGKILL)
+        process.communicate()
+        found = _finished_units(other.home)
+        assert all(found[path] == made for path, made in units.items()), "a finished unit was made again"
+        units = found
+    outcome = other.run_pipeline()
+    assert outcome["digests"] == finished["digests"]
+    found = _finished_units(other.home)
+    assert all(found[path] == made for path, made in units.items()), "a finished unit was made again"
+    assert not list(other.home.glob("workspaces/*/data/.attempt-*"))

@@ -1,0 +1,164 @@
+"""The main job on real servers: one run, seen from Prefect, MLflow, DVC, and another machine."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flows.run import STAGES
+from infra.settings import Settings
+from tasks.core.manifest import Manifest
+from tests.fixtures_pipeline import Checkout
+
+pytestmark = pytest.mark.integration
+
+
+def _dvc(folder: Path, *args: str, home: Path) -> str:
+    environment = os.environ | {"MIXWRIGHT_HOME": str(home), "PYTHONPATH": str(folder), "DVC_NO_ANALYTICS": "1"}
+    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
+    done = subprocess.run(
+        [sys.executable, "-m", "dvc", *args], cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, f"dvc {args}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+def _digests(data: Path) -> dict[str, str]:
+    return {stage: Manifest.read(data / stage).output for stage in STAGES}
+
+
+def test_a_run_ends_in_a_version_with_a_report_and_every_account_closed(
+    checkout: Checkout, finished: dict[str, Any]
+) -> None:
+    assert finished["version"] == "data/tiny/v1"
+    assert sorted(finished["digests"]) == sorted(STAGES)
+    assert "<svg" in Path(finished["report"]).read_text(encoding="utf-8")
+    data = Path(finished["workspace"]) / "data"
+    ingest, curate, cluster = (Manifest.read(data / stage).account for stage in ("ingest", "curate", "cluster"))
+    assert ingest and curate and cluster
+    assert ingest.kept.documents == curate.taken.documents
+    assert curate.kept == cluster.taken
+
+
+def test_the_same_command_again_does_nothing_and_names_the_same_version(
+    checkout: Checkout, finished: dict[str, Any]
+) -> None:
+    given = ("run", "--name", "tiny", "--input", str(checkout.text), "--params", str(checkout.params))
+    again = checkout.mixwright(*given)
+    for stage in STAGES:
+        assert f"{stage}: unchanged" in again.stderr
+    assert "data/tiny/v1" in again.stdout
+
+
+def test_dvc_finds_nothing_changed_and_has_nothing_to_do(checkout: Checkout, finished: dict[str, Any]) -> None:
+    workspace = Path(finished["workspace"])
+    assert "up to date" in _dvc(workspace, "status", home=checkout.home)
+    assert "Running stage" not in _dvc(workspace, "repro", home=checkout.home)
+
+
+def test_ray_and_one_worker_give_the_same_digests(
+    tmp_path: Path, live_servers: Settings, checkout: Checkout, finished: dict[str, Any]
+) -> None:
+    for name, environment in {
+        "ray": {"MIXWRIGHT_EXECUTOR": "ray"},
+        "one": {"MIXWRIGHT_WORKERS": "1"},
+    }.items():
+        other = Checkout(checkout.root, tmp_path / name, live_servers, checkout.text, checkout.params)
+        assert other.run_pipeline(**environment)["digests"] == finished["digests"], name
+
+
+def test_another_machine_gets_the_same_bytes_and_makes_them_again(
+    tmp_path: Path, checkout: Checkout, finished: dict[str, Any]
+) -> None:
+    tag, remote, clone = finished["version"], tmp_path / "remote", tmp_path / "clone"
+    checkout.mixwright("data", "remote", "store", str(remote), "--default")
+    checkout.mixwright("data", "push", tag)
+    subprocess.run(["git", "clone", "--quiet", str(checkout.root), str(clone)], check=True)
+    subprocess.run(["git", "checkout", "--quiet", tag], cwd=clone, check=True)
+    _dvc(clone, "remote", "add", "--local", "--default", "store", str(remote), home=tmp_path)
+    _dvc(clone, "pull", "--quiet", home=tmp_path)
+    assert _digests(clone / "data") == finished["digests"]
+    for stage in STAGES:
+        Manifest.read(clone / "data" / stage).verify(clone / "data" / stage)
+    shutil.rmtree(clone / "data" / "evaluate")
+    _dvc(clone, "repro", "--force", home=tmp_path / "other-home")
+    assert _digests(clone / "data") == finished["digests"]
+
+
+def test_changed_params_are_a_version_of_their_own(checkout: Checkout, finished: dict[str, Any]) -> None:
+    changed = checkout.run_pipeline("--set", "evaluate.confidence=0.9")
+    assert changed["version"] == "data/tiny/v2"
+    same = {stage for stage in STAGES if changed["digests"][stage] == finished["digests"][stage]}
+    assert same == set(STAGES) - {"evaluate", "report"}
+    assert "up to date" in _dvc(Path(changed["workspace"]), "status", home=checkout.home)
+
+
+def test_prefect_shows_the_stages_as_tasks_of_one_completed_flow(connected: Settings, finished: dict[str, Any]) -> None:
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import FlowRunFilter
+
+    tag = {"tags": {"all_": [f"lineage:{finished['lineage_key']}"]}}
+    with get_client(sync_client=True) as client:
+        runs = client.read_flow_runs(flow_run_filter=FlowRunFilter.model_validate(tag))
+        assert {run.state_name for run in runs} == {"Completed"}
+        first = FlowRunFilter.model_validate({"id": {"any_": [runs[0].id]}})
+        tasks = client.read_task_runs(flow_run_filter=first)
+    assert sorted(task.name for task in tasks) == sorted(STAGES)
+
+
+def test_mlflow_holds_stages_proxies_inputs_and_a_registered_model(
+    connected: Settings, checkout: Checkout, finished: dict[str, Any]
+) -> None:
+    from mlflow import MlflowClient
+
+    client = MlflowClient(connected.mlflow.tracking_uri)
+    parent = client.get_run(finished["tracked_run"].rpartition("/")[2])
+    assert parent.data.tags["dvc.rev"] == finished["version"]
+    runs = {run.info.run_name: run for run in client.search_runs([parent.info.experiment_id], max_results=200)}
+    assert set(STAGES) <= set(runs)
+    assert sum(name.startswith("proxy-") for name in runs) == 7
+    assert sum("-seed" in name for name in runs) == 9
+    inputs = runs["train"].inputs.dataset_inputs
+    tags = [{tag.key: tag.value for tag in each.tags} for each in inputs]
+    digests = {each["mixwright.digest"] for each in tags}
+    assert digests == {finished["digests"]["tokenize"], finished["digests"]["search"]}
+    assert all(each["dvc.rev"] == finished["version"] and each["dvc.md5"].endswith(".dir") for each in tags)
+    model = client.get_model_version_by_alias("mixwright-tiny", "newest")
+    assert model.tags["mixwright.lineage"]
+
+
+def test_lineage_goes_from_a_document_to_the_models_and_back(checkout: Checkout, finished: dict[str, Any]) -> None:
+    import pyarrow.parquet as pq
+
+    documents = pq.read_table(Path(finished["workspace"]) / "data/tokenize/documents.parquet").to_pylist()
+    trained = next(row["id"] for row in documents if row["split"] == "train")
+    held_out = next(row["id"] for row in documents if row["split"] == "test")
+    run = ("--run", finished["workspace"])
+    assert "seen by natural-seed0" in checkout.mixwright("lineage", trained, *run).stdout
+    assert "no model saw it" in checkout.mixwright("lineage", held_out, *run).stdout
+    told = checkout.mixwright("lineage", "searched-seed0", *run).stdout
+    assert finished["digests"]["tokenize"][:16] in told
+    assert checkout.mixwright("verify", *run).stdout.count(" ok") == len(STAGES)
+
+
+def test_another_checkout_of_the_packages_is_the_one_that_runs(checkout: Checkout, finished: dict[str, Any]) -> None:
+    code = "import flows, infra, tasks; print(flows.__file__, infra.__file__, tasks.__file__)"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=checkout.root, env=checkout.environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.count(str(checkout.root)) == 3
+
+
+def test_a_run_holds_no_secret_and_no_path_of_this_machine_in_its_manifests(finished: dict[str, Any]) -> None:
+    for stage in STAGES:
+        text = (Path(finished["workspace"]) / "data" / stage / "manifest.json").read_text(encoding="utf-8")
+        assert str(Path.home()) not in text
+        assert finished["workspace"] not in text
+        json.loads(text)
+
+
