@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,9 @@ from flows.config import PipelineConfig
 from infra.executors import ray_closed_after
 from infra.orchestration import publish_link, reap, tag_flow_run
 from infra.settings import Settings, load_settings, project_root
+from infra.terminal import TerminalObserver
 from infra.tracking import Tracker
-from infra.versions import Version, Workspace, add_raw, commit_run, commit_stages, dvc_hashes, open_workspace, write_params
+from infra.versions import Version, Workspace, add_raw, commit_raw, commit_run, commit_stages, dvc_hashes, open_workspace, write_params
 from tasks.core.digest import digest_code, digest_json
 from tasks.core.errors import DataError, ForeignCodeError
 from tasks.core.manifest import Manifest
@@ -96,7 +98,8 @@ def start_run(step: str, config: PipelineConfig) -> Iterator[Run]:
     The same config, input and code come back to the same workspace: what was finished there is not done again.
     """
     settings = load_settings()
-    raw = raw_input(config.inputs, settings.home)
+    with TerminalObserver() as terminal:
+        raw = raw_input(config.inputs, settings.home, progress=partial(terminal.progress, "raw input"))
     key = lineage_key(config, raw)
     tracker = Tracker(settings.mlflow.tracking_uri)
     with (
@@ -107,6 +110,7 @@ def start_run(step: str, config: PipelineConfig) -> Iterator[Run]:
         write_params(workspace, params_text(config))
         if place_raw(raw, workspace.path / "data" / "raw") or not (workspace.path / "data" / "raw.dvc").is_file():
             add_raw(workspace)
+            commit_raw(workspace, config.name)
         parent = tracker.parent_run(config.name, f"{config.name}-{key[:8]}", key, {"mixwright.workspace": workspace.path.name})
         # The lease on the workspace is held here: any other open run of this lineage belongs to a killed process.
         reap(key, keep=tag_flow_run(key))

@@ -54,26 +54,37 @@ class Executor(Protocol):
         As many items run at a time as whole groups fit into `workers`. `folder` is for the executor's own files.
         """
 
+    def close(self) -> None:
+        """End what the maps have started and nobody else uses."""
+
 
 class LocalExecutor:
-    """Processes of this machine, started afresh for each map (spawn), ended with their parent."""
+    """Processes of this machine (spawn), started by the first map and kept for the next; they end with their parent."""
 
     def __init__(self, workers: int) -> None:
         self.workers = workers
+        self._pool: ProcessPoolExecutor | None = None
 
     def map(self, function: Call, items: Sequence[Any]) -> Iterator[tuple[int, Any]]:
         """Yield (index of the item, result) as workers finish."""
         if not items:
             return
+        if self._pool is None:
+            self._pool = ProcessPoolExecutor(self.workers, multiprocessing.get_context("spawn"), _end_with_parent)
+        # Processes start while items are submitted and while results are awaited.
         with pinned_environment():
-            pool = ProcessPoolExecutor(
-                min(self.workers, len(items)), multiprocessing.get_context("spawn"), initializer=_end_with_parent
-            )
+            futures = {self._pool.submit(function, item): index for index, item in enumerate(items)}
             try:
-                futures = {pool.submit(function, item): index for index, item in enumerate(items)}
                 yield from _as_finished(futures)
-            finally:
-                pool.shutdown(wait=True, cancel_futures=True)
+            except BaseException:
+                self.close()
+                raise
+
+    def close(self) -> None:
+        """End the processes; what has not begun is not begun."""
+        if self._pool is not None:
+            self._pool.shutdown(wait=True, cancel_futures=True)
+            self._pool = None
 
     def map_distributed(
         self, function: SeatedCall, items: Sequence[Any], world_size: int, folder: Path
@@ -141,6 +152,10 @@ class RayExecutor:
             yield from ray_map(function, items, world_size, slots, folder)
 
 
+    def close(self) -> None:
+        """Leave Ray as it is: other executors of this process use it too."""
+
+
 def executor_of(kind: Literal["local", "ray"], workers: int, address: str | None = None) -> Executor:
     """Return the executor that the settings ask for."""
     return LocalExecutor(workers) if kind == "local" else RayExecutor(workers, address)
@@ -159,17 +174,20 @@ def ray_closed_after() -> Iterator[None]:
 
 def _connected(workers: int, address: str | None) -> Any:
     """Return the `ray` module with a session: the one there is, a new local one, or the cluster at `address`."""
+    if "ray" not in sys.modules:
+        # Ray reads both when it is imported: no usage statistics, and authentication on, unless the user said otherwise.
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        os.environ.setdefault("RAY_AUTH_MODE", "token")
     import ray
 
     if ray.is_initialized():
         return ray
-    # No usage statistics leave the machine unless the user's environment says so; authentication stays on.
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     local: dict[str, Any] = {"num_cpus": workers, "object_store_memory": 200_000_000, "include_dashboard": False}
     with pinned_environment():
         ray.init(
             address=address or "local",
             log_to_driver=False,
+            logging_level="warning",
             runtime_env={"env_vars": dict(PINNED_ENVIRONMENT)},
             **(local if address is None else {}),
         )

@@ -2,7 +2,7 @@
 
 from infra.versions.dvc import add_remote, dvc_hashes, dvc_status
 from infra.versions.git import Version, list_versions
-from infra.versions.record import add_raw, commit_run, commit_stages, push
+from infra.versions.record import add_raw, commit_raw, commit_run, commit_stages, push
 from infra.versions.workspaces import Workspace, open_workspace, prepare_workspace, remove_workspace, write_params
 
 __all__ = [
@@ -10,6 +10,7 @@ __all__ = [
     "Workspace",
     "add_raw",
     "add_remote",
+    "commit_raw",
     "commit_run",
     "commit_stages",
     "dvc_hashes",

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from infra.errors import VersionError
 from infra.versions.dvc import config_for_workspace, default_remote, dvc, dvc_status, require_outputs, stage_outputs
-from infra.versions.git import Version, asked, git, modified, tag_once, tag_with_tree, worktree, written_by_runs
+from infra.versions.git import Version, asked, git, list_versions, modified, tag_once, tag_with_tree, worktree, written_by_runs
 from infra.versions.workspaces import Workspace, dvc_lease
 
 
@@ -25,6 +25,25 @@ def add_raw(workspace: Workspace, path: str = "data/raw") -> None:
         )
     with dvc_lease(workspace.home, f"record {path} of {workspace.path.name}"):
         dvc(workspace.path, "add", "--quiet", path)
+
+
+def commit_raw(workspace: Workspace, name: str, path: str = "data/raw") -> Version:
+    """Publish the recorded raw input as the next version `data/<name>-input/v<n>`, unless one holds these very bytes.
+
+    Raises:
+        VersionError: `add_raw` has not been called, or git refuses.
+
+    """
+    pointer = f"{path}.dvc"
+    content = git(workspace.path, "hash-object", pointer)
+    with dvc_lease(workspace.home, f"record {path} of {workspace.path.name}"):
+        for version in list_versions(workspace.root, f"{name}-input"):
+            if asked(workspace.path, "rev-parse", "--verify", "--quiet", f"{version.commit}:{pointer}") == content:
+                return version
+        git(workspace.path, "add", "--force", "--", pointer)
+        tree = git(workspace.path, "write-tree")
+        commit = git(workspace.path, "commit-tree", tree, "-p", workspace.base, "-m", f"{name}: raw input")
+        return Version(tag_once(workspace.path, f"data/{name}-input/v", commit), commit, created=True)
 
 
 def commit_stages(workspace: Workspace, stages: list[str]) -> None:

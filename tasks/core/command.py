@@ -6,7 +6,7 @@ Exit codes: 0 done, 1 failed, 2 bad input.
 import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -65,8 +65,8 @@ def stage_command(
             placement = load_settings()
             folders = prepare_inputs(given, placement.home) if prepare_inputs else _named(given, inputs)
             chosen = executor_of(executor, workers or placement.workers, placement.ray_address)
-            with ray_closed_after(), TerminalObserver(quiet=as_json) as observer:
-                workshop = Workshop(chosen, AttemptStore(placement.home / "store"), observer)
+            with ray_closed_after(), closing(chosen), TerminalObserver(quiet=as_json) as observer:
+                workshop = Workshop(chosen, AttemptStore(placement.home / "store"), observer, placement.world_size)
                 manifest = run(params, inputs=folders, output=output, workshop=workshop)
             _print(manifest, output, as_json)
 

@@ -25,11 +25,12 @@ _RECORD = "record.json"
 
 @dataclass(frozen=True)
 class Workshop:
-    """Placement, not science: nothing in here may change a result."""
+    """Placement, not science: nothing in here may change a result. `world_size` counts data-parallel trainers of a run."""
 
     executor: Executor
     store: AttemptStore
     observer: Observer = field(default_factory=SilentObserver)
+    world_size: int = 1
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -60,10 +61,10 @@ def stage_task(name: str, run: Callable[..., Manifest]) -> StageTask:
         settings, tracker = load_settings(), Tracker(place.tracker_uri)
         tracked = tracker.child_run(place.parent_run, name, f"{place.lineage_key}/{name}", {"mixwright.stage": name})
         folders = {key: value.folder if isinstance(value, StageResult) else value for key, value in inputs.items()}
-        with TerminalObserver() as terminal:
+        chosen = executor_of(settings.executor, settings.workers, settings.ray_address)
+        with closing(chosen) as executor, TerminalObserver() as terminal:
             observer = Observers(terminal, PrefectProgress(name), _Tracked(tracker, tracked, place), _Logged())
-            executor = executor_of(settings.executor, settings.workers, settings.ray_address)
-            workshop = Workshop(executor, AttemptStore(settings.home / "store"), observer)
+            workshop = Workshop(executor, AttemptStore(settings.home / "store"), observer, settings.world_size)
             try:
                 manifest = run(params, inputs=folders, output=place.folder(name), workshop=workshop)
             except BaseException:

@@ -114,7 +114,8 @@ def _is(row: Run, weights_D: Array) -> bool:
 
 
 def _strongest(considered: tuple[Candidate, ...]) -> str:
-    others = [candidate for candidate in considered if candidate.name != NATURAL]
+    natural = next(candidate for candidate in considered if candidate.name == NATURAL)
+    others = [candidate for candidate in considered if candidate.weights != natural.weights]
     if not others:
         return "none"
     return f"{others[0].gain:.4f} with standard deviation {others[0].gain_sd:.4f} ({others[0].name})"

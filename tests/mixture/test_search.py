@@ -148,7 +148,7 @@ def test_a_batch_spreads_by_itself(found: tuple[State, Path]) -> None:
     for round_ in state.rounds:
         weights_MD = np.array([proposal["weights"] for proposal in round_["proposals"]])
         gaps_MM = np.abs(weights_MD[:, None] - weights_MD[None]).max(axis=2) + np.eye(len(weights_MD))
-        assert gaps_MM.min() >= 0.01 - 1e-9
+        assert gaps_MM.min() >= ExpectedImprovement().min_step - 1e-9
         assert np.median(gaps_MM) > 0.05
 
 

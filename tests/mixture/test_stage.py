@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from infra.executors import LocalExecutor
 from infra.progress import SilentObserver, UnitReport
 from infra.storage import AttemptStore
 from tasks.core.errors import ConfigError, DataError
@@ -168,6 +169,16 @@ def test_where_natural_is_uniform_the_table_has_both_from_one_proxy(tmp_path: Pa
     assert [row.kind for row in runs.rows[:2]] == ["natural", "uniform"]
     assert runs.rows[0].bpb == runs.rows[1].bpb
     assert executor.done.count("search.proxy") == len(runs.rows) - 1 == 7
+
+
+@pytest.mark.integration
+def test_workers_in_processes_give_the_same_bytes_as_this_one(
+    finished: tuple[Path, Manifest, Listener], tmp_path: Path
+) -> None:
+    root, manifest, _ = finished
+    workshop = Workshop(LocalExecutor(2), AttemptStore(tmp_path / "store"))
+    again = run(PARAMS, inputs={"tokenize": root / "tokenize"}, output=tmp_path / "search", workshop=workshop)
+    assert again.output == manifest.output
 
 
 def test_another_strategy_takes_the_proxies_that_are_there(finished: tuple[Path, Manifest, Listener], tmp_path: Path) -> None:

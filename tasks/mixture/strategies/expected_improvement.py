@@ -34,7 +34,7 @@ class ExpectedImprovement(Params):
 
     kind: Literal["expected_improvement"] = "expected_improvement"
     explored_per_round: int = Field(default=1, ge=0)
-    min_step: float = Field(default=0.01, gt=0, lt=0.5)
+    min_step: float = Field(default=0.03, gt=0, lt=0.5)
     num_draws: PositiveInt = 1000
     num_starts: PositiveInt = 3
     strengths: tuple[PositiveFloat, ...] = Field(default=(0.3, 1.0, 3.0, 10.0), min_length=1)

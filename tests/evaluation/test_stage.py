@@ -1,0 +1,142 @@
+"""The stage `evaluate` on models that were never trained, in this process."""
+
+import json
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from infra.storage import AttemptStore
+from tasks.core.digest import digest_file
+from tasks.core.errors import DataError, EvidenceError
+from tasks.core.manifest import FileRecord, Manifest
+from tasks.core.stage import Workshop
+from tasks.evaluation.config import EvaluateParams
+from tasks.evaluation.stage import run
+from tasks.training.export import write_model
+from tasks.training.model import initial_model
+from tests.mixture.test_stage import PROXY, VOCABULARY, Here, Listener, make_pool
+
+MIXTURES = ("searched", "natural", "uniform")
+RECIPE = {
+    "domains": ["d0", "d1", "d2"],
+    "objective": [1 / 3] * 3,
+    "phases": [{"tokens": 512, "weights": [0.5, 0.3, 0.2]}],
+    "baselines": {"natural": [0.2, 0.3, 0.5], "uniform": [1 / 3] * 3},
+}
+FORECAST = {
+    "gain_over_natural": 0.1,
+    "lower": 0.05,
+    "upper": 0.15,
+    "confidence": 0.9,
+    "model_parameters": 1,
+    "tokens": 1,
+    "status": "untransferred",
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_torch_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def publish(folder: Path, stage: str) -> Path:
+    """Write the manifest of a stage's folder that was made by hand."""
+    (folder / "manifest.json").unlink(missing_ok=True)
+    paths = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    files = tuple(FileRecord(p, digest_file(folder / p), (folder / p).stat().st_size) for p in paths)
+    Manifest(stage, {}, {}, "test", files).write(folder)
+    return folder
+
+
+def make_inputs(root: Path, seeds: int = 3) -> dict[str, Path]:
+    make_pool(root / "tokenize")
+    (root / "search").mkdir()
+    (root / "search" / "recipe.json").write_text(json.dumps(RECIPE))
+    (root / "search" / "forecast.json").write_text(json.dumps(FORECAST))
+    for number, mixture in enumerate(MIXTURES):
+        for seed in range(seeds):
+            folder = root / "train" / "models" / f"{mixture}-seed{seed}"
+            folder.mkdir(parents=True)
+            write_model(initial_model(PROXY.model, VOCABULARY, 10 * number + seed), 0, folder)
+            (folder / "losses.csv").write_text("step,loss\n")
+    publish(root / "search", "search")
+    publish(root / "train", "train")
+    return {name: root / name for name in ("tokenize", "search", "train")}
+
+
+def evaluate(root: Path, inputs: Mapping[str, Path], executor: Here, output: str = "evaluate") -> tuple[Manifest, Listener]:
+    listener = Listener()
+    workshop = Workshop(executor, AttemptStore(root / "store"), listener)  # type: ignore[arg-type]
+    return run(EvaluateParams(), inputs=inputs, output=root / output, workshop=workshop), listener
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Mapping[str, Path], Manifest]:
+    root = tmp_path_factory.mktemp("evaluate")
+    inputs = make_inputs(root)
+    return root, inputs, evaluate(root, inputs, Here())[0]
+
+
+def read(root: Path, name: str) -> Any:
+    return json.loads((root / "evaluate" / name).read_text(encoding="utf-8"))
+
+
+def test_every_model_is_measured_on_every_domain_and_untrained_models_give_no_claim(
+    finished: tuple[Path, Mapping[str, Path], Manifest],
+) -> None:
+    root, _, manifest = finished
+    assert [file.path for file in manifest.files] == ["decision.json", "results.json"]
+    results, decision = read(root, "results.json"), read(root, "decision.json")
+    assert {(model["mixture"], model["seed"]) for model in results["models"]} == {(m, s) for m in MIXTURES for s in range(3)}
+    for model in results["models"]:
+        assert model["mean"] == pytest.approx(sum(model["bpb"].values()) / 3)
+        # One token is one byte and all 32 are as likely, so nothing is learned at 5 bits and a little.
+        assert model["mean"] == pytest.approx(5, abs=0.2)
+    assert decision["headline"] == "no claim"
+    assert manifest.summary["headline"] == "no claim"
+
+
+def test_only_the_test_split_is_looked_at(finished: tuple[Path, Mapping[str, Path], Manifest], tmp_path: Path) -> None:
+    root, inputs, _ = finished
+    same = evaluate(tmp_path, inputs | {"tokenize": make_pool(tmp_path / "same")}, Here())[0]
+    assert (tmp_path / "evaluate" / "results.json").read_bytes() == (root / "evaluate" / "results.json").read_bytes()
+    other = evaluate(tmp_path, inputs | {"tokenize": make_pool(tmp_path / "other", test_seed=5)}, Here(), "second")[0]
+    assert same.output != other.output
+
+
+def test_finished_work_is_not_done_again(finished: tuple[Path, Mapping[str, Path], Manifest], tmp_path: Path) -> None:
+    root, inputs, manifest = finished
+    executor = Here()
+    again, listener = evaluate(root, inputs, executor)
+    assert again == manifest and executor.done == [] and "unchanged" in listener.said[0]
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(tmp_path, inputs, Here(limit=4))
+    executor = Here()
+    assert evaluate(tmp_path, inputs, executor)[0].output == manifest.output
+    assert executor.done == ["evaluate.model"] * 5 + ["evaluate.decision"]
+
+
+def test_two_seeds_are_no_evidence(tmp_path: Path) -> None:
+    with pytest.raises(EvidenceError, match="at least 3 are needed"):
+        evaluate(tmp_path, make_inputs(tmp_path, seeds=2), Here())
+
+
+def test_a_folder_without_models_and_a_recipe_for_other_domains_are_refused(
+    finished: tuple[Path, Mapping[str, Path], Manifest], tmp_path: Path
+) -> None:
+    _, inputs, _ = finished
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match="there are no models"):
+        evaluate(tmp_path, inputs | {"train": publish(tmp_path / "empty", "train")}, Here())
+    shutil.copytree(inputs["search"], tmp_path / "search")
+    renamed = RECIPE | {"domains": ["x", "y", "z"]}
+    (tmp_path / "search" / "recipe.json").write_text(json.dumps(renamed))
+    with pytest.raises(DataError, match=r"recipe\.json is for the domains x, y, z, the token pool has d0, d1, d2"):
+        evaluate(tmp_path, inputs | {"search": publish(tmp_path / "search", "search")}, Here())
