@@ -50,6 +50,8 @@ def machine() -> str:
     info = Path("/proc/cpuinfo")
     model = "unknown processor"
     if info.is_file():
-        names = (line.partition(":")[2].strip() for line in info.read_text().splitlines() if line.startswith("model name"))
+        names = (
+            line.partition(":")[2].strip() for line in info.read_text().splitlines() if line.startswith("model name")
+        )
         model = next(names, model)
     return f"{model}, {platform.machine()}, Python {platform.python_version()}, one thread"

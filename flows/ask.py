@@ -14,7 +14,10 @@ from tasks.core.command import exit_codes
 from tasks.core.errors import DataError
 
 run_option = click.option(
-    "--run", "run_path", type=click.Path(path_type=Path), help="A run's workspace, or a clone at a version; default: the newest."
+    "--run",
+    "run_path",
+    type=click.Path(path_type=Path),
+    help="A run's workspace, or a clone at a version; default: the newest.",
 )
 
 

@@ -26,8 +26,8 @@ class Commands(click.Group):
     """Finds a command where it is written, and imports only that."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return all names: the run, its stages, the questions, the servers."""
-        return ["run", "demo", *STAGES, *QUESTIONS, "up", "down", "status", "doctor"]
+        """Return all names: the run, its stages, mixtures, the questions, the servers."""
+        return ["run", "demo", *STAGES, "mixture", *QUESTIONS, "up", "down", "status", "doctor", "params"]
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         """Import and return one command."""
@@ -36,6 +36,8 @@ class Commands(click.Group):
             return command
         if name in QUESTIONS:
             return getattr(importlib.import_module("flows.ask"), name)  # type: ignore[no-any-return]
+        if name == "mixture":
+            return importlib.import_module("flows.mixture").mixture  # type: ignore[no-any-return]
         return super().get_command(ctx, name)
 
 
@@ -49,11 +51,18 @@ def main() -> None:
 @click.option("--preset", default="demo", show_default=True, help="configs/PRESET.yaml.")
 @click.option("--params", "params_file", type=click.Path(path_type=Path), help="YAML with the sections to change.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Such as search.rounds=3; repeatable.")
-@click.option("--input", "inputs", multiple=True, metavar="URI", help="File, folder or glob, local or s3://; repeatable.")
+@click.option(
+    "--input", "inputs", multiple=True, metavar="URI", help="File, folder or glob, local or s3://; repeatable."
+)
 @click.option("--name", help="Name of the versions: data/NAME/v1, v2, ...")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def run(
-    preset: str, params_file: Path | None, settings: tuple[str, ...], inputs: tuple[str, ...], name: str | None, as_json: bool
+    preset: str,
+    params_file: Path | None,
+    settings: tuple[str, ...],
+    inputs: tuple[str, ...],
+    name: str | None,
+    as_json: bool,
 ) -> None:
     """Run the whole pipeline as a Prefect flow; the servers must be up."""
     from flows.launch import run_pipeline
@@ -109,6 +118,18 @@ def status(as_json: bool) -> None:
 
     with exit_codes():
         print_status(as_json)
+
+
+@main.command()
+@click.option("--preset", default="demo", show_default=True, help="configs/PRESET.yaml.")
+def params(preset: str) -> None:
+    """Print all params of a preset, as params.yaml holds them."""
+    from flows.config import read_config
+    from flows.run import params_text
+    from tasks.core.command import exit_codes
+
+    with exit_codes():
+        click.echo(params_text(read_config(preset)), nl=False)
 
 
 @main.command()

@@ -40,7 +40,7 @@ def run_pipeline(
     from infra.orchestration import server_ready
 
     config = read_config(preset, params_file, settings)
-    changes = {"inputs": inputs} if inputs else {}
+    changes: dict[str, object] = {"inputs": inputs} if inputs else {}
     changes |= {"name": name} if name else {}
     if changes:
         config = type(config).model_validate(config.model_dump() | changes)
@@ -113,7 +113,9 @@ def print_doctor() -> None:
     for check in checks:
         click.echo(f"{'ok ' if check.ok else 'BAD'} {check.name:<12} {check.found}  {check.advice}")
     if bad := [check.name for check in checks if not check.ok]:
-        raise ConfigError(f"{len(bad)} of {len(checks)} checks failed: {', '.join(bad)}. The advice stands beside each.")
+        raise ConfigError(
+            f"{len(bad)} of {len(checks)} checks failed: {', '.join(bad)}. The advice stands beside each."
+        )
 
 
 def _say(message: str) -> None:

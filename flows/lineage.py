@@ -1,4 +1,4 @@
-"""Lineage, both ways: from a model to what it saw, from a document to the models that saw it, and from any key to its run."""
+"""Lineage, both ways: from a model to what it saw, from a document to the models that saw it, from a digest to its stage."""
 
 import json
 from collections.abc import Iterator
@@ -32,7 +32,9 @@ class RunFolder:
 
     def manifests(self) -> dict[str, Manifest]:
         """Return the manifests of all stages that have finished, in order."""
-        return {name: Manifest.read(self.stage(name)) for name in STAGES if (self.stage(name) / "manifest.json").is_file()}
+        return {
+            name: Manifest.read(self.stage(name)) for name in STAGES if (self.stage(name) / "manifest.json").is_file()
+        }
 
 
 def tell(run: RunFolder, key: str) -> list[str]:

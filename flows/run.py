@@ -15,7 +15,17 @@ from infra.orchestration import publish_link, reap, tag_flow_run
 from infra.settings import Settings, load_settings, project_root
 from infra.terminal import TerminalObserver
 from infra.tracking import Tracker
-from infra.versions import Version, Workspace, add_raw, commit_raw, commit_run, commit_stages, dvc_hashes, open_workspace, write_params
+from infra.versions import (
+    Version,
+    Workspace,
+    add_raw,
+    commit_raw,
+    commit_run,
+    commit_stages,
+    dvc_hashes,
+    open_workspace,
+    write_params,
+)
 from tasks.core.digest import digest_code, digest_json
 from tasks.core.errors import DataError, ForeignCodeError
 from tasks.core.manifest import Manifest
@@ -64,7 +74,9 @@ class Run:
             try:
                 Manifest.read(self.place.folder(stage))
             except DataError as error:
-                raise DataError(f"{self.step} needs {stage}, which has not finished for this config. {error}") from error
+                raise DataError(
+                    f"{self.step} needs {stage}, which has not finished for this config. {error}"
+                ) from error
         return {stage: self.place.folder(stage) for stage in stages}
 
     def publish(self, results: Sequence[StageResult]) -> Outcome:
@@ -111,7 +123,9 @@ def start_run(step: str, config: PipelineConfig) -> Iterator[Run]:
         if place_raw(raw, workspace.path / "data" / "raw") or not (workspace.path / "data" / "raw.dvc").is_file():
             add_raw(workspace)
             commit_raw(workspace, config.name)
-        parent = tracker.parent_run(config.name, f"{config.name}-{key[:8]}", key, {"mixwright.workspace": workspace.path.name})
+        parent = tracker.parent_run(
+            config.name, f"{config.name}-{key[:8]}", key, {"mixwright.workspace": workspace.path.name}
+        )
         # The lease on the workspace is held here: any other open run of this lineage belongs to a killed process.
         reap(key, keep=tag_flow_run(key))
         publish_link(f"{config.name}-run", tracker.run_url(parent), "This run in MLflow")

@@ -3,6 +3,7 @@
 Every worker is started with the same pinned environment, so that a float sum has the same order wherever it runs.
 """
 
+import logging
 import multiprocessing
 import os
 import sys
@@ -124,7 +125,8 @@ class RayExecutor:
             return
         ray = _connected(self.workers, self._address)
         remote = ray.remote(num_cpus=1, max_retries=3)(function)
-        waiting, running = list(enumerate(items))[::-1], {}
+        waiting = list(enumerate(items))[::-1]
+        running: dict[Any, int] = {}
         while waiting or running:
             while waiting and len(running) < 2 * self.workers:
                 index, item = waiting.pop()
@@ -150,7 +152,6 @@ class RayExecutor:
             _connected(self.workers, self._address)
             slots = min(max(1, self.workers // world_size), len(items))
             yield from ray_map(function, items, world_size, slots, folder)
-
 
     def close(self) -> None:
         """Leave Ray as it is: other executors of this process use it too."""
@@ -187,7 +188,7 @@ def _connected(workers: int, address: str | None) -> Any:
         ray.init(
             address=address or "local",
             log_to_driver=False,
-            logging_level="warning",
+            logging_level=logging.WARNING,
             runtime_env={"env_vars": dict(PINNED_ENVIRONMENT)},
             **(local if address is None else {}),
         )

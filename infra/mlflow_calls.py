@@ -52,7 +52,7 @@ def experiment_id(client: "MlflowClient", name: str) -> str:
     found = client.get_experiment_by_name(name)
     if found is None:
         try:
-            return str(client.create_experiment(name))
+            return str(client.create_experiment(name, tags={"mlflow.experimentKind": "custom_model_development"}))
         except MlflowException:
             # Another process made it in between; if not, the reason is raised here.
             found = client.get_experiment_by_name(name)

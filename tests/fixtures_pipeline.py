@@ -135,7 +135,10 @@ def clone_project(target: Path) -> Path:
     subprocess.run(["git", "clone", "--quiet", str(PROJECT), str(target)], check=True)
     listed = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"],
-        cwd=PROJECT, check=True, capture_output=True, text=True,
+        cwd=PROJECT,
+        check=True,
+        capture_output=True,
+        text=True,
     )
     for name in filter(None, listed.stdout.split("\0")):
         if (PROJECT / name).is_file():
@@ -145,7 +148,9 @@ def clone_project(target: Path) -> Path:
             (target / name).unlink(missing_ok=True)
     identity = ["-c", "user.name=Test", "-c", "user.email=test@localhost"]
     subprocess.run(["git", "add", "--all"], cwd=target, check=True)
-    subprocess.run(["git", *identity, "commit", "--quiet", "--allow-empty", "-m", "As on the disk"], cwd=target, check=True)
+    subprocess.run(
+        ["git", *identity, "commit", "--quiet", "--allow-empty", "-m", "As on the disk"], cwd=target, check=True
+    )
     return target
 
 

@@ -8,7 +8,17 @@ from pathlib import Path
 
 from infra.errors import VersionError
 from infra.versions.dvc import config_for_workspace, default_remote, dvc, dvc_status, require_outputs, stage_outputs
-from infra.versions.git import Version, asked, git, list_versions, modified, tag_once, tag_with_tree, worktree, written_by_runs
+from infra.versions.git import (
+    Version,
+    asked,
+    git,
+    list_versions,
+    modified,
+    tag_once,
+    tag_with_tree,
+    worktree,
+    written_by_runs,
+)
 from infra.versions.workspaces import Workspace, dvc_lease
 
 

@@ -43,8 +43,12 @@ def stage_command(
     named = "PATH" if len(inputs) == 1 else "NAME=PATH"
 
     @click.command(name=name, help=(run.__doc__ or "").strip())
-    @click.option("--input", "given", multiple=True, required=True, metavar=named, help=f"Folder(s): {', '.join(inputs)}.")
-    @click.option("--output", required=True, type=click.Path(path_type=Path, file_okay=False), help="Folder to publish.")
+    @click.option(
+        "--input", "given", multiple=True, required=True, metavar=named, help=f"Folder(s): {', '.join(inputs)}."
+    )
+    @click.option(
+        "--output", required=True, type=click.Path(path_type=Path, file_okay=False), help="Folder to publish."
+    )
     @click.option("--params", "params_file", type=click.Path(path_type=Path), help=f"YAML with a section `{name}`.")
     @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help=f"Such as {name}.seed=1; repeatable.")
     @click.option("--executor", type=click.Choice(["local", "ray"]), default="local", show_default=True)
@@ -73,9 +77,7 @@ def stage_command(
     return command
 
 
-def stage_params(
-    name: str, model: type[ParamsT], params_file: Path | None, settings: Sequence[str]
-) -> ParamsT:
+def stage_params(name: str, model: type[ParamsT], params_file: Path | None, settings: Sequence[str]) -> ParamsT:
     """Return the defaults of a stage, with its section of a params file and `--set` laid over them.
 
     Raises:

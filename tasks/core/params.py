@@ -75,8 +75,7 @@ def layered(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any
     for key, value in above.items():
         old = result.get(key)
         both = isinstance(old, Mapping) and isinstance(value, Mapping)
-        other_kind = both and "kind" in value and value["kind"] != old.get("kind")
-        result[key] = layered(old, value) if both and not other_kind else value
+        result[key] = layered(old, value) if both and value.get("kind") in {None, old.get("kind")} else value
     return result
 
 

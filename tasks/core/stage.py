@@ -154,7 +154,9 @@ def _mapped(
                 on_finished(index, record)
     missing = [index for index in range(len(orders)) if index not in records]
     if records and missing:
-        workshop.observer.say(f"{label}: {len(records)} of {len(orders)} were finished before and are taken as they are")
+        workshop.observer.say(
+            f"{label}: {len(records)} of {len(orders)} were finished before and are taken as they are"
+        )
     workshop.observer.progress(label, len(records), len(orders))
     for position, _ in spread([orders[index] for index in missing]):
         index = missing[position]
@@ -216,7 +218,9 @@ def _keep(order: _Order, work: Callable[[Path], UnitResult]) -> None:
         (folder / _RECORD).write_text(json.dumps(value, sort_keys=True, allow_nan=False), encoding="utf-8")
 
 
-def unchanged(output: Path, *, stage: str, inputs: Mapping[str, str], params: Mapping[str, Any], code: str) -> Manifest | None:
+def unchanged(
+    output: Path, *, stage: str, inputs: Mapping[str, str], params: Mapping[str, Any], code: str
+) -> Manifest | None:
     """Return the manifest in `output` if this very work was published there and its files are all in place."""
     try:
         manifest = Manifest.read(output)
@@ -228,7 +232,9 @@ def unchanged(output: Path, *, stage: str, inputs: Mapping[str, str], params: Ma
     return manifest
 
 
-def publish(output: Path, files: Mapping[str, Placement], manifest: Callable[[tuple[FileRecord, ...]], Manifest]) -> Manifest:
+def publish(
+    output: Path, files: Mapping[str, Placement], manifest: Callable[[tuple[FileRecord, ...]], Manifest]
+) -> Manifest:
     """Put files under their names with one manifest, all at once; return the manifest.
 
     `files` maps the published path to what is put there; `manifest` makes the manifest from the final file records.

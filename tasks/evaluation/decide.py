@@ -66,9 +66,7 @@ def per_domain(
     means = {
         mixture: np.mean([model.bpb for model in models if model.mixture == mixture], axis=0) for mixture in mixtures
     }
-    return {
-        name: {mixture: float(means[mixture][index]) for mixture in mixtures} for index, name in enumerate(names)
-    }
+    return {name: {mixture: float(means[mixture][index]) for mixture in mixtures} for index, name in enumerate(names)}
 
 
 def _forecast(

@@ -210,8 +210,6 @@ def _conclude(state: State, folder: Path) -> UnitResult:
             "reason": pick.reason,
             "statement": told.statement,
             "gain_over_natural": told.gain,
-            "weights": {
-                name: dict(zip(problem.names, weights, strict=True)) for name, weights in mixtures.items()
-            },
+            "weights": {name: dict(zip(problem.names, weights, strict=True)) for name, weights in mixtures.items()},
         }
     )

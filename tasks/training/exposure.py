@@ -35,4 +35,3 @@ def exposure(order: DataOrder, span: Span, sequence_length: int) -> float:
     rows = (np.arange(span.first_token, span.first_token + span.tokens) - 1) // sequence_length
     inside = (rows >= 0) & (rows < seen_R.size)
     return float(seen_R[rows[inside]].sum() / span.tokens) if span.tokens else 0.0
-

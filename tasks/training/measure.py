@@ -30,9 +30,10 @@ def bits_per_byte(
 ) -> dict[str, float]:
     """Return bits per byte of every domain: sum of nats over target tokens / (ln 2 x sum of their UTF-8 bytes).
 
-    Each domain's first `max_tokens_per_domain` targets count (None = all; documents lie in a seeded shuffled order), in
-    windows of the model's sequence length that do not overlap: the first token of the split is context only. The end of
-    a document is a target of 0 bytes: predicting it costs bits and gives no bytes.
+    Targets lie in windows of the model's sequence length that do not overlap; the first token of the split is context
+    only. With `max_tokens_per_domain` (None = all) as many whole windows as fit are taken, evenly spaced over the split:
+    the first ones would be a few long documents (measured: 3.3 bits per byte in a domain that has 2.4). The end of a
+    document is a target of 0 bytes: predicting it costs bits and gives no bytes.
 
     Raises:
         EvidenceError: a domain has nothing to measure in this split.
@@ -67,10 +68,13 @@ def _domain(model: Model, pool: TokenPool, index: int, split: str, *, limit: int
 
 def _batches(tokens: npt.NDArray[np.uint16], length: int, limit: int | None) -> Iterator[Windows]:
     """Yield windows of inputs and targets together, shape [rows, length + 1]; the last window may be shorter."""
-    num_targets = max(tokens.size - 1, 0) if limit is None else min(max(tokens.size - 1, 0), limit)
+    num_targets = max(tokens.size - 1, 0)
     whole, rest = divmod(num_targets, length)
-    for first in range(0, whole, _BATCH_ROWS):
-        rows = range(first, min(first + _BATCH_ROWS, whole))
-        yield np.stack([tokens[row * length : (row + 1) * length + 1] for row in rows]).astype(np.int64)
-    if rest:
+    some = limit is not None and limit < num_targets and whole > 0
+    chosen = max(1, limit // length) if some and limit is not None else whole
+    rows = [number * whole // chosen for number in range(chosen)]
+    for first in range(0, len(rows), _BATCH_ROWS):
+        batch = rows[first : first + _BATCH_ROWS]
+        yield np.stack([tokens[row * length : (row + 1) * length + 1] for row in batch]).astype(np.int64)
+    if rest and not some:
         yield tokens[None, whole * length : num_targets + 1].astype(np.int64)

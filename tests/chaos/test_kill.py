@@ -40,7 +40,9 @@ def test_a_run_that_is_killed_in_every_stage_ends_with_the_same_digests(
         before = sorted(units)
 
         def under_way(stage: str = stage, before: list[Path] = before) -> bool:
-            assert not list(other.home.glob(f"workspaces/*/data/{stage}/manifest.json")), f"{stage} was too fast to kill"
+            assert not list(other.home.glob(f"workspaces/*/data/{stage}/manifest.json")), (
+                f"{stage} was too fast to kill"
+            )
             if stage not in MANY_UNITS:
                 return bool(list(other.home.glob(f"store/{stage}*/*/.attempt-*")))
             return any(path not in before for path in other.home.glob(f"store/{stage}*/*/*/record.json"))

@@ -20,9 +20,7 @@ from tests.mixture.real_pool import write_real_pool
 
 pytestmark = pytest.mark.integration
 
-MODEL = ModelConfig(
-    hidden_size=32, num_layers=1, num_heads=2, num_kv_heads=1, intermediate_size=64, sequence_length=64
-)
+MODEL = ModelConfig(hidden_size=32, num_layers=1, num_heads=2, num_kv_heads=1, intermediate_size=64, sequence_length=64)
 OPTIMIZER = OptimizerConfig(learning_rate=1e-2, warmup_steps=5)
 PROXY = TrainingConfig(model=MODEL, optimizer=OPTIMIZER, num_tokens=60 * 512, sequences_per_step=8)
 FULL = TrainingConfig(model=MODEL, optimizer=OPTIMIZER, num_tokens=100 * 512, sequences_per_step=8)
@@ -43,13 +41,17 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Path]:
     """The folders of tokenize, search, train and evaluate, made by the stages themselves."""
     root = tmp_path_factory.mktemp("claim")
     places = {name: root / name for name in ("tokenize", "search", "train", "evaluate")}
-    workshop = Workshop(LocalExecutor(2), AttemptStore(root / "store"))
+    executor = LocalExecutor(2)
+    workshop = Workshop(executor, AttemptStore(root / "store"))
     write_real_pool(places["tokenize"])
-    run_search(SEARCH, inputs={"tokenize": places["tokenize"]}, output=places["search"], workshop=workshop)
-    inputs = {name: places[name] for name in ("tokenize", "search")}
-    run_train(TrainParams(training=FULL), inputs=inputs, output=places["train"], workshop=workshop)
-    inputs = {name: places[name] for name in ("tokenize", "search", "train")}
-    run_evaluate(EvaluateParams(), inputs=inputs, output=places["evaluate"], workshop=workshop)
+    try:
+        run_search(SEARCH, inputs={"tokenize": places["tokenize"]}, output=places["search"], workshop=workshop)
+        inputs = {name: places[name] for name in ("tokenize", "search")}
+        run_train(TrainParams(training=FULL), inputs=inputs, output=places["train"], workshop=workshop)
+        inputs = {name: places[name] for name in ("tokenize", "search", "train")}
+        run_evaluate(EvaluateParams(), inputs=inputs, output=places["evaluate"], workshop=workshop)
+    finally:
+        executor.close()
     return places
 
 

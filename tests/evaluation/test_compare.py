@@ -38,7 +38,9 @@ def test_the_interval_is_that_of_the_paired_t_test(differences: list[float], con
 def test_a_gain_much_larger_than_its_spread_is_claimed_and_said_in_words() -> None:
     found = compare(models([0.10, 0.11, 0.12]), "natural", EQUAL, confidence=0.95)
     assert found.claim
-    assert found.statement.startswith("Claim: the searched mixture beats natural by 0.1100 bits per byte (95% interval +0.0")
+    assert found.statement.startswith(
+        "Claim: the searched mixture beats natural by 0.1100 bits per byte (95% interval +0.0"
+    )
     assert found.statement.endswith("3 paired seeds).")
 
 
@@ -87,7 +89,10 @@ def test_seeds_without_partner_copies_of_a_run_and_nan_are_no_evidence() -> None
 
 
 def test_the_headline_is_about_natural_and_tells_of_the_others() -> None:
-    everything = [*models([0.10, 0.11, 0.12]), *(m for m in models([0.02, 0.1, -0.01], "uniform") if m.mixture != "searched")]
+    everything = [
+        *models([0.10, 0.11, 0.12]),
+        *(m for m in models([0.02, 0.1, -0.01], "uniform") if m.mixture != "searched"),
+    ]
     comparisons = {name: compare(everything, name, EQUAL, confidence=0.95) for name in ("uniform", "natural")}
     claim, statement = headline(comparisons)
     assert claim
@@ -113,7 +118,8 @@ def test_false_claims_are_rarer_than_one_in_twenty() -> None:
 def test_a_real_gain_of_four_standard_deviations_is_claimed_most_of_the_time() -> None:
     stream = generator(11, "power")
     claims = sum(
-        compare(models(stream.normal(0.04, 0.01, 3).tolist()), "natural", EQUAL, confidence=0.95).claim for _ in range(200)
+        compare(models(stream.normal(0.04, 0.01, 3).tolist()), "natural", EQUAL, confidence=0.95).claim
+        for _ in range(200)
     )
     assert claims >= 150
 
@@ -147,7 +153,10 @@ def test_the_forecast_stands_beside_the_outcome_with_a_warning_when_the_sizes_di
 
 
 def test_a_decision_has_a_verdict_per_baseline_and_a_table_per_domain() -> None:
-    everything = [*models([0.10, 0.11, 0.12]), *(m for m in models([0.02, 0.1, -0.01], "uniform") if m.mixture != "searched")]
+    everything = [
+        *models([0.10, 0.11, 0.12]),
+        *(m for m in models([0.02, 0.1, -0.01], "uniform") if m.mixture != "searched"),
+    ]
     value = decision(everything, RECIPE, FORECAST, confidence=0.95, model_parameters=1, tokens=1)
     assert (value["headline"], value["claim"], value["baseline"], value["num_seeds"]) == ("claim", True, "natural", 3)
     assert {name: part["verdict"] for name, part in value["comparisons"].items()} == {

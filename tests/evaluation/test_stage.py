@@ -71,7 +71,9 @@ def make_inputs(root: Path, seeds: int = 3) -> dict[str, Path]:
     return {name: root / name for name in ("tokenize", "search", "train")}
 
 
-def evaluate(root: Path, inputs: Mapping[str, Path], executor: Here, output: str = "evaluate") -> tuple[Manifest, Listener]:
+def evaluate(
+    root: Path, inputs: Mapping[str, Path], executor: Here, output: str = "evaluate"
+) -> tuple[Manifest, Listener]:
     listener = Listener()
     workshop = Workshop(executor, AttemptStore(root / "store"), listener)  # type: ignore[arg-type]
     return run(EvaluateParams(), inputs=inputs, output=root / output, workshop=workshop), listener
@@ -94,7 +96,9 @@ def test_every_model_is_measured_on_every_domain_and_untrained_models_give_no_cl
     root, _, manifest = finished
     assert [file.path for file in manifest.files] == ["decision.json", "results.json"]
     results, decision = read(root, "results.json"), read(root, "decision.json")
-    assert {(model["mixture"], model["seed"]) for model in results["models"]} == {(m, s) for m in MIXTURES for s in range(3)}
+    assert {(model["mixture"], model["seed"]) for model in results["models"]} == {
+        (m, s) for m in MIXTURES for s in range(3)
+    }
     for model in results["models"]:
         assert model["mean"] == pytest.approx(sum(model["bpb"].values()) / 3)
         # One token is one byte and all 32 are as likely, so nothing is learned at 5 bits and a little.

@@ -149,7 +149,12 @@ def test_lineage_goes_from_a_document_to_the_models_and_back(checkout: Checkout,
 def test_another_checkout_of_the_packages_is_the_one_that_runs(checkout: Checkout, finished: dict[str, Any]) -> None:
     code = "import flows, infra, tasks; print(flows.__file__, infra.__file__, tasks.__file__)"
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=checkout.root, env=checkout.environment, capture_output=True, text=True, check=True
+        [sys.executable, "-c", code],
+        cwd=checkout.root,
+        env=checkout.environment,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert done.stdout.count(str(checkout.root)) == 3
 
@@ -160,5 +165,3 @@ def test_a_run_holds_no_secret_and_no_path_of_this_machine_in_its_manifests(fini
         assert str(Path.home()) not in text
         assert finished["workspace"] not in text
         json.loads(text)
-
-

@@ -23,7 +23,16 @@ PIECE = 1500
 def sources() -> list[str]:
     """Pieces of Python's own modules."""
     folder = Path(inspect.getfile(json)).parents[1]
-    names = ["argparse.py", "ast.py", "calendar.py", "csv.py", "difflib.py", "inspect.py", "pathlib.py", "statistics.py"]
+    names = [
+        "argparse.py",
+        "ast.py",
+        "calendar.py",
+        "csv.py",
+        "difflib.py",
+        "inspect.py",
+        "pathlib.py",
+        "statistics.py",
+    ]
     present = [folder / name for name in names if (folder / name).is_file()]
     return pieces("\n".join(path.read_text(encoding="utf-8") for path in present))
 
@@ -63,7 +72,9 @@ def write_real_pool(folder: Path) -> Manifest:
     trainer = trainers.BpeTrainer(
         vocab_size=VOCABULARY, special_tokens=[END], initial_alphabet=alphabet, show_progress=False
     )
-    tokenizer.train_from_iterator([text for name in ("code", "documentation", "tables") for text in texts[name]], trainer)
+    tokenizer.train_from_iterator(
+        [text for name in ("code", "documentation", "tables") for text in texts[name]], trainer
+    )
     folder.mkdir(parents=True)
     tokenizer.save(str(folder / "tokenizer.json"))
     end = tokenizer.token_to_id(END)
@@ -76,7 +87,9 @@ def write_real_pool(folder: Path) -> Manifest:
 
 def described(folder: Path) -> Manifest:
     """Write the manifest of a pool that was written by hand."""
-    paths = sorted((path for path in folder.rglob("*") if path.is_file()), key=lambda path: path.relative_to(folder).as_posix())
+    paths = sorted(
+        (path for path in folder.rglob("*") if path.is_file()), key=lambda path: path.relative_to(folder).as_posix()
+    )
     files = tuple(
         FileRecord(path.relative_to(folder).as_posix(), digest_file(path), path.stat().st_size) for path in paths
     )

@@ -29,7 +29,9 @@ def test_filled_weights_sum_to_one_under_caps_and_keep_proportions_below_them(sh
 
 
 @given(TOKENS, st.integers(0, 1000))
-def test_gridded_weights_are_whole_ten_thousandths_under_the_caps_and_near_the_original(shares: list[int], seed: int) -> None:
+def test_gridded_weights_are_whole_ten_thousandths_under_the_caps_and_near_the_original(
+    shares: list[int], seed: int
+) -> None:
     stream = np.random.default_rng(seed)
     caps_D = np.clip(stream.uniform(1.2 / len(shares), 1.0, len(shares)), 0, 1)
     weights_D = filled(shares, caps_D)
@@ -64,7 +66,9 @@ def test_the_tighter_of_target_and_proxy_caps_the_recipe_but_designs_are_held_by
 def test_weights_that_cannot_be_met_under_the_caps_are_refused_with_numbers_and_a_remedy(
     target: int, proxy: int, run: str
 ) -> None:
-    with pytest.raises(ConfigError, match=rf"the {run} asks for 100 samples, 2 domains with 20 samples give at most 80"):
+    with pytest.raises(
+        ConfigError, match=rf"the {run} asks for 100 samples, 2 domains with 20 samples give at most 80"
+    ):
         problem([10, 10], target=target, proxy=proxy)
 
 

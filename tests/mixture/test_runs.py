@@ -42,7 +42,7 @@ def test_a_mixture_measured_twice_with_different_results_is_refused() -> None:
 def test_nan_and_weights_that_do_not_sum_to_one_are_refused() -> None:
     with pytest.raises(DataError, match="no finite number"):
         run(bpb=(2.0, float("nan")))
-    with pytest.raises(DataError, match="sum to 1.1"):
+    with pytest.raises(DataError, match=r"sum to 1\.1"):
         replace(run(), weights=(0.5, 0.6))
 
 

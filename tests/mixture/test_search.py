@@ -133,7 +133,9 @@ def test_expected_improvement_finds_better_mixtures_than_random_search(found: tu
     assert mean_of(ExpectedImprovement(explored_per_round=0)) < mean_of(RandomSearch()) - 0.05
 
 
-def test_exploration_is_for_mixtures_that_could_still_be_good_not_for_worthless_corners(found: tuple[State, Path]) -> None:
+def test_exploration_is_for_mixtures_that_could_still_be_good_not_for_worthless_corners(
+    found: tuple[State, Path],
+) -> None:
     state, _ = found
     predictor, measured_RD = fitted(state).predictor, state.runs.paired(0).weights_RD()
     proposals = propose(ExpectedImprovement(explored_per_round=2), state.problem, predictor, measured_RD, 3, 3)
@@ -158,7 +160,9 @@ def test_the_local_optimiser_finds_the_corner_that_caps_leave() -> None:
     assert best_D == pytest.approx([0.5, 0.3, 0.2, 0.0])
 
 
-def test_where_nothing_matters_natural_is_kept_most_of_the_time_and_the_forecast_promises_little(tmp_path: Path) -> None:
+def test_where_nothing_matters_natural_is_kept_most_of_the_time_and_the_forecast_promises_little(
+    tmp_path: Path,
+) -> None:
     params = SearchParams(rounds=0, num_initial=16, selection=Selection(zoo=(GpSqrt(), RidgeSqrt())))
     kept = 0
     for number in range(12):

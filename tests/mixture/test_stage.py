@@ -176,12 +176,18 @@ def test_workers_in_processes_give_the_same_bytes_as_this_one(
     finished: tuple[Path, Manifest, Listener], tmp_path: Path
 ) -> None:
     root, manifest, _ = finished
-    workshop = Workshop(LocalExecutor(2), AttemptStore(tmp_path / "store"))
-    again = run(PARAMS, inputs={"tokenize": root / "tokenize"}, output=tmp_path / "search", workshop=workshop)
+    executor = LocalExecutor(2)
+    workshop = Workshop(executor, AttemptStore(tmp_path / "store"))
+    try:
+        again = run(PARAMS, inputs={"tokenize": root / "tokenize"}, output=tmp_path / "search", workshop=workshop)
+    finally:
+        executor.close()
     assert again.output == manifest.output
 
 
-def test_another_strategy_takes_the_proxies_that_are_there(finished: tuple[Path, Manifest, Listener], tmp_path: Path) -> None:
+def test_another_strategy_takes_the_proxies_that_are_there(
+    finished: tuple[Path, Manifest, Listener], tmp_path: Path
+) -> None:
     root, _, _ = finished
     shutil.copytree(root / "store", tmp_path / "store")
     executor = Here()
@@ -219,7 +225,9 @@ def test_a_proxy_that_diverges_is_a_named_error(tmp_path: Path) -> None:
 
 def test_a_pool_too_small_for_the_target_is_refused_before_any_proxy(tmp_path: Path) -> None:
     executor = Here()
-    with pytest.raises(ConfigError, match="the target run asks for 32 samples, 3 domains with 3 samples give at most 12"):
+    with pytest.raises(
+        ConfigError, match="the target run asks for 32 samples, 3 domains with 3 samples give at most 12"
+    ):
         search(tmp_path, make_pool(tmp_path / "tokenize", tokens=(30, 30, 30)), executor)
     assert executor.done == []
 

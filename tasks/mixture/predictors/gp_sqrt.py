@@ -15,7 +15,5 @@ class GpSqrt(Params):
 
 def fit_gp_sqrt(params: GpSqrt, measured: Measured) -> Predictor:
     """Fit the process to the losses themselves."""
-    process = fit_process(
-        measured.weights_RD, measured.losses_RO, measured.objective_O, noise_sd=measured.noise_sd
-    )
+    process = fit_process(measured.weights_RD, measured.losses_RO, measured.objective_O, noise_sd=measured.noise_sd)
     return Predictor(params.kind, None, process, measured.objective_O)

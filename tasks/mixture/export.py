@@ -1,0 +1,243 @@
+"""A recipe's mixture in the words of other trainers: what each one's config takes, read in its own documentation.
+
+| format | goes into | read in |
+|---|---|---|
+| torchtitan | a Python module: `DatasetMixConfig` of `WeightedDataset` | torchtitan/components/data/README.md |
+| olmo-core | YAML for `SourceMixtureList.from_file` | olmo_core/data/source_mixture.py and its source_mixtures/*.yaml |
+| nanotron | YAML section `data_stages`, a `NanosetDatasetsArgs` each | nanotron/config/config.py |
+| llm-foundry | YAML section `train_loader.dataset.streams` | llmfoundry/data/text_data.py |
+| streaming | YAML: keyword arguments of each `streaming.Stream` | streaming/base/stream.py |
+| json, yaml | every phase with its weights by name | here |
+
+Domains with weight 0 are left out where a trainer asks for positive weights. No format carries our data order: trainers
+draw their own.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, assert_never
+
+from tasks.core.errors import ConfigError, DataError
+from tasks.training.types import Phase
+
+Format = Literal["torchtitan", "olmo-core", "nanotron", "llm-foundry", "streaming", "json", "yaml"]
+
+_TITAN = '''"""The mixture of a Mixwright recipe ({tokens:,} tokens) for torchtitan's Grain data pipeline."""
+
+from torchtitan.components.data import ConcatThenSplitPackingConfig, DatasetMixConfig, WeightedDataset
+
+WEIGHTS = {weights}
+
+
+def mixture(datasets):
+    """Return the mix of one dataset config per domain; each is packed first, so that weights count tokens."""
+    return DatasetMixConfig(
+        datasets=tuple(
+            WeightedDataset(dataset=ConcatThenSplitPackingConfig(dataset=datasets[name]), weight=weight)
+            for name, weight in WEIGHTS.items()
+        ),
+    )
+'''
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What is exported of a `recipe.json`: domains, phases in order, and how often a domain may be repeated."""
+
+    domains: tuple[str, ...]
+    phases: tuple[Phase, ...]
+    max_epochs: float
+
+
+@dataclass(frozen=True)
+class Destination:
+    """What a recipe does not know: where a domain's data is, which phase is meant, and how large a step is.
+
+    `data` has the fields {domain} and {index}; `phase` counts from 0, None = the recipe has one.
+    """
+
+    data: str | None = None
+    phase: int | None = None
+    tokens_per_step: int | None = None
+
+
+def read_recipe(path: Path) -> Recipe:
+    """Read a `recipe.json`.
+
+    Raises:
+        DataError: the file is missing or is no recipe of format 1.
+        ConfigError: weights that are negative or do not sum to 1.
+    """
+    if not path.is_file():
+        raise DataError(f"{path}: there is no such file. Name the recipe.json of a search.")
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+        if value["format"] != 1:
+            raise ValueError(f"format {value['format']!r}, this version reads 1")
+        phases = tuple(Phase(int(p["tokens"]), tuple(map(float, p["weights"]))) for p in value["phases"])
+        recipe = Recipe(tuple(value["domains"]), phases, float(value["max_epochs"]))
+        if not phases or any(len(phase.weights) != len(recipe.domains) for phase in phases):
+            raise ValueError(f"its phases do not have a weight for each of {len(recipe.domains)} domains")
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{path}: this is no recipe: {error!r}. Run search again.") from error
+    return recipe
+
+
+def export(recipe: Recipe, format_: Format, destination: Destination) -> str:
+    """Return the text of the file.
+
+    Raises:
+        ConfigError: the format needs something that the destination does not say, or cannot say what the recipe does.
+    """
+    value: Mapping[str, Any]
+    match format_:
+        case "torchtitan":
+            return torchtitan(recipe, destination)
+        case "json":
+            return json.dumps(plain(recipe), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+        case "yaml":
+            value = plain(recipe)
+        case "olmo-core":
+            value = olmo_core(recipe, destination)
+        case "nanotron":
+            value = nanotron(recipe, destination)
+        case "llm-foundry":
+            value = llm_foundry(recipe, destination)
+        case "streaming":
+            value = streaming(recipe, destination)
+        case _:
+            assert_never(format_)
+    return _yaml(value)
+
+
+def torchtitan(recipe: Recipe, destination: Destination) -> str:
+    """Return a module whose `mixture(datasets)` is a `DatasetMixConfig`, for `GrainDataLoader.Config(dataset=...)`.
+
+    torchtitan is configured in Python; mixing packed children is what makes its weights count tokens, not documents.
+    """
+    phase = _one_phase(recipe, destination, "torchtitan")
+    weights = "".join(f"    {name!r}: {weight!r},\n" for _, name, weight in _used(recipe, phase))
+    return _TITAN.format(tokens=phase.num_tokens, weights=f"{{\n{weights}}}")
+
+
+def olmo_core(recipe: Recipe, destination: Destination) -> dict[str, Any]:
+    """Return a `SourceMixtureList`: source_name, target_ratio (they sum to 1), paths, max_repetition_ratio >= 1.
+
+    Its `SourceMixtureDatasetConfig` also takes `requested_tokens`: the phase's tokens.
+    """
+    phase = _one_phase(recipe, destination, "olmo-core")
+    sources = [
+        {
+            "source_name": name,
+            "target_ratio": weight,
+            "paths": [_data(destination, "olmo-core", index, name)],
+            "max_repetition_ratio": max(recipe.max_epochs, 1.0),
+        }
+        for index, name, weight in _used(recipe, phase)
+    ]
+    return {"sources": sources}
+
+
+def nanotron(recipe: Recipe, destination: Destination) -> dict[str, Any]:
+    """Return `data_stages`, one per phase, each with the folders and weights of a Nanoset.
+
+    A stage begins at a step (the first at 1), so that several phases need to know how many tokens a step has.
+    """
+    phases = recipe.phases if destination.phase is None else (_one_phase(recipe, destination, "nanotron"),)
+    stages, done = [], 0
+    for number, phase in enumerate(phases):
+        used = _used(recipe, phase)
+        dataset = {
+            "dataset_folder": [_data(destination, "nanotron", index, name) for index, name, _ in used],
+            "dataset_weights": [weight for _, _, weight in used],
+        }
+        # 42 is nanotron's own default seed; the field itself has none.
+        data = {"dataset": dataset, "num_loading_workers": 1, "seed": 42}
+        stages.append({"name": f"phase {number}", "start_training_step": _step(destination, done), "data": data})
+        done += phase.num_tokens
+    return {"data_stages": stages}
+
+
+def llm_foundry(recipe: Recipe, destination: Destination) -> dict[str, Any]:
+    """Return `train_loader` with `dataset.streams`: a name and the keyword arguments of a `Stream` per domain."""
+    return {"train_loader": {"name": "text", "dataset": streaming(recipe, destination, "llm-foundry")}}
+
+
+def streaming(recipe: Recipe, destination: Destination, format_: str = "streaming") -> dict[str, Any]:
+    """Return `streams`: by name, the keyword arguments of `streaming.Stream`.
+
+    `StreamingDataset(streams=[Stream(**stream) for stream in config["streams"].values()])`. A `proportion` is relative
+    and must be positive; it counts samples, which are tokens where samples have one length. Data with a scheme, such as
+    s3://, is `remote`, and cached where Streaming sees fit; other data is `local`.
+    """
+    phase = _one_phase(recipe, destination, format_)
+    streams = {}
+    for index, name, weight in _used(recipe, phase):
+        data = _data(destination, format_, index, name)
+        streams[name] = {"remote" if "://" in data else "local": data, "proportion": weight}
+    return {"streams": streams}
+
+
+def plain(recipe: Recipe) -> dict[str, Any]:
+    """Return all phases with their weights by domain, zeros included."""
+    phases = [
+        {"tokens": phase.num_tokens, "weights": dict(zip(recipe.domains, phase.weights, strict=True))}
+        for phase in recipe.phases
+    ]
+    return {"phases": phases, "max_epochs": recipe.max_epochs}
+
+
+def _used(recipe: Recipe, phase: Phase) -> Sequence[tuple[int, str, float]]:
+    """Return index, name and weight of the domains that have one."""
+    pairs = zip(recipe.domains, phase.weights, strict=True)
+    return [(index, name, weight) for index, (name, weight) in enumerate(pairs) if weight > 0]
+
+
+def _one_phase(recipe: Recipe, destination: Destination, format_: str) -> Phase:
+    phases = recipe.phases
+    if destination.phase is None and len(phases) > 1:
+        raise ConfigError(
+            f"the recipe has {len(phases)} phases and {format_} describes one mixture. Export them one by one: "
+            f"--phase 0 to --phase {len(phases) - 1}."
+        )
+    number = destination.phase or 0
+    if not 0 <= number < len(phases):
+        raise ConfigError(f"--phase {number}: the recipe has {len(phases)} phase(s), counted from 0.")
+    return phases[number]
+
+
+def _data(destination: Destination, format_: str, index: int, name: str) -> str:
+    """Return where a domain's data is."""
+    if destination.data is None:
+        raise ConfigError(
+            f"{format_} names the data of every domain, which the recipe does not know. Say where it is: "
+            "--data 's3://bucket/{domain}/*.npy' ({domain} and {index} are filled in)."
+        )
+    try:
+        return destination.data.format(domain=name, index=index)
+    except (KeyError, IndexError, ValueError, AttributeError) as error:
+        raise ConfigError(f"--data {destination.data}: only {{domain}} and {{index}} can be filled in.") from error
+
+
+def _step(destination: Destination, tokens: int) -> int:
+    """Return the step, counted from 1, that begins after so many tokens."""
+    if tokens == 0:
+        return 1
+    if destination.tokens_per_step is None:
+        raise ConfigError(
+            "nanotron begins a stage at a step, and the recipe counts tokens. Say how many a step has: --tokens-per-step."
+        )
+    if tokens % destination.tokens_per_step:
+        raise ConfigError(
+            f"a phase ends after {tokens:,} tokens, within a step of {destination.tokens_per_step:,}. Use a step that "
+            "divides the phases, or change their length."
+        )
+    return tokens // destination.tokens_per_step + 1
+
+
+def _yaml(value: Mapping[str, Any]) -> str:
+    import yaml
+
+    return str(yaml.safe_dump(dict(value), sort_keys=False, allow_unicode=True, width=120))
