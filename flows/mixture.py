@@ -14,7 +14,9 @@ from tasks.mixture.export import Destination, Format, export, read_recipe
 from tasks.mixture.runs import Runs, read_runs
 
 if TYPE_CHECKING:
+    from flows.config import PipelineParams
     from tasks.mixture.plan import Effect, Noise, Part
+    from tasks.mixture.problem import Problem
     from tasks.mixture.simulate import Replay
     from tasks.mixture.table_fit import Measurements, TableFit
     from tasks.tokenize.pool import TokenPool
@@ -272,7 +274,7 @@ def _fit_text(result: dict[str, Any]) -> str:
     return "\n".join([*lines, f"{result['predicted']} predictions in {result['output']}"])
 
 
-def _vocab_size(params: Any, pool: "TokenPool | None") -> int:
+def _vocab_size(params: "PipelineParams", pool: "TokenPool | None") -> int:
     from tasks.tokenize.config import TrainedBpe
 
     if pool is not None:
@@ -285,9 +287,8 @@ def _vocab_size(params: Any, pool: "TokenPool | None") -> int:
 
 
 def _cost_lines(costs: "tuple[Part, Part]") -> list[str]:
-    lines = [
-        f"{'':<9} {'runs':>5} {'parameters':>12} {'tokens each':>14} {'tokens':>16} {'FLOPs':>9} {'tokens/s':>9} {'hours':>8}"
-    ]
+    head = f"{'':<9} {'runs':>5} {'parameters':>12} {'tokens each':>14} {'tokens':>16}"
+    lines = [f"{head} {'FLOPs':>9} {'tokens/s':>9} {'hours':>8}"]
     for part in costs:
         hours = "unknown" if part.hours is None else f"{part.hours:.2f}"
         speed = "unknown" if part.tokens_per_s is None else f"{part.tokens_per_s:,.0f}"
@@ -304,7 +305,7 @@ def _cost_lines(costs: "tuple[Part, Part]") -> list[str]:
     return lines
 
 
-def _pool_lines(problem: Any) -> list[str]:
+def _pool_lines(problem: "Problem | None") -> list[str]:
     if problem is None:
         return ["caps are not checked: name the folder of tokenize with --tokens"]
     lines = [f"{'domain':<40} {'tokens':>12} {'natural':>8} {'uniform':>8} {'at most':>8}"]
@@ -313,7 +314,7 @@ def _pool_lines(problem: Any) -> list[str]:
     return lines
 
 
-def _effect_text(noise: "Noise | None", effect: "Effect | None", runs: Runs | None, params: Any) -> str:
+def _effect_text(noise: "Noise | None", effect: "Effect | None", runs: Runs | None, params: "PipelineParams") -> str:
     seeds = params.train.num_seeds
     if noise is None:
         why = "no earlier runs were named (--runs)" if runs is None else "no mixture in that table has several seeds"

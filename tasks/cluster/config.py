@@ -95,8 +95,8 @@ Merge = Annotated[WardMerge | DistanceMerge, Field(discriminator="kind")]
 class Split(Params):
     """Shares of the duplicate clusters held out: `search` is measured while searching, `test` once at the end."""
 
-    search_fraction: float = Field(default=0.05, gt=0, lt=1)
-    test_fraction: float = Field(default=0.05, gt=0, lt=1)
+    search_fraction: float = Field(default=0.08, gt=0, lt=1)
+    test_fraction: float = Field(default=0.08, gt=0, lt=1)
 
     @model_validator(mode="after")
     def _train_remains(self) -> Self:

@@ -73,7 +73,7 @@ def layered(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any
     """
     result = dict(below)
     for key, value in above.items():
-        old = result.get(key)
+        old: Any = result.get(key)
         both = isinstance(old, Mapping) and isinstance(value, Mapping)
         result[key] = layered(old, value) if both and value.get("kind") in {None, old.get("kind")} else value
     return result

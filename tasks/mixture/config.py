@@ -31,6 +31,9 @@ class SearchParams(Params):
     rounds: int = Field(default=2, ge=0)
     runs_per_round: PositiveInt = 6
     max_epochs: PositiveFloat = Field(default=4.0, description="how often a domain may be repeated in one run")
+    kl_to_natural: NonNegativeFloat = Field(
+        default=0.03, description="bits per byte that a nat of divergence from the natural mixture must gain; 0 = off"
+    )
     target_tokens: PositiveInt = Field(
         default_factory=lambda: demo_full().num_tokens, description="of the run that the recipe is for"
     )

@@ -31,7 +31,7 @@ class DecisionParams(Params):
 
 @dataclass(frozen=True)
 class Candidate:
-    """A mixture that could become the recipe. `gain` is over natural, `score` = gain - caution x gain_sd.
+    """A mixture that could become the recipe. `gain` is over natural, `score` = gain - caution x gain_sd - penalty.
 
     `measured` is the run's own objective, None for a mixture that was only predicted.
     """
@@ -84,7 +84,7 @@ def _predicted_best(
 
     def score(weights_MD: Array) -> Array:
         gain_M, sd_M = predictor.gain(weights_MD, problem.natural)
-        return gain_M - params.caution * sd_M
+        return gain_M - params.caution * sd_M - problem.penalty(weights_MD)
 
     ranked = sorted(known, key=lambda candidate: -candidate.score)[:_STARTS]
     starts = [*(np.array(candidate.weights) for candidate in ranked), problem.uniform, problem.natural]
@@ -101,8 +101,8 @@ def _candidate(
         gain_M, sd_M = predictor.gain(weights_D[None], problem.natural)
         gain, doubt = float(gain_M[0]), float(sd_M[0])
     predicted = float(predictor.mean(weights_D[None])[0])
-    weights = tuple(weights_D.tolist())
-    return Candidate(name, weights, measured, predicted, gain, doubt, gain - params.caution * doubt)
+    score = gain - params.caution * doubt - float(problem.penalty(weights_D[None])[0])
+    return Candidate(name, tuple(weights_D.tolist()), measured, predicted, gain, doubt, score)
 
 
 def _measured(runs: Runs, weights_D: Array) -> float | None:

@@ -86,6 +86,7 @@ def problem_of(params: SearchParams, pool: TokenPool) -> Problem:
         target_samples=params.target_tokens // length,
         proxy_samples=params.proxy.num_samples,
         max_epochs=params.max_epochs,
+        kl_to_natural=params.kl_to_natural,
     )
 
 

@@ -152,20 +152,22 @@ def num_flops(training: TrainingConfig, vocab_size: int) -> int:
 def demo_proxy() -> TrainingConfig:
     """Return the demo's proxy: about 0.25M parameters with a vocabulary of 4096, 0.15M tokens.
 
-    Learning rate, initial range, length and steps were tuned on Python's documentation and code with uniform weights:
-    2.56 bits per byte after this run, against 2.88 with initial range 0.02 and 75 steps of 8 x 256 tokens.
+    Tuned on Python's documentation and code: 2.51 bits per byte after this run with uniform weights, against 2.88 with
+    initial range 0.02, two layers and 75 steps of 8 x 256 tokens. One layer, because what counts is that mixtures can be
+    told apart: a difference of 0.073 between two of them has a standard deviation of 0.010 over five paired seeds (two
+    layers of width 48: 0.107 and 0.024).
     """
     return TrainingConfig(
         model=ModelConfig(
-            hidden_size=48,
-            num_layers=2,
+            hidden_size=56,
+            num_layers=1,
             num_heads=2,
             num_kv_heads=1,
-            intermediate_size=128,
+            intermediate_size=152,
             sequence_length=128,
             initializer_range=0.1,
         ),
-        optimizer=OptimizerConfig(learning_rate=1e-2, warmup_steps=10),
+        optimizer=OptimizerConfig(learning_rate=7e-3, warmup_steps=10),
         num_tokens=150 * 1024,
         sequences_per_step=8,
         micro_batches=1,

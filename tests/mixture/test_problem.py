@@ -1,5 +1,7 @@
 """Caps, baselines and the grid of weights."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -90,3 +92,10 @@ def test_the_objective_is_the_mean_unless_weights_are_given_and_a_misspelt_domai
         objective_shares(("a", "b"), {"c": 1.0})
     with pytest.raises(ConfigError, match="sum to 0"):
         objective_shares(("a", "b"), {"a": 0.0})
+
+
+def test_the_penalty_is_nothing_at_natural_and_grows_with_the_distance_from_it() -> None:
+    two = replace(problem([300, 100]), kl_to_natural=0.1)
+    weights_MD = np.array([[0.75, 0.25], [0.5, 0.5], [1.0, 0.0], [0.0, 1.0]])
+    expected = 0.1 * np.array([0.0, 0.5 * np.log(0.5 / 0.75) + 0.5 * np.log(0.5 / 0.25), np.log(1 / 0.75), np.log(4)])
+    assert two.penalty(weights_MD) == pytest.approx(expected)

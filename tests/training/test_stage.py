@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from infra.distributed import Seat
 from infra.executors import Executor, LocalExecutor, RayExecutor, ray_closed_after
 from infra.progress import UnitReport
 from infra.storage import AttemptStore
@@ -92,8 +93,6 @@ class HereExecutor:
         yield from ((index, function(item)) for index, item in enumerate(items))
 
     def map_distributed(self, function, items, world_size, folder):  # type: ignore[no-untyped-def]
-        from infra.distributed import Seat
-
         yield from ((index, function(item, Seat())) for index, item in enumerate(items))
 
 
@@ -245,6 +244,26 @@ def test_an_error_in_one_of_two_gloo_workers_comes_out_by_its_name(inputs: dict[
     broken = params(1, learning_rate=1e30, gradient_clip=None, precision="float32", warmup_steps=0)
     with pytest.raises(ConfigError, match="Lower learning_rate"):
         run(broken, inputs=inputs, output=tmp_path / "out", workshop=workshop(tmp_path, LocalExecutor(2)), world_size=2)
+
+
+def die_once(item: tuple[Path, int], seat: Seat) -> None:
+    """Kill this worker at the second item, the first time; note who worked on what."""
+    folder, number = item
+    if number == 1 and not (folder / "died").exists():
+        (folder / "died").touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    with (folder / str(number)).open("a") as stream:
+        stream.write("x")
+
+
+@pytest.mark.integration
+@RAYS_OWN
+@pytest.mark.usefixtures("ray_here")
+def test_a_ray_train_worker_that_is_killed_is_started_again(tmp_path: Path) -> None:
+    items = [(tmp_path, number) for number in range(3)]
+    finished = [index for index, _ in RayExecutor(1).map_distributed(die_once, items, 1, tmp_path / "groups")]
+    assert sorted(finished) == [0, 1, 2]
+    assert [(tmp_path / str(number)).read_text() for number in range(3)] == ["xx", "x", "x"]
 
 
 def drive(inputs: dict[str, Path], folder: Path) -> None:

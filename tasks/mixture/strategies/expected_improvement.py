@@ -64,8 +64,8 @@ def expected_improvement(
     for index in range(count):
         explores = index >= count - params.explored_per_round
         known_RD = taken_RD[problem.allows(taken_RD)]
-        incumbent_D = known_RD[int(np.argmin(believer.mean(known_RD)))]
-        score: Score = partial(_hope if explores else _improvement, believer, incumbent_D)
+        incumbent_D = known_RD[int(np.argmin(believer.mean(known_RD) + problem.penalty(known_RD)))]
+        score: Score = partial(_hope if explores else _improvement, problem, believer, incumbent_D)
         weights_D = _best(params, problem, score, pool_MD, taken_RD)
         if weights_D is None:
             break
@@ -92,9 +92,9 @@ def _best(params: ExpectedImprovement, problem: Problem, score: Score, pool_MD: 
     return candidates_MD[best] if np.isfinite(scores_M[best]) else None
 
 
-def _improvement(predictor: Predictor, incumbent_D: Array, weights_MD: Array) -> Array:
-    """Return E[max(objective(incumbent) - objective(mixture), 0)] in closed form."""
-    mean_M, sd_M = predictor.gain(weights_MD, incumbent_D)
+def _improvement(problem: Problem, predictor: Predictor, incumbent_D: Array, weights_MD: Array) -> Array:
+    """Return E[max(objective(incumbent) - objective(mixture), 0)] in closed form, penalties included."""
+    mean_M, sd_M = _gain(problem, predictor, incumbent_D, weights_MD)
     sd_M = np.maximum(sd_M, 1e-12)
     z_M = mean_M / sd_M
     density_M = np.exp(-0.5 * z_M**2) / np.sqrt(2 * np.pi)
@@ -102,7 +102,12 @@ def _improvement(predictor: Predictor, incumbent_D: Array, weights_MD: Array) ->
     return np.asarray(sd_M * (z_M * ndtr(z_M) + density_M) + 1e-9 * mean_M)
 
 
-def _hope(predictor: Predictor, incumbent_D: Array, weights_MD: Array) -> Array:
+def _hope(problem: Problem, predictor: Predictor, incumbent_D: Array, weights_MD: Array) -> Array:
     """Return how large the improvement could be. Uncertainty alone would send every exploration into a worthless corner."""
-    mean_M, sd_M = predictor.gain(weights_MD, incumbent_D)
+    mean_M, sd_M = _gain(problem, predictor, incumbent_D, weights_MD)
     return np.asarray(mean_M + _OPTIMISM * sd_M)
+
+
+def _gain(problem: Problem, predictor: Predictor, incumbent_D: Array, weights_MD: Array) -> tuple[Array, Array]:
+    mean_M, sd_M = predictor.gain(weights_MD, incumbent_D)
+    return mean_M + problem.penalty(incumbent_D[None]) - problem.penalty(weights_MD), sd_M

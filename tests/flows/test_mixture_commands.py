@@ -1,0 +1,185 @@
+"""`mixwright mixture ...` as a user types it: results, JSON, exit codes, and messages without a traceback."""
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from click.testing import CliRunner, Result
+
+from flows.cli import main
+from flows.speed import measured_speed
+from tasks.core.rng import generator
+from tasks.mixture.config import SearchParams
+from tasks.mixture.runs import Run, Runs, to_csv
+from tasks.tokenize.pool import write_pool
+
+DOMAINS = ("a", "b", "c")
+FAST = (
+    "--set",
+    "search.selection.zoo=[{kind: ridge_sqrt}]",
+    "--set",
+    "search.num_initial=4",
+    "--set",
+    "search.rounds=0",
+)
+
+
+def mixwright(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(main, ["mixture", *map(str, arguments)])
+
+
+def said(result: Result) -> Any:
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)
+
+
+def runs() -> Runs:
+    rows = []
+    drawn = generator(0, "commands").dirichlet(np.ones(3), 10)
+    weights = [(0.2, 0.3, 0.5), (1 / 3, 1 / 3, 1 / 3), *map(tuple, drawn.tolist()), (0.2, 0.3, 0.5)]
+    kinds = ["natural", "uniform", *["design"] * 10, "repeat"]
+    for number, (mixture, kind) in enumerate(zip(weights, kinds, strict=True)):
+        bpb = tuple(2.0 - 0.5 * weight**0.5 + 0.01 * (kind == "repeat") for weight in mixture)
+        seed = int(kind == "repeat")
+        rows.append(Run(number, 0, kind, seed, 1, 1, 1, sum(bpb) / 3, mixture, bpb))  # type: ignore[arg-type]
+    return Runs(DOMAINS, tuple(rows))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    table = runs()
+    (tmp_path / "runs.csv").write_text(to_csv(table))
+    paired = table.paired(0).rows
+    for name, columns, rows in (
+        ("A.csv", DOMAINS, [row.weights for row in paired]),
+        ("B.csv", ("x", "y", "z"), [row.bpb for row in paired]),
+        ("C.csv", DOMAINS, [(0.5, 0.25, 0.25), (0.334, 0.333, 0.332)]),
+    ):
+        with (tmp_path / name).open("w", newline="") as stream:
+            csv.writer(stream).writerows([("index", *columns), *((n, *row) for n, row in enumerate(rows))])
+    return tmp_path
+
+
+def pair(folder: Path) -> tuple[str | Path, ...]:
+    return "--mixtures", folder / "A.csv", "--losses", folder / "B.csv"
+
+
+def places(folder: Path) -> tuple[str | Path, ...]:
+    return "--predict", folder / "C.csv", "--output", folder / "P.csv"
+
+
+def test_the_group_is_listed_and_each_command_has_help() -> None:
+    assert "mixture" in CliRunner().invoke(main, ["--help"]).output
+    for name in ("fit", "plan", "simulate", "export"):
+        assert mixwright(name, "--help").exit_code == 0
+
+
+@pytest.mark.parametrize("target", ["mean", "x"])
+def test_fit_writes_a_prediction_and_an_interval_per_row(folder: Path, target: str) -> None:
+    result = mixwright("fit", *pair(folder), "--target", target, *places(folder))
+    assert result.exit_code == 0, result.output
+    assert "chosen for " + target in result.output and "1 of 2 mixtures to predict" in result.output
+    rows = list(csv.DictReader((folder / "P.csv").read_text().splitlines()))
+    assert list(rows[0]) == ["prediction", "lower", "upper"] and len(rows) == 2
+    assert all(float(row["lower"]) < float(row["prediction"]) < float(row["upper"]) for row in rows)
+    truth = 2.0 - 0.5 * np.mean(np.sqrt([0.5, 0.25, 0.25]) if target == "mean" else np.sqrt([0.5]))
+    assert float(rows[0]["prediction"]) == pytest.approx(truth, abs=0.02)
+
+
+def test_fit_takes_our_own_table_of_runs_and_answers_in_json(folder: Path) -> None:
+    value = said(mixwright("fit", "--runs", folder / "runs.csv", "--target", "a", *places(folder), "--json"))
+    assert (value["runs"], value["domains"], value["predicted"], value["predicted_normalised"]) == (12, 3, 2, 1)
+    assert value["predictor"] in {score["predictor"] for score in value["scores"]}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("--target", "w"), "ConfigError: .*no column w"),
+        (("--mixtures", "nothing.csv"), "DataError: nothing.csv: there is no such file"),
+        (("--predict", "B.csv"), "3 missing"),
+        (("--output", "no/folder/P.csv"), "ConfigError: --output"),
+        (("--runs", "runs.csv"), "Give one of the two"),
+    ],
+)
+def test_what_fit_refuses_is_one_message_and_exit_code_2(
+    folder: Path, change: tuple[str, str], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import re
+
+    monkeypatch.chdir(folder)
+    result = mixwright("fit", *pair(folder), *places(folder), *change)
+    assert result.exit_code == 2 and re.search(message, result.output)
+    assert "Traceback" not in result.output and not (folder / "P.csv").exists()
+
+
+def test_too_few_runs_are_too_little_evidence_and_exit_code_1(folder: Path) -> None:
+    for name in ("A.csv", "B.csv"):
+        lines = (folder / name).read_text().splitlines()
+        (folder / name).write_text("\n".join(lines[:4]) + "\n")
+    result = mixwright("fit", *pair(folder), *places(folder))
+    assert result.exit_code == 1 and "EvidenceError: 3 measured mixtures" in result.output
+
+
+def test_plan_says_costs_and_what_it_does_not_know() -> None:
+    result = mixwright("plan")
+    assert result.exit_code == 0
+    assert "hours are unknown" in result.output and "gain that could be claimed is unknown" in result.output
+    value = said(mixwright("plan", "--json", "--proxy-tokens-per-s", "1000"))
+    assert value["search"]["runs"] == SearchParams().num_runs
+    assert value["search"]["hours"] > 0 and value["training"]["hours"] is None
+    assert value["effect"] is None
+
+
+def test_plan_takes_noise_from_earlier_runs_and_caps_from_the_pool(folder: Path) -> None:
+    tokens = {split: np.ones(400_000 if split == "train" else 1000) for split in ("train", "search", "test")}
+    write_pool(folder / "pool", {name: tokens for name in DOMAINS}, vocab_size=300, document_end=0)
+    known = ("--runs", folder / "runs.csv", "--tokens", folder / "pool")
+    value = said(mixwright("plan", *known, "--json"))
+    assert value["vocab_size"] == 300
+    assert value["noise"]["known"] == "bounded" and value["effect"]["gain"] > value["noise"]["sd"]
+    assert "would be claimed with probability 80%" in mixwright("plan", *known).output
+    assert "make no claim" in mixwright("plan", *known, "--set", "train.num_seeds=2").output
+
+
+def test_plan_finds_a_pool_that_is_too_small_before_money_is_spent(folder: Path) -> None:
+    tokens = {split: np.ones(1000) for split in ("train", "search", "test")}
+    write_pool(folder / "pool", {name: tokens for name in DOMAINS}, vocab_size=300, document_end=0)
+    result = mixwright("plan", "--tokens", folder / "pool")
+    assert result.exit_code == 2 and "no weights keep to the caps" in result.output
+
+
+def test_speed_is_timed_on_a_real_run() -> None:
+    assert measured_speed(SearchParams().proxy, 300, seconds=0.05) > 100
+
+
+def test_simulate_prints_regret_per_number_of_runs_beside_the_baselines(folder: Path) -> None:
+    asked = ("simulate", "--runs", folder / "runs.csv", "--seeds", "1", *FAST)
+    result = mixwright(*asked)
+    assert result.exit_code == 0, result.output
+    for word in ("expected_improvement", "random_search", "natural", "uniform", "kinder than the world"):
+        assert word in result.output
+    value = said(mixwright(*asked, "--noise-sd", "0", "--json"))
+    assert value["run_sd"] == 0 and value["regret"]["natural"] >= 0
+    assert [row["runs"] for row in value["strategies"]] == [6, 6]
+
+
+def test_simulate_on_a_pool_of_other_domains_is_refused(folder: Path) -> None:
+    tokens = {split: np.ones(400_000 if split == "train" else 1000) for split in ("train", "search", "test")}
+    write_pool(folder / "pool", {name: tokens for name in ("x", "y", "z")}, vocab_size=300, document_end=0)
+    result = mixwright("simulate", "--runs", folder / "runs.csv", "--tokens", folder / "pool", *FAST)
+    assert result.exit_code == 2 and "its domains are not those" in result.output
+
+
+def test_export_writes_the_file_or_says_what_it_needs(folder: Path) -> None:
+    recipe = {"format": 1, "domains": ["a", "b"], "phases": [{"tokens": 10, "weights": [0.4, 0.6]}], "max_epochs": 4.0}
+    (folder / "recipe.json").write_text(json.dumps(recipe))
+    asked = ("export", "--recipe", folder / "recipe.json", "--format", "olmo-core", "--output", folder / "mix.yaml")
+    refused = mixwright(*asked)
+    assert refused.exit_code == 2 and "--data" in refused.output and not (folder / "mix.yaml").exists()
+    assert mixwright(*asked, "--data", "/d/{domain}.npy").exit_code == 0
+    assert yaml.safe_load((folder / "mix.yaml").read_text())["sources"][1]["paths"] == ["/d/b.npy"]

@@ -1,0 +1,137 @@
+"""A recipe in other trainers' words: the shapes that their own configs have, and what cannot be said in them."""
+
+import json
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+import yaml
+
+from tasks.core.errors import ConfigError, DataError
+from tasks.mixture.export import Destination, Format, Recipe, export, read_recipe
+from tasks.training.types import Phase
+
+ONE = Recipe(("web", "code", "spam"), (Phase(1000, (0.7, 0.3, 0.0)),), 4.0)
+TWO = Recipe(("web", "code", "spam"), (Phase(1000, (0.7, 0.3, 0.0)), Phase(500, (0.0, 0.5, 0.5))), 4.0)
+HERE = Destination(data="/data/{index:02d}-{domain}")
+ONE_MIXTURE: tuple[Format, ...] = ("torchtitan", "olmo-core", "llm-foundry", "streaming")
+
+
+def said(recipe: Recipe, format_: Format, destination: Destination = HERE) -> Any:
+    return yaml.safe_load(export(recipe, format_, destination))
+
+
+def test_olmo_core_gets_a_list_of_sources_whose_ratios_sum_to_one() -> None:
+    sources = said(ONE, "olmo-core")["sources"]
+    assert sources[0] == {
+        "source_name": "web",
+        "target_ratio": 0.7,
+        "paths": ["/data/00-web"],
+        "max_repetition_ratio": 4.0,
+    }
+    assert sum(source["target_ratio"] for source in sources) == pytest.approx(1.0)
+
+
+def test_nanotron_gets_a_stage_per_phase_that_begins_at_a_step() -> None:
+    stages = said(TWO, "nanotron", Destination(data="/data/{domain}", tokens_per_step=250))["data_stages"]
+    assert [stage["start_training_step"] for stage in stages] == [1, 5]
+    assert len({stage["name"] for stage in stages}) == 2
+    assert stages[1]["data"]["dataset"] == {
+        "dataset_folder": ["/data/code", "/data/spam"],
+        "dataset_weights": [0.5, 0.5],
+    }
+    with pytest.raises(ConfigError, match="--tokens-per-step"):
+        export(TWO, "nanotron", HERE)
+    with pytest.raises(ConfigError, match="ends after 1,000 tokens, within a step of 300"):
+        export(TWO, "nanotron", Destination(data="/data/{domain}", tokens_per_step=300))
+
+
+def test_llm_foundry_gets_the_streams_of_its_train_loader() -> None:
+    loader = said(ONE, "llm-foundry")["train_loader"]
+    assert loader["name"] == "text"
+    assert loader["dataset"]["streams"]["code"] == {"local": "/data/01-code", "proportion": 0.3}
+
+
+def test_streaming_gets_keyword_arguments_remote_where_there_is_a_scheme() -> None:
+    streams = said(ONE, "streaming", Destination(data="s3://bucket/{domain}"))["streams"]
+    assert streams == {
+        "web": {"remote": "s3://bucket/web", "proportion": 0.7},
+        "code": {"remote": "s3://bucket/code", "proportion": 0.3},
+    }
+
+
+def test_torchtitan_gets_a_module_that_packs_each_domain_before_it_mixes(monkeypatch: pytest.MonkeyPatch) -> None:
+    import sys
+    from types import ModuleType
+
+    stand_in = ModuleType("torchtitan.components.data")
+    for name in ("DatasetMixConfig", "WeightedDataset", "ConcatThenSplitPackingConfig"):
+        setattr(stand_in, name, lambda _name=name, **fields: (_name, fields))
+    for name in ("torchtitan", "torchtitan.components"):
+        monkeypatch.setitem(sys.modules, name, ModuleType(name))
+    monkeypatch.setitem(sys.modules, "torchtitan.components.data", stand_in)
+    module: dict[str, Any] = {}
+    exec(export(ONE, "torchtitan", Destination()), module)
+    kind, fields = module["mixture"]({"web": "WEB", "code": "CODE"})
+    assert kind == "DatasetMixConfig"
+    assert fields["datasets"] == (
+        ("WeightedDataset", {"dataset": ("ConcatThenSplitPackingConfig", {"dataset": "WEB"}), "weight": 0.7}),
+        ("WeightedDataset", {"dataset": ("ConcatThenSplitPackingConfig", {"dataset": "CODE"}), "weight": 0.3}),
+    )
+
+
+def test_plain_json_and_yaml_say_every_phase_and_every_domain() -> None:
+    value = json.loads(export(TWO, "json", Destination()))
+    assert value == yaml.safe_load(export(TWO, "yaml", Destination()))
+    assert value["phases"][1] == {"tokens": 500, "weights": {"web": 0.0, "code": 0.5, "spam": 0.5}}
+
+
+@pytest.mark.parametrize("format_", ONE_MIXTURE)
+def test_a_format_for_one_mixture_takes_one_phase_and_asks_which(format_: Format) -> None:
+    with pytest.raises(ConfigError, match=r"2 phases and .* --phase 0 to --phase 1"):
+        export(TWO, format_, HERE)
+    text = export(TWO, format_, Destination(HERE.data, phase=1))
+    assert "code" in text and "spam" in text and "web" not in text
+    with pytest.raises(ConfigError, match="--phase 2: the recipe has 2"):
+        export(TWO, format_, Destination(HERE.data, phase=2))
+
+
+@pytest.mark.parametrize("format_", ["olmo-core", "nanotron", "llm-foundry", "streaming"])
+def test_a_format_that_names_files_asks_where_they_are(format_: Format) -> None:
+    with pytest.raises(ConfigError, match="--data"):
+        export(ONE, format_, Destination())
+    with pytest.raises(ConfigError, match="only {domain} and {index}"):
+        export(ONE, format_, Destination("/data/{source}"))
+
+
+def recipe_text(**changes: Any) -> str:
+    value = {
+        "format": 1,
+        "domains": ["a", "b"],
+        "phases": [{"tokens": 10, "weights": [0.4, 0.6]}],
+        "max_epochs": 4.0,
+        "baselines": {},
+    }
+    return json.dumps({**value, **changes})
+
+
+def test_a_recipe_is_read_and_what_is_none_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.json"
+    path.write_text(recipe_text())
+    assert read_recipe(path) == Recipe(("a", "b"), (Phase(10, (0.4, 0.6)),), 4.0)
+    for changes in ({"format": 2}, {"phases": []}, {"domains": ["a"]}, {"phases": [{"tokens": 10}]}):
+        path.write_text(recipe_text(**changes))
+        with pytest.raises(DataError, match="this is no recipe"):
+            read_recipe(path)
+    path.write_text(recipe_text(phases=[{"tokens": 10, "weights": [0.4, 0.4]}]))
+    with pytest.raises(ConfigError, match="sum to 0.8"):
+        read_recipe(path)
+    path.write_text("{")
+    with pytest.raises(DataError, match="this is no recipe"):
+        read_recipe(path)
+    with pytest.raises(DataError, match="no such file"):
+        read_recipe(tmp_path / "nothing.json")
+
+
+def test_every_format_is_written() -> None:
+    assert all(export(ONE, format_, HERE).endswith("\n") for format_ in get_args(Format))

@@ -1,0 +1,207 @@
+"""Tables from other projects: what pairs, what is normalised and counted, and what is refused with its row."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tasks.core.errors import ConfigError, DataError, EvidenceError
+from tasks.core.rng import generator
+from tasks.mixture.predictors.choose import Selection, spearman
+from tasks.mixture.predictors.ridge_sqrt import RidgeSqrt
+from tasks.mixture.runs import Run, Runs
+from tasks.mixture.table import Table, aligned, paired, read_table, weights_of
+from tasks.mixture.table_fit import fit_table, measurements_of_runs, measurements_of_tables
+from tests.mixture.simulated import Array
+
+RIDGE = Selection(zoo=(RidgeSqrt(),))
+
+
+def file(folder: Path, text: str, name: str = "A.csv") -> Path:
+    path = folder / name
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def table(values: Array, columns: tuple[str, ...], path: str = "A.csv", index: tuple[str, ...] | None = None) -> Table:
+    return Table(path, columns, tuple(range(2, 2 + len(values))), index, values)
+
+
+def runs_of(weights_RD: Array, losses_RO: Array) -> tuple[Table, Table]:
+    domains = tuple(f"d{number}" for number in range(weights_RD.shape[1]))
+    outputs = tuple(f"loss{number}" for number in range(losses_RO.shape[1]))
+    return table(weights_RD, domains), table(losses_RO, outputs, "B.csv")
+
+
+def landscape(weights_RD: Array) -> Array:
+    t_OD = np.array([[1.0, 0.1, 0.2], [0.1, 0.8, 0.2]])
+    return np.asarray(2.0 + 0.5 * (0.1 + weights_RD @ t_OD.T) ** -0.4)
+
+
+def mixtures(count: int, seed: int = 0) -> Array:
+    return np.asarray(generator(seed, "mixtures").dirichlet(np.ones(3), count))
+
+
+def test_the_index_pairs_rows_whatever_their_order_and_is_no_feature(tmp_path: Path) -> None:
+    weights = read_table(file(tmp_path, "index,a,b\n7,0.25,0.75\n3,1,0\n"))
+    losses = read_table(file(tmp_path, "loss,index\n1.5,3\n2.5,7\n", "B.csv"))
+    assert weights.columns == ("a", "b") and losses.columns == ("loss",)
+    assert paired(weights, losses).values_RC.tolist() == [[2.5], [1.5]]
+
+
+def test_without_an_index_rows_pair_in_order_and_must_be_as_many(tmp_path: Path) -> None:
+    weights = read_table(file(tmp_path, "a,b\n0.25,0.75\n1,0\n"))
+    losses = read_table(file(tmp_path, "loss\n1.5\n2.5\n", "B.csv"))
+    assert paired(weights, losses).values_RC.tolist() == [[1.5], [2.5]]
+    with pytest.raises(DataError, match=r"has 2 rows, .*B.csv has 1"):
+        paired(weights, losses.only([0]))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "0 line"),
+        ("a,b\n", "1 line"),
+        ("a,b\n1,0\n\n0.5,nan\n", r"1 cells are no finite numbers.*line 4, column b: 'nan'"),
+        ("a,b\n1,oops\n", "line 2, column b: 'oops'"),
+        ("a,b\n1,inf\n", "line 2, column b: 'inf'"),
+        ("a,b\n1,0\n0.5\n", r"1 rows do not have 2 cells; first: line 3 has 1"),
+        ("a,a\n1,0\n", "1 column names occur twice; first: a"),
+        (",a\n0,1\n", "column 1 has no name"),
+        ("index,a\n5,1\n6,1\n5,1\n", r"line 4 \(index 5\): line 2 has the same index"),
+    ],
+)
+def test_a_table_that_is_none_is_refused_with_the_place(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        read_table(file(tmp_path, text))
+
+
+def test_a_missing_file_and_bytes_that_are_no_text_are_data_errors(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no such file"):
+        read_table(tmp_path / "nothing.csv")
+    (tmp_path / "binary.csv").write_bytes(b"a,b\n\xff\xfe,0\n")
+    with pytest.raises(DataError, match="no CSV text in UTF-8"):
+        read_table(tmp_path / "binary.csv")
+
+
+def test_rows_that_one_table_lacks_are_named() -> None:
+    one = table(np.eye(3), ("a", "b", "c"), "A.csv", ("1", "2", "3"))
+    two = table(np.ones((2, 1)), ("loss",), "B.csv", ("1", "3"))
+    with pytest.raises(DataError, match=r"B.csv lacks 1 of 3 rows of A.csv; first: A.csv, line 3 \(index 2\)"):
+        paired(one, two)
+    with pytest.raises(DataError, match=r"A.csv lacks 1 of 3 rows of B.csv"):
+        paired(one.only([0, 1]), table(np.ones((3, 1)), ("loss",), "B.csv", ("1", "2", "4")).only([0, 1, 2]))
+    with pytest.raises(DataError, match="does not, so rows cannot be paired"):
+        paired(one, table(np.ones((3, 1)), ("loss",), "B.csv"))
+
+
+def test_printed_rounding_is_normalised_and_counted_but_not_more() -> None:
+    weights = weights_of(table(np.array([[0.5, 0.5], [0.335, 0.655], [0.505, 0.505]]), ("a", "b")))
+    assert weights.normalised == 2
+    assert weights.weights_RD.sum(axis=1) == pytest.approx(1.0, abs=1e-15)
+    with pytest.raises(DataError, match=r"1 of 2 mixtures .*; first: A.csv, line 3 sums to 0.980000"):
+        weights_of(table(np.array([[0.5, 0.5], [0.3, 0.68]]), ("a", "b")))
+    with pytest.raises(DataError, match=r"1 weights are negative; first: A.csv, line 2, column b: -0.5"):
+        weights_of(table(np.array([[1.5, -0.5]]), ("a", "b")))
+
+
+@given(st.permutations(["a", "b", "c"]), st.booleans())
+def test_mixtures_to_predict_may_have_their_columns_in_any_order(columns: list[str], prefixed: bool) -> None:
+    names = tuple(f"w:{name}" if prefixed else name for name in columns)
+    values = np.array([["abc".index(name) / 3 for name in columns]])
+    assert aligned(table(values, names), ("a", "b", "c")).values_RC.tolist() == [[0.0, 1 / 3, 2 / 3]]
+
+
+def test_a_domain_without_a_column_and_a_column_without_a_domain_are_refused() -> None:
+    with pytest.raises(DataError, match=r"1 missing \(first: b\), 1 unknown \(first: z\)"):
+        aligned(table(np.array([[0.5, 0.5]]), ("a", "z")), ("a", "b"))
+
+
+def test_the_same_mixture_with_other_losses_is_refused_and_with_the_same_ones_is_not() -> None:
+    weights_RD = np.vstack([mixtures(4), mixtures(4)[:1]])
+    losses_RO = landscape(weights_RD)
+    measurements_of_tables(*runs_of(weights_RD, losses_RO), "mean")
+    losses_RO[4] += 0.1
+    with pytest.raises(DataError, match="line 6: the same mixture as line 2, but other losses"):
+        measurements_of_tables(*runs_of(weights_RD, losses_RO), "mean")
+
+
+def test_a_target_is_a_column_or_the_mean_and_anything_else_lists_them() -> None:
+    weights_RD = mixtures(20)
+    tables = runs_of(weights_RD, landscape(weights_RD))
+    assert measurements_of_tables(*tables, "mean").measured.objective_R == pytest.approx(
+        landscape(weights_RD).mean(axis=1)
+    )
+    assert (
+        measurements_of_tables(*tables, "loss1").measured.objective_R.tolist() == landscape(weights_RD)[:, 1].tolist()
+    )
+    with pytest.raises(ConfigError, match=r"no column los. There are: mean \(of all\), loss0, loss1"):
+        measurements_of_tables(*tables, "los")
+
+
+def test_too_few_runs_and_losses_that_never_change_are_named() -> None:
+    weights_RD = mixtures(12)
+    few = measurements_of_tables(*runs_of(weights_RD[:3], landscape(weights_RD[:3])), "mean")
+    with pytest.raises(EvidenceError, match=r"3 measured mixtures are too few.*Measure 1 more"):
+        fit_table(RIDGE, few)
+    constant = measurements_of_tables(*runs_of(weights_RD, np.full((12, 1), 2.5)), "loss0")
+    with pytest.raises(DataError, match="the target loss0 is 2.5 in all 12 runs"):
+        fit_table(RIDGE, constant)
+
+
+def test_intervals_hold_nine_of_ten_measurements_of_a_law_with_noise() -> None:
+    weights_RD, fresh_MD = mixtures(60), mixtures(400, seed=1)
+    noise = generator(0, "noise")
+    losses_RO = landscape(weights_RD) + 0.02 * noise.standard_normal((60, 1))
+    fresh_M = landscape(fresh_MD).mean(axis=1) + 0.02 * noise.standard_normal(400)
+    fitted = fit_table(RIDGE, measurements_of_tables(*runs_of(weights_RD, losses_RO), "mean"))
+    told = fitted.predict(fresh_MD)
+    assert 0.83 <= ((told.lower_M <= fresh_M) & (fresh_M <= told.upper_M)).mean() <= 0.97
+    assert spearman(told.prediction_M, fresh_M) > 0.9
+
+
+def test_predictions_are_three_columns_that_read_back_as_the_same_numbers() -> None:
+    weights_RD = mixtures(12)
+    told = fit_table(RIDGE, measurements_of_tables(*runs_of(weights_RD, landscape(weights_RD)), "mean")).predict(
+        weights_RD
+    )
+    lines = told.to_csv().splitlines()
+    assert lines[0] == "prediction,lower,upper" and len(lines) == 13
+    assert [float(cell) for cell in lines[3].split(",")] == [told.prediction_M[2], told.lower_M[2], told.upper_M[2]]
+
+
+def test_runs_of_a_search_are_fitted_per_seed_and_other_seeds_tell_the_noise() -> None:
+    weights_RD = mixtures(8)
+    losses_RO = landscape(weights_RD)
+    values = [*zip(weights_RD, losses_RO, [0] * 8, strict=True), (weights_RD[0], losses_RO[0] + 0.2, 1)]
+    rows = tuple(
+        Run(number, 0, "design", seed, 1, 1, 1, 9.0, tuple(w.tolist()), (*bpb.tolist(), 5.0))
+        for number, (w, bpb, seed) in enumerate(values)
+    )
+    runs = Runs(("a", "b", "c"), rows)
+    found = measurements_of_runs(runs, "b", "runs.csv")
+    assert found.measured.objective_R.tolist() == losses_RO[:, 1].tolist()
+    assert found.measured.noise_sd == pytest.approx(0.2 / 2**0.5)
+    assert measurements_of_runs(runs, "bpb:b", "runs.csv").measured.noise_sd == found.measured.noise_sd
+    assert measurements_of_runs(runs, "c", "runs.csv").measured.noise_sd == 0.0
+    assert measurements_of_runs(runs, "mean", "runs.csv").measured.noise_sd == pytest.approx(0.4 / 3 / 2**0.5)
+    assert measurements_of_runs(runs, "objective", "runs.csv").measured.objective_R.tolist() == [9.0] * 8
+    with pytest.raises(DataError, match="no runs in it"):
+        measurements_of_runs(Runs(("a", "b"), ()), "mean", "runs.csv")
+
+
+@pytest.mark.parametrize(("target", "column"), [("mean", None), ("metric/the_pile_pile_cc_val_loss", 8)])
+def test_the_published_tables_of_regmix_are_ranked_and_covered_from_64_rows(
+    shared_data: Path, target: str, column: int | None
+) -> None:
+    folder = shared_data / "tables" / "regmix"
+    mixed, losses = (read_table(folder / f"train_{name}_1m.csv").only(range(64)) for name in ("mixture", "pile_loss"))
+    wanted, truth = (read_table(folder / f"test_{name}_1m.csv") for name in ("mixture", "pile_loss"))
+    found = measurements_of_tables(mixed, losses, target)
+    assert found.normalised == 38
+    told = fit_table(Selection(), found).predict(weights_of(aligned(wanted, found.domains)).weights_RD)
+    truth_M = truth.values_RC.mean(axis=1) if column is None else truth.values_RC[:, column]
+    assert spearman(told.prediction_M, truth_M) >= 0.96
+    assert 0.85 <= ((told.lower_M <= truth_M) & (truth_M <= told.upper_M)).mean() <= 0.99
