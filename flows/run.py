@@ -13,6 +13,7 @@ from flows.config import PipelineConfig
 from infra.executors import ray_closed_after
 from infra.orchestration import publish_link, reap, tag_flow_run
 from infra.settings import Settings, load_settings, project_root
+from infra.storage import require_space
 from infra.terminal import TerminalObserver
 from infra.tracking import Tracker
 from infra.versions import (
@@ -33,6 +34,8 @@ from tasks.core.task import RunPlace, StageResult
 from tasks.ingest.snapshot import RawInput, place_raw, raw_input
 
 PIPELINE = "pipeline"
+# Bytes a run writes per byte of raw input: 20 in the demo, whose input is compressed five times (measured), and room.
+_SPACE_PER_RAW_BYTE = 40
 STAGES = ("ingest", "curate", "cluster", "tokenize", "search", "train", "evaluate", "report")
 
 
@@ -112,6 +115,7 @@ def start_run(step: str, config: PipelineConfig) -> Iterator[Run]:
     settings = load_settings()
     with TerminalObserver() as terminal:
         raw = raw_input(config.inputs, settings.home, progress=partial(terminal.progress, "raw input"))
+    require_space(settings.home, _SPACE_PER_RAW_BYTE * raw.bytes)
     key = lineage_key(config, raw)
     tracker = Tracker(settings.mlflow.tracking_uri)
     with (

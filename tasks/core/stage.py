@@ -112,20 +112,19 @@ def map_shared_units(
     work: SharedWork,
     units: Sequence[tuple[str, Any]],
     packages: tuple[str, ...],
-    world_size: int,
     on_finished: Callable[[int, UnitRecord], None] | None = None,
 ) -> list[UnitRecord]:
-    """Do as `map_units`, with `world_size` processes on each unit that call `work(args, folder, seat)` together.
+    """Do as `map_units`, with the workshop's `world_size` processes on each unit: all call `work(args, folder, seat)`.
 
     Only the first of them is given a folder and keeps its result; the others get None.
     """
-    groups = workshop.store.root / "groups"
+    groups, size = workshop.store.root / "groups", workshop.world_size
     return _mapped(
         workshop,
         stage=stage,
         label=label,
         orders=_orders(workshop, stage, work, units, packages),
-        spread=lambda missing: workshop.executor.map_distributed(run_shared_unit, missing, world_size, groups),
+        spread=lambda missing: workshop.executor.map_distributed(run_shared_unit, missing, size, groups),
         on_finished=on_finished,
     )
 

@@ -60,9 +60,7 @@ class RunArgs:
     checkpoints: Path
 
 
-def run(
-    params: TrainParams, *, inputs: Mapping[str, Path], output: Path, workshop: Workshop, world_size: int = 1
-) -> Manifest:
+def run(params: TrainParams, *, inputs: Mapping[str, Path], output: Path, workshop: Workshop) -> Manifest:
     """Train a model on each mixture with each seed, and export the first on the searched mixture."""
     contents = {name: Manifest.read(inputs[name]).output for name in ("tokenize", "search")}
     values, code = params.model_dump(mode="json"), digest_code(CODE)
@@ -72,7 +70,7 @@ def run(
     pool = read_pool(inputs["tokenize"])
     specs = run_specs(params, read_recipe(inputs["search"] / "recipe.json", pool, params.training.num_tokens))
     _tell_starved(specs, pool, workshop)
-    records = _trained(specs, contents["tokenize"], inputs["tokenize"].absolute(), workshop, world_size)
+    records = _trained(specs, contents["tokenize"], inputs["tokenize"].absolute(), workshop)
     with tempfile.TemporaryDirectory() as folder:
         runs = Path(folder) / "runs.json"
         described = [_described(spec, record, pool) for spec, record in zip(specs, records, strict=True)]
@@ -148,9 +146,7 @@ def _write(trained: TrainedRun, args: RunArgs, pool: TokenPool, folder: Path) ->
     (folder / "ledger.csv").write_text(trained.ledger.to_csv(), encoding="utf-8")
 
 
-def _trained(
-    specs: list[RunSpec], pool_digest: str, pool: Path, workshop: Workshop, world_size: int
-) -> list[UnitRecord]:
+def _trained(specs: list[RunSpec], pool_digest: str, pool: Path, workshop: Workshop) -> list[UnitRecord]:
     """Return the record of each run; runs that are the same work (a searched mixture may be uniform) are made once."""
     keys = [_key(spec, pool_digest) for spec in specs]
     checkpoints = {key: workshop.store.root.absolute() / "checkpoints" / key for key in keys}
@@ -171,7 +167,6 @@ def _trained(
         work=work,
         units=units,
         packages=CODE,
-        world_size=world_size,
         on_finished=finished,
     )
     return [records[order.index(key)] for key in keys]

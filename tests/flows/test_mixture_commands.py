@@ -137,7 +137,7 @@ def test_plan_says_costs_and_what_it_does_not_know() -> None:
 
 def test_plan_takes_noise_from_earlier_runs_and_caps_from_the_pool(folder: Path) -> None:
     tokens = {split: np.ones(400_000 if split == "train" else 1000) for split in ("train", "search", "test")}
-    write_pool(folder / "pool", {name: tokens for name in DOMAINS}, vocab_size=300, document_end=0)
+    write_pool(folder / "pool", dict.fromkeys(DOMAINS, tokens), vocab_size=300, document_end=0)
     known = ("--runs", folder / "runs.csv", "--tokens", folder / "pool")
     value = said(mixwright("plan", *known, "--json"))
     assert value["vocab_size"] == 300
@@ -148,7 +148,7 @@ def test_plan_takes_noise_from_earlier_runs_and_caps_from_the_pool(folder: Path)
 
 def test_plan_finds_a_pool_that_is_too_small_before_money_is_spent(folder: Path) -> None:
     tokens = {split: np.ones(1000) for split in ("train", "search", "test")}
-    write_pool(folder / "pool", {name: tokens for name in DOMAINS}, vocab_size=300, document_end=0)
+    write_pool(folder / "pool", dict.fromkeys(DOMAINS, tokens), vocab_size=300, document_end=0)
     result = mixwright("plan", "--tokens", folder / "pool")
     assert result.exit_code == 2 and "no weights keep to the caps" in result.output
 
@@ -170,7 +170,7 @@ def test_simulate_prints_regret_per_number_of_runs_beside_the_baselines(folder: 
 
 def test_simulate_on_a_pool_of_other_domains_is_refused(folder: Path) -> None:
     tokens = {split: np.ones(400_000 if split == "train" else 1000) for split in ("train", "search", "test")}
-    write_pool(folder / "pool", {name: tokens for name in ("x", "y", "z")}, vocab_size=300, document_end=0)
+    write_pool(folder / "pool", dict.fromkeys(("x", "y", "z"), tokens), vocab_size=300, document_end=0)
     result = mixwright("simulate", "--runs", folder / "runs.csv", "--tokens", folder / "pool", *FAST)
     assert result.exit_code == 2 and "its domains are not those" in result.output
 

@@ -100,7 +100,7 @@ def test_a_format_for_one_mixture_takes_one_phase_and_asks_which(format_: Format
 def test_a_format_that_names_files_asks_where_they_are(format_: Format) -> None:
     with pytest.raises(ConfigError, match="--data"):
         export(ONE, format_, Destination())
-    with pytest.raises(ConfigError, match="only {domain} and {index}"):
+    with pytest.raises(ConfigError, match=r"only \{domain\} and \{index\}"):
         export(ONE, format_, Destination("/data/{source}"))
 
 
@@ -119,12 +119,18 @@ def test_a_recipe_is_read_and_what_is_none_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "recipe.json"
     path.write_text(recipe_text())
     assert read_recipe(path) == Recipe(("a", "b"), (Phase(10, (0.4, 0.6)),), 4.0)
-    for changes in ({"format": 2}, {"phases": []}, {"domains": ["a"]}, {"phases": [{"tokens": 10}]}):
+    wrong: tuple[dict[str, Any], ...] = (
+        {"format": 2},
+        {"phases": []},
+        {"domains": ["a"]},
+        {"phases": [{"tokens": 10}]},
+    )
+    for changes in wrong:
         path.write_text(recipe_text(**changes))
         with pytest.raises(DataError, match="this is no recipe"):
             read_recipe(path)
     path.write_text(recipe_text(phases=[{"tokens": 10, "weights": [0.4, 0.4]}]))
-    with pytest.raises(ConfigError, match="sum to 0.8"):
+    with pytest.raises(ConfigError, match=r"sum to 0\.8"):
         read_recipe(path)
     path.write_text("{")
     with pytest.raises(DataError, match="this is no recipe"):

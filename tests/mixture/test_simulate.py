@@ -26,14 +26,17 @@ def useless_last(weights_D: Array) -> Array:
     return np.asarray(1.5 + 0.5 * (0.1 + t_OD @ weights_D) ** -0.4)
 
 
-def table(kinds: tuple[Kind, ...] = ("natural", "uniform", *(["design"] * 14))) -> Runs:
+DESIGN: list[Kind] = ["design"] * 14
+
+
+def table(kinds: tuple[Kind, ...] = ("natural", "uniform", *DESIGN)) -> Runs:
     drawn = generator(0, "table").dirichlet(np.ones(3), len(kinds) - 2)
     weights = [NATURAL, (1 / 3, 1 / 3, 1 / 3), *map(tuple, drawn.tolist()), NATURAL]
     seeds = [*([0] * len(kinds)), 1]
     rows = []
     for number, (kind, mixture, seed) in enumerate(zip((*kinds, "repeat"), weights, seeds, strict=True)):
         bpb = useless_last(np.array(mixture)) + 0.01 * seed
-        rows.append(Run(number, 0, kind, seed, 1, 1, 1, float(bpb.mean()), mixture, tuple(bpb.tolist())))  # type: ignore[arg-type]
+        rows.append(Run(number, 0, kind, seed, 1, 1, 1, float(bpb.mean()), mixture, tuple(bpb.tolist())))
     return Runs(("a", "b", "c"), tuple(rows))
 
 
@@ -106,12 +109,13 @@ def test_without_caps_any_mixture_is_allowed_and_natural_is_the_tables() -> None
     assert problem.natural == pytest.approx(NATURAL)
     assert problem.allows(np.eye(3)).all()
     with pytest.raises(DataError, match="no run has kind `natural`"):
-        free_problem(PARAMS, table(("design", "uniform", *(["design"] * 14))), "runs.csv")
+        free_problem(PARAMS, table(("design", "uniform", *DESIGN)), "runs.csv")
 
 
 def test_the_objective_of_the_params_is_the_one_that_counts() -> None:
     only_a = PARAMS.model_copy(update={"objective": {"a": 1.0}})
     truth, _ = truth_of(only_a, table(), "runs.csv")
-    assert truth.objective(np.array([1.0, 0.0, 0.0])) < truth.objective(np.array([0.5, 0.5, 0.0]))
+    more_a, more_b = np.array([0.6, 0.2, 0.2]), np.array([0.2, 0.6, 0.2])
+    assert truth.objective(more_a) < truth.objective(more_b) - 0.02
     with pytest.raises(ConfigError, match="do not exist"):
         truth_of(PARAMS.model_copy(update={"objective": {"z": 1.0}}), table(), "runs.csv")

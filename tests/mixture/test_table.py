@@ -147,7 +147,7 @@ def test_too_few_runs_and_losses_that_never_change_are_named() -> None:
     with pytest.raises(EvidenceError, match=r"3 measured mixtures are too few.*Measure 1 more"):
         fit_table(RIDGE, few)
     constant = measurements_of_tables(*runs_of(weights_RD, np.full((12, 1), 2.5)), "loss0")
-    with pytest.raises(DataError, match="the target loss0 is 2.5 in all 12 runs"):
+    with pytest.raises(DataError, match=r"the target loss0 is 2\.5 in all 12 runs"):
         fit_table(RIDGE, constant)
 
 
@@ -159,7 +159,7 @@ def test_intervals_hold_nine_of_ten_measurements_of_a_law_with_noise() -> None:
     fitted = fit_table(RIDGE, measurements_of_tables(*runs_of(weights_RD, losses_RO), "mean"))
     told = fitted.predict(fresh_MD)
     assert 0.83 <= ((told.lower_M <= fresh_M) & (fresh_M <= told.upper_M)).mean() <= 0.97
-    assert spearman(told.prediction_M, fresh_M) > 0.9
+    assert spearman(told.prediction_M, landscape(fresh_MD).mean(axis=1)) > 0.95
 
 
 def test_predictions_are_three_columns_that_read_back_as_the_same_numbers() -> None:

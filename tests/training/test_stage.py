@@ -96,8 +96,8 @@ class HereExecutor:
         yield from ((index, function(item, Seat())) for index, item in enumerate(items))
 
 
-def workshop(tmp_path: Path, executor: Executor | None = None, store: str = "store") -> Workshop:
-    return Workshop(executor or HereExecutor(), AttemptStore(tmp_path / store), Listener())
+def workshop(tmp_path: Path, executor: Executor | None = None, store: str = "store", world_size: int = 1) -> Workshop:
+    return Workshop(executor or HereExecutor(), AttemptStore(tmp_path / store), Listener(), world_size)
 
 
 def test_every_mixture_is_trained_with_every_seed_and_the_searched_is_exported(
@@ -189,9 +189,9 @@ def test_a_weight_too_small_for_one_sample_is_said(inputs: dict[str, Path], tmp_
 def test_local_processes_and_two_gloo_workers_give_the_same_bytes(inputs: dict[str, Path], tmp_path: Path) -> None:
     digests = {}
     for world_size in (1, 2):
-        place = workshop(tmp_path, LocalExecutor(2), f"store-{world_size}")
+        place = workshop(tmp_path, LocalExecutor(2), f"store-{world_size}", world_size)
         output = tmp_path / f"train-{world_size}"
-        digests[world_size] = run(params(1), inputs=inputs, output=output, workshop=place, world_size=world_size).output
+        digests[world_size] = run(params(1), inputs=inputs, output=output, workshop=place).output
     here = run(params(1), inputs=inputs, output=tmp_path / "here", workshop=workshop(tmp_path, store="here")).output
     assert digests == {1: here, 2: here}
 
@@ -214,8 +214,8 @@ def ray_here() -> Iterator[None]:
 def test_ray_train_gives_the_same_samples_and_the_same_bytes(
     inputs: dict[str, Path], tmp_path: Path, world_size: int
 ) -> None:
-    place = workshop(tmp_path, RayExecutor(2))
-    on_ray = run(params(1), inputs=inputs, output=tmp_path / "ray", workshop=place, world_size=world_size)
+    place = workshop(tmp_path, RayExecutor(2), world_size=world_size)
+    on_ray = run(params(1), inputs=inputs, output=tmp_path / "ray", workshop=place)
     here = run(params(1), inputs=inputs, output=tmp_path / "here", workshop=workshop(tmp_path, store="here"))
     for name in ("ledger.csv", "losses.csv"):
         both = [(tmp_path / each / "models/natural-seed0" / name).read_text().splitlines() for each in ("ray", "here")]
@@ -243,7 +243,7 @@ def test_an_error_in_a_ray_train_worker_comes_out_by_its_name(inputs: dict[str, 
 def test_an_error_in_one_of_two_gloo_workers_comes_out_by_its_name(inputs: dict[str, Path], tmp_path: Path) -> None:
     broken = params(1, learning_rate=1e30, gradient_clip=None, precision="float32", warmup_steps=0)
     with pytest.raises(ConfigError, match="Lower learning_rate"):
-        run(broken, inputs=inputs, output=tmp_path / "out", workshop=workshop(tmp_path, LocalExecutor(2)), world_size=2)
+        run(broken, inputs=inputs, output=tmp_path / "out", workshop=workshop(tmp_path, LocalExecutor(2), world_size=2))
 
 
 def die_once(item: tuple[Path, int], seat: Seat) -> None:
