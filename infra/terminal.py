@@ -34,7 +34,6 @@ class TerminalObserver:
         self._quiet = quiet
 
     def __enter__(self) -> Self:
-        self._progress.start()
         return self
 
     def __exit__(
@@ -50,6 +49,8 @@ class TerminalObserver:
     def progress(self, label: str, done: int, total: int) -> None:
         """Move the bar of this label."""
         if label not in self._bars:
+            # The first bar starts the display: a stage that has nothing to do leaves no empty line.
+            self._progress.start()
             self._bars[label] = self._progress.add_task(label, total=total)
         self._progress.update(self._bars[label], completed=done, total=total)
 
