@@ -9,7 +9,7 @@ import click
 
 from flows.lineage import RunFolder, tell
 from infra.settings import load_settings, project_root
-from infra.versions import add_remote, list_versions, push
+from infra.versions import add_remote, list_versions, prune_workspaces, push
 from tasks.core.command import exit_codes
 from tasks.core.errors import DataError
 
@@ -110,6 +110,14 @@ def push_(tag: str, remote: str | None) -> None:
     with exit_codes():
         push(project_root(), load_settings().home, tag, remote)
         click.echo(f"{tag}: pushed. Send the tag too: git push origin {tag}")
+
+
+@data.command()
+def prune() -> None:
+    """Remove the workspaces of runs that ended in a version, to free space; the versions and their bytes stay."""
+    with exit_codes():
+        removed = prune_workspaces(project_root(), load_settings().home)
+        click.echo(f"removed: {', '.join(removed) or 'nothing'}")
 
 
 def run_folder(path: Path | None) -> RunFolder:

@@ -11,7 +11,7 @@ import yaml
 
 from flows.config import PipelineConfig
 from infra.executors import ray_closed_after
-from infra.orchestration import publish_link, reap, tag_flow_run
+from infra.orchestration import publish_link, publish_markdown, reap, tag_flow_run
 from infra.settings import Settings, load_settings, project_root
 from infra.storage import require_space
 from infra.terminal import TerminalObserver
@@ -32,6 +32,7 @@ from tasks.core.errors import DataError, ForeignCodeError
 from tasks.core.manifest import Manifest
 from tasks.core.task import RunPlace, StageResult
 from tasks.ingest.snapshot import RawInput, place_raw, raw_input
+from tasks.report.table import closing_table
 
 PIPELINE = "pipeline"
 # Bytes a run writes per byte of raw input: 20 in the demo, whose input is compressed five times (measured), and room.
@@ -91,6 +92,7 @@ class Run:
             version = commit_run(self.workspace, name, message, remote=self.settings.dvc.remote)
             _track_version(tracker, self.place, self.workspace, version, results)
             _register(tracker, self.place, name, version)
+            publish_markdown(f"{name}-decision", f"```\n{closing_table(self.workspace.path / 'data')}\n```")
         else:
             commit_stages(self.workspace, [result.stage for result in results])
         tracker.finish(self.place.parent_run, "FINISHED")

@@ -3,7 +3,14 @@
 from infra.versions.dvc import add_remote, dvc_hashes, dvc_status
 from infra.versions.git import Version, list_versions
 from infra.versions.record import add_raw, commit_raw, commit_run, commit_stages, push
-from infra.versions.workspaces import Workspace, open_workspace, prepare_workspace, remove_workspace, write_params
+from infra.versions.workspaces import (
+    Workspace,
+    open_workspace,
+    prepare_workspace,
+    prune_workspaces,
+    remove_workspace,
+    write_params,
+)
 
 __all__ = [
     "Version",
@@ -18,6 +25,7 @@ __all__ = [
     "list_versions",
     "open_workspace",
     "prepare_workspace",
+    "prune_workspaces",
     "push",
     "remove_workspace",
     "write_params",

@@ -78,6 +78,18 @@ def remove_workspace(workspace: Workspace) -> None:
         remove_worktree(workspace.root, workspace.path)
 
 
+def prune_workspaces(root: Path, home: Path) -> tuple[str, ...]:
+    """Remove the workspaces of runs that ended in a version; return their names. What is under way or failed stays."""
+    removed = []
+    for path in sorted((home / "workspaces").glob("[a-z0-9]*")):
+        with lease(home / "leases" / f"{path.name}.lock", f"prune {path.name}"):
+            tags = asked(path, "tag", "--points-at", "HEAD", "--list", "data/*")
+            if tags:
+                remove_workspace(Workspace(path, "", dirty=False, root=root.resolve(), home=home.resolve()))
+                removed.append(path.name)
+    return tuple(removed)
+
+
 def workspace_path(home: Path, name: str, key: str) -> Path:
     """Return where the workspace of a run is, whether it exists or not."""
     return home / "workspaces" / f"{check_name(name)}-{key[:12]}"

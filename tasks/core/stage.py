@@ -49,7 +49,6 @@ class UnitRecord:
     files: tuple[FileRecord, ...]
     account: Account | None
     summary: Mapping[str, Any]
-    reused: bool
 
     def file(self, path: str) -> "Placement":
         """Return one of the unit's files, to be published."""
@@ -165,7 +164,7 @@ def _mapped(
                 f"{stage}: unit {index} finished but its files cannot be read back from {workshop.store.root}. Check "
                 "that every worker sees this folder, then start the same command again."
             )
-        records[index] = _fresh(found)
+        records[index] = found
         workshop.observer.progress(label, len(records), len(orders))
         if on_finished is not None:
             on_finished(index, records[index])
@@ -281,11 +280,7 @@ def _finished(store: AttemptStore, stage: str, key: str) -> UnitRecord | None:
         store.discard(stage, key)
         return None
     account = Account.from_json(value["account"]) if value["account"] else None
-    return UnitRecord(folder, files, account, value["summary"], reused=True)
-
-
-def _fresh(record: UnitRecord) -> UnitRecord:
-    return UnitRecord(record.folder, record.files, record.account, record.summary, reused=False)
+    return UnitRecord(folder, files, account, value["summary"])
 
 
 def _records(folder: Path) -> list[FileRecord]:

@@ -22,7 +22,6 @@ class RawInput:
 
     folder: Path
     digest: str
-    num_files: int
     bytes: int
 
 
@@ -77,4 +76,4 @@ def _link(source: Path, target: Path) -> None:
 
 
 def _input(folder: Path, listing: RawListing) -> RawInput:
-    return RawInput(folder, listing.digest, len(listing.files), listing.bytes)
+    return RawInput(folder, listing.digest, listing.bytes)

@@ -24,8 +24,8 @@ from infra.versions import (
     list_versions,
     open_workspace,
     prepare_workspace,
+    prune_workspaces,
     push,
-    remove_workspace,
     write_params,
 )
 from infra.versions.dvc import dvc
@@ -414,8 +414,9 @@ def test_another_clone_gets_the_same_bytes_and_makes_them_itself(root: Path, tmp
 def test_a_version_can_be_pushed_later_and_its_workspace_removed_before(root: Path, tmp_path: Path) -> None:
     workspace = _run(root)
     version = commit_run(workspace, "demo", "Demo run")
-    remove_workspace(workspace)
-    assert not workspace.path.exists()
+    under_way = prepare_workspace(root, workspace.home, name="demo", key="f" * 64)
+    assert prune_workspaces(root, workspace.home) == (workspace.path.name,)
+    assert not workspace.path.exists() and under_way.path.exists()
     add_remote(root, "store", str(tmp_path / "store"))
     with pytest.raises(VersionError, match="no version data/demo/v9"):
         push(root, root / ".mixwright", "data/demo/v9", "store")
@@ -424,7 +425,7 @@ def test_a_version_can_be_pushed_later_and_its_workspace_removed_before(root: Pa
     add_remote(clone, "store", str(tmp_path / "store"))
     dvc(clone, "pull", "--remote", "store")
     assert (clone / "data" / "repeat" / "text").read_text() == "SOME TEXT\n" * 2
-    assert git(root, "worktree", "list").count("\n") == 0
+    assert git(root, "worktree", "list").count("\n") == 1
 
 
 @pytest.mark.integration

@@ -58,10 +58,6 @@ class Predictor:
         residual_MO = self.process.mean(weights_MD)
         return residual_MO if self.law is None else self.law.mean(weights_MD) + residual_MO
 
-    def outputs_sd(self, weights_MD: Array) -> Array:
-        """Return the standard deviation of every output without noise, shape [M, O]."""
-        return self.sd(weights_MD)[:, None] * self.process.scale_O / self.process.scale
-
     def mean(self, weights_MD: Array) -> Array:
         """Return the predicted objective, shape [M]; it is the weighted sum of `outputs`."""
         return np.asarray(self.outputs(weights_MD) @ self.objective_O)
