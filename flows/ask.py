@@ -9,6 +9,7 @@ import click
 
 from flows.lineage import RunFolder, tell
 from infra.settings import load_settings, project_root
+from infra.storage import AttemptStore
 from infra.versions import add_remote, list_versions, prune_workspaces, push
 from tasks.core.command import exit_codes
 from tasks.core.errors import DataError
@@ -114,10 +115,12 @@ def push_(tag: str, remote: str | None) -> None:
 
 @data.command()
 def prune() -> None:
-    """Remove the workspaces of runs that ended in a version, to free space; the versions and their bytes stay."""
+    """Free space: remove workspaces of runs that ended in a version (which stays), and what killed runs left behind."""
     with exit_codes():
-        removed = prune_workspaces(project_root(), load_settings().home)
-        click.echo(f"removed: {', '.join(removed) or 'nothing'}")
+        home = load_settings().home
+        removed = prune_workspaces(project_root(), home)
+        swept = AttemptStore(home / "store").sweep()
+        click.echo(f"workspaces removed: {', '.join(removed) or 'none'}; unfinished attempts removed: {swept}")
 
 
 def run_folder(path: Path | None) -> RunFolder:

@@ -7,6 +7,7 @@ folder of its own and is moved into place with one rename, so that a crash anywh
 import errno
 import os
 import shutil
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +16,8 @@ from pathlib import Path
 from infra.errors import SpaceError
 
 _ATTEMPT = ".attempt-"
+# No unit works for a day without writing; a guess on the safe side.
+_ABANDONED_S = 86_400.0
 
 
 class AttemptStore:
@@ -50,6 +53,14 @@ class AttemptStore:
     def discard(self, stage: str, key: str) -> None:
         """Remove an attempt, because its content was found to be damaged."""
         shutil.rmtree(self._path(stage, key), ignore_errors=True)
+
+    def sweep(self, older_than_s: float = _ABANDONED_S) -> int:
+        """Remove what killed workers left unfinished and nobody has touched for so long; return how many attempts."""
+        limit = time.time() - older_than_s
+        stale = [path for path in self.root.glob(f"*/*/{_ATTEMPT}*") if path.stat().st_mtime < limit]
+        for path in stale:
+            shutil.rmtree(path, ignore_errors=True)
+        return len(stale)
 
     def _path(self, stage: str, key: str) -> Path:
         return self.root / stage / key[:2] / key

@@ -51,6 +51,15 @@ def test_of_two_attempts_the_first_to_finish_stays(tmp_path: Path) -> None:
     assert found and (found / "out").read_text() == "fast"
 
 
+def test_only_attempts_that_were_left_alone_for_long_are_swept(tmp_path: Path) -> None:
+    store = AttemptStore(tmp_path)
+    with store.attempt("stage", "abcd") as folder:
+        assert store.sweep() == 0 and folder.is_dir()
+        assert store.sweep(older_than_s=-1.0) == 1 and not folder.exists()
+        folder.mkdir()
+    assert store.find("stage", "abcd") and store.sweep(older_than_s=-1.0) == 0
+
+
 def test_a_folder_is_replaced_whole_and_what_a_killed_writer_left_is_removed(tmp_path: Path) -> None:
     target = tmp_path / "data"
     (tmp_path / ".attempt-data-0000").mkdir()
