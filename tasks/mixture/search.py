@@ -11,11 +11,12 @@ import numpy as np
 from tasks.core.digest import digest_file
 from tasks.mixture.config import SearchParams
 from tasks.mixture.decide import Candidate, Pick, decide
+from tasks.mixture.designs.design import design
 from tasks.mixture.forecast import Forecast, forecast
 from tasks.mixture.predictors.choose import Choice, choose
 from tasks.mixture.predictors.predictor import Measured
 from tasks.mixture.problem import Problem
-from tasks.mixture.runs import Runs, to_csv
+from tasks.mixture.runs import Kind, Runs, to_csv
 from tasks.mixture.strategies.expected_improvement import Proposal
 from tasks.mixture.strategies.propose import propose
 
@@ -30,6 +31,26 @@ class State:
     problem: Problem
     runs: Runs
     rounds: tuple[Mapping[str, Any], ...] = ()
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A proxy to measure, and what it is in the table."""
+
+    round: int
+    kind: Kind
+    seed: int
+    weights: tuple[float, ...]
+
+
+def first_round(params: SearchParams, problem: Problem) -> list[Asked]:
+    """Return what is measured before the first fit: natural, uniform, the design, then natural with other seeds."""
+    natural, uniform = tuple(problem.natural.tolist()), tuple(problem.uniform.tolist())
+    designed = design(params.design, problem, params.num_initial - 2, params.seed)
+    asked = [Asked(0, "natural", params.seed, natural), Asked(0, "uniform", params.seed, uniform)]
+    asked += [Asked(0, "design", params.seed, tuple(row.tolist())) for row in designed]
+    repeats = range(params.seed + 1, params.seed + 1 + params.num_repeats_natural)
+    return asked + [Asked(0, "repeat", seed, natural) for seed in repeats]
 
 
 def fitted(state: State) -> Choice:

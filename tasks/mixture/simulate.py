@@ -17,13 +17,12 @@ from tasks.core.errors import DataError
 from tasks.core.rng import generator
 from tasks.mixture.config import SearchParams
 from tasks.mixture.decide import decide
-from tasks.mixture.designs.design import design
 from tasks.mixture.designs.space_filling import draws
 from tasks.mixture.predictors.choose import Choice
 from tasks.mixture.predictors.predictor import Predictor
 from tasks.mixture.problem import Domain, Problem, objective_shares
-from tasks.mixture.runs import Kind, Run, Runs
-from tasks.mixture.search import State, fitted, next_round, rows_of
+from tasks.mixture.runs import Run, Runs
+from tasks.mixture.search import Asked, State, first_round, fitted, next_round, rows_of
 from tasks.mixture.strategies.local_search import climb
 from tasks.mixture.strategies.random_search import RandomSearch
 from tasks.mixture.table_fit import MEAN, fit_table, measurements_of_runs
@@ -146,36 +145,23 @@ def replay(
 def _search(name: str, params: SearchParams, problem: Problem, truth: Truth, stream: int) -> Iterator[Point]:
     """Yield where one search stands after its design and after every round."""
     params = params.model_copy(update={"seed": params.seed + stream})
-    natural, uniform = tuple(problem.natural.tolist()), tuple(problem.uniform.tolist())
-    designed = design(params.design, problem, params.num_initial - 2, params.seed)
-    asked: list[tuple[Kind, int, tuple[float, ...]]] = [("natural", 0, natural), ("uniform", 0, uniform)]
-    asked += [("design", 0, tuple(row.tolist())) for row in designed]
-    asked += [("repeat", 1 + repeat, natural) for repeat in range(params.num_repeats_natural)]
-    state = State(params, problem, _measured(truth, problem, Runs(problem.names, ()), 0, asked, params.seed))
+    first = _measured(truth, problem, Runs(problem.names, ()), first_round(params, problem), params.seed)
+    state = State(params, problem, first)
     yield _point(name, state, truth, stream)
     for number in range(1, params.rounds + 1):
         value = next_round(state)
-        proposals: list[tuple[Kind, int, tuple[float, ...]]] = [
-            ("proposal", 0, row) for row in rows_of(value["proposals"])
-        ]
-        runs = _measured(truth, problem, state.runs, number, proposals, params.seed)
+        proposed = [Asked(number, "proposal", params.seed, row) for row in rows_of(value["proposals"])]
+        runs = _measured(truth, problem, state.runs, proposed, params.seed)
         state = replace(state, runs=runs, rounds=(*state.rounds, value))
         yield _point(name, state, truth, stream)
 
 
-def _measured(
-    truth: Truth,
-    problem: Problem,
-    runs: Runs,
-    round_: int,
-    asked: Sequence[tuple[Kind, int, tuple[float, ...]]],
-    seed: int,
-) -> Runs:
+def _measured(truth: Truth, problem: Problem, runs: Runs, asked: Sequence[Asked], stream: int) -> Runs:
     rows = []
-    for number, (kind, repeat, weights) in enumerate(asked, start=len(runs.rows)):
-        bpb = truth.measure(np.array(weights), repeat, seed)
-        objective = float(bpb @ problem.objective_D)
-        rows.append(Run(number, round_, kind, seed + repeat, 1, 1, 1, objective, weights, tuple(bpb.tolist())))
+    for number, ask in enumerate(asked, start=len(runs.rows)):
+        bpb = truth.measure(np.array(ask.weights), ask.seed - stream, stream)
+        objective, losses = float(bpb @ problem.objective_D), tuple(bpb.tolist())
+        rows.append(Run(number, ask.round, ask.kind, ask.seed, 1, 1, 1, objective, ask.weights, losses))
     return replace(runs, rows=(*runs.rows, *rows))
 
 

@@ -11,27 +11,16 @@ from tasks.core.digest import digest_code, digest_json, digest_tree
 from tasks.core.manifest import Manifest, stage_key
 from tasks.core.stage import UnitRecord, UnitResult, Workshop, float_environment, map_units, publish, unchanged
 from tasks.mixture.config import SearchParams
-from tasks.mixture.designs.design import design
 from tasks.mixture.problem import Domain, Problem, objective_shares
 from tasks.mixture.proxies.proxy import SPLIT, ProxySpec, measure_proxy
-from tasks.mixture.runs import Kind, Run, Runs
-from tasks.mixture.search import FILES, State, conclude, next_round, rows_of
+from tasks.mixture.runs import Run, Runs
+from tasks.mixture.search import FILES, Asked, State, conclude, first_round, next_round, rows_of
 from tasks.tokenize.pool import INDEX_FILE, LENGTHS_FILE, TokenPool, read_pool
 
 STAGE = "search"
 CODE = ("tasks.core", "tasks.mixture", "tasks.tokenize", "tasks.training")
 # A proxy's result does not depend on how it was proposed: a better strategy takes the proxies that are there.
 PROXY_CODE = ("tasks.core", "tasks.mixture.proxies", "tasks.tokenize", "tasks.training")
-
-
-@dataclass(frozen=True)
-class _Asked:
-    """A proxy to measure, and what it is in the table."""
-
-    round: int
-    kind: Kind
-    seed: int
-    weights: tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -55,11 +44,11 @@ def run(params: SearchParams, *, inputs: Mapping[str, Path], output: Path, works
             f"search: uniform weights are capped at {params.max_epochs:g} epochs in {len(problem.capped)} domains"
         )
     proxies = _Proxies(params, problem, pool_folder, _proxy_inputs(tokenized), workshop)
-    state = State(params, problem, proxies.measure(Runs(problem.names, ()), _first(params, problem)))
+    state = State(params, problem, proxies.measure(Runs(problem.names, ()), first_round(params, problem)))
     for number in range(1, params.rounds + 1):
         proposed = _in_worker(workshop, "propose", f"search: round {number}, proposal", _propose, state)
         value = json.loads((proposed.folder / "round.json").read_text(encoding="utf-8"))
-        asked = [_Asked(number, "proposal", params.seed, weights) for weights in rows_of(value["proposals"])]
+        asked = [Asked(number, "proposal", params.seed, weights) for weights in rows_of(value["proposals"])]
         state = replace(state, runs=proxies.measure(state.runs, asked), rounds=(*state.rounds, value))
     concluded = _in_worker(workshop, "conclude", "search: decision", _conclude, state)
     return publish(
@@ -90,15 +79,6 @@ def problem_of(params: SearchParams, pool: TokenPool) -> Problem:
     )
 
 
-def _first(params: SearchParams, problem: Problem) -> list[_Asked]:
-    natural, uniform = tuple(problem.natural.tolist()), tuple(problem.uniform.tolist())
-    designed = design(params.design, problem, params.num_initial - 2, params.seed)
-    asked = [_Asked(0, "natural", params.seed, natural), _Asked(0, "uniform", params.seed, uniform)]
-    asked += [_Asked(0, "design", params.seed, tuple(row.tolist())) for row in designed]
-    repeats = range(params.seed + 1, params.seed + 1 + params.num_repeats_natural)
-    return asked + [_Asked(0, "repeat", seed, natural) for seed in repeats]
-
-
 @dataclass(frozen=True)
 class _Proxies:
     """Measures proxies of one search on one pool."""
@@ -109,7 +89,7 @@ class _Proxies:
     inputs: Mapping[str, str]
     workshop: Workshop
 
-    def measure(self, runs: Runs, asked: Sequence[_Asked]) -> Runs:
+    def measure(self, runs: Runs, asked: Sequence[Asked]) -> Runs:
         """Return the table with the proxies that were asked for, in that order."""
         params, start = self.params, len(runs.rows)
         specs = [
@@ -141,7 +121,7 @@ class _Proxies:
         )
         return replace(runs, rows=(*runs.rows, *(rows[index] for index in range(len(asked)))))
 
-    def _row(self, number: int, ask: _Asked, result: Mapping[str, Any]) -> Run:
+    def _row(self, number: int, ask: Asked, result: Mapping[str, Any]) -> Run:
         objective = sum(share * value for share, value in zip(self.problem.objective, result["bpb"], strict=True))
         return Run(
             run=number,

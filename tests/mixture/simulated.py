@@ -12,8 +12,7 @@ from tasks.core.rng import generator
 from tasks.mixture.config import SearchParams
 from tasks.mixture.problem import Domain, Problem, objective_shares
 from tasks.mixture.runs import Kind, Run, Runs
-from tasks.mixture.search import State, conclude, next_round, rows_of
-from tasks.mixture.stage import _first
+from tasks.mixture.search import State, conclude, first_round, next_round, rows_of
 
 Array = npt.NDArray[np.float64]
 Landscape = Callable[[Array], Array]
@@ -47,7 +46,7 @@ def search(params: SearchParams, problem: Problem, landscape: Landscape, folder:
             rows.append(Run(number, round_, kind, seed, 1000, 2048, 10**6, float(np.mean(bpb)), weights, bpb))
         return replace(runs, rows=(*runs.rows, *rows))
 
-    asked = [(ask.kind, ask.seed, ask.weights) for ask in _first(params, problem)]
+    asked = [(ask.kind, ask.seed, ask.weights) for ask in first_round(params, problem)]
     state = State(params, problem, measured(Runs(problem.names, ()), 0, asked))
     for number in range(1, params.rounds + 1):
         value: Mapping[str, Any] = next_round(state)
