@@ -1,22 +1,31 @@
 """One training run from start to end: proxies and full runs alike."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tasks.core.digest import digest_json
 from tasks.core.errors import DataError
 from tasks.tokenize.pool import TokenPool
 from tasks.training.distributed import world_sum
-from tasks.training.ledger import check_equal, consumed_ledger, planned_ledger
+from tasks.training.ledger import Ledger, check_equal, consumed_ledger, planned_ledger
 from tasks.training.loop import Progress, advance, deterministic, new_progress
-from tasks.training.model import initial_model
+from tasks.training.model import Model, initial_model
 from tasks.training.order import DataOrder, check_caps, data_order
-from tasks.training.types import Phase, RunSpec, TrainedRun, World
+from tasks.training.types import Phase, RunSpec, World
 
 __all__ = ["Phase", "RunSpec", "TrainedRun", "World", "order_of", "train"]
 
 OnStep = Callable[[int, float], None]
+
+
+@dataclass(frozen=True)
+class TrainedRun:
+    """What `train` gives: the model, the loss of every step in nats per token, and what was consumed."""
+
+    model: Model
+    losses: tuple[float, ...]
+    ledger: Ledger
 
 
 def train(

@@ -27,8 +27,8 @@ from tasks.core.stage import (
 from tasks.tokenize.pool import TokenPool, read_pool
 from tasks.training.config import Mixture, TrainParams, num_flops, num_parameters
 from tasks.training.order import starved
-from tasks.training.run import order_of, train
-from tasks.training.types import Phase, RunSpec, TrainedRun, World
+from tasks.training.run import TrainedRun, order_of, train
+from tasks.training.types import Phase, RunSpec, World
 
 STAGE = "train"
 CODE = ("tasks.core", "tasks.tokenize", "tasks.training")

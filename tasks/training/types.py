@@ -1,15 +1,11 @@
-"""What a training run is made of and gives: phases, the run's specification, the workers' world, the trained run."""
+"""What a training run is made of: phases, the run's specification, the workers' world; and how it fails."""
 
 from dataclasses import dataclass
 from math import isclose, isfinite
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tasks.core.errors import ConfigError
 from tasks.training.config import TrainingConfig
-
-if TYPE_CHECKING:
-    from tasks.training.ledger import Ledger
-    from tasks.training.model import Model
 
 
 class DivergedError(ConfigError):
@@ -64,12 +60,3 @@ class World:
     size: int = 1
     rank: int = 0
     group: Any = None
-
-
-@dataclass(frozen=True)
-class TrainedRun:
-    """What `train` gives: the model, the loss of every step in nats per token, and what was consumed."""
-
-    model: "Model"
-    losses: tuple[float, ...]
-    ledger: "Ledger"
