@@ -7,7 +7,7 @@ from pathlib import Path
 
 from benchmarks.measure import machine
 
-NAMES = ("curation", "training")
+NAMES = ("curation", "search", "training")
 RESULTS = Path(__file__).parent / "results"
 
 

@@ -29,15 +29,21 @@ class Line:
     spread: Spread
 
 
-def rate(amount: float, work: Callable[[], object], rounds: int = 5) -> Spread:
-    """Return amount per CPU second of `work`, after one round that is not counted."""
+def cpu_seconds(work: Callable[[], object], rounds: int = 5) -> Spread:
+    """Return the CPU seconds of `work`, after one round that is not counted."""
     work()
     found = []
     for _ in range(rounds):
         start = time.process_time()
         work()
-        found.append(amount / (time.process_time() - start))
+        found.append(time.process_time() - start)
     return Spread(statistics.median(found), min(found), max(found))
+
+
+def rate(amount: float, work: Callable[[], object], rounds: int = 5) -> Spread:
+    """Return amount per CPU second of `work`."""
+    spent = cpu_seconds(work, rounds)
+    return Spread(amount / spent.median, amount / spent.high, amount / spent.low)
 
 
 def ratio(first: Spread, second: Spread) -> Spread:

@@ -16,6 +16,8 @@ from tasks.mixture.predictors.gp_sqrt import GpSqrt
 from tasks.mixture.predictors.law_gp import LawGp
 from tasks.mixture.predictors.predictor import Measured
 
+pytestmark = pytest.mark.integration
+
 Array = npt.NDArray[np.float64]
 REPEATS = 4
 

@@ -192,6 +192,7 @@ def test_runs_of_a_search_are_fitted_per_seed_and_other_seeds_tell_the_noise() -
         measurements_of_runs(Runs(("a", "b"), ()), "mean", "runs.csv")
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize(("target", "column"), [("mean", None), ("metric/the_pile_pile_cc_val_loss", 8)])
 def test_the_published_tables_of_regmix_are_ranked_and_covered_from_64_rows(
     shared_data: Path, target: str, column: int | None
