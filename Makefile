@@ -28,7 +28,8 @@ bench: $(VENV)/.installed-dev   ## every benchmark; results go to benchmarks/res
 
 install: $(VENV)/.installed
 
-clean:                   ## remove the environments and everything runs have made
+clean:                   ## stop the servers, then remove the environments and everything runs have made
+	-test -x $(BIN)/mixwright && $(BIN)/mixwright down
 	rm -rf $(VENV) .venv-s3 .mixwright
 
 $(BIN)/python:
