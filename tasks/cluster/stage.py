@@ -89,6 +89,8 @@ def _map(workshop: Workshop, label: str, work: UnitWork, orders: Sequence[tuple[
 
 def _environment() -> dict[str, str]:
     """Return what the last bits depend on: versions, and the BLAS with the instruction set it chose."""
+    # Both bring a BLAS of their own; loaded here, they are named whatever else this process has imported.
+    import scipy.linalg  # noqa: F401
     from threadpoolctl import threadpool_info
 
     blas = {

@@ -99,7 +99,9 @@ class _Tracked:
         pass
 
     def unit(self, report: UnitReport) -> None:
-        run = self._tracker.child_run(self._stage_run, report.name, f"{self._place.lineage_key}/{report.key}", {})
+        run = self._tracker.child_run(
+            self._stage_run, report.name, f"{self._place.lineage_key}/{report.name}/{report.key}", {}
+        )
         self._tracker.log(run, params=report.params, metrics=report.metrics, curves=report.curves)
         self._tracker.finish(run, "FINISHED")
 

@@ -81,21 +81,21 @@ def test_artifacts_of_a_flow_run_can_be_read_back(connected: Settings) -> None:
     @flow(name="artifacts")
     def show() -> None:
         """Publish one artifact of each kind."""
-        progress = PrefectProgress("curate", every_s=0.0)
+        progress = PrefectProgress("test", every_s=0.0)
         for done in (0, 5, 10):
             progress.progress("shards", done, 10)
-        orchestration.publish_table("curate-summary", [{"what": "kept", "documents": 3}], "what was kept")
-        orchestration.publish_link("curate-mlflow", "http://127.0.0.1/run", "the MLflow run")
-        orchestration.publish_markdown("curate-note", "**kept** 3")
+        orchestration.publish_table("test-summary", [{"what": "kept", "documents": 3}], "what was kept")
+        orchestration.publish_link("test-mlflow", "http://127.0.0.1/run", "the MLflow run")
+        orchestration.publish_markdown("test-note", "**kept** 3")
 
     show()
     with get_client(sync_client=True) as client:
         found = {artifact.key: artifact for artifact in client.read_artifacts()}
-    assert float(str(found["curate-shards"].data)) == 100.0
-    assert found["curate-shards"].description == "shards: 10 of 10"
-    assert found["curate-summary"].type == "table"
-    assert "the MLflow run" in str(found["curate-mlflow"].data)
-    assert found["curate-note"].type == "markdown"
+    assert float(str(found["test-shards"].data)) == 100.0
+    assert found["test-shards"].description == "shards: 10 of 10"
+    assert found["test-summary"].type == "table"
+    assert "the MLflow run" in str(found["test-mlflow"].data)
+    assert found["test-note"].type == "markdown"
 
 
 def _running_task(client: object, flow_run_id: uuid.UUID) -> uuid.UUID:

@@ -68,7 +68,7 @@ def test_bad_records_are_quarantined_and_counted_until_there_are_too_many(checko
     [
         ("search.no_such_key=1", "search.no_such_key"),
         ("train.num_seeds=three", "train.num_seeds"),
-        ("search.target_tokens=1", "search.target_tokens"),
+        ("search.target_tokens=4096", "search.target_tokens"),
     ],
 )
 def test_an_unknown_key_a_wrong_type_and_params_that_contradict_each_other(
