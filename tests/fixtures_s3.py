@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-PYTHON = "MIXWRIGHT_TEST_S3_PYTHON"
+PYTHON = "TEST_S3_PYTHON"
 START_S = 90.0
 
 # One server each, one replica, one device: what is tested is the interface, not the durability.
