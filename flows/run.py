@@ -13,6 +13,7 @@ from flows.config import PipelineConfig
 from infra.executors import ray_closed_after
 from infra.orchestration import publish_link, publish_markdown, reap, tag_flow_run
 from infra.settings import Settings, load_settings, project_root
+from infra.storage import place as place_file
 from infra.storage import require_space
 from infra.terminal import TerminalObserver
 from infra.tracking import Tracker
@@ -126,7 +127,8 @@ def start_run(step: str, config: PipelineConfig) -> Iterator[Run]:
     ):
         _require_same_code(workspace)
         write_params(workspace, params_text(config))
-        if place_raw(raw, workspace.path / "data" / "raw") or not (workspace.path / "data" / "raw.dvc").is_file():
+        data = workspace.path / "data"
+        if place_raw(raw, data / "raw", place_file) or not (data / "raw.dvc").is_file():
             add_raw(workspace)
             commit_raw(workspace, config.name)
         parent = tracker.parent_run(
@@ -137,7 +139,7 @@ def start_run(step: str, config: PipelineConfig) -> Iterator[Run]:
         publish_link(f"{config.name}-run", tracker.run_url(parent), "This run in MLflow")
         place = RunPlace(workspace.path, key, settings.mlflow.tracking_uri, parent)
         try:
-            yield Run(step, config, settings, workspace, place, workspace.path / "data" / "raw")
+            yield Run(step, config, settings, workspace, place, data / "raw")
         except BaseException:
             tracker.finish(parent, "FAILED")
             raise

@@ -116,7 +116,10 @@ def write_listing(listing: RawListing, folder: Path) -> None:
     """Write `raw.json` into a folder, which is made where it is missing."""
     folder.mkdir(parents=True, exist_ok=True)
     value = {"format": 1, "files": [asdict(file) for file in listing.files]}
-    (folder / RAW).write_text(json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
+    # A new file takes the place of an old one, which may be linked into a version and must keep its bytes.
+    draft = folder / f".{RAW}.new"
+    draft.write_text(json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
+    draft.replace(folder / RAW)
 
 
 def read_listing(folder: Path) -> RawListing:

@@ -4,9 +4,8 @@ The default input is copied (a snapshot), so that another machine reproduces fro
 that the user names stay where they are: the listing fixes their digests, and ingest refuses a file that changed.
 """
 
-import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,7 +52,7 @@ def collect_default_input(home: Path, *, refresh: bool, progress: Progress | Non
     return _input(folder, read_listing(folder))
 
 
-def place_raw(raw: RawInput, target: Path) -> bool:
+def place_raw(raw: RawInput, target: Path, put: Callable[[Path, Path], None]) -> bool:
     """Put `raw.json` and the snapshotted files into a run's workspace; return whether anything had to be put there."""
     if (target / RAW).is_file() and (target / RAW).read_bytes() == (raw.folder / RAW).read_bytes():
         return False
@@ -61,18 +60,10 @@ def place_raw(raw: RawInput, target: Path) -> bool:
     target.mkdir(parents=True)
     for file in read_listing(raw.folder).files:
         if file.path is not None:
-            _link(raw.folder / file.path, target / file.path)
+            put(raw.folder / file.path, target / file.path)
     # The listing comes last: without it there is no input.
-    _link(raw.folder / RAW, target / RAW)
+    put(raw.folder / RAW, target / RAW)
     return True
-
-
-def _link(source: Path, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copyfile(source, target)
 
 
 def _input(folder: Path, listing: RawListing) -> RawInput:

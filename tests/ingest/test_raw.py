@@ -9,7 +9,7 @@ import pytest
 from tasks.core.digest import digest_bytes
 from tasks.core.errors import DataError
 from tasks.ingest.formats import format_of
-from tasks.ingest.raw import RawFile, RawListing, list_inputs, read_listing, write_listing
+from tasks.ingest.raw import RAW, RawFile, RawListing, list_inputs, read_listing, write_listing
 
 
 def put(folder: Path, *names: str) -> None:
@@ -93,6 +93,17 @@ def test_a_listing_comes_back_from_disk_and_holds_size_and_digest(tmp_path: Path
     data = b"text of a/x.txt"
     assert (first.name, first.bytes, first.digest) == ("a/x.txt", len(data), digest_bytes(data))
     assert first.location(tmp_path) == f"file://{tmp_path}/in/a/x.txt"
+
+
+def test_a_listing_that_is_written_again_leaves_the_file_that_a_version_holds_alone(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("one")
+    write_listing(list_inputs([str(tmp_path / "a.txt")]), tmp_path / "listed")
+    version = tmp_path / "version.json"
+    version.hardlink_to(tmp_path / "listed" / RAW)
+    before = version.read_bytes()
+    (tmp_path / "a.txt").write_text("two")
+    write_listing(list_inputs([str(tmp_path / "a.txt")]), tmp_path / "listed")
+    assert version.read_bytes() == before != (tmp_path / "listed" / RAW).read_bytes()
 
 
 def test_the_digest_of_a_listing_depends_on_contents_and_not_on_the_place(tmp_path: Path) -> None:
