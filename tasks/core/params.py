@@ -44,7 +44,7 @@ def override(values: Mapping[str, Any], settings: Iterable[str]) -> dict[str, An
     {'curate': {'seed': 7}}
 
     Raises:
-        ConfigError: a setting has no `=`, or goes through something that is not a mapping.
+        ConfigError: a setting has no `=`, goes through something that is not a mapping, or its value is not YAML.
     """
     import yaml
 
@@ -59,7 +59,10 @@ def override(values: Mapping[str, Any], settings: Iterable[str]) -> dict[str, An
             place = place.setdefault(parent, {})
             if not isinstance(place, dict):
                 raise ConfigError(f"--set {setting}: {parent} is a value, it has no keys.")
-        place[last] = yaml.safe_load(text)
+        try:
+            place[last] = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise ConfigError(f"--set {setting}: the value is not YAML: {error}") from error
     return result
 
 

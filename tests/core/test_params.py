@@ -38,8 +38,8 @@ def test_set_changes_one_value_and_leaves_the_given_mapping_alone() -> None:
     assert values == {"inner": {"threshold": 0.5}}
 
 
-@pytest.mark.parametrize("setting", ["rounds", "=3", "rounds.deep=1"])
-def test_a_set_that_names_no_place_is_refused(setting: str) -> None:
+@pytest.mark.parametrize("setting", ["rounds", "=3", "rounds.deep=1", "rounds=[1"])
+def test_a_set_that_names_no_place_or_no_value_is_refused(setting: str) -> None:
     with pytest.raises(ConfigError, match="--set"):
         override({"rounds": 2}, [setting])
 

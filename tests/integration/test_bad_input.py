@@ -77,6 +77,12 @@ def test_an_unknown_key_a_wrong_type_and_params_that_contradict_each_other(
     assert place in _told(checkout, "run", "--set", setting, code=BAD_INPUT)
 
 
+@pytest.mark.parametrize("name", ["Not a tag!", ""])
+def test_a_name_that_cannot_be_a_tag(checkout: Checkout, name: str) -> None:
+    told = _told(checkout, "run", "--name", name, code=BAD_INPUT)
+    assert "ConfigError: command line" in told and "name" in told
+
+
 def test_a_yaml_file_that_is_none(checkout: Checkout, tmp_path: Path) -> None:
     (tmp_path / "bad.yaml").write_text("search: [1")
     assert "bad.yaml" in _told(checkout, "run", "--params", str(tmp_path / "bad.yaml"), code=BAD_INPUT)
