@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check up down bench install clean
+.PHONY: demo test check up down bench bench-peers install clean
 
 demo: install            ## servers up, then the whole pipeline on text every machine has
 	$(BIN)/mixwright demo $(ARGS)
@@ -26,28 +26,37 @@ check: $(VENV)/.installed-dev   ## format, lint, strict types, import rules
 bench: $(VENV)/.installed-dev   ## every benchmark; results go to benchmarks/results/
 	$(BIN)/python -m benchmarks $(ARGS)
 
+bench-peers: .venv-peers/.installed   ## what the benchmarks of curation compare with, in an environment of its own (1.4 GB)
+
 install: $(VENV)/.installed
 
 clean:                   ## stop the servers, then remove the environments and everything runs have made
 	-test -x $(BIN)/mixwright && $(BIN)/mixwright down
-	rm -rf $(VENV) .venv-s3 .mixwright
+	rm -rf $(VENV) .venv-s3 .venv-peers .mixwright
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info < (3, 13) else "Mixwright needs Python 3.11 or 3.12: make PYTHON=python3.12 ...")'
 	$(PYTHON) -m venv $(VENV)
 
 # torch comes first and pinned: where an index offers a CPU build of this version it is taken, and nothing replaces it.
-$(VENV)/.installed: $(BIN)/python pyproject.toml constraints.txt
+$(VENV)/.installed: $(BIN)/python pyproject.toml constraints.txt setup.py $(wildcard tasks/curate/native/*.cpp tasks/curate/native/*.h)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(grep '^torch==' constraints.txt)" -c constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[s3]'
 	touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,s3]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,oracle,s3]'
 	touch $@
 
 # The S3 server of the integration tests lives in an environment of its own: its needs differ from ours.
 .venv-s3/.installed: tests/s3-requirements.txt
 	$(PYTHON) -m venv .venv-s3
 	.venv-s3/bin/python -m pip install --quiet --disable-pip-version-check --only-binary :all: -r tests/s3-requirements.txt
+	touch $@
+
+# Two of the peers bring gigabytes that their filters do not need; these go in without their dependencies.
+.venv-peers/.installed: benchmarks/peers-requirements.txt benchmarks/peers-bare-requirements.txt
+	$(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check -r benchmarks/peers-requirements.txt
+	.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r benchmarks/peers-bare-requirements.txt
 	touch $@

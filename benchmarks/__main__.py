@@ -1,27 +1,45 @@
-"""`make bench`: run every benchmark and keep the results; `make bench ARGS=training` runs one."""
+"""`make bench`: run every benchmark and keep the results; `make bench ARGS="memory --size-gb 10"` runs one."""
 
 import datetime
 import importlib
 import sys
+import time
 from pathlib import Path
 
+from benchmarks.commands import peers_python
+from benchmarks.inputs import shared
 from benchmarks.measure import machine
+from benchmarks.options import parsed
 
-NAMES = ("curation", "search", "training")
+# What each takes with the default options on two cores, in minutes.
+MINUTES = {
+    "kernels": 1,
+    "curation": 4,
+    "minhash": 4,
+    "extraction": 3,
+    "rethreshold": 2,
+    "memory": 4,
+    "search": 1,
+    "training": 1,
+}
 RESULTS = Path(__file__).parent / "results"
 
 
 def main() -> None:
-    """Run the benchmarks named on the command line, or all of them (about a minute)."""
-    chosen = sys.argv[1:] or list(NAMES)
-    if strangers := set(chosen) - set(NAMES):
-        sys.exit(f"no benchmark is called {', '.join(sorted(strangers))}; there are: {', '.join(NAMES)}")
+    """Run the benchmarks named on the command line, or all of them."""
+    chosen, options = parsed(sys.argv[1:], tuple(MINUTES))
+    expected = ", ".join(f"{name} {MINUTES[name]}" for name in chosen)
+    print(f"minutes expected (with the default options): {expected}; {sum(MINUTES[name] for name in chosen)} in all")
+    print(f"real data: {shared() or 'none here, text of this Python instead'}; peers: {peers_python() or 'none here'}")
+    told = ", ".join(f"{name} {value:g}" for name, value in vars(options).items())
     for name in chosen:
-        lines = [f"{name}: {machine()}, {datetime.date.today()}; median (lowest to highest)"]
-        print(lines[0])
-        for line in importlib.import_module(f"benchmarks.{name}").run():
-            lines.append(f"  {line.name:<40} {line.spread}  {line.unit}")
-            print(lines[-1])
+        start = time.perf_counter()
+        lines = [f"{name}: {machine()}, {datetime.date.today()}; median (lowest to highest); {told}"]
+        print(lines[0], flush=True)
+        for found in importlib.import_module(f"benchmarks.{name}").run(options):
+            lines.append(f"  {found}")
+            print(lines[-1], flush=True)
+        print(f"  ({time.perf_counter() - start:.0f} s)", flush=True)
         (RESULTS / f"{name}.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from benchmarks.measure import Line, cpu_seconds, ratio
+from benchmarks.options import Options
 from tasks.core.rng import generator
 from tasks.mixture.predictors.choose import Selection, choose
 from tasks.mixture.predictors.predictor import Measured
@@ -14,7 +15,7 @@ from tasks.mixture.predictors.predictor import Measured
 DOMAINS = 8
 
 
-def run() -> Iterator[Line]:
+def run(_: Options) -> Iterator[Line]:
     """Measure a refit at the demo's size and at twice its size."""
     with threadpool_limits(1):
         for runs in (24, 48):

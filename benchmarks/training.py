@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from benchmarks.measure import Line, rate, ratio
+from benchmarks.options import Options
 from tasks.tokenize.pool import write_pool
 from tasks.training.config import TrainingConfig, demo_full, demo_proxy, num_flops
 from tasks.training.run import RunSpec, train
@@ -17,7 +18,7 @@ VOCAB = 4096
 STEPS = 10
 
 
-def run() -> Iterator[Line]:
+def run(_: Options) -> Iterator[Line]:
     """Measure both sizes on random tokens, and a bf16 matrix product in the same run."""
     torch.set_num_threads(1)
     left, right = torch.randn(1024, 1024).bfloat16(), torch.randn(1024, 1024).bfloat16()

@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import click
 
-from flows.lineage import RunFolder, tell
+from flows.folder import RunFolder, run_folder
 from infra.settings import load_settings, project_root
 from infra.storage import AttemptStore
 from infra.versions import add_remote, list_versions, prune_workspaces, push
@@ -22,27 +23,60 @@ run_option = click.option(
 )
 
 
+curated_option = click.option(
+    "--folder", type=click.Path(path_type=Path), help="A folder that curate published, instead of a run's."
+)
+
+
 @click.command()
 @click.argument("document_id")
 @run_option
-def why(document_id: str, run_path: Path | None) -> None:
+@curated_option
+def why(document_id: str, run_path: Path | None, folder: Path | None) -> None:
     """Tell one document's story: kept or dropped, by which rule, and what it stands for."""
     from tasks.curate.why import describe
     from tasks.curate.why import why as story_of
 
     with exit_codes():
-        click.echo(describe(story_of(run_folder(run_path).stage("curate"), document_id)))
+        click.echo(describe(story_of(folder or run_folder(run_path).stage("curate"), document_id)))
 
 
 @click.command()
 @run_option
-def audit(run_path: Path | None) -> None:
-    """Show the funnel of the curation: per source, what each filter dropped."""
-    from tasks.curate.audit import audit as audit_of
-    from tasks.curate.audit import table
+@curated_option
+@click.option("--rules", is_flag=True, help="What each rule does, alone and with others.")
+@click.option("--examples", type=click.IntRange(min=0), default=0, help="Dropped documents to show per reason.")
+@click.option(
+    "--what-if", "changes", multiple=True, metavar="RULE=VALUE", help="Answer for other thresholds; repeatable."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
+def audit(
+    run_path: Path | None, folder: Path | None, rules: bool, examples: int, changes: tuple[str, ...], as_json: bool
+) -> None:
+    """Show the funnel of the curation: what each filter dropped per source, what each rule does, and what if."""
+    from tasks.curate.audit.edits_table import edits_table
+    from tasks.curate.audit.folder import read_curated
+    from tasks.curate.audit.funnel_table import audit as funnel_of
+    from tasks.curate.audit.funnel_table import funnel_table
+    from tasks.curate.audit.rule_table import rule_audit, rule_table
+    from tasks.curate.audit.what_if import what_if, what_if_table
 
     with exit_codes():
-        click.echo(table(audit_of(run_folder(run_path).stage("curate"))))
+        curated = read_curated(folder or run_folder(run_path).stage("curate"))
+        answers: list[tuple[Any, str]] = []
+        if changes:
+            answer = what_if(curated, changes)
+            answers.append((answer, what_if_table(answer)))
+        else:
+            funnel = funnel_of(curated)
+            answers.append((funnel, "\n\n".join(filter(None, [funnel_table(funnel), edits_table(curated, examples)]))))
+        if rules or examples:
+            found = rule_audit(curated, examples)
+            answers.append((found, rule_table(found)))
+        if as_json:
+            click.echo(json.dumps({type(answer).__name__: asdict(answer) for answer, _ in answers}, ensure_ascii=False))
+        else:
+            click.echo("\n\n".join(text for _, text in answers))
 
 
 @click.command()
@@ -50,6 +84,8 @@ def audit(run_path: Path | None) -> None:
 @run_option
 def lineage(key: str, run_path: Path | None) -> None:
     """From a model to what it saw, from a document to the models that saw it, from a digest to its stage."""
+    from flows.lineage import tell
+
     with exit_codes():
         click.echo("\n".join(tell(run_folder(run_path), key)))
 
@@ -121,23 +157,6 @@ def prune() -> None:
         removed = prune_workspaces(project_root(), home)
         swept = AttemptStore(home / "store").sweep()
         click.echo(f"workspaces removed: {', '.join(removed) or 'none'}; unfinished attempts removed: {swept}")
-
-
-def run_folder(path: Path | None) -> RunFolder:
-    """Return the run at `path`, or the newest workspace.
-
-    Raises:
-        DataError: there is no run there, or none at all.
-    """
-    if path is not None:
-        if not (path / "data").is_dir():
-            raise DataError(f"{path}: no run here (no folder `data`). Name a workspace or a clone at a version's tag.")
-        return RunFolder(path)
-    workspaces = load_settings().home / "workspaces"
-    found = sorted(workspaces.glob("*/data/ingest/manifest.json"), key=lambda manifest: manifest.stat().st_mtime)
-    if not found:
-        raise DataError(f"{workspaces}: no run has been made yet. Start one: mixwright run.")
-    return RunFolder(found[-1].parents[2])
 
 
 def verified(run: RunFolder) -> Iterator[str]:

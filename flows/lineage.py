@@ -2,39 +2,19 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from flows.run import STAGES
+from flows.folder import STAGES, RunFolder
 from tasks.core.errors import DataError
-from tasks.core.manifest import Manifest
 from tasks.curate.why import Story, describe, why
 from tasks.tokenize.pool import TokenPool, read_pool
 from tasks.training.config import TrainParams
 from tasks.training.exposure import Span, exposure
 from tasks.training.run import order_of
 from tasks.training.types import Phase, RunSpec
-
-
-@dataclass(frozen=True)
-class RunFolder:
-    """A run's published data: a workspace, or a clone at a version's tag."""
-
-    path: Path
-
-    def stage(self, name: str) -> Path:
-        """Return the folder a stage published."""
-        return self.path / "data" / name
-
-    def manifests(self) -> dict[str, Manifest]:
-        """Return the manifests of all stages that have finished, in order."""
-        return {
-            name: Manifest.read(self.stage(name)) for name in STAGES if (self.stage(name) / "manifest.json").is_file()
-        }
 
 
 def tell(run: RunFolder, key: str) -> list[str]:

@@ -38,7 +38,6 @@ from tasks.report.table import closing_table
 PIPELINE = "pipeline"
 # Bytes a run writes per byte of raw input: 20 in the demo, whose input is compressed five times (measured), and room.
 _SPACE_PER_RAW_BYTE = 40
-STAGES = ("ingest", "curate", "cluster", "tokenize", "search", "train", "evaluate", "report")
 
 
 @dataclass(frozen=True)

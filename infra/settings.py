@@ -22,6 +22,8 @@ from infra.errors import SettingsError
 
 PREFIX = "MIXWRIGHT_"
 PROFILE = "MIXWRIGHT_PROFILE"
+# Read where they are meant: compiled kernels or their fallbacks; the peers and the corpus of the benchmarks.
+_READ_ELSEWHERE = frozenset({"KERNELS", "PEERS", "SHARED"})
 _PROJECT = Path(__file__).resolve().parents[1]
 
 
@@ -165,7 +167,7 @@ def load_settings(**arguments: Any) -> Settings:
 
 
 def _refuse_unknown(environment: Mapping[str, str]) -> None:
-    known = {name.upper() for name in Settings.model_fields} | {PROFILE.removeprefix(PREFIX)}
+    known = {name.upper() for name in Settings.model_fields} | {PROFILE.removeprefix(PREFIX), *_READ_ELSEWHERE}
     given = (name for name in environment if name.upper().startswith(PREFIX))
     unknown = sorted(name for name in given if name.upper().removeprefix(PREFIX).split("__")[0] not in known)
     if unknown:

@@ -1,21 +1,26 @@
-"""Attempts and atomic folders: nothing is visible until it is whole.
+"""Attempts, blocks and atomic folders: nothing is visible until it is whole.
 
 Finished work lives in a content-keyed store outside the DVC outputs, one folder per key. An attempt writes into a
-folder of its own and is moved into place with one rename, so that a crash anywhere leaves nothing half done.
+folder of its own and is moved into place with one rename, so that a crash anywhere leaves nothing half done. A long
+unit may keep blocks on its way: the attempt after a crash begins behind the last of them.
 """
 
 import errno
+import hashlib
+import json
 import os
 import shutil
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from infra.errors import SpaceError
 
 _ATTEMPT = ".attempt-"
+_BLOCKS = ".blocks-"
+_BLOCK = "block.json"
 # No unit works for a day without writing; a guess on the safe side.
 _ABANDONED_S = 86_400.0
 
@@ -44,11 +49,13 @@ class AttemptStore:
         with new_folder(final) as folder:
             yield folder
             fsync_tree(folder)
-            try:
-                folder.rename(final)
-            except OSError as error:
-                if error.errno not in {errno.EEXIST, errno.ENOTEMPTY}:
-                    raise
+            _rename(folder, final)
+        self.blocks(stage, key).discard()
+
+    def blocks(self, stage: str, key: str) -> "Blocks":
+        """Return what earlier attempts called `key` kept on their way; it goes when one of them is finished."""
+        final = self._path(stage, key)
+        return Blocks(final.parent / f"{_BLOCKS}{final.name}")
 
     def discard(self, stage: str, key: str) -> None:
         """Remove an attempt, because its content was found to be damaged."""
@@ -57,13 +64,68 @@ class AttemptStore:
     def sweep(self, older_than_s: float = _ABANDONED_S) -> int:
         """Remove what killed workers left unfinished and nobody has touched for so long; return how many attempts."""
         limit = time.time() - older_than_s
-        stale = [path for path in self.root.glob(f"*/*/{_ATTEMPT}*") if path.stat().st_mtime < limit]
+        unfinished = [path for name in (_ATTEMPT, _BLOCKS) for path in self.root.glob(f"*/*/{name}*")]
+        stale = [path for path in unfinished if path.stat().st_mtime < limit]
         for path in stale:
             shutil.rmtree(path, ignore_errors=True)
         return len(stale)
 
     def _path(self, stage: str, key: str) -> Path:
         return self.root / stage / key[:2] / key
+
+
+class Blocks:
+    """The blocks of one unit, each a folder that is there whole or not at all, in the order they were kept."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def keep(self, number: int, files: Sequence[Path], state: str) -> None:
+        """Keep finished files, and what the unit needs to go on behind them, as block `number`.
+
+        If another attempt was faster its block stays: the same unit gives the same blocks.
+
+        Raises:
+            SpaceError: the disk is full; names the folder.
+        """
+        with new_folder(self._path(number)) as folder:
+            for path in files:
+                place(path, folder / path.name)
+            value = {"state": state, "files": {path.name: _digest(path) for path in files}}
+            (folder / _BLOCK).write_text(json.dumps(value, sort_keys=True), encoding="utf-8")
+            fsync_tree(folder)
+            _rename(folder, self._path(number))
+
+    def restore(self, folder: Path) -> list[str]:
+        """Put the files of all kept blocks into `folder`; return their states, in order.
+
+        A damaged block and those behind it are as good as none: they are removed.
+        """
+        states: list[str] = []
+        while (path := self._path(len(states))).is_dir():
+            try:
+                value = json.loads((path / _BLOCK).read_text(encoding="utf-8"))
+                intact = all(_digest(path / name) == digest for name, digest in value["files"].items())
+            except (OSError, ValueError, KeyError):
+                intact = False
+            if not intact:
+                self.discard(len(states))
+                break
+            for name in value["files"]:
+                place(path / name, folder / name)
+            states.append(value["state"])
+        return states
+
+    def discard(self, first: int = 0) -> None:
+        """Remove the blocks from a number on, the last one first."""
+        paths = [path for path in sorted(self._folder.glob("[0-9]*")) if int(path.name) >= first]
+        for path in reversed(paths):
+            shutil.rmtree(path, ignore_errors=True)
+        if first == 0:
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _path(self, number: int) -> Path:
+        return self._folder / f"{number:05}"
 
 
 @contextmanager
@@ -121,6 +183,19 @@ def fsync_tree(folder: Path) -> None:
     for path in sorted(folder.rglob("*")):
         _fsync(path)
     _fsync(folder)
+
+
+def _rename(folder: Path, final: Path) -> None:
+    try:
+        folder.rename(final)
+    except OSError as error:
+        if error.errno not in {errno.EEXIST, errno.ENOTEMPTY}:
+            raise
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _fsync(path: Path) -> None:

@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -24,7 +25,20 @@ from tasks.core.params import Params, layered, override, read_yaml, validate
 from tasks.core.stage import Workshop
 
 ParamsT = TypeVar("ParamsT", bound=Params)
-PrepareInputs = Callable[[Sequence[str], Path], Mapping[str, Path]]
+_SHORT = "mixwright.settings"
+
+
+@dataclass(frozen=True)
+class Given:
+    """What the command line says: the values of `--input`, the params file, the `--set`s, and Mixwright's own folder."""
+
+    values: tuple[str, ...]
+    params_file: Path | None
+    settings: tuple[str, ...]
+    home: Path
+
+
+PrepareInputs = Callable[[Given, Workshop], Mapping[str, Path]]
 
 
 def stage_command(
@@ -34,17 +48,27 @@ def stage_command(
     *,
     inputs: tuple[str, ...],
     prepare_inputs: PrepareInputs | None = None,
+    options: Sequence[click.Option] = (),
+    prepared: tuple[str, ...] = (),
 ) -> click.Command:
     """Return the command line of one stage.
 
     `inputs` names the stages whose folders are read. With one input `--input PATH` is enough; with several each is
-    `--input NAME=PATH`. `prepare_inputs(values, home)` replaces that for a stage that takes something else (ingest: URIs).
+    `--input NAME=PATH`. `prepare_inputs` replaces that for a stage that takes something else (URIs); `prepared` names
+    the stages it runs, whose params may be set too. `options` are the stage's own (see `short_for`).
     """
     named = "PATH" if len(inputs) == 1 else "NAME=PATH"
 
     @click.command(name=name, help=(run.__doc__ or "").strip())
     @click.option(
-        "--input", "given", multiple=True, required=True, metavar=named, help=f"Folder(s): {', '.join(inputs)}."
+        "--input",
+        "values",
+        multiple=True,
+        required=True,
+        metavar="URI" if prepare_inputs else named,
+        help="File, folder or glob, here or remote; or what is prepared of them."
+        if prepare_inputs
+        else f"Folder(s): {', '.join(inputs)}.",
     )
     @click.option(
         "--output", required=True, type=click.Path(path_type=Path, file_okay=False), help="Folder to publish."
@@ -54,8 +78,10 @@ def stage_command(
     @click.option("--executor", type=click.Choice(["local", "ray"]), default="local", show_default=True)
     @click.option("--workers", type=click.IntRange(min=1), help="Units at the same time; changes no result.")
     @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+    @click.pass_context
     def command(
-        given: tuple[str, ...],
+        ctx: click.Context,
+        values: tuple[str, ...],
         output: Path,
         params_file: Path | None,
         settings: tuple[str, ...],
@@ -65,16 +91,31 @@ def stage_command(
     ) -> None:
         keep_telemetry_off()
         with exit_codes():
-            params = stage_params(name, params_model, params_file, settings)
+            settings = (*ctx.meta.get(_SHORT, ()), *settings)
+            _require_known(settings, (name, *prepared))
+            own = [setting for setting in settings if setting.startswith(f"{name}.")]
+            params = stage_params(name, params_model, params_file, own)
             placement = load_settings()
-            folders = prepare_inputs(given, placement.home) if prepare_inputs else _named(given, inputs)
+            given = Given(values, params_file, settings, placement.home)
             chosen = executor_of(executor, workers or placement.workers, placement.ray_address)
             with ray_closed_after(), closing(chosen), TerminalObserver(quiet=as_json) as observer:
                 workshop = Workshop(chosen, AttemptStore(placement.home / "store"), observer, placement.world_size)
+                folders = prepare_inputs(given, workshop) if prepare_inputs else _named(values, inputs)
                 manifest = run(params, inputs=folders, output=output, workshop=workshop)
             _print(manifest, output, as_json)
 
+    command.params += options
     return command
+
+
+def short_for(settings: Callable[[Any], Sequence[str]], *names: str, **attributes: Any) -> click.Option:
+    """Return an option that stands for some `--set`s: `settings(value)` where it is given."""
+
+    def remember(ctx: click.Context, _: click.Parameter, value: Any) -> None:
+        if value:
+            ctx.meta[_SHORT] = (*ctx.meta.get(_SHORT, ()), *settings(value))
+
+    return click.Option(names, callback=remember, expose_value=False, **attributes)
 
 
 def stage_params(name: str, model: type[ParamsT], params_file: Path | None, settings: Sequence[str]) -> ParamsT:
@@ -84,10 +125,15 @@ def stage_params(name: str, model: type[ParamsT], params_file: Path | None, sett
         ConfigError: see `read_yaml`, `override`, `validate`; or a `--set` speaks of another stage.
     """
     values = read_yaml(params_file) if params_file else {}
-    if strangers := [setting for setting in settings if not setting.startswith(f"{name}.")]:
-        raise ConfigError(f"--set {strangers[0]}: this command takes {name}.KEY=VALUE only.")
+    _require_known(settings, (name,))
     section = layered(model().model_dump(mode="json"), override(values, settings).get(name) or {})
     return validate(model, section, f"{params_file or '(defaults)'}, section {name}")
+
+
+def _require_known(settings: Sequence[str], stages: tuple[str, ...]) -> None:
+    if strangers := [setting for setting in settings if setting.partition(".")[0] not in stages]:
+        takes = " and ".join(f"{stage}.KEY=VALUE" for stage in stages)
+        raise ConfigError(f"--set {strangers[0]}: this command takes {takes} only.")
 
 
 @contextmanager

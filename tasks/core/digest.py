@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 _CHUNK = 1 << 20
+# Code, the data that lies beside it, and the sources of compiled kernels.
+_SOURCES = frozenset({".py", ".json", ".yaml", ".html", ".css", ".cpp", ".h"})
 _ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -54,5 +56,5 @@ def _sources(packages: Iterable[str], root: Path) -> Iterable[tuple[str, str]]:
     for package in packages:
         folder = root / package.replace(".", "/")
         for path in sorted(folder.rglob("*")):
-            if path.suffix in {".py", ".json", ".yaml", ".html", ".css"}:
+            if path.suffix in _SOURCES:
                 yield path.relative_to(root).as_posix(), digest_file(path)

@@ -7,14 +7,14 @@ A driver (`tasks/<stage>/stage.py`) lists its units, maps them with `map_units`,
 import json
 import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from infra.distributed import Seat
 from infra.executors import Executor
 from infra.progress import Observer, SilentObserver
-from infra.storage import AttemptStore, place, replace_folder
+from infra.storage import AttemptStore, Blocks, place, replace_folder
 from tasks.core.account import Account
 from tasks.core.digest import digest_code, digest_file
 from tasks.core.errors import DataError, ForeignCodeError
@@ -64,6 +64,7 @@ class Placement:
 
 
 UnitWork = Callable[[Any, Path], UnitResult]
+BlockWork = Callable[[Any, Path, Blocks], UnitResult]
 SharedWork = Callable[[Any, Path | None, Seat], UnitResult]
 
 
@@ -76,6 +77,7 @@ class _Order:
     key: str
     packages: tuple[str, ...]
     code: str
+    blocks: bool = False
 
 
 def map_units(
@@ -98,6 +100,30 @@ def map_units(
         stage=stage,
         label=label,
         orders=_orders(workshop, stage, work, units, packages),
+        spread=lambda missing: workshop.executor.map(run_unit, missing),
+        on_finished=on_finished,
+    )
+
+
+def map_block_units(
+    workshop: Workshop,
+    *,
+    stage: str,
+    label: str,
+    work: BlockWork,
+    units: Sequence[tuple[str, Any]],
+    packages: tuple[str, ...],
+    on_finished: Callable[[int, UnitRecord], None] | None = None,
+) -> list[UnitRecord]:
+    """Do as `map_units`, for units so long that they keep blocks on their way: `work(args, folder, blocks)`.
+
+    After a crash the work is called again with the blocks that were kept; what it gives must not depend on them.
+    """
+    return _mapped(
+        workshop,
+        stage=stage,
+        label=label,
+        orders=[replace(order, blocks=True) for order in _orders(workshop, stage, work, units, packages)],
         spread=lambda missing: workshop.executor.map(run_unit, missing),
         on_finished=on_finished,
     )
@@ -155,7 +181,8 @@ def _mapped(
         workshop.observer.say(
             f"{label}: {len(records)} of {len(orders)} were finished before and are taken as they are"
         )
-    workshop.observer.progress(label, len(records), len(orders))
+    if orders:
+        workshop.observer.progress(label, len(records), len(orders))
     for position, _ in spread([orders[index] for index in missing]):
         index = missing[position]
         found = _finished(workshop.store, stage, orders[index].key)
@@ -178,7 +205,11 @@ def run_unit(order: _Order) -> None:
         ForeignCodeError: this worker would run other code than its driver.
     """
     _check_code(order)
-    _keep(order, lambda folder: order.work(order.args, folder))
+    if not order.blocks:
+        _keep(order, lambda folder: order.work(order.args, folder))
+        return
+    blocks = AttemptStore(order.root).blocks(order.stage, order.key)
+    _keep(order, lambda folder: order.work(order.args, folder, blocks))
 
 
 def run_shared_unit(order: _Order, seat: Seat) -> None:

@@ -1,51 +1,62 @@
-"""The params of `curate`: profiles of thresholds, which source gets which, and how duplicates are found."""
+"""The params of `curate`: profiles and which source gets which, what else is annotated, refined, set aside, deduplicated."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from tasks.core.params import Params
-from tasks.curate.profiles import PROFILE_OF_SOURCE, PROFILES
-from tasks.curate.rules.profile import Profile
+from tasks.curate.annotators.config import Annotators
+from tasks.curate.decontaminate.config import Decontaminate
+from tasks.curate.dedup.config import Duplicates
+from tasks.curate.profiles import built_in, names
+from tasks.curate.refine.config import Refine
+from tasks.curate.rules.profile import Profile, Rewriting, laid_over
 
+Group = Literal["gopher", "english", "language", "url", "pii", "tokens"]
 
-class NearDuplicates(Params):
-    """MinHash with banding: two texts are compared when all rows of at least one band agree.
-
-    With b bands of r rows, texts of Jaccard similarity s meet with probability 1 - (1 - s^r)^b (Leskovec et al.,
-    Mining of Massive Datasets, chapter 3): 0.92 at 0.8 for 14 x 8. `min_jaccard` is then asked of the similarity that
-    all b r rows estimate (standard error below 0.05 for 112 of them); None takes every pair that meets.
-    """
-
-    bands: Annotated[int, Field(ge=1, le=256)] = 14
-    rows: Annotated[int, Field(ge=1, le=64)] = 8
-    ngram_words: Annotated[int, Field(ge=1, le=64)] = 5
-    min_jaccard: Annotated[float, Field(ge=0, le=1)] | None = 0.7
+# Sources that are not named here are judged by the default profile.
+PROFILE_OF_SOURCE = {
+    "code": "code",
+    "tests": "code",
+    "headers": "code",
+    "data": "code",
+    "math": "math",
+    "web": "web",
+    "multilingual": "any_language",
+}
 
 
 class CurateParams(Params):
-    """What is kept. Only documents that pass the rules are looked at for duplicates; the best of each cluster stays.
+    """What is kept. Texts are refined, annotated, decontaminated; only what passes is looked at for duplicates.
 
-    `profiles` and `profile_of_source` are laid over those that come with Mixwright: `prose: {min_words: 30}` changes
-    one threshold of `prose`; a new name makes a new profile, whose unnamed rules are off.
+    `profile` judges every source; None: each source is judged by that of `profile_of_source`, or by `default_profile`.
+    `profiles` are laid over those that come with Mixwright: `prose: {rules: {min_words: 30}}` changes one threshold of
+    `prose`; a new name makes a new profile, whose unnamed rules are off.
+    `annotate` names groups of statistics to take beyond those that the profiles look at.
     """
 
     seed: Annotated[int, Field(ge=0)] = 0
-    profiles: dict[str, Profile] = Field(default=dict(PROFILES))
+    profile: str | None = None
+    profiles: dict[str, Profile] = Field(default_factory=dict)
     profile_of_source: dict[str, str] = Field(default=dict(PROFILE_OF_SOURCE))
     default_profile: str = "prose"
-    drop_exact_duplicates: bool = True
-    near_duplicates: NearDuplicates | None = NearDuplicates()
+    annotate: tuple[Group, ...] = ()
+    annotators: Annotators = Annotators()
+    refine: Refine | None = None
+    decontaminate: Decontaminate | None = None
+    duplicates: Duplicates | None = Duplicates()
 
     @field_validator("profiles", mode="before")
     @classmethod
     def _over_the_built_in(cls, given: Any) -> Any:
         if not isinstance(given, Mapping):
             return given
-        built_in = {name: profile.model_dump() for name, profile in PROFILES.items()}
-        changed = {name: _laid_over(built_in.get(name, {}), values) for name, values in given.items()}
-        return {**built_in, **changed}
+        known = names()
+        return {
+            name: laid_over(built_in(name).model_dump() if name in known else {}, values)
+            for name, values in given.items()
+        }
 
     @field_validator("profile_of_source", mode="before")
     @classmethod
@@ -53,19 +64,28 @@ class CurateParams(Params):
         return {**PROFILE_OF_SOURCE, **given} if isinstance(given, Mapping) else given
 
     @model_validator(mode="after")
-    def _every_profile_exists(self) -> Self:
+    def _can_be_done(self) -> Self:
+        known = sorted({*names(), *self.profiles})
         wanted = {f"profile_of_source.{source}": name for source, name in self.profile_of_source.items()}
-        for place, name in {**wanted, "default_profile": self.default_profile}.items():
-            if name not in self.profiles:
-                raise ValueError(
-                    f"{place} is {name!r}, which is no profile. Known: {', '.join(sorted(self.profiles))}."
-                )
+        for place, name in {**wanted, "default_profile": self.default_profile, "profile": self.profile}.items():
+            if name is not None and name not in known:
+                raise ValueError(f"{place} is {name!r}, which is no profile. Known: {', '.join(known)}.")
+        if "tokens" in self.annotate and self.annotators.tokens is None:
+            raise ValueError("annotate names tokens, but annotators.tokens names no tokenizer to count them with.")
         return self
 
     def profile_name(self, source: str) -> str:
         """Return the name of the profile that judges a source."""
-        return self.profile_of_source.get(source, self.default_profile)
+        return self.profile or self.profile_of_source.get(source, self.default_profile)
 
+    def profile_called(self, name: str) -> Profile:
+        """Return a profile: the params' own, or one that comes with Mixwright."""
+        return self.profiles.get(name) or built_in(name)
 
-def _laid_over(below: Mapping[str, Any], above: Any) -> Any:
-    return {**below, **above} if isinstance(above, Mapping) else above
+    def profiles_of(self, sources: "set[str]") -> dict[str, Profile]:
+        """Return the profiles that judge these sources, by name."""
+        return {name: self.profile_called(name) for name in sorted({self.profile_name(source) for source in sources})}
+
+    def rewriting_of(self, source: str) -> Rewriting | None:
+        """Return how the lines of a source are rewritten."""
+        return self.profile_called(self.profile_name(source)).rewriting

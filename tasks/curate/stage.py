@@ -1,58 +1,62 @@
-"""The driver of `curate`: annotate and sign every shard, find duplicates over all, decide every shard, publish."""
+"""The driver of `curate`: every step over every shard, then one manifest with an account that closes."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from tasks.core.digest import digest_code
 from tasks.core.errors import DataError
-from tasks.core.manifest import Manifest, stage_key
-from tasks.core.stage import Placement, UnitRecord, Workshop, map_units, publish, unchanged
+from tasks.core.manifest import Manifest
+from tasks.core.stage import Placement, UnitRecord, Workshop, publish, unchanged
+from tasks.curate import steps
 from tasks.curate.config import CurateParams
-from tasks.curate.dedup.unit import SignArgs, sign_shard
+from tasks.curate.dedup.stage import Candidates, Found, find_duplicates
 from tasks.curate.funnel import Funnel, warnings
-from tasks.curate.statistics.unit import ANNOTATIONS, AnnotateArgs, annotate_shard
-from tasks.curate.units import DROPPED, KEPT, DecideArgs, DuplicatesArgs, decide_shard, duplicates_file, find_duplicates
+from tasks.curate.statistics.shards import TextSource
+from tasks.curate.steps import STAGE, Bench, Shard, ShardEvidence
+from tasks.curate.units import CONTAMINATED_FILE, DROPPED, KEPT
 
-STAGE = "curate"
 CODE = ("tasks.core", "tasks.curate")
-# What the expensive units run: a changed rule, profile or cluster step leaves their results as they are.
-ANNOTATE_CODE = ("tasks.core", "tasks.curate.statistics")
-SIGN_CODE = ("tasks.core", "tasks.curate.statistics", "tasks.curate.dedup")
-
-
-@dataclass(frozen=True)
-class Shard:
-    """A shard of documents as ingest published it: its number, where it lies, the digest of its content."""
-
-    number: str
-    path: Path
-    digest: str
 
 
 def run(params: CurateParams, *, inputs: Mapping[str, Path], output: Path, workshop: Workshop) -> Manifest:
-    """Keep or drop every document, with a reason: quality and repetition rules, then duplicates."""
+    """Keep or drop every document, with a reason: rules on quality and repetition, benchmarks, duplicates."""
     ingested = Manifest.read(inputs["ingest"])
     shards = document_shards(inputs["ingest"], ingested)
-    digests, values, code = {"ingest": ingested.output}, params.model_dump(mode="json"), digest_code(CODE)
+    sources = tuple(sorted(ingested.summary["sources"]))
+    digests = {"ingest": ingested.output, **steps.external(params, sources)}
+    values, code = params.model_dump(mode="json"), digest_code(CODE)
     if found := unchanged(output, stage=STAGE, inputs=digests, params=values, code=code):
         workshop.observer.say(f"{STAGE}: unchanged (same inputs, params and code), taken as it is")
         return found
     ingested.verify(inputs["ingest"])
-    annotated = _annotate(workshop, shards)
-    signed = _sign(workshop, shards, params)
-    duplicates = _find_duplicates(workshop, annotated, signed, params)
-    decided = _decide(workshop, shards, annotated, duplicates, params)
-    funnel = sum((Funnel.from_json(record.summary) for record in decided), Funnel())
-    summary = _summary(funnel, duplicates)
+    files, funnel, summary = curated(Bench(workshop, params, sources, CODE), shards)
     for warning in summary["warnings"]:
         workshop.observer.say(f"{STAGE}: {warning}")
     return publish(
-        output,
-        _files(shards, annotated, decided),
-        lambda files: Manifest(STAGE, digests, values, code, files, funnel.account, summary),
+        output, files, lambda records: Manifest(STAGE, digests, values, code, records, funnel.account, summary)
     )
+
+
+def curated(bench: Bench, shards: Sequence[Shard]) -> tuple[dict[str, Placement], Funnel, dict[str, Any]]:
+    """Return what is published, the funnel, and the summary."""
+    # 1. Texts as they should be read: unicode repaired, unwanted lines gone, personal data redacted.
+    texts, refining = steps.refined(bench, shards)
+    # 2. Every statistic of every document, then of what a rewriting leaves of its lines, then benchmarks.
+    statistics = steps.annotated(bench, texts)
+    texts, behind = steps.rewritten(bench, texts)
+    hits, benchmarks = steps.contaminated(bench, texts)
+    evidence = [ShardEvidence(*found) for found in zip(statistics, behind, hits, strict=True)]
+    # 3. Who stands for whom, among the documents that pass all else; what repeats in those that stay.
+    duplicates = _duplicates(bench, texts, evidence)
+    texts = [shard.then("repeats", cut) if cut else shard for shard, cut in zip(texts, duplicates.cuts, strict=True)]
+    # 4. One fate for every document.
+    decided = steps.decided(bench, texts, evidence, duplicates.tables)
+    funnel = sum((Funnel.from_json(record.summary) for record in decided), Funnel())
+    summary = {"warnings": warnings(funnel), "duplicates": dict(duplicates.summary), **funnel.to_json()}
+    found = {"refined": refining, "decontaminated": benchmarks}
+    summary |= {name: told for name, told in found.items() if told}
+    return _files(shards, evidence, decided, duplicates), funnel, summary
 
 
 def document_shards(folder: Path, manifest: Manifest) -> list[Shard]:
@@ -68,77 +72,36 @@ def document_shards(folder: Path, manifest: Manifest) -> list[Shard]:
     records = [record for record in manifest.files if record.path.startswith("documents/")]
     if not records:
         raise DataError(f"{folder}: ingest published no documents. Look at its quarantined/ for the reasons.")
-    return [Shard(Path(record.path).stem, folder.absolute() / record.path, record.digest) for record in records]
+    return [
+        Shard(Path(record.path).stem, TextSource(folder.absolute() / record.path), {"s": record.digest})
+        for record in records
+    ]
 
 
-def _annotate(workshop: Workshop, shards: list[Shard]) -> list[UnitRecord]:
-    code = digest_code(ANNOTATE_CODE)
-    return map_units(
-        workshop,
-        stage=STAGE,
-        label="curate: statistics",
-        work=annotate_shard,
-        units=[(stage_key("curate.annotate", {"s": s.digest}, {}, code), AnnotateArgs(s.path)) for s in shards],
-        packages=ANNOTATE_CODE,
-    )
+def _duplicates(bench: Bench, shards: Sequence[Shard], evidence: Sequence[ShardEvidence]) -> Found:
+    wanted = bench.params.duplicates
+    if wanted is None:
+        return Found.nothing(len(shards))
+    standing = steps.standing(bench, evidence)
+    candidates = [
+        Candidates(shard.texts, shard.digests, stand.source, stand.record.digest)
+        for shard, stand in zip(shards, standing, strict=True)
+    ]
+    return find_duplicates(bench.workshop, candidates, wanted, bench.params.seed)
 
 
-def _sign(workshop: Workshop, shards: list[Shard], params: CurateParams) -> list[UnitRecord]:
-    near = params.near_duplicates
-    if near is None:
-        return []
-    code, shape = digest_code(SIGN_CODE), (near.ngram_words, near.bands * near.rows, params.seed)
-    return map_units(
-        workshop,
-        stage=STAGE,
-        label="curate: signatures",
-        work=sign_shard,
-        units=[
-            (stage_key("curate.sign", {"s": s.digest}, {"shape": shape}, code), SignArgs(s.path, *shape))
-            for s in shards
-        ],
-        packages=SIGN_CODE,
-    )
-
-
-def _find_duplicates(
-    workshop: Workshop, annotated: list[UnitRecord], signed: list[UnitRecord], params: CurateParams
-) -> UnitRecord:
-    records = [*annotated, *signed]
-    digests = {f"{i}/{file.path}": file.digest for i, record in enumerate(records) for file in record.files}
-    key = stage_key("curate.duplicates", digests, params.model_dump(mode="json"), digest_code(CODE))
-    folders = tuple(record.folder for record in annotated), tuple(record.folder for record in signed)
-    [record] = map_units(
-        workshop,
-        stage=STAGE,
-        label="curate: duplicates",
-        work=find_duplicates,
-        units=[(key, DuplicatesArgs(*folders, params))],
-        packages=CODE,
-    )
-    return record
-
-
-def _decide(
-    workshop: Workshop, shards: list[Shard], annotated: list[UnitRecord], duplicates: UnitRecord, params: CurateParams
-) -> list[UnitRecord]:
-    values, code, units = params.model_dump(mode="json"), digest_code(CODE), []
-    for i, (shard, record) in enumerate(zip(shards, annotated, strict=True)):
-        found = duplicates.file(duplicates_file(i))
-        # Statistics follow from the shard and the code; the duplicates of this shard stand for all others.
-        key = stage_key("curate.decide", {"s": shard.digest, "duplicates": found.record.digest}, values, code)
-        units.append((key, DecideArgs(shard.path, record.folder, found.source, params)))
-    return map_units(workshop, stage=STAGE, label="curate: decisions", work=decide_shard, units=units, packages=CODE)
-
-
-def _files(shards: list[Shard], annotated: list[UnitRecord], decided: list[UnitRecord]) -> dict[str, Placement]:
+def _files(
+    shards: Sequence[Shard], evidence: Sequence[ShardEvidence], decided: Sequence[UnitRecord], duplicates: Found
+) -> dict[str, Placement]:
     files = {}
-    for shard, statistics, fate in zip(shards, annotated, decided, strict=True):
-        files[f"annotations/{shard.number}.parquet"] = statistics.file(ANNOTATIONS)
+    for shard, one, fate in zip(shards, evidence, decided, strict=True):
+        files[f"annotations/{shard.number}.parquet"] = one.statistics
         files[f"kept/{shard.number}.parquet"] = fate.file(KEPT)
         files[f"dropped/{shard.number}.parquet"] = fate.file(DROPPED)
+        if one.rewriting is not None:
+            files[f"rewriting/{shard.number}.parquet"] = one.rewriting
+        if one.contamination is not None:
+            files[f"contaminated/{shard.number}.parquet"] = fate.file(CONTAMINATED_FILE)
+    for number, fingerprint in duplicates.fingerprints.items():
+        files[f"fingerprints/{number}"] = fingerprint
     return files
-
-
-def _summary(funnel: Funnel, duplicates: UnitRecord) -> dict[str, Any]:
-    return {"warnings": warnings(funnel), "duplicates": dict(duplicates.summary), **funnel.to_json()}

@@ -1,165 +1,206 @@
-"""The units that decide: duplicates over all shards at once, then the fate of every document, shard by shard."""
+"""The units that decide: who may stand for others, and then the fate of every document, shard by shard."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from tasks.core.stage import UnitResult
 from tasks.curate.config import CurateParams
-from tasks.curate.dedup.clusters import Clusters, clusters
-from tasks.curate.dedup.minhash import Signatures
-from tasks.curate.dedup.unit import read_signatures
-from tasks.curate.funnel import EXACT, NEAR, UNKNOWN_LANGUAGE, Fate, tally
-from tasks.curate.rules.decide import PASSES, Decisions, decide, why_dropped
-from tasks.curate.statistics.annotate import STATISTICS
-from tasks.curate.statistics.shards import read_shard, write_table
-from tasks.curate.statistics.unit import ANNOTATIONS, TEXT_DIGESTS
+from tasks.curate.funnel import CONTAMINATED, DECONTAMINATE, Fates, tally
+from tasks.curate.judge import Evidence, Judgement, judge
+from tasks.curate.rules.decide import PASSES, Verdict
+from tasks.curate.statistics.pretokens import pretokens
+from tasks.curate.statistics.shards import TextSource, read_shard, write_table
+from tasks.curate.statistics.texts import texts_of
 
-KEPT, DROPPED = "kept.parquet", "dropped.parquet"
-DUPLICATES_SCHEMA = pa.schema(
-    [("survivor", pa.string()), ("filter", pa.string()), ("detail", pa.string()), ("cluster_documents", pa.int64())]
+KEPT, DROPPED, CONTAMINATED_FILE, STANDING = (
+    "kept.parquet",
+    "dropped.parquet",
+    "contaminated.parquet",
+    "standing.parquet",
 )
+# Characters of a dropped text that stay with its reason, to be looked at.
+_EXCERPT = 160
+_STRINGS = ("id", "source", "filter", "reason", "detail")
 DROPPED_SCHEMA = pa.schema(
     [
-        *(pa.field(name, pa.string(), nullable=False) for name in ("id", "source", "filter", "reason", "detail")),
-        pa.field("bytes", pa.int64(), nullable=False),
+        *(pa.field(name, pa.string(), nullable=False) for name in _STRINGS),
+        *(pa.field(name, pa.int64(), nullable=False) for name in ("bytes", "pretokens")),
+        pa.field("survivor", pa.string()),
+        pa.field("excerpt", pa.string(), nullable=False),
     ]
 )
 
 
 @dataclass(frozen=True)
-class DuplicatesArgs:
-    """Folders of all annotation units, and of all signature units (none: near duplicates are not looked for)."""
+class StandArgs:
+    """A shard's evidence and its table of contamination (None: benchmarks were not looked for)."""
 
-    annotated: tuple[Path, ...]
-    signed: tuple[Path, ...]
+    evidence: Evidence
+    contamination: Path | None
     params: CurateParams
 
 
 @dataclass(frozen=True)
 class DecideArgs:
-    """A shard of documents, the folder of its annotation unit, and its table of duplicates."""
+    """A shard of documents after every step that changes texts, and all that was found out about it."""
 
-    documents: Path
-    annotated: Path
-    duplicates: Path
+    texts: TextSource
+    evidence: Evidence
+    contamination: Path | None
+    duplicates: Path | None
     params: CurateParams
 
 
-def duplicates_file(shard: int) -> str:
-    """Return the name of the table of duplicates of shard number `shard`, counted from 0 in the order of the units."""
-    return f"{shard:05d}.parquet"
-
-
-def find_duplicates(args: DuplicatesArgs, folder: Path) -> UnitResult:
-    """Write, per shard, who survives for each document that passes the rules (null for those that do not).
-
-    Documents that a rule drops are not looked at: none of them can survive for another.
-    """
-    tables = [read_shard(path / ANNOTATIONS) for path in args.annotated]
-    annotations = pa.concat_tables(tables)
-    decisions = decide_table(annotations, args.params)
-    rows = np.flatnonzero(decisions.failed_rule_N == PASSES)
-    ids = annotations["id"].take(rows).to_pylist()
-    digests = _text_digests(args, rows) if args.params.drop_exact_duplicates else None
-    found = clusters(ids, decisions.quality_N[rows], digests, _signatures(args, rows), args.params.near_duplicates)
-    every = _duplicates_table(ids, found, rows, annotations.num_rows)
-    start = 0
-    for shard, table in enumerate(tables):
-        write_table(every.slice(start, table.num_rows), folder / duplicates_file(shard))
-        start += table.num_rows
-    sizes = np.bincount(found.survivor_N)
-    return UnitResult(summary={"clusters": int((sizes > 1).sum()), "largest_cluster": int(sizes.max(initial=0))})
+def stand_shard(args: StandArgs, folder: Path) -> UnitResult:
+    """Write, per document, whether it may stand for its duplicates (it passes all else) and how good it is."""
+    judged = judge(args.evidence, args.params)
+    hit = _hits(args.contamination)
+    clean = np.array([name not in hit for name in judged.sizes["id"].to_pylist()], np.bool_)
+    columns = {
+        "id": judged.sizes["id"],
+        "source": judged.sizes["source"],
+        "passes": pa.array((judged.decisions.failed_rule_N == PASSES) & clean),
+        "quality": pa.array(judged.decisions.quality_N),
+    }
+    write_table(pa.table(columns), folder / STANDING)
+    return UnitResult(summary={"documents": judged.sizes.num_rows})
 
 
 def decide_shard(args: DecideArgs, folder: Path) -> UnitResult:
     """Write the kept documents with their statistics, and the dropped ones with their reasons."""
-    documents, annotations = read_shard(args.documents), read_shard(args.annotated / ANNOTATIONS)
-    duplicates = read_shard(args.duplicates).to_pydict()
-    decisions = decide_table(annotations, args.params)
-    verdicts = _verdicts(annotations, decisions, duplicates, args.params)
-    keep = pa.array([verdict is None for verdict in verdicts], pa.bool_())
-    columns = {
-        **{name: annotations[name] for name in ("bytes", *STATISTICS)},
-        "quality": pa.array(decisions.quality_N),
-        "duplicate_cluster": pa.array(duplicates["survivor"], pa.string()),
-        "duplicate_cluster_documents": pa.array(duplicates["cluster_documents"], pa.int64()),
-    }
-    for name, column in columns.items():
-        documents = documents.append_column(name, column)
-    write_table(documents.filter(keep), folder / KEPT)
-    facts = annotations.select(["id", "source", "bytes"]).to_pylist()
-    dropped = [
-        {**fact, "filter": verdict[0], "reason": verdict[1], "detail": verdict[2]}
-        for fact, verdict in zip(facts, verdicts, strict=True)
-        if verdict is not None
-    ]
-    write_table(pa.Table.from_pylist(dropped, DROPPED_SCHEMA), folder / DROPPED)
-    funnel = tally(
-        Fate(fact["source"], language or UNKNOWN_LANGUAGE, fact["bytes"], verdict and verdict[1])
-        for fact, language, verdict in zip(facts, documents["lang"].to_pylist(), verdicts, strict=True)
+    judged = judge(args.evidence, args.params)
+    hits = _hits(args.contamination)
+    duplicates = read_shard(args.duplicates) if args.duplicates else None
+    verdicts = _verdicts(judged, hits, duplicates, args.params)
+    keep_N = np.array([verdict is None for verdict in verdicts], np.bool_)
+    documents = read_shard(args.texts.documents)
+    kept, edits = _edited(documents.filter(pa.array(keep_N)), keep_N, args.texts, judged)
+    write_table(_with_columns(kept, judged, duplicates, keep_N), folder / KEPT)
+    write_table(_dropped(documents, judged.sizes, verdicts, duplicates), folder / DROPPED)
+    if args.contamination is not None:
+        set_aside = [name in hits for name in documents["id"].to_pylist()]
+        write_table(documents.filter(pa.array(set_aside, pa.bool_())), folder / CONTAMINATED_FILE)
+    fates = Fates(
+        judged.sizes["source"].to_pylist(),
+        _languages(documents, judged),
+        [None if verdict is None else verdict.filter for verdict in verdicts],
+        [None if verdict is None else verdict.reason for verdict in verdicts],
+        judged.sizes["bytes"].to_numpy(),
+        judged.sizes["pretokens"].to_numpy(),
+        _over_all(kept["bytes"].to_numpy(), keep_N),
+        _over_all(kept["pretokens"].to_numpy(), keep_N),
+        {step: _over_all(removed[0], keep_N) for step, removed in edits.items()},
+        {step: _over_all(removed[1], keep_N) for step, removed in edits.items()},
     )
-    funnel = replace(funnel, judged=decisions.documents, failures=decisions.failures)
+    funnel = replace(tally(fates), judged=judged.decisions.documents, failures=judged.decisions.failures)
     return UnitResult(funnel.account, funnel.to_json())
 
 
-def decide_table(annotations: pa.Table, params: CurateParams) -> Decisions:
-    """Return the decision over every row of a table of annotations."""
-    statistics = {name: annotations[name].to_numpy() for name in STATISTICS}
-    profiles = [params.profile_name(source) for source in annotations["source"].to_pylist()]
-    return decide(statistics, profiles, params.profiles)
+def _hits(contamination: Path | None) -> dict[str, dict[str, Any]]:
+    rows = read_shard(contamination).to_pylist() if contamination else []
+    return {row["id"]: row for row in rows}
 
 
 def _verdicts(
-    annotations: pa.Table, decisions: Decisions, duplicates: dict[str, list[Any]], params: CurateParams
-) -> list[tuple[str, str, str] | None]:
-    statistics = {name: annotations[name].to_numpy() for name in STATISTICS}
-    sources = annotations["source"].to_pylist()
-    verdicts: list[tuple[str, str, str] | None] = []
-    for row, failed in enumerate(decisions.failed_rule_N.tolist()):
-        filtered = duplicates["filter"][row]
-        if failed != PASSES:
-            profile = params.profiles[params.profile_name(sources[row])]
-            verdicts.append(why_dropped(statistics, row, failed, profile))
-        elif filtered is not None:
-            verdicts.append((filtered, filtered, duplicates["detail"][row]))
-        else:
-            verdicts.append(None)
-    return verdicts
+    judged: Judgement, hits: Mapping[str, Mapping[str, Any]], duplicates: pa.Table | None, params: CurateParams
+) -> list[Verdict | None]:
+    found = judged.verdicts(params)
+    if hits:
+        for row, name in enumerate(judged.sizes["id"].to_pylist()):
+            if found[row] is None and name in hits:
+                found[row] = _contaminated(hits[name])
+    if duplicates is not None:
+        filters, details = duplicates["filter"].to_pylist(), duplicates["detail"].to_pylist()
+        for row, filtered in enumerate(filters):
+            if found[row] is None and filtered is not None:
+                found[row] = Verdict(filtered, filtered, details[row])
+    return found
 
 
-def _duplicates_table(ids: list[str], found: Clusters, rows: NDArray[np.int64], number: int) -> pa.Table:
-    sizes = np.bincount(found.survivor_N, minlength=len(ids))
-    lines: list[dict[str, Any]] = [{}] * number
-    for i, row in enumerate(rows.tolist()):
-        survivor = int(found.survivor_N[i])
-        line = {"survivor": ids[survivor], "cluster_documents": int(sizes[survivor])}
-        if found.exact_N[i]:
-            line |= {"filter": EXACT, "detail": _exact_detail(ids, int(found.same_text_N[i]), survivor)}
-        elif survivor != i:
-            detail = f"near duplicate of {ids[survivor]} (estimated Jaccard {found.similarity_N[i]:.2f})"
-            line |= {"filter": NEAR, "detail": detail}
-        lines[row] = line
-    columns = {name: [line.get(name) for line in lines] for name in DUPLICATES_SCHEMA.names}
-    return pa.table(columns, DUPLICATES_SCHEMA)
+def _contaminated(hit: Mapping[str, Any]) -> Verdict:
+    detail = f"{hit['hits']:,} n-gram(s) of {hit['benchmark']}, such as {hit['ngram']!r}"
+    return Verdict(DECONTAMINATE, CONTAMINATED, detail)
 
 
-def _exact_detail(ids: list[str], same: int, survivor: int) -> str:
-    also = "" if same == survivor else f", itself a near duplicate of {ids[survivor]}"
-    return f"same text as {ids[same]}{also}"
+def _edited(
+    kept: pa.Table, keep_N: NDArray[np.bool_], texts: TextSource, judged: Judgement
+) -> tuple[pa.Table, dict[str, tuple[NDArray[np.int64], NDArray[np.int64]]]]:
+    """Return the kept documents with their final text and its size, and per step the bytes and tokens it took out."""
+    mask = pa.array(keep_N)
+    sizes = [judged.sizes[name].filter(mask).to_numpy().copy() for name in ("bytes", "pretokens")]
+    text, edits = kept["text"], {}
+    for step, overlay in texts.overlays(len(keep_N)):
+        changed = overlay.filter(mask)
+        rows = np.flatnonzero(changed.is_valid().to_numpy())
+        after = texts_of(changed.drop_null())
+        removed = [np.zeros(len(text), np.int64), np.zeros(len(text), np.int64)]
+        for size, taken_out, now in zip(sizes, removed, (after.bytes_N, pretokens(after)), strict=True):
+            taken_out[rows] = size[rows] - now
+            size[rows] = now
+        edits[step] = (removed[0], removed[1])
+        text = pc.coalesce(changed.cast(pa.large_string()), text)
+    kept = kept.set_column(kept.column_names.index("text"), kept.schema.field("text"), text)
+    return kept.append_column("bytes", pa.array(sizes[0])).append_column("pretokens", pa.array(sizes[1])), edits
 
 
-def _text_digests(args: DuplicatesArgs, rows: NDArray[np.int64]) -> list[bytes]:
-    digests = np.concatenate([np.load(path / TEXT_DIGESTS) for path in args.annotated])[rows]
-    return [digest.tobytes() for digest in digests]
+def _with_columns(
+    kept: pa.Table, judged: Judgement, duplicates: pa.Table | None, keep_N: NDArray[np.bool_]
+) -> pa.Table:
+    mask = pa.array(keep_N)
+    columns = {name: pa.array(values[keep_N]) for name, values in judged.statistics.items() if name not in _SIZES}
+    columns["quality"] = pa.array(judged.decisions.quality_N[keep_N])
+    if duplicates is None:
+        number = kept.num_rows
+        columns |= {"duplicate_cluster": kept["id"], "duplicate_cluster_documents": pa.array(np.ones(number, np.int64))}
+        columns["weight"] = pa.array(np.ones(number))
+    else:
+        columns["duplicate_cluster"] = duplicates["survivor"].filter(mask)
+        columns["duplicate_cluster_documents"] = duplicates["cluster_documents"].filter(mask)
+        columns["weight"] = duplicates["weight"].filter(mask)
+    for name, column in columns.items():
+        kept = kept.append_column(name, column)
+    return kept
 
 
-def _signatures(args: DuplicatesArgs, rows: NDArray[np.int64]) -> Signatures | None:
-    if not args.signed:
-        return None
-    every = read_signatures(list(args.signed))
-    return Signatures(every.values_DP[rows], every.comparable_D[rows])
+_SIZES = frozenset({"bytes", "pretokens"})
+
+
+def _dropped(
+    documents: pa.Table, sizes: pa.Table, verdicts: list[Verdict | None], duplicates: pa.Table | None
+) -> pa.Table:
+    gone = pa.array([verdict is not None for verdict in verdicts], pa.bool_())
+    told = [verdict for verdict in verdicts if verdict is not None]
+    facts, texts = sizes.filter(gone), documents["text"].filter(gone)
+    nobody = pa.nulls(len(told), pa.string())
+    columns = {
+        "id": facts["id"],
+        "source": facts["source"],
+        **{
+            name: pa.array([getattr(one, name) for one in told], pa.string()) for name in ("filter", "reason", "detail")
+        },
+        "bytes": facts["bytes"],
+        "pretokens": facts["pretokens"],
+        "survivor": nobody if duplicates is None else duplicates["survivor"].filter(gone),
+        "excerpt": pc.utf8_slice_codeunits(texts, 0, _EXCERPT),
+    }
+    return pa.table(columns).cast(DROPPED_SCHEMA)
+
+
+def _languages(documents: pa.Table, judged: Judgement) -> list[str | None]:
+    """Return the language each document came with; where it came with none, the one that was identified."""
+    own = documents["lang"].to_pylist()
+    found = judged.statistics.get("language")
+    return own if found is None else [mine or str(other) or None for mine, other in zip(own, found, strict=True)]
+
+
+def _over_all(values: NDArray[np.int64], keep_N: NDArray[np.bool_]) -> NDArray[np.int64]:
+    every = np.zeros(len(keep_N), np.int64)
+    every[keep_N] = values
+    return every

@@ -9,11 +9,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from tasks.core.errors import DataError
-from tasks.core.manifest import Manifest
-from tasks.curate.config import CurateParams
-from tasks.curate.funnel import EXACT, NEAR
-from tasks.curate.rules.gopher import Rule, active_rules, fails
-from tasks.curate.statistics.annotate import STATISTICS
+from tasks.curate.audit.folder import Curated, read_curated
+from tasks.curate.rules.rule import Rule, Threshold, fails
 
 
 @dataclass(frozen=True)
@@ -22,8 +19,8 @@ class Check:
 
     reason: str
     statistic: str
-    value: float
-    threshold: float
+    value: Any
+    threshold: Threshold
     passed: bool
 
 
@@ -31,8 +28,8 @@ class Check:
 class Story:
     """What curation found out about a document and what became of it.
 
-    `filter`, `reason` and `detail` are None for a kept document; `quality` is None for a dropped one. `stands_for` are
-    the documents dropped as duplicates of this very one. `file` is the shard it lies in.
+    `filter`, `reason` and `detail` are None for a kept document; `quality` is None for a dropped one. `survivor` stands
+    for it, `stands_for` are those it stands for. `edited`: bytes as ingested, and as kept. `file` is its shard.
     """
 
     id: str
@@ -43,9 +40,11 @@ class Story:
     reason: str | None
     detail: str | None
     quality: float | None
-    statistics: dict[str, float]
+    statistics: dict[str, Any]
     checks: tuple[Check, ...]
+    survivor: str | None
     stands_for: tuple[str, ...]
+    edited: dict[str, int]
 
     @property
     def kept(self) -> bool:
@@ -59,13 +58,11 @@ def why(folder: Path, document_id: str) -> Story:
     Raises:
         DataError: nothing was published there by curate, or it never saw the document.
     """
-    manifest = Manifest.read(folder)
-    if manifest.stage != "curate":
-        raise DataError(f"{folder}: published by {manifest.stage}, not by curate. Name the folder that curate wrote.")
-    params = CurateParams.model_validate(manifest.params)
+    curated = read_curated(folder)
     for path in sorted(folder.glob("annotations/*.parquet")):
         if found := _row(path, document_id):
-            return _story(folder, path.name, found, params)
+            behind = _row(folder / "rewriting" / path.name, document_id) or {}
+            return _story(curated, path.name, found | behind)
     raise DataError(f"{document_id}: curate never saw a document of this id; ids are in {folder}/annotations.")
 
 
@@ -75,15 +72,20 @@ def describe(story: Story) -> str:
     lines = [f"{story.id} (source {story.source}, profile {story.profile}): {fate}; in {story.file}"]
     if story.quality is not None:
         lines.append(f"  quality {story.quality:.3f}")
+    if story.edited and story.edited["kept"] != story.edited["ingested"]:
+        lines.append(f"  edited: {story.edited['ingested']:,} bytes ingested, {story.edited['kept']:,} bytes kept")
     for check in story.checks:
-        mark = "ok  " if check.passed else "FAIL"
-        lines.append(f"  {mark} {check.statistic} {check.value:.4g} (threshold {check.threshold:g}, {check.reason})")
+        mark, limit = "ok  " if check.passed else "FAIL", check.threshold
+        told = (check.value, ", ".join(limit)) if isinstance(limit, tuple) else (f"{check.value:.4g}", f"{limit:g}")
+        lines.append(f"  {mark} {check.statistic} {told[0]} (threshold {told[1]}, {check.reason})")
+    if story.survivor is not None and not story.kept:
+        lines.append(f"  stood for by {story.survivor}")
     lines += [f"  stands for {duplicate}" for duplicate in story.stands_for]
     return "\n".join(lines)
 
 
-def _story(folder: Path, shard: str, found: dict[str, Any], params: CurateParams) -> Story:
-    profile = params.profile_name(found["source"])
+def _story(curated: Curated, shard: str, found: dict[str, Any]) -> Story:
+    folder, profile = curated.folder, curated.params.profile_name(found["source"])
     kept, dropped = _row(folder / "kept" / shard, found["id"]), _row(folder / "dropped" / shard, found["id"])
     if (kept is None) == (dropped is None):
         raise DataError(
@@ -91,7 +93,7 @@ def _story(folder: Path, shard: str, found: dict[str, Any], params: CurateParams
         )
     checks = [
         Check(rule.reason, rule.statistic, found[rule.statistic], limit, not _fails(rule, limit, found[rule.statistic]))
-        for _, rule, limit in active_rules(params.profiles[profile])
+        for _, rule, limit in curated.params.profile_called(profile).active
     ]
     return Story(
         id=found["id"],
@@ -102,28 +104,29 @@ def _story(folder: Path, shard: str, found: dict[str, Any], params: CurateParams
         reason=dropped["reason"] if dropped else None,
         detail=dropped["detail"] if dropped else None,
         quality=kept["quality"] if kept else None,
-        statistics={name: found[name] for name in ("bytes", *STATISTICS)},
+        statistics={name: value for name, value in found.items() if name not in {"id", "source"}},
         checks=tuple(checks),
+        survivor=kept["duplicate_cluster"] if kept else (dropped or {}).get("survivor"),
         stands_for=tuple(_stands_for(folder, found["id"])),
+        edited={"ingested": found["bytes"], "kept": kept["bytes"]} if kept else {},
     )
 
 
-def _fails(rule: Rule, limit: float, value: float) -> bool:
+def _fails(rule: Rule, limit: Threshold, value: Any) -> bool:
     return bool(fails(rule, limit, np.array([value]))[0])
 
 
 def _row(path: Path, document_id: str) -> dict[str, Any] | None:
-    names = [name for name in pq.read_schema(path).names if name != "text"]
+    if not path.is_file():
+        return None
+    names = [name for name in pq.read_schema(path).names if name not in {"text", "excerpt"}]
     rows = pq.read_table(path, columns=names, filters=pc.field("id") == document_id).to_pylist()
     return rows[0] if rows else None
 
 
 def _stands_for(folder: Path, document_id: str) -> list[str]:
-    same, near = f"same text as {document_id}", f"near duplicate of {document_id} ("
     found: list[str] = []
     for path in sorted(folder.glob("dropped/*.parquet")):
-        rows = pq.read_table(path, columns=["id", "detail"], filters=pc.field("filter").isin([EXACT, NEAR])).to_pylist()
-        found += [
-            row["id"] for row in rows if row["detail"] == same or row["detail"].startswith((near, f"{same}, itself"))
-        ]
+        rows = pq.read_table(path, columns=["id"], filters=pc.field("survivor") == document_id)
+        found += rows["id"].to_pylist()
     return sorted(found)

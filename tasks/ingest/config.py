@@ -1,10 +1,11 @@
-"""The params of `ingest`: where in a record things are, and how much may be set aside."""
+"""The params of `ingest`: where in a record things are, how pages are read, and how much may be set aside."""
 
 from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
 from tasks.core.params import Params
+from tasks.ingest.extraction.config import Extraction, Trafilatura
 
 _FieldName = Annotated[str, Field(min_length=1)]
 
@@ -13,8 +14,8 @@ class IngestParams(Params):
     """How files become documents.
 
     The `*_field`s name the fields of a JSONL record or the columns of a Parquet file; None means: never read.
-    A record without an id of its own is called `<first 12 hex of its file's digest>-<its number>`; a text file is
-    called by its path. A record's own source wins over that of its file. All further fields go to `metadata`.
+    A record without an id of its own is called `<first 12 hex of its file's digest>-<its number>`; a text or HTML file
+    is called by its path. A record's own source wins over that of its file. All further fields go to `metadata`.
     """
 
     text_field: _FieldName = "text"
@@ -24,10 +25,17 @@ class IngestParams(Params):
     lang_field: _FieldName | None = "lang"
     # A longer record (JSONL line, text of a Parquet row, text file) is quarantined; a line is never held beyond it.
     max_document_bytes: Annotated[int, Field(ge=1, le=1 << 30)] = 16 << 20
-    # A shard is closed by the document that fills it. Small enough to be redone after a crash without much loss.
-    target_shard_bytes: Annotated[int, Field(ge=1)] = 64 << 20
-    # Above it the run fails. 5 % is a guess: a healthy crawl has well under 1 %.
+    # A compressed stream that grows more than so many times, beyond its first 64 MB, is a bomb. Real text under zstd
+    # grows 3 to 100 times; deflate cannot exceed 1,032.
+    max_expansion: Annotated[float, Field(gt=1)] | None = 1000.0
+    # How the main text of HTML is found (WARC and HTML files only).
+    extraction: Extraction = Trafilatura()
+    # A shard is closed by the document that fills it, and is then safe from crashes. Half a second of reading.
+    target_shard_bytes: Annotated[int, Field(ge=1)] = 32 << 20
+    # Above it the run fails. 5 % is a guess: a healthy crawl has well under 1 %. Pages without a main text do not count.
     max_quarantined_fraction: Annotated[float, Field(ge=0, le=1)] = 0.05
+    # Files that are truncated, damaged or empty; above it the run fails. Nothing of such a file is used.
+    max_damaged_files: Annotated[int, Field(ge=0)] = 0
 
     @model_validator(mode="after")
     def _a_field_has_one_role(self) -> Self:

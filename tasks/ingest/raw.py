@@ -14,8 +14,8 @@ from typing import Any
 
 from tasks.core.digest import digest_json
 from tasks.core.errors import DataError
-from tasks.ingest.formats import format_of
-from tasks.ingest.places import FileSystemOf, file_system_of, readable
+from tasks.ingest.formats import WHOLE, format_of
+from tasks.ingest.places import FileSystemOf, file_system_of, name_of, protocol_of, readable
 
 RAW = "raw.json"
 _BLOCK = 1 << 20
@@ -78,26 +78,33 @@ class _Found:
     def uri(self) -> str:
         return str(self.file_system.unstrip_protocol(self.path))
 
+    @property
+    def below(self) -> str:
+        """The path below the root."""
+        protocol = protocol_of(self.uri)
+        return posixpath.relpath(name_of(self.path, protocol), name_of(self.root, protocol))
+
     def name(self, parents: int) -> str:
         """Return the path below the root, with so many of the root's own last folders before it."""
         above = [part for part in self.root.split("/") if part]
-        return "/".join([*above[len(above) - min(parents, len(above)) :], posixpath.relpath(self.path, self.root)])
+        return "/".join([*above[len(above) - min(parents, len(above)) :], self.below])
 
 
 def list_inputs(
     uris: Sequence[str], *, file_system_of: FileSystemOf = file_system_of, progress: Progress | None = None
 ) -> RawListing:
-    """Return the listing of files, folders (with all below them) and globs, each a local path or an `s3://` URI.
+    """Return the listing of files, folders (with all below them) and globs, each a local path or a URI.
 
-    Hidden files and folders (a name that begins with a dot) inside a folder are no input. A file counts once, however
-    often it is named. The source of a file is the first folder below its input; right in the input, its own name
-    without shard number, and of text files in a folder that folder's name.
+    A web address is a file, or, if it ends in a slash, the folder whose files its page links to. Hidden files and
+    folders (a name that begins with a dot) inside a folder are no input. A file counts once, however often it is named.
+    The source of a file is the first folder below its input; right in the input, its own name without shard number, and
+    of text and HTML files in a folder that folder's name.
 
     Raises:
         DataError: a path does not exist, a folder or glob holds no file, or a file cannot be read.
     """
     if not uris:
-        raise DataError("no input: name at least one file, folder or glob, here or on s3://.")
+        raise DataError("no input: name at least one file, folder or glob, here or remote (s3://, hf://, https://).")
     by_uri: dict[str, _Found] = {}
     for uri in uris:
         for found in _resolved(uri, file_system_of):
@@ -151,22 +158,35 @@ def _resolved(uri: str, file_system_of: FileSystemOf) -> Iterable[_Found]:
     file_system, path = file_system_of(uri)
     with readable(uri):
         magic, given = _MAGIC.search(path), False
-        if file_system.isdir(path):
+        if _is_folder(file_system, path):
             root, places = path.rstrip("/"), _below(file_system, path)
-        elif file_system.exists(path):
+        elif _exists(file_system, path):
             root, places, given = path.rpartition("/")[0], [path], True
         elif magic:
             root = path[: magic.start()].rpartition("/")[0]
             places = [inner for match in sorted(file_system.glob(path)) for inner in _below(file_system, match)]
         else:
-            raise DataError(f"{uri}: there is no such file or folder. Check the path (and, on S3, the bucket).")
+            raise FileNotFoundError(path)
         if not places:
             raise DataError(f"{uri}: no files here, the source is empty. Name a file, folder or glob that holds some.")
         return [_Found(file_system, place, root, given) for place in places]
 
 
+def _is_folder(file_system: Any, path: str) -> bool:
+    """Return whether a path is a folder. Every web page is both to fsspec; here the slash at its end tells."""
+    return path.endswith("/") if protocol_of(path) in {"http", "https"} else bool(file_system.isdir(path))
+
+
+def _exists(file_system: Any, path: str) -> bool:
+    if protocol_of(path) not in {"http", "https"}:
+        return bool(file_system.exists(path))
+    # `exists` takes a server that does not answer for a file that is not there; this raises what went wrong.
+    file_system.info(path)
+    return True
+
+
 def _below(file_system: Any, path: str) -> list[str]:
-    if not file_system.isdir(path):
+    if not _is_folder(file_system, path):
         return [path]
     # S3 has no folders; some tools put an empty object that ends in a slash in their place.
     inner = [str(place) for place in file_system.find(path) if not str(place).endswith("/")]
@@ -188,11 +208,11 @@ def _names(found: Sequence[_Found]) -> list[str]:
 
 
 def _source(found: _Found) -> str:
-    inner = PurePosixPath(posixpath.relpath(found.path, found.root))
+    inner = PurePosixPath(found.below)
     if len(inner.parts) > 1:
         return inner.parts[0]
     chosen = format_of(inner.name)
-    if chosen.kind == "text" and not found.given and (folder := PurePosixPath(found.root).name):
+    if chosen.kind in WHOLE and not found.given and (folder := PurePosixPath(found.root).name):
         return folder
     return _SHARD_NUMBER.sub("", chosen.stem) or chosen.stem
 

@@ -1,36 +1,60 @@
 """From a record of any format to a document of the one schema, or to a refusal that says why not."""
 
-import json
+import builtins
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 from tasks.core.digest import canonical_json
 from tasks.ingest.config import IngestParams
 
+Fate = Literal["quarantined", "dropped"]
 
-@dataclass(frozen=True)
-class Record:
-    """One record as it stands in a file: its place (see `schema.QUARANTINED`) and its fields."""
+
+class Record(NamedTuple):
+    """One record as it stands in a file: its place (see `schema.REFUSED`) and its fields.
+
+    `name` is that of the file where it is not the listed one: a file in an archive.
+    """
 
     offset: int
     bytes: int
     fields: Mapping[str, Any]
+    name: str | None = None
 
 
-@dataclass(frozen=True)
-class Refusal:
-    """A record that cannot become a document: its place, a reason to count by, and a detail to find the cause by."""
+class Page(NamedTuple):
+    """A web page whose main text is still to be found: its place, its bytes, and what is known about it from outside.
+
+    `charset` and `lang` are what the server declared; `extra` goes to the metadata.
+    """
+
+    offset: int
+    bytes: int
+    html: builtins.bytes
+    id: str | None = None
+    url: str | None = None
+    charset: str | None = None
+    lang: str | None = None
+    extra: Mapping[str, Any] = {}
+    name: str | None = None
+
+
+class Refusal(NamedTuple):
+    """A record that becomes no document: its place, a reason to count by, and a detail to find the cause by.
+
+    Quarantined is what is broken; dropped is what is whole but holds no document (an image, a page without main text).
+    """
 
     offset: int
     bytes: int
     reason: str
     detail: str
+    fate: Fate = "quarantined"
+    name: str | None = None
 
 
-@dataclass(frozen=True)
-class Document:
+class Document(NamedTuple):
     """One document of the schema. `record_bytes` is its length in the file, `text_bytes` that of the text in UTF-8."""
 
     id: str
@@ -45,38 +69,67 @@ class Document:
 
 def document_of(record: Record, *, derived_id: str, source: str, params: IngestParams) -> Document | Refusal:
     """Return the document a record holds, or why it holds none. `derived_id` and `source` stand in for its own."""
-
-    def refused(reason: str, detail: str) -> Refusal:
-        return Refusal(record.offset, record.bytes, reason, detail)
-
-    rest = dict(record.fields)
+    fields = record.fields
+    rest = dict(fields)
     text = rest.pop(params.text_field, None)
     if not isinstance(text, str):
-        return refused("no_text", _missing_text(record.fields, params.text_field))
+        return refused(record, "no_text", _missing_text(fields, params.text_field))
     if not text or text.isspace():
-        return refused("empty_text", f"the field {params.text_field!r} holds {len(text)} blanks")
+        return refused(record, "empty_text", f"the field {params.text_field!r} holds {len(text)} blanks")
     own_id = rest.pop(params.id_field, None) if params.id_field else None
-    if isinstance(own_id, int) and not isinstance(own_id, bool):
+    if type(own_id) is int:
         own_id = str(own_id)
     if own_id is not None and not (isinstance(own_id, str) and own_id):
-        return refused("bad_field", f"{params.id_field!r} is {_kind(own_id)}, expected a text that is not empty")
+        return refused(
+            record, "bad_field", f"{params.id_field!r} is {_kind(own_id)}, expected a text that is not empty"
+        )
     others: list[str | None] = []
     for field in (params.source_field, params.url_field, params.lang_field):
         value = rest.pop(field, None) if field else None
         if value is not None and not isinstance(value, str):
-            return refused("bad_field", f"{field!r} is {_kind(value)}, expected a text")
+            return refused(record, "bad_field", f"{field!r} is {_kind(value)}, expected a text")
         others.append(value)
-    metadata = canonical_json(_plain(rest)) if rest else None
+    return checked(
+        record,
+        id=own_id or derived_id,
+        text=text,
+        source=others[0] or source,
+        url=others[1],
+        lang=others[2],
+        metadata=canonical_json(_plain(rest)) if rest else None,
+    )
+
+
+def checked(
+    record: Record | Page,
+    *,
+    id: str,
+    text: str,
+    source: str,
+    url: str | None,
+    lang: str | None,
+    metadata: str | None,
+) -> Document | Refusal:
+    """Return the document, unless one of its texts is none: half of a surrogate pair, or with a null byte in it."""
+    others = f"{id}{source}{url or ''}{lang or ''}{metadata or ''}"
     try:
-        text_bytes = len(text.encode())
-        for value in (own_id, *others, metadata):
-            (value or "").encode()
+        text_bytes = len(text) if text.isascii() else len(text.encode())
+        if not others.isascii():
+            others.encode()
     except UnicodeEncodeError as error:
         # JSON can spell half of a surrogate pair (\ud83d alone); no UTF-8 text can hold it.
-        return refused("invalid_utf8", f"lone surrogate {error.object[error.start]!a} at character {error.start}")
-    return Document(
-        own_id or derived_id, text, others[0] or source, others[1], others[2], metadata, record.bytes, text_bytes
-    )
+        detail = f"lone surrogate {error.object[error.start]!a} at character {error.start}"
+        return refused(record, "invalid_utf8", detail)
+    if "\0" in text or "\0" in others:
+        # Later programs take it for the end of the text.
+        where = f"at character {text.index(chr(0)):,} of the text" if "\0" in text else "beside the text"
+        return refused(record, "null_byte", f"null byte {where}")
+    return Document(id, text, source, url, lang, metadata, record.bytes, text_bytes)
+
+
+def refused(record: Record | Page, reason: str, detail: str) -> Refusal:
+    """Return the refusal of what is broken."""
+    return Refusal(record.offset, record.bytes, reason, detail, name=record.name)
 
 
 def _missing_text(fields: Mapping[str, Any], text_field: str) -> str:
@@ -104,22 +157,3 @@ def _plain(value: Any) -> Any:
             return [_plain(inner) for inner in value]
         case _:
             return str(value)
-
-
-def object_of(text: str) -> dict[str, Any]:
-    """Return the JSON object a text holds.
-
-    Raises:
-        ValueError: it is not JSON, or JSON of another kind, or holds NaN or Infinity, which JSON has not.
-    """
-    try:
-        value = json.loads(text, parse_constant=_no_constant)
-    except RecursionError as error:
-        raise ValueError("nested too deep") from error
-    if not isinstance(value, dict):
-        raise ValueError(f"a {type(value).__name__}, not an object")
-    return value
-
-
-def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")

@@ -14,9 +14,11 @@ DOCUMENT = pa.schema(
     ]
 )
 
-# `offset` is where the record starts: bytes of the file's (decompressed) content, or the row of a Parquet file.
-# `bytes` is its length there; of a Parquet row, the bytes of its text.
-QUARANTINED = pa.schema(
+# What became no document: quarantined (broken) and dropped (whole, but none).
+# `offset` is where the record starts: bytes of the file's (decompressed) content, the row of a Parquet file, or, in a
+# WARC file that is compressed record by record, bytes of the compressed file. `bytes` is its length there; of a Parquet
+# row, the bytes of its text; of a damaged file, those of the file.
+REFUSED = pa.schema(
     [
         pa.field("file", pa.string(), nullable=False),
         pa.field("offset", pa.int64(), nullable=False),

@@ -1,5 +1,6 @@
 """Parquet shards written row group by row group, so that memory is bounded and the bytes depend on the rows alone."""
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -10,19 +11,22 @@ import pyarrow.parquet as pq
 # A row group is closed by whichever comes first. 8 MiB of text keeps a worker small and a group worth compressing.
 _GROUP_ROWS = 10_000
 _GROUP_BYTES = 8 << 20
+# Of these columns few values stand again and again. Texts and ids are all different: a dictionary costs and gives nothing.
+_DICTIONARIES = ("file", "lang", "reason", "source")
+# Level 1 packs 14 % worse than level 3, in 0.55 of the time (measured on 127 MB of text).
+_ZSTD_LEVEL = 1
+
+Row = tuple[Any, ...]
 
 
 class ShardWriter:
-    """Writes rows into `<name>-00000.parquet`, `<name>-00001.parquet`, ...; no row, no file.
+    """Writes rows into one Parquet file; no row, no file."""
 
-    A shard is closed by the row that brings it to `target_bytes` (of what `add` was told); None means one shard.
-    """
-
-    def __init__(self, folder: Path, name: str, schema: pa.Schema, target_bytes: int | None) -> None:
-        self.rows = self.shards = 0
-        self._folder, self._name, self._schema, self._target_bytes = folder, name, schema, target_bytes
-        self._pending: list[dict[str, Any]] = []
-        self._pending_bytes = self._shard_bytes = 0
+    def __init__(self, path: Path, schema: pa.Schema) -> None:
+        self.rows = self.bytes = 0
+        self._path, self._schema = path, schema
+        self._pending: list[Row] = []
+        self._pending_bytes = 0
         self._writer: pq.ParquetWriter | None = None
 
     def __enter__(self) -> Self:
@@ -31,33 +35,51 @@ class ShardWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if kind is None:
-            self._flush()
-        self._close()
+        self.close(whole=kind is None)
 
-    def add(self, row: dict[str, Any], num_bytes: int) -> None:
-        """Add a row that weighs `num_bytes`."""
+    def add(self, row: Row, num_bytes: int) -> None:
+        """Add a row, in the order of the schema's columns, that weighs `num_bytes`."""
         self.rows += 1
+        self.bytes += num_bytes
         self._pending.append(row)
         self._pending_bytes += num_bytes
-        self._shard_bytes += num_bytes
         if len(self._pending) >= _GROUP_ROWS or self._pending_bytes >= _GROUP_BYTES:
             self._flush()
-        if self._target_bytes is not None and self._shard_bytes >= self._target_bytes:
+
+    def close(self, *, whole: bool = True) -> None:
+        """End the file; what is pending is written if it is `whole`."""
+        if whole:
             self._flush()
-            self._close()
+        if self._writer is not None:
+            self._writer.close()
+        self._writer = None
 
     def _flush(self) -> None:
         if not self._pending:
             return
         if self._writer is None:
-            path = self._folder / f"{self._name}-{self.shards:05}.parquet"
-            self._writer = pq.ParquetWriter(path, self._schema, compression="zstd", compression_level=3)
-            self.shards += 1
-        self._writer.write_table(pa.Table.from_pylist(self._pending, self._schema))
+            dictionaries = [name for name in self._schema.names if name in _DICTIONARIES]
+            self._writer = pq.ParquetWriter(
+                self._path,
+                self._schema,
+                compression="zstd",
+                compression_level=_ZSTD_LEVEL,
+                use_dictionary=dictionaries,
+                write_statistics=False,
+            )
+        columns = zip(*self._pending, strict=True)
+        arrays = [pa.array(values, kind) for values, kind in zip(columns, self._schema.types, strict=True)]
+        self._writer.write_table(pa.Table.from_arrays(arrays, schema=self._schema))
         self._pending, self._pending_bytes = [], 0
 
-    def _close(self) -> None:
-        if self._writer is not None:
-            self._writer.close()
-        self._writer, self._shard_bytes = None, 0
+
+def rows_of(paths: Iterable[Path]) -> Iterator[Row]:
+    """Yield the rows of Parquet files, one after another."""
+    for path in paths:
+        for batch in pq.ParquetFile(path).iter_batches(1000):
+            yield from zip(*(column.to_pylist() for column in batch.columns), strict=True)
+
+
+def rows_in(paths: Iterable[Path]) -> int:
+    """Return how many rows Parquet files have."""
+    return sum(pq.read_metadata(path).num_rows for path in paths)

@@ -1,21 +1,19 @@
-"""One unit of ingest: some files of one source become shards of documents and a list of what was set aside."""
+"""One unit of ingest: some files of one source become shards of documents and a list of what became none."""
 
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tasks.core.account import Account, Count
+from tasks.core.account import Account
 from tasks.core.errors import DataError
 from tasks.ingest.config import IngestParams
-from tasks.ingest.formats import format_of
-from tasks.ingest.read import SourceFile, read_records
-from tasks.ingest.records import Document, Record, Refusal, document_of
-from tasks.ingest.schema import DOCUMENT, QUARANTINED
-from tasks.ingest.shards import ShardWriter
-
-# So many places of each reason are told in the summary; all of them are in the quarantined shard.
-_EXAMPLES = 3
+from tasks.ingest.damage import DamagedFileError, NoTextColumnError
+from tasks.ingest.extraction.child import Extractor, extractor
+from tasks.ingest.formats import WHOLE, format_of
+from tasks.ingest.output import Blocks, NoBlocks, Output, Position
+from tasks.ingest.pages import document_of_page
+from tasks.ingest.read import Found, SourceFile, Start, read_records
+from tasks.ingest.records import Document, Page, Record, Refusal, document_of
 
 
 @dataclass(frozen=True)
@@ -26,83 +24,70 @@ class UnitArgs:
     params: IngestParams
 
 
-@dataclass
-class _Tally:
-    """Counts while reading. Taken is counted where records are read, kept and quarantined where they are written."""
+def read_unit(args: UnitArgs, folder: Path, blocks: Blocks | None = None) -> tuple[Account, dict[str, Any]]:
+    """Write the files' documents and refusals into `folder`; `blocks` hold what an earlier attempt came to.
 
-    taken: Count = field(default_factory=Count)
-    kept: Count = field(default_factory=Count)
-    quarantined: dict[str, Count] = field(default_factory=dict)
-    sources: dict[str, Count] = field(default_factory=dict)
-    places: dict[str, list[str]] = field(default_factory=dict)
-
-    def keep(self, document: Document) -> None:
-        self.kept += Count(1, document.record_bytes)
-        self.sources[document.source] = self.sources.get(document.source, Count()) + Count(1, document.text_bytes)
-
-    def refuse(self, name: str, refusal: Refusal) -> None:
-        count = self.quarantined.get(refusal.reason, Count())
-        self.quarantined[refusal.reason] = count + Count(1, refusal.bytes)
-        places = self.places.setdefault(refusal.reason, [])
-        if len(places) < _EXAMPLES:
-            places.append(f"{name} at {refusal.offset:,}: {refusal.detail}")
-
-
-def read_unit(args: UnitArgs, folder: Path) -> tuple[Account, dict[str, Any]]:
-    """Write the files' documents and refusals into `folder`.
-
-    Returns the account (raw bytes of records) and a summary: documents and text bytes per source, count and first
-    places per reason.
+    Returns the account (raw bytes of records) and a summary, see `Tally.summary`.
 
     Raises:
-        DataError: a file cannot be read, is damaged, changed since it was listed, or holds no record at all.
+        DataError: a file cannot be read, is damaged and there is no budget for that, or changed since it was listed.
     """
-    tally = _Tally()
     with (
-        ShardWriter(folder, "documents", DOCUMENT, args.params.target_shard_bytes) as documents,
-        ShardWriter(folder, "quarantined", QUARANTINED, None) as quarantined,
+        Output(folder, blocks or NoBlocks(), args.params.target_shard_bytes) as output,
+        extractor(args.params.extraction) as pages,
     ):
-        for file in args.files:
-            for made in _made(file, args.params, tally):
-                if isinstance(made, Document):
-                    documents.add(_row(made), made.text_bytes)
-                    tally.keep(made)
-                else:
-                    quarantined.add({"file": file.name, **asdict(made)}, len(made.detail))
-                    tally.refuse(file.name, made)
-    account = Account(tally.taken, tally.kept, {}, tally.quarantined).closed(
-        ", ".join(file.name for file in args.files[:3])
-    )
-    if (documents.rows, quarantined.rows) != (tally.kept.documents, tally.taken.documents - tally.kept.documents):
-        raise AssertionError("rows written differ from rows counted")
-    return account, _summary(tally)
+        for index in range(output.position.file, len(args.files)):
+            file = args.files[index]
+            try:
+                _read_file(file, index, args, output, pages)
+            except NoTextColumnError as error:
+                output.tally.begin(file.name, error.columns)
+            except DamagedFileError as error:
+                if not args.params.max_damaged_files:
+                    raise DataError(str(error)) from error
+                _set_aside(file, error, len(args.files), output)
+            output.advance(Position(index + 1))
+        output.finish()
+    account = output.tally.account(", ".join(file.name for file in args.files[:3]))
+    return account, output.tally.summary()
 
 
-def _made(file: SourceFile, params: IngestParams, tally: _Tally) -> Iterator[Document | Refusal]:
-    is_text, number = format_of(file.name).kind == "text", 0
-    for record in read_records(file, params):
-        tally.taken += Count(1, record.bytes)
-        if isinstance(record, Record):
-            derived_id = file.name if is_text else f"{file.digest[:12]}-{number}"
-            yield document_of(record, derived_id=derived_id, source=file.source, params=params)
-        else:
-            yield record
+def _read_file(file: SourceFile, index: int, args: UnitArgs, output: Output, pages: Extractor) -> None:
+    """Write what one file holds, from the output's position on."""
+    here = output.position if output.position.file == index else Position(index)
+    number = here.number
+    for found in read_records(file, args.params, Start(here.number, here.offset)):
+        output.tally.taken.add(found.bytes)
+        page_bytes = len(found.html) if isinstance(found, Page) else 0
+        if isinstance(found, Record):
+            output.tally.begin(file.name, found.fields)
+        match made := _made(found, file, number, args.params, pages):
+            case Document():
+                output.add(made, page_bytes)
+            case Refusal():
+                output.refuse(made, file.name, page_bytes)
         number += 1
+        output.advance(Position(index, number, found.offset + found.bytes + 1))
     if not number:
-        raise DataError(
-            f"{file.location}: no records in it, the source is empty. Leave it out, or name the right file."
-        )
+        message = f"{file.location}: no records in it, the source is empty. Leave it out, or name the right file."
+        raise DamagedFileError(message, reason="empty_file", detail="no records in it")
 
 
-def _row(document: Document) -> dict[str, Any]:
-    return {name: getattr(document, name) for name in DOCUMENT.names}
+def _made(found: Found, file: SourceFile, number: int, params: IngestParams, pages: Extractor) -> Document | Refusal:
+    if isinstance(found, Refusal):
+        return found
+    name = found.name or file.name
+    derived_id = name if format_of(name).kind in WHOLE else f"{file.digest[:12]}-{number}"
+    if isinstance(found, Record):
+        return document_of(found, derived_id=derived_id, source=file.source, params=params)
+    limit = params.extraction.max_page_bytes
+    return document_of_page(found, pages, derived_id=derived_id, source=file.source, max_page_bytes=limit)
 
 
-def _summary(tally: _Tally) -> dict[str, Any]:
-    return {
-        "sources": {source: vars(count) for source, count in sorted(tally.sources.items())},
-        "quarantined": {
-            reason: {"documents": tally.quarantined[reason].documents, "first": places}
-            for reason, places in sorted(tally.places.items())
-        },
-    }
+def _set_aside(file: SourceFile, error: DamagedFileError, num_files: int, output: Output) -> None:
+    """Refuse a whole file. Of several files each is one record, which is read whole or not at all."""
+    if num_files == 1:
+        output.restart()
+    refusal = Refusal(error.offset, file.bytes, error.reason, error.detail)
+    output.tally.taken.add(refusal.bytes)
+    output.refuse(refusal, file.name)

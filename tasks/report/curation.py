@@ -28,7 +28,7 @@ def read_curation(ingest: Path, curate: Path, params: ReportParams) -> Curation:
     """
     taken, account = _account(ingest), _account(curate)
     summary = Fields(Manifest.read(curate).summary, f"{curate}/{MANIFEST}, summary")
-    dropped = list(_rows(curate, "dropped", ("id", "source", "filter", "reason", "detail", "bytes")))
+    dropped = list(_rows(curate, "dropped", ("id", "source", "filter", "reason", "detail", "bytes", "pretokens")))
     _require_agreement(curate, account, dropped)
     chosen = _chosen(dropped, params.examples_per_reason)
     texts = excerpts(ingest, [row["id"] for rows in chosen.values() for row in rows], params.excerpt_characters)
@@ -40,7 +40,7 @@ def read_curation(ingest: Path, curate: Path, params: ReportParams) -> Curation:
         refusals=_refusals(refusals, params.quarantined_shown),
         taken=account.taken,
         kept=account.kept,
-        sources=_sources(summary.fields("sources"), {row["reason"]: row["filter"] for row in dropped}),
+        sources=_sources(summary.fields("sources"), summary.fields("filters")),
         reasons=_reasons(dropped, chosen, texts),
     )
 
@@ -96,20 +96,18 @@ def _account(folder: Path) -> Account:
     return account
 
 
-def _sources(accounts: Fields, filter_of: Mapping[str, str]) -> tuple[Source, ...]:
-    """Return the funnel of each source, the one with most text first; what was dropped is summed over filters."""
+def _sources(accounts: Fields, filters: Fields) -> tuple[Source, ...]:
+    """Return the funnel of each source, the one with most text first, with what each filter dropped."""
     sources = []
     for name in accounts.value:
         account = Account.from_json(accounts.fields(name).value)
-        lost: dict[str, Count] = defaultdict(Count)
-        for reason, count in account.dropped.items():
-            lost[filter_of.get(reason, reason)] += count
+        lost = {one: Count(**count) for one, count in filters.fields(name).value.items()}
         sources.append(Source(name, account.taken, account.kept, dict(sorted(lost.items()))))
     return tuple(sorted(sources, key=lambda source: (-source.taken.bytes, source.name)))
 
 
 def _require_agreement(curate: Path, account: Account, dropped: Iterable[Mapping[str, Any]]) -> None:
-    found = sum((Count(1, row["bytes"]) for row in dropped), Count())
+    found = sum((Count(1, row["bytes"], row["pretokens"]) for row in dropped), Count())
     told = sum(account.dropped.values(), Count())
     if found != told:
         raise DataError(
@@ -140,7 +138,7 @@ def _reasons(
 ) -> tuple[Reason, ...]:
     counts: dict[tuple[str, str], Count] = defaultdict(Count)
     for row in dropped:
-        counts[row["filter"], row["reason"]] += Count(1, row["bytes"])
+        counts[row["filter"], row["reason"]] += Count(1, row["bytes"], row["pretokens"])
     reasons = [
         Reason(*key, count, tuple(Example(r["id"], r["source"], r["detail"], texts[r["id"]]) for r in chosen[key]))
         for key, count in counts.items()

@@ -31,7 +31,8 @@ def ingest_folder(folder: Path, shards: Sequence[Sequence[Document]], stage: str
         records.append(FileRecord(f"documents/{path.name}", digest_file(path), path.stat().st_size))
     every = [row for documents in shards for row in documents]
     count = Count(len(every), sum(len(row["text"].encode()) for row in every))
-    Manifest(stage, {}, {}, "code", tuple(records), Account(count, count)).write(folder)
+    sources = {row["source"]: vars(count) for row in every}
+    Manifest(stage, {}, {}, "code", tuple(records), Account(count, count), {"sources": sources}).write(folder)
     return folder
 
 

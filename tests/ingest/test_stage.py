@@ -18,7 +18,7 @@ from tasks.core.stage import Workshop
 from tasks.ingest.__main__ import main
 from tasks.ingest.config import IngestParams
 from tasks.ingest.raw import list_inputs, write_listing
-from tasks.ingest.schema import DOCUMENT, QUARANTINED
+from tasks.ingest.schema import DOCUMENT, REFUSED
 from tasks.ingest.stage import run
 from tests.ingest.workshop import CONTAINERS, documents, ingest, json_lines, rows, workshop, write_records
 
@@ -68,7 +68,7 @@ def test_a_few_bad_records_are_quarantined_with_their_place_and_the_account_clos
         "invalid_utf8": Count(1, len(bad[1]) - 1),
         "invalid_json": Count(1, len(bad[2]) - 1),
     }
-    assert pq.read_schema(tmp_path / "ingest" / "quarantined" / "00000.parquet").equals(QUARANTINED)
+    assert pq.read_schema(tmp_path / "ingest" / "quarantined" / "00000.parquet").equals(REFUSED)
     second = len(bad[0]) + len(good)
     assert [(row["file"], row["offset"], row["reason"]) for row in rows(tmp_path / "ingest", "quarantined")] == [
         ("a.jsonl", 0, "no_text"),
@@ -127,6 +127,20 @@ def test_ids_that_share_a_hash_but_differ_are_unique(tmp_path: Path, monkeypatch
     monkeypatch.setattr("tasks.ingest.ids._hash", lambda name: 7)
     write_records(tmp_path / "in" / "a.jsonl", documents(5))
     assert ingest([tmp_path / "in"], tmp_path).account
+
+
+def test_repeated_ids_are_found_in_every_pass_over_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tasks.ingest.ids._MAX_HELD", 30)
+    write_records(tmp_path / "in" / "a.jsonl", documents(80))
+    assert ingest([tmp_path / "in"], tmp_path).account
+    for number in range(4):
+        write_records(tmp_path / "in" / "b.jsonl", documents(20 * number + 1)[20 * number :])
+        with pytest.raises(DataError, match=rf"1 ids name more than one document; first: 'd{20 * number}' in a"):
+            ingest([tmp_path / "in"], tmp_path)
+    monkeypatch.setattr("tasks.ingest.ids._MAX_NAMED", 5)
+    write_records(tmp_path / "in" / "b.jsonl", documents(60))
+    with pytest.raises(DataError, match=r"about \d+ ids name more than one document"):
+        ingest([tmp_path / "in"], tmp_path)
 
 
 def test_a_second_run_does_nothing_and_a_changed_file_redoes_only_that_file(tmp_path: Path) -> None:

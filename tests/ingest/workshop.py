@@ -53,7 +53,7 @@ def rows(folder: Path, kind: str = "documents") -> list[dict[str, Any]]:
 
 
 def source_file(path: Path, source: str = "source") -> SourceFile:
-    return SourceFile(path.name, source, str(path), digest_file(path))
+    return SourceFile(path.name, source, str(path), digest_file(path), path.stat().st_size)
 
 
 def json_lines(records: Sequence[Any]) -> bytes:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -13,10 +14,10 @@ from tasks.core.account import Account, Count
 from tasks.core.digest import digest_file
 from tasks.core.manifest import FileRecord, Manifest
 from tasks.core.rng import generator
-from tasks.curate.funnel import FILTER_OF_REASON, Fate, tally
+from tasks.curate.funnel import Fates, tally
 from tasks.evaluation.compare import Measured
 from tasks.evaluation.decide import decision
-from tasks.ingest.schema import DOCUMENT, QUARANTINED
+from tasks.ingest.schema import DOCUMENT, REFUSED
 from tasks.mixture.forecast import Forecast
 from tasks.mixture.runs import Run, Runs, to_csv
 
@@ -28,6 +29,7 @@ FATES = (
     ("code", None), ("code", None), ("code", "exact_duplicate"), ("code", "too_few_words"),
     ("prose", None), ("prose", "near_duplicate"), ("prose", "too_few_words"), ("prose", "too_few_words"),
 )  # fmt: skip
+FILTER_OF_REASON = {"too_few_words": "gopher_quality"}
 
 
 def stage_folders(root: Path) -> dict[str, Path]:
@@ -54,7 +56,7 @@ INPUTS = {
 
 def commit(folders: Mapping[str, Path]) -> None:
     """Write every manifest anew, over the files as they are, in the order of the pipeline."""
-    funnel = tally(Fate(source, "en", len(text(i).encode()), reason) for i, (source, reason) in enumerate(FATES))
+    funnel = tally(_fates())
     read = Account(Count(9, 900), Count(8, 860), {}, {"no_text": Count(1, 40)})
     pruned = Account(funnel.account.kept, Count(2, 40), {"low_quality": funnel.account.kept + Count(-2, -40)})
     accounts = {"ingest": read, "curate": funnel.account, "cluster": pruned}
@@ -68,6 +70,15 @@ def commit(folders: Mapping[str, Path]) -> None:
             environment,
         )  # fmt: skip
         made[name].write(folders[name])
+
+
+def _fates() -> Fates:
+    sizes = np.array([len(text(i).encode()) for i in range(len(FATES))], np.int64)
+    reasons = [reason for _, reason in FATES]
+    kept = np.where([reason is None for reason in reasons], sizes, 0)
+    filters = [reason and FILTER_OF_REASON.get(reason, reason) for reason in reasons]
+    none = np.zeros(len(FATES), np.int64)
+    return Fates([source for source, _ in FATES], ["en"] * len(FATES), filters, reasons, sizes, none, kept, none)
 
 
 def edit(path: Path, change: Callable[[Any], object]) -> None:
@@ -90,16 +101,16 @@ def _ingest(folder: Path) -> None:
     _table(folder / "documents/00000.parquet", rows[:5], DOCUMENT)
     _table(folder / "documents/00001.parquet", rows[5:], DOCUMENT)
     refusal = {"file": "code/a.jsonl", "offset": 1234567, "bytes": 40, "reason": "no_text", "detail": "<b>no text</b>"}
-    _table(folder / "quarantined/00000.parquet", [refusal], QUARANTINED)
+    _table(folder / "quarantined/00000.parquet", [refusal], REFUSED)
 
 
 def _curate(folder: Path) -> None:
     schema = pa.schema([(name, pa.string()) for name in ("id", "source", "filter", "reason", "detail")])
-    schema = schema.append(pa.field("bytes", pa.int64()))
+    schema = schema.append(pa.field("bytes", pa.int64())).append(pa.field("pretokens", pa.int64()))
     rows = [
         {
-            "id": f"d{i}", "source": source, "filter": FILTER_OF_REASON[reason], "reason": reason,
-            "detail": "words=3 < 50", "bytes": len(text(i).encode()),
+            "id": f"d{i}", "source": source, "filter": FILTER_OF_REASON.get(reason, reason), "reason": reason,
+            "detail": "words=3 < 50", "bytes": len(text(i).encode()), "pretokens": 0,
         }
         for i, (source, reason) in enumerate(FATES)
         if reason is not None

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.curate.rules.gopher import RULES, Floats, Values, active_rules, explain, fails, head_room
+from tasks.core.errors import DataError
 from tasks.curate.rules.profile import Profile
+from tasks.curate.rules.rule import Bools, Floats, Rule, Threshold, Values, explain, fails, head_room
+from tasks.curate.rules.table import INDEX, RULES
 
 PASSES = -1
 
@@ -30,44 +32,87 @@ class Decisions:
     documents: Mapping[str, int]
 
 
+@dataclass(frozen=True)
+class Verdict:
+    """Why a document is dropped: which filter, for what reason, and the comparison that failed."""
+
+    filter: str
+    reason: str
+    detail: str
+
+
 def decide(statistics: Values, profiles_N: Sequence[str], profiles: Mapping[str, Profile]) -> Decisions:
-    """Return the decision over every document under the profile named for it."""
+    """Return the decision over every document under the profile named for it.
+
+    Raises:
+        DataError: a profile looks at a statistic that was not taken.
+    """
     number = len(profiles_N)
     failed_rule_N, quality_N = np.full(number, PASSES, np.int64), np.zeros(number)
     names_N = np.array(profiles_N, dtype=object)
     failures, documents = {}, {}
     for name in sorted(set(profiles_N)):
         rows = np.flatnonzero(names_N == name)
-        values = {column: statistics[column][rows] for column in {rule.statistic for rule in RULES}}
-        failed_rule_N[rows], failures[name] = _first_failures(values, profiles[name], len(rows))
-        quality_N[rows] = quality(values, profiles[name], len(rows))
+        failing = failing_rules(statistics, rows, profiles[name])
+        failures[name] = {rule.reason: int(failed.sum()) for rule, failed in failing}
+        failed_rule_N[rows] = _first(failing, len(rows))
+        quality_N[rows] = quality(statistics, rows, profiles[name])
         documents[name] = len(rows)
     return Decisions(failed_rule_N, quality_N, failures, documents)
 
 
-def quality(statistics: Values, profile: Profile, number: int) -> Floats:
+def failing_rules(statistics: Values, rows: NDArray[np.int64], profile: Profile) -> list[tuple[Rule, Bools]]:
+    """Return (rule, which of the rows fail it) of every active rule, in the order of decision."""
+    return [(rule, fails(rule, threshold, _column(statistics, rule)[rows])) for _, rule, threshold in profile.active]
+
+
+def quality(statistics: Values, rows: NDArray[np.int64], profile: Profile) -> Floats:
     """Return the mean head-room over a profile's rules, in [0, 1]. A heuristic: no model has looked at the text.
 
-    The head-room of "at most t" is 1 - value / t; of "at least t" it is value / t - 1, no more than 1. So a text is
-    good when it is far from being dropped by any rule. A profile without rules gives 1.
+    A text is good when it is far from being dropped by any rule. A profile without rules gives 1.
     """
-    rules = active_rules(profile)
-    total = np.zeros(number)
+    rules = profile.active
+    total = np.zeros(len(rows))
     for _, rule, threshold in rules:
-        total += head_room(rule, threshold, statistics[rule.statistic])
-    return total / len(rules) if rules else np.ones(number)
+        total += head_room(rule, threshold, _column(statistics, rule)[rows])
+    return total / len(rules) if rules else np.ones(len(rows))
 
 
-def why_dropped(statistics: Values, row: int, failed_rule: int, profile: Profile) -> tuple[str, str, str]:
-    """Return (filter, reason, detail) of a document that fails the rule with index `failed_rule`."""
-    rule, threshold = next((rule, threshold) for i, rule, threshold in active_rules(profile) if i == failed_rule)
-    return rule.filter, rule.reason, explain(rule, threshold, statistics[rule.statistic][row].item())
+def verdicts(
+    statistics: Values, failed_rule_N: NDArray[np.int64], profiles_N: Sequence[str], profiles: Mapping[str, Profile]
+) -> list[Verdict | None]:
+    """Return why each document is dropped by a rule; None for those that pass."""
+    found: list[Verdict | None] = [None] * len(profiles_N)
+    thresholds = {
+        name: {rule.threshold: limit for _, rule, limit in profile.active} for name, profile in profiles.items()
+    }
+    for index in np.unique(failed_rule_N[failed_rule_N != PASSES]).tolist():
+        rule, rows = RULES[index], np.flatnonzero(failed_rule_N == index)
+        for row, value in zip(rows.tolist(), statistics[rule.statistic][rows].tolist(), strict=True):
+            name = profiles_N[row]
+            found[row] = verdict(rule, thresholds[name][rule.threshold], value, profiles[name])
+    return found
 
 
-def _first_failures(statistics: Values, profile: Profile, number: int) -> tuple[NDArray[np.int64], dict[str, int]]:
-    first, failures = np.full(number, PASSES, np.int64), {}
-    for index, rule, threshold in active_rules(profile):
-        failing = fails(rule, threshold, statistics[rule.statistic])
-        first[failing & (first == PASSES)] = index
-        failures[rule.reason] = int(failing.sum())
-    return first, failures
+def verdict(rule: Rule, threshold: Threshold, value: float, profile: Profile) -> Verdict:
+    """Return why a value fails a rule, in the words the profile asks for."""
+    detail = explain(rule, threshold, value)
+    if profile.reasons == "datatrove" and rule.peer_reason is not None:
+        return Verdict(rule.filter, rule.peer_reason, f"{rule.reason}: {detail}")
+    return Verdict(rule.filter, rule.reason, detail)
+
+
+def _column(statistics: Values, rule: Rule) -> NDArray[np.generic]:
+    if rule.statistic not in statistics:
+        raise DataError(
+            f"the statistic {rule.statistic} was not taken, but the rule {rule.threshold} looks at it. "
+            f"Add its group to curate.annotate ({rule.group}) and run curate again."
+        )
+    return statistics[rule.statistic]
+
+
+def _first(failing: Sequence[tuple[Rule, Bools]], number: int) -> NDArray[np.int64]:
+    first = np.full(number, PASSES, np.int64)
+    for rule, failed in reversed(failing):
+        first[failed] = INDEX[rule.threshold]
+    return first

@@ -1,41 +1,18 @@
-"""The rules of Gopher (Rae et al. 2021, appendix A1.1 and table A1): which statistic, which side, which reason.
+"""The rules of Gopher (Rae et al. 2021, appendix A1.1 and table A1) on whitespace words.
 
-The order is that of decisions: a document is dropped by the first rule it fails. Quality comes before repetition,
-because a fraction of repeated characters says little about a text of ten words.
+Quality comes before repetition, because a fraction of repeated characters says little about a text of ten words.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Literal, assert_never
-
-import numpy as np
-from numpy.typing import NDArray
-
-from tasks.curate.rules.profile import Profile
+from tasks.curate.rules.rule import Rule, Side
 from tasks.curate.statistics.ngrams import DUPLICATE_LENGTHS, TOP_LENGTHS
 
-Values = Mapping[str, NDArray[Any]]
-Bools = NDArray[np.bool_]
-Floats = NDArray[np.float64]
 
-
-@dataclass(frozen=True)
-class Rule:
-    """`statistic` must be at least, or at most, the profile's `threshold`; else a document is dropped for `reason`."""
-
-    threshold: str
-    statistic: str
-    side: Literal["at_least", "at_most"]
-    filter: Literal["gopher_quality", "gopher_repetition"]
-    reason: str
-
-
-def _quality(threshold: str, statistic: str, side: Literal["at_least", "at_most"], reason: str) -> Rule:
-    return Rule(threshold, statistic, side, "gopher_quality", reason)
+def _quality(threshold: str, statistic: str, side: Side, reason: str) -> Rule:
+    return Rule(threshold, statistic, side, "gopher_quality", reason, "gopher")
 
 
 def _repetition(statistic: str, reason: str) -> Rule:
-    return Rule(f"max_{statistic}", statistic, "at_most", "gopher_repetition", reason)
+    return Rule(f"max_{statistic}", statistic, "at_most", "gopher_repetition", reason, "gopher")
 
 
 RULES = (
@@ -59,46 +36,3 @@ RULES = (
         for n in DUPLICATE_LENGTHS
     ),
 )
-
-
-def active_rules(profile: Profile) -> list[tuple[int, Rule, float]]:
-    """Return (index in `RULES`, rule, threshold) of every rule the profile has not turned off, in order."""
-    thresholds = profile.model_dump()
-    return [
-        (i, rule, thresholds[rule.threshold]) for i, rule in enumerate(RULES) if thresholds[rule.threshold] is not None
-    ]
-
-
-def fails(rule: Rule, threshold: float, values: NDArray[Any]) -> Bools:
-    """Return which values do not satisfy a rule; NaN never does."""
-    match rule.side:
-        case "at_least":
-            return ~(values >= threshold)
-        case "at_most":
-            return ~(values <= threshold)
-        case _ as other:
-            assert_never(other)
-
-
-def head_room(rule: Rule, threshold: float, values: NDArray[Any]) -> Floats:
-    """Return how far values are inside a threshold, in [0, 1]; see `quality` for the meaning."""
-    ratio = values / threshold if threshold > 0 else np.where(values > 0, np.inf, 0.0)
-    match rule.side:
-        case "at_least":
-            # At twice the threshold there is nothing left to wish for; no threshold above 0 is no demand.
-            return np.clip(ratio - 1.0, 0.0, 1.0) if threshold > 0 else np.ones(len(values))
-        case "at_most":
-            return np.clip(1.0 - ratio, 0.0, 1.0)
-        case _ as other:
-            assert_never(other)
-
-
-def explain(rule: Rule, threshold: float, value: float) -> str:
-    """Return the failed comparison in words, exact enough to show the difference.
-
-    >>> explain(RULES[0], 50, 31)
-    'words 31 < 50'
-    """
-    short = f"{value:.4g}"
-    shown = short if fails(rule, threshold, np.array([float(short)]))[0] else repr(value)
-    return f"{rule.statistic} {shown} {'<' if rule.side == 'at_least' else '>'} {threshold:g}"

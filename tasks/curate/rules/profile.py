@@ -1,54 +1,92 @@
-"""A profile: the thresholds of one kind of text. None turns a rule off."""
+"""A profile: which rules judge one kind of text, with which thresholds, and how its lines are rewritten."""
 
-from typing import Annotated, Self
+import math
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from tasks.core.params import Params
+from tasks.curate.rewriting.c4 import C4Lines
+from tasks.curate.rewriting.refinedweb import RefinedWebLines
+from tasks.curate.rules.rule import Rule, Threshold
+from tasks.curate.rules.table import FILTERS, INDEX, RULES
 
-Words = Annotated[int, Field(ge=0)]
-Chars = Annotated[float, Field(ge=0)]
-Ratio = Annotated[float, Field(ge=0)]
-Fraction = Annotated[float, Field(ge=0, le=1)]
+Rewriting = Annotated[C4Lines | RefinedWebLines, Field(discriminator="kind")]
 
 
 class Profile(Params):
-    """Thresholds over the statistics of `annotate`; a value equal to its threshold passes.
+    """Thresholds by the name of their rule; a value equal to its threshold passes. A rule that is not named is off.
 
-    Words are whitespace words, fractions lie in [0, 1]; what each is a fraction of stands with its statistic.
+    `filters` is the order of decision: the first rule that fails, filter by filter, gives a document its reason.
+    `rewriting` removes lines before the rules behind it look; what it leaves is the text that is kept.
+    `reasons`: in whose words a drop is told, Mixwright's or those of the tool whose rules these are.
     """
 
-    min_words: Words | None = None
-    max_words: Words | None = None
-    min_mean_word_chars: Chars | None = None
-    max_mean_word_chars: Chars | None = None
-    max_hash_word_ratio: Ratio | None = None
-    max_ellipsis_word_ratio: Ratio | None = None
-    max_bullet_line_fraction: Fraction | None = None
-    max_ellipsis_line_fraction: Fraction | None = None
-    min_alphabetic_word_fraction: Fraction | None = None
-    min_stop_words: Annotated[int, Field(ge=0, le=8)] | None = None
-    max_duplicate_line_fraction: Fraction | None = None
-    max_duplicate_paragraph_fraction: Fraction | None = None
-    max_duplicate_line_char_fraction: Fraction | None = None
-    max_duplicate_paragraph_char_fraction: Fraction | None = None
-    max_top_2_gram_char_fraction: Fraction | None = None
-    max_top_3_gram_char_fraction: Fraction | None = None
-    max_top_4_gram_char_fraction: Fraction | None = None
-    max_duplicate_5_gram_char_fraction: Fraction | None = None
-    max_duplicate_6_gram_char_fraction: Fraction | None = None
-    max_duplicate_7_gram_char_fraction: Fraction | None = None
-    max_duplicate_8_gram_char_fraction: Fraction | None = None
-    max_duplicate_9_gram_char_fraction: Fraction | None = None
-    max_duplicate_10_gram_char_fraction: Fraction | None = None
+    description: str = ""
+    filters: tuple[str, ...] = FILTERS
+    rules: dict[str, float | tuple[str, ...] | None] = Field(default_factory=dict)
+    rewriting: Rewriting | None = None
+    reasons: Literal["mixwright", "datatrove"] = "mixwright"
 
     @model_validator(mode="after")
-    def _a_document_can_pass(self) -> Self:
-        ranges = (
-            ("words", self.min_words, self.max_words),
-            ("mean_word_chars", self.min_mean_word_chars, self.max_mean_word_chars),
-        )
-        for name, low, high in ranges:
-            if low is not None and high is not None and not low <= high:
-                raise ValueError(f"min_{name} is {low} but max_{name} is {high}: no document can pass both.")
+    def _can_be_applied(self) -> Self:
+        if strangers := sorted({*self.filters} - {*FILTERS}):
+            raise ValueError(f"filters: {strangers[0]!r} is no filter. Known: {', '.join(FILTERS)}.")
+        for name, threshold in self.rules.items():
+            if name not in INDEX:
+                raise ValueError(f"rules: {name!r} is no rule. Like it: {', '.join(_like(name))}.")
+            if threshold is not None:
+                _require_sense(RULES[INDEX[name]], threshold, self)
+        self._require_ranges()
         return self
+
+    def _require_ranges(self) -> None:
+        for name, low in self.rules.items():
+            high = self.rules.get(f"max_{name.removeprefix('min_')}") if name.startswith("min_") else None
+            if isinstance(low, float) and isinstance(high, float) and not low <= high:
+                raise ValueError(f"rules: {name} is {low:g} but max_{name[4:]} is {high:g}: no document can pass both.")
+
+    @property
+    def active(self) -> list[tuple[int, Rule, Threshold]]:
+        """(Index in `RULES`, rule, threshold) of every rule that is on, in the order of decision."""
+        found = [(INDEX[name], threshold) for name, threshold in self.rules.items() if threshold is not None]
+        order = sorted(found, key=lambda item: (self.filters.index(RULES[item[0]].filter), item[0]))
+        return [(index, RULES[index], threshold) for index, threshold in order]
+
+    @property
+    def groups(self) -> frozenset[str]:
+        """The groups of statistics that its rules look at."""
+        return frozenset(rule.group for _, rule, _ in self.active)
+
+
+def laid_over(below: Mapping[str, Any], above: Any) -> Any:
+    """Return the values of a profile with others laid over them: rules one by one, everything else whole."""
+    if not isinstance(above, Mapping):
+        return above
+    rules = above.get("rules", {})
+    merged = {**below.get("rules", {}), **rules} if isinstance(rules, Mapping) else rules
+    return {**below, **above, "rules": merged}
+
+
+def _require_sense(rule: Rule, threshold: Threshold, profile: Profile) -> None:
+    place = f"rules.{rule.threshold}"
+    if isinstance(threshold, tuple) != (rule.side == "one_of"):
+        raise ValueError(f"{place}: expected {'a list of names' if rule.side == 'one_of' else 'a number'}.")
+    if not isinstance(threshold, tuple) and not (0 <= threshold <= rule.largest and math.isfinite(threshold)):
+        raise ValueError(f"{place} is {threshold:g}, expected a number from 0 to {rule.largest:g}.")
+    if rule.filter not in profile.filters:
+        raise ValueError(f"{place} belongs to the filter {rule.filter}, which `filters` leaves out. Name it there.")
+    if rule.group == "rewriting" and (profile.rewriting is None or not rule.statistic.startswith(_seen_by(profile))):
+        raise ValueError(f"{place} looks at lines that `rewriting` has gone through. Set rewriting.kind for it.")
+
+
+def _seen_by(profile: Profile) -> tuple[str, ...]:
+    assert profile.rewriting is not None
+    return ("c4_", "fineweb_") if profile.rewriting.kind == "c4" else ("refinedweb_",)
+
+
+def _like(name: str) -> list[str]:
+    from difflib import get_close_matches
+
+    return get_close_matches(name, list(INDEX), n=3, cutoff=0.0)

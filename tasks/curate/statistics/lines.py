@@ -1,49 +1,52 @@
-"""Statistics of lines and paragraphs.
+"""Counts of lines and paragraphs.
 
 A line is what `str.splitlines` gives, stripped, if anything is left; a paragraph is what stands between blank lines.
 A duplicate is one that stood in the document before: of three equal lines, two are duplicates.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 _BLANK = re.compile(r"\n\s*\n")
 # The paper does not list them: the usual typographic ones, and those of plain text and Markdown.
 BULLETS = frozenset("•‣◦▪●–-*")
 ELLIPSES = ("...", "…")
 
-COLUMNS = (
+LINE_COUNTS = (
     "lines",
-    "bullet_line_fraction",
-    "ellipsis_line_fraction",
-    "duplicate_line_fraction",
-    "duplicate_line_char_fraction",
-    "duplicate_paragraph_fraction",
-    "duplicate_paragraph_char_fraction",
+    "line_chars",
+    "bullet_lines",
+    "ellipsis_lines",
+    "duplicate_lines",
+    "duplicate_line_chars",
+    "paragraphs",
+    "paragraph_chars",
+    "duplicate_paragraphs",
+    "duplicate_paragraph_chars",
 )
 
 
-def line_statistics(text: str) -> tuple[float, ...]:
-    r"""Return the values of `COLUMNS` for one document; every fraction of nothing is 0.
+def line_counts(text: str) -> tuple[int, ...]:
+    r"""Return the values of `LINE_COUNTS` for one document.
 
-    `bullet_line_fraction` and `ellipsis_line_fraction`: lines that start with a bullet, or end with an ellipsis, of all
-    lines. `duplicate_*_fraction`: duplicates of all lines (paragraphs). `duplicate_*_char_fraction`: characters of
-    duplicates of the characters of all lines (paragraphs), stripped.
+    `bullet_lines` and `ellipsis_lines`: lines that start with a bullet, or end with an ellipsis. `*_chars`: characters
+    of the lines (paragraphs), stripped.
 
-    >>> line_statistics("- a\n- a\nb...")[:4]
-    (3, 0.6666666666666666, 0.3333333333333333, 0.3333333333333333)
+    >>> line_counts("- a\n- a\nb...")[:6]
+    (3, 10, 2, 1, 1, 3)
     """
     lines = [line for raw in text.splitlines() if (line := raw.strip())]
     paragraphs = [paragraph for raw in _BLANK.split(text) if (paragraph := raw.strip())]
-    number = max(len(lines), 1)
     bullets = sum([line[0] in BULLETS for line in lines])
     ellipses = sum([line.endswith(ELLIPSES) for line in lines])
-    return (len(lines), bullets / number, ellipses / number, *_duplicates(lines), *_duplicates(paragraphs))
+    all_lines, all_paragraphs = (len(lines), _chars(lines)), (len(paragraphs), _chars(paragraphs))
+    return (*all_lines, bullets, ellipses, *_duplicates(lines), *all_paragraphs, *_duplicates(paragraphs))
 
 
-def _duplicates(parts: Sequence[str]) -> tuple[float, float]:
+def _duplicates(parts: Sequence[str]) -> tuple[int, int]:
     distinct = set(parts)
-    if len(distinct) == len(parts):
-        return 0.0, 0.0
-    chars = sum(map(len, parts))
-    return (len(parts) - len(distinct)) / len(parts), (chars - sum(map(len, distinct))) / chars
+    return len(parts) - len(distinct), _chars(parts) - _chars(distinct)
+
+
+def _chars(parts: Iterable[str]) -> int:
+    return sum(map(len, parts))

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tasks.curate.statistics.words import Floats, Ints, Words, running_total
+from tasks.curate.statistics.words import Ints, Words, running_total
 
 TOP_LENGTHS = (2, 3, 4)
 DUPLICATE_LENGTHS = (5, 6, 7, 8, 9, 10)
@@ -33,24 +33,44 @@ class Repeats:
         return first_G
 
 
-def ngram_statistics(words: Words) -> dict[str, Floats]:
-    """Return two kinds of fractions per document, both of all characters of its words (whitespace counts nowhere).
+def ngram_counts(words: Words) -> dict[str, Ints]:
+    """Return two kinds of counts per document, both of characters of its words (whitespace counts nowhere).
 
-    `top_<n>_gram_char_fraction` (n = 2..4): characters of the words covered by occurrences of the most frequent n-gram.
-    Only an n-gram that occurs twice or more counts; among equally frequent ones that with most characters, then the
-    first, is taken. `duplicate_<n>_gram_char_fraction` (n = 5..10): characters of the words covered by n-grams that
-    occurred before in the document. Either way a word that several occurrences cover is counted once, as the paper
-    asks for (Rae et al. 2021, appendix A1.1).
+    `top_<n>_gram_chars` (n = 2..4): characters of the words covered by occurrences of the most frequent n-gram. Only an
+    n-gram that occurs twice or more counts; among equally frequent ones that with most characters, then the first, is
+    taken. `duplicate_<n>_gram_chars` (n = 5..10): characters of the words covered by n-grams that occurred before in
+    the document. Either way a word that several occurrences cover is counted once, as the paper asks for (Rae et al.
+    2021, appendix A1.1).
     """
     document_W = words.word_documents()
     before_W = running_total(words.word_chars())
-    total_D = np.maximum(before_W[words.starts[1:]] - before_W[words.starts[:-1]], 1)
     columns = {}
     for repeats in repeated_ngrams(words, document_W, DUPLICATE_LENGTHS[-1]):
         top = repeats.length in TOP_LENGTHS
         chosen_P = _top(repeats, document_W, before_W) if top else _again(repeats)
-        covered_D = _covered(repeats.positions_P[chosen_P], repeats.length, document_W, before_W, len(total_D))
-        columns[f"{'top' if top else 'duplicate'}_{repeats.length}_gram_char_fraction"] = covered_D / total_D
+        covered_D = _covered(repeats.positions_P[chosen_P], repeats.length, document_W, before_W, len(words.starts) - 1)
+        columns[f"{'top' if top else 'duplicate'}_{repeats.length}_gram_chars"] = covered_D
+    return columns
+
+
+def all_repeated_counts(words: Words) -> dict[str, Ints]:
+    """Return the counts that DCLM takes: every occurrence of a repeated n-gram counts, the first one too.
+
+    `top_<n>_gram_chars` (n = 2..4): characters of the longest among the most frequent n-grams times its occurrences,
+    also where they overlap. `repeated_<n>_gram_chars` (n = 5..10): characters of the words that n-grams which occur
+    twice or more cover, each word once.
+    """
+    document_W = words.word_documents()
+    before_W = running_total(words.word_chars())
+    columns = {}
+    for repeats in repeated_ngrams(words, document_W, DUPLICATE_LENGTHS[-1]):
+        positions_P, n, num_documents = repeats.positions_P, repeats.length, len(words.starts) - 1
+        if n in TOP_LENGTHS:
+            top_P = positions_P[_top(repeats, document_W, before_W)]
+            chars_P = before_W[top_P + n] - before_W[top_P]
+            columns[f"top_{n}_gram_chars"] = _sums(document_W[top_P], chars_P, num_documents)
+        else:
+            columns[f"repeated_{n}_gram_chars"] = _covered(positions_P, n, document_W, before_W, num_documents)
     return columns
 
 
@@ -94,10 +114,14 @@ def _top(repeats: Repeats, document_W: Ints, before_W: Ints) -> Ints:
     return np.flatnonzero(is_top_G[repeats.groups_P])
 
 
-def _covered(positions_P: Ints, length: int, document_W: Ints, before_W: Ints, num_documents: int) -> Floats:
+def _covered(positions_P: Ints, length: int, document_W: Ints, before_W: Ints, num_documents: int) -> Ints:
     ends_P = positions_P + length
     starts_P = positions_P.copy()
     starts_P[1:] = np.maximum(positions_P[1:], ends_P[:-1])
     covered_P = before_W[ends_P] - before_W[starts_P]
+    return _sums(document_W[positions_P], covered_P, num_documents)
+
+
+def _sums(document_P: Ints, values_P: Ints, num_documents: int) -> Ints:
     # Weights are whole numbers below 2^53, so their sums are exact in any order.
-    return np.asarray(np.bincount(document_W[positions_P], covered_P, num_documents), np.float64)
+    return np.bincount(document_P, values_P, num_documents).astype(np.int64)

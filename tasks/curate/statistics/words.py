@@ -3,7 +3,7 @@
 Axes: D documents, W words of all documents together, V distinct spellings.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
@@ -43,9 +43,9 @@ class Words:
         return chars_V[self.ids_W]
 
 
-def lay_out(texts: Sequence[str]) -> Words:
-    """Return the whitespace words of `texts`; whitespace is what Unicode says it is (`str.split`)."""
-    words_of = [text.split() for text in texts]
+def lay_out(texts: Sequence[str], split: Callable[[str], list[str]] = str.split) -> Words:
+    """Return the words of `texts`: what `split` gives, by default what stands between Unicode's whitespace."""
+    words_of = [split(text) for text in texts]
     lengths = np.fromiter(map(len, words_of), np.int64, len(words_of))
     flat = list(chain.from_iterable(words_of))
     table = {word: index for index, word in enumerate(dict.fromkeys(flat))}

@@ -2,31 +2,35 @@
 
 from collections.abc import Iterable, Iterator
 
+from tasks.ingest.readers.json_object import object_of
 from tasks.ingest.readers.lines import Line, lines
-from tasks.ingest.records import Record, Refusal, object_of
+from tasks.ingest.readers.stream import skipped
+from tasks.ingest.records import Record, Refusal
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
-def read_jsonl(blocks: Iterable[bytes], max_bytes: int) -> Iterator[Record | Refusal]:
-    """Yield every line that is not blank as a record, or as a refusal that says what is wrong with it."""
-    for line in lines(blocks, max_bytes):
+def read_jsonl(blocks: Iterable[bytes], max_bytes: int, offset: int = 0) -> Iterator[Record | Refusal]:
+    """Yield every line that is not blank as a record, or as a refusal that says what is wrong with it.
+
+    `offset` is where in the stream to begin: 0, or right behind a newline.
+    """
+    for line in lines(skipped(iter(blocks), offset), max_bytes, offset):
         if line.data is None:
             detail = f"{line.bytes:,} bytes, the limit (max_document_bytes) is {max_bytes:,}"
             yield Refusal(line.offset, line.bytes, "line_too_long", detail)
-        elif line.data.strip():
+        elif line.data and not line.data.isspace():
             yield _parsed(line, line.data.removeprefix(_BYTE_ORDER_MARK) if line.offset == 0 else line.data)
 
 
 def _parsed(line: Line, data: bytes) -> Record | Refusal:
     try:
-        text = data.decode()
+        return Record(line.offset, line.bytes, object_of(data))
     except UnicodeDecodeError as error:
         return invalid_utf8(line.offset, line.bytes, error)
-    try:
-        return Record(line.offset, line.bytes, object_of(text))
     except ValueError:
-        # The parser's own words change with the Python version; what is stored here must not.
+        # The parser's own words change with its version; what is stored here must not.
+        text = data.decode()
         return Refusal(line.offset, line.bytes, "invalid_json", f"begins with {text[:60]!a}, ends with {text[-20:]!a}")
 
 

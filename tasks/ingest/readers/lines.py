@@ -2,11 +2,10 @@
 
 import builtins
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True)
-class Line:
+class Line(NamedTuple):
     """A line without its newline. `data` is None where it is longer than the limit."""
 
     offset: int
@@ -14,40 +13,32 @@ class Line:
     data: builtins.bytes | None
 
 
-class _OpenLine:
-    """The line being read: it counts all bytes and holds them up to the limit."""
-
-    def __init__(self, limit: int) -> None:
-        self.offset, self.bytes = 0, 0
-        self._limit, self._held = limit, bytearray()
-
-    def extend(self, piece: bytes) -> None:
-        """Add a piece of the line."""
-        self.bytes += len(piece)
-        if self.bytes <= self._limit:
-            self._held += piece
-        else:
-            self._held = bytearray()
-
-    def end(self) -> Line:
-        """Return the line, and begin the next one after a newline."""
-        line = Line(self.offset, self.bytes, bytes(self._held) if self.bytes <= self._limit else None)
-        self.offset, self.bytes, self._held = self.offset + self.bytes + 1, 0, bytearray()
-        return line
-
-
-def lines(blocks: Iterable[bytes], max_bytes: int) -> Iterator[Line]:
+def lines(blocks: Iterable[bytes], max_bytes: int, offset: int = 0) -> Iterator[Line]:
     r"""Yield the lines of a stream, ended by `\n`; a last one without newline counts, an empty rest does not.
+
+    `offset` is where the stream begins.
 
     >>> [(line.offset, line.bytes, line.data) for line in lines([b"a\nlo", b"ng\nc"], 3)]
     [(0, 1, b'a'), (2, 4, None), (7, 1, b'c')]
     """
-    current = _OpenLine(max_bytes)
+    held: list[bytes] = []
+    num_bytes = 0
     for block in blocks:
-        *ended, rest = block.split(b"\n")
-        for piece in ended:
-            current.extend(piece)
-            yield current.end()
-        current.extend(rest)
-    if current.bytes:
-        yield current.end()
+        first, *others = block.split(b"\n")
+        num_bytes += len(first)
+        if num_bytes <= max_bytes:
+            held.append(first)
+        else:
+            held.clear()
+        if not others:
+            continue
+        yield Line(offset, num_bytes, b"".join(held) if num_bytes <= max_bytes else None)
+        offset += num_bytes + 1
+        last = others.pop()
+        for piece in others:
+            size = len(piece)
+            yield Line(offset, size, piece if size <= max_bytes else None)
+            offset += size + 1
+        held, num_bytes = [last] if len(last) <= max_bytes else [], len(last)
+    if num_bytes:
+        yield Line(offset, num_bytes, b"".join(held) if num_bytes <= max_bytes else None)

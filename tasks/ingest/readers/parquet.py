@@ -6,44 +6,78 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tasks.core.errors import DataError
+from tasks.ingest.damage import NoTextColumnError, damaged
 from tasks.ingest.places import opened
-from tasks.ingest.readers.stream import verified_blocks
+from tasks.ingest.readers.stream import EXPANSION_FLOOR, verified_blocks
 from tasks.ingest.records import Record, Refusal
 
 # Rows held at a time: few enough that a batch of long documents stays small.
 _BATCH_ROWS = 256
+_BUFFER_BYTES = 1 << 20
 
 
-def read_parquet(location: str, digest: str, *, text_field: str, max_bytes: int) -> Iterator[Record | Refusal]:
-    """Yield every row as a record; its offset is its number, its bytes are those of its text.
+def read_parquet(
+    location: str, digest: str, *, text_field: str, max_bytes: int, max_expansion: float | None = None, skip: int = 0
+) -> Iterator[Record | Refusal]:
+    """Yield every row behind the first `skip` as a record; its offset is its number, its bytes are those of its text.
 
     Raises:
-        DataError: the file is damaged (says how many rows could be read), has no text column, or is not the one listed.
+        DataError: the file is damaged (says how many rows could be read), has no text column, is a bomb, or is not the
+            one listed.
     """
     for _ in verified_blocks(location, digest):
         pass
-    number = 0
     with opened(location) as stream:
-        try:
-            file = pq.ParquetFile(stream)
-            _require_column(location, text_field, file.schema_arrow.names)
-            for batch in file.iter_batches(_BATCH_ROWS):
-                for fields in _rows(batch):
-                    yield _record(number, fields, text_field, max_bytes)
-                    number += 1
-        except (pa.ArrowException, OSError) as error:
-            raise DataError(
-                f"{location}: the Parquet file is damaged or truncated, after {number:,} rows: {str(error)[:200]} "
-                "Nothing of this file was used. Get the file again, or leave it out of the input."
-            ) from error
+        yield from rows_of(stream, location, text_field, max_bytes, max_expansion, skip)
+
+
+def rows_of(
+    stream: Any, location: str, text_field: str, max_bytes: int, max_expansion: float | None, skip: int = 0
+) -> Iterator[Record | Refusal]:
+    """Yield the rows of an open Parquet file, see `read_parquet`."""
+    number = 0
+    try:
+        # Pages are read as they are needed: a row group may be larger than memory.
+        file = pq.ParquetFile(stream, pre_buffer=False, buffer_size=_BUFFER_BYTES)
+        _require_column(location, text_field, file.schema_arrow.names)
+        groups, number = _groups(file.metadata, location, max_expansion, skip)
+        for batch in file.iter_batches(_BATCH_ROWS, groups, use_threads=False) if groups else ():
+            if number + batch.num_rows <= skip:
+                number += batch.num_rows
+                continue
+            for fields in _rows(batch.slice(max(0, skip - number))):
+                number = max(number, skip)
+                yield _record(number, fields, text_field, max_bytes)
+                number += 1
+    except (pa.ArrowException, OSError) as error:
+        what = f"the Parquet file is damaged or truncated, after {number:,} rows: {str(error)[:200]}"
+        raise damaged(location, what, number) from error
+
+
+def _groups(metadata: Any, location: str, max_expansion: float | None, skip: int) -> tuple[list[int], int]:
+    """Return the row groups that hold rows behind the first `skip`, and the number of the first row of them."""
+    groups: list[int] = []
+    first = above = 0
+    for index in range(metadata.num_row_groups):
+        group = metadata.row_group(index)
+        packed = sum(group.column(column).total_compressed_size for column in range(group.num_columns))
+        if max_expansion is not None and group.total_byte_size > max(EXPANSION_FLOOR, max_expansion * packed):
+            what = f"row group {index} is a decompression bomb: {group.total_byte_size:,} bytes in {packed:,}"
+            raise damaged(location, what, above)
+        above += group.num_rows
+        if above > skip:
+            groups.append(index)
+        else:
+            first = above
+    return groups, first
 
 
 def _require_column(location: str, text_field: str, columns: list[str]) -> None:
     if text_field not in columns:
-        raise DataError(
+        raise NoTextColumnError(
             f"{location}: no column {text_field!r}; it has {', '.join(columns)}. Name the one that holds the text: "
-            "--set ingest.text_field=NAME."
+            "--set ingest.text_field=NAME.",
+            tuple(columns),
         )
 
 

@@ -1,45 +1,24 @@
 """A file as a stream of blocks: its digest verified on the way, decompressed in bounded memory."""
 
 import hashlib
-import zlib
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any, Protocol, assert_never
+from collections.abc import Iterator
+from typing import Any, assert_never, cast
 
 import zstandard
+from isal import isal_zlib
 
 from tasks.core.errors import DataError
+from tasks.ingest.damage import damaged
 from tasks.ingest.formats import Compression
 from tasks.ingest.places import opened
 
+# Typed as a value in the library's stubs.
+GZIP_ERROR = cast(type[Exception], isal_zlib.error)
 _BLOCK = 1 << 20
-
-
-class _Engine(Protocol):
-    """What zlib's and zstandard's decompression objects share."""
-
-    @property
-    def eof(self) -> bool: ...
-
-    @property
-    def unused_data(self) -> bytes: ...
-
-    def decompress(self, data: bytes, /) -> bytes: ...
-
-
-@dataclass(frozen=True)
-class _Codec:
-    """A compression. `piece_bytes` are fed at a time: what comes out of one piece bounds the memory."""
-
-    name: str
-    start: Callable[[], Any]
-    piece_bytes: int
-    error: type[Exception]
-
-
-# Deflate gives at most 1,032 bytes per byte; a zstd block of 4 bytes can give 128 KiB, so 512 can give 16 MiB.
-_GZIP = _Codec("gzip", lambda: zlib.decompressobj(wbits=31), 8192, zlib.error)
-_ZSTD = _Codec("zstd", lambda: zstandard.ZstdDecompressor().decompressobj(), 512, zstandard.ZstdError)
+# Below it nothing is called a bomb: a short stream of zeros is harmless.
+EXPANSION_FLOOR = 64_000_000
+# A zstd block of 4 bytes can give 128 KiB, so 512 bytes can give 16 MiB: what comes out of one piece bounds the memory.
+_ZSTD_PIECE = 512
 
 
 def verified_blocks(location: str, digest: str) -> Iterator[bytes]:
@@ -60,54 +39,91 @@ def verified_blocks(location: str, digest: str) -> Iterator[bytes]:
         )
 
 
-def decompressed(blocks: Iterator[bytes], compression: Compression | None, location: str) -> Iterator[bytes]:
+def decompressed(
+    blocks: Iterator[bytes], compression: Compression | None, location: str, max_expansion: float | None = None
+) -> Iterator[bytes]:
     """Yield the content of a compressed stream in blocks; several members or frames are read one after another.
 
     Raises:
-        DataError: the stream is damaged, or ends before its end marker; says how far it could be read.
+        DataError: the stream is damaged, ends before its end marker, or is a bomb; says how far it could be read.
     """
     match compression:
         case None:
             yield from blocks
+            return
         case "gzip":
-            yield from _expanded(blocks, _GZIP, location)
+            content = _gunzipped(blocks, progress := _Progress("gzip", location))
         case "zstd":
-            yield from _expanded(blocks, _ZSTD, location)
+            content = _unzstd(blocks, progress := _Progress("zstd", location))
         case _:
             assert_never(compression)
+    for block in content:
+        progress.given += len(block)
+        if max_expansion is not None and progress.given > max(EXPANSION_FLOOR, max_expansion * progress.read):
+            limit = f"the limit (ingest.max_expansion) is {max_expansion:g} times"
+            raise progress.damaged(f"is a decompression bomb, {limit}")
+        yield block
 
 
-def _expanded(blocks: Iterator[bytes], codec: _Codec, location: str) -> Iterator[bytes]:
-    engine: _Engine = codec.start()
-    read = given = 0
-    for piece in _pieces(blocks, codec.piece_bytes):
-        read += len(piece)
-        rest = piece
+def skipped(blocks: Iterator[bytes], num_bytes: int) -> Iterator[bytes]:
+    """Yield a stream without its first `num_bytes`."""
+    for block in blocks:
+        if num_bytes >= len(block):
+            num_bytes -= len(block)
+            continue
+        yield block[num_bytes:]
+        num_bytes = 0
+
+
+class _Progress:
+    """How far a stream was read: compressed bytes in, content out."""
+
+    def __init__(self, name: str, location: str) -> None:
+        self.read = self.given = 0
+        self._name, self._location = name, location
+
+    def damaged(self, what: str) -> DataError:
+        """Return the error that says what is wrong and how far the stream could be read."""
+        far = f"after {self.read:,} compressed bytes, which gave {self.given:,} bytes of content"
+        return damaged(self._location, f"the {self._name} stream {what}, {far}", self.read)
+
+
+def _gunzipped(blocks: Iterator[bytes], progress: _Progress) -> Iterator[bytes]:
+    engine: Any = isal_zlib.decompressobj(wbits=31)
+    for block in blocks:
+        progress.read += len(block)
+        rest = block
         while rest:
             if engine.eof:
                 # gzip allows zero bytes after a member, as padding; anything else begins the next one.
-                rest = rest.lstrip(b"\0") if codec is _GZIP else rest
-                engine = codec.start() if rest else engine
+                rest = rest.lstrip(b"\0")
+                engine = isal_zlib.decompressobj(wbits=31) if rest else engine
                 continue
             try:
-                content = engine.decompress(rest)
-            except codec.error as error:
-                raise DataError(_damage(location, codec, f"is damaged ({error})", read, given)) from error
-            rest = engine.unused_data if engine.eof else b""
-            given += len(content)
-            yield content
+                content = engine.decompress(rest, _BLOCK)
+            except GZIP_ERROR as error:
+                raise progress.damaged(f"is damaged ({error})") from error
+            rest = engine.unused_data if engine.eof else engine.unconsumed_tail
+            if content:
+                yield content
     if not engine.eof:
-        raise DataError(_damage(location, codec, "ends before its end marker: it is truncated", read, given))
+        raise progress.damaged("ends before its end marker: it is truncated")
 
 
-def _damage(location: str, codec: _Codec, what: str, read: int, given: int) -> str:
-    return (
-        f"{location}: the {codec.name} stream {what}, after {read:,} compressed bytes, which gave {given:,} bytes of "
-        "content. Nothing of this file was used. Get the file again, or leave it out of the input."
-    )
-
-
-def _pieces(blocks: Iterator[bytes], piece_bytes: int) -> Iterator[bytes]:
+def _unzstd(blocks: Iterator[bytes], progress: _Progress) -> Iterator[bytes]:
+    engine: Any = zstandard.ZstdDecompressor().decompressobj()
     for block in blocks:
-        for start in range(0, len(block), piece_bytes):
-            yield block[start : start + piece_bytes]
+        for start in range(0, len(block), _ZSTD_PIECE):
+            rest = block[start : start + _ZSTD_PIECE]
+            progress.read += len(rest)
+            while rest:
+                engine = zstandard.ZstdDecompressor().decompressobj() if engine.eof else engine
+                try:
+                    content = engine.decompress(rest)
+                except zstandard.ZstdError as error:
+                    raise progress.damaged(f"is damaged ({error})") from error
+                rest = engine.unused_data if engine.eof else b""
+                if content:
+                    yield content
+    if not engine.eof:
+        raise progress.damaged("ends before its end marker: it is truncated")

@@ -1,0 +1,223 @@
+"""Personal data and secrets in text: where they are, how many.
+
+Conservative on purpose: what is counted here is redacted there (`refine`), and a number that only looks like a phone
+number is worth keeping. Each kind is looked for only where a cheap test finds what it cannot do without. Addresses and
+numbers reserved for documentation (RFC 2606, 5737, 3849; 555-01xx) are nobody's and do not count, so that a redacted
+text has none.
+"""
+
+import ipaddress
+import re
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tasks.curate.statistics.texts import Texts
+
+Columns = dict[str, NDArray[Any]]
+Kind = Literal["email", "ip", "phone", "key"]
+
+KINDS: tuple[Kind, ...] = ("key", "email", "ip", "phone")  # where two overlap, the first one named has it
+COLUMNS: dict[Kind, str] = {"email": "pii_emails", "ip": "pii_ips", "phone": "pii_phones", "key": "pii_keys"}
+
+
+class Span(NamedTuple):
+    """Characters `start:end` of a text are personal data of a kind."""
+
+    start: int
+    end: int
+    kind: Kind
+
+
+# RFC 5322's dot-atom, as in FineWeb's redaction, with the lengths of RFC 5321; the domain ends in letters.
+# Not behind a slash: that is a message id or a user in the path of a URL.
+_LOCAL = re.compile(r"(?<![/\w.])[A-Za-z0-9!#$%&'*+=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+=?^_`{|}~-]+)*\Z")
+_DOMAIN = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.){1,30}[A-Za-z]{2,24}(?![A-Za-z0-9])")
+_LOCAL_CHARS = 64
+_RESERVED_DOMAIN = re.compile(r"(?:^|\.)(?:example\.(?:com|net|org)|example|invalid|test|localhost)$", re.IGNORECASE)
+# A leading quote or apostrophe is legal in a local part and never meant.
+_LEADING = "'`{|=*#$%&!?^~"
+_NOBODY = frozenset({"git"})  # git@host: is how repositories are addressed
+
+# What looks like a number that a person dials, or like an address: the two are looked for in these runs only.
+_NUMBER_RUN = re.compile(r"[0-9][0-9 ()/.\-\xa0\u2010\u2011]{5,}[0-9]")
+_IPV4 = re.compile(r"(?<![\w.])(?:[0-9]{1,3}\.){3}[0-9]{1,3}(?!\w|\.[0-9])")
+_SECTION_BELOW = 32  # 7.1.7.2 and 1.6.0.1 are sections and versions: of random addresses 1 in 4,096 looks like that
+_VERSION_BEFORE = re.compile(
+    r"(?:\b(?:vers?[a-z]{0,5}|release|v|section|rev|chapter|rfc)[ .:-]{0,2}|§ ?)\Z", re.IGNORECASE
+)
+# Global unicast is 2000::/3, and its last 32 bits may be written as IPv4 (RFC 4291). With fewer than three groups it
+# is more likely prose or code.
+_COLONS = re.compile(r":[0-9A-Fa-f]{0,4}:")
+_IPV6 = re.compile(r"(?<![\w:.])[23][0-9A-Fa-f]{3}(?:::?[0-9A-Fa-f]{1,4}){1,7}(?:::|(?:\.[0-9]{1,3}){3})?(?![\w:])")
+_IPV6_CHARS = 39
+
+# A + and a country code, then groups. Or North American, written with separators. Or any, behind a word for phone.
+_INTERNATIONAL = re.compile(
+    r"(?<![\w+.,/=-])\+[1-9][0-9]{0,3}(?:[ ./\-\xa0\u2010\u2011]{0,3}(?:\([0-9]{1,5}\)|[0-9]{1,5})){1,6}(?![\w%]|[.,][0-9])"
+)
+_NORTH_AMERICAN = re.compile(
+    r"(?<![\w.,/+=-])(?:1[ .-])?(?:\([2-9][0-9]{2}\)[ -]?|[2-9][0-9]{2}[.-])[2-9][0-9]{2}[.-][0-9]{4}(?![\w%]|[.,-][0-9])"
+)
+_ANNOUNCED = re.compile(r"[0-9](?:[ ()/.\-\xa0]{0,4}[0-9]){5,14}(?![\w%]|[ ()/.\-]{0,2}[0-9])")
+_ANNOUNCES = re.compile(
+    r"\b(?:tel|phone|telephone|fax|mobile|cell|call(?: us)?(?: at| on)?|telefon|telefax|tél|téléphone|teléfono|móvil|"
+    r"telefono|telefoon|faks|tlf|hotline|whatsapp)\b[.:]{0,2}[ \t\xa0]{0,2}"
+    r"(?:(?:no|nr|number)\b[.:]{0,2}[ \t]{0,2})?[+(]{0,2}\Z",
+    re.IGNORECASE,
+)
+_ANNOUNCE_CHARS = 32
+_MOST_GROUPS = 6
+_FICTIONAL = re.compile(r"55501[0-9]{2}\Z")
+
+# Formats that their issuers publish. One of the marks stands at the start of each (or one character behind it).
+_KEY = re.compile(
+    r"(?<![A-Za-z0-9])(?:"
+    r"(?:AKIA|ASIA)[A-Z2-7]{16}(?![A-Za-z0-9])"  # AWS access key ids, base 32
+    r"|gh[pousr]_[A-Za-z0-9]{36,255}|github_pat_[A-Za-z0-9_]{82}"  # GitHub
+    r"|glpat-[A-Za-z0-9_-]{20,64}"  # GitLab
+    r"|xox[abeoprs]-[0-9]+-[A-Za-z0-9-]{10,250}"  # Slack
+    r"|[rs]k_live_[A-Za-z0-9]{20,250}"  # Stripe
+    r"|sk-(?:proj-|ant-|svcacct-)[A-Za-z0-9_-]{20,250}|sk-[A-Za-z0-9]{32,64}(?![A-Za-z0-9-])"  # OpenAI, Anthropic
+    r"|AIza[A-Za-z0-9_-]{35}(?![A-Za-z0-9_-])"  # Google
+    r"|hf_[A-Za-z]{34}(?![A-Za-z0-9])|npm_[A-Za-z0-9]{36}(?![A-Za-z0-9])"  # Hugging Face, npm
+    r"|eyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{10,}"  # JSON web tokens
+    r")|-----BEGIN (?:[A-Z0-9]+ ){0,3}PRIVATE KEY(?: BLOCK)?-----[^-]{20,20000}"  # PEM
+    r"-----END (?:[A-Z0-9]+ ){0,3}PRIVATE KEY(?: BLOCK)?-----"
+)
+_MARKS = {
+    **dict.fromkeys(
+        ("AKIA", "ASIA", "AIza", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "glpat-", "xox"), 0
+    ),
+    **dict.fromkeys(("sk-", "hf_", "npm_", "eyJ", "-----BEGIN "), 0),
+    "k_live_": 1,
+}
+
+
+def count_pii(texts: Texts) -> Columns:
+    """Return `pii_emails`, `pii_ips`, `pii_phones`, `pii_keys`: how many of each a text has (int64)."""
+    counts = np.zeros((len(texts), len(KINDS)), np.int64)
+    for row, text in enumerate(texts.to_list()):
+        for span in find_pii(text):
+            counts[row, KINDS.index(span.kind)] += 1
+    return {COLUMNS[kind]: counts[:, i].copy() for i, kind in enumerate(KINDS)}
+
+
+def find_pii(text: str, kinds: frozenset[Kind] = frozenset(KINDS)) -> list[Span]:
+    """Return the personal data and secrets of a text in their order, none overlapping another.
+
+    email: addresses with a domain name. ip: IPv4 and IPv6 addresses that are routed publicly. phone: international
+    numbers with +, North American ones, and others behind a word that announces one. key: tokens and private keys.
+    """
+    finders = {"key": _keys, "email": _emails, "ip": _addresses, "phone": _phones}
+    taken: list[Span] = []
+    for kind in KINDS:
+        if kind in kinds:
+            taken += [span for span in _apart(finders[kind](text)) if not _meets(span, taken)]
+            taken.sort()
+    return taken
+
+
+def _meets(span: Span, taken: list[Span]) -> bool:
+    """Return whether a span overlaps one of `taken`, which are in order and do not overlap each other."""
+    place = bisect_left(taken, (span.end,))
+    return place > 0 and taken[place - 1].end > span.start
+
+
+def _emails(text: str) -> Iterator[Span]:
+    at = text.find("@")
+    end = 0
+    while at >= 0:
+        local = _LOCAL.search(text, max(end, at - _LOCAL_CHARS), at)
+        domain = _DOMAIN.match(text, at + 1)
+        if local and domain:
+            name = local.group().lstrip(_LEADING)
+            start = at - len(name)
+            if name and name not in _NOBODY and not _RESERVED_DOMAIN.search(domain.group()):
+                yield Span(start, domain.end(), "email")
+                end = domain.end()
+        at = text.find("@", at + 1)
+
+
+def _addresses(text: str) -> Iterator[Span]:
+    yield from _ipv4(text)
+    yield from _ipv6(text)
+
+
+def _apart(spans: Iterable[Span]) -> Iterator[Span]:
+    """Yield spans in their order, without those that overlap one before them."""
+    end = 0
+    for span in sorted(set(spans)):
+        if span.start >= end:
+            yield span
+            end = span.end
+
+
+def _ipv4(text: str) -> Iterator[Span]:
+    for run in _NUMBER_RUN.finditer(text):
+        if run.group().count(".") >= 3:
+            for match in _IPV4.finditer(text, run.start(), run.end() + 1):
+                if not _VERSION_BEFORE.search(text, max(0, match.start() - 12), match.start()):
+                    yield from _public(match)
+
+
+def _ipv6(text: str) -> Iterator[Span]:
+    end = 0
+    for colons in _COLONS.finditer(text):
+        if colons.start() >= end:
+            start = max(end, colons.start() - _IPV6_CHARS)
+            long = _IPV6.search(text, start, colons.end() + _IPV6_CHARS)
+            if long and long.group().count(":") - long.group().count("::") >= 2:
+                yield from _public(long)
+                end = long.end()
+
+
+def _public(match: re.Match[str]) -> Iterator[Span]:
+    try:
+        address = ipaddress.ip_address(match.group())
+    except ValueError:
+        return
+    section = address.version == 4 and max(address.packed) < _SECTION_BELOW
+    if address.is_global and not address.is_multicast and not section:
+        yield Span(match.start(), match.end(), "ip")
+
+
+def _phones(text: str) -> Iterator[Span]:
+    for run in _NUMBER_RUN.finditer(text):
+        for start, end in _dialled(text, run.start(), run.end()):
+            digits = "".join(filter(str.isdigit, text[start:end]))
+            if 7 <= len(digits) <= 15 and not _FICTIONAL.search(digits):
+                yield Span(start, end, "phone")
+
+
+def _dialled(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
+    """Yield what may be phone numbers within a run of digits and separators."""
+    plus = start - 1
+    if text[max(plus, 0) : start] == "(":
+        plus -= 1
+    if plus >= 0 and text[plus] == "+" and (match := _INTERNATIONAL.match(text, plus, end + 1)):
+        yield _with_bracket(text, *match.span())
+    yield from (match.span() for match in _NORTH_AMERICAN.finditer(text, max(0, start - 1), end + 1))
+    if _ANNOUNCES.search(text, max(0, start - _ANNOUNCE_CHARS), start):
+        match = _ANNOUNCED.match(text, start, end + 1)
+        if match and len(re.findall("[0-9]+", match.group())) <= _MOST_GROUPS:
+            yield _with_bracket(text, *match.span())
+
+
+def _with_bracket(text: str, start: int, end: int) -> tuple[int, int]:
+    """Take in the bracket that a number's first group opens in front of it."""
+    opened = start > 0 and text[start - 1] == "(" and text.count(")", start, end) > text.count("(", start, end)
+    return start - opened, end
+
+
+def _keys(text: str) -> Iterator[Span]:
+    for mark, before in _MARKS.items():
+        at = text.find(mark)
+        while at >= 0:
+            # The key ids in documentation say so.
+            if (match := _KEY.match(text, max(0, at - before))) and not match.group().endswith("EXAMPLE"):
+                yield Span(*match.span(), "key")
+            at = text.find(mark, at + 1)

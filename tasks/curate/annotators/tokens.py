@@ -1,0 +1,67 @@
+"""Token counts with the user's own tokenizer."""
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tasks.core.errors import ConfigError
+from tasks.core.params import Params
+from tasks.curate.annotators.files import digest_of, existing_file, stamp
+from tasks.curate.statistics.texts import Texts
+
+Columns = dict[str, NDArray[Any]]
+
+_WHAT = "a tokenizer.json of Hugging Face tokenizers"
+# Encodings of one batch are in memory at once, about 100 bytes per token.
+_BATCH_BYTES = 2_000_000
+
+
+class TokenCounts(Params):
+    """`tokenizer_path`: a Hugging Face `tokenizer.json`."""
+
+    tokenizer_path: str
+
+
+def token_counts(texts: Texts, config: TokenCounts) -> Columns:
+    """Return `tokens` (int64): tokens of each text, without the special ones a template would add.
+
+    Raises:
+        ConfigError: there is no such file, or it is no tokenizer.
+    """
+    path = existing_file(config.tokenizer_path, "tokens.tokenizer_path", _WHAT)
+    tokenizer = _load(path, stamp(path))
+    every, counts, start = texts.to_list(), np.zeros(len(texts), np.int64), 0
+    while start < len(texts):
+        end = max(start + 1, int(np.searchsorted(texts.offsets, texts.offsets[start] + _BATCH_BYTES, "right")) - 1)
+        encoded = tokenizer.encode_batch_fast(every[start:end], add_special_tokens=False)
+        counts[start:end] = [len(encoding) for encoding in encoded]
+        start = end
+    return {"tokens": counts}
+
+
+def tokenizer_digest(config: TokenCounts) -> str:
+    """Return the digest of the tokenizer's file: part of the key of the column.
+
+    Raises:
+        ConfigError: there is no such file.
+    """
+    return digest_of(config.tokenizer_path, "tokens.tokenizer_path", _WHAT)
+
+
+@lru_cache(maxsize=2)
+def _load(path: Path, _: tuple[int, int]) -> Any:
+    from tokenizers import Tokenizer
+
+    try:
+        tokenizer = Tokenizer.from_file(str(path))
+    except Exception as error:
+        # The library raises bare Exception for every kind of malformed file.
+        raise ConfigError(f"tokens.tokenizer_path: {path} is not a tokenizer.json: {error}. Name {_WHAT}.") from error
+    # Text that spells a special token is text, as in `tokenize`; a file may ask for truncation, a count may not.
+    tokenizer.encode_special_tokens = True
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer

@@ -1,0 +1,79 @@
+"""What curate published, read back: every document with its statistics and its fate."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from tasks.core.errors import DataError
+from tasks.core.manifest import Manifest
+from tasks.curate.config import CurateParams
+from tasks.curate.funnel import Funnel
+from tasks.curate.judge import statistics_of
+from tasks.curate.rules.profile import Profile
+from tasks.curate.rules.rule import Values
+from tasks.curate.statistics.shards import read_shard
+
+
+@dataclass(frozen=True)
+class Curated:
+    """A curate folder: its manifest, its params, and, when asked for, every document of it."""
+
+    folder: Path
+    manifest: Manifest
+    params: CurateParams
+
+    @property
+    def funnel(self) -> Funnel:
+        """The funnel as it was published."""
+        return Funnel.from_json(self.manifest.summary)
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a reader must be told first."""
+        return tuple(self.manifest.summary["warnings"])
+
+    @cached_property
+    def annotations(self) -> pa.Table:
+        """The statistics of every document, shard after shard."""
+        return self._tables("annotations")
+
+    @cached_property
+    def statistics(self) -> Values:
+        """Every statistic as an array over all documents, those behind a rewriting included."""
+        behind = statistics_of(self._tables("rewriting")) if (self.folder / "rewriting").is_dir() else {}
+        return statistics_of(self.annotations) | behind
+
+    @cached_property
+    def dropped(self) -> pa.Table:
+        """The dropped documents with their reasons, shard after shard."""
+        return self._tables("dropped")
+
+    @cached_property
+    def profiles(self) -> dict[str, Profile]:
+        """The profiles that judged these documents, by name."""
+        return self.params.profiles_of(set(self.funnel.sources))
+
+    def profiles_N(self) -> NDArray[Any]:
+        """Return the name of the profile that judged each document."""
+        names = {source: self.params.profile_name(source) for source in self.funnel.sources}
+        return np.array([names[source] for source in self.annotations["source"].to_pylist()], dtype=object)
+
+    def _tables(self, kind: str) -> pa.Table:
+        return pa.concat_tables([read_shard(path) for path in sorted((self.folder / kind).glob("*.parquet"))])
+
+
+def read_curated(folder: Path) -> Curated:
+    """Return what curate published in a folder.
+
+    Raises:
+        DataError: no stage, or another one, has published there.
+    """
+    manifest = Manifest.read(folder)
+    if manifest.stage != "curate":
+        raise DataError(f"{folder}: published by {manifest.stage}, not by curate. Name the folder that curate wrote.")
+    return Curated(folder, manifest, CurateParams.model_validate(manifest.params))

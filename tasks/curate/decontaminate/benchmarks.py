@@ -1,0 +1,118 @@
+"""Benchmark files: which there are, and the texts in them."""
+
+import glob
+import gzip
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tasks.core.digest import digest_file
+from tasks.core.errors import ConfigError, DataError
+from tasks.curate.decontaminate.config import Decontaminate
+
+_SUFFIXES = (".gz", ".jsonl", ".json", ".ndjson")
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """The texts of every item of a benchmark."""
+
+    name: str
+    items: tuple[tuple[str, ...], ...]
+
+
+def benchmark_files(config: Decontaminate) -> dict[str, Path]:
+    """Return the file of every benchmark by name, in alphabetical order.
+
+    Raises:
+        ConfigError: a path does not exist, a glob matches nothing, or two files have the same name.
+    """
+    files: dict[str, Path] = {}
+    for pattern in config.benchmarks:
+        for path in _matches(pattern):
+            name = _name(path)
+            if files.setdefault(name, path).resolve() != path.resolve():
+                raise ConfigError(
+                    f"decontaminate.benchmarks: {files[name]} and {path} would both be called {name}. Rename one of them."
+                )
+    return dict(sorted(files.items()))
+
+
+def benchmark_digests(config: Decontaminate) -> dict[str, str]:
+    """Return the digest of every benchmark's file by name: part of the key of what is found with them.
+
+    Raises:
+        ConfigError: a path does not exist, a glob matches nothing, or two files have the same name.
+    """
+    return {name: digest_file(path) for name, path in benchmark_files(config).items()}
+
+
+def read_benchmark(name: str, path: Path, fields: tuple[str, ...] | None) -> Benchmark:
+    """Return the texts of a benchmark, item by item: of the named fields, or every string there is.
+
+    Raises:
+        DataError: the file cannot be read, a line is no JSON object (says which), or there is no item.
+        ConfigError: no item has text in these fields.
+    """
+    items = tuple(tuple(_texts(item, fields)) for item in _read(path))
+    if not items:
+        raise DataError(f"{path}: there is no item in it. Name a JSONL file with one benchmark item per line.")
+    if not any(items):
+        wanted = "a string" if fields is None else f"text in the field(s) {', '.join(fields)}"
+        raise ConfigError(
+            f"{path}: none of its {len(items):,} items has {wanted}. Set decontaminate.fields to fields that hold the text."
+        )
+    return Benchmark(name, items)
+
+
+def _matches(pattern: str) -> list[Path]:
+    found = [Path(pattern)] if Path(pattern).is_file() else map(Path, sorted(glob.glob(pattern, recursive=True)))  # noqa: PTH207  a pattern may be absolute
+    if files := [path for path in found if path.is_file()]:
+        return files
+    kind = "the glob matches no file" if glob.has_magic(pattern) else "there is no such file"
+    raise ConfigError(f"decontaminate.benchmarks: {pattern}: {kind}. Name JSONL files of benchmark items.")
+
+
+def _name(path: Path) -> str:
+    name = path.name
+    while (suffix := Path(name).suffix.lower()) in _SUFFIXES:
+        name = name[: -len(suffix)]
+    return name
+
+
+def _read(path: Path) -> Iterator[dict[str, Any]]:
+    try:
+        with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as stream:
+            for number, line in enumerate(stream, start=1):
+                if line.strip():
+                    yield _item(line, f"{path}, line {number:,}")
+    except (OSError, EOFError) as error:
+        raise DataError(f"{path}: cannot be read: {error}. Fetch the benchmark again.") from error
+
+
+def _item(line: bytes, where: str) -> dict[str, Any]:
+    try:
+        item = json.loads(line)
+    except ValueError as error:
+        raise DataError(f"{where}: this is no JSON: {error}. A benchmark has one JSON object per line.") from error
+    if not isinstance(item, dict):
+        raise DataError(f"{where}: expected a JSON object, found {type(item).__name__}. Put each item in an object.")
+    return item
+
+
+def _texts(item: dict[str, Any], fields: tuple[str, ...] | None) -> Iterator[str]:
+    chosen = item if fields is None else {name: item[name] for name in fields if name in item}
+    yield from _strings(chosen)
+
+
+def _strings(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for inner in value.values():
+            yield from _strings(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _strings(inner)

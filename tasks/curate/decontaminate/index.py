@@ -1,0 +1,239 @@
+"""The index of a set of benchmarks: every n-gram once per benchmark, sorted by hash, with its real words beside it.
+
+Axes: E entries, an entry being an n-gram (or a short text, whole) of a benchmark.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from tasks.core.errors import DataError
+from tasks.curate.decontaminate.benchmarks import Benchmark, benchmark_files, read_benchmark
+from tasks.curate.decontaminate.config import Decontaminate
+from tasks.curate.decontaminate.words import Hashes, ngram_hashes, word_hashes, words
+from tasks.curate.statistics.shards import read_shard, write_table
+
+ENTRIES, TEXT, REPORT = "ngrams.parquet", "text.npy", "benchmarks.json"
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """How much of a benchmark can be found.
+
+    `texts_whole`: shorter than an n-gram, looked for as a whole. `items_unseen`: nothing of an item is looked for.
+    `ngrams_of_numbers`: not looked for, for most of their words have no letter (1 2 3 4 ... stands everywhere).
+    """
+
+    benchmark: str
+    items: int
+    items_unseen: int
+    texts: int
+    texts_whole: int
+    texts_too_short: int
+    ngrams: int
+    ngrams_of_numbers: int
+
+
+@dataclass(frozen=True)
+class NgramIndex:
+    """Entries in the order of their hashes.
+
+    The words of entry e are `text[starts_E[e]:ends_E[e]]`, `num_words_E[e]` of them with a blank between, of the
+    benchmark `coverage[benchmark_E[e]]`.
+    """
+
+    coverage: tuple[Coverage, ...]
+    text: NDArray[np.uint8]
+    hashes_E: Hashes
+    starts_E: NDArray[np.int64]
+    ends_E: NDArray[np.int64]
+    num_words_E: NDArray[np.int32]
+    benchmark_E: NDArray[np.int32]
+
+    def __post_init__(self) -> None:
+        if len(self.hashes_E) and not (self.hashes_E[:-1] <= self.hashes_E[1:]).all():
+            raise DataError("the index of benchmark n-grams is not in the order of its hashes. Make it again.")
+
+    def words(self, entry: int) -> str:
+        """Return the words of an entry."""
+        return self.text[self.starts_E[entry] : self.ends_E[entry]].tobytes().decode()
+
+
+@dataclass(frozen=True)
+class _Entries:
+    hashes: Hashes
+    starts: NDArray[np.int64]
+    ends: NDArray[np.int64]
+    num_words: NDArray[np.int32]
+
+
+def benchmark_ngrams(config: Decontaminate) -> NgramIndex:
+    """Return the index of the benchmarks that a config names.
+
+    Raises:
+        ConfigError: a file is missing, two have the same name, or none of an entire file's items has text.
+        DataError: a file cannot be read or holds what is no JSON object; says the line.
+    """
+    benchmarks = [read_benchmark(name, path, config.fields) for name, path in benchmark_files(config).items()]
+    return index_of(benchmarks, config)
+
+
+def index_of(benchmarks: list[Benchmark], config: Decontaminate) -> NgramIndex:
+    """Return the index of benchmarks that were read."""
+    known: dict[str, int] = {}
+    pieces, coverage, entries, size = [], [], [], 0
+    for benchmark in benchmarks:
+        text, covered, found = _indexed(benchmark, config, known)
+        pieces.append(text)
+        coverage.append(covered)
+        entries.append(_Entries(found.hashes, found.starts + size, found.ends + size, found.num_words))
+        size += len(text)
+    numbers = [np.full(len(found.hashes), number, np.int32) for number, found in enumerate(entries)]
+    hashes = np.concatenate([found.hashes for found in entries])
+    order = np.argsort(hashes, kind="stable")
+    return NgramIndex(
+        tuple(coverage),
+        np.frombuffer(b"".join(pieces), np.uint8),
+        hashes[order],
+        np.concatenate([found.starts for found in entries])[order],
+        np.concatenate([found.ends for found in entries])[order],
+        np.concatenate([found.num_words for found in entries])[order],
+        np.concatenate(numbers)[order],
+    )
+
+
+def write_index(index: NgramIndex, folder: Path) -> None:
+    """Write an index into a folder."""
+    columns = {name: getattr(index, f"{name}_E") for name in ("hashes", "starts", "ends", "num_words", "benchmark")}
+    write_table(pa.table(columns), folder / ENTRIES)
+    np.save(folder / TEXT, index.text)
+    report = [asdict(one) for one in index.coverage]
+    (folder / REPORT).write_text(json.dumps(report, sort_keys=True), encoding="utf-8")
+
+
+def read_index(folder: Path) -> NgramIndex:
+    """Return the index that `write_index` wrote.
+
+    Raises:
+        DataError: the folder does not hold one.
+    """
+    columns = read_shard(folder / ENTRIES, ("hashes", "starts", "ends", "num_words", "benchmark"))
+    try:
+        report, text = json.loads((folder / REPORT).read_text(encoding="utf-8")), np.load(folder / TEXT)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{folder}: no whole index of benchmark n-grams: {error}. Make it again.") from error
+    arrays = {f"{name}_E": columns[name].to_numpy() for name in columns.column_names}
+    return NgramIndex(tuple(Coverage(**one) for one in report), text, **arrays)
+
+
+@dataclass
+class _Tally:
+    """What became of the texts of a benchmark so far."""
+
+    whole: int = 0
+    short: int = 0
+    unseen: int = 0
+    numbers: int = 0
+
+
+def _indexed(benchmark: Benchmark, config: Decontaminate, known: dict[str, int]) -> tuple[bytes, Coverage, _Entries]:
+    """Return a benchmark's texts as one text of words, how much of it counts, and its entries, each n-gram once."""
+    lines: list[bytes] = []
+    parts: list[_Entries] = []
+    tally, size = _Tally(), 0
+    for item in benchmark.items:
+        seen = False
+        for found in map(words, item):
+            length = _length(len(found), config)
+            if length is None:
+                tally.short += 1
+                continue
+            line = " ".join(found).encode()
+            every, worded = _entries(found, line, length, size, known)
+            parts.append(_kept(every, worded))
+            lines.append(line)
+            size += len(line)
+            tally.whole += length < config.ngram_words
+            tally.numbers += int((~worded).sum())
+            seen = seen or bool(worded.any())
+        tally.unseen += not seen
+    text = b"".join(lines)
+    entries = _distinct(text, _joined(parts))
+    return text, _coverage(benchmark, tally, len(entries.hashes)), entries
+
+
+def _coverage(benchmark: Benchmark, tally: _Tally, ngrams: int) -> Coverage:
+    texts = sum(map(len, benchmark.items))
+    return Coverage(
+        benchmark.name,
+        len(benchmark.items),
+        tally.unseen,
+        texts,
+        tally.whole,
+        tally.short,
+        ngrams,
+        tally.numbers,
+    )
+
+
+def _length(num_words: int, config: Decontaminate) -> int | None:
+    """Return how many words of a text are looked for at a time; None if it is too short to be looked for."""
+    if num_words >= config.ngram_words:
+        return config.ngram_words
+    whole = config.whole_text_words
+    return num_words if whole is not None and num_words >= whole else None
+
+
+def _entries(
+    found: list[str], line: bytes, length: int, offset: int, known: dict[str, int]
+) -> tuple[_Entries, NDArray[np.bool_]]:
+    """Return every n-gram of a text, and which of them have a letter in at least half of their words."""
+    hashes = ngram_hashes(word_hashes(found, known), length)
+    blanks = np.flatnonzero(np.frombuffer(line, np.uint8) == ord(" "))
+    starts = np.concatenate([[0], blanks + 1]).astype(np.int64)
+    ends = np.concatenate([blanks, [len(line)]]).astype(np.int64)
+    count = len(hashes)
+    lettered = np.cumsum([0, *(any(map(str.isalpha, word)) for word in found)])
+    worded = 2 * (lettered[length:] - lettered[:count]) >= length
+    sizes = np.full(count, length, np.int32)
+    return _Entries(hashes, starts[:count] + offset, ends[length - 1 :] + offset, sizes), worded
+
+
+def _kept(every: _Entries, keep: NDArray[Any]) -> _Entries:
+    return _Entries(every.hashes[keep], every.starts[keep], every.ends[keep], every.num_words[keep])
+
+
+def _joined(parts: list[_Entries]) -> _Entries:
+    empty = _Entries(np.zeros(0, np.uint64), np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.int32))
+    every = [empty, *parts]
+    return _Entries(
+        np.concatenate([part.hashes for part in every]),
+        np.concatenate([part.starts for part in every]),
+        np.concatenate([part.ends for part in every]),
+        np.concatenate([part.num_words for part in every]),
+    )
+
+
+def _distinct(text: bytes, every: _Entries) -> _Entries:
+    """Keep the first of entries with the same words. Only among equal hashes can there be equal words."""
+    order = np.argsort(every.hashes, kind="stable")
+    keep = np.fromiter(_firsts(text, every, order), np.int64)
+    return _kept(every, keep)
+
+
+def _firsts(text: bytes, every: _Entries, order: NDArray[np.int64]) -> Iterator[int]:
+    hashes, starts, ends = every.hashes[order].tolist(), every.starts[order].tolist(), every.ends[order].tolist()
+    now, met = None, set[bytes]()
+    for position, row in enumerate(order.tolist()):
+        if hashes[position] != now:
+            now, met = hashes[position], set()
+        found = text[starts[position] : ends[position]]
+        if found not in met:
+            met.add(found)
+            yield row

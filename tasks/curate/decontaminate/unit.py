@@ -1,0 +1,108 @@
+"""Units of work: the index of the benchmarks, made once, and the documents of one shard that hold a piece of them."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from tasks.core.stage import UnitResult
+from tasks.curate.decontaminate.config import Decontaminate
+from tasks.curate.decontaminate.contamination import Contamination, contamination
+from tasks.curate.decontaminate.index import NgramIndex, benchmark_ngrams, read_index, write_index
+from tasks.curate.statistics.shards import TextSource, write_table
+from tasks.curate.statistics.texts import texts_of
+
+CONTAMINATION = "contamination.parquet"
+CONTAMINATION_SCHEMA = pa.schema(
+    [
+        pa.field("id", pa.string(), nullable=False),
+        pa.field("benchmark", pa.string(), nullable=False),
+        pa.field("hits", pa.int64(), nullable=False),
+        pa.field("ngram", pa.string(), nullable=False),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class IndexArgs:
+    """The benchmarks to index. The key of the unit must hold `benchmark_digests(params)`: paths say nothing."""
+
+    params: Decontaminate
+
+
+@dataclass(frozen=True)
+class DecontaminateArgs:
+    """A shard of documents after every step that changes texts, and the folder of the unit that made the index."""
+
+    texts: TextSource
+    index: Path
+    params: Decontaminate
+
+
+def index_benchmarks(args: IndexArgs, folder: Path) -> UnitResult:
+    """Write the index; the summary says per benchmark how much of it can be found.
+
+    Raises:
+        ConfigError: a file is missing, two have the same name, or none of a file's items has text.
+        DataError: a file cannot be read or holds what is no JSON object; says the line.
+    """
+    index = benchmark_ngrams(args.params)
+    write_index(index, folder)
+    return UnitResult(summary={"benchmarks": [asdict(one) for one in index.coverage]})
+
+
+def decontaminate_shard(args: DecontaminateArgs, folder: Path) -> UnitResult:
+    """Write id, benchmark (that with the most hits), hits and first n-gram of every contaminated document.
+
+    The summary counts documents per benchmark; a document that two benchmarks hit counts for both.
+    """
+    index = read_index(args.index)
+    documents = args.texts.read(("id", "text"))
+    found = _enough(contamination(texts_of(documents["text"]), index), args.params.min_hits)
+    write_table(_table(documents["id"], found, index), folder / CONTAMINATION)
+    return UnitResult(summary=_summary(found, index, documents.num_rows))
+
+
+def _enough(found: Contamination, min_hits: int) -> Contamination:
+    rows = np.flatnonzero(found.hits_H >= min_hits)
+    return Contamination(found.documents_H[rows], found.benchmarks_H[rows], found.hits_H[rows], found.first_H[rows])
+
+
+def _table(ids: pa.ChunkedArray, found: Contamination, index: NgramIndex) -> pa.Table:
+    # Of equals, the first benchmark in alphabetical order: lexsort's last key counts first.
+    order = np.lexsort((found.benchmarks_H, -found.hits_H, found.documents_H))
+    _, first = np.unique(found.documents_H[order], return_index=True)
+    rows = order[first]
+    return pa.table(
+        {
+            "id": ids.take(pa.array(found.documents_H[rows])),
+            "benchmark": [index.coverage[number].benchmark for number in found.benchmarks_H[rows].tolist()],
+            "hits": found.hits_H[rows],
+            "ngram": [index.words(entry) for entry in found.first_H[rows].tolist()],
+        },
+        CONTAMINATION_SCHEMA,
+    )
+
+
+def _summary(found: Contamination, index: NgramIndex, documents: int) -> dict[str, Any]:
+    per_benchmark = Counter(found.benchmarks_H.tolist())
+    return {
+        "documents": documents,
+        "documents_hit": len(np.unique(found.documents_H)),
+        "documents_hit_per_benchmark": {
+            one.benchmark: per_benchmark[number] for number, one in enumerate(index.coverage)
+        },
+    }
+
+
+def in_all(index: Mapping[str, Any], shards: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the summaries of the index and of all shards as one: what can be found, and what was."""
+    per_benchmark = sum((Counter(one["documents_hit_per_benchmark"]) for one in shards), Counter())
+    return {
+        "benchmarks": [{**one, "documents_hit": per_benchmark[one["benchmark"]]} for one in index["benchmarks"]],
+        "documents_hit": sum(one["documents_hit"] for one in shards),
+    }

@@ -1,0 +1,87 @@
+"""The statistics of the Gopher rules on whitespace words: counts by a compiled kernel or numpy, ratios from the counts.
+
+Nothing here knows a threshold. Kernel (tasks/curate/native/gopher.cpp) and fallback give the same integers, and the
+ratios are taken from them in one place, so what is installed cannot change a bit of a statistic.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tasks.curate.native import kernel
+from tasks.curate.statistics.lines import LINE_COUNTS, line_counts
+from tasks.curate.statistics.ngrams import DUPLICATE_LENGTHS, TOP_LENGTHS, ngram_counts
+from tasks.curate.statistics.texts import Texts
+from tasks.curate.statistics.words import Ints, Words, alphabetic_words, lay_out, stop_words
+
+Columns = dict[str, NDArray[Any]]
+
+WORD_COUNTS = ("characters", "words", "word_chars", "stop_words", "hashes", "ellipses", "alphabetic_words")
+NGRAM_COUNTS = (
+    *(f"top_{n}_gram_chars" for n in TOP_LENGTHS),
+    *(f"duplicate_{n}_gram_chars" for n in DUPLICATE_LENGTHS),
+)
+# What is counted, in the order of the kernel's columns.
+COUNTED = (*WORD_COUNTS, *LINE_COUNTS, *NGRAM_COUNTS)
+
+# Each ratio: what is counted, per what.
+_RATIOS = {
+    "mean_word_chars": ("word_chars", "words"),
+    "hash_word_ratio": ("hashes", "words"),
+    "ellipsis_word_ratio": ("ellipses", "words"),
+    "alphabetic_word_fraction": ("alphabetic_words", "words"),
+    "bullet_line_fraction": ("bullet_lines", "lines"),
+    "ellipsis_line_fraction": ("ellipsis_lines", "lines"),
+    "duplicate_line_fraction": ("duplicate_lines", "lines"),
+    "duplicate_line_char_fraction": ("duplicate_line_chars", "line_chars"),
+    "duplicate_paragraph_fraction": ("duplicate_paragraphs", "paragraphs"),
+    "duplicate_paragraph_char_fraction": ("duplicate_paragraph_chars", "paragraph_chars"),
+    **{name.replace("chars", "char_fraction"): (name, "word_chars") for name in NGRAM_COUNTS},
+}
+
+COUNTS = ("characters", "words", "stop_words", "lines")
+FRACTIONS = tuple(_RATIOS)
+STATISTICS = (*COUNTS, *FRACTIONS)
+
+
+def gopher_statistics(texts: Texts) -> Columns:
+    """Return every statistic of every text: int64 for `COUNTS`, float64 for `FRACTIONS`, as Rae et al. 2021 (A1.1).
+
+    characters: code points of the text. words: whitespace words (`str.split`). stop_words: how many different ones of
+    eight. lines: lines that are not blank. mean_word_chars: characters of all words / words. hash_word_ratio: "#" /
+    words. ellipsis_word_ratio: ("..." and "…") / words. alphabetic_word_fraction: words with an alphabetic character /
+    words. The rest: `line_counts`, `ngram_counts`. A ratio or fraction of nothing is 0.
+    """
+    counts = gopher_counts(texts)
+    ratios = {name: counts[part] / np.maximum(counts[whole], 1) for name, (part, whole) in _RATIOS.items()}
+    return {name: counts[name] for name in COUNTS} | ratios
+
+
+def gopher_counts(texts: Texts) -> dict[str, Ints]:
+    """Return the numbers of `COUNTED`, int64 [N] each."""
+    compiled = kernel("gopher")
+    if compiled is None:
+        return _counts_in_python(texts.to_list())
+    counts_NC = np.empty((len(texts), len(COUNTED)), np.int64)
+    compiled.gopher_counts(texts.data, texts.offsets, counts_NC)
+    return {name: np.ascontiguousarray(counts_NC[:, column]) for column, name in enumerate(COUNTED)}
+
+
+def _counts_in_python(texts: list[str]) -> dict[str, Ints]:
+    words = lay_out(texts)
+    rows = np.array([line_counts(text) for text in texts], np.int64).reshape(-1, len(LINE_COUNTS))
+    lines = {name: rows[:, column] for column, name in enumerate(LINE_COUNTS)}
+    return _word_counts(texts, words) | lines | ngram_counts(words)
+
+
+def _word_counts(texts: list[str], words: Words) -> dict[str, Ints]:
+    return {
+        "characters": np.array([len(text) for text in texts], np.int64),
+        "words": np.diff(words.starts),
+        "word_chars": words.document_sums(words.word_chars()),
+        "stop_words": stop_words(words),
+        "hashes": np.array([text.count("#") for text in texts], np.int64),
+        "ellipses": np.array([text.count("...") + text.count("…") for text in texts], np.int64),
+        "alphabetic_words": alphabetic_words(words),
+    }
