@@ -17,6 +17,7 @@ from tasks.curate.audit.folder import read_curated
 from tasks.curate.audit.funnel_table import audit, funnel_table
 from tasks.curate.config import CurateParams
 from tasks.curate.funnel import Fates, Funnel, tally, warnings
+from tasks.curate.native import kernel
 from tasks.curate.rules.profile import Profile
 from tasks.curate.stage import run
 from tasks.curate.statistics.gopher import STATISTICS
@@ -143,6 +144,24 @@ def test_the_fates_do_not_depend_on_how_documents_lie_in_shards(tmp_path: Path, 
         for kind in ("kept", "dropped"):
             here = sorted(rows(tmp_path / str(number) / "curate", kind), key=lambda row: str(row["id"]))
             assert here == sorted(rows(curated, kind), key=lambda row: str(row["id"]))
+
+
+def test_kernels_and_their_fallbacks_publish_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    params = CurateParams.model_validate(
+        {
+            "annotate": ["gopher", "english", "pii"],
+            "profile_of_source": {"mirror": "datatrove", "notes": "refinedweb", "poems": "web"},
+            "duplicates": {"near": {"kind": "datatrove"}, "lines": {"min_chars": 20}},
+            "refine": {},
+        }
+    )
+    digests = set()
+    for which in ("compiled", "python"):
+        monkeypatch.setenv("MIXWRIGHT_KERNELS", which)
+        kernel.cache_clear()
+        digests.add(curate(tmp_path / which, split(corpus(), 8, 7), params).output)
+    kernel.cache_clear()
+    assert len(digests) == 1
 
 
 @pytest.mark.integration

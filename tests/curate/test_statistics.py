@@ -9,9 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.curate.statistics.annotate import COUNTS, STATISTICS, annotate
+from tasks.curate.statistics.gopher import COUNTS, STATISTICS, gopher_statistics
 from tasks.curate.statistics.lines import BULLETS
+from tasks.curate.statistics.texts import Columns, texts_of
 from tasks.curate.statistics.words import STOP_WORDS, batches
+
+
+def annotate(texts: list[str]) -> Columns:
+    return gopher_statistics(texts_of(texts))
 
 
 def of(text: str) -> dict[str, float]:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 
 from tasks.core.digest import digest_file
@@ -18,9 +17,7 @@ from tasks.core.errors import ConfigError
 from tasks.core.params import Params
 from tasks.curate.annotators.fasttext_file import inspect
 from tasks.curate.annotators.files import existing_file, stamp
-from tasks.curate.statistics.texts import Texts
-
-Columns = dict[str, NDArray[Any]]
+from tasks.curate.statistics.texts import Columns, Texts
 
 UNDETERMINED = "und"  # ISO 639-2 for what has no language
 _LABEL = "__label__"

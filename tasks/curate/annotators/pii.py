@@ -10,14 +10,12 @@ import ipaddress
 import re
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from tasks.curate.statistics.texts import Texts
+from tasks.curate.statistics.texts import Columns, Texts
 
-Columns = dict[str, NDArray[Any]]
 Kind = Literal["email", "ip", "phone", "key"]
 
 KINDS: tuple[Kind, ...] = ("key", "email", "ip", "phone")  # where two overlap, the first one named has it

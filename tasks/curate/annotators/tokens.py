@@ -5,14 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tasks.core.errors import ConfigError
 from tasks.core.params import Params
 from tasks.curate.annotators.files import digest_of, existing_file, stamp
-from tasks.curate.statistics.texts import Texts
-
-Columns = dict[str, NDArray[Any]]
+from tasks.curate.statistics.texts import Columns, Texts
 
 _WHAT = "a tokenizer.json of Hugging Face tokenizers"
 # Encodings of one batch are in memory at once, about 100 bytes per token.

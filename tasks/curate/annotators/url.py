@@ -8,16 +8,13 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tasks.core.errors import ConfigError
 from tasks.core.params import Params
 from tasks.curate.annotators.files import digest_of, existing_file, stamp
-
-Columns = dict[str, NDArray[Any]]
+from tasks.curate.statistics.texts import Columns
 
 FIELDS = ("blocked_domains", "banned_substrings", "hard_words", "soft_words")
 COLUMNS = ("url_blocked_domain", "url_banned_substring", "url_hard_words", "url_soft_words")

@@ -30,6 +30,21 @@ class Buffer {
   Py_buffer view_{};
 };
 
+// A new reference, given back at the end of a scope. Made from null, it throws: the Python error is set.
+class Object {
+ public:
+  explicit Object(PyObject* object) : object_(object) {
+    if (!object) throw std::runtime_error("");
+  }
+  ~Object() { Py_DECREF(object_); }
+  Object(const Object&) = delete;
+  Object& operator=(const Object&) = delete;
+  PyObject* get() const { return object_; }
+
+ private:
+  PyObject* object_;
+};
+
 // The texts of an Arrow large_string array: text i is bytes offsets[i] to offsets[i + 1] of the data, valid UTF-8.
 class Texts {
  public:

@@ -35,7 +35,7 @@ class Gopher {
     row[kWords] = tokens_.words, row[kWordChars] = tokens_.word_chars;
     row[kHashes] = std::count(text.begin(), text.end(), '#');
     row[kEllipses] = count_of(text, kEllipsis) + count_of(text, kEllipsisSign);
-    for_each_text_line(text, [&](std::string_view line) {
+    for_each_line(text, [&](std::string_view line) {
       line = strip(line);
       ++row[kTextLines];
       row[kBulletLines] += starts_with(line, "-") || starts_with(line, kBullet);

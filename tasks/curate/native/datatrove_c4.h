@@ -170,7 +170,7 @@ class C4 {
   void rewrite(std::string_view text, int64_t* row) {
     const size_t start = out.size();
     sentences_.tokens = 0;
-    for_each_text_line(text, [&](std::string_view line) { take(strip(line), row); });
+    for_each_line(text, [&](std::string_view line) { take(strip(line), row); });
     if (row[kLinesKept]) out.pop_back();  // the "\n" behind the last line
     const std::string_view rest = strip(std::string_view(out).substr(start));
     const size_t skipped = static_cast<size_t>(rest.data() - (out.data() + start)), size = rest.size();

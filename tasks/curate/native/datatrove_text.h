@@ -19,38 +19,6 @@ inline int64_t count_of(std::string_view text, std::string_view part) {
   return found;
 }
 
-inline uint64_t eight_bytes(const char* at) {
-  uint64_t bytes;
-  std::memcpy(&bytes, at, 8);
-  return bytes;
-}
-
-// Whether one of eight bytes may break a line: is a control character, or not ASCII.
-inline bool may_break(uint64_t bytes) {
-  constexpr uint64_t kEach = 0x0101010101010101u;
-  return ((bytes - 0x20 * kEach) | bytes) & 0x80 * kEach;
-}
-
-// for_each_line of text.h, eight bytes at a time where they are plain: most text is.
-template <class Take>
-void for_each_text_line(std::string_view text, Take take) {
-  const char* at = text.data();
-  const char* const end = at + text.size();
-  const char* start = at;
-  while (at < end) {
-    if (end - at >= 8 && !may_break(eight_bytes(at))) {
-      at += 8;
-      continue;
-    }
-    const char* stop = at;
-    if (!(next_classes(at, end) & kLineBreak)) continue;
-    if (*stop == '\r' && at < end && *at == '\n') ++at;
-    take(between(start, stop));
-    start = at;
-  }
-  if (start < end) take(between(start, end));
-}
-
 // Calls take(part) for the pieces between runs of at least `least` "\n", as re.split(r"\n{least,}") gives them.
 template <class Take>
 void for_each_piece(std::string_view text, size_t least, Take take) {

@@ -16,21 +16,6 @@
 
 namespace mixwright::english {
 
-// A new reference, given back at the end of a scope. Made from null, it throws: the Python error is set.
-class Object {
- public:
-  explicit Object(PyObject* object) : object_(object) {
-    if (!object) throw std::runtime_error("");
-  }
-  ~Object() { Py_DECREF(object_); }
-  Object(const Object&) = delete;
-  Object& operator=(const Object&) = delete;
-  PyObject* get() const { return object_; }
-
- private:
-  PyObject* object_;
-};
-
 // What a character is: a class of facts.json, a property of Unicode, or what a rule can start with.
 inline constexpr uint32_t PREFIX = 1u << 0;
 inline constexpr uint32_t SUFFIX = 1u << 1;

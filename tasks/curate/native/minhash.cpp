@@ -94,21 +94,6 @@ class Permutations {
   decltype(minima_here<Permutation>()) loop_ = minima_here<Permutation>();
 };
 
-// A new reference, given back at the end.
-class Object {
- public:
-  explicit Object(PyObject* object) : object_(object) {
-    if (object_ == nullptr) throw std::runtime_error("");
-  }
-  ~Object() { Py_DECREF(object_); }
-  Object(const Object&) = delete;
-  Object& operator=(const Object&) = delete;
-  PyObject* get() const { return object_; }
-
- private:
-  PyObject* object_;
-};
-
 // ---- What Python alone knows ---------------------------------------------------------------------------------------
 
 // A function from str to str of Python, remembered for words that came before; dropped whole when it is full (64 MB).

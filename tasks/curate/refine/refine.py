@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,9 +12,8 @@ from tasks.curate.refine.account import Passed, closed
 from tasks.curate.refine.config import Refine
 from tasks.curate.refine.edits import Edit, apply
 from tasks.curate.refine.samples import Sample, excerpt, rank, smallest
-from tasks.curate.statistics.texts import Texts, texts_of
+from tasks.curate.statistics.texts import Columns, Texts, texts_of
 
-Columns = dict[str, NDArray[Any]]
 Operation = Callable[[str], list[Edit]]
 
 COLUMNS = (unicode.COLUMN, lines.COLUMN, *redact.COLUMNS.values())

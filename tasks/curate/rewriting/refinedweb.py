@@ -16,9 +16,8 @@ from pydantic import Field, field_validator
 from tasks.core.params import Params
 from tasks.curate.native import kernel
 from tasks.curate.rewriting.urls import without_urls
-from tasks.curate.statistics.gopher import Columns
 from tasks.curate.statistics.refinedweb import DOCUMENT_COUNTS, NGRAM_COUNTS, document_counts, num_words
-from tasks.curate.statistics.texts import Texts, texts_of
+from tasks.curate.statistics.texts import Columns, Texts, texts_of
 from tasks.curate.statistics.words import Ints
 
 REMOVALS = ("uppercase", "numeric", "counter", "short", "phrase")

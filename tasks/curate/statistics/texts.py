@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,7 @@ class Texts:
         """Return the texts as strings."""
         whole = memoryview(self.data)
         ends = self.offsets.tolist()
-        return [str(whole[start:end], "utf-8") for start, end in zip(ends[:-1], ends[1:], strict=True)]
+        return [str(whole[start:end], "utf-8") for start, end in pairwise(ends)]
 
     def to_arrow(self) -> "pa.LargeStringArray":
         """Return the texts as an Arrow array; nothing is copied where the data is a buffer of Arrow."""

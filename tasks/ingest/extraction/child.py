@@ -1,18 +1,22 @@
 """Extraction in a process of its own: whatever a page does to a parser written in C, the unit goes on with the next one.
 
 `python -m tasks.ingest.extraction.child` reads pages from standard input and writes what they hold to standard output.
-A message is its length (4 bytes, little-endian) and a pickle; the first message holds the params.
+A message is its length (4 bytes, little-endian) and a JSON value; the first message holds the params. No pickle: a page
+may have taken over the child.
 """
 
 import contextlib
-import pickle
+import json
 import select
 import struct
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+
+from pydantic import TypeAdapter
 
 from tasks.ingest.extraction.config import Extraction
 from tasks.ingest.extraction.extract import Extracted, extract
@@ -53,8 +57,7 @@ class Extractor:
             raise ExtractionError(f"took longer than {self._extraction.timeout_s:g} s (extraction.timeout_s)")
         if isinstance(answer, str):
             raise ExtractionError(answer)
-        assert isinstance(answer, Extracted), "the child answers with a page or the name of an error"
-        return answer
+        return Extracted(**answer)
 
     def close(self) -> None:
         """End the child."""
@@ -75,7 +78,7 @@ class Extractor:
             [sys.executable, "-m", __name__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=_ROOT
         )
         assert child.stdin is not None, "a pipe was asked for"
-        _send(child.stdin, self._extraction)
+        _send(child.stdin, self._extraction.model_dump(mode="json"))
         return child
 
 
@@ -90,7 +93,7 @@ def extractor(extraction: Extraction) -> Iterator[Extractor]:
 
 
 def _send(stream: Any, value: Any) -> None:
-    data = pickle.dumps(value)
+    data = json.dumps(value).encode()
     stream.write(_LENGTH.pack(len(data)) + data)
     stream.flush()
 
@@ -103,7 +106,7 @@ def _received(stream: Any) -> Any:
     data = stream.read(length)
     if len(data) < length:
         raise EOFError
-    return pickle.loads(data)  # noqa: S301  from our own child, over a pipe nobody else holds
+    return json.loads(data)
 
 
 def _answer(stream: Any, timeout_s: float) -> Any:
@@ -123,14 +126,14 @@ def main() -> None:
     source, target = sys.stdin.buffer, sys.stdout.buffer
     # What a library prints must not get between the messages.
     sys.stdout = sys.stderr
-    extraction = _received(source)
+    extraction: Extraction = TypeAdapter(Extraction).validate_python(_received(source))
     while True:
         try:
             html = _received(source)
         except EOFError:
             return
         try:
-            answer: Any = extract(html, extraction)
+            answer: Any = asdict(extract(html, extraction))
         except Exception as error:  # whatever a page does to an extractor concerns that page alone
             # The message may hold addresses; the name of the error is the same on every machine.
             answer = f"the extractor raised {type(error).__name__}"
