@@ -8,23 +8,36 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
+    Task,
     TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.text import Text
 
 from infra.progress import UnitReport
 
 
+class _Rate(ProgressColumn):
+    """Units per second, over the whole time: the last few alone would jump with every large one."""
+
+    def render(self, task: Task) -> Text:
+        """Return the rate, or nothing before the first unit."""
+        spent = task.elapsed
+        return Text(f"{task.completed / spent:.1f}/s" if spent and task.completed else "", style="progress.data.speed")
+
+
 class TerminalObserver:
-    """Shows one bar per label, with time spent and time left; a sentence stands above the bars."""
+    """Shows one bar per label, with rate, time spent and time left; a sentence stands above the bars."""
 
     def __init__(self, quiet: bool = False) -> None:
         self._progress = Progress(
             TextColumn("{task.description:<24}"),
             BarColumn(),
             MofNCompleteColumn(),
+            _Rate(),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
             console=Console(stderr=True),

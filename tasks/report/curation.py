@@ -37,6 +37,8 @@ def read_curation(ingest: Path, curate: Path, params: ReportParams) -> Curation:
         warnings=summary.texts("warnings"),
         records=taken.taken,
         quarantined=dict(taken.quarantined),
+        passed_over=dict(taken.dropped),
+        edited=dict(account.edited),
         refusals=_refusals(refusals, params.quarantined_shown),
         taken=account.taken,
         kept=account.kept,
@@ -102,6 +104,8 @@ def _sources(accounts: Fields, filters: Fields) -> tuple[Source, ...]:
     for name in accounts.value:
         account = Account.from_json(accounts.fields(name).value)
         lost = {one: Count(**count) for one, count in filters.fields(name).value.items()}
+        if (edited := sum(account.edited.values(), Count())).bytes > 0:
+            lost["edited"] = edited
         sources.append(Source(name, account.taken, account.kept, dict(sorted(lost.items()))))
     return tuple(sorted(sources, key=lambda source: (-source.taken.bytes, source.name)))
 

@@ -74,6 +74,7 @@ def _documents(story: Story) -> Table:
     fates = [("kept", found.kept)]
     fates += [(f"dropped: {reason.name.replace('_', ' ')}", reason.count) for reason in found.reasons]
     fates += [(f"quarantined: {name.replace('_', ' ')}", count) for name, count in sorted(found.quarantined.items())]
+    fates += [(f"passed over: {name.replace('_', ' ')}", count) for name, count in sorted(found.passed_over.items())]
     if story.map.pruned.documents:
         fates.append(("kept, but of a cluster left out", story.map.pruned))
     total = found.records.documents

@@ -32,7 +32,7 @@ class Reason:
 
 @dataclass(frozen=True)
 class Source:
-    """The funnel of one source: what curation took, kept, and dropped per filter."""
+    """The funnel of one source: what curation took, kept, and dropped per filter; `edited` counts as a filter."""
 
     name: str
     taken: Count
@@ -53,11 +53,17 @@ class Refusal:
 
 @dataclass(frozen=True)
 class Curation:
-    """What came in, what was kept, and why the rest was not; `warnings` are what curation says must be read first."""
+    """What came in, what was kept, and why the rest was not; `warnings` are what curation says must be read first.
+
+    `quarantined` records are broken, `passed_over` ones are whole but hold no document (a page without main text).
+    `edited`: what operations took out of the documents that were kept.
+    """
 
     warnings: tuple[str, ...]
     records: Count
     quarantined: Mapping[str, Count]
+    passed_over: Mapping[str, Count]
+    edited: Mapping[str, Count]
     refusals: tuple[Refusal, ...]
     taken: Count
     kept: Count
@@ -66,8 +72,8 @@ class Curation:
 
     @property
     def filters(self) -> tuple[str, ...]:
-        """The filters that dropped something, in alphabetical order."""
-        return tuple(sorted({reason.filter for reason in self.reasons}))
+        """What took something, in alphabetical order: filters, and what edited the kept documents."""
+        return tuple(sorted({reason.filter for reason in self.reasons} | ({"edited"} if self.edited else set())))
 
 
 @dataclass(frozen=True)

@@ -2,35 +2,21 @@
 
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from infra.executors import Call, LocalExecutor
+from infra.executors import LocalExecutor
 from infra.progress import SilentObserver
 from infra.storage import AttemptStore
 from tasks.core.account import Account, Count
 from tasks.core.errors import AccountError, DataError, ForeignCodeError
 from tasks.core.manifest import FileRecord, Manifest
 from tasks.core.stage import UnitResult, Workshop, map_units, publish, unchanged
+from tests.in_process import InProcess
 
 PACKAGES = ("tasks.core",)
-
-
-class CallsHere:
-    """Runs units in this process, one after another, last one first, and counts them."""
-
-    workers = 1
-
-    def __init__(self) -> None:
-        self.calls = 0
-
-    def map(self, function: Call, items: Sequence[Any]) -> Iterator[tuple[int, Any]]:
-        for index in reversed(range(len(items))):
-            self.calls += 1
-            yield index, function(items[index])
 
 
 def shout(word: str, folder: Path) -> UnitResult:
@@ -51,7 +37,7 @@ def run(workshop: Workshop, *words: str) -> list[str]:
 
 @pytest.fixture
 def here(tmp_path: Path) -> Workshop:
-    return Workshop(CallsHere(), AttemptStore(tmp_path / "store"), SilentObserver())  # type: ignore[arg-type]
+    return Workshop(InProcess(), AttemptStore(tmp_path / "store"), SilentObserver())
 
 
 def test_results_come_in_the_order_of_the_units_whatever_finishes_first(here: Workshop) -> None:
@@ -61,14 +47,14 @@ def test_results_come_in_the_order_of_the_units_whatever_finishes_first(here: Wo
 def test_a_second_run_does_only_what_is_missing(here: Workshop) -> None:
     run(here, "a", "bb")
     assert run(here, "a", "bb", "c") == ["A", "BB", "C"]
-    assert here.executor.calls == 3  # type: ignore[attr-defined]
+    assert len(here.executor.done) == 3  # type: ignore[attr-defined]
 
 
 def test_units_finished_before_a_failure_are_kept(here: Workshop) -> None:
     with pytest.raises(DataError, match="word 3: bad"):
         run(here, "bad", "a", "bb")
     run(here, "a", "bb")
-    assert here.executor.calls == 3  # type: ignore[attr-defined]
+    assert len(here.executor.done) == 3  # type: ignore[attr-defined]
     assert not list(here.store.root.rglob(".attempt-*"))
 
 
@@ -76,7 +62,7 @@ def test_a_damaged_unit_is_made_again(here: Workshop) -> None:
     run(here, "a")
     next(here.store.root.rglob("out.txt")).write_text("B")
     assert run(here, "a") == ["A"]
-    assert here.executor.calls == 2  # type: ignore[attr-defined]
+    assert len(here.executor.done) == 2  # type: ignore[attr-defined]
 
 
 def test_a_worker_with_other_code_refuses_to_work(here: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,19 +1,20 @@
 """An ingest folder as curate finds it, and a workshop to run in."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from infra.executors import Call, Executor
+from infra.executors import Executor
 from infra.storage import AttemptStore
 from tasks.core.account import Account, Count
 from tasks.core.digest import digest_file
 from tasks.core.manifest import FileRecord, Manifest
 from tasks.core.stage import Workshop
 from tasks.ingest.schema import DOCUMENT
+from tests.in_process import InProcess
 
 Document = dict[str, Any]
 
@@ -34,23 +35,6 @@ def ingest_folder(folder: Path, shards: Sequence[Sequence[Document]], stage: str
     sources = {row["source"]: vars(count) for row in every}
     Manifest(stage, {}, {}, "code", tuple(records), Account(count, count), {"sources": sources}).write(folder)
     return folder
-
-
-class InProcess:
-    """Runs units in this process, the last one first, and notes what each of them does."""
-
-    workers = 1
-
-    def __init__(self) -> None:
-        self.done: list[str] = []
-
-    def map(self, function: Call, items: Sequence[Any]) -> Iterator[tuple[int, Any]]:
-        for index in reversed(range(len(items))):
-            self.done.append(items[index].work.__name__)
-            yield index, function(items[index])
-
-    def map_distributed(self, *_: Any) -> Iterator[tuple[int, None]]:
-        raise AssertionError("curate has no units that several processes share")
 
 
 def workshop(folder: Path, executor: Executor | None = None) -> Workshop:

@@ -23,7 +23,8 @@ from tasks.curate.stage import run
 from tasks.curate.statistics.gopher import STATISTICS
 from tasks.curate.why import describe, why
 from tasks.ingest.schema import DOCUMENT
-from tests.curate.folders import Document, InProcess, document, ingest_folder, rows, workshop
+from tests.curate.folders import Document, document, ingest_folder, rows, workshop
+from tests.in_process import InProcess
 
 _SMALL = (
     *("the", "of", "and", "to", "with", "that", "have", "be", "house", "river", "stone", "walked", "under", "green"),

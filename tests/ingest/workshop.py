@@ -2,7 +2,7 @@
 
 import gzip
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import zstandard
 
-from infra.executors import Call
 from infra.progress import SilentObserver
 from infra.storage import AttemptStore
 from tasks.core.digest import digest_file
@@ -20,26 +19,13 @@ from tasks.ingest.config import IngestParams
 from tasks.ingest.raw import list_inputs, write_listing
 from tasks.ingest.read import SourceFile
 from tasks.ingest.stage import run
+from tests.in_process import InProcess
 
 CONTAINERS = ("jsonl", "jsonl.gz", "jsonl.zst", "parquet")
 
 
-class CallsHere:
-    """Runs units in this process, the last one first, and counts them."""
-
-    workers = 1
-
-    def __init__(self) -> None:
-        self.calls = 0
-
-    def map(self, function: Call, items: Sequence[Any]) -> Iterator[tuple[int, Any]]:
-        for index in reversed(range(len(items))):
-            self.calls += 1
-            yield index, function(items[index])
-
-
 def workshop(folder: Path) -> Workshop:
-    return Workshop(CallsHere(), AttemptStore(folder / "store"), SilentObserver())  # type: ignore[arg-type]
+    return Workshop(InProcess(), AttemptStore(folder / "store"), SilentObserver())
 
 
 def ingest(inputs: Sequence[Path], home: Path, params: IngestParams | None = None) -> Manifest:
