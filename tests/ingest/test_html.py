@@ -207,3 +207,12 @@ def test_agreement_drops_what_the_strict_reading_does_not_have_unless_that_is_ne
     article, links = f"{PROSE}\n{PROSE[::-1]}", "Home News Sports\nMore stories you may like"
     assert agreed(f"{article}\n{links}", article) == article
     assert agreed(f"{article}\n{links}", "nothing of it") == f"{article}\n{links}"
+
+
+def test_an_extractor_that_is_not_installed_is_no_fault_of_the_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "trafilatura.py").write_text("raise ImportError('lxml_html_clean is missing')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with extractor(IngestParams().extraction) as broken, pytest.raises(ConfigError, match="cannot be imported here: lxml_html"):
+        broken.extract("<p>text</p>")

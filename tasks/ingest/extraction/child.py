@@ -18,12 +18,14 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from tasks.core.errors import ConfigError
 from tasks.ingest.extraction.config import Extraction
 from tasks.ingest.extraction.extract import Extracted, extract
 
 _LENGTH = struct.Struct("<I")
 # Address space of the child: a page that needs more is refused instead of taking the machine down.
 _MAX_CHILD_BYTES = 2 << 30
+_MISSING = "missing"
 _ROOT = Path(__file__).resolve().parents[3]
 
 
@@ -43,6 +45,7 @@ class Extractor:
 
         Raises:
             ExtractionError: the extractor raised, crashed or took too long.
+            ConfigError: the extractor is not installed whole; that is no fault of the page.
         """
         child = self._child = self._child or self._started()
         assert child.stdin is not None and child.stdout is not None, "pipes were asked for"
@@ -57,6 +60,11 @@ class Extractor:
             raise ExtractionError(f"took longer than {self._extraction.timeout_s:g} s (extraction.timeout_s)")
         if isinstance(answer, str):
             raise ExtractionError(answer)
+        if _MISSING in answer:
+            raise ConfigError(
+                f"ingest.extraction.kind is {self._extraction.kind}, which cannot be imported here: {answer[_MISSING]} "
+                "Install Mixwright again with its own constraints (make install)."
+            )
         return Extracted(**answer)
 
     def close(self) -> None:
@@ -134,6 +142,8 @@ def main() -> None:
             return
         try:
             answer: Any = asdict(extract(html, extraction))
+        except ImportError as error:
+            answer = {_MISSING: f"{error}"}
         except Exception as error:  # whatever a page does to an extractor concerns that page alone
             # The message may hold addresses; the name of the error is the same on every machine.
             answer = f"the extractor raised {type(error).__name__}"
