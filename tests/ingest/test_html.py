@@ -214,5 +214,6 @@ def test_an_extractor_that_is_not_installed_is_no_fault_of_the_page(
 ) -> None:
     (tmp_path / "trafilatura.py").write_text("raise ImportError('lxml_html_clean is missing')")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    with extractor(IngestParams().extraction) as broken, pytest.raises(ConfigError, match="cannot be imported here: lxml_html"):
+    said = "cannot be imported here: lxml_html_clean is missing"
+    with extractor(IngestParams().extraction) as broken, pytest.raises(ConfigError, match=said):
         broken.extract("<p>text</p>")
