@@ -1,4 +1,7 @@
-"""`make bench`: run every benchmark and keep the results; `make bench ARGS="memory --size-gb 10"` runs one."""
+"""`make bench`: replay the search and time training; `ARGS=all` runs every benchmark, `ARGS="memory --size-gb 10"` one.
+
+Results are kept in `results/`. Those of curation compare with peers that `make bench-peers` installs.
+"""
 
 import datetime
 import importlib
@@ -19,15 +22,19 @@ MINUTES = {
     "extraction": 3,
     "rethreshold": 2,
     "memory": 4,
-    "search": 1,
+    "predictors": 8,
+    "strategies": 7,
     "training": 1,
+    "stacked": 4,
 }
+# Without a name: what is under half an hour and needs no peers.
+USUAL = ("predictors", "strategies", "training", "stacked")
 RESULTS = Path(__file__).parent / "results"
 
 
 def main() -> None:
-    """Run the benchmarks named on the command line, or all of them."""
-    chosen, options = parsed(sys.argv[1:], tuple(MINUTES))
+    """Run the benchmarks named on the command line, or the usual ones."""
+    chosen, options = parsed(sys.argv[1:], tuple(MINUTES), USUAL)
     expected = ", ".join(f"{name} {MINUTES[name]}" for name in chosen)
     print(f"minutes expected (with the default options): {expected}; {sum(MINUTES[name] for name in chosen)} in all")
     print(f"real data: {shared() or 'none here, text of this Python instead'}; peers: {peers_python() or 'none here'}")

@@ -8,8 +8,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import zstandard
-
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -71,6 +69,9 @@ def lines_of(file: Path) -> Iterator[bytes]:
         if file.suffix == ".gz":
             yield from gzip.GzipFile(fileobj=raw)
         else:
+            # Not everything that is measured needs it: `stacked` runs where it is not installed.
+            import zstandard
+
             yield from io.BufferedReader(zstandard.ZstdDecompressor().stream_reader(raw))
 
 

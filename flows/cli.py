@@ -50,7 +50,7 @@ def main() -> None:
 @main.command()
 @click.option("--preset", default="demo", show_default=True, help="configs/PRESET.yaml.")
 @click.option("--params", "params_file", type=click.Path(path_type=Path), help="YAML with the sections to change.")
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Such as search.rounds=3; repeatable.")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Such as search.num_runs=48; repeatable.")
 @click.option(
     "--input", "inputs", multiple=True, metavar="URI", help="File, folder or glob, local or s3://; repeatable."
 )
@@ -75,7 +75,7 @@ def run(
 
 @main.command()
 @click.option("--refresh", is_flag=True, help="Collect the default input anew from this machine's Python.")
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Such as search.rounds=3; repeatable.")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Such as search.num_runs=48; repeatable.")
 def demo(refresh: bool, settings: tuple[str, ...]) -> None:
     """Start the servers and run the pipeline on text every machine has; the servers stay up."""
     from flows.launch import refresh_default_input, run_pipeline, start_servers

@@ -44,8 +44,11 @@ class Executor(Protocol):
     def workers(self) -> int:
         """How many items run at the same time."""
 
-    def map(self, function: Call, items: Sequence[Any]) -> Iterator[tuple[int, Any]]:
-        """Yield (index of the item, result). The first error stops the map and is raised."""
+    def map(self, function: Call, items: Sequence[Any], gpus: float = 0.0) -> Iterator[tuple[int, Any]]:
+        """Yield (index of the item, result). The first error stops the map and is raised.
+
+        Each item is given `gpus` of a GPU, where the executor knows of GPUs.
+        """
 
     def map_distributed(
         self, function: SeatedCall, items: Sequence[Any], world_size: int, folder: Path
@@ -66,8 +69,8 @@ class LocalExecutor:
         self.workers = workers
         self._pool: ProcessPoolExecutor | None = None
 
-    def map(self, function: Call, items: Sequence[Any]) -> Iterator[tuple[int, Any]]:
-        """Yield (index of the item, result) as workers finish."""
+    def map(self, function: Call, items: Sequence[Any], gpus: float = 0.0) -> Iterator[tuple[int, Any]]:
+        """Yield (index of the item, result) as workers finish; GPUs are nobody's here."""
         if not items:
             return
         if self._pool is None:
@@ -119,12 +122,12 @@ class RayExecutor:
         self.workers = workers
         self._address = address
 
-    def map(self, function: Call, items: Sequence[Any]) -> Iterator[tuple[int, Any]]:
+    def map(self, function: Call, items: Sequence[Any], gpus: float = 0.0) -> Iterator[tuple[int, Any]]:
         """Yield (index of the item, result) as tasks finish; at most two items per worker are in flight."""
         if not items:
             return
         ray = _connected(self.workers, self._address)
-        remote = ray.remote(num_cpus=1, max_retries=3)(function)
+        remote = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=3)(function)
         waiting = list(enumerate(items))[::-1]
         running: dict[Any, int] = {}
         while waiting or running:

@@ -3,6 +3,7 @@
 Artifacts are for the eye: a server that does not take one costs nobody a run. The state of runs is not: `reap` raises.
 """
 
+import base64
 import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -137,6 +138,13 @@ def publish_markdown(key: str, markdown: str, description: str = "") -> None:
 
     with _for_the_eye():
         create_markdown_artifact(markdown, key=artifact_key(key), description=description)
+
+
+def publish_pictures(key: str, pictures: Mapping[str, str], description: str = "") -> None:
+    """Publish SVG files by name as one markdown artifact that holds them: it needs no other server to be seen."""
+    inlined = {name: base64.b64encode(svg.encode()).decode() for name, svg in pictures.items()}
+    shown = [f"## {name}\n\n![{name}](data:image/svg+xml;base64,{data})" for name, data in inlined.items()]
+    publish_markdown(key, "\n\n".join(shown), description)
 
 
 def artifact_key(text: str) -> str:

@@ -97,7 +97,9 @@ class Settings(BaseSettings):
     """Placement of one project on one machine. Read it with `load_settings`, which explains mistakes.
 
     `home` holds servers, logs, the store of finished work and run workspaces. `workers` is how many units of work run
-    at a time; `ray_address` None starts a local Ray; `world_size` counts data-parallel trainers.
+    at a time; `ray_address` None starts a local Ray; `world_size` counts data-parallel trainers. The proxies of a search
+    are trained `proxies_per_process` together, on `gpus_per_process` of a GPU (0 = on the CPU); Ray places shares of a
+    GPU, and each process keeps to its share of the GPU's memory.
     """
 
     model_config = SettingsConfigDict(
@@ -111,6 +113,8 @@ class Settings(BaseSettings):
     workers: Annotated[int, Field(default_factory=usable_cpus, ge=1)]
     ray_address: str | None = None
     world_size: Annotated[int, Field(ge=1)] = 1
+    proxies_per_process: Annotated[int, Field(ge=1, le=256)] = 8
+    gpus_per_process: Annotated[float, Field(ge=0, le=1)] = 0.0
     dvc: DvcSettings = DvcSettings()
     timeouts: TimeoutSettings = TimeoutSettings()
 

@@ -54,8 +54,12 @@ class AttemptStore:
 
     def blocks(self, stage: str, key: str) -> "Blocks":
         """Return what earlier attempts called `key` kept on their way; it goes when one of them is finished."""
+        return Blocks(self.scratch(stage, key))
+
+    def scratch(self, stage: str, key: str) -> Path:
+        """Return where attempts called `key` may keep what they need to go on; it goes when one of them is finished."""
         final = self._path(stage, key)
-        return Blocks(final.parent / f"{_BLOCKS}{final.name}")
+        return final.parent / f"{_BLOCKS}{final.name}"
 
     def discard(self, stage: str, key: str) -> None:
         """Remove an attempt, because its content was found to be damaged."""

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 _PENDING = "pending-"
-_CONTENT = frozenset({"log", "dataset", "artifact", "finish"})
+_CONTENT = frozenset({"log", "dataset", "artifact", "text", "finish"})
 # After a failure the server is left alone for this long, so that an outage costs a stage one timeout and not hundreds.
 _PATIENCE_S = 15.0
 _SERVER_FAULTS = {"INTERNAL_ERROR", "TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED", "BAD_REQUEST_FROM_PROXY"}
@@ -115,6 +115,10 @@ class Tracker:
         """Store a file, or all files of a folder, with a run, under `folder` of its artifacts."""
         self._say("artifact", {"run": run, "path": str(path.absolute()), "folder": folder})
 
+    def log_text(self, run: str, name: str, text: str) -> None:
+        """Store a text with a run as an artifact, under a name such as `pictures/regret.svg`."""
+        self._say("text", {"run": run, "name": name, "text": text})
+
     def register_model(
         self, run: str, folder: Path, name: str, aliases: Sequence[str] = (), tags: Mapping[str, str] | None = None
     ) -> str | None:
@@ -183,6 +187,8 @@ class Tracker:
                 calls.dataset_input(client, run.id, **given)
             case "artifact":
                 calls.artifact(client, run.id, Path(given["path"]), given["folder"])
+            case "text":
+                client.log_text(run.id, given["text"], given["name"])
             case "register":
                 return calls.register(client, run, Path(given.pop("folder")), **given)
             case "finish":

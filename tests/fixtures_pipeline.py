@@ -39,19 +39,21 @@ def _training(steps: int) -> dict[str, Any]:
 
 TINY: dict[str, Any] = {
     "cluster": {
-        "embedder": {"kind": "tfidf", "dimensions": 16},
-        "kmeans": {"num_clusters_initial": 8},
-        "merge": {"kind": "ward", "num_domains": 3, "min_documents": 10},
+        "domains": {
+            "embedder": {"kind": "tfidf", "dimensions": 16},
+            "kmeans": {"num_clusters_initial": 8},
+            "merge": {"kind": "ward", "num_domains": 3, "min_documents": 10},
+        },
         "split": {"search_fraction": 0.15, "test_fraction": 0.15},
     },
     "tokenize": {"tokenizer": {"kind": "bpe", "vocab_size": 512}},
     "search": {
         "proxy": _training(20) | {"checkpoint_every_steps": None},
         "search_tokens_per_domain": 1024,
-        "num_initial": 4,
-        "num_repeats_natural": 1,
-        "rounds": 1,
-        "runs_per_round": 2,
+        "num_runs": 16,
+        "num_noise_seeds": 1,
+        "confirm": {"num_candidates": 1, "num_seeds": 3},
+        "strategy": {"kind": "default", "batch": 2},
         "target_tokens": 60 * 8 * 64,
         "target_sequence_length": 64,
     },

@@ -72,7 +72,9 @@ def running(service: Service) -> psutil.Process | None:
         same_start = abs(process.create_time() - float(recorded["started"])) < _SAME_START_S
         alive = process.status() != psutil.STATUS_ZOMBIE
         # The first word may differ: on some systems the interpreter of a virtual environment starts another one.
-        same_command = process.cmdline()[1:] == recorded["command"][1:]
+        # It is empty for a moment while the kernel puts the new program in place: on a busy machine that can be seen.
+        command = process.cmdline()
+        same_command = not command or command[1:] == recorded["command"][1:]
         return process if same_start and alive and same_command else None
     except (psutil.Error, KeyError, TypeError, ValueError):
         return None

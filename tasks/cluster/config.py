@@ -92,11 +92,54 @@ class DistanceMerge(Params):
 Merge = Annotated[WardMerge | DistanceMerge, Field(discriminator="kind")]
 
 
+class FoundDomains(Params):
+    """Domains found in the text: embed, k-means, prune, merge (CLIMB, arXiv 2504.13161)."""
+
+    kind: Literal["clusters"] = "clusters"
+    embedder: Embedder = TfidfEmbedder()
+    kmeans: KMeans = KMeans()
+    prune: Prune | None = Field(default=QuantilePrune(), description="null = off")
+    merge: Merge = WardMerge()
+
+
+class SourceDomains(Params):
+    """Domains the user brings: every source is one, under its own name. Nothing is embedded, nothing pruned."""
+
+    kind: Literal["source"]
+    min_documents: PositiveInt = Field(default=100, description="a source with fewer is refused, never joined")
+
+
+Domains = Annotated[FoundDomains | SourceDomains, Field(discriminator="kind")]
+
+
+class DomainSplit(Params):
+    """Shares of one domain's duplicate clusters; together 1 = nothing is left to train on: a domain only held out."""
+
+    search_fraction: float = Field(gt=0, lt=1)
+    test_fraction: float = Field(gt=0, lt=1)
+
+    @model_validator(mode="after")
+    def _at_most_all(self) -> Self:
+        if not self.search_fraction + self.test_fraction <= 1:
+            raise ValueError(f"{self.search_fraction} + {self.test_fraction} is more than there is")
+        return self
+
+    @property
+    def held_out(self) -> float:
+        """The share that is not trained on."""
+        return self.search_fraction + self.test_fraction
+
+
 class Split(Params):
-    """Shares of the duplicate clusters held out: `search` is measured while searching, `test` once at the end."""
+    """Shares of the duplicate clusters held out: `search` is measured while searching, `test` once at the end.
+
+    `per_domain` gives a domain, by name, shares of its own: of a small text that is the target of a search and never
+    trained on, most or all can be measured.
+    """
 
     search_fraction: float = Field(default=0.08, gt=0, lt=1)
     test_fraction: float = Field(default=0.08, gt=0, lt=1)
+    per_domain: Mapping[str, DomainSplit] = Field(default={}, description="domain: its own shares")
 
     @model_validator(mode="after")
     def _train_remains(self) -> Self:
@@ -104,14 +147,16 @@ class Split(Params):
             raise ValueError(f"{self.search_fraction} + {self.test_fraction} leave nothing to train on")
         return self
 
+    def of(self, domain: str) -> DomainSplit:
+        """Return the shares of a domain."""
+        common = DomainSplit(search_fraction=self.search_fraction, test_fraction=self.test_fraction)
+        return self.per_domain.get(domain, common)
+
 
 class ClusterParams(Params):
-    """Params of the cluster stage: embed, k-means, prune, merge, split."""
+    """Params of the cluster stage: where domains come from, and how they are split."""
 
     seed: int = 0
     max_chars: PositiveInt = Field(default=4_000, description="characters of a document that are looked at")
-    embedder: Embedder = TfidfEmbedder()
-    kmeans: KMeans = KMeans()
-    prune: Prune | None = Field(default=QuantilePrune(), description="null = off")
-    merge: Merge = WardMerge()
+    domains: Domains = FoundDomains()
     split: Split = Split()

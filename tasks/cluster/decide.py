@@ -1,83 +1,69 @@
 """The decision: which documents stay, in which domain, on which side of the split. Pure; scores and vectors come in.
 
-Axes: N documents, K clusters, D dimensions, G domains.
+Axes: N documents, K clusters, G domains.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from tasks.cluster import prune
-from tasks.cluster.config import ClusterParams
+from tasks.cluster.config import FoundDomains, Split
+from tasks.cluster.grouping import PRUNED, Clusters, Documents, Grouping
 from tasks.cluster.kmeans import Partition
 from tasks.cluster.merge import Sizes, merge
-from tasks.cluster.split import SPLITS, split_of
+from tasks.cluster.split import SPLITS, splits
 from tasks.core.account import Account, Count
 from tasks.core.errors import ConfigError, DataError
 
-PRUNED = -1
 PRUNED_REASON = "pruned_low_quality"
 
 
 @dataclass(frozen=True)
-class Documents:
-    """What is known of the kept documents, in the order of the shards; `scores_N` has one array per column."""
-
-    ids: Sequence[str]
-    sources: Sequence[str]
-    duplicate_clusters: Sequence[str]
-    bytes_N: npt.NDArray[np.int64]
-    scores_N: Mapping[str, npt.NDArray[np.float64]]
-
-
-@dataclass(frozen=True)
 class Decision:
-    """A domain (or -1) and a split (or "") per document, a domain (or -1) per cluster, and why clusters were pruned.
+    """Which domain each document is in, what the domains are called, and a split (or "") per document."""
 
-    Domains are numbered by their bytes, the largest first.
-    """
-
-    domain_N: npt.NDArray[np.int32]
+    grouping: Grouping
+    names: tuple[str, ...]
     split_N: Sequence[str]
-    domain_K: npt.NDArray[np.int32]
-    means_K: Mapping[str, npt.NDArray[np.float64]]
-    pruned: Mapping[int, prune.Reason]
-
-    @property
-    def num_domains(self) -> int:
-        """How many domains there are."""
-        return int(self.domain_K.max()) + 1
 
 
-def decide(documents: Documents, partition: Partition, params: ClusterParams) -> Decision:
-    """Prune, merge and split.
+def by_cluster(documents: Documents, partition: Partition, config: FoundDomains) -> Grouping:
+    """Prune and merge clusters into domains.
 
     Raises:
         ConfigError: nothing is left, or the clusters do not make the domains asked for.
-        DataError: a score is missing.
     """
     clusters = len(partition.centroids_KD)
     sizes = _sizes(documents.bytes_N, partition.labels_N, clusters)
-    means_K = {column: _means(column, scores, partition.labels_N) for column, scores in documents.scores_N.items()}
-    reasons = prune.pruned(params.prune, {column: means_K[column] for column in prune.columns(params.prune)})
+    means_K = {column: _means(scores, partition.labels_N) for column, scores in documents.scores_N.items()}
+    reasons = prune.pruned(config.prune, {column: means_K[column] for column in prune.columns(config.prune)})
     kept = np.setdiff1d(np.arange(clusters), list(reasons)).astype(np.int64)
     kept_sizes = Sizes(sizes.documents_K[kept], sizes.bytes_K[kept])
-    groups = merge(params.merge, partition.centroids_KD[kept], kept_sizes)
+    groups = merge(config.merge, partition.centroids_KD[kept], kept_sizes)
     domain_K = np.full(clusters, PRUNED, dtype=np.int32)
     domain_K[kept] = _largest_first(groups, kept_sizes.bytes_K)
-    domain_N = domain_K[partition.labels_N]
-    split_N = [
-        "" if domain == PRUNED else split_of(duplicates, params.split, params.seed)
-        for domain, duplicates in zip(domain_N.tolist(), documents.duplicate_clusters, strict=True)
-    ]
-    return Decision(domain_N, split_N, domain_K, means_K, reasons)
+    found = Clusters(partition, domain_K, means_K, reasons)
+    return Grouping(domain_K[partition.labels_N], int(domain_K.max()) + 1, clusters=found)
 
 
-def account(documents: Documents, decision: Decision) -> Account:
+def decide(documents: Documents, grouping: Grouping, names: Sequence[str], config: Split, seed: int) -> Decision:
+    """Split the domains, and check that each can be trained on, searched with and tested.
+
+    Raises:
+        ConfigError: a domain has no text in a split, or `per_domain` names a domain that does not exist.
+    """
+    split_N = splits(documents.duplicate_clusters, grouping.domain_N.tolist(), names, config, seed)
+    decision = Decision(grouping, tuple(names), split_N)
+    _require_all_splits(documents, decision, config)
+    return decision
+
+
+def account(documents: Documents, grouping: Grouping) -> Account:
     """Return where every document went."""
-    pruned_N = decision.domain_N == PRUNED
+    pruned_N = grouping.domain_N == PRUNED
     dropped = {PRUNED_REASON: count(documents.bytes_N, pruned_N)} if pruned_N.any() else {}
     return Account(count(documents.bytes_N, np.ones_like(pruned_N)), count(documents.bytes_N, ~pruned_N), dropped)
 
@@ -89,30 +75,58 @@ def count(bytes_N: npt.NDArray[np.int64], chosen_N: npt.NDArray[np.bool_]) -> Co
 
 def split_counts(documents: Documents, decision: Decision) -> list[dict[str, Count]]:
     """Return documents and bytes per domain and split."""
-    split_N = np.array(decision.split_N, dtype=object)
+    split_N, domain_N = np.array(decision.split_N, dtype=object), decision.grouping.domain_N
     return [
-        {split: count(documents.bytes_N, (decision.domain_N == domain) & (split_N == split)) for split in SPLITS}
-        for domain in range(decision.num_domains)
+        {split: count(documents.bytes_N, (domain_N == domain) & (split_N == split)) for split in SPLITS}
+        for domain in range(decision.grouping.num_domains)
     ]
 
 
-def require_all_splits(names: Sequence[str], counts: Sequence[Mapping[str, Count]]) -> None:
-    """Check that every domain can be trained on, searched with and tested.
+def require_scores(documents: Documents) -> None:
+    """Check that every document has every score.
 
     Raises:
-        ConfigError: the first domain without a document, or without text, in a split, and how many there are.
+        DataError: one is missing; says which document and how many.
     """
-    empty = [
-        (name, split) for name, own in zip(names, counts, strict=True) for split in SPLITS if not own[split].bytes > 0
+    for column, scores_N in documents.scores_N.items():
+        if missing := int(np.isnan(scores_N).sum()):
+            raise DataError(
+                f"column {column}: {missing:,} of {len(scores_N):,} kept documents have no score; first: document "
+                f"number {int(np.isnan(scores_N).argmax())} in the order of the shards. Score all, or drop these in "
+                "curate."
+            )
+
+
+def _require_all_splits(documents: Documents, decision: Decision, config: Split) -> None:
+    counts = split_counts(documents, decision)
+    wanted = [
+        (domain, split)
+        for domain, name in enumerate(decision.names)
+        for split in SPLITS
+        # A domain that is held out whole has nothing to train on, and was asked to have nothing.
+        if split != "train" or config.of(name).held_out < 1
     ]
-    if empty:
-        name, split = empty[0]
-        documents = sum(own.documents for own in counts[list(names).index(name)].values())
+    if empty := [(domain, split) for domain, split in wanted if not counts[domain][split].bytes > 0]:
+        domain, split = empty[0]
+        own, members = config.of(decision.names[domain]), decision.grouping.members(domain).tolist()
+        clusters = len({documents.duplicate_clusters[number] for number in members})
         raise ConfigError(
-            f"cluster: {len(empty)} of {len(names) * len(SPLITS)} pairs of domain and split have no text; first: "
-            f"{name} ({documents:,} documents), split {split}. Raise cluster.merge.min_documents or the fractions in "
-            "cluster.split, lower cluster.merge.num_domains, or give more documents."
+            f"cluster: {len(empty)} of {len(wanted)} pairs of domain and split have no text; first: "
+            f"{decision.names[domain]} ({len(members):,} documents in {clusters:,} duplicate clusters; search "
+            f"{own.search_fraction:g}, test {own.test_fraction:g}), split {split}. {_remedy(decision.grouping)}"
         )
+
+
+def _remedy(grouping: Grouping) -> str:
+    if grouping.clusters is None:
+        return (
+            "Give the source more documents, give its records another `source`, or give it other fractions in "
+            "cluster.split.per_domain."
+        )
+    return (
+        "Raise cluster.domains.merge.min_documents or the fractions in cluster.split, lower "
+        "cluster.domains.merge.num_domains, or give more documents."
+    )
 
 
 def _sizes(bytes_N: npt.NDArray[np.int64], labels_N: npt.NDArray[np.int32], clusters: int) -> Sizes:
@@ -121,12 +135,7 @@ def _sizes(bytes_N: npt.NDArray[np.int64], labels_N: npt.NDArray[np.int32], clus
     return Sizes(np.bincount(labels_N, minlength=clusters).astype(np.int64), bytes_K)
 
 
-def _means(column: str, scores_N: npt.NDArray[np.float64], labels_N: npt.NDArray[np.int32]) -> npt.NDArray[np.float64]:
-    if missing := int(np.isnan(scores_N).sum()):
-        raise DataError(
-            f"column {column}: {missing:,} of {len(scores_N):,} kept documents have no score; first: document number "
-            f"{int(np.isnan(scores_N).argmax())} in the order of the shards. Score all, or drop these in curate."
-        )
+def _means(scores_N: npt.NDArray[np.float64], labels_N: npt.NDArray[np.int32]) -> npt.NDArray[np.float64]:
     means_K: npt.NDArray[np.float64] = np.bincount(labels_N, weights=scores_N) / np.bincount(labels_N)
     return means_K
 

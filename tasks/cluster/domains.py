@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tasks.cluster.decide import Decision, Documents, split_counts
-from tasks.cluster.kmeans import Partition
+from tasks.cluster.decide import Decision, split_counts
+from tasks.cluster.grouping import Clusters, Documents, Grouping
 from tasks.cluster.names import discriminative_terms, document_counts, domain_names
 from tasks.core.rng import generator
 
@@ -23,7 +23,7 @@ _EXCERPT_CHARS = 240
 
 @dataclass(frozen=True)
 class Readings:
-    """Which documents have to be read: a sample per domain for its words, those nearest its centre as examples."""
+    """Which documents have to be read: a sample per domain for its words, and some as examples."""
 
     sample: Sequence[npt.NDArray[np.int64]]
     examples: Sequence[npt.NDArray[np.int64]]
@@ -34,58 +34,86 @@ class Readings:
         return np.unique(np.concatenate([*self.sample, *self.examples]))
 
 
-def readings(decision: Decision, vectors_ND: npt.NDArray[np.float32], documents: Documents, seed: int) -> Readings:
-    """Choose the documents to read: up to 400 at random and the 5 most typical per domain."""
-    members = [np.flatnonzero(decision.domain_N == domain) for domain in range(decision.num_domains)]
+def readings(
+    grouping: Grouping, documents: Documents, vectors_ND: npt.NDArray[np.float32] | None, seed: int
+) -> Readings:
+    """Choose the documents to read: up to 400 at random per domain, and 5 examples.
+
+    The examples are the most typical documents where there are vectors, else the first of a random order.
+    """
+    members = [grouping.members(domain) for domain in range(grouping.num_domains)]
     sample = [
         np.sort(generator(seed, "names", domain).choice(own, min(_NAMED_FROM, len(own)), replace=False))
         for domain, own in enumerate(members)
     ]
-    return Readings(sample, [_typical(own, vectors_ND, documents) for own in members])
+    ordered = [
+        generator(seed, "examples", domain).permutation(own) if vectors_ND is None else _typical_first(own, vectors_ND)
+        for domain, own in enumerate(members)
+    ]
+    return Readings(sample, [_of_different_clusters(own, documents) for own in ordered])
+
+
+def domain_terms(chosen: Readings, texts: Mapping[int, str]) -> list[list[str]]:
+    """Return the words that tell each domain from the others; `texts` holds the beginnings of the chosen documents."""
+    counts = [document_counts(texts[number] for number in own.tolist()) for own in chosen.sample]
+    return discriminative_terms(counts, [len(own) for own in chosen.sample])
+
+
+def names_of(grouping: Grouping, documents: Documents, terms: Sequence[Sequence[str]]) -> tuple[str, ...]:
+    """Return the domains' names: their own, or made of their terms and sources."""
+    if grouping.names is not None:
+        return grouping.names
+    sources = [_sources(documents, grouping.members(domain)) for domain in range(grouping.num_domains)]
+    return tuple(domain_names(terms, sources))
 
 
 def domain_records(
-    documents: Documents, partition: Partition, decision: Decision, chosen: Readings, texts: Mapping[int, str]
+    documents: Documents,
+    decision: Decision,
+    terms: Sequence[Sequence[str]],
+    chosen: Readings,
+    texts: Mapping[int, str],
 ) -> list[dict[str, Any]]:
     """Return the entries of `domains.json`; `texts` holds the beginnings of the chosen documents."""
-    counts = [document_counts(texts[number] for number in own.tolist()) for own in chosen.sample]
-    terms = discriminative_terms(counts, [len(own) for own in chosen.sample])
-    members = [np.flatnonzero(decision.domain_N == domain) for domain in range(decision.num_domains)]
-    sources = [Counter(documents.sources[number] for number in own.tolist()) for own in members]
-    names = domain_names(terms, sources)
+    counts, members = split_counts(documents, decision), decision.grouping.members
     return [
         {
             "index": domain,
-            "name": names[domain],
-            "documents": len(own),
+            "name": name,
+            "documents": len(own := members(domain)),
             "bytes": int(documents.bytes_N[own].sum()),
             **_mean_scores(documents, own),
-            "sources": dict(sorted(sources[domain].items())),
-            "splits": {split: vars(amount) for split, amount in split_counts(documents, decision)[domain].items()},
+            "sources": dict(sorted(_sources(documents, own).items())),
+            "splits": {split: vars(amount) for split, amount in counts[domain].items()},
             "terms": terms[domain],
             "examples": [
                 {"id": documents.ids[number], "excerpt": _excerpt(texts[number])}
                 for number in chosen.examples[domain].tolist()
             ],
-            "kmeans_clusters": np.flatnonzero(decision.domain_K == domain).tolist(),
+            "kmeans_clusters": _clusters_of(decision.grouping, domain),
         }
-        for domain, own in enumerate(members)
+        for domain, name in enumerate(decision.names)
     ]
 
 
-def cluster_records(documents: Documents, partition: Partition, decision: Decision) -> list[dict[str, Any]]:
-    """Return the entries of `clusters.json`: size, mean scores, domain or why it was pruned, and place on the map."""
-    positions = _map(partition.centroids_KD)
+def cluster_records(documents: Documents, clusters: Clusters | None) -> list[dict[str, Any]]:
+    """Return the entries of `clusters.json`: size, mean scores, domain or why it was pruned, and place on the map.
+
+    Empty where domains were not found but brought.
+    """
+    if clusters is None:
+        return []
+    positions = _map(clusters.partition.centroids_KD)
     records = []
-    for cluster, domain in enumerate(decision.domain_K.tolist()):
-        own = np.flatnonzero(partition.labels_N == cluster)
-        reason = decision.pruned.get(cluster)
+    for cluster, domain in enumerate(clusters.domain_K.tolist()):
+        own = np.flatnonzero(clusters.partition.labels_N == cluster)
+        reason = clusters.pruned.get(cluster)
         records.append(
             {
                 "cluster": cluster,
                 "documents": len(own),
                 "bytes": int(documents.bytes_N[own].sum()),
-                "means": {column: float(means[cluster]) for column, means in decision.means_K.items()},
+                "means": {column: float(means[cluster]) for column, means in clusters.means_K.items()},
                 "domain": domain,
                 "pruned": vars(reason) if reason else None,
                 "position": positions[cluster].tolist(),
@@ -94,17 +122,28 @@ def cluster_records(documents: Documents, partition: Partition, decision: Decisi
     return records
 
 
+def _sources(documents: Documents, own: npt.NDArray[np.int64]) -> Counter[str]:
+    return Counter(documents.sources[number] for number in own.tolist())
+
+
+def _clusters_of(grouping: Grouping, domain: int) -> list[int]:
+    return [] if grouping.clusters is None else np.flatnonzero(grouping.clusters.domain_K == domain).tolist()
+
+
 def _mean_scores(documents: Documents, own: npt.NDArray[np.int64]) -> dict[str, float]:
     return {column: float(scores[own].mean()) for column, scores in sorted(documents.scores_N.items())}
 
 
-def _typical(
-    own: npt.NDArray[np.int64], vectors_ND: npt.NDArray[np.float32], documents: Documents
-) -> npt.NDArray[np.int64]:
-    """Return the documents nearest the centre, one per duplicate cluster."""
+def _typical_first(own: npt.NDArray[np.int64], vectors_ND: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
+    """Return the documents of a domain, those nearest its centre first."""
     centre_D = vectors_ND[own].mean(axis=0)
+    return own[np.argsort(np.linalg.norm(vectors_ND[own] - centre_D, axis=1), kind="stable")]
+
+
+def _of_different_clusters(ordered: npt.NDArray[np.int64], documents: Documents) -> npt.NDArray[np.int64]:
+    """Return the first documents, one per duplicate cluster."""
     chosen: dict[str, int] = {}
-    for number in own[np.argsort(np.linalg.norm(vectors_ND[own] - centre_D, axis=1), kind="stable")].tolist():
+    for number in ordered.tolist():
         chosen.setdefault(documents.duplicate_clusters[number], number)
         if len(chosen) == _EXAMPLES:
             break

@@ -58,6 +58,7 @@ def partition(
 
 def _too_few(found: str, clusters: int) -> ConfigError:
     return ConfigError(
-        f"cluster.kmeans.num_clusters_initial: {clusters} clusters need at least {_DOCUMENTS_PER_CLUSTER * clusters} "
-        f"documents, different ones; curate kept {found}. Lower it, or give more documents."
+        f"cluster.domains.kmeans.num_clusters_initial: {clusters} clusters need at least "
+        f"{_DOCUMENTS_PER_CLUSTER * clusters} documents, different ones; curate kept {found}. Lower it, or give more "
+        "documents."
     )

@@ -47,7 +47,7 @@ def _ward(config: WardMerge, centroids_KD: Floats, sizes: Sizes) -> Ints:
         if len(large) == config.num_domains:
             return _numbered(_joined(labels_K, large, centroids_KD, sizes))
     raise ConfigError(
-        f"cluster.merge: {len(centroids_KD)} kept clusters make at most {best} groups with {config.min_documents:,} "
+        f"cluster.domains.merge: {len(centroids_KD)} kept clusters make at most {best} groups with {config.min_documents:,} "
         f"documents and {config.min_share:.1%} of the bytes; num_domains asks for {config.num_domains}. Lower "
         "num_domains, min_documents or min_share, raise kmeans.num_clusters_initial, or give more documents."
     )

@@ -57,7 +57,7 @@ def pruned(config: Prune | None, means_K: Mapping[str, Floats]) -> dict[int, Rea
             f"{column}: {np.max(means_K[column]):.4g} for at least {minima[column]:.4g}" for column in minima
         )
         raise ConfigError(
-            f"cluster.prune: all {len(reasons)} clusters fall below a minimum mean; the best mean is {best}. "
+            f"cluster.domains.prune: all {len(reasons)} clusters fall below a minimum mean; the best mean is {best}. "
             "Lower the minima."
         )
     return reasons

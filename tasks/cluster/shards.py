@@ -79,7 +79,7 @@ def score_columns(shards: Sequence[Shard], required: Sequence[str]) -> tuple[str
     for shard, names in zip(shards, numeric, strict=True):
         if missing := [column for column in required if column not in names]:
             raise ConfigError(
-                f"cluster.prune: {shard.path} has no column of numbers called {', '.join(missing)}; it has "
+                f"cluster.domains.prune: {shard.path} has no column of numbers called {', '.join(missing)}; it has "
                 f"{', '.join(names) or 'none'}. Name one of these, or add the scores in curate."
             )
     everywhere = [QUALITY] if all(QUALITY in names for names in numeric) else []

@@ -1,4 +1,7 @@
-"""The driver of the cluster stage: learn terms, embed per shard, k-means, decide. A step never redoes earlier ones."""
+"""The driver of the cluster stage: learn terms, embed per shard, k-means, decide. A step never redoes earlier ones.
+
+Domains that the user brings need the last step alone.
+"""
 
 import platform
 from collections.abc import Mapping, Sequence
@@ -7,7 +10,7 @@ from pathlib import Path
 from typing import assert_never
 
 from tasks.cluster import prune, units
-from tasks.cluster.config import ClusterParams, TfidfEmbedder, TransformerEmbedder
+from tasks.cluster.config import ClusterParams, FoundDomains, SourceDomains, TfidfEmbedder, TransformerEmbedder
 from tasks.cluster.embedders import transformer
 from tasks.cluster.shards import Shard, kept_shards, score_columns
 from tasks.core.digest import digest_code, digest_json
@@ -31,8 +34,7 @@ def run(params: ClusterParams, *, inputs: Mapping[str, Path], output: Path, work
         workshop.observer.say("cluster: unchanged (same inputs, params and code), taken as it is")
         return found
     shards = kept_shards(inputs["curate"], curated)
-    scores = score_columns(shards, prune.columns(params.prune))
-    decided = _decided(params, _embedded(params, shards, workshop), scores, workshop)
+    decided = _decided(params, shards, workshop)
     return publish(
         output,
         {record.path: decided.file(record.path) for record in decided.files},
@@ -42,18 +44,37 @@ def run(params: ClusterParams, *, inputs: Mapping[str, Path], output: Path, work
 
 def _model(params: ClusterParams) -> dict[str, str]:
     """Return the identity of a model the user brings: part of the input, because a folder can change its content."""
-    match params.embedder:
+    if not isinstance(params.domains, FoundDomains):
+        return {}
+    match params.domains.embedder:
         case TfidfEmbedder():
             return {}
-        case TransformerEmbedder():
-            return {"embedder": transformer.identity(params.embedder)}
+        case TransformerEmbedder() as embedder:
+            return {"embedder": transformer.identity(embedder)}
         case _:
-            assert_never(params.embedder)
+            assert_never(params.domains.embedder)
 
 
-def _embedded(params: ClusterParams, shards: tuple[Shard, ...], workshop: Workshop) -> units.Embedded:
-    look = {"embedder": params.embedder.model_dump(mode="json"), "max_chars": params.max_chars}
-    embedder, identity, learned = params.embedder, _model(params), None
+def _decided(params: ClusterParams, shards: tuple[Shard, ...], workshop: Workshop) -> UnitRecord:
+    contents, found = {shard.number: shard.digest for shard in shards}, None
+    match params.domains:
+        case FoundDomains() as config:
+            scores = score_columns(shards, prune.columns(config.prune))
+            embedded = _embedded(params, config, shards, workshop)
+            contents["partition"], found = _grouped(params, config, embedded, workshop)
+        case SourceDomains():
+            scores = score_columns(shards, ())
+        case _:
+            assert_never(params.domains)
+    args = units.AssignArgs(shards, found, scores, params)
+    return _map(workshop, DECIDE, units.assign, [(_key("decide", contents, params.model_dump(mode="json")), args)])[0]
+
+
+def _embedded(
+    params: ClusterParams, config: FoundDomains, shards: tuple[Shard, ...], workshop: Workshop
+) -> units.Embedded:
+    look = {"embedder": config.embedder.model_dump(mode="json"), "max_chars": params.max_chars}
+    embedder, identity, learned = config.embedder, _model(params), None
     if isinstance(embedder, TfidfEmbedder):
         contents = {shard.number: shard.digest for shard in shards}
         identity = {"learned": _key("learn", contents, look | {"seed": params.seed})}
@@ -67,16 +88,14 @@ def _embedded(params: ClusterParams, shards: tuple[Shard, ...], workshop: Worksh
     return units.Embedded(shards, tuple(record.folder / units.VECTORS for record in records), digest_json(keys))
 
 
-def _decided(
-    params: ClusterParams, embedded: units.Embedded, scores: tuple[str, ...], workshop: Workshop
-) -> UnitRecord:
-    look = {"seed": params.seed, "kmeans": params.kmeans.model_dump(mode="json")}
+def _grouped(
+    params: ClusterParams, config: FoundDomains, embedded: units.Embedded, workshop: Workshop
+) -> tuple[str, units.Found]:
+    """Return the key and the place of the partition by k-means."""
+    look = {"seed": params.seed, "kmeans": config.kmeans.model_dump(mode="json")}
     key = _key("kmeans", {"vectors": embedded.key}, look)
-    grouped = _map(workshop, KMEANS, units.group, [(key, units.GroupArgs(embedded, params.kmeans, params.seed))])[0]
-    contents = {shard.number: shard.digest for shard in embedded.shards}
-    decision = params.model_dump(mode="json", include={"seed", "prune", "merge", "split", "max_chars"})
-    args = units.AssignArgs(embedded, grouped.folder, scores, params)
-    return _map(workshop, DECIDE, units.assign, [(_key("decide", contents | {"partition": key}, decision), args)])[0]
+    record = _map(workshop, KMEANS, units.group, [(key, units.GroupArgs(embedded, config.kmeans, params.seed))])[0]
+    return key, units.Found(embedded, record.folder)
 
 
 def _key(step: str, inputs: Mapping[str, str], params: Mapping[str, object]) -> str:

@@ -11,12 +11,22 @@ import numpy as np
 import numpy.typing as npt
 
 from tasks.cluster import decide
-from tasks.cluster.config import ClusterParams, Embedder, KMeans, TfidfEmbedder, TransformerEmbedder
-from tasks.cluster.decide import Decision, Documents
-from tasks.cluster.domains import Readings, cluster_records, domain_records, readings
+from tasks.cluster.config import (
+    ClusterParams,
+    Embedder,
+    FoundDomains,
+    KMeans,
+    SourceDomains,
+    TfidfEmbedder,
+    TransformerEmbedder,
+)
+from tasks.cluster.decide import Decision
+from tasks.cluster.domains import Readings, cluster_records, domain_records, domain_terms, names_of, readings
 from tasks.cluster.embedders import tfidf, transformer
+from tasks.cluster.grouping import Documents, Grouping
 from tasks.cluster.kmeans import Partition, partition
 from tasks.cluster.shards import Shard, read_columns, read_texts, text_bytes
+from tasks.cluster.sources import by_source
 from tasks.core.rng import seed_of
 from tasks.core.stage import UnitResult
 
@@ -67,11 +77,23 @@ class GroupArgs:
 
 
 @dataclass(frozen=True)
-class AssignArgs:
-    """Prune, merge, name and split; `partition` is the folder `group` left, `scores` the columns to average."""
+class Found:
+    """What domains are found in: the vectors, and the folder `group` left."""
 
     embedded: Embedded
     partition: Path
+
+    def load(self) -> Partition:
+        """Return the clusters of all documents."""
+        return Partition(np.load(self.partition / "labels.npy"), np.load(self.partition / "centroids.npy"))
+
+
+@dataclass(frozen=True)
+class AssignArgs:
+    """Group, name and split; `found` is None where the user brings the domains, `scores` are the columns to average."""
+
+    shards: tuple[Shard, ...]
+    found: Found | None
     scores: tuple[str, ...]
     params: ClusterParams
 
@@ -112,23 +134,36 @@ def group(args: GroupArgs, folder: Path) -> UnitResult:
 
 def assign(args: AssignArgs, folder: Path) -> UnitResult:
     """Decide on every document, and describe the domains."""
-    tables = [read_columns(shard.path, [*_COLUMNS, *args.scores]) for shard in args.embedded.shards]
+    tables = [read_columns(shard.path, [*_COLUMNS, *args.scores]) for shard in args.shards]
     documents = _documents(tables, args.scores)
-    found = Partition(np.load(args.partition / "labels.npy"), np.load(args.partition / "centroids.npy"))
+    decide.require_scores(documents)
     with _one_thread():
-        decision = decide.decide(documents, found, args.params)
-        chosen = readings(decision, args.embedded.load(), documents, args.params.seed)
-        domains = domain_records(documents, found, decision, chosen, _texts(tables, chosen, args.params.max_chars))
-        clusters = cluster_records(documents, found, decision)
-    names = [domain["name"] for domain in domains]
-    decide.require_all_splits(names, decide.split_counts(documents, decision))
+        grouping = _grouping(args, documents)
+        chosen = readings(grouping, documents, args.found.embedded.load() if args.found else None, args.params.seed)
+        texts = _texts(tables, chosen, args.params.max_chars)
+        terms = domain_terms(chosen, texts)
+        names = names_of(grouping, documents, terms)
+        decision = decide.decide(documents, grouping, names, args.params.split, args.params.seed)
+        domains = domain_records(documents, decision, terms, chosen, texts)
+        clusters = cluster_records(documents, grouping.clusters)
     _write_json(folder / "domains.json", domains)
     _write_json(folder / "clusters.json", clusters)
     start = 0
-    for shard, table in zip(args.embedded.shards, tables, strict=True):
+    for shard, table in zip(args.shards, tables, strict=True):
         part = slice(start, start := start + table.num_rows)
-        _write_assignments(folder / f"assignments/{shard.number}.parquet", part, documents, found, decision)
-    return UnitResult(decide.account(documents, decision), _summary(domains, clusters))
+        _write_assignments(folder / f"assignments/{shard.number}.parquet", part, documents, decision)
+    return UnitResult(decide.account(documents, grouping), _summary(domains, clusters))
+
+
+def _grouping(args: AssignArgs, documents: Documents) -> Grouping:
+    match args.params.domains:
+        case FoundDomains() as config:
+            assert args.found is not None, "domains are found in vectors"
+            return decide.by_cluster(documents, args.found.load(), config)
+        case SourceDomains() as config:
+            return by_source(documents.sources, documents.bytes_N, config)
+        case _:
+            assert_never(args.params.domains)
 
 
 def _hashed(args: LearnArgs) -> Iterable[tuple[int, str]]:
@@ -156,15 +191,17 @@ def _texts(tables: list[Any], chosen: Readings, max_chars: int) -> dict[int, str
     return dict(zip(chosen.documents.tolist(), texts, strict=True))
 
 
-def _write_assignments(path: Path, part: slice, documents: Documents, found: Partition, decision: Decision) -> None:
+def _write_assignments(path: Path, part: slice, documents: Documents, decision: Decision) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    ids, grouping = documents.ids[part], decision.grouping
+    labels = [None] * len(ids) if grouping.clusters is None else grouping.clusters.partition.labels_N[part]
     table = pa.table(
         {
-            "id": pa.array(documents.ids[part], pa.string()),
-            "kmeans_cluster": pa.array(found.labels_N[part], pa.int32()),
-            "domain": pa.array(decision.domain_N[part], pa.int32()),
+            "id": pa.array(ids, pa.string()),
+            "kmeans_cluster": pa.array(labels, pa.int32()),
+            "domain": pa.array(grouping.domain_N[part], pa.int32()),
             "split": pa.array(decision.split_N[part], pa.string()),
         }
     )

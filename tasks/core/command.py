@@ -16,13 +16,12 @@ import click
 from infra.errors import InfraError
 from infra.executors import executor_of, ray_closed_after
 from infra.settings import load_settings
-from infra.storage import AttemptStore
 from infra.telemetry import apply as keep_telemetry_off
 from infra.terminal import TerminalObserver
 from tasks.core.errors import ConfigError, MixwrightError
 from tasks.core.manifest import Manifest
 from tasks.core.params import Params, layered, override, read_yaml, validate
-from tasks.core.stage import Workshop
+from tasks.core.stage import Workshop, workshop_of
 
 ParamsT = TypeVar("ParamsT", bound=Params)
 _SHORT = "mixwright.settings"
@@ -99,7 +98,7 @@ def stage_command(
             given = Given(values, params_file, settings, placement.home)
             chosen = executor_of(executor, workers or placement.workers, placement.ray_address)
             with ray_closed_after(), closing(chosen), TerminalObserver(quiet=as_json) as observer:
-                workshop = Workshop(chosen, AttemptStore(placement.home / "store"), observer, placement.world_size)
+                workshop = workshop_of(placement, chosen, observer)
                 folders = prepare_inputs(given, workshop) if prepare_inputs else _named(values, inputs)
                 manifest = run(params, inputs=folders, output=output, workshop=workshop)
             _print(manifest, output, as_json)

@@ -52,7 +52,7 @@ def override(values: Mapping[str, Any], settings: Iterable[str]) -> dict[str, An
     for setting in settings:
         name, equals, text = setting.partition("=")
         if not equals or not name:
-            raise ConfigError(f"--set {setting}: expected key=value, such as search.rounds=3.")
+            raise ConfigError(f"--set {setting}: expected key=value, such as search.num_runs=48.")
         *parents, last = name.split(".")
         place = result
         for parent in parents:

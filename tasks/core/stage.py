@@ -4,33 +4,56 @@ A driver (`tasks/<stage>/stage.py`) lists its units, maps them with `map_units`,
 (a Prefect task, `dvc repro`, a test) gives it a `Workshop`: where work runs, where it is kept, and who watches.
 """
 
+import functools
+import itertools
 import json
 import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from infra.distributed import Seat
 from infra.executors import Executor
 from infra.progress import Observer, SilentObserver
-from infra.storage import AttemptStore, Blocks, place, replace_folder
+from infra.storage import AttemptStore, Blocks, new_folder, place, replace_folder
 from tasks.core.account import Account
 from tasks.core.digest import digest_code, digest_file
 from tasks.core.errors import DataError, ForeignCodeError
 from tasks.core.manifest import FileRecord, Manifest, stage_key
+
+if TYPE_CHECKING:
+    from infra.settings import Settings
 
 _RECORD = "record.json"
 
 
 @dataclass(frozen=True)
 class Workshop:
-    """Placement, not science: nothing in here may change a result. `world_size` counts data-parallel trainers of a run."""
+    """Placement, not science: nothing in here may change a result.
+
+    `world_size` counts data-parallel trainers of a run; `proxies_per_process` are trained together, on
+    `gpus_per_process` of a GPU (0 = on the processor).
+    """
 
     executor: Executor
     store: AttemptStore
     observer: Observer = field(default_factory=SilentObserver)
     world_size: int = 1
+    proxies_per_process: int = 1
+    gpus_per_process: float = 0.0
+
+
+def workshop_of(settings: "Settings", executor: Executor, observer: Observer) -> Workshop:
+    """Return the workshop of one machine's or cluster's settings."""
+    return Workshop(
+        executor,
+        AttemptStore(settings.home / "store"),
+        observer,
+        settings.world_size,
+        settings.proxies_per_process,
+        settings.gpus_per_process,
+    )
 
 
 @dataclass(frozen=True)
@@ -66,6 +89,7 @@ class Placement:
 UnitWork = Callable[[Any, Path], UnitResult]
 BlockWork = Callable[[Any, Path, Blocks], UnitResult]
 SharedWork = Callable[[Any, Path | None, Seat], UnitResult]
+GroupWork = Callable[[Sequence[Any], Sequence[Path], Sequence[Path]], Sequence[UnitResult | Exception]]
 
 
 @dataclass(frozen=True)
@@ -154,6 +178,61 @@ def map_shared_units(
     )
 
 
+def map_grouped_units(
+    workshop: Workshop,
+    *,
+    stage: str,
+    label: str,
+    work: GroupWork,
+    units: Sequence[tuple[str, Any]],
+    group_size: int,
+    packages: tuple[str, ...],
+    on_finished: Callable[[int, UnitRecord], None] | None = None,
+    gpus: float = 0.0,
+) -> list[UnitRecord]:
+    """Do as `map_units`, for units that are cheaper together: `work(args, folders, checkpoints)` does a group of them.
+
+    It writes each unit's files into its folder and returns their results in order; in place of a result the exception
+    that ended this unit alone, which is raised when the others are kept. What it keeps under `checkpoints`, one path per
+    unit, is there when it is called again after a crash, in this group or another. At most `group_size` units are done
+    together, fewer where workers would be idle: placement, which must not change a result. `gpus` is the share of a GPU
+    that a group asks of the executor.
+    """
+    return _mapped(
+        workshop,
+        stage=stage,
+        label=label,
+        orders=_orders(workshop, stage, work, units, packages),
+        spread=lambda missing: _spread_groups(workshop, missing, group_size, gpus),
+        on_finished=on_finished,
+    )
+
+
+def grouped(num_units: int, group_size: int, workers: int) -> list[range]:
+    """Return groups of neighbours of at most `group_size`, as even as can be, that keep all workers busy.
+
+    >>> grouped(20, 8, 2)
+    [range(0, 5), range(5, 10), range(10, 15), range(15, 20)]
+    """
+    if not num_units:
+        return []
+    rounds = -(-num_units // (group_size * workers))
+    count = min(rounds * workers, num_units)
+    edges = [num_units * number // count for number in range(count + 1)]
+    return [range(first, last) for first, last in itertools.pairwise(edges)]
+
+
+def _spread_groups(
+    workshop: Workshop, missing: Sequence[_Order], group_size: int, gpus: float
+) -> Iterator[tuple[int, Any]]:
+    executor = workshop.executor
+    places = grouped(len(missing), group_size, executor.workers)
+    groups = [tuple(missing[place] for place in group) for group in places]
+    done = executor.map(run_group, groups, gpus) if gpus else executor.map(run_group, groups)
+    for number, result in done:
+        yield from ((place, result) for place in places[number])
+
+
 def _orders(
     workshop: Workshop, stage: str, work: Any, units: Sequence[tuple[str, Any]], packages: tuple[str, ...]
 ) -> list[_Order]:
@@ -210,6 +289,36 @@ def run_unit(order: _Order) -> None:
         return
     blocks = AttemptStore(order.root).blocks(order.stage, order.key)
     _keep(order, lambda folder: order.work(order.args, folder, blocks))
+
+
+def run_group(orders: Sequence[_Order]) -> None:
+    """Do several units in one call, and keep each under its own key.
+
+    Raises:
+        ForeignCodeError: this worker would run other code than its driver.
+        Exception: what ended a unit; the others are kept.
+    """
+    first, store = orders[0], AttemptStore(orders[0].root)
+    _check_code(first)
+    checkpoints = [store.scratch(order.stage, order.key) for order in orders]
+    with new_folder(checkpoints[0]) as whole:
+        folders = [whole / str(number) for number in range(len(orders))]
+        for folder in folders:
+            folder.mkdir()
+        results = first.work([order.args for order in orders], folders, checkpoints)
+        for order, folder, result in zip(orders, folders, results, strict=True):
+            if not isinstance(result, Exception):
+                _keep(order, functools.partial(_moved, folder, result))
+    for result in results:
+        if isinstance(result, Exception):
+            raise result
+
+
+def _moved(made: Path, result: UnitResult, final: Path) -> UnitResult:
+    """Put what a unit wrote into the folder of its attempt."""
+    for path in made.iterdir():
+        path.rename(final / path.name)
+    return result
 
 
 def run_shared_unit(order: _Order, seat: Seat) -> None:

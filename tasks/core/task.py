@@ -11,15 +11,14 @@ from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
 from infra.executors import executor_of
-from infra.orchestration import PrefectProgress, publish_link, publish_table
+from infra.orchestration import PrefectProgress, publish_link, publish_pictures, publish_table
 from infra.progress import Observer, Observers, UnitReport
 from infra.settings import load_settings
-from infra.storage import AttemptStore
 from infra.terminal import TerminalObserver
 from infra.tracking import Tracker
 from tasks.core.manifest import Manifest
 from tasks.core.params import Params
-from tasks.core.stage import Workshop
+from tasks.core.stage import workshop_of
 
 
 @dataclass(frozen=True)
@@ -46,6 +45,15 @@ class StageResult:
     tracked_run: str
 
 
+@dataclass(frozen=True)
+class Shown:
+    """What a stage shows of its output: pictures (SVG by name), names of files of its folder, and a table by name."""
+
+    pictures: Mapping[str, str]
+    files: tuple[str, ...]
+    tables: Mapping[str, list[dict[str, Any]]]
+
+
 class StageTask(Protocol):
     """A stage as a step of a flow."""
 
@@ -53,8 +61,11 @@ class StageTask(Protocol):
         """Run the stage on its inputs, by name, and return what it published."""
 
 
-def stage_task(name: str, run: Callable[..., Manifest]) -> StageTask:
-    """Return the Prefect task of a stage driver. Work finished before is taken from the store, not from Prefect's cache."""
+def stage_task(name: str, run: Callable[..., Manifest], show: Callable[[Path], Shown] | None = None) -> StageTask:
+    """Return the Prefect task of a stage driver. Work finished before is taken from the store, not from Prefect's cache.
+
+    `show` says what is shown of a published folder in MLflow and Prefect.
+    """
 
     @task(name=name, task_run_name=name, cache_policy=NO_CACHE, persist_result=False)
     def step(params: Params, place: RunPlace, inputs: Mapping[str, Path | StageResult]) -> StageResult:
@@ -64,12 +75,14 @@ def stage_task(name: str, run: Callable[..., Manifest]) -> StageTask:
         chosen = executor_of(settings.executor, settings.workers, settings.ray_address)
         with closing(chosen) as executor, TerminalObserver() as terminal:
             observer = Observers(terminal, PrefectProgress(name), _Tracked(tracker, tracked, place), _Logged())
-            workshop = Workshop(executor, AttemptStore(settings.home / "store"), observer, settings.world_size)
+            workshop = workshop_of(settings, executor, observer)
             try:
                 manifest = run(params, inputs=folders, output=place.folder(name), workshop=workshop)
             except BaseException:
                 tracker.finish(tracked, "FAILED")
                 raise
+        if show is not None:
+            _show(tracker, tracked, name, place.folder(name), show(place.folder(name)))
         _record(tracker, tracked, manifest, place, params)
         return StageResult(name, place.folder(name), manifest.output, tracked)
 
@@ -84,6 +97,16 @@ def _record(tracker: Tracker, tracked: str, manifest: Manifest, place: RunPlace,
     tracker.finish(tracked, "FINISHED")
     publish_table(f"{manifest.stage}-summary", _table(manifest), f"{manifest.stage}: digest {manifest.output[:12]}")
     publish_link(f"{manifest.stage}-mlflow", tracker.run_url(tracked), f"MLflow run of {manifest.stage}")
+
+
+def _show(tracker: Tracker, tracked: str, stage: str, folder: Path, shown: Shown) -> None:
+    for name in shown.files:
+        tracker.log_artifact(tracked, folder / name)
+    for name, svg in shown.pictures.items():
+        tracker.log_text(tracked, f"pictures/{name}.svg", svg)
+    for name, rows in shown.tables.items():
+        publish_table(f"{stage}-{name}", rows)
+    publish_pictures(f"{stage}-pictures", shown.pictures)
 
 
 class _Tracked:
@@ -148,4 +171,4 @@ def _numbers(value: Mapping[str, Any]) -> dict[str, float]:
     }
 
 
-__all__ = ["Observer", "RunPlace", "StageResult", "StageTask", "stage_task"]
+__all__ = ["Observer", "RunPlace", "Shown", "StageResult", "StageTask", "stage_task"]

@@ -11,7 +11,8 @@ def forecast_beside_outcome(
 ) -> dict[str, Any]:
     """Return prediction and outcome of the gain over natural, whether the outcome lies in the interval, and a sentence.
 
-    A forecast of another model size or number of tokens is compared all the same, with a warning.
+    A forecast of another model size or number of tokens is compared all the same, with a warning that says what search
+    knew of other sizes (`status`).
     """
     predicted, lower, upper = (float(forecast[name]) for name in ("gain_over_natural", "lower", "upper"))
     measured = natural.overall.gain
@@ -48,6 +49,17 @@ def forecast_beside_outcome(
 def _warning(sizes: Mapping[str, int], status: str) -> str:
     return (
         f"The forecast is of {sizes['model_parameters']:,} parameters and {sizes['tokens']:,} tokens, measured were "
-        f"{sizes['measured_model_parameters']:,} and {sizes['measured_tokens']:,}: {status}, so a miss says little about "
-        "the predictor."
+        f"{sizes['measured_model_parameters']:,} and {sizes['measured_tokens']:,}: {_known(status)}."
     )
+
+
+def _known(status: str) -> str:
+    match status:
+        case "transfers":
+            return "mixtures kept their order between two other sizes, so a miss says how far that carries"
+        case "does not transfer":
+            return "mixtures did not keep their order at a second size, so no forecast was made of this one"
+        case "cannot tell":
+            return "whether mixtures keep their order at a second size could not be told, so this one was not forecast"
+        case _:
+            return "proxies had one size, it is untransferred to others, so a miss says little about the predictor"

@@ -5,49 +5,68 @@ from typing import Self
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 
 from tasks.core.params import Params
+from tasks.mixture.confirm import ConfirmParams
 from tasks.mixture.decide import DecisionParams
-from tasks.mixture.designs.design import DesignParams
-from tasks.mixture.designs.space_filling import SpaceFilling
-from tasks.mixture.predictors.choose import MIN_RUNS, Selection
-from tasks.mixture.strategies.expected_improvement import ExpectedImprovement
-from tasks.mixture.strategies.propose import StrategyParams
+from tasks.mixture.predictors.choose import Selection
+from tasks.mixture.reuse import THRESHOLD
+from tasks.mixture.strategies.default import Default
+from tasks.mixture.strategies.strategy import StrategyParams
+from tasks.mixture.transfer import TransferParams
 from tasks.training.config import TrainingConfig, demo_full, demo_proxy
+
+Shares = dict[str, NonNegativeFloat]
 
 
 class SearchParams(Params):
-    """Rounds of proxies, a predictor, a strategy; and the run that the recipe is for.
+    """Proxies measure, a predictor generalises, a strategy proposes, fresh seeds confirm; and the run the recipe is for.
 
-    The default measures 24 proxies: 10 at first (natural and uniform among them), natural again with 2 other seeds,
-    then 2 rounds of 6.
+    `num_runs` are all proxies of one size: the baselines, natural and uniform again with other seeds (the noise), what the
+    strategy asks for in its rounds, and the confirmation. A second size (`transfer`) comes on top.
     """
 
     proxy: TrainingConfig = Field(default_factory=demo_proxy)
-    objective: dict[str, NonNegativeFloat] | None = Field(
-        default=None, description="relative weight of each domain's bits per byte; null = all the same"
+    objective: Shares | None = Field(
+        default=None, description="relative weight of each held-out set's bits per byte; null = all the same"
     )
+    objectives: dict[str, Shares] | None = Field(
+        default=None, description="several, by name: their mean is searched, their Pareto front shown; null = one"
+    )
+    max_increase: dict[str, NonNegativeFloat] = Field(
+        default={}, description="held-out set: bits per byte it may lose against natural, at most"
+    )
+    held_out_only: tuple[str, ...] = Field(default=(), description="domains that are measured on, never trained on")
     search_tokens_per_domain: PositiveInt = Field(default=16_384, description="held-out, to measure a proxy on")
-    num_initial: int = Field(default=10, ge=MIN_RUNS, description="before the first fit, with natural and uniform")
-    num_repeats_natural: int = Field(default=2, ge=0, description="natural again, with other seeds: the noise of a run")
-    rounds: int = Field(default=2, ge=0)
-    runs_per_round: PositiveInt = 6
+    search_tokens_of_others: PositiveInt = Field(
+        default=4_096, description="of held-out sets that neither the objective nor a constraint names"
+    )
+    num_runs: PositiveInt = 36
+    num_noise_seeds: int = Field(default=2, ge=0, description="natural and uniform again, each with so many seeds")
     max_epochs: PositiveFloat = Field(default=4.0, description="how often a domain may be repeated in one run")
-    kl_to_natural: NonNegativeFloat = Field(
-        default=0.03, description="bits per byte that a nat of divergence from the natural mixture must gain; 0 = off"
+    repetition_matched: bool = Field(
+        default=True, description="proxies see a part of each domain, so that it is repeated as in the target run"
+    )
+    kl_to_natural: NonNegativeFloat | None = Field(
+        default=None,
+        description="bits per byte that a nat of divergence from natural must gain; null = by the measured noise",
     )
     target_tokens: PositiveInt = Field(
         default_factory=lambda: demo_full().num_tokens, description="of the run that the recipe is for"
     )
+    target_parameters: PositiveInt | None = Field(
+        default=None, description="of the run that the recipe is for; null = no forecast of it, whatever transfers"
+    )
     target_sequence_length: PositiveInt = Field(default_factory=lambda: demo_full().model.sequence_length)
-    design: DesignParams = SpaceFilling()
     selection: Selection = Selection()
-    strategy: StrategyParams = ExpectedImprovement()
+    strategy: StrategyParams = Default()
     decision: DecisionParams = DecisionParams()
+    confirm: ConfirmParams | None = Field(default=ConfirmParams(), description="null = the pick ships unconfirmed")
+    transfer: TransferParams | None = Field(default=None, description="the same mixtures at a second size; null = off")
+    earlier_runs: str | None = Field(default=None, description="runs.csv of an earlier search; null = start afresh")
+    changed_domains: tuple[str, ...] = Field(
+        default=(), description="search these and what is coupled with them, the others keep their relative shares"
+    )
+    coupling_threshold: float = Field(default=THRESHOLD, ge=0, description="similarity or joint effect that counts")
     seed: int = Field(default=0, ge=0)
-
-    @property
-    def num_runs(self) -> int:
-        """Proxies of the whole search."""
-        return self.num_initial + self.num_repeats_natural + self.rounds * self.runs_per_round
 
     @model_validator(mode="after")
     def _target_is_whole(self) -> Self:
@@ -56,4 +75,24 @@ class SearchParams(Params):
                 f"target_tokens {self.target_tokens} is not a whole number of samples of "
                 f"{self.target_sequence_length} tokens"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _one_kind_of_objective(self) -> Self:
+        if self.objective is not None and self.objectives is not None:
+            raise ValueError("objective and objectives are both given; name several in objectives alone")
+        if self.objectives is not None and len(self.objectives) < 2:
+            raise ValueError(f"objectives names {len(self.objectives)}; one stands in objective")
+        return self
+
+    @model_validator(mode="after")
+    def _changes_are_changes_of_something(self) -> Self:
+        if self.changed_domains and self.earlier_runs is None:
+            raise ValueError("changed_domains without earlier_runs: name the runs.csv of the search before the change")
+        return self
+
+    @model_validator(mode="after")
+    def _the_second_size_is_another(self) -> Self:
+        if self.transfer is not None and self.transfer.training == self.proxy:
+            raise ValueError("transfer.training is the proxy's own; give it another model size or number of tokens")
         return self

@@ -1,29 +1,39 @@
-"""The forecast: what the recipe will gain over natural, said before it is trained, with an interval."""
+"""The forecast: what the recipe will gain over natural, said before it is trained, with an interval.
+
+Of the size that the proxies had it says what the predictor and fresh seeds say. Of the target it says something only where
+a second size was measured and mixtures kept their order there.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import log, sqrt
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy.stats import norm
 
+from tasks.mixture.confirm import Confirmation
 from tasks.mixture.decide import Pick
-from tasks.mixture.predictors.predictor import Predictor
 from tasks.mixture.problem import Problem
+from tasks.mixture.strategies.evidence import Predicts
+from tasks.mixture.transfer import Size, SizeGain, Transfer
 
 Array = npt.NDArray[np.float64]
 
 CONFIDENCE = 0.9
-UNTRANSFERRED = "untransferred"
+ONE_SIZE, TRANSFERS = "one size", "transfers"
 
 
 @dataclass(frozen=True)
 class Forecast:
     """The predicted gain over natural in bits per byte, lower being better, at one model size and number of tokens.
 
-    The interval comes from the joint posterior of both mixtures, widened by cross-validation. It speaks of the expected
-    difference, not of one run: `noise_sd` is what one run differs from another with the same mixture.
+    The interval comes from the joint posterior of both mixtures, widened by cross-validation, and from fresh seeds where
+    there were any. It speaks of the expected difference, not of one run: `noise_sd` is what one run differs from another
+    with the same mixture. `model_parameters` and `tokens` are the target's where the order of mixtures transfers, else the
+    proxies'; `predicted_searched`, `predicted_natural` and `per_domain` are always the proxies'. `sizes` holds the gain at
+    every size that was looked at.
     """
 
     objective: str
@@ -38,6 +48,7 @@ class Forecast:
     noise_sd: float
     status: str
     statement: str
+    sizes: tuple[SizeGain, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return the forecast as it stands in `forecast.json`."""
@@ -59,36 +70,88 @@ class Forecast:
             "noise_sd": self.noise_sd,
             "status": self.status,
             "statement": self.statement,
+            "sizes": [each.to_json() for each in self.sizes],
         }
 
 
 def forecast(
-    problem: Problem, predictor: Predictor, pick: Pick, *, model_parameters: int, tokens: int, noise_sd: float | None
+    problem: Problem,
+    predictor: Predicts,
+    pick: Pick,
+    *,
+    model_parameters: int,
+    tokens: int,
+    noise_sd: float | None,
+    confirmation: Confirmation | None = None,
+    transfer: Transfer | None = None,
+    target: Size | None = None,
 ) -> Forecast:
-    """Return what the pick is predicted to gain over natural, for the size the proxies had.
+    """Return what the pick is predicted to gain over natural.
 
-    From one size nothing can be said about another, so the status is "untransferred".
+    From one size nothing can be said about another: the status is "one size", the numbers are of the size that the proxies
+    had. With a second size the status is the gate's; where it "transfers" the numbers are the `target`'s, if that is named
+    and the noise at both sizes is known. Where it does not there is no number for the target, only for what was measured.
     """
+    own = _own(pick, confirmation, Size(model_parameters, tokens))
+    sizes = (own,) if transfer is None else (own, transfer.gains[1])
+    told, reached = own, transfer is not None and transfer.verdict == TRANSFERS and target is not None
+    if reached and sizes[-1].sd is not None:
+        assert transfer is not None and target is not None
+        told = extrapolated(own, transfer.gains[1], target, transfer.drift_per_efold)
     both_MD = np.array([problem.natural, pick.chosen.weights])
-    natural_D, searched_D = predictor.outputs(both_MD)
+    natural_S, searched_S = predictor.outputs(both_MD)
     natural, searched = (float(value) for value in predictor.mean(both_MD))
-    half_width = float(norm.ppf(0.5 + CONFIDENCE / 2)) * pick.chosen.gain_sd
-    gain, lower, upper = pick.chosen.gain, pick.chosen.gain - half_width, pick.chosen.gain + half_width
-    pairs = zip(natural_D.tolist(), searched_D.tolist(), strict=True)
+    half_width = float(norm.ppf(0.5 + CONFIDENCE / 2)) * (told.sd or 0.0)
+    lower, upper = told.gain - half_width, told.gain + half_width
+    kept = pick.chosen.weights == tuple(problem.natural.tolist())
     return Forecast(
         objective=_objective(problem),
-        gain=gain,
+        gain=told.gain,
         lower=lower,
         upper=upper,
         predicted_searched=searched,
         predicted_natural=natural,
-        per_domain=dict(zip(problem.names, pairs, strict=True)),
-        model_parameters=model_parameters,
-        tokens=tokens,
+        per_domain=dict(zip(problem.set_names, zip(natural_S.tolist(), searched_S.tolist(), strict=True), strict=True)),
+        model_parameters=told.size.model_parameters,
+        tokens=told.size.tokens,
         noise_sd=predictor.noise_sd if noise_sd is None else noise_sd,
-        status=UNTRANSFERRED,
-        statement=_statement(pick, gain, lower, upper, model_parameters, tokens),
+        status=ONE_SIZE if transfer is None else transfer.verdict,
+        statement=_kept(told.size) if kept else f"{_gains(told, lower, upper)} {_reach(told, own, transfer, target)}",
+        sizes=sizes,
     )
+
+
+def extrapolated(small: SizeGain, large: SizeGain, target: Size, drift_per_efold: float) -> SizeGain:
+    """Return the gain at the target: the line through both sizes in log(parameters x tokens), where gains shrink.
+
+    That is h = log(target / large) / log(large / small) steps on from the second size. A gain that grew is held at the
+    second size's: two sizes are no proof of growth. One that shrinks ends at 0. The variance adds the noise of both gains,
+    carried h steps on; the change that is extrapolated, as if all of it could be wrong; and `drift_per_efold` x
+    log(target / large) of the gain, as two sizes that agree do not show that a third will.
+    """
+    assert small.sd is not None and large.sd is not None
+    efolds = log(target.compute / large.size.compute)
+    steps = efolds / log(large.size.compute / small.size.compute)
+    trend = steps * (large.gain - small.gain)
+    held = steps > 0 and trend * large.gain >= 0
+    gain = large.gain if held else 0.0 if abs(trend) > abs(large.gain) else large.gain + trend
+    noise = large.sd**2 if held else (1 + steps) ** 2 * large.sd**2 + steps**2 * small.sd**2
+    return SizeGain(target, gain, sqrt(noise + trend**2 + (drift_per_efold * efolds * large.gain) ** 2))
+
+
+def _own(pick: Pick, confirmation: Confirmation | None, size: Size) -> SizeGain:
+    """Return the gain at the proxies' size: as predicted, and where fresh seeds confirmed it, both by their precision."""
+    gain, sd = pick.chosen.gain, pick.chosen.gain_sd
+    fresh = (
+        next((row for row in confirmation.rows if row.contender == confirmation.shipped), None)
+        if confirmation
+        else None
+    )
+    if confirmation is None or fresh is None or fresh.over_natural is None:
+        return SizeGain(size, gain, sd)
+    variance = 2 * confirmation.noise_sd**2 / len(confirmation.seeds)
+    share = 1.0 if not sd**2 + variance > 0 else sd**2 / (sd**2 + variance)
+    return SizeGain(size, gain + share * (fresh.over_natural.mean - gain), sqrt(share * variance))
 
 
 def _objective(problem: Problem) -> str:
@@ -96,12 +159,34 @@ def _objective(problem: Problem) -> str:
     return "mean bits per byte over domains" if equal else "weighted mean bits per byte over domains"
 
 
-def _statement(pick: Pick, gain: float, lower: float, upper: float, model_parameters: int, tokens: int) -> str:
-    size = f"A model of {model_parameters:,} parameters trained on {tokens:,} tokens"
-    if pick.chosen.name == "natural":
-        return f"{size} is predicted to gain nothing over natural weights by any mixture found, so natural is kept."
+def _kept(size: Size) -> str:
     return (
-        f"{size} with the searched mixture is predicted to need {gain:.4f} bits per byte less than with natural "
-        f"weights, {CONFIDENCE:.0%} interval {lower:.4f} to {upper:.4f}; proxies had this one size, so it is "
-        "untransferred to others."
+        f"A model of {_told(size)} is predicted to gain nothing over natural weights by any mixture found, so natural is "
+        "kept."
     )
+
+
+def _gains(told: SizeGain, lower: float, upper: float) -> str:
+    return (
+        f"A model of {_told(told.size)} with the searched mixture is predicted to need {told.gain:.4f} bits per byte less "
+        f"than with natural weights, {CONFIDENCE:.0%} interval {lower:.4f} to {upper:.4f}."
+    )
+
+
+def _reach(told: SizeGain, own: SizeGain, transfer: Transfer | None, target: Size | None) -> str:
+    if transfer is None:
+        return "Proxies had this one size, so it is untransferred to others."
+    if told is not own:
+        return f"{transfer.statement} Between these two sizes and this one nothing was measured."
+    second = transfer.gains[1]
+    measured = f"At {_told(second.size)} the mixture gained {second.gain:+.4f}."
+    if transfer.verdict != TRANSFERS or target is None:
+        return f"{transfer.statement} {measured} Of other sizes nothing is said."
+    return (
+        f"{transfer.statement} {measured} Of {_told(target)} nothing is said, as noise at the second size is unknown: run "
+        "its mixtures with two seeds."
+    )
+
+
+def _told(size: Size) -> str:
+    return f"{size.model_parameters:,} parameters trained on {size.tokens:,} tokens"

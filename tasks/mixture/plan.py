@@ -1,22 +1,21 @@
-"""What a search and the training after it will cost, and how small a gain they could tell from noise. Axis: S seeds."""
+"""What a search and the training after it will cost, purpose by purpose, and how small a gain they could tell from noise."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import combinations
-from math import ceil, sqrt
+from math import ceil
 from typing import Any, Literal
 
-import numpy as np
-from scipy.optimize import brentq
-from scipy.stats import nct
-from scipy.stats import t as student
-
 from tasks.mixture.config import SearchParams
+from tasks.mixture.confirm import most_runs
+from tasks.mixture.noise import Effect, Noise, Sizing, confirmable, detectable, difference_noise, seeds_needed, sizings
+from tasks.mixture.problem import Domain, Problem, objective_shares
 from tasks.mixture.runs import Runs
+from tasks.mixture.search import counts, noise_round
+from tasks.mixture.strategies.default import Default
 from tasks.training.config import TrainingConfig, TrainParams, num_flops, num_parameters
 
-POWER = 0.8
-_MIN_SEEDS = 3  # fewer make no claim: tasks.evaluation.compare
 _HOUR = 3600.0
+Purpose = Literal["baselines and noise", "first mixtures", "rounds", "confirmation", "second size", "training"]
 
 
 @dataclass(frozen=True)
@@ -26,7 +25,7 @@ class Part:
     `flops` and `tokens` are of one run; `tokens_per_s` of one run while the others go on, None when nobody knows.
     """
 
-    name: Literal["search", "training"]
+    name: Purpose
     runs: int
     turns: int
     parameters: int
@@ -41,30 +40,44 @@ class Part:
 
     def to_json(self) -> dict[str, Any]:
         """Return the part with its sums."""
-        sums = {"all_tokens": self.runs * self.tokens, "all_flops": self.runs * self.flops, "hours": self.hours}
-        return {**vars(self), **sums}
+        return {**vars(self), **total([self])}
 
 
 @dataclass(frozen=True)
-class Noise:
-    """Standard deviation of the paired difference between two mixtures, and how it is known.
+class Speeds:
+    """Tokens per second of one run while the others go on: a proxy, a run of the second size, a full run; None = unknown."""
 
-    "measured": from mixtures run with the same seeds. "bounded": only one mixture was repeated, so that what pairing
-    cancels is unknown; sqrt(2) times its standard deviation is what is left if it cancels nothing.
+    proxy: float | None = None
+    second: float | None = None
+    training: float | None = None
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What the noise lets one find: in the search's confirmation, at the proxies' size, and in the evaluation after it.
+
+    `of_proxies` says whether the noise is of runs of the proxies' own size. `sizings` are what a wanted gain would take at
+    each measured size, `confirm_seeds` and `train_seeds` the seeds it would take here; empty and None where none is wanted.
     """
 
-    sd: float
-    known: Literal["measured", "bounded"]
+    noise: Noise | None
+    of_proxies: bool
+    confirmed: Effect | None
+    evaluated: Effect | None
+    wanted: float | None = None
+    confirm_seeds: int | None = None
+    train_seeds: int | None = None
+    sizings: tuple[Sizing, ...] = ()
 
+    def to_json(self) -> dict[str, Any]:
+        """Return the outlook with its parts as JSON values."""
+        told = {name: None if value is None else vars(value) for name, value in self._effects.items()}
+        sized = [{**vars(each), "noise": vars(each.noise), "all_tokens": each.all_tokens} for each in self.sizings]
+        return {**vars(self), **told, "sizings": sized}
 
-@dataclass(frozen=True)
-class Effect:
-    """The smallest true gain that a paired t interval over `seeds` excludes zero for, with probability `power`."""
-
-    gain: float
-    seeds: int
-    confidence: float
-    power: float
+    @property
+    def _effects(self) -> dict[str, Noise | Effect | None]:
+        return {"noise": self.noise, "confirmed": self.confirmed, "evaluated": self.evaluated}
 
 
 def parts(
@@ -72,61 +85,98 @@ def parts(
     train: TrainParams,
     vocab_size: int,
     *,
+    problem: Problem | None = None,
     workers: int = 1,
-    proxy_tokens_per_s: float | None = None,
-    tokens_per_s: float | None = None,
-) -> tuple[Part, Part]:
-    """Return what search and training cost; a round of proxies waits for the one before it."""
-    first = search.num_initial + search.num_repeats_natural
-    turns = ceil(first / workers) + search.rounds * ceil(search.runs_per_round / workers)
-    runs = len(train.mixtures) * train.num_seeds
-    return (
-        _part("search", search.num_runs, turns, search.proxy, vocab_size, proxy_tokens_per_s),
-        _part("training", runs, ceil(runs / workers), train.training, vocab_size, tokens_per_s),
-    )
+    speeds: Speeds | None = None,
+) -> tuple[Part, ...]:
+    """Return what search and training cost, in the order they run; each batch of proxies waits for the one before it.
 
+    Counts are upper bounds: a mixture that was measured before is taken over. Without the pool's `problem` natural, uniform
+    and UniMax are taken to be three mixtures.
 
-def difference_noise(runs: Runs) -> Noise | None:
-    """Return the noise of the objective's paired difference between mixtures; None when nothing was repeated."""
-    by_mixture: dict[tuple[float, ...], dict[int, float]] = {}
-    for row in runs.rows:
-        by_mixture.setdefault(row.weights, {})[row.seed] = row.objective
-    squares, freedom = 0.0, 0
-    for one, other in combinations(by_mixture.values(), 2):
-        shared = sorted(one.keys() & other.keys())
-        if len(shared) > 1:
-            differences_S = np.array([one[seed] - other[seed] for seed in shared])
-            squares += float(((differences_S - differences_S.mean()) ** 2).sum())
-            freedom += len(shared) - 1
-    if freedom:
-        return Noise(sqrt(squares / freedom), "measured")
-    noise_sd = runs.noise_sd()
-    return None if noise_sd is None else Noise(sqrt(2) * noise_sd, "bounded")
-
-
-def detectable(noise: Noise, seeds: int, confidence: float, power: float = POWER) -> Effect | None:
-    """Return the gain that a two-sided paired t interval finds with this power; None when the seeds are too few.
-
-    The mean of S differences over its standard error is noncentral t with S - 1 degrees of freedom and centre
-    gain sqrt(S) / sd; the claim is made when it is above the interval's quantile.
-
-    >>> round(detectable(Noise(1.0, "measured"), 10, 0.95).gain, 3)  # R: power.t.test(n=10, power=.8, type="paired")
-    0.996
+    Raises:
+        ConfigError: search.num_runs does not reach for the strategy and the confirmation.
     """
-    if seeds < _MIN_SEEDS:
-        return None
-    quantile = float(student.ppf(0.5 + confidence / 2, seeds - 1))
-    centre = brentq(lambda value: nct.sf(quantile, seeds - 1, value) - power, 0.0, 10 * quantile + 10)
-    return Effect(float(centre) * noise.sd / sqrt(seeds), seeds, confidence, power)
+    known, speed = problem or _stand_in(search), speeds or Speeds()
+    noise, planned = noise_round(search, known), counts(search, known)
+    # The default's first round begins with the baselines, which are measured by then.
+    begun = sum(ask.kind != "repeat" for ask in noise) if isinstance(search.strategy, Default) else 0
+    batches: dict[Purpose, tuple[int, ...]] = {
+        "baselines and noise": (len(noise),),
+        "first mixtures": tuple(count - begun for count in planned[:1]),
+        "rounds": planned[1:],
+        "confirmation": () if search.confirm is None else (most_runs(search.confirm, search.num_noise_seeds),),
+    }
+    found = [_part(name, sizes, workers, search.proxy, vocab_size, speed.proxy) for name, sizes in batches.items()]
+    if (second := search.transfer) is not None:
+        sizes = (second.num_mixtures * second.num_seeds,)
+        found.append(_part("second size", sizes, workers, second.training, vocab_size, speed.second))
+    runs = len(train.mixtures) * train.num_seeds
+    found.append(_part("training", (runs,), workers, train.training, vocab_size, speed.training))
+    return tuple(part for part in found if part.runs)
+
+
+def total(found: Sequence[Part]) -> dict[str, Any]:
+    """Return the sums of some parts: runs, tokens, FLOPs, and hours where all of them are known."""
+    hours = [part.hours for part in found]
+    return {
+        "runs": sum(part.runs for part in found),
+        "all_tokens": sum(part.runs * part.tokens for part in found),
+        "all_flops": sum(part.runs * part.flops for part in found),
+        "hours": None if None in hours else sum(hour for hour in hours if hour is not None),
+    }
+
+
+def outlook(
+    search: SearchParams,
+    train: TrainParams,
+    confidence: float,
+    vocab_size: int,
+    runs: Runs | None,
+    wanted: float | None = None,
+) -> Outlook:
+    """Return what the noise in `runs` lets search and evaluation find, and what a `wanted` gain would take.
+
+    `confidence` is the evaluation's. The noise is that of runs of the proxies' size, else of all in the table.
+    """
+    size = num_parameters(search.proxy.model, vocab_size)[0], search.proxy.num_tokens
+    own = None if runs is None else difference_noise(runs.at(*size))
+    noise = own if own is not None or runs is None else difference_noise(runs)
+    if noise is None or runs is None:
+        return Outlook(None, False, None, None, wanted)
+    evaluated, confirmed, confirm_seeds = detectable(noise, train.num_seeds, confidence), None, None
+    if (params := search.confirm) is not None:
+        mixtures = params.num_candidates + 2
+        confirmed = confirmable(noise, mixtures, params.num_seeds, params.confidence)
+        if wanted is not None:
+            confirm_seeds = seeds_needed(noise, wanted, params.confidence, mixtures=mixtures)
+    if wanted is None:
+        return Outlook(noise, own is not None, confirmed, evaluated)
+    train_seeds, sized = seeds_needed(noise, wanted, confidence), sizings(runs, wanted, confidence)
+    return Outlook(noise, own is not None, confirmed, evaluated, wanted, confirm_seeds, train_seeds, sized)
 
 
 def _part(
-    name: Literal["search", "training"],
-    runs: int,
-    turns: int,
+    name: Purpose,
+    batches: Sequence[int],
+    workers: int,
     training: TrainingConfig,
     vocab_size: int,
     tokens_per_s: float | None,
 ) -> Part:
-    parameters = num_parameters(training.model, vocab_size)[0]
-    return Part(name, runs, turns, parameters, training.num_tokens, num_flops(training, vocab_size), tokens_per_s)
+    parameters, turns = num_parameters(training.model, vocab_size)[0], sum(ceil(batch / workers) for batch in batches)
+    flops = num_flops(training, vocab_size)
+    return Part(name, sum(batches), turns, parameters, training.num_tokens, flops, tokens_per_s)
+
+
+def _stand_in(search: SearchParams) -> Problem:
+    """Return a pool as most are: natural, uniform and UniMax differ, as one domain is small and one is large."""
+    target, proxy = search.target_tokens // search.target_sequence_length, search.proxy.num_samples
+    shares = (0.2, 1.0, 4.0)
+    domains = tuple(
+        Domain(
+            name, round(share * search.target_tokens), 0, max(round(share * target), 1), max(round(share * proxy), 1)
+        )
+        for name, share in zip("abc", shares, strict=True)
+    )
+    return Problem(domains, objective_shares("abc", None), target, proxy, max(search.max_epochs, 1.0))

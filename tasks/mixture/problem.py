@@ -1,4 +1,7 @@
-"""What is searched: domains, what limits their weights, and what counts. Axis: D domains, in the pool's order."""
+"""What is searched: domains, what limits their weights, and what counts.
+
+Axes: M mixtures, D domains (in the pool's order), S held-out sets (in a search of a pool: its domains).
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,27 +16,41 @@ Array = npt.NDArray[np.float64]
 
 # Mixtures are proposed on this grid: finer than one sample of a large proxy, and numbers that can be read.
 GRID = 10_000
+# How finely the number of epochs that UniMax repeats every domain is looked for.
+_LEVEL_STEP = 1.01
 
 
 @dataclass(frozen=True)
 class Domain:
-    """What one domain has in the train split; `rows` are whole samples of the target run, `proxy_rows` of a proxy."""
+    """What one domain has in the train split; `rows` are whole samples of the target run, `proxy_rows` of a proxy.
+
+    A domain that is not `trainable` is only measured on: no mixture gives it a weight.
+    """
 
     name: str
     tokens: int
     bytes: int
     rows: int
     proxy_rows: int
+    trainable: bool = True
+
+
+@dataclass(frozen=True)
+class Constraint:
+    """The loss of held-out set number `set` may be at most `max_increase` above what natural gives, in its unit."""
+
+    set: int
+    max_increase: float
 
 
 @dataclass(frozen=True)
 class Problem:
-    """A search over the weights of `domains`, for a run of `target_samples` judged by `objective_D`.
+    """A search over the weights of `domains`, for a run of `target_samples` judged by `objective_S`.
 
-    `objective` has one share per domain, summing to 1: the objective is the sum of share times bits per byte.
-    `max_epochs` is how often a domain may be repeated, in the target run and in a proxy. `kl_to_natural` is what a nat of
-    divergence from the natural mixture must gain, in the objective's unit: few or noisy runs, measured on few held-out
-    documents, promise more from extreme mixtures than those keep.
+    `objective` has one share per held-out set, summing to 1: the objective is the sum of share times loss (bits per byte
+    in a pool). `sets` names them; empty = the domains. `max_epochs` is how often a domain may be repeated, in the target
+    run and in a proxy. `kl_to_natural` is what a nat of divergence from the natural mixture must gain, in the objective's
+    unit: few or noisy runs, measured on few held-out documents, promise more from extreme mixtures than those keep.
 
     Raises:
         ConfigError: no weights can keep to the caps: the pool is too small for the run.
@@ -45,15 +62,22 @@ class Problem:
     proxy_samples: int
     max_epochs: float
     kl_to_natural: float = 0.0
+    sets: tuple[str, ...] = ()
+    constraints: tuple[Constraint, ...] = ()
 
     def __post_init__(self) -> None:
-        if len(self.domains) < 2:
-            raise ConfigError(f"{len(self.domains)} domain(s) leave nothing to search: cluster into at least 2.")
+        trainable = sum(domain.trainable for domain in self.domains)
+        if trainable < 2:
+            raise ConfigError(f"{trainable} domain(s) to train on leave nothing to search: cluster into at least 2.")
+        if len(self.objective) != len(self.set_names):
+            raise ConfigError(
+                f"the objective has {len(self.objective)} shares for {len(self.set_names)} held-out sets: give one each."
+            )
         for run, samples, rows in (self._target, self._proxy):
             room = float(np.floor(self.max_epochs * np.array(rows)).sum())
             if room < samples:
                 raise ConfigError(
-                    f"no weights keep to the caps: the {run} asks for {samples:,} samples, {len(self.domains)} domains "
+                    f"no weights keep to the caps: the {run} asks for {samples:,} samples, {trainable} domains "
                     f"with {sum(rows):,} samples give at most {int(room):,} in {self.max_epochs:g} epochs. Train on "
                     "fewer tokens, raise max_epochs, or bring more text."
                 )
@@ -64,13 +88,21 @@ class Problem:
         return tuple(domain.name for domain in self.domains)
 
     @property
-    def objective_D(self) -> Array:
+    def set_names(self) -> tuple[str, ...]:
+        """The held-out sets' names."""
+        return self.sets or self.names
+
+    @property
+    def objective_S(self) -> Array:
         """The objective's shares as an array."""
         return np.array(self.objective)
 
     def penalty(self, weights_MD: Array) -> Array:
         """Return kl_to_natural x KL(w || natural), shape [M]; 0 at natural."""
-        ratio_MD = np.where(weights_MD > 0, weights_MD, 1.0) / np.where(weights_MD > 0, self.natural, 1.0)
+        natural_D = self.natural
+        # A domain that natural cannot have (nothing to train on) has no weight in any mixture but for rounding.
+        some_MD = (weights_MD > 0) & (natural_D > 0)
+        ratio_MD = np.where(some_MD, weights_MD, 1.0) / np.where(some_MD, natural_D, 1.0)
         return np.asarray(self.kl_to_natural * (weights_MD * np.log(ratio_MD)).sum(axis=1))
 
     @property
@@ -86,30 +118,49 @@ class Problem:
     @property
     def natural(self) -> Array:
         """Each domain by its share of tokens; a domain at its cap gives the rest to the others, in proportion."""
-        return filled([domain.tokens for domain in self.domains], self.caps_D)
+        return filled([domain.tokens * domain.trainable for domain in self.domains], self.caps_D)
 
     @property
     def uniform(self) -> Array:
-        """Equal weights under the caps (UniMax, arXiv 2304.09151): what a capped domain leaves goes to the others."""
-        return filled([1.0] * len(self.domains), self.caps_D)
+        """Equal weights under the caps: what a capped domain leaves goes to the others."""
+        return filled(self._equal, self.caps_D)
+
+    @property
+    def unimax(self) -> Array:
+        """UniMax (arXiv 2304.09151): as even as can be without repeating any domain more than need be.
+
+        Equal weights, none above one epoch of its domain; where all text together is less than the run, none above as
+        many epochs as the run has of all text.
+        """
+        rows_D = np.array([domain.rows * domain.trainable for domain in self.domains], dtype=np.float64)
+        epochs = max(1.0, self.target_samples / float(rows_D.sum()))
+        # Caps may leave less than a whole run at that level: then the least level that does.
+        while np.minimum(rows_D * epochs / self.target_samples, self.caps_D).sum() < 1 and epochs < self.max_epochs:
+            epochs = min(epochs * _LEVEL_STEP, self.max_epochs)
+        return filled(self._equal, np.minimum(rows_D * epochs / self.target_samples, self.caps_D))
 
     @property
     def capped(self) -> tuple[str, ...]:
         """Domains that uniform weights would repeat too often."""
-        equal = 1 / len(self.domains)
-        return tuple(name for name, cap in zip(self.names, self.caps_D, strict=True) if cap < equal)
+        equal = 1 / sum(domain.trainable for domain in self.domains)
+        pairs = zip(self.domains, self.caps_D, strict=True)
+        return tuple(domain.name for domain, cap in pairs if domain.trainable and cap < equal)
 
     def allows(self, weights_MD: Array) -> npt.NDArray[np.bool_]:
         """Return for each mixture whether it keeps to the caps of a recipe, shape [M]."""
         return np.asarray((weights_MD <= self.caps_D + 1e-12).all(axis=1))
 
     @property
+    def _equal(self) -> list[float]:
+        return [float(domain.trainable) for domain in self.domains]
+
+    @property
     def _target(self) -> tuple[str, int, list[int]]:
-        return "target run", self.target_samples, [domain.rows for domain in self.domains]
+        return "target run", self.target_samples, [domain.rows * domain.trainable for domain in self.domains]
 
     @property
     def _proxy(self) -> tuple[str, int, list[int]]:
-        return "proxy", self.proxy_samples, [domain.proxy_rows for domain in self.domains]
+        return "proxy", self.proxy_samples, [domain.proxy_rows * domain.trainable for domain in self.domains]
 
     def _caps(self, run: tuple[str, int, list[int]]) -> Array:
         _, samples, rows = run
@@ -117,21 +168,21 @@ class Problem:
 
 
 def objective_shares(names: Sequence[str], weights: Mapping[str, float] | None) -> tuple[float, ...]:
-    """Return the share of each domain in the objective; None means that all count the same.
+    """Return the share of each held-out set in the objective; None means that all count the same.
 
     Raises:
-        ConfigError: a domain that is named does not exist, or nothing counts.
+        ConfigError: a set that is named does not exist, or nothing counts.
     """
     if weights is None:
         return tuple(1 / len(names) for _ in names)
     if strangers := sorted({*weights} - {*names}):
         raise ConfigError(
-            f"search.objective: {len(strangers)} of {len(weights)} domains do not exist; first: {strangers[0]}. "
+            f"search.objective: {len(strangers)} of {len(weights)} held-out sets do not exist; first: {strangers[0]}. "
             f"There are: {', '.join(names)}."
         )
     total = sum(weights.values())
     if not total > 0:
-        raise ConfigError("search.objective: the weights sum to 0, so nothing counts. Give a domain a weight above 0.")
+        raise ConfigError("search.objective: the weights sum to 0, so nothing counts. Give a set a weight above 0.")
     return tuple(weights.get(name, 0.0) / total for name in names)
 
 

@@ -1,4 +1,7 @@
-"""The table of runs: what was measured, one frozen row per proxy, in and out as CSV."""
+"""The table of runs: what was measured, one frozen row per proxy, in and out as CSV.
+
+Axes: R runs, D domains (what is mixed), S held-out sets (what is measured; in a search of a pool: its domains).
+"""
 
 import csv
 import io
@@ -15,14 +18,23 @@ from tasks.core.digest import digest_json
 from tasks.core.errors import DataError
 
 Array = npt.NDArray[np.float64]
-Kind = Literal["natural", "uniform", "design", "proposal", "repeat"]
+Kind = Literal["natural", "uniform", "unimax", "design", "proposal", "repeat", "confirm", "transfer", "imported"]
+Unit = Literal["bits per byte", "nats per token", "loss"]
 
-_FIXED = ("run", "round", "kind", "seed", "model_parameters", "tokens", "flops", "objective")
+# What a column of losses is called in a file: its unit, then the held-out set. "loss": the unit is not known.
+PREFIXES: dict[Unit, str] = {"bits per byte": "bpb:", "nats per token": "nats:", "loss": "loss:"}
+_FIXED = ("run", "round", "kind", "seed", "model_parameters", "tokens", "flops", "data", "objective")
+# Tables of before `data` was a column are read as well.
+_WITHOUT_DATA = tuple(name for name in _FIXED if name != "data")
 
 
 @dataclass(frozen=True)
 class Run:
-    """One measured mixture: a weight and bits per byte for each domain, and how large the run was."""
+    """One measured mixture: a weight per domain, a loss per held-out set, and how large the run was.
+
+    `data` is the digest of what the run read, "" where nobody knows (a table of another project); `model_parameters`,
+    `tokens` and `flops` are 0 where such a table does not say them.
+    """
 
     run: int
     round: int
@@ -33,12 +45,13 @@ class Run:
     flops: int
     objective: float
     weights: tuple[float, ...]
-    bpb: tuple[float, ...]
+    losses: tuple[float, ...]
+    data: str = ""
 
     def __post_init__(self) -> None:
         if self.kind not in get_args(Kind):
             raise DataError(f"run {self.run}: kind {self.kind!r} is none of {', '.join(get_args(Kind))}.")
-        if not all(isfinite(value) for value in (self.objective, *self.weights, *self.bpb)):
+        if not all(isfinite(value) for value in (self.objective, *self.weights, *self.losses)):
             raise DataError(f"run {self.run}: it holds a value that is no finite number. Measure it again.")
         if not abs(sum(self.weights) - 1) <= 1e-6:
             raise DataError(f"run {self.run}: its weights sum to {sum(self.weights):.6f}, not to 1. Correct the table.")
@@ -46,39 +59,63 @@ class Run:
     @property
     def key(self) -> str:
         """What was asked for: two runs with the same key must have measured the same."""
-        return digest_json([list(self.weights), self.seed, self.model_parameters, self.tokens])
+        return digest_json([list(self.weights), self.seed, self.model_parameters, self.tokens, self.data])
+
+    @property
+    def fidelity(self) -> tuple[int, int]:
+        """How large the run was: parameters, tokens."""
+        return self.model_parameters, self.tokens
 
 
 @dataclass(frozen=True)
 class Runs:
-    """All runs of a search, in the order they were asked for.
+    """All runs of a search, in the order they were asked for; losses are in `unit`, one per held-out set in `sets`.
 
     Raises:
-        DataError: a mixture was run twice with the same seed and size, and the results differ.
+        DataError: a mixture was run twice with the same seed, size and data, and the results differ; or a row does not
+            have a weight per domain and a loss per set.
     """
 
     domains: tuple[str, ...]
+    sets: tuple[str, ...]
+    unit: Unit
     rows: tuple[Run, ...]
 
     def __post_init__(self) -> None:
+        if self.unit not in PREFIXES:
+            raise DataError(f"unit {self.unit!r} is none of {', '.join(PREFIXES)}.")
         first: dict[str, Run] = {}
         for row in self.rows:
-            if (len(row.weights), len(row.bpb)) != (len(self.domains),) * 2:
-                raise DataError(f"run {row.run}: {len(row.weights)} weights for {len(self.domains)} domains.")
-            same = first.setdefault(row.key, row)
-            if same.bpb != row.bpb:
+            if (len(row.weights), len(row.losses)) != (len(self.domains), len(self.sets)):
                 raise DataError(
-                    f"runs {same.run} and {row.run} are the same mixture, seed and size but measured "
-                    f"{same.objective!r} and {row.objective!r}: one of them is wrong. Remove it, or measure again."
+                    f"run {row.run}: {len(row.weights)} weights for {len(self.domains)} domains and {len(row.losses)} "
+                    f"losses for {len(self.sets)} held-out sets. Correct the table."
+                )
+            same = first.setdefault(row.key, row)
+            if same.losses != row.losses:
+                pairs = zip(self.sets, same.losses, row.losses, strict=True)
+                name, one, other = next(pair for pair in pairs if pair[1] != pair[2])
+                raise DataError(
+                    f"runs {same.run} and {row.run} are the same mixture, seed, size and data but measured {one!r} and "
+                    f"{other!r} on {name}: one of them is wrong. Remove it, or measure again."
                 )
 
     def weights_RD(self) -> Array:
         """Return the weights, shape [runs, domains]."""
         return np.array([row.weights for row in self.rows]).reshape(-1, len(self.domains))
 
-    def bpb_RD(self) -> Array:
-        """Return bits per byte, shape [runs, domains]."""
-        return np.array([row.bpb for row in self.rows]).reshape(-1, len(self.domains))
+    def losses_RS(self) -> Array:
+        """Return the losses, shape [runs, sets], in `unit`."""
+        return np.array([row.losses for row in self.rows]).reshape(-1, len(self.sets))
+
+    def fidelities(self) -> tuple[tuple[int, int], ...]:
+        """Return the sizes that runs had, (parameters, tokens), smallest first."""
+        return tuple(sorted({row.fidelity for row in self.rows}))
+
+    def at(self, model_parameters: int, tokens: int) -> "Runs":
+        """Return the runs of one size."""
+        wanted = (model_parameters, tokens)
+        return replace(self, rows=tuple(row for row in self.rows if row.fidelity == wanted))
 
     def paired(self, seed: int) -> "Runs":
         """Return the runs with this seed, each mixture once: same initialisation and document order for all of them."""
@@ -86,10 +123,13 @@ class Runs:
         return replace(self, rows=tuple(sorted(once.values(), key=lambda row: row.run)))
 
     def noise_sd(self) -> float | None:
-        """Return the standard deviation of the objective over seeds of one mixture, pooled; None without repeats."""
-        groups: dict[tuple[float, ...], dict[int, float]] = {}
+        """Return the standard deviation of the objective over seeds of one mixture, pooled; None without repeats.
+
+        Only runs of one size on the same data are compared. Several sizes are pooled: ask `at(...)` for one.
+        """
+        groups: dict[tuple[object, ...], dict[int, float]] = {}
         for row in self.rows:
-            groups.setdefault(row.weights, {})[row.seed] = row.objective
+            groups.setdefault((row.weights, row.fidelity, row.data), {})[row.seed] = row.objective
         repeated = [np.array(list(group.values())) for group in groups.values() if len(group) > 1]
         if not repeated:
             return None
@@ -101,10 +141,10 @@ def to_csv(runs: Runs) -> str:
     """Return the table as CSV; floats are written so that they read back as the same bits."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(_header(runs.domains))
+    writer.writerow(_header(_FIXED, runs.domains, runs.sets, runs.unit))
     for row in runs.rows:
         fixed = [getattr(row, name) for name in _FIXED[:-1]]
-        writer.writerow([*fixed, *map(repr, (row.objective, *row.weights, *row.bpb))])
+        writer.writerow([*fixed, *map(repr, (row.objective, *row.weights, *row.losses))])
     return stream.getvalue()
 
 
@@ -112,31 +152,55 @@ def read_runs(path: Path) -> Runs:
     """Read the table that `to_csv` wrote.
 
     Raises:
-        DataError: a column is missing, a cell is no number, or two rows disagree; says the line.
+        DataError: no such file, a column is missing, a cell is no number, or two rows disagree; says the line.
     """
+    if not path.is_file():
+        raise DataError(f"{path}: there is no such file. Name the runs.csv of a search.")
     with path.open(encoding="utf-8", newline="") as stream:
         lines = list(csv.reader(stream))
     if not lines:
         raise DataError(f"{path}: the file is empty. Run search again.")
-    domains = tuple(name.removeprefix("w:") for name in lines[0] if name.startswith("w:"))
-    if lines[0] != _header(domains):
-        raise DataError(f"{path}: the columns are not those of a table of runs: {', '.join(lines[0])}.")
-    return Runs(domains, tuple(_read_rows(path, lines[1:], len(domains))))
+    fixed, domains, sets, unit = _columns(path, lines[0])
+    rows = tuple(_read_rows(path, lines[1:], fixed, len(domains), len(sets)))
+    try:
+        return Runs(domains, sets, unit, rows)
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from error
 
 
-def _read_rows(path: Path, lines: Sequence[Sequence[str]], num_domains: int) -> Iterable[Run]:
+def _columns(path: Path, header: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...], Unit]:
+    fixed = _FIXED if "data" in header[: len(_FIXED)] else _WITHOUT_DATA
+    domains = tuple(name.removeprefix("w:") for name in header[len(fixed) :] if name.startswith("w:"))
+    rest = header[len(fixed) + len(domains) :]
+    unit: Unit = next((unit for unit in PREFIXES if rest and rest[0].startswith(PREFIXES[unit])), "loss")
+    sets = tuple(name.removeprefix(PREFIXES[unit]) for name in rest)
+    if not sets or list(header) != _header(fixed, domains, sets, unit):
+        raise DataError(
+            f"{path}: the columns are not those of a table of runs ({', '.join(_FIXED)}, w:DOMAIN ..., bpb:SET ... or "
+            f"nats:SET ... or loss:SET ...): {', '.join(header)}. Bring other tables in with `mixwright mixture import`."
+        )
+    return fixed, domains, sets, unit
+
+
+def _read_rows(
+    path: Path, lines: Sequence[Sequence[str]], names: Sequence[str], num_domains: int, num_sets: int
+) -> Iterable[Run]:
     for number, cells in enumerate(lines, start=2):
         try:
-            run, round_, kind, seed, parameters, tokens, flops = cells[:7]
-            objective, *values = map(float, cells[7:])
-            if len(values) != 2 * num_domains:
+            if len(cells) != len(names) + num_domains + num_sets:
                 raise ValueError(f"{len(cells)} cells")
-            weights, bpb = tuple(values[:num_domains]), tuple(values[num_domains:])
-            whole = (int(seed), int(parameters), int(tokens), int(flops))
-            yield Run(int(run), int(round_), kind, *whole, objective, weights, bpb)  # type: ignore[arg-type]
+            fixed = dict(zip(names, cells, strict=False))
+            kind, data = fixed.pop("kind"), fixed.pop("data", "")
+            objective = float(fixed.pop("objective"))
+            values = tuple(map(float, cells[len(names) :]))
+            whole = {name: int(value) for name, value in fixed.items()}
+            weights, losses = values[:num_domains], values[num_domains:]
+            yield Run(kind=kind, objective=objective, weights=weights, losses=losses, data=data, **whole)  # type: ignore[arg-type]
         except ValueError as error:
             raise DataError(f"{path}, line {number}: not a run: {error}. Run search again.") from error
+        except DataError as error:
+            raise DataError(f"{path}, line {number}: {error}") from error
 
 
-def _header(domains: Sequence[str]) -> list[str]:
-    return [*_FIXED, *(f"w:{name}" for name in domains), *(f"bpb:{name}" for name in domains)]
+def _header(fixed: Sequence[str], domains: Sequence[str], sets: Sequence[str], unit: Unit) -> list[str]:
+    return [*fixed, *(f"w:{name}" for name in domains), *(f"{PREFIXES[unit]}{name}" for name in sets)]

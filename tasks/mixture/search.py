@@ -1,138 +1,277 @@
-"""What a search hands on: runs.csv, recipe.json, forecast.json and candidates.json, and the steps that make them."""
+"""The steps of a search: what is measured next, and what comes out: runs.csv, recipe.json, forecast.json, candidates.json.
 
-import json
+Noise first (baselines, and natural and uniform with other seeds), then the strategy's rounds, then the top candidates with
+fresh seeds, then, if asked for, the same mixtures at a second size. Each step is a pure function of the runs so far.
+"""
+
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from tasks.core.digest import digest_file
+from tasks.core.errors import ConfigError, EvidenceError
 from tasks.mixture.config import SearchParams
-from tasks.mixture.decide import Candidate, Pick, decide
-from tasks.mixture.designs.design import design
-from tasks.mixture.forecast import Forecast, forecast
-from tasks.mixture.predictors.choose import Choice, choose
-from tasks.mixture.predictors.predictor import Measured
+from tasks.mixture.confirm import Confirmation, Contender, confirm, contenders, most_runs, shipped_pick
+from tasks.mixture.decide import Pick
+from tasks.mixture.informed import best_before, informed
+from tasks.mixture.noise import run_noise
+from tasks.mixture.predictors.choose import MIN_RUNS, Choice, Selected, Selection, choose, fit, refit
+from tasks.mixture.predictors.earlier import Earlier
+from tasks.mixture.predictors.gp_sqrt import GpSqrt
+from tasks.mixture.predictors.predictor import Measured, Predictor
 from tasks.mixture.problem import Problem
-from tasks.mixture.runs import Kind, Runs, to_csv
-from tasks.mixture.strategies.expected_improvement import Proposal
-from tasks.mixture.strategies.propose import propose
+from tasks.mixture.reuse import Restricted, Reuse, couplings, reuse
+from tasks.mixture.runs import Kind, Runs
+from tasks.mixture.strategies.default import Default
+from tasks.mixture.strategies.evidence import Evidence, Proposal
+from tasks.mixture.strategies.strategy import finish, first, needs_predictor, propose, schedule
+from tasks.mixture.transfer import Size, Transfer, transfer, transfer_mixtures
+from tasks.mixture.warm_start import Wanted
+from tasks.training.config import num_parameters
 
-FILES = ("candidates.json", "forecast.json", "recipe.json", "runs.csv")
+# What was measured to judge a pick has no part in making it.
+_JUDGING: tuple[Kind, ...] = ("confirm", "transfer")
+
+Weights = tuple[float, ...]
 
 
 @dataclass(frozen=True)
 class State:
-    """Where a search stands: what it searches, what was measured, and what each round proposed (as JSON values)."""
+    """Where a search stands: what it searches, what was measured, and what each round proposed (as JSON values).
+
+    `earlier` are runs of an earlier version that inform the predictor, `data` the digest of what today's proxies read.
+    """
 
     params: SearchParams
     problem: Problem
+    vocab_size: int
+    data: str
     runs: Runs
     rounds: tuple[Mapping[str, Any], ...] = ()
+    earlier: Runs | None = None
+
+    @property
+    def size(self) -> Size:
+        """The proxies' size."""
+        proxy = self.params.proxy
+        return Size(num_parameters(proxy.model, self.vocab_size)[0], proxy.num_tokens)
+
+    @property
+    def searched(self) -> Runs:
+        """The proxies of the search itself: of one size, without those that only judge the pick."""
+        rows = self.runs.at(self.size.model_parameters, self.size.tokens).rows
+        return replace(self.runs, rows=tuple(row for row in rows if row.kind not in _JUDGING))
+
+    @property
+    def paired(self) -> Runs:
+        """The proxies that a predictor is fitted to: those with the search's own seed."""
+        return self.searched.paired(self.params.seed)
+
+    @property
+    def wanted(self) -> Wanted:
+        """What is measured now, as an earlier table is asked for it."""
+        problem, size = self.problem, self.size
+        return Wanted(
+            problem.names,
+            problem.set_names,
+            problem.objective,
+            self.runs.unit,
+            self.data,
+            self.params.seed,
+            size.model_parameters,
+            size.tokens,
+        )
 
 
 @dataclass(frozen=True)
 class Asked:
-    """A proxy to measure, and what it is in the table."""
+    """A proxy to measure, and what it is in the table; `second` is for the second size."""
 
     round: int
     kind: Kind
     seed: int
-    weights: tuple[float, ...]
+    weights: Weights
+    second: bool = False
 
 
-def first_round(params: SearchParams, problem: Problem) -> list[Asked]:
-    """Return what is measured before the first fit: natural, uniform, the design, then natural with other seeds."""
-    natural, uniform = tuple(problem.natural.tolist()), tuple(problem.uniform.tolist())
-    designed = design(params.design, problem, params.num_initial - 2, params.seed)
-    asked = [Asked(0, "natural", params.seed, natural), Asked(0, "uniform", params.seed, uniform)]
-    asked += [Asked(0, "design", params.seed, tuple(row.tolist())) for row in designed]
-    repeats = range(params.seed + 1, params.seed + 1 + params.num_repeats_natural)
-    return asked + [Asked(0, "repeat", seed, natural) for seed in repeats]
+def baselines(problem: Problem) -> dict[Kind, Weights]:
+    """Return natural, uniform and UniMax, each mixture once."""
+    named: dict[Kind, Weights] = {
+        "natural": tuple(problem.natural.tolist()),
+        "uniform": tuple(problem.uniform.tolist()),
+        "unimax": tuple(problem.unimax.tolist()),
+    }
+    firsts: dict[Weights, Kind] = {}
+    for kind, weights in named.items():
+        firsts.setdefault(weights, kind)
+    return {kind: weights for weights, kind in firsts.items()}
+
+
+def noise_round(params: SearchParams, problem: Problem) -> list[Asked]:
+    """Return what is measured before anything is proposed: the baselines, natural and uniform again with other seeds."""
+    known = baselines(problem)
+    asked = [Asked(0, kind, params.seed, weights) for kind, weights in known.items()]
+    again: list[Kind] = ["natural", "uniform"] if "uniform" in known else ["natural"]
+    seeds = range(params.seed + 1, params.seed + 1 + params.num_noise_seeds)
+    return asked + [Asked(0, "repeat", seed, known[kind]) for seed in seeds for kind in again]
+
+
+def counts(params: SearchParams, problem: Problem) -> tuple[int, ...]:
+    """Return how many mixtures the strategy measures in each round; what is left of the budget, exactly.
+
+    Raises:
+        ConfigError: the budget does not reach for the strategy's rounds.
+    """
+    noise = noise_round(params, problem)
+    # The default's first round begins with the baselines; the others draw their own.
+    counted = [ask for ask in noise if ask.kind == "repeat" or not isinstance(params.strategy, Default)]
+    judging = 0 if params.confirm is None else most_runs(params.confirm, params.num_noise_seeds)
+    left = params.num_runs - len(counted) - judging
+    try:
+        if not schedule(params.strategy, MIN_RUNS):
+            return ()
+        if left < MIN_RUNS:
+            raise ConfigError(f"{left} runs are left for the strategy, at least {MIN_RUNS} are needed.")
+        return schedule(params.strategy, left)
+    except ConfigError as error:
+        raise ConfigError(
+            f"search.num_runs: of {params.num_runs} proxies {len(counted)} are baselines and repeats, {judging} confirm: "
+            f"{error}"
+        ) from error
+
+
+def design_round(state: State) -> list[Asked]:
+    """Return the strategy's first mixtures; what was measured before is not asked for again."""
+    planned = counts(state.params, state.problem)
+    if not planned:
+        return []
+    reduced = _reduced(state, None)
+    problem = state.problem if reduced is None else reduced.problem
+    weights_MD = first(state.params.strategy, problem, planned[0], state.params.seed)
+    weights_MD = weights_MD if reduced is None else reduced.basis.expand(weights_MD)
+    asked = [Asked(0, "design", state.params.seed, weights) for weights in map(tuple, weights_MD.tolist())]
+    return not_measured(state, asked)
+
+
+def not_measured(state: State, asked: Sequence[Asked]) -> list[Asked]:
+    """Return what of these was not measured before, at the proxies' size and with that seed."""
+    known = {(row.weights, row.seed) for row in state.searched.rows}
+    return [ask for ask in asked if ask.second or (ask.weights, ask.seed) not in known]
 
 
 def fitted(state: State) -> Choice:
-    """Return the predictor that cross-validation chooses for the runs so far."""
-    paired = state.runs.paired(state.params.seed)
-    measured = Measured(paired.weights_RD(), paired.bpb_RD(), state.problem.objective_D, state.runs.noise_sd())
-    return choose(state.params.selection, measured)
+    """Return the predictor for the runs so far: chosen anew once runs have doubled since the last choice, else refitted."""
+    known = _known(state)
+    last = next((round_["selected"] for round_ in reversed(state.rounds) if round_["selected"] is not None), None)
+    if last is None or len(known.measured.weights_RD) >= 2 * int(last["runs"]):
+        return choose(known.selection, known.measured)
+    return refit(Selected.from_json(last), known.measured)
 
 
 def next_round(state: State) -> dict[str, Any]:
-    """Return what the next round measures, as a JSON value: the predictor's scores and the proposals."""
+    """Return what the next round measures, as a JSON value: how the predictor was chosen, and the proposals."""
     params, number = state.params, len(state.rounds) + 1
-    choice = fitted(state)
-    measured_RD = state.runs.paired(params.seed).weights_RD()
-    # Each round has draws of its own; the same round of the same search has the same.
-    seed = params.seed * 1_000_003 + number
-    proposals = propose(params.strategy, state.problem, choice.predictor, measured_RD, params.runs_per_round, seed)
+    choice = fitted(state) if needs_predictor(params.strategy) else None
+    evidence = Evidence(state.paired, None if choice is None else choice.predictor, run_noise(state.searched))
+    reduced = None if choice is None else _reduced(state, choice.predictor)
+    problem = state.problem
+    if reduced is not None and choice is not None:
+        problem = reduced.problem
+        evidence = replace(
+            evidence, runs=reduced.basis.runs(evidence.runs), predictor=Restricted(choice.predictor, reduced.basis)
+        )
+    count = counts(params, state.problem)[number]
+    proposals = propose(params.strategy, problem, evidence, number, count, params.seed)
+    if reduced is not None:
+        proposals = tuple(_expanded(proposal, reduced) for proposal in proposals)
     return {
         "round": number,
-        "predictor": choice.predictor.kind,
-        "tried": _scores(choice),
-        "proposals": [_proposal(proposal) for proposal in proposals],
+        "predictor": None if choice is None else choice.predictor.kind,
+        "selected": None if choice is None else choice.selected.to_json(),
+        "tried": [] if choice is None else scores(choice),
+        "couplings": [] if reduced is None else [vars(each) | {"why": each.why} for each in reduced.couplings],
+        "proposals": [vars(proposal) | {"weights": list(proposal.weights)} for proposal in proposals],
     }
 
 
-def conclude(state: State, folder: Path) -> tuple[Pick, Forecast]:
-    """Write the four files of a finished search; return the pick and the forecast."""
-    choice = fitted(state)
-    paired = state.runs.paired(state.params.seed)
-    pick = decide(state.params.decision, state.problem, choice.predictor, paired)
-    first = state.runs.rows[0]
-    told = forecast(
-        state.problem,
-        choice.predictor,
-        pick,
-        model_parameters=first.model_parameters,
-        tokens=first.tokens,
-        noise_sd=state.runs.noise_sd(),
+def proposed(params: SearchParams, round_: Mapping[str, Any]) -> list[Asked]:
+    """Return the proxies of a round's proposals."""
+    rows = [tuple(float(weight) for weight in proposal["weights"]) for proposal in round_["proposals"]]
+    return [Asked(round_["round"], "proposal", params.seed, weights) for weights in rows]
+
+
+def contender_round(state: State) -> list[Asked]:
+    """Return the fresh runs of the top candidates, of natural and of the best measured; none where none are asked for."""
+    if state.params.confirm is None:
+        return []
+    number = len(state.rounds) + 1
+    found = contenders(state.params.confirm, decided(state).pick)
+    asked = [
+        Asked(number, "confirm", seed, contender.weights)
+        for contender in (found if len(found) > 1 else ())
+        for seed in _fresh_seeds(state.params)
+    ]
+    return not_measured(state, asked)
+
+
+def transfer_round(state: State) -> list[Asked]:
+    """Return the mixtures of the second size, and those of the first that their comparison lacks."""
+    params, judged = state.params, judgement(state)
+    if params.transfer is None:
+        return []
+    pick = judged.pick.chosen.weights
+    natural = tuple(state.problem.natural.tolist())
+    sent = transfer_mixtures(
+        state.paired, judged.predictor, natural, pick, params.transfer.num_mixtures, params.transfer.top_share
     )
-    (folder / "runs.csv").write_text(to_csv(state.runs), encoding="utf-8")
-    _write(folder / "candidates.json", _candidates(state, choice, paired, pick))
-    _write(folder / "forecast.json", told.to_json())
-    _write(folder / "recipe.json", _recipe(state, pick, digest_file(folder / "forecast.json")))
-    return pick, told
+    number, seeds = len(state.rounds) + 2, range(params.seed, params.seed + params.transfer.num_seeds)
+    first_size = [Asked(number, "transfer", params.seed, weights) for weights in sent]
+    second_size = [Asked(number, "transfer", seed, weights, second=True) for weights in sent for seed in seeds]
+    return not_measured(state, [*first_size, *second_size])
 
 
-def _recipe(state: State, pick: Pick, forecast_digest: str) -> dict[str, Any]:
-    problem = state.problem
-    return {
-        "format": 1,
-        "domains": list(problem.names),
-        "phases": [{"tokens": state.params.target_tokens, "weights": list(pick.chosen.weights)}],
-        "max_epochs": problem.max_epochs,
-        "baselines": {"natural": problem.natural.tolist(), "uniform": problem.uniform.tolist()},
-        "uniform_capped": list(problem.capped),
-        "objective": list(problem.objective),
-        "forecast": forecast_digest,
-    }
+@dataclass(frozen=True)
+class Judgement:
+    """The pick with all that speaks for it: the predictor, the confirmation, the second size."""
+
+    choice: Choice | None
+    predictor: Predictor
+    pick: Pick
+    confirmation: Confirmation | None = None
+    transfer: Transfer | None = None
 
 
-def _candidates(state: State, choice: Choice, paired: Runs, pick: Pick) -> dict[str, Any]:
-    held_out = zip(paired.rows, choice.score.predicted_R.tolist(), choice.score.sd_R.tolist(), strict=True)
-    return {
-        "format": 1,
-        "predictor": {
-            "chosen": choice.predictor.kind,
-            "runs": len(paired.rows),
-            "inflation": choice.predictor.inflation,
-        },
-        "tried": _scores(choice),
-        "rounds": list(state.rounds),
-        # Each run as it was predicted from the others: what the predictor is worth, run by run.
-        "held_out": [
-            {"run": row.run, "measured": row.objective, "predicted": predicted, "sd": sd}
-            for row, predicted, sd in held_out
-        ],
-        "decision": {"chosen": pick.chosen.name, "reason": pick.reason},
-        "considered": [_candidate(candidate) for candidate in pick.considered],
-    }
+def decided(state: State) -> Judgement:
+    """Return what the strategy ships, before anything was confirmed."""
+    known = _known(state)
+    # Baselines alone are too few to choose by cross-validation.
+    choice = choose(known.selection, known.measured) if len(known.measured.weights_RD) >= MIN_RUNS else None
+    predictor = fit(GpSqrt(), known.measured) if choice is None else choice.predictor
+    evidence = Evidence(state.paired, predictor, run_noise(state.searched))
+    pick = finish(state.params.strategy, state.params.decision, state.problem, evidence, state.params.seed)
+    return Judgement(choice, predictor, pick)
 
 
-def _scores(choice: Choice) -> list[dict[str, Any]]:
+def judgement(state: State) -> Judgement:
+    """Return the pick after its confirmation, and the second size if it was measured."""
+    found = decided(state)
+    asked: Sequence[Contender] = () if state.params.confirm is None else contenders(state.params.confirm, found.pick)
+    # A search that considered nothing but natural has nothing to confirm.
+    if state.params.confirm is not None and len(asked) > 1:
+        runs = state.runs.at(state.size.model_parameters, state.size.tokens)
+        told = confirm(state.params.confirm, asked, runs, _fresh_seeds(state.params), state.problem.constraints)
+        found = replace(found, pick=shipped_pick(found.pick, told), confirmation=told)
+    second = state.params.transfer
+    if second is None or not any(row.kind == "transfer" for row in state.runs.rows):
+        return found
+    large = Size(num_parameters(second.training.model, state.vocab_size)[0], second.training.num_tokens)
+    natural, pick = tuple(state.problem.natural.tolist()), found.pick.chosen.weights
+    return replace(found, transfer=transfer(second, state.runs, state.size, large, natural, pick))
+
+
+def scores(choice: Choice) -> list[dict[str, Any]]:
+    """Return how each predictor did on runs it had not seen, as JSON values; only finite predictions."""
     return [
         {"kind": score.kind, "rmse": score.rmse, "spearman": score.spearman, "coverage": score.coverage}
         for score in choice.scores
@@ -140,19 +279,52 @@ def _scores(choice: Choice) -> list[dict[str, Any]]:
     ]
 
 
-def _proposal(proposal: Proposal) -> dict[str, Any]:
-    return {**vars(proposal), "weights": list(proposal.weights)}
+@dataclass(frozen=True)
+class _Known:
+    """What a predictor is fitted to, from which zoo; and what an earlier version says, if there is one."""
+
+    selection: Selection
+    measured: Measured
+    earlier: Earlier | None
 
 
-def _candidate(candidate: Candidate) -> dict[str, Any]:
-    return {**vars(candidate), "weights": list(candidate.weights)}
+def _known(state: State) -> _Known:
+    selection, asked = state.params.selection, None
+    if state.earlier is not None:
+        selection, asked = informed(selection, state.earlier, state.wanted)
+    paired, noise = state.paired, run_noise(state.searched)
+    measured = Measured(
+        paired.weights_RD(), paired.losses_RS(), state.problem.objective_S, noise_sd=noise, earlier=asked
+    )
+    return _Known(selection, measured, asked)
 
 
-def _write(path: Path, value: Any) -> None:
-    text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False)
-    path.write_text(text + "\n", encoding="utf-8")
+def _reduced(state: State, predictor: Predictor | None) -> Reuse | None:
+    """Return the problem over what changed and what is coupled with it; None where everything is searched.
+
+    Before the first fit nobody knows what a new domain is coupled with: only the changed ones are free.
+    """
+    changed = state.params.changed_domains
+    if not changed or state.earlier is None:
+        return None
+    asked = _known(state).earlier
+    if asked is None:
+        raise EvidenceError(
+            f"search.changed_domains: {len(state.earlier.rows)} earlier runs with one seed, size and data are too few to "
+            f"say what the others' shares should be; {MIN_RUNS} are needed, with a held-out set that this search has too. "
+            "Search all domains: leave changed_domains out."
+        )
+    kept_D = best_before(asked, state.earlier, state.wanted)
+    threshold = state.params.coupling_threshold
+    found = () if predictor is None else couplings(predictor, state.problem, changed, threshold)
+    return reuse(asked if predictor is None else predictor, state.problem, kept_D, changed, found)
 
 
-def rows_of(proposals: Sequence[Mapping[str, Any]]) -> list[tuple[float, ...]]:
-    """Return the weights of a round's proposals."""
-    return [tuple(float(weight) for weight in proposal["weights"]) for proposal in proposals]
+def _expanded(proposal: Proposal, reduced: Reuse) -> Proposal:
+    weights_D = reduced.basis.expand(np.array([proposal.weights]))[0]
+    return replace(proposal, weights=tuple(weights_D.tolist()))
+
+
+def _fresh_seeds(params: SearchParams) -> range:
+    assert params.confirm is not None
+    return range(params.seed + 1, params.seed + 1 + params.confirm.num_seeds)

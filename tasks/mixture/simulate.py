@@ -1,13 +1,13 @@
-"""A search replayed against a truth that is known: the predictor fitted to a measured table, plus its noise.
+"""A search replayed against a truth that is known: what a strategy would have found, with how many runs, at no cost.
 
-What a strategy would have found, and with how many runs, at no cost. The truth has the shape of one of our own
-predictors and so is kinder to strategies that use it than the world is; a strategy that fails here fails everywhere.
+The truth is fitted to a measured table and has its noise. It has the shape of our own predictors and so is kinder to
+strategies that use them than the world is; a strategy that fails here fails everywhere.
 
-Axes: R runs, M mixtures, D domains.
+Axes: R runs, M mixtures, D domains, S held-out sets.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,18 +16,19 @@ import numpy.typing as npt
 from tasks.core.errors import DataError
 from tasks.core.rng import generator
 from tasks.mixture.config import SearchParams
-from tasks.mixture.decide import decide
-from tasks.mixture.designs.space_filling import draws
+from tasks.mixture.designs.space_filling import baselines, draws
 from tasks.mixture.predictors.choose import Choice
 from tasks.mixture.predictors.predictor import Predictor
 from tasks.mixture.problem import Domain, Problem, objective_shares
-from tasks.mixture.runs import Run, Runs
-from tasks.mixture.search import Asked, State, first_round, fitted, next_round, rows_of
-from tasks.mixture.strategies.local_search import climb
+from tasks.mixture.runs import Runs
+from tasks.mixture.strategies.local_search import ascend
 from tasks.mixture.strategies.random_search import RandomSearch
+from tasks.mixture.strategies.strategy import StrategyParams, finish, schedule
 from tasks.mixture.table_fit import MEAN, fit_table, measurements_of_runs
+from tasks.mixture.trajectory import num_repeats, trajectory
 
 Array = npt.NDArray[np.float64]
+
 
 _DRAWS, _STARTS = 2000, 5
 _NOMINAL_TOKENS = 10**9
@@ -38,13 +39,13 @@ class Truth:
     """Losses of every mixture without noise, and what a run adds: a shift that its seed shares, and its own part."""
 
     predictor: Predictor
-    objective_D: Array
+    objective_S: Array
     seed_sd: float
     run_sd: float
 
     def objective_M(self, weights_MD: Array) -> Array:
         """Return the true objective of every mixture, shape [M]."""
-        return np.asarray(self.predictor.outputs(weights_MD) @ self.objective_D)
+        return np.asarray(self.predictor.outputs(weights_MD) @ self.objective_S)
 
     def objective(self, weights_D: Array) -> float:
         """Return the true objective of one mixture."""
@@ -69,11 +70,12 @@ class Point:
 
 @dataclass(frozen=True)
 class Replay:
-    """All points, the truth's objective of natural, uniform and the best mixture known."""
+    """All points, the truth's objective of the baselines and of the best mixture known."""
 
     points: tuple[Point, ...]
     natural: float
     uniform: float
+    unimax: float
     best: float
 
     def regrets(self, strategy: str, runs: int) -> list[float]:
@@ -81,12 +83,17 @@ class Replay:
         chosen = [point for point in self.points if point.strategy == strategy and point.runs == runs]
         return [point.objective - self.best for point in sorted(chosen, key=lambda point: point.stream)]
 
+    @property
+    def baselines(self) -> dict[str, float]:
+        """The regret of every baseline."""
+        values = {"natural": self.natural, "uniform": self.uniform, "unimax": self.unimax}
+        return {name: value - self.best for name, value in values.items()}
+
     def to_json(self) -> dict[str, Any]:
         """Return regrets per strategy and number of runs."""
         keys = dict.fromkeys((point.strategy, point.runs) for point in self.points)
         rows = [{"strategy": name, "runs": runs, "regrets": self.regrets(name, runs)} for name, runs in keys]
-        constants = {"natural": self.natural - self.best, "uniform": self.uniform - self.best}
-        return {"strategies": rows, "regret": constants, "best": self.best}
+        return {"strategies": rows, "regret": self.baselines, "best": self.best}
 
 
 def truth_of(params: SearchParams, runs: Runs, where: str) -> tuple[Truth, Choice]:
@@ -95,10 +102,10 @@ def truth_of(params: SearchParams, runs: Runs, where: str) -> tuple[Truth, Choic
     The objective is the one in the params. Noise between seeds comes from repeats, noise of a run from the fit.
 
     Raises:
-        ConfigError: the objective names a domain that the table does not have.
+        ConfigError: the objective names a held-out set that the table does not have.
         DataError, EvidenceError: the table has no runs, too few, or all the same.
     """
-    shares = np.array(objective_shares(runs.domains, params.objective))
+    shares = np.array(objective_shares(runs.sets, params.objective))
     choice = fit_table(params.selection, measurements_of_runs(runs, MEAN, where)).choice
     run_sd = choice.predictor.noise_sd
     between = runs.noise_sd()
@@ -120,64 +127,51 @@ def free_problem(params: SearchParams, runs: Runs, where: str) -> Problem:
         Domain(name, count, count, _NOMINAL_TOKENS, _NOMINAL_TOKENS)
         for name, count in zip(runs.domains, tokens, strict=True)
     )
-    shares = objective_shares(runs.domains, params.objective)
-    return Problem(domains, shares, target_samples=1, proxy_samples=1, max_epochs=1.0)
+    shares = objective_shares(runs.sets, params.objective)
+    return Problem(domains, shares, target_samples=1, proxy_samples=1, max_epochs=1.0, sets=runs.sets)
 
 
 def replay(
     params: SearchParams, problem: Problem, truth: Truth, streams: int, progress: Callable[[int, int], None]
 ) -> Replay:
     """Replay the configured strategy and random search `streams` times; `progress` hears (rounds done, of how many)."""
-    strategies = {params.strategy.kind: params}
-    strategies.setdefault(RandomSearch().kind, params.model_copy(update={"strategy": RandomSearch()}))
+    strategies: dict[str, StrategyParams] = {params.strategy.kind: params.strategy}
+    strategies.setdefault(RandomSearch().kind, RandomSearch())
     points: list[Point] = []
-    total = streams * len(strategies) * (params.rounds + 1)
+    rounds = [schedule(strategy, params.num_runs - num_repeats(strategy, params)) for strategy in strategies.values()]
+    total = streams * sum(len(counts) for counts in rounds)
     for stream in range(streams):
-        for name, strategy in strategies.items():
-            for point in _search(name, strategy, problem, truth, stream):
+        for strategy in strategies.values():
+            for point in _search(params, strategy, problem, truth, stream):
                 points.append(point)
                 progress(len(points), total)
-    natural, uniform = truth.objective(problem.natural), truth.objective(problem.uniform)
-    found = [_best(truth, problem, params.seed), natural, uniform, *(point.objective for point in points)]
-    return Replay(tuple(points), natural, uniform, min(found))
+    natural, uniform, unimax = (truth.objective(row) for row in (problem.natural, problem.uniform, problem.unimax))
+    found = [_best(truth, problem, params.seed), natural, uniform, unimax, *(point.objective for point in points)]
+    return Replay(tuple(points), natural, uniform, unimax, min(found))
 
 
-def _search(name: str, params: SearchParams, problem: Problem, truth: Truth, stream: int) -> Iterator[Point]:
-    """Yield where one search stands after its design and after every round."""
-    params = params.model_copy(update={"seed": params.seed + stream})
-    first = _measured(truth, problem, Runs(problem.names, ()), first_round(params, problem), params.seed)
-    state = State(params, problem, first)
-    yield _point(name, state, truth, stream)
-    for number in range(1, params.rounds + 1):
-        value = next_round(state)
-        proposed = [Asked(number, "proposal", params.seed, row) for row in rows_of(value["proposals"])]
-        runs = _measured(truth, problem, state.runs, proposed, params.seed)
-        state = replace(state, runs=runs, rounds=(*state.rounds, value))
-        yield _point(name, state, truth, stream)
+def _search(
+    params: SearchParams, strategy: StrategyParams, problem: Problem, truth: Truth, stream: int
+) -> Iterator[Point]:
+    """Yield where one search stands after its first round and after every other."""
+    seed = params.seed + stream
 
+    def measure(weights_D: Array, seed: int) -> Array:
+        return truth.measure(weights_D, seed - stream, stream)
 
-def _measured(truth: Truth, problem: Problem, runs: Runs, asked: Sequence[Asked], stream: int) -> Runs:
-    rows = []
-    for number, ask in enumerate(asked, start=len(runs.rows)):
-        bpb = truth.measure(np.array(ask.weights), ask.seed - stream, stream)
-        objective, losses = float(bpb @ problem.objective_D), tuple(bpb.tolist())
-        rows.append(Run(number, ask.round, ask.kind, ask.seed, 1, 1, 1, objective, ask.weights, losses))
-    return replace(runs, rows=(*runs.rows, *rows))
-
-
-def _point(name: str, state: State, truth: Truth, stream: int) -> Point:
-    paired = state.runs.paired(state.params.seed)
-    pick = decide(state.params.decision, state.problem, fitted(state).predictor, paired)
-    return Point(name, stream, len(state.runs.rows), truth.objective(np.array(pick.chosen.weights)))
+    for stand in trajectory(strategy, params, problem, measure, params.num_runs, seed):
+        pick = finish(strategy, params.decision, stand.problem, stand.evidence, seed)
+        weights_D = np.array(pick.chosen.weights)
+        yield Point(strategy.kind, stream, stand.spent, truth.objective(weights_D))
 
 
 def _best(truth: Truth, problem: Problem, seed: int) -> float:
     """Return the lowest true objective that a local optimiser finds under the caps from the best of many draws."""
     pool_MD = draws(problem, _DRAWS, (0.3, 1.0, 3.0, 10.0), 1.0, problem.caps_D, seed)
-    pool_MD = np.vstack([problem.natural, problem.uniform, pool_MD])
+    pool_MD = np.vstack([baselines(problem), pool_MD])
 
     def score(weights_MD: Array) -> Array:
         return -truth.objective_M(weights_MD)
 
     starts = np.argsort(-score(pool_MD), kind="stable")[:_STARTS]
-    return min(truth.objective(climb(score, pool_MD[start], problem.caps_D)) for start in starts)
+    return float(truth.objective_M(ascend(score, pool_MD[starts], problem.caps_D)).min())

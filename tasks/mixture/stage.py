@@ -1,4 +1,4 @@
-"""The stage `search`: rounds of proxies, each a unit of its own, then a recipe with its forecast."""
+"""The stage `search`: proxies in rounds, each kept by what it is, then a recipe with its forecast."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -7,50 +7,68 @@ from pathlib import Path
 from typing import Any
 
 from infra.progress import UnitReport
-from tasks.core.digest import digest_code, digest_json, digest_tree
+from tasks.core.digest import digest_code, digest_file, digest_json, digest_tree
+from tasks.core.errors import ConfigError, DataError
 from tasks.core.manifest import Manifest, stage_key
-from tasks.core.stage import UnitRecord, UnitResult, Workshop, float_environment, map_units, publish, unchanged
+from tasks.core.stage import (
+    UnitRecord,
+    UnitResult,
+    Workshop,
+    float_environment,
+    map_grouped_units,
+    map_units,
+    publish,
+    unchanged,
+)
 from tasks.mixture.config import SearchParams
-from tasks.mixture.problem import Domain, Problem, objective_shares
-from tasks.mixture.proxies.proxy import SPLIT, ProxySpec, measure_proxy
-from tasks.mixture.runs import Run, Runs
-from tasks.mixture.search import FILES, Asked, State, conclude, first_round, next_round, rows_of
+from tasks.mixture.noise import detectable, difference_noise, penalty_of_noise, run_noise
+from tasks.mixture.outcome import FILES, conclude
+from tasks.mixture.problem import Constraint, Domain, Problem, objective_shares
+from tasks.mixture.proxies.proxy import SPLIT, ProxySpec, measure_proxies
+from tasks.mixture.runs import Run, Runs, Unit, read_runs
+from tasks.mixture.search import (
+    Asked,
+    State,
+    contender_round,
+    counts,
+    design_round,
+    next_round,
+    noise_round,
+    not_measured,
+    proposed,
+    transfer_round,
+)
+from tasks.mixture.transfer import Size
+from tasks.mixture.warm_start import taken
 from tasks.tokenize.pool import INDEX_FILE, LENGTHS_FILE, TokenPool, read_pool
+from tasks.training.order import usable_rows
+from tasks.training.types import DivergedError
 
 STAGE = "search"
 CODE = ("tasks.core", "tasks.mixture", "tasks.tokenize", "tasks.training")
 # A proxy's result does not depend on how it was proposed: a better strategy takes the proxies that are there.
 PROXY_CODE = ("tasks.core", "tasks.mixture.proxies", "tasks.tokenize", "tasks.training")
+UNIT: Unit = "bits per byte"
+EARLIER = "earlier_runs"
+_CONFIDENCE = 0.95
+# Characters of a digest that stand in the table of runs.
+_DATA = 16
 
 
 @dataclass(frozen=True)
 class _ProxyArgs:
     spec: ProxySpec
     pool: Path
+    gpu_share: float
 
 
 def run(params: SearchParams, *, inputs: Mapping[str, Path], output: Path, workshop: Workshop) -> Manifest:
     """Search a mixture with small proxies, and forecast what it gains."""
-    pool_folder = inputs["tokenize"]
-    tokenized = Manifest.read(pool_folder)
-    digests, science, code = {"tokenize": tokenized.output}, params.model_dump(mode="json"), digest_code(CODE)
+    digests, science, code = _identity(params, inputs["tokenize"]), params.model_dump(mode="json"), digest_code(CODE)
     if (done := unchanged(output, stage=STAGE, inputs=digests, params=science, code=code)) is not None:
         workshop.observer.say("search: unchanged (same inputs, params and code), taken as it is")
         return done
-    pool = read_pool(pool_folder)
-    problem = problem_of(params, pool)
-    if problem.capped:
-        workshop.observer.say(
-            f"search: uniform weights are capped at {params.max_epochs:g} epochs in {len(problem.capped)} domains"
-        )
-    proxies = _Proxies(params, problem, pool_folder, _proxy_inputs(tokenized), workshop)
-    state = State(params, problem, proxies.measure(Runs(problem.names, ()), first_round(params, problem)))
-    for number in range(1, params.rounds + 1):
-        proposed = _in_worker(workshop, "propose", f"search: round {number}, proposal", _propose, state)
-        value = json.loads((proposed.folder / "round.json").read_text(encoding="utf-8"))
-        asked = [Asked(number, "proposal", params.seed, weights) for weights in rows_of(value["proposals"])]
-        state = replace(state, runs=proxies.measure(state.runs, asked), rounds=(*state.rounds, value))
-    concluded = _in_worker(workshop, "conclude", "search: decision", _conclude, state)
+    concluded = searched(params, inputs["tokenize"], workshop)
     return publish(
         output,
         {name: concluded.file(name) for name in FILES},
@@ -60,69 +78,158 @@ def run(params: SearchParams, *, inputs: Mapping[str, Path], output: Path, works
     )
 
 
+def searched(params: SearchParams, pool_folder: Path, workshop: Workshop) -> UnitRecord:
+    """Do a whole search on a pool; return the record of its conclusion, with the four files and the summary."""
+    pool = read_pool(pool_folder)
+    problem = problem_of(params, pool)
+    counts(params, problem)  # a budget that does not reach is refused before it is spent
+    proxies = Proxies(params, problem, pool_folder, pool_digest(pool_folder), workshop)
+    state = _started(proxies, pool)
+    state = replace(
+        state,
+        runs=proxies.measure(state.runs, not_measured(state, noise_round(params, problem)), "baselines and noise"),
+    )
+    workshop.observer.say(_noise_told(params, state.searched))
+    if params.kl_to_natural is None:
+        penalty = penalty_of_noise(run_noise(state.searched), params.num_runs)
+        state = replace(state, problem=replace(problem, kl_to_natural=penalty))
+    designed = [_asked(value) for value in _json_of(workshop, "design", "search: first mixtures", _design, state)]
+    state = replace(state, runs=proxies.measure(state.runs, designed, "first mixtures"))
+    for number in range(1, len(counts(params, problem))):
+        value = _json_of(workshop, "propose", f"search: round {number}, proposal", _propose, state)
+        runs = proxies.measure(state.runs, proposed(params, value), f"round {number}")
+        state = replace(state, runs=runs, rounds=(*state.rounds, value))
+    for step, label, work in (
+        ("contenders", "confirmation", _contenders),
+        ("transfer", "second size", _transfer),
+    ):
+        if getattr(params, "confirm" if step == "contenders" else "transfer") is not None:
+            asked = _json_of(workshop, step, f"search: {label}, mixtures", work, state)
+            runs = proxies.measure(state.runs, [_asked(value) for value in asked], label)
+            state = replace(state, runs=runs)
+    return _in_worker(workshop, "conclude", "search: decision", _conclude, state)
+
+
+def pilot(params: SearchParams, pool_folder: Path, workshop: Workshop, seeds: int) -> Runs:
+    """Measure natural and uniform with so many seeds, before a search is paid for; a later one takes these proxies over."""
+    problem = problem_of(params, read_pool(pool_folder))
+    proxies = Proxies(params, problem, pool_folder, pool_digest(pool_folder), workshop)
+    asked = noise_round(params.model_copy(update={"num_noise_seeds": max(seeds - 1, 0)}), problem)
+    return proxies.measure(proxies.none, [ask for ask in asked if ask.kind != "unimax"], "pilot")
+
+
 def problem_of(params: SearchParams, pool: TokenPool) -> Problem:
     """Return what is searched in a pool.
 
     Raises:
-        ConfigError: the caps leave no weights, or the objective names a domain that does not exist.
+        ConfigError: the caps leave no weights, or a name in the params is no domain of the pool.
     """
-    length = params.target_sequence_length
-    rows, proxy_rows = pool.rows("train", length), pool.rows("train", params.proxy.model.sequence_length)
-    counts = zip(pool.names, pool.tokens("train"), pool.bytes("train"), rows, proxy_rows, strict=True)
+    length, proxy = params.target_sequence_length, params.proxy
+    rows, proxy_rows = pool.rows("train", length).tolist(), pool.rows("train", proxy.model.sequence_length).tolist()
+    if params.repetition_matched:
+        proxy_rows = usable_rows(proxy_rows, min(1.0, proxy.num_tokens / params.target_tokens))
+    counted = zip(pool.names, pool.tokens("train"), pool.bytes("train"), rows, proxy_rows, strict=True)
+    held_out = _places(pool.names, params.held_out_only, "search.held_out_only")
+    constrained = zip(
+        _places(pool.names, params.max_increase, "search.max_increase"), params.max_increase.values(), strict=True
+    )
     return Problem(
-        domains=tuple(Domain(name, *map(int, numbers)) for name, *numbers in counts),
-        objective=objective_shares(pool.names, params.objective),
+        domains=tuple(
+            Domain(name, int(tokens), int(size), own, of_proxy, trainable=place not in held_out)
+            for place, (name, tokens, size, own, of_proxy) in enumerate(counted)
+        ),
+        objective=objective_of(params, pool.names),
         target_samples=params.target_tokens // length,
-        proxy_samples=params.proxy.num_samples,
+        proxy_samples=proxy.num_samples,
         max_epochs=params.max_epochs,
-        kl_to_natural=params.kl_to_natural,
+        kl_to_natural=params.kl_to_natural or 0.0,
+        constraints=tuple(Constraint(place, most) for place, most in constrained),
     )
 
 
+def objective_of(params: SearchParams, names: Sequence[str]) -> tuple[float, ...]:
+    """Return every held-out set's share of what is searched: the objective's, or the mean of several objectives'."""
+    if params.objectives is None:
+        return objective_shares(names, params.objective)
+    each = [objective_shares(names, shares) for shares in params.objectives.values()]
+    return tuple(sum(shares) / len(each) for shares in zip(*each, strict=True))
+
+
+def pool_digest(pool_folder: Path) -> str:
+    """Return the digest of what a proxy reads: another test split, say, changes no proxy."""
+    read = (INDEX_FILE, LENGTHS_FILE, "tokens/train/", f"tokens/{SPLIT}/")
+    files = Manifest.read(pool_folder).files
+    return digest_tree({file.path: file.digest for file in files if file.path.startswith(read)})
+
+
 @dataclass(frozen=True)
-class _Proxies:
+class Proxies:
     """Measures proxies of one search on one pool."""
 
     params: SearchParams
     problem: Problem
     pool: Path
-    inputs: Mapping[str, str]
+    data: str
     workshop: Workshop
 
-    def measure(self, runs: Runs, asked: Sequence[Asked]) -> Runs:
+    @property
+    def none(self) -> Runs:
+        """A table without runs."""
+        return Runs(self.problem.names, self.problem.set_names, UNIT, ())
+
+    def measure(self, runs: Runs, asked: Sequence[Asked], label: str) -> Runs:
         """Return the table with the proxies that were asked for, in that order."""
-        params, start = self.params, len(runs.rows)
-        specs = [
-            ProxySpec(ask.weights, ask.seed, params.proxy, params.max_epochs, params.search_tokens_per_domain)
-            for ask in asked
-        ]
-        code = digest_code(PROXY_CODE)
-        keys = [stage_key("search.proxy", self.inputs, spec.to_json(), code) for spec in specs]
-        # Where natural is uniform the table has both, but there is one proxy.
-        units = {key: _ProxyArgs(spec, self.pool) for key, spec in zip(keys, specs, strict=True)}
-        places = {key: [index for index, other in enumerate(keys) if other == key] for key in units}
+        start, code = len(runs.rows), digest_code(PROXY_CODE)
+        specs = [self._spec(ask) for ask in asked]
+        keys = [stage_key("search.proxy", {"pool": self.data}, spec.to_json(), code) for spec in specs]
+        rows: dict[int, Run] = {}
+        for second in (False, True):
+            # A stack has one training config.
+            chosen = [place for place, ask in enumerate(asked) if ask.second is second]
+            rows |= self._measured({place: (keys[place], specs[place], asked[place]) for place in chosen}, start, label)
+        return replace(runs, rows=(*runs.rows, *(rows[index] for index in range(len(asked)))))
+
+    def _measured(self, wanted: Mapping[int, tuple[str, ProxySpec, Asked]], start: int, label: str) -> dict[int, Run]:
+        # Where two asked for the same run (natural may be uniform) the table has both, but there is one proxy.
+        units = {key: _ProxyArgs(spec, self.pool, self.workshop.gpus_per_process) for key, spec, _ in wanted.values()}
+        places = {key: [place for place, other in wanted.items() if other[0] == key] for key in units}
         order, rows = list(units), dict[int, Run]()
 
         def finished(unit: int, record: UnitRecord) -> None:
             result = json.loads((record.folder / "proxy.json").read_text(encoding="utf-8"))
-            for index in places[order[unit]]:
-                rows[index] = self._row(start + index, asked[index], result)
+            for place in places[order[unit]]:
+                rows[place] = self._row(start + place, wanted[place][2], result)
             first = rows[places[order[unit]][0]]
             self.workshop.observer.unit(_report(self.problem, first, order[unit], result["losses"]))
 
-        map_units(
+        map_grouped_units(
             self.workshop,
             stage="search.proxy",
-            label=f"search: proxies, round {asked[0].round}" if asked else "search: proxies",
+            label=f"search: proxies, {label}",
             work=_measure,
             units=list(units.items()),
+            group_size=self.workshop.proxies_per_process,
+            gpus=self.workshop.gpus_per_process,
             packages=PROXY_CODE,
             on_finished=finished,
         )
-        return replace(runs, rows=(*runs.rows, *(rows[index] for index in range(len(asked)))))
+        return rows
+
+    def _spec(self, ask: Asked) -> ProxySpec:
+        params, second = self.params, self.params.transfer
+        training = second.training if ask.second and second is not None else params.proxy
+        target = params.target_tokens if params.repetition_matched else None
+        return ProxySpec(ask.weights, ask.seed, training, params.max_epochs, self._measured_on(), target_tokens=target)
+
+    def _measured_on(self) -> tuple[int, ...]:
+        """Return the held-out tokens per domain: fewer where a domain's loss decides nothing."""
+        params, problem = self.params, self.problem
+        counted = {constraint.set for constraint in problem.constraints}
+        counted |= {place for place, share in enumerate(problem.objective) if share > 0}
+        most, others = params.search_tokens_per_domain, params.search_tokens_of_others
+        return tuple(most if place in counted else others for place in range(len(problem.set_names)))
 
     def _row(self, number: int, ask: Asked, result: Mapping[str, Any]) -> Run:
-        objective = sum(share * value for share, value in zip(self.problem.objective, result["bpb"], strict=True))
         return Run(
             run=number,
             round=ask.round,
@@ -131,15 +238,63 @@ class _Proxies:
             model_parameters=result["model_parameters"],
             tokens=result["tokens"],
             flops=result["flops"],
-            objective=objective,
+            objective=sum(share * value for share, value in zip(self.problem.objective, result["bpb"], strict=True)),
             weights=ask.weights,
-            bpb=tuple(result["bpb"]),
+            losses=tuple(result["bpb"]),
+            data=self.data[:_DATA],
         )
+
+
+def _identity(params: SearchParams, pool_folder: Path) -> dict[str, str]:
+    """Return the digests of what a search reads: the pool, and the earlier table where one is named."""
+    digests = {"tokenize": Manifest.read(pool_folder).output}
+    if params.earlier_runs is None:
+        return digests
+    if not Path(params.earlier_runs).is_file():
+        raise DataError(
+            f"search.earlier_runs: {params.earlier_runs}: there is no such file. Name the runs.csv of a search."
+        )
+    return digests | {EARLIER: digest_file(Path(params.earlier_runs))}
+
+
+def _started(proxies: Proxies, pool: TokenPool) -> State:
+    """Return a search at its start: with nothing measured, or with what an earlier table gives."""
+    params = proxies.params
+    state = State(params, proxies.problem, pool.vocab_size, proxies.data[:_DATA], proxies.none)
+    if params.earlier_runs is None:
+        return state
+    found = taken(read_runs(Path(params.earlier_runs)), state.wanted, params.earlier_runs)
+    rows = tuple(replace(row, run=number, round=0) for number, row in enumerate(found.as_measured.rows))
+    proxies.workshop.observer.say(
+        f"search: of {params.earlier_runs} {len(rows)} runs are taken as measured, {len(found.informing.rows)} inform the "
+        "predictor"
+    )
+    return replace(state, runs=replace(proxies.none, rows=rows), earlier=found.informing)
+
+
+def _noise_told(params: SearchParams, runs: Runs) -> str:
+    """Say the noise and the smallest gain that a comparison of full seeds could find, before more is spent."""
+    noise = difference_noise(runs)
+    if noise is None:
+        return "search: the noise is not known: no mixture was run with two seeds (search.num_noise_seeds)"
+    seeds = 3 if params.confirm is None else max(params.confirm.num_seeds, 3)
+    effect = detectable(noise, seeds, _CONFIDENCE)
+    told = "" if effect is None else f"; with {seeds} seeds a gain of {effect.gain:.4f} would be found 4 times of 5"
+    return f"search: two runs of one size differ by chance by {noise.sd:.4f} {runs.unit} (sd, {noise.known}){told}"
+
+
+def _places(names: Sequence[str], wanted: Sequence[str] | Mapping[str, float], where: str) -> list[int]:
+    if strangers := sorted({*wanted} - {*names}):
+        raise ConfigError(
+            f"{where}: {len(strangers)} of {len(wanted)} domains do not exist; first: {strangers[0]}. There are: "
+            f"{', '.join(names)}."
+        )
+    return [names.index(name) for name in wanted]
 
 
 def _report(problem: Problem, row: Run, key: str, losses: Sequence[float]) -> UnitReport:
     weights = {f"weight.{name}": weight for name, weight in zip(problem.names, row.weights, strict=True)}
-    bpb = {f"bpb.{name}": value for name, value in zip(problem.names, row.bpb, strict=True)}
+    bpb = {f"bpb.{name}": value for name, value in zip(problem.set_names, row.losses, strict=True)}
     return UnitReport(
         name=f"proxy-{row.run:03d}-{row.kind}",
         key=key,
@@ -149,48 +304,87 @@ def _report(problem: Problem, row: Run, key: str, losses: Sequence[float]) -> Un
     )
 
 
-def _proxy_inputs(tokenized: Manifest) -> dict[str, str]:
-    """Return the digest of what a proxy reads: another test split, say, changes no proxy."""
-    read = (INDEX_FILE, LENGTHS_FILE, "tokens/train/", f"tokens/{SPLIT}/")
-    return {"pool": digest_tree({file.path: file.digest for file in tokenized.files if file.path.startswith(read)})}
-
-
 def _in_worker(workshop: Workshop, step: str, label: str, work: Any, state: State) -> UnitRecord:
     """Do one step in a worker, where threads are pinned: the driver computes nothing."""
     params = state.params.model_dump(mode="json")
-    seen = {"problem": _digest(state.problem), "runs": _digest(state.runs), "rounds": digest_json(list(state.rounds))}
-    key = stage_key(f"search.{step}", seen, params, digest_code(CODE))
+    seen = {
+        "problem": _digest(state.problem),
+        "runs": _digest(state.runs),
+        "rounds": digest_json(list(state.rounds)),
+        "vocab_size": str(state.vocab_size),
+        # The file that it was read from: what it predicts follows from that and the params.
+        "earlier": "" if params["earlier_runs"] is None else digest_file(Path(params["earlier_runs"])),
+    }
     stage = f"search.{step}"
+    key = stage_key(stage, seen, params, digest_code(CODE))
     return map_units(workshop, stage=stage, label=label, work=work, units=[(key, state)], packages=CODE)[0]
+
+
+def _json_of(workshop: Workshop, step: str, label: str, work: Any, state: State) -> Any:
+    record = _in_worker(workshop, step, label, work, state)
+    return json.loads((record.folder / "step.json").read_text(encoding="utf-8"))
 
 
 def _digest(value: Problem | Runs) -> str:
     return digest_json(json.loads(json.dumps(value, default=vars)))
 
 
-def _measure(args: _ProxyArgs, folder: Path) -> UnitResult:
-    result = measure_proxy(args.spec, args.pool)
-    (folder / "proxy.json").write_text(json.dumps(result.to_json(), allow_nan=False), encoding="utf-8")
+def _measure(args: Sequence[_ProxyArgs], folders: Sequence[Path], checkpoints: Sequence[Path]) -> list[Any]:
+    """Measure a group of proxies in one process; one that diverged gives its error, and the others their results."""
+    specs = [each.spec for each in args]
+    results = measure_proxies(specs, args[0].pool, checkpoints=checkpoints, gpu_share=args[0].gpu_share)
+    found: list[UnitResult | DivergedError] = []
+    for result, folder in zip(results, folders, strict=True):
+        if isinstance(result, DivergedError):
+            found.append(result)
+            continue
+        (folder / "proxy.json").write_text(json.dumps(result.to_json(), allow_nan=False), encoding="utf-8")
+        found.append(UnitResult())
+    return found
+
+
+def _written(value: Any, folder: Path) -> UnitResult:
+    (folder / "step.json").write_text(json.dumps(value, allow_nan=False), encoding="utf-8")
     return UnitResult()
+
+
+def _design(state: State, folder: Path) -> UnitResult:
+    return _written([vars(ask) for ask in design_round(state)], folder)
 
 
 def _propose(state: State, folder: Path) -> UnitResult:
-    (folder / "round.json").write_text(json.dumps(next_round(state), allow_nan=False), encoding="utf-8")
-    return UnitResult()
+    return _written(next_round(state), folder)
+
+
+def _contenders(state: State, folder: Path) -> UnitResult:
+    return _written([vars(ask) for ask in contender_round(state)], folder)
+
+
+def _transfer(state: State, folder: Path) -> UnitResult:
+    return _written([vars(ask) for ask in transfer_round(state)], folder)
+
+
+def _asked(value: Mapping[str, Any]) -> Asked:
+    return Asked(**{**value, "weights": tuple(value["weights"])})
 
 
 def _conclude(state: State, folder: Path) -> UnitResult:
-    pick, told = conclude(state, folder)
-    problem = state.problem
-    baselines = {"natural": problem.natural.tolist(), "uniform": problem.uniform.tolist()}
-    mixtures = {"searched": list(pick.chosen.weights), **baselines}
+    params, problem = state.params, state.problem
+    target = None if params.target_parameters is None else Size(params.target_parameters, params.target_tokens)
+    judged, forecast = conclude(state, folder, target)
+    mixtures = {
+        "searched": list(judged.pick.chosen.weights),
+        "natural": problem.natural.tolist(),
+        "uniform": problem.uniform.tolist(),
+        "unimax": problem.unimax.tolist(),
+    }
     return UnitResult(
         summary={
             "proxies": len(state.runs.rows),
-            "chosen": pick.chosen.name,
-            "reason": pick.reason,
-            "statement": told.statement,
-            "gain_over_natural": told.gain,
+            "chosen": judged.pick.chosen.name,
+            "reason": judged.pick.reason,
+            "statement": forecast.statement,
+            "gain_over_natural": forecast.gain,
             "weights": {name: dict(zip(problem.names, weights, strict=True)) for name, weights in mixtures.items()},
         }
     )

@@ -1,21 +1,27 @@
-"""Tables of measured mixtures as other projects publish them: one CSV of weights, one of losses, paired by `index`.
+"""Tables of measured mixtures as other projects publish them: one CSV of weights, one of losses, paired by row names.
+
+RegMix names rows in a column `index`, olmix in `run` or `run_id`, with a readable `name` beside it. Columns with these
+names are never features; all others are, and keep their names (`train_the_pile_arxiv`, `metric/the_pile_arxiv_val_loss`).
 
 Axes: R rows, C columns, D domains.
 """
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from tasks.core.errors import DataError
+from tasks.core.errors import ConfigError, DataError
 
 Array = npt.NDArray[np.float64]
 
-INDEX = "index"
+# Columns that name rows, best first. olmix accepts `run` and `run_id` for the same thing, one in each file if need be.
+INDEX, RUN, NAME = "index", "run", "name"
+_ALIASES = {"run_id": RUN}
+ROW_NAMES = (INDEX, RUN, *_ALIASES, NAME)
 # Printed weights are rounded: RegMix's tables to three decimals, so that 17 of them sum to .996 to 1.003.
 MAX_ROUNDING = 0.01
 _EXACT = 1e-9
@@ -23,24 +29,24 @@ _EXACT = 1e-9
 
 @dataclass(frozen=True)
 class Table:
-    """The numbers of a CSV file, a name per column. The column `index` names rows and is never a feature."""
+    """The numbers of a CSV file, a name per column; `names` are the columns that name rows, which are no features."""
 
     path: str
     columns: tuple[str, ...]
     lines: tuple[int, ...]
-    index: tuple[str, ...] | None
+    names: Mapping[str, tuple[str, ...]]
     values_RC: Array
 
     def place(self, row: int) -> str:
         """Return where a row stands in the file, in words."""
-        named = "" if self.index is None else f" (index {self.index[row]})"
+        named = next((f" ({column} {self.names[column][row]})" for column in ROW_NAMES if column in self.names), "")
         return f"{self.path}, line {self.lines[row]}{named}"
 
     def only(self, rows: Sequence[int]) -> "Table":
         """Return these rows, in this order."""
-        index = None if self.index is None else tuple(self.index[row] for row in rows)
+        names = {column: tuple(values[row] for row in rows) for column, values in self.names.items()}
         return replace(
-            self, lines=tuple(self.lines[row] for row in rows), index=index, values_RC=self.values_RC[list(rows)]
+            self, lines=tuple(self.lines[row] for row in rows), names=names, values_RC=self.values_RC[list(rows)]
         )
 
 
@@ -52,26 +58,29 @@ class Weights:
     normalised: int
 
 
-def read_table(path: Path) -> Table:
-    """Read a CSV file of numbers with a header.
+def read_table(path: Path, only: Sequence[str] = ()) -> Table:
+    """Read a CSV file of numbers with a header; `only` these columns, where some are named.
 
     Raises:
+        ConfigError: a column that is asked for does not exist.
         DataError: no such file, no rows, a column without a name or with another's, a row of another length, an index
             that occurs twice, or cells that are no finite numbers; says how many, the first, and the remedy.
     """
     header, lines, rows = _cells(path)
-    place = header.index(INDEX) if INDEX in header else None
-    index = None if place is None else tuple(row[place].strip() for row in rows)
-    kept = [number for number in range(len(header)) if number != place]
-    columns = tuple(header[number] for number in kept)
-    numbers = [[_number(row[number]) for number in kept] for row in rows]
-    table = Table(str(path), columns, tuple(lines), index, np.array(numbers).reshape(len(rows), len(kept)))
-    _check_index(table)
+    if unknown := [name for name in only if name not in header]:
+        raise ConfigError(f"{path}: there is no column {unknown[0]}. There are: {', '.join(header)}.")
+    names = _row_names(header, rows)
+    kept = [place for place, name in enumerate(header) if name not in ROW_NAMES and (not only or name in only)]
+    columns = tuple(header[place] for place in kept)
+    values = [[_number(row[place]) for place in kept] for row in rows]
+    table = Table(str(path), columns, tuple(lines), names, np.array(values).reshape(len(rows), len(kept)))
+    for name in (INDEX, RUN):
+        _check_unique(table, name)
     bad = np.argwhere(~np.isfinite(table.values_RC))
     if len(bad):
         row, column = bad[0]
         raise DataError(
-            f"{path}: {len(bad)} cells are no finite numbers (a run that diverged?); first: line {lines[row]}, column "
+            f"{path}: {len(bad)} cells are no finite numbers (a run that diverged?); first: {table.place(row)}, column "
             f"{columns[column]}: {rows[row][kept[column]]!r}. Measure that run again, or leave it out of both tables."
         )
     return table
@@ -97,39 +106,74 @@ def weights_of(table: Table) -> Weights:
         raise DataError(
             f"{table.path}: {len(wrong)} of {len(sums_R)} mixtures do not sum to 1 within {MAX_ROUNDING:g}; first: "
             f"{table.place(wrong[0])} sums to {sums_R[wrong[0]]:.6f}. Correct its weights, or leave the row out; a "
-            f"column that is no weight must go, unless it is called `{INDEX}`."
+            f"column that is no weight must go, unless it names rows ({', '.join(ROW_NAMES)})."
         )
-    return Weights(table.values_RC / sums_R[:, None], int((off_R > _EXACT).sum()))
+    rounded_R = off_R > _EXACT
+    return Weights(table.values_RC / np.where(rounded_R, sums_R, 1.0)[:, None], int(rounded_R.sum()))
 
 
 def paired(mixtures: Table, losses: Table) -> Table:
-    """Return the losses in the order of the mixtures: by `index` where both tables have it, else row by row.
+    """Return the losses in the order of the mixtures.
+
+    Rows pair by `index` where both tables have it, else by `run` (or `run_id`), else by `name`, else in order.
 
     Raises:
-        DataError: only one table has an index, or a row of one is missing in the other.
+        DataError: only one table names its rows, a row of one is missing in the other, or rows that are paired by one
+            name differ in another.
     """
-    if (mixtures.index is None) != (losses.index is None):
-        with_, without = (losses, mixtures) if mixtures.index is None else (mixtures, losses)
-        raise DataError(
-            f"{with_.path} names its rows in a column `{INDEX}`, {without.path} does not, so rows cannot be paired. "
-            "Give both that column, or neither (then rows pair in order)."
-        )
-    if mixtures.index is None or losses.index is None:
-        if len(mixtures.lines) != len(losses.lines):
-            raise DataError(
-                f"{mixtures.path} has {len(mixtures.lines)} rows, {losses.path} has {len(losses.lines)}, and there is "
-                f"no column `{INDEX}` to pair them by. Add it to both, or leave out the rows that are too many."
-            )
-        return losses
+    common = [column for column in (INDEX, RUN, NAME) if column in mixtures.names and column in losses.names]
+    if not common:
+        return _in_order(mixtures, losses)
+    by = common[0]
     for one, other in ((mixtures, losses), (losses, mixtures)):
-        missing = [row for row, name in enumerate(one.index or ()) if name not in {*(other.index or ())}]
+        _check_unique(one, by)
+        known = {*other.names[by]}
+        missing = [row for row, name in enumerate(one.names[by]) if name not in known]
         if missing:
             raise DataError(
                 f"{other.path} lacks {len(missing)} of {len(one.lines)} rows of {one.path}; first: "
                 f"{one.place(missing[0])}. Add them, or leave them out of both."
             )
-    where = {name: row for row, name in enumerate(losses.index)}
-    return losses.only([where[name] for name in mixtures.index])
+    where = {name: row for row, name in enumerate(losses.names[by])}
+    found = losses.only([where[name] for name in mixtures.names[by]])
+    for column in common[1:]:
+        _check_same(mixtures, found, by, column)
+    return found
+
+
+def check_repeats(mixtures: Table, weights_RD: Array, losses: Table) -> None:
+    """Refuse a mixture that stands twice with other losses: nobody can say which one holds, or what the noise is.
+
+    Raises:
+        DataError: two rows are the same mixture, but measured different losses; says both.
+    """
+    first: dict[bytes, int] = {}
+    for row, weights_D in enumerate(weights_RD.round(9)):
+        same = first.setdefault(weights_D.tobytes(), row)
+        if not np.array_equal(losses.values_RC[same], losses.values_RC[row]):
+            column = int(np.flatnonzero(losses.values_RC[same] != losses.values_RC[row])[0])
+            one, other = (float(losses.values_RC[number, column]) for number in (same, row))
+            raise DataError(
+                f"{mixtures.place(row)}: the same mixture as line {mixtures.lines[same]}, but other losses "
+                f"({losses.columns[column]}: {one!r} and {other!r}). Average runs with several seeds into one row, or "
+                "leave the wrong one out of both tables."
+            )
+
+
+def check_varied(losses: Table) -> None:
+    """Refuse columns that are the same in all runs: they say nothing about mixtures, and are mostly a failed export.
+
+    Raises:
+        DataError: a column does not vary over two or more rows.
+    """
+    values_RC = losses.values_RC
+    flat = np.flatnonzero(~(np.ptp(values_RC, axis=0) > 1e-9 * np.maximum(1.0, np.abs(values_RC).max(axis=0))))
+    if len(values_RC) > 1 and len(flat):
+        raise DataError(
+            f"{losses.path}: {len(flat)} of {len(losses.columns)} losses are the same in all {len(values_RC)} runs; "
+            f"first: column {losses.columns[flat[0]]}, {values_RC[0, flat[0]]:g} from line {losses.lines[0]} to "
+            f"{losses.lines[-1]}. Check the column, leave it out, or measure mixtures that differ."
+        )
 
 
 def aligned(table: Table, domains: Sequence[str]) -> Table:
@@ -149,8 +193,24 @@ def aligned(table: Table, domains: Sequence[str]) -> Table:
     return replace(table, columns=tuple(domains), values_RC=table.values_RC[:, [found.index(n) for n in domains]])
 
 
+def _in_order(mixtures: Table, losses: Table) -> Table:
+    named = [table for table in (mixtures, losses) if table.names]
+    if named:
+        with_, without = named[0], losses if named[0] is mixtures else mixtures
+        raise DataError(
+            f"{with_.path} names its rows in a column `{next(iter(with_.names))}`, {without.path} has no such column, so "
+            f"rows cannot be paired. Give both a column `{INDEX}`, or neither names (then rows pair in order)."
+        )
+    if len(mixtures.lines) != len(losses.lines):
+        raise DataError(
+            f"{mixtures.path} has {len(mixtures.lines)} rows, {losses.path} has {len(losses.lines)}, and there is "
+            f"no column `{INDEX}` to pair them by. Add it to both, or leave out the rows that are too many."
+        )
+    return losses
+
+
 def _cells(path: Path) -> tuple[list[str], list[int], list[list[str]]]:
-    """Return header, line numbers and cells; blank lines are no rows."""
+    """Return header, line numbers and cells; blank lines are no rows, a nameless column of row numbers is none."""
     if not path.is_file():
         raise DataError(f"{path}: there is no such file.")
     try:
@@ -161,18 +221,39 @@ def _cells(path: Path) -> tuple[list[str], list[int], list[list[str]]]:
         raise DataError(f"{path}: this is no CSV text in UTF-8: {error}.") from error
     if len(numbered) < 2:
         raise DataError(f"{path}: {len(numbered)} line(s): a header and at least one row are needed.")
-    header = [name.strip() for name in numbered[0][1]]
-    if "" in header:
-        raise DataError(f"{path}: column {header.index('') + 1} has no name. Name it; rows are named by `{INDEX}`.")
-    if twice := sorted({name for name in header if header.count(name) > 1}):
-        raise DataError(f"{path}: {len(twice)} column names occur twice; first: {twice[0]}. Rename or drop one.")
+    header, rows = [name.strip() for name in numbered[0][1]], [cells for _, cells in numbered[1:]]
     ragged = [(line, cells) for line, cells in numbered[1:] if len(cells) != len(header)]
     if ragged:
         line, cells = ragged[0]
         raise DataError(
-            f"{path}: {len(ragged)} rows do not have {len(header)} cells; first: line {line} has {len(cells)}."
+            f"{path}: {len(ragged)} rows do not have {len(header)} cells; first: line {line} has {len(cells)}. "
+            "Complete it, or leave the row out."
         )
-    return header, [line for line, _ in numbered[1:]], [cells for _, cells in numbered[1:]]
+    if _nameless(header[0]) and [row[0].strip() for row in rows] in _row_numbers(len(rows)):
+        header, rows = header[1:], [row[1:] for row in rows]
+    if "" in header:
+        raise DataError(f"{path}: column {header.index('') + 1} has no name. Name it; rows are named by `{INDEX}`.")
+    if twice := sorted({name for name in header if header.count(name) > 1}):
+        raise DataError(f"{path}: {len(twice)} column names occur twice; first: {twice[0]}. Rename or drop one.")
+    return header, [line for line, _ in numbered[1:]], rows
+
+
+def _nameless(name: str) -> bool:
+    """Return whether a column is what pandas writes for row numbers, and reads back as `Unnamed: 0`."""
+    return name == "" or name.startswith("Unnamed:")
+
+
+def _row_numbers(count: int) -> tuple[list[str], list[str]]:
+    return [str(row) for row in range(count)], [str(row) for row in range(1, count + 1)]
+
+
+def _row_names(header: Sequence[str], rows: Sequence[Sequence[str]]) -> dict[str, tuple[str, ...]]:
+    """Return the columns that name rows; a file with both `run` and `run_id` is named by `run`."""
+    places = {name: place for place, name in enumerate(header) if name in ROW_NAMES}
+    for alias, name in _ALIASES.items():
+        if alias in places:
+            places.setdefault(name, places.pop(alias))
+    return {name: tuple(row[places[name]].strip() for row in rows) for name in (INDEX, RUN, NAME) if name in places}
 
 
 def _number(cell: str) -> float:
@@ -182,11 +263,22 @@ def _number(cell: str) -> float:
         return float("nan")  # refused with its place by `read_table`
 
 
-def _check_index(table: Table) -> None:
+def _check_unique(table: Table, column: str) -> None:
     first: dict[str, int] = {}
-    for row, name in enumerate(table.index or ()):
+    for row, name in enumerate(table.names.get(column, ())):
         if first.setdefault(name, row) != row:
             raise DataError(
-                f"{table.place(row)}: line {table.lines[first[name]]} has the same index. Number the rows, or leave "
-                "one of them out."
+                f"{table.place(row)}: line {table.lines[first[name]]} has the same {column} ({name}). Give every row "
+                "another, or leave one of them out."
             )
+
+
+def _check_same(mixtures: Table, losses: Table, by: str, column: str) -> None:
+    pairs = enumerate(zip(mixtures.names[column], losses.names[column], strict=True))
+    different = [(row, one, other) for row, (one, other) in pairs if one != other]
+    if different:
+        row, one, other = different[0]
+        raise DataError(
+            f"rows that `{by}` pairs have another `{column}` in {len(different)} of {len(mixtures.lines)} cases; first: "
+            f"{mixtures.place(row)} is {one}, {losses.place(row)} is {other}. Leave out the column that is wrong."
+        )

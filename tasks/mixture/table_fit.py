@@ -11,16 +11,15 @@ import numpy as np
 import numpy.typing as npt
 
 from tasks.core.errors import ConfigError, DataError, EvidenceError
-from tasks.mixture.predictors.choose import MIN_RUNS, Choice, Selection, choose
+from tasks.mixture.predictors.choose import MIN_RUNS, NINETY, Choice, Selection, choose
 from tasks.mixture.predictors.predictor import Measured
-from tasks.mixture.runs import Runs
-from tasks.mixture.table import Table, paired, weights_of
+from tasks.mixture.runs import PREFIXES, Runs
+from tasks.mixture.table import Table, check_repeats, check_varied, paired, weights_of
 
 Array = npt.NDArray[np.float64]
 
 MEAN = "mean"
 OBJECTIVE = "objective"
-CONFIDENCE = 0.9
 
 
 @dataclass(frozen=True)
@@ -52,21 +51,21 @@ class Predictions:
 
 @dataclass(frozen=True)
 class TableFit:
-    """A chosen predictor. An interval is `width` standard deviations (noise included) on either side.
-
-    `width` is the smallest that held 90 % of the runs left out in cross-validation, counted as conformal prediction
-    does (rank ceil(.9 (R + 1)) of R): the standard deviations of a law ignore the doubt about the law.
-    """
+    """A chosen predictor, calibrated by cross-validation; intervals are as wide as 90 % of the runs left out needed."""
 
     domains: tuple[str, ...]
     choice: Choice
-    width: float
+
+    @property
+    def width(self) -> float:
+        """Half an interval where the prediction is an average one, in standard deviations as fitted (noise included)."""
+        return NINETY * self.choice.predictor.inflation
 
     def predict(self, weights_MD: Array) -> Predictions:
         """Return prediction and interval of every mixture."""
-        predictor = replace(self.choice.predictor, inflation=1.0)
+        predictor = self.choice.predictor
         mean_M = predictor.mean(weights_MD)
-        half_M = self.width * np.hypot(predictor.sd(weights_MD), predictor.noise_sd)
+        half_M = NINETY * predictor.measured_sd(weights_MD)
         return Predictions(mean_M, mean_M - half_M, mean_M + half_M)
 
 
@@ -78,26 +77,29 @@ def measurements_of_tables(mixtures: Table, losses: Table, target: str) -> Measu
     """
     weights, losses = weights_of(mixtures), paired(mixtures, losses)
     losses_RO, objective_O = _target(losses.columns, losses.values_RC, target, losses.path)
+    if target == MEAN and target not in losses.columns:
+        check_varied(losses)
+    check_repeats(mixtures, weights.weights_RD, losses)
     measured = Measured(weights.weights_RD, losses_RO, objective_O)
-    _check_repeats(mixtures, measured)
     return Measurements(mixtures.columns, target, measured, weights.normalised)
 
 
 def measurements_of_runs(runs: Runs, target: str, where: str) -> Measurements:
-    """Return what a search's own table says: its objective, the mean over domains, or one domain's bits per byte.
+    """Return what a search's own table says: its objective, the mean over held-out sets, or the loss of one.
 
-    The rows that share the first row's seed are fitted; the others tell the noise between seeds.
+    The rows that share the first row's size and seed are fitted; other seeds of that size tell the noise.
 
     Raises:
-        DataError: the table is empty, or the target is neither a domain nor a known combination.
+        DataError: the table is empty, or the target is neither a held-out set nor a known combination.
     """
     if not runs.rows:
         raise DataError(f"{where}: there are no runs in it. Run search again.")
+    runs = runs.at(*runs.rows[0].fidelity)
     rows = runs.paired(runs.rows[0].seed)
     if target == OBJECTIVE:
         losses_RO, objective_O = np.array([[row.objective] for row in rows.rows]), np.ones(1)
     else:
-        losses_RO, objective_O = _target(runs.domains, rows.bpb_RD(), target.removeprefix("bpb:"), where)
+        losses_RO, objective_O = _target(runs.sets, rows.losses_RS(), target.removeprefix(PREFIXES[runs.unit]), where)
     noise_sd = _retargeted(runs, target, objective_O).noise_sd()
     return Measurements(runs.domains, target, Measured(rows.weights_RD(), losses_RO, objective_O, noise_sd))
 
@@ -121,10 +123,7 @@ def fit_table(selection: Selection, measurements: Measurements) -> TableFit:
             f"the target {measurements.target} is {objective_R[0]:g} in all {len(objective_R)} runs, so there is "
             "nothing to learn. Check the column, or measure mixtures that differ."
         )
-    choice = choose(selection, measured)
-    z_R = np.abs(objective_R - choice.score.predicted_R) / choice.score.sd_R
-    rank = min(int(np.ceil(CONFIDENCE * (len(z_R) + 1))), len(z_R))
-    return TableFit(measurements.domains, choice, float(np.sort(z_R)[rank - 1]))
+    return TableFit(measurements.domains, choose(selection, measured))
 
 
 def _target(columns: Sequence[str], values_RC: Array, target: str, where: str) -> tuple[Array, Array]:
@@ -140,19 +139,7 @@ def _retargeted(runs: Runs, target: str, objective_O: Array) -> Runs:
     """Return the runs with the target as their objective, so that the noise is that of the target."""
     if target == OBJECTIVE:
         return runs
-    chosen = range(len(runs.domains)) if len(objective_O) > 1 else [runs.domains.index(target.removeprefix("bpb:"))]
-    values = [float(np.array(row.bpb)[list(chosen)] @ objective_O) for row in runs.rows]
+    chosen = range(len(runs.sets)) if target == MEAN else [runs.sets.index(target.removeprefix(PREFIXES[runs.unit]))]
+    values = [float(np.array(row.losses)[list(chosen)] @ objective_O) for row in runs.rows]
     rows = tuple(replace(row, objective=value) for row, value in zip(runs.rows, values, strict=True))
     return replace(runs, rows=rows)
-
-
-def _check_repeats(mixtures: Table, measured: Measured) -> None:
-    """Refuse a mixture that stands twice with other losses: nobody can say which one holds, or what the noise is."""
-    first: dict[bytes, int] = {}
-    for row, weights_D in enumerate(measured.weights_RD.round(9)):
-        same = first.setdefault(weights_D.tobytes(), row)
-        if not np.array_equal(measured.losses_RO[same], measured.losses_RO[row]):
-            raise DataError(
-                f"{mixtures.place(row)}: the same mixture as line {mixtures.lines[same]}, but other losses. Average "
-                "runs with several seeds into one row, or leave the wrong one out of both tables."
-            )

@@ -8,6 +8,7 @@ import io
 import re
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from xml.sax.saxutils import quoteattr
 
@@ -18,8 +19,8 @@ Draw = Callable[["Axes"], None]
 Margins = tuple[float, float, float, float]
 
 INK, MUTED, RULE, PAPER = "#1c2128", "#5d6570", "#d8d7d1", "#fdfcfa"
-SEARCHED, NATURAL, UNIFORM = "#0072b2", "#d55e00", "#868d96"
-MIXTURE_COLOURS = {"searched": SEARCHED, "natural": NATURAL, "uniform": UNIFORM}
+SEARCHED, NATURAL, UNIFORM, UNIMAX = "#0072b2", "#d55e00", "#868d96", "#8a63b8"
+MIXTURE_COLOURS = {"searched": SEARCHED, "natural": NATURAL, "uniform": UNIFORM, "unimax": UNIMAX}
 # Okabe and Ito's palette for colour-blind readers, without the colours that already mean a mixture.
 SERIES = ("#e69f00", "#cc79a7", "#009e73", "#56b4e9", "#b8a900", "#8c564b")
 
@@ -31,8 +32,10 @@ VARIABLES = {
     SEARCHED: "--searched",
     NATURAL: "--natural",
     UNIFORM: "--uniform",
+    UNIMAX: "--unimax",
 } | {colour: f"--series-{index}" for index, colour in enumerate(SERIES)}
 
+_FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", "Noto Sans", sans-serif'
 # Inches at 72 points; the page scales the picture to its column.
 _POINTS = 72
 _STYLE: dict[Any, Any] = {
@@ -116,3 +119,15 @@ def inlined(svg: str, name: str, label: str) -> str:
         'xmlns:xlink="http://www.w3.org/1999/xlink">'
     )
     return re.sub(r"\n\s*", "\n", root + svg[opening.end() :])
+
+
+def standalone(svg: str) -> str:
+    """Return a picture of the page as a file of its own: with its size, its font, and the colours of both modes."""
+    css = Path(__file__).with_name("templates").joinpath("report.css").read_text(encoding="utf-8")
+    palette = css[: css.index("* {")]
+    box = re.search(r'viewBox="0 0 ([0-9.]+) ([0-9.]+)"', svg)
+    assert box is not None, "a picture of the page has a viewBox"
+    style = f"{palette}svg {{ background: var(--paper); font-family: {_FONT}; }}\nsvg * {{ stroke-linejoin: round; }}"
+    opening = svg.index(">") + 1
+    root = svg[: opening - 1] + f' width="{box[1]}" height="{box[2]}">'
+    return f"{root}<style>\n{style}\n</style>{svg[opening:]}\n"

@@ -1,37 +1,27 @@
-"""What search and train did: the recipe and its forecast, the proxies, the training curves."""
+"""What is trained and what training did: the recipe with its baselines, the training curves."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean
 
 from tasks.core.errors import DataError
 from tasks.report.read import Fields, read_fields, read_rows
-from tasks.report.types import (
-    MIXTURES,
-    Curve,
-    Forecast,
-    Phase,
-    Predictor,
-    Proxy,
-    Recipe,
-    Search,
-    Training,
-)
+from tasks.report.types import MIXTURES, Curve, Phase, Recipe, Training
 
 # A curve is drawn from at most so many points, each the mean of as many steps.
 _POINTS = 120
 
 
-def read_recipe(search: Path, domains: Sequence[str]) -> Recipe:
-    """Return the recipe, its domains checked against the token pool's.
+def read_recipe(search: Path, domains: Sequence[str] | None = None) -> Recipe:
+    """Return the recipe; its domains are checked against `domains` where those are known (the token pool's).
 
     Raises:
         DataError: a field is missing, or the recipe is for other domains.
     """
     recipe = read_fields(search / "recipe.json")
     names = recipe.texts("domains")
-    if names != tuple(domains):
+    if domains is not None and names != tuple(domains):
         raise DataError(f"{search}/recipe.json: its domains are {', '.join(names)}, the pool has {', '.join(domains)}.")
     baselines = recipe.fields("baselines")
     return Recipe(
@@ -41,66 +31,10 @@ def read_recipe(search: Path, domains: Sequence[str]) -> Recipe:
         ),
         natural=_per_domain(baselines, "natural", names),
         uniform=_per_domain(baselines, "uniform", names),
+        unimax=_per_domain(baselines, "unimax", names),
         max_epochs=None if recipe.is_null("max_epochs") else recipe.number("max_epochs"),
         uniform_capped=recipe.texts("uniform_capped"),
     )
-
-
-def read_forecast(search: Path) -> Forecast:
-    """Return the forecast that was stored before training.
-
-    Raises:
-        DataError: a field is missing.
-    """
-    forecast = read_fields(search / "forecast.json")
-    return Forecast(
-        objective=forecast.text("objective"),
-        gain=forecast.number("gain_over_natural"),
-        lower=forecast.number("lower"),
-        upper=forecast.number("upper"),
-        confidence=forecast.number("confidence"),
-        predicted_searched=forecast.number("predicted_searched"),
-        predicted_natural=forecast.number("predicted_natural"),
-        model_parameters=forecast.whole("model_parameters"),
-        tokens=forecast.whole("tokens"),
-        noise_sd=forecast.number("noise_sd"),
-        status=forecast.text("status"),
-        statement=forecast.text("statement"),
-    )
-
-
-def read_search(search: Path) -> Search:
-    """Return the proxies in the order they were run, and how the mixture was chosen.
-
-    Raises:
-        DataError: a column or field is missing, or there is no run at all.
-    """
-    rows = list(read_rows(search / "runs.csv"))
-    if not rows:
-        raise DataError(f"{search}/runs.csv: it has no runs. Run search again.")
-    candidates = read_fields(search / "candidates.json")
-    told = {item.whole("run"): (item.number("predicted"), item.number("sd")) for item in candidates.each("held_out")}
-    used = candidates.fields("predictor").text("chosen")
-    decision = candidates.fields("decision")
-    return Search(
-        proxies=tuple(_proxy(row, told) for row in rows),
-        model_parameters=rows[0].whole("model_parameters"),
-        tokens=rows[0].whole("tokens"),
-        predictors=tuple(_predictor(item, used) for item in candidates.each("tried")),
-        chosen=decision.text("chosen"),
-        reason=decision.text("reason"),
-    )
-
-
-def _proxy(row: Fields, told: Mapping[int, tuple[float, float]]) -> Proxy:
-    run = row.whole("run")
-    predicted, sd = told.get(run, (None, None))
-    return Proxy(str(run), row.whole("round"), row.text("kind"), row.number("objective"), predicted, sd)
-
-
-def _predictor(item: Fields, used: str) -> Predictor:
-    kind = item.text("kind")
-    return Predictor(kind, item.number("rmse"), item.number("spearman"), item.number("coverage"), kind == used)
 
 
 def read_training(train: Path, domains: Sequence[str]) -> Training:

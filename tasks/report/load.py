@@ -10,8 +10,9 @@ from tasks.core.manifest import Manifest
 from tasks.report.config import ReportParams
 from tasks.report.curation import read_curation
 from tasks.report.domains import read_domains
-from tasks.report.experiments import read_forecast, read_recipe, read_search, read_training
+from tasks.report.experiments import read_recipe, read_training
 from tasks.report.outcome import read_evaluation
+from tasks.report.search_read import read_forecast, read_search
 from tasks.report.types import StageLineage, Story
 
 INPUTS = ("ingest", "curate", "cluster", "tokenize", "search", "train", "evaluate")

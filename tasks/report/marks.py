@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from tasks.report.canvas import MUTED
+from tasks.report.canvas import MUTED, NATURAL, PAPER, SEARCHED, SERIES, UNIFORM, UNIMAX
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -11,6 +11,21 @@ if TYPE_CHECKING:
 WIDTH = 760.0
 # Points a character takes at size 11 in the widest common system font (measured); margins are made from it.
 _CHARACTER = 6.3
+
+
+# Marker and colour of mixtures, and of kinds of runs, which are told apart by both.
+KINDS = {
+    "searched": ("o", SEARCHED),
+    "natural": ("D", NATURAL),
+    "uniform": ("s", UNIFORM),
+    "unimax": ("P", UNIMAX),
+    "design": ("o", SERIES[3]),
+    "imported": ("v", SERIES[4]),
+    "proposal": ("o", SEARCHED),
+    "repeat": ("^", SERIES[1]),
+    "confirm": ("*", SERIES[0]),
+    "transfer": ("X", SERIES[2]),
+}
 
 
 def size(number: int) -> str:
@@ -45,6 +60,27 @@ def percent(axes: "Axes") -> None:
 
     axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     axes.grid(axis="x")
+
+
+def by_kind(axes: "Axes", kinds: Sequence[str], across: Sequence[float], up: Sequence[float]) -> None:
+    """Draw a point per run, marked by its kind."""
+    for kind, (marker, colour) in KINDS.items():
+        chosen = [index for index, own in enumerate(kinds) if own == kind]
+        if chosen:
+            axes.plot(
+                [across[i] for i in chosen], [up[i] for i in chosen], linestyle="none", marker=marker,
+                markersize=9 if marker in "*PX" else 6.5, color=colour, markeredgecolor=PAPER, markeredgewidth=0.8,
+                label=kind, zorder=3,
+            )  # fmt: skip
+
+
+def signed(value: float, digits: int = 4) -> str:
+    """Return a gain with its sign, and a minus that is as wide as the plus.
+
+    >>> signed(-0.01)
+    '−0.0100'
+    """
+    return f"{value:+.{digits}f}".replace("-", "−")
 
 
 def legend(axes: "Axes", columns: int) -> None:

@@ -9,7 +9,8 @@ from markupsafe import Markup
 from tasks.core.account import Count
 from tasks.report import run_plots, text_plots
 from tasks.report.config import ReportParams
-from tasks.report.marks import share, size
+from tasks.report.gallery import pictures_of, proxy_epochs
+from tasks.report.marks import share, signed, size
 from tasks.report.types import MIXTURES, OVERALL, Difference, Source, Story
 
 _TEMPLATES = Path(__file__).with_name("templates")
@@ -31,7 +32,7 @@ def render(story: Story, params: ReportParams) -> str:
         "size": size,
         "percent": lambda share: f"{share:.1%}",
         "bits": lambda value: f"{value:.4f}",
-        "gain": lambda value: f"{value:+.4f}".replace("-", "−"),
+        "gain": signed,
         "millions": lambda number: f"{number / 1e6:.2f}M",
         "capitalize_first": lambda text: text[:1].upper() + text[1:],
         "short": lambda digest: digest[:12],
@@ -58,10 +59,8 @@ def pictures(story: Story) -> dict[str, Markup]:
         "reasons": text_plots.reasons(story.curation),
         "map": text_plots.domain_map(story.map),
         "clusters": text_plots.cluster_map(story.map),
-        "mixture": run_plots.mixture(story.recipe),
-        "epochs": run_plots.epochs(story.recipe, story.training),
-        "objective": run_plots.objective(story.search, story.forecast),
-        "predicted": run_plots.predicted(story.search),
+        **pictures_of(story.recipe, story.search, story.forecast),
+        "epochs": run_plots.epochs(story.recipe, story.training.epochs, proxy_epochs(story.search)),
         "curves": run_plots.curves(story.training.curves),
         "differences": run_plots.differences(story.evaluation),
     }
@@ -72,12 +71,12 @@ def pictures(story: Story) -> dict[str, Markup]:
 
 def mixture_rows(story: Story) -> list[dict[str, Any]]:
     """Return, per domain, its tokens, its weight in each mixture, and its epochs in the searched one."""
-    weights = {name: story.recipe.weights(name) for name in MIXTURES}
+    weights = {name: story.recipe.weights(name) for name in story.recipe.mixtures}
     epochs = story.training.epochs.get("searched")
     return [
         {
             "domain": domain,
-            "weights": {name: weights[name][index] for name in MIXTURES},
+            "weights": {name: column[index] for name, column in weights.items()},
             "epochs": None if epochs is None else epochs[index],
         }
         for index, domain in enumerate(story.map.domains)

@@ -61,6 +61,19 @@ class Fields:
         found = self._typed(name, list, "a list")
         return tuple(Fields({name: item}, self.where).number(name) for item in found)
 
+    def lists(self, name: str) -> tuple[tuple[float, ...], ...]:
+        """Return a list of lists of finite numbers."""
+        found = self._typed(name, list, "a list")
+        return tuple(Fields({f"{name}[{i}]": item}, self.where).numbers(f"{name}[{i}]") for i, item in enumerate(found))
+
+    def number_if_any(self, name: str) -> float | None:
+        """Return a finite number, or None where the field is null; one that is missing is an error."""
+        return None if self.is_null(name) else self.number(name)
+
+    def fields_if_any(self, name: str) -> "Fields | None":
+        """Return an object, or None where it is missing or null: what a search did not look at."""
+        return None if self.value.get(name) is None else self.fields(name)
+
     def is_null(self, name: str) -> bool:
         """Return whether the field is there and is null; one that is missing is an error."""
         return self._typed(name, object, "a value") is None

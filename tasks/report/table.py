@@ -85,20 +85,20 @@ def _documents(story: Story) -> Table:
 def _domains(story: Story) -> Table:
     found = story.evaluation
     measured = [name for name in MIXTURES if name in found.means]
-    weights = {name: story.recipe.weights(name) for name in MIXTURES}
-    header = ("", "documents", *(f"{name} %" for name in MIXTURES), *(f"{name} bpb" for name in measured))
+    weights = {name: story.recipe.weights(name) for name in story.recipe.mixtures}
+    header = ("", "documents", *(f"{name} %" for name in weights), *(f"{name} bpb" for name in measured))
     rows = [
         (
             _short(domain.name),
             f"{domain.documents:,}",
-            *(f"{100 * weights[name][index]:.1f}" for name in MIXTURES),
+            *(f"{100 * column[index]:.1f}" for column in weights.values()),
             *(f"{found.means[name][index]:.4f}" for name in measured),
         )
         for index, domain in enumerate(story.map.domains)
     ]
     documents = sum(domain.documents for domain in story.map.domains)
     means = [f"{found.overall[name]:.4f}" for name in measured]
-    last = (OVERALL, f"{documents:,}", *("" for _ in MIXTURES), *means)
+    last = (OVERALL, f"{documents:,}", *("" for _ in weights), *means)
     title = f"{len(rows)} domains: weights in percent, bits per byte on the test split (lower is better)"
     return Table(title, header, (*rows, last))
 

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tasks.core.account import Count
+from tasks.report.search_types import Forecast, Search, Supply
 
-MIXTURES = ("searched", "natural", "uniform")
+MIXTURES = ("searched", "natural", "uniform", "unimax")
 # The row below the domains: the objective of the search, a mean over domains, weighted where the search weighted it.
 OVERALL = "all domains"
 
@@ -130,6 +131,7 @@ class Recipe:
     phases: tuple[Phase, ...]
     natural: tuple[float, ...]
     uniform: tuple[float, ...]
+    unimax: tuple[float, ...]
     max_epochs: float | None
     uniform_capped: tuple[str, ...]
 
@@ -145,65 +147,22 @@ class Recipe:
         shares = [phase.tokens / self.tokens for phase in self.phases]
         return tuple(sum(w * share for w, share in zip(column, shares, strict=True)) for column in columns)
 
+    @property
+    def mixtures(self) -> tuple[str, ...]:
+        """The searched mixture and the baselines; UniMax where it is another one than uniform."""
+        same = max(abs(a - b) for a, b in zip(self.uniform, self.unimax, strict=True)) < 1e-6
+        return tuple(name for name in MIXTURES if not (same and name == "unimax"))
+
     def weights(self, mixture: str) -> tuple[float, ...]:
-        """Return the weights of `searched`, `natural` or `uniform`."""
-        return {"searched": self.searched, "natural": self.natural, "uniform": self.uniform}[mixture]
+        """Return the weights of one of `MIXTURES`."""
+        baselines = {"natural": self.natural, "uniform": self.uniform, "unimax": self.unimax}
+        return self.searched if mixture == "searched" else baselines[mixture]
 
-
-@dataclass(frozen=True)
-class Forecast:
-    """What was said before training: the gain over natural in bits per byte, and what it speaks of."""
-
-    objective: str
-    gain: float
-    lower: float
-    upper: float
-    confidence: float
-    predicted_searched: float
-    predicted_natural: float
-    model_parameters: int
-    tokens: int
-    noise_sd: float
-    status: str
-    statement: str
-
-
-@dataclass(frozen=True)
-class Proxy:
-    """One proxy run: what it measured, and what the predictor says of it when it has seen all others but not this one.
-
-    `predicted` and its standard deviation are None for a run that no predictor was fitted to (another seed).
-    """
-
-    run: str
-    round: int
-    kind: str
-    objective: float
-    predicted: float | None
-    predicted_sd: float | None
-
-
-@dataclass(frozen=True)
-class Predictor:
-    """A predictor that was tried, with its errors in cross-validation; coverage is of its 90 % intervals."""
-
-    kind: str
-    rmse: float
-    spearman: float
-    coverage: float
-    chosen: bool
-
-
-@dataclass(frozen=True)
-class Search:
-    """The proxies in the order they were run, the predictors that were tried, and why this mixture and no other."""
-
-    proxies: tuple[Proxy, ...]
-    model_parameters: int
-    tokens: int
-    predictors: tuple[Predictor, ...]
-    chosen: str
-    reason: str
+    def caps(self, supply: Supply) -> tuple[float, ...] | None:
+        """Return the largest weight per domain that the cap on repetition leaves; None without a cap."""
+        if self.max_epochs is None:
+            return None
+        return tuple(min(1.0, self.max_epochs * tokens / self.tokens) for tokens in supply.target)
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,11 @@
-"""Checkpoints: safetensors and JSON, written whole or not at all, never unpickled."""
+"""Checkpoints of a run, or of a stack of them: safetensors and JSON, written whole or not at all, never unpickled."""
 
 import errno
 import json
 import os
 import shutil
 import uuid
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,23 +21,23 @@ _STATE, _RECORD, _PREFIX = "state.safetensors", "checkpoint.json", "step-"
 
 
 def save(progress: Progress, folder: Path, identity: str) -> None:
-    """Write a checkpoint of the step reached, and keep the last two.
+    """Write a checkpoint of the step reached, and keep the last two."""
+    record = {"losses": progress.losses, "counts": [list(step) for step in progress.counts]}
+    write(folder, identity, progress.step, _tensors(progress), record)
+
+
+def write(folder: Path, identity: str, step: int, tensors: dict[str, Tensor], record: Mapping[str, Any]) -> None:
+    """Write tensors and a JSON record as the checkpoint of `step`, and keep the last two.
 
     A crash at any moment leaves the checkpoints before it: the new one gets its name when it is on the disk.
     """
     from safetensors.torch import save_file
 
-    final = folder / f"{_PREFIX}{progress.step:09d}"
+    final = folder / f"{_PREFIX}{step:09d}"
     attempt = folder / f".attempt-{uuid.uuid4().hex[:8]}"
     attempt.mkdir(parents=True)
-    save_file(_tensors(progress), attempt / _STATE)
-    record = {
-        "identity": identity,
-        "step": progress.step,
-        "losses": progress.losses,
-        "counts": [list(step) for step in progress.counts],
-        "state": digest_file(attempt / _STATE),
-    }
+    save_file(tensors, attempt / _STATE)
+    record = {"identity": identity, "step": step, **record, "state": digest_file(attempt / _STATE)}
     (attempt / _RECORD).write_text(json.dumps(record, allow_nan=False), encoding="utf-8")
     for path in (attempt / _STATE, attempt / _RECORD, attempt):
         _flush(path)
@@ -60,13 +61,36 @@ def _take_place(attempt: Path, final: Path) -> None:
 def restore(progress: Progress, folder: Path, identity: str) -> bool:
     """Put the newest intact checkpoint into `progress`; return False when there is none.
 
+    Raises:
+        DataError: the folder holds checkpoints of another run.
+    """
+    found = steps(folder, identity)
+    if not found:
+        return False
+    tensors, record = read(folder, found[0])
+    _put(progress, tensors)
+    progress.losses = list(record["losses"])
+    progress.counts = [tuple(step) for step in record["counts"]]
+    return True
+
+
+def read(folder: Path, step: int) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Return tensors and record of an intact checkpoint: one that `steps` told."""
+    from safetensors.torch import load_file
+
+    path = folder / f"{_PREFIX}{step:09d}"
+    return load_file(path / _STATE), json.loads((path / _RECORD).read_text(encoding="utf-8"))
+
+
+def steps(folder: Path, identity: str) -> list[int]:
+    """Return the steps of the intact checkpoints, newest first.
+
     A damaged checkpoint is passed over for the one before: the steps between are made again, to the same bits.
 
     Raises:
         DataError: the folder holds checkpoints of another run.
     """
-    from safetensors.torch import load_file
-
+    found = []
     for path in _newest_first(folder):
         record = _record(path)
         if record is None:
@@ -76,11 +100,8 @@ def restore(progress: Progress, folder: Path, identity: str) -> bool:
                 f"{path}: a checkpoint of another run (other recipe, seed, config or tokens). Give each run a folder "
                 "of its own, or remove this one."
             )
-        _put(progress, load_file(path / _STATE))
-        progress.losses = list(record["losses"])
-        progress.counts = [tuple(step) for step in record["counts"]]
-        return True
-    return False
+        found.append(int(record["step"]))
+    return found
 
 
 def _tensors(progress: Progress) -> dict[str, Tensor]:
@@ -100,7 +121,7 @@ def _record(path: Path) -> dict[str, Any] | None:
     """Return the record of a checkpoint whose files are whole, else None."""
     try:
         record = json.loads((path / _RECORD).read_text(encoding="utf-8"))
-        intact = digest_file(path / _STATE) == record["state"] and len(record["losses"]) == record["step"]
+        intact = digest_file(path / _STATE) == record["state"] and path.name == f"{_PREFIX}{record['step']:09d}"
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return dict(record) if intact else None

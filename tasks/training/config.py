@@ -7,7 +7,7 @@ from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 from tasks.core.params import Params
 
 Precision = Literal["float32", "bfloat16"]
-Mixture = Literal["searched", "natural", "uniform"]
+Mixture = Literal["searched", "natural", "uniform", "unimax"]
 
 
 class ModelConfig(Params):

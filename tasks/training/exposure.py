@@ -19,7 +19,7 @@ class Span:
 
 def times_seen(order: DataOrder, domain: int) -> npt.NDArray[np.int64]:
     """Return how often a whole run draws each row of a domain, shape [rows]."""
-    seen_R = np.zeros(order.rows[domain], dtype=np.int64)
+    seen_R = np.zeros(order.all_rows[domain], dtype=np.int64)
     samples = order.samples(0, order.num_samples)
     np.add.at(seen_R, samples.rows[samples.domains == domain], 1)
     return seen_R

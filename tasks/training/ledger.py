@@ -6,11 +6,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from tasks.core.errors import AccountError
 from tasks.training.order import DataOrder
 
 BLOCK_STEPS = 10
+# Steps whose samples are drawn in one call: drawing few costs nearly as much as drawing many.
+_MANY_STEPS = 4096
 COLUMNS = ("first_step", "last_step", "domain", "samples", "tokens", "epochs")
 
 
@@ -50,10 +53,20 @@ class Ledger:
 def planned_ledger(order: DataOrder, sequences_per_step: int, sequence_length: int) -> Ledger:
     """Return the ledger that the recipe promises: a run of whole steps over the whole order."""
     counts = []
-    for start in range(0, order.num_samples, sequences_per_step):
-        domains = order.samples(start, min(start + sequences_per_step, order.num_samples)).domains
-        counts.append(tuple(np.bincount(domains, minlength=len(order.names)).tolist()))
+    for start in range(0, order.num_samples, _MANY_STEPS * sequences_per_step):
+        domains = order.samples(start, min(start + _MANY_STEPS * sequences_per_step, order.num_samples)).domains
+        counts += counts_per_step(domains, sequences_per_step, len(order.names))
     return Ledger(order.names, order.rows, sequence_length, tuple(counts))
+
+
+def counts_per_step(
+    domains_S: npt.NDArray[np.int64], sequences_per_step: int, num_domains: int
+) -> list[tuple[int, ...]]:
+    """Return the samples per domain of each step, from the domain of each sample."""
+    steps_S = np.arange(len(domains_S)) // sequences_per_step
+    shape = (int(steps_S[-1]) + 1 if len(steps_S) else 0, num_domains)
+    flat = np.bincount(steps_S * num_domains + domains_S, minlength=shape[0] * shape[1])
+    return [tuple(step) for step in flat.reshape(shape).tolist()]
 
 
 def consumed_ledger(order: DataOrder, sequence_length: int, counts: Sequence[Sequence[int]]) -> Ledger:

@@ -72,10 +72,7 @@ def advance(progress: Progress, training: TrainingConfig, pool: TokenPool, order
     loss = float(total[-1 - num_domains]) / training.tokens_per_step
     norm = float(torch.linalg.vector_norm(gradient))
     if not (isfinite(loss) and isfinite(norm)):
-        raise DivergedError(
-            f"step {step} of {training.num_steps}: the loss is {loss} and its gradient's norm {norm}. Lower "
-            f"learning_rate ({training.optimizer.learning_rate:g}), raise warmup_steps, or set gradient_clip."
-        )
+        raise diverged(training, step, loss, norm)
     with torch.no_grad():
         adamw(
             progress.flat_weights,
@@ -88,6 +85,14 @@ def advance(progress: Progress, training: TrainingConfig, pool: TokenPool, order
         )
     progress.losses.append(loss)
     progress.counts.append(tuple(int(value) for value in total[-num_domains:].tolist()))
+
+
+def diverged(training: TrainingConfig, step: int, loss: float, norm: float) -> DivergedError:
+    """Return what to raise when loss or gradient are not finite."""
+    return DivergedError(
+        f"step {step} of {training.num_steps}: the loss is {loss} and its gradient's norm {norm}. Lower "
+        f"learning_rate ({training.optimizer.learning_rate:g}), raise warmup_steps, or set gradient_clip."
+    )
 
 
 def batch(

@@ -29,23 +29,35 @@ def nats_per_row(hidden_ND: Tensor, embedding_VD: Tensor, targets_N: Tensor) -> 
     return torch.cat([_softmax(hidden @ output_VD.T, targets)[1] for hidden, targets in pairs])
 
 
+def nats_and_gradients(
+    hidden_ND: Tensor, output_VD: Tensor, targets_N: Tensor, grad_hidden_ND: Tensor, grad_output_VD: Tensor
+) -> Tensor:
+    """Return the sum of the nats, a float32 scalar, and write its gradients; that of the output layer is float32."""
+    total = torch.zeros((), dtype=torch.float32, device=hidden_ND.device)
+    for start in range(0, len(targets_N), CHUNK_ROWS):
+        rows = slice(start, start + CHUNK_ROWS)
+        shares_NV, nats_N = _softmax(hidden_ND[rows] @ output_VD.T, targets_N[rows])
+        total += nats_N.sum()
+        shares_NV[torch.arange(len(nats_N)), targets_N[rows]] -= 1.0
+        slope_NV = shares_NV.to(hidden_ND.dtype)
+        torch.mm(slope_NV, output_VD, out=grad_hidden_ND[rows])
+        product_VD = slope_NV.T @ hidden_ND[rows]
+        if start:
+            grad_output_VD += product_VD
+        else:
+            grad_output_VD.copy_(product_VD)
+    return total
+
+
 class _TotalNats(torch.autograd.Function):
     """The forward pass makes the gradients too: the loss is the last thing a step computes."""
 
     @staticmethod
     def forward(ctx: Any, hidden_ND: Tensor, embedding_VD: Tensor, targets_N: Tensor) -> Tensor:
-        output_VD = embedding_VD.to(hidden_ND.dtype)
         grad_hidden_ND = torch.empty_like(hidden_ND)
-        grad_embedding_VD = torch.zeros(embedding_VD.shape, dtype=torch.float32, device=embedding_VD.device)
-        total = torch.zeros((), dtype=torch.float32, device=hidden_ND.device)
-        for start in range(0, len(targets_N), CHUNK_ROWS):
-            rows = slice(start, start + CHUNK_ROWS)
-            shares_NV, nats_N = _softmax(hidden_ND[rows] @ output_VD.T, targets_N[rows])
-            total += nats_N.sum()
-            shares_NV[torch.arange(len(nats_N)), targets_N[rows]] -= 1.0
-            slope_NV = shares_NV.to(hidden_ND.dtype)
-            torch.mm(slope_NV, output_VD, out=grad_hidden_ND[rows])
-            grad_embedding_VD += slope_NV.T @ hidden_ND[rows]
+        grad_embedding_VD = torch.empty(embedding_VD.shape, dtype=torch.float32, device=embedding_VD.device)
+        output_VD = embedding_VD.to(hidden_ND.dtype)
+        total = nats_and_gradients(hidden_ND, output_VD, targets_N, grad_hidden_ND, grad_embedding_VD)
         ctx.save_for_backward(grad_hidden_ND, grad_embedding_VD)
         return total
 

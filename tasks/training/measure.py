@@ -1,6 +1,7 @@
 """Bits per byte: how well a model predicts held-out text, in a unit that does not depend on the tokenizer."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from math import isfinite, log
 
 import numpy as np
@@ -24,34 +25,37 @@ def bits_per_byte(
     model: Model,
     pool: TokenPool,
     split: str,
-    max_tokens_per_domain: int | None = None,
+    max_tokens_per_domain: int | Sequence[int] | None = None,
     *,
     precision: Precision = "float32",
 ) -> dict[str, float]:
     """Return bits per byte of every domain: sum of nats over target tokens / (ln 2 x sum of their UTF-8 bytes).
 
     Targets lie in windows of the model's sequence length that do not overlap; the first token of the split is context
-    only. With `max_tokens_per_domain` (None = all) as many whole windows as fit are taken, evenly spaced over the split:
-    the first ones would be a few long documents (measured: 3.3 bits per byte in a domain that has 2.4). The end of a
-    document is a target of 0 bytes: predicting it costs bits and gives no bytes.
+    only. With `max_tokens_per_domain` (None = all; or a number for each) as many whole windows as fit are taken, evenly
+    spaced over the split: the first ones would be a few long documents (measured: 3.3 bits per byte in a domain that has
+    2.4). The end of a document is a target of 0 bytes: predicting it costs bits and gives no bytes.
 
     Raises:
         EvidenceError: a domain has nothing to measure in this split.
         DivergedError: the model's predictions are no finite numbers.
     """
-    with deterministic(), torch.no_grad():
+    on_cpu = model.weights[EMBEDDING].device.type == "cpu"
+    given = max_tokens_per_domain
+    limits = list(given) if isinstance(given, Sequence) else [given] * len(pool.domains)
+    with deterministic() if on_cpu else nullcontext(), torch.no_grad():
         return {
-            domain.name: _domain(model, pool, domain.index, split, limit=max_tokens_per_domain, precision=precision)
-            for domain in pool.domains
+            domain.name: _domain(model, pool, domain.index, split, limit=limit, precision=precision)
+            for domain, limit in zip(pool.domains, limits, strict=True)
         }
 
 
 def _domain(model: Model, pool: TokenPool, index: int, split: str, *, limit: int | None, precision: Precision) -> float:
-    nats, size = 0.0, 0
+    nats, size, device = 0.0, 0, model.weights[EMBEDDING].device
     for windows in _batches(pool.domains[index].splits[split].tokens, model.config.sequence_length, limit):
         targets = windows[:, 1:]
-        hidden = hidden_states(model, torch.from_numpy(windows[:, :-1].copy()), precision).flatten(0, 1)
-        rows = nats_per_row(hidden, model.weights[EMBEDDING], torch.from_numpy(targets.reshape(-1).copy()))
+        hidden = hidden_states(model, torch.from_numpy(windows[:, :-1].copy()).to(device), precision).flatten(0, 1)
+        rows = nats_per_row(hidden, model.weights[EMBEDDING], torch.from_numpy(targets.reshape(-1).copy()).to(device))
         nats += float(rows.double().sum())
         size += int(pool.token_bytes[targets].sum(dtype=np.int64))
     name = pool.names[index]

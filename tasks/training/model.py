@@ -71,7 +71,7 @@ def initial_model(config: ModelConfig, vocab_size: int, seed: int) -> Model:
 def hidden_states(model: Model, tokens_BT: Tensor, precision: Precision = "float32") -> Tensor:
     """Return the normalised output of the last layer, shape [B, T, D], in the given precision."""
     dtype = torch_dtype(precision)
-    cos, sin = _rotary(model.config, tokens_BT.shape[1], tokens_BT.device)
+    cos, sin = rotary(model.config, tokens_BT.shape[1], tokens_BT.device)
     # The embedding is looked up in float32: its gradient adds up many rows per frequent token.
     x_BTD = F.embedding(tokens_BT, model.weights[EMBEDDING]).to(dtype)
     for layer in range(model.config.num_layers):
@@ -95,17 +95,27 @@ def torch_dtype(precision: Precision) -> torch.dtype:
 
 
 def _attention(model: Model, prefix: str, x_BTD: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    config, weights, batch, length = model.config, model.weights, x_BTD.shape[0], x_BTD.shape[1]
+    weights = model.weights
     # One product for queries, keys and values: small models are bound by the number of operations.
     joined = torch.cat([weights[f"{prefix}{name}_proj.weight"] for name in "qkv"]).to(x_BTD.dtype)
-    heads, kv_heads = config.num_heads, config.num_kv_heads
-    # Float32 from here: rotation needs it, and on CPU the fused attention is faster in it for small heads (measured).
-    mixed = F.linear(x_BTD, joined).float().view(batch, length, heads + 2 * kv_heads, config.head_size).transpose(1, 2)
-    turned, v_BKTd = _rotated(mixed[:, : heads + kv_heads], cos, sin), mixed[:, heads + kv_heads :]
-    q_BHTd, k_BKTd = turned[:, :heads], turned[:, heads:]
-    out_BHTd = F.scaled_dot_product_attention(q_BHTd, k_BKTd, v_BKTd, is_causal=True, enable_gqa=heads != kv_heads)
-    out_BTD = out_BHTd.transpose(1, 2).reshape(batch, length, -1).to(x_BTD.dtype)
+    out_BTD = attended(F.linear(x_BTD, joined), model.config, cos, sin)
     return F.linear(out_BTD, weights[prefix + "o_proj.weight"].to(x_BTD.dtype))
+
+
+def attended(mixed_BTX: Tensor, config: ModelConfig, cos: Tensor, sin: Tensor) -> Tensor:
+    """Return causal attention over queries, keys and values that stand side by side, heads side by side, [B, T, D]."""
+    batch, length, heads, kv_heads = *mixed_BTX.shape[:2], config.num_heads, config.num_kv_heads
+    # Float32 from here: rotation needs it, and on CPU the fused attention is faster in it for small heads (measured).
+    mixed = mixed_BTX.float().view(batch, length, heads + 2 * kv_heads, config.head_size).transpose(1, 2)
+    # Split, not sliced: its gradient is one copy, that of slices a sum of padded ones.
+    turned, v_BKTd = torch.split(mixed, [heads + kv_heads, kv_heads], dim=1)
+    turned = _rotated(turned, cos, sin)
+    if mixed_BTX.is_cuda:
+        # There the fused attention is made for the precision of the products.
+        turned, v_BKTd = turned.to(mixed_BTX.dtype), v_BKTd.to(mixed_BTX.dtype)
+    q_BHTd, k_BKTd = torch.split(turned, [heads, kv_heads], dim=1)
+    out_BHTd = F.scaled_dot_product_attention(q_BHTd, k_BKTd, v_BKTd, is_causal=True, enable_gqa=heads != kv_heads)
+    return out_BHTd.transpose(1, 2).reshape(batch, length, -1).to(mixed_BTX.dtype)
 
 
 def _feed_forward(model: Model, prefix: str, x_BTD: Tensor) -> Tensor:
@@ -126,7 +136,7 @@ def _rotated(x_BHTd: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
 
 
 @cache
-def _rotary(config: ModelConfig, length: int, device: torch.device) -> tuple[Tensor, Tensor]:
+def rotary(config: ModelConfig, length: int, device: torch.device) -> tuple[Tensor, Tensor]:
     """Return cosines and sines, [T, head_size / 2]; frequencies rope_base^(-2 i / head_size) (arXiv 2104.09864)."""
     exponents = torch.arange(0, config.head_size, 2, dtype=torch.float32, device=device) / config.head_size
     angles = torch.outer(torch.arange(length, dtype=torch.float32, device=device), config.rope_base**-exponents)

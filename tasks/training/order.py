@@ -5,6 +5,9 @@ domain (largest remainder), spread evenly over the phase; the k-th sample of a d
 drawn without repetition within an epoch. The rows of a domain depend on the seed and its name alone, not on the
 weights, so that two mixtures with the same seed see each domain in the same order (common random numbers).
 
+A proxy may be held to a share of each domain's rows, so that it repeats them as often as its target will
+(arXiv 2606.07597): the first rows of a permutation keyed by seed and name, the same for every mixture.
+
 Axes: S samples, N domains, P phases.
 """
 
@@ -34,14 +37,20 @@ class Samples:
 
 @dataclass(frozen=True)
 class DataOrder:
-    """The order of a whole run: `names` and `rows` (of one epoch) per domain, `counts` per phase and domain."""
+    """The order of a whole run: `names` and `rows` (of one epoch) per domain, `counts` per phase and domain.
+
+    `available` are the rows that each domain has, of which an epoch draws `rows`; None = all of them.
+    """
 
     names: tuple[str, ...]
     rows: tuple[int, ...]
     counts: tuple[tuple[int, ...], ...]
     seed: int
+    available: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
+        if not all(used <= there for used, there in zip(self.rows, self.all_rows, strict=True)):
+            raise ValueError(f"an epoch has {self.rows} rows of the {self.all_rows} there are")
         empty = [
             name for name, rows, asked in zip(self.names, self.rows, self.totals, strict=True) if asked and not rows
         ]
@@ -50,6 +59,11 @@ class DataOrder:
                 f"{len(empty)} of {len(self.names)} domains have a weight but not one whole sample in the train split; "
                 f"first: {empty[0]}. Give it weight 0, lower sequence_length, or merge it with another domain."
             )
+
+    @property
+    def all_rows(self) -> tuple[int, ...]:
+        """The rows that each domain has, drawn or not."""
+        return self.rows if self.available is None else self.available
 
     @cached_property
     def totals(self) -> tuple[int, ...]:
@@ -72,8 +86,15 @@ class DataOrder:
         for domain, epoch in sorted({*zip(domains_S.tolist(), epochs_S.tolist(), strict=True)}):
             chosen = (domains_S == domain) & (epochs_S == epoch)
             keys = _round_keys(self.seed, self.names[domain], epoch)
-            rows_S[chosen] = permuted(positions_S[chosen], self.rows[domain], keys)
+            rows_S[chosen] = self._usable(domain, permuted(positions_S[chosen], self.rows[domain], keys))
         return Samples(domains_S, rows_S, epochs_S)
+
+    def _usable(self, domain: int, numbers_S: Integers) -> Integers:
+        """Return which row is number 0, 1, ... of those that may be used."""
+        if self.rows[domain] == self.all_rows[domain]:
+            return numbers_S
+        keys = generator(self.seed, "usable rows", self.names[domain]).integers(0, 1 << 63, _ROUNDS, dtype=np.uint64)
+        return permuted(numbers_S, self.all_rows[domain], keys)
 
     def _draws(self, start: int, stop: int) -> tuple[Integers, Integers]:
         """Return the domain of each sample, and how many samples of that domain came before it."""
@@ -94,16 +115,37 @@ class DataOrder:
 
 
 def data_order(
-    phases: Sequence[Phase], names: Sequence[str], rows: Sequence[int], sequence_length: int, seed: int
+    phases: Sequence[Phase],
+    names: Sequence[str],
+    rows: Sequence[int],
+    sequence_length: int,
+    seed: int,
+    row_share: float | None = None,
 ) -> DataOrder:
     """Return the order in which the phases' samples come; `rows` = whole samples per domain in the train split.
+
+    `row_share` is the share of each domain's rows that may be used; None = all.
 
     Raises:
         ConfigError: a phase has another number of weights than there are domains or ends within a sample, or a domain
             with a weight has no sample.
     """
     counts = tuple(phase_counts(phase, index, names, sequence_length) for index, phase in enumerate(phases))
-    return DataOrder(tuple(names), tuple(int(value) for value in rows), counts, seed)
+    available = tuple(int(value) for value in rows)
+    if row_share is None:
+        return DataOrder(tuple(names), available, counts, seed)
+    return DataOrder(tuple(names), usable_rows(available, row_share), counts, seed, available)
+
+
+def usable_rows(rows: Sequence[int], share: float) -> tuple[int, ...]:
+    """Return how many of a domain's rows may be used: their share, rounded, at least one where there is one.
+
+    A proxy with the share (its tokens / its target's tokens) repeats every domain as often as the target will.
+
+    >>> usable_rows([1000, 30, 0], 1 / 64)
+    (16, 1, 0)
+    """
+    return tuple(max(min(count, 1), min(count, round(count * share))) for count in rows)
 
 
 def phase_counts(phase: Phase, index: int, names: Sequence[str], sequence_length: int) -> tuple[int, ...]:

@@ -67,7 +67,8 @@ def order_of(spec: RunSpec, pool: TokenPool) -> DataOrder:
         ConfigError: weights for another number of domains, a domain without samples, or one repeated too often.
     """
     length = spec.training.model.sequence_length
-    order = data_order(spec.phases, pool.names, pool.rows("train", length).tolist(), length, spec.seed)
+    rows = pool.rows("train", length).tolist()
+    order = data_order(spec.phases, pool.names, rows, length, spec.seed, spec.row_share)
     if spec.max_epochs is not None:
         check_caps(order, spec.max_epochs, spec.name)
     return order
@@ -79,7 +80,7 @@ def _start(spec: RunSpec, pool: TokenPool, checkpoints: Path | None, world: Worl
     if checkpoints is not None:
         from tasks.training.checkpoint import restore
 
-        restore(progress, checkpoints, _identity(spec, pool))
+        restore(progress, checkpoints, identity(spec, pool))
     _check_together(progress.step, world, checkpoints)
     return progress
 
@@ -90,21 +91,20 @@ def _keep(progress: Progress, spec: RunSpec, pool: TokenPool, checkpoints: Path 
         return
     from tasks.training.checkpoint import save
 
-    save(progress, checkpoints, _identity(spec, pool))
+    save(progress, checkpoints, identity(spec, pool))
 
 
-def _identity(spec: RunSpec, pool: TokenPool) -> str:
+def identity(spec: RunSpec, pool: TokenPool) -> str:
     """Return what a checkpoint must agree on to be continued: all that decides the weights."""
-    return digest_json(
-        {
-            "phases": [[phase.num_tokens, list(phase.weights)] for phase in spec.phases],
-            "seed": spec.seed,
-            "training": spec.training.model_dump(mode="json"),
-            "domains": list(pool.names),
-            "tokens": pool.tokens("train").tolist(),
-            "vocab_size": pool.vocab_size,
-        }
-    )
+    value = {
+        "phases": [[phase.num_tokens, list(phase.weights)] for phase in spec.phases],
+        "seed": spec.seed,
+        "training": spec.training.model_dump(mode="json"),
+        "domains": list(pool.names),
+        "tokens": pool.tokens("train").tolist(),
+        "vocab_size": pool.vocab_size,
+    }
+    return digest_json(value if spec.row_share is None else {**value, "row_share": spec.row_share})
 
 
 def _check_together(step: int, world: World, checkpoints: Path | None) -> None:

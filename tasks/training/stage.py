@@ -33,6 +33,7 @@ from tasks.training.types import Phase, RunSpec, World
 STAGE = "train"
 CODE = ("tasks.core", "tasks.tokenize", "tasks.training")
 TOKENIZER = "tokenizer.json"
+BASELINES: tuple[Mixture, ...] = ("natural", "uniform", "unimax")
 MODEL_FILES = ("config.json", "ledger.csv", "losses.csv", "model.safetensors")
 EXPORT_FILES = (
     "config.json",
@@ -93,7 +94,7 @@ def run(params: TrainParams, *, inputs: Mapping[str, Path], output: Path, worksh
 
 
 def read_recipe(path: Path, pool: TokenPool, num_tokens: int) -> Recipe:
-    """Return the mixtures of a `recipe.json`; natural and uniform are one phase of `num_tokens`.
+    """Return the mixtures of a `recipe.json`; the baselines are one phase of `num_tokens` each.
 
     Raises:
         DataError: it is no recipe, or one for other domains than the pool's.
@@ -102,7 +103,7 @@ def read_recipe(path: Path, pool: TokenPool, num_tokens: int) -> Recipe:
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
         searched = tuple(Phase(int(phase["tokens"]), tuple(phase["weights"])) for phase in value["phases"])
-        baselines = {name: (Phase(num_tokens, tuple(value["baselines"][name])),) for name in ("natural", "uniform")}
+        baselines = {name: (Phase(num_tokens, tuple(value["baselines"][name])),) for name in BASELINES}
         domains, max_epochs = tuple(value["domains"]), float(value["max_epochs"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path}: not a recipe this version can read: {error!r}. Run search again.") from error
@@ -111,7 +112,7 @@ def read_recipe(path: Path, pool: TokenPool, num_tokens: int) -> Recipe:
             f"{path}: a recipe for the domains {', '.join(domains)}; the pool has {', '.join(pool.names)}. "
             "Run search again on this pool."
         )
-    return Recipe({"searched": searched, "natural": baselines["natural"], "uniform": baselines["uniform"]}, max_epochs)
+    return Recipe({"searched": searched, **baselines}, max_epochs)
 
 
 def run_specs(params: TrainParams, recipe: Recipe) -> list[RunSpec]:

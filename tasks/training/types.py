@@ -35,7 +35,8 @@ class RunSpec:
     """One training run: what decides its weights are the mixture's phases, the seed and the training config.
 
     Runs with the same seed start from the same weights and see each domain's samples in the same order.
-    `max_epochs` is how often a domain may be repeated; None = as often as the phases say.
+    `max_epochs` is how often a domain may be repeated; None = as often as the phases say. `row_share` in (0, 1] is the
+    share of each domain's rows that may be used, so that a proxy repeats them as often as its target; None = all.
     """
 
     name: str
@@ -43,8 +44,11 @@ class RunSpec:
     seed: int
     training: TrainingConfig
     max_epochs: float | None = None
+    row_share: float | None = None
 
     def __post_init__(self) -> None:
+        if self.row_share is not None and not 0 < self.row_share <= 1:
+            raise ConfigError(f"{self.name}: row_share is {self.row_share}, not a share above 0 and at most 1.")
         asked = sum(phase.num_tokens for phase in self.phases)
         if asked != self.training.num_tokens:
             raise ConfigError(

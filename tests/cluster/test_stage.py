@@ -13,6 +13,7 @@ from infra.executors import LocalExecutor
 from infra.storage import AttemptStore
 from tasks.cluster.config import (
     ClusterParams,
+    FoundDomains,
     KMeans,
     QuantilePrune,
     Split,
@@ -27,13 +28,17 @@ from tasks.core.stage import Workshop
 from tests.cluster.curated import Row, three_kinds, write_curated
 from tests.cluster.workshop import serial_workshop
 
-SMALL = ClusterParams(
+FOUND = FoundDomains(
     embedder=TfidfEmbedder(dimensions=8, min_term_documents=2),
     kmeans=KMeans(num_clusters_initial=9),
     prune=None,
     merge=WardMerge(num_domains=3, min_documents=20),
-    split=Split(search_fraction=0.1, test_fraction=0.1),
 )
+SMALL = ClusterParams(domains=FOUND, split=Split(search_fraction=0.1, test_fraction=0.1))
+
+
+def _with(**changes: object) -> ClusterParams:
+    return SMALL.model_copy(update={"domains": FOUND.model_copy(update=changes)})
 
 
 def _cluster(tmp_path: Path, shards: Sequence[Sequence[Row]], params: ClusterParams = SMALL) -> Manifest:
@@ -78,11 +83,9 @@ def test_assignments_stand_beside_their_documents_shard_by_shard(tmp_path: Path)
 
 def test_pruned_documents_are_counted_and_say_why(tmp_path: Path) -> None:
     rows = [replace(row, quality=0.2 if row.source == "code" else 0.9) for row in three_kinds()]
-    params = SMALL.model_copy(
-        update={
-            "prune": ThresholdPrune(kind="thresholds", minimum_means={"quality": 0.5}),
-            "merge": WardMerge(num_domains=2, min_documents=20),
-        }
+    params = _with(
+        prune=ThresholdPrune(kind="thresholds", minimum_means={"quality": 0.5}),
+        merge=WardMerge(num_domains=2, min_documents=20),
     )
     manifest = _cluster(tmp_path, [rows], params)
     assert manifest.account is not None
@@ -97,7 +100,7 @@ def test_another_number_of_domains_embeds_nothing_again(tmp_path: Path) -> None:
     curate = write_curated(tmp_path / "curate", [three_kinds()])
     workshop, done = serial_workshop(tmp_path)
     for domains in (3, 2):
-        params = SMALL.model_copy(update={"merge": WardMerge(num_domains=domains, min_documents=20)})
+        params = _with(merge=WardMerge(num_domains=domains, min_documents=20))
         run(params, inputs={"curate": curate}, output=tmp_path / "cluster", workshop=workshop)
     assert done == {"learn": 1, "embed": 1, "group": 1, "assign": 2}
     assert len(_domains(tmp_path)) == 2
@@ -122,7 +125,7 @@ def test_how_the_documents_are_cut_into_shards_moves_no_domain(tmp_path: Path) -
 
 
 def test_a_column_of_scores_that_is_not_there_is_answered_with_those_that_are(tmp_path: Path) -> None:
-    params = SMALL.model_copy(update={"prune": QuantilePrune(quality_column="educational")})
+    params = _with(prune=QuantilePrune(quality_column="educational"))
     rows = [replace(row, scores={"perplexity": 1.0}) for row in three_kinds(30)]
     with pytest.raises(ConfigError, match="called educational; it has quality, perplexity"):
         _cluster(tmp_path, [rows], params)
@@ -134,11 +137,11 @@ def test_a_document_without_a_score_is_an_error_not_a_zero(tmp_path: Path) -> No
     with pytest.raises(
         DataError, match="column quality: 1 of 150 kept documents have no score; first: document number 3"
     ):
-        _cluster(tmp_path, [rows], SMALL.model_copy(update={"prune": QuantilePrune()}))
+        _cluster(tmp_path, [rows], _with(prune=QuantilePrune()))
 
 
 def test_fewer_documents_than_the_clusters_need_is_an_error_with_both_numbers(tmp_path: Path) -> None:
-    params = SMALL.model_copy(update={"kmeans": KMeans(num_clusters_initial=48)})
+    params = _with(kmeans=KMeans(num_clusters_initial=48))
     with pytest.raises(ConfigError, match=r"48 clusters need at least 96 documents.*kept 90 documents"):
         _cluster(tmp_path, [three_kinds(30)], params)
 
@@ -146,7 +149,7 @@ def test_fewer_documents_than_the_clusters_need_is_an_error_with_both_numbers(tm
 def test_copies_of_a_few_documents_do_not_make_clusters(tmp_path: Path) -> None:
     rows = [Row(f"{row.id}-{copy}", row.text, row.source) for row in three_kinds(2) for copy in range(20)]
     with pytest.raises(ConfigError, match=r"kept 6 different documents \(of 120\)"):
-        params = SMALL.model_copy(update={"embedder": TfidfEmbedder(dimensions=4, min_term_documents=2)})
+        params = _with(embedder=TfidfEmbedder(dimensions=4, min_term_documents=2))
         _cluster(tmp_path, [rows], params)
 
 

@@ -13,6 +13,7 @@ from tasks.core.stage import Workshop
 from tasks.evaluation.config import EvaluateParams
 from tasks.evaluation.stage import run as run_evaluate
 from tasks.mixture.config import SearchParams
+from tasks.mixture.confirm import ConfirmParams
 from tasks.mixture.stage import run as run_search
 from tasks.training.config import ModelConfig, OptimizerConfig, TrainingConfig, TrainParams
 from tasks.training.stage import run as run_train
@@ -27,10 +28,9 @@ FULL = TrainingConfig(model=MODEL, optimizer=OPTIMIZER, num_tokens=100 * 512, se
 SEARCH = SearchParams(
     proxy=PROXY,
     search_tokens_per_domain=2048,
-    num_initial=8,
-    num_repeats_natural=1,
-    rounds=1,
-    runs_per_round=3,
+    num_runs=20,
+    num_noise_seeds=1,
+    confirm=ConfirmParams(num_candidates=1, num_seeds=3),
     target_tokens=FULL.num_tokens,
     target_sequence_length=64,
 )
@@ -79,7 +79,7 @@ def test_the_forecast_stands_beside_the_outcome(folders: Mapping[str, Path]) -> 
     told, found = read(folders["search"] / "forecast.json"), read(folders["evaluate"] / "decision.json")["forecast"]
     assert found["predicted_gain"] == told["gain_over_natural"] > 0
     assert (found["tokens"], found["measured_tokens"]) == (PROXY.num_tokens, FULL.num_tokens)
-    assert found["status"] == "untransferred" and found["warning"]
+    assert found["status"] == "one size" and found["warning"]
 
 
 def test_every_model_is_measured_on_every_domain(folders: Mapping[str, Path]) -> None:

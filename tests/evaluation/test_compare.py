@@ -137,7 +137,7 @@ FORECAST = {
     "confidence": 0.9,
     "model_parameters": 1000,
     "tokens": 2048,
-    "status": "untransferred",
+    "status": "one size",
 }
 
 

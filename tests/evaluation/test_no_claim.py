@@ -9,9 +9,14 @@ import pytest
 from tasks.evaluation.compare import Measured
 from tasks.evaluation.decide import decision
 from tasks.mixture.config import SearchParams
+from tasks.mixture.predictors.choose import Selection
+from tasks.mixture.predictors.gp_sqrt import GpSqrt
+from tasks.mixture.predictors.ridge_sqrt import RidgeSqrt
 from tests.mixture.simulated import Array, bits_per_byte, problem_with, search
 
 REPEATS = 20
+# A small zoo: what is tested is what becomes of its choice.
+PARAMS = SearchParams(selection=Selection(zoo=(GpSqrt(), RidgeSqrt()), num_folds=4))
 
 
 def parts_of_one(weights_D: Array) -> Array:
@@ -25,7 +30,7 @@ def test_random_parts_of_one_domain_give_no_claim_in_at_least_nineteen_of_twenty
     claims = kept = 0
     for number in range(REPEATS):
         name = f"repeat {number}"
-        search(SearchParams(seed=100 * number), problem, parts_of_one, tmp_path, name)
+        search(PARAMS.model_copy(update={"seed": 100 * number}), problem, parts_of_one, tmp_path, name)
         recipe, forecast = (json.loads((tmp_path / f"{part}.json").read_text()) for part in ("recipe", "forecast"))
         mixtures = {"searched": recipe["phases"][0]["weights"], **recipe["baselines"]}
         models = [

@@ -25,7 +25,7 @@ RECIPE = {
     "domains": ["d0", "d1", "d2"],
     "objective": [1 / 3] * 3,
     "phases": [{"tokens": 512, "weights": [0.5, 0.3, 0.2]}],
-    "baselines": {"natural": [0.2, 0.3, 0.5], "uniform": [1 / 3] * 3},
+    "baselines": {"natural": [0.2, 0.3, 0.5], "uniform": [1 / 3] * 3, "unimax": [1 / 3] * 3},
 }
 FORECAST = {
     "gain_over_natural": 0.1,
@@ -34,7 +34,7 @@ FORECAST = {
     "confidence": 0.9,
     "model_parameters": 1,
     "tokens": 1,
-    "status": "untransferred",
+    "status": "one size",
 }
 
 

@@ -22,9 +22,7 @@ FAST = (
     "--set",
     "search.selection.zoo=[{kind: ridge_sqrt}]",
     "--set",
-    "search.num_initial=4",
-    "--set",
-    "search.rounds=0",
+    "search.num_runs=10",
 )
 
 
@@ -46,7 +44,7 @@ def runs() -> Runs:
         bpb = tuple(2.0 - 0.5 * weight**0.5 + 0.01 * (kind == "repeat") for weight in mixture)
         seed = int(kind == "repeat")
         rows.append(Run(number, 0, kind, seed, 1, 1, 1, sum(bpb) / 3, mixture, bpb))  # type: ignore[arg-type]
-    return Runs(DOMAINS, tuple(rows))
+    return Runs(DOMAINS, DOMAINS, "bits per byte", tuple(rows))
 
 
 @pytest.fixture
@@ -56,7 +54,7 @@ def folder(tmp_path: Path) -> Path:
     paired = table.paired(0).rows
     for name, columns, rows in (
         ("A.csv", DOMAINS, [row.weights for row in paired]),
-        ("B.csv", ("x", "y", "z"), [row.bpb for row in paired]),
+        ("B.csv", ("x", "y", "z"), [row.losses for row in paired]),
         ("C.csv", DOMAINS, [(0.5, 0.25, 0.25), (0.334, 0.333, 0.332)]),
     ):
         with (tmp_path / name).open("w", newline="") as stream:
@@ -74,7 +72,7 @@ def places(folder: Path) -> tuple[str | Path, ...]:
 
 def test_the_group_is_listed_and_each_command_has_help() -> None:
     assert "mixture" in CliRunner().invoke(main, ["--help"]).output
-    for name in ("fit", "plan", "simulate", "export"):
+    for name in ("fit", "import", "table", "plan", "simulate", "export"):
         assert mixwright(name, "--help").exit_code == 0
 
 
@@ -117,6 +115,68 @@ def test_what_fit_refuses_is_one_message_and_exit_code_2(
     assert "Traceback" not in result.output and not (folder / "P.csv").exists()
 
 
+@pytest.mark.parametrize(
+    ("file", "old", "new", "message"),
+    [
+        ("A.csv", "0.2,0.3,0.5", "0.2,0.3,0.52", r"A.csv, line 2 \(index 0\) sums to 1.020000"),
+        ("A.csv", "0.2,0.3,0.5", "0.2,0.3,nan", r"A.csv, line 2 \(index 0\), column c: 'nan'"),
+        ("B.csv", "index,", "number,", r"A.csv names its rows in a column `index`, B.csv has no such column"),
+        ("A.csv", "\n0,", "\n99,", r"B.csv lacks 1 of 12 rows of A.csv; first: A.csv, line 2 \(index 99\)"),
+        ("B.csv", "\n3,", "\n2,", r"B.csv, line 5 \(index 2\): line 4 has the same index"),
+        ("A.csv", "0.3333333333333333,0.3333333333333333,0.3333333333333333", "0.2,0.3,0.5", r"same mixture as line 2, but"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("command", ["fit", "import"])
+def test_a_bad_table_is_refused_with_its_row_whether_it_is_fitted_or_imported(
+    folder: Path, file: str, old: str, new: str, message: str, command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import re
+
+    monkeypatch.chdir(folder)
+    text = Path(file).read_text()
+    assert old in text
+    Path(file).write_text(text.replace(old, new, 1))
+    rest = ("--predict", "C.csv", "--output", "P.csv") if command == "fit" else ("--output", "P.csv")
+    result = mixwright(command, "--mixtures", "A.csv", "--losses", "B.csv", *rest)
+    assert result.exit_code == 2 and re.search("DataError: .*" + message, result.output), result.output
+    assert "Traceback" not in result.output and not Path("P.csv").exists()
+
+
+def test_losses_that_never_change_are_refused(folder: Path) -> None:
+    lines = (folder / "B.csv").read_text().splitlines()
+    flat = [lines[0], *(",".join([*line.split(",")[:3], "2.5"]) for line in lines[1:])]
+    (folder / "B.csv").write_text("\n".join(flat) + "\n")
+    refused = mixwright("import", *pair(folder), "--output", folder / "imported.csv")
+    assert (
+        refused.exit_code == 2 and "1 of 3 losses are the same in all 12 runs; first: column z, 2.5" in refused.output
+    )
+    kept = mixwright("import", *pair(folder), "--output", folder / "imported.csv", "--loss", "x", "--loss", "y")
+    assert kept.exit_code == 0, kept.output
+
+
+def test_a_pair_of_tables_comes_in_and_goes_out_as_the_same_pair(folder: Path) -> None:
+    origin = ("--unit", "bits per byte", "--model-parameters", "1000", "--tokens", "50", "--target", "x")
+    value = said(mixwright("import", *pair(folder), "--output", folder / "imported.csv", *origin, "--json"))
+    assert (value["runs"], value["domains"], value["sets"], value["normalised"]) == (12, 3, 3, 0)
+    assert "bpb:x" in (folder / "imported.csv").read_text() and value["paired_by"] == "index"
+    written = mixwright(
+        "table", "--runs", folder / "imported.csv", "--mixtures", folder / "A2.csv", "--losses", folder / "B2.csv"
+    )
+    assert written.exit_code == 0 and "12 of 12 runs" in written.output
+    for name in ("A", "B"):
+        assert (folder / f"{name}2.csv").read_text().split() == (folder / f"{name}.csv").read_text().split()
+
+
+def test_a_table_of_several_sizes_is_written_one_size_at_a_time(folder: Path) -> None:
+    table = runs()
+    larger = Run(99, 1, "transfer", 0, 7, 1, 1, 2.0, (0.2, 0.3, 0.5), (1.0, 2.0, 3.0))
+    (folder / "both.csv").write_text(to_csv(Runs(DOMAINS, DOMAINS, table.unit, (*table.rows, larger))))
+    asked = ("table", "--runs", folder / "both.csv", "--mixtures", folder / "A2.csv", "--losses", folder / "B2.csv")
+    refused = mixwright(*asked)
+    assert refused.exit_code == 2 and "--model-parameters" in refused.output and not (folder / "A2.csv").exists()
+    assert "1 of 14 runs" in mixwright(*asked, "--model-parameters", "7").output
+
+
 def test_too_few_runs_are_too_little_evidence_and_exit_code_1(folder: Path) -> None:
     for name in ("A.csv", "B.csv"):
         lines = (folder / name).read_text().splitlines()
@@ -132,7 +192,8 @@ def test_plan_says_costs_and_what_it_does_not_know() -> None:
     value = said(mixwright("plan", "--json", "--proxy-tokens-per-s", "1000"))
     assert value["search"]["runs"] == SearchParams().num_runs
     assert value["search"]["hours"] > 0 and value["training"]["hours"] is None
-    assert value["effect"] is None
+    assert sum(part["runs"] for part in value["parts"].values()) == value["search"]["runs"]
+    assert value["noise"] is None and value["evaluated"] is None
 
 
 def test_plan_takes_noise_from_earlier_runs_and_caps_from_the_pool(folder: Path) -> None:
@@ -141,7 +202,8 @@ def test_plan_takes_noise_from_earlier_runs_and_caps_from_the_pool(folder: Path)
     known = ("--runs", folder / "runs.csv", "--tokens", folder / "pool")
     value = said(mixwright("plan", *known, "--json"))
     assert value["vocab_size"] == 300
-    assert value["noise"]["known"] == "bounded" and value["effect"]["gain"] > value["noise"]["sd"]
+    assert value["noise"]["known"] == "bounded" and value["evaluated"]["gain"] > value["noise"]["sd"]
+    assert value["confirmed"]["gain"] < value["evaluated"]["gain"]
     assert "would be claimed with probability 80%" in mixwright("plan", *known).output
     assert "make no claim" in mixwright("plan", *known, "--set", "train.num_seeds=2").output
 
@@ -153,6 +215,36 @@ def test_plan_finds_a_pool_that_is_too_small_before_money_is_spent(folder: Path)
     assert result.exit_code == 2 and "no weights keep to the caps" in result.output
 
 
+def test_plan_says_what_a_gain_that_matters_would_take(folder: Path) -> None:
+    asked = ("plan", "--runs", folder / "runs.csv", "--effect", "0.005")
+    value = said(mixwright(*asked, "--json"))
+    assert value["confirm_seeds"] > 3 and value["train_seeds"] > 3 and len(value["sizings"]) == 1
+    text = mixwright(*asked).output
+    assert f"search.confirm.num_seeds = {value['confirm_seeds']}" in text
+    assert f"train.num_seeds = {value['train_seeds']}" in text and "cannot be derived from runs of one size" in text
+
+
+def test_plan_says_the_cost_then_measures_the_noise_where_a_search_will_find_it(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tokens = {split: np.ones(400_000 if split == "train" else 1000) for split in ("train", "search", "test")}
+    write_pool(folder / "pool", dict.fromkeys(DOMAINS, tokens), vocab_size=300, document_end=0)
+    asked: list[Any] = []
+
+    def pilot(params: SearchParams, pool_folder: Path, workshop: Any, seeds: int) -> Runs:
+        asked.append((pool_folder, workshop.store.root, seeds))
+        return runs()
+
+    monkeypatch.setenv("MIXWRIGHT_HOME", str(folder / "home"))
+    monkeypatch.setattr("tasks.mixture.stage.pilot", pilot)
+    result = mixwright("plan", "--tokens", folder / "pool", "--pilot", "3")
+    assert result.exit_code == 0, result.output
+    assert result.output.index("search, at most") < result.output.index("noise of a difference")
+    assert asked == [(folder / "pool", folder / "home" / "store", 3)]
+    refused = mixwright("plan", "--pilot", "3")
+    assert refused.exit_code == 2 and "--pilot trains on a pool" in refused.output and len(asked) == 1
+
+
 def test_speed_is_timed_on_a_real_run() -> None:
     assert measured_speed(SearchParams().proxy, 300, seconds=0.05) > 100
 
@@ -161,11 +253,11 @@ def test_simulate_prints_regret_per_number_of_runs_beside_the_baselines(folder: 
     asked = ("simulate", "--runs", folder / "runs.csv", "--seeds", "1", *FAST)
     result = mixwright(*asked)
     assert result.exit_code == 0, result.output
-    for word in ("expected_improvement", "random_search", "natural", "uniform", "kinder than the world"):
+    for word in ("default", "random_search", "natural", "uniform", "unimax", "kinder than the world"):
         assert word in result.output
     value = said(mixwright(*asked, "--noise-sd", "0", "--json"))
     assert value["run_sd"] == 0 and value["regret"]["natural"] >= 0
-    assert [row["runs"] for row in value["strategies"]] == [6, 6]
+    assert [row["runs"] for row in value["strategies"]] == [8, 10, 10]
 
 
 def test_simulate_on_a_pool_of_other_domains_is_refused(folder: Path) -> None:

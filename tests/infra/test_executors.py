@@ -1,6 +1,8 @@
 """Local processes and Ray tasks: the same results, errors and pinned environment; and whose code they run."""
 
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -64,3 +66,32 @@ def test_workers_are_pinned_and_this_process_is_not(executor: Executor) -> None:
 def test_workers_import_this_repositorys_packages(executor: Executor, project: Path) -> None:
     expected = [str(project / name / "__init__.py") for name in ("flows", "infra", "tasks")]
     assert _all(executor, packages, 2) == [expected, expected]
+
+
+def given_gpus(_: int) -> tuple[list[str], str | None]:
+    """Return the GPUs that Ray gave to this task, and what CUDA is told."""
+    import ray
+
+    return list(ray.get_runtime_context().get_accelerator_ids()["GPU"]), os.environ.get("CUDA_VISIBLE_DEVICES")
+
+
+_PROGRAM = """
+import sys, ray
+from infra.executors import RayExecutor, pinned_environment
+from tests.infra.test_executors import given_gpus
+with pinned_environment():
+    ray.init(num_cpus=2, num_gpus=1, include_dashboard=False, log_to_driver=False, object_store_memory=100_000_000)
+print(sorted(RayExecutor(2).map(given_gpus, [0, 1], 0.5)))
+print(sorted(RayExecutor(2).map(given_gpus, [0])))
+"""
+
+
+@pytest.mark.integration
+def test_ray_gives_a_task_the_share_of_a_gpu_it_asks_for_and_none_where_none_is_asked(project: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(project), "RAY_USAGE_STATS_ENABLED": "0"}
+    command = [sys.executable, "-W", "ignore", "-c", _PROGRAM]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    shared, none = done.stdout.splitlines()[-2:]
+    assert shared == "[(0, (['0'], '0')), (1, (['0'], '0'))]"
+    assert none.startswith("[(0, ([], ")

@@ -1,5 +1,6 @@
 """Prefect as tasks and flows use it: against a real server."""
 
+import base64
 import uuid
 
 import pytest
@@ -87,6 +88,7 @@ def test_artifacts_of_a_flow_run_can_be_read_back(connected: Settings) -> None:
         orchestration.publish_table("test-summary", [{"what": "kept", "documents": 3}], "what was kept")
         orchestration.publish_link("test-mlflow", "http://127.0.0.1/run", "the MLflow run")
         orchestration.publish_markdown("test-note", "**kept** 3")
+        orchestration.publish_pictures("test-pictures", {"regret": "<svg>é</svg>"})
 
     show()
     with get_client(sync_client=True) as client:
@@ -96,6 +98,8 @@ def test_artifacts_of_a_flow_run_can_be_read_back(connected: Settings) -> None:
     assert found["test-summary"].type == "table"
     assert "the MLflow run" in str(found["test-mlflow"].data)
     assert found["test-note"].type == "markdown"
+    held = base64.b64encode("<svg>é</svg>".encode()).decode()
+    assert str(found["test-pictures"].data) == f"## regret\n\n![regret](data:image/svg+xml;base64,{held})"
 
 
 def _running_task(client: object, flow_run_id: uuid.UUID) -> uuid.UUID:

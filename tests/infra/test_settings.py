@@ -25,6 +25,7 @@ def test_the_defaults_stay_on_this_machine_and_in_this_checkout() -> None:
     assert settings.prefect.api_url == "http://127.0.0.1:4200/api"
     assert settings.mlflow.tracking_uri == "http://127.0.0.1:5000"
     assert settings.dvc.remote is None
+    assert (settings.proxies_per_process, settings.gpus_per_process) == (8, 0.0)
 
 
 def test_an_argument_wins_over_the_environment_which_wins_over_the_profile(
@@ -57,6 +58,7 @@ def test_a_profile_that_does_not_exist_is_named(monkeypatch: pytest.MonkeyPatch)
     [
         ("MIXWRIGHT_WROKERS", "2", "MIXWRIGHT_WROKERS"),
         ("MIXWRIGHT_PREFECT__POTR", "2", "MIXWRIGHT_PREFECT__POTR"),
+        ("MIXWRIGHT_GPUS_PER_PROCESS", "1.5", "MIXWRIGHT_GPUS_PER_PROCESS"),
         ("MIXWRIGHT_PREFECT__PORT", "70000", "MIXWRIGHT_PREFECT__PORT"),
         ("MIXWRIGHT_EXECUTOR", "slurm", "'ray' or 'local'"),
         ("MIXWRIGHT_WORKERS", "0", "MIXWRIGHT_WORKERS"),

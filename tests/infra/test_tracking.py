@@ -136,8 +136,10 @@ def test_artifacts_of_a_run_are_stored(tracker: Tracker, tmp_path: Path) -> None
     page.write_text("<p>here</p>")
     tracker.log_artifact(run, page)
     tracker.log_artifact(run, page.parent, "all")
+    tracker.log_text(run, "pictures/regret.svg", "<svg/>")
     client = _client(tracker)
-    assert [found.path for found in client.list_artifacts(run)] == ["all", "report.html"]
+    assert [found.path for found in client.list_artifacts(run)] == ["all", "pictures", "report.html"]
+    assert [found.path for found in client.list_artifacts(run, "pictures")] == ["pictures/regret.svg"]
     assert "all/report.html" in [found.path for found in client.list_artifacts(run, "all")]
 
 

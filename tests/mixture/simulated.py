@@ -1,24 +1,37 @@
 """Proxies that cost nothing: losses of a known landscape, with the noise of seeds and of runs."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from tasks.core.rng import generator
 from tasks.mixture.config import SearchParams
+from tasks.mixture.outcome import conclude
 from tasks.mixture.problem import Domain, Problem, objective_shares
-from tasks.mixture.runs import Kind, Run, Runs
-from tasks.mixture.search import State, conclude, first_round, next_round, rows_of
+from tasks.mixture.runs import Run, Runs
+from tasks.mixture.search import (
+    Asked,
+    State,
+    contender_round,
+    counts,
+    design_round,
+    next_round,
+    noise_round,
+    proposed,
+    transfer_round,
+)
+from tasks.mixture.transfer import Size
+from tasks.training.config import TrainingConfig, num_parameters
 
 Array = npt.NDArray[np.float64]
 Landscape = Callable[[Array], Array]
 
 # Of bits per byte, as measured on small proxies here: what a seed shifts all mixtures by, and what is left of it.
 SEED_SD, RUN_SD = 0.01, 0.005
+VOCABULARY = 1000
 
 
 def problem_with(tokens: tuple[int, ...], target: int = 100) -> Problem:
@@ -35,23 +48,29 @@ def bits_per_byte(landscape: Landscape, weights: tuple[float, ...], seed: int, n
     return tuple((clean_D + shared_D + own_D).tolist())
 
 
+def size_of(training: TrainingConfig) -> Size:
+    return Size(num_parameters(training.model, VOCABULARY)[0], training.num_tokens)
+
+
 def search(params: SearchParams, problem: Problem, landscape: Landscape, folder: Path, name: str = "search") -> State:
     """Run a whole search through the real rounds and the real decision; proxies are simulated."""
 
-    def measured(runs: Runs, round_: int, asked: list[tuple[Kind, int, tuple[float, ...]]]) -> Runs:
+    def measured(state: State, asked: Sequence[Asked]) -> State:
         rows = []
-        for kind, seed, weights in asked:
-            bpb = bits_per_byte(landscape, weights, seed, name)
-            number = len(runs.rows) + len(rows)
-            rows.append(Run(number, round_, kind, seed, 1000, 2048, 10**6, float(np.mean(bpb)), weights, bpb))
-        return replace(runs, rows=(*runs.rows, *rows))
+        for number, ask in enumerate(asked, start=len(state.runs.rows)):
+            bpb = bits_per_byte(landscape, ask.weights, ask.seed, name)
+            size = state.size if not ask.second or params.transfer is None else size_of(params.transfer.training)
+            told = (size.model_parameters, size.tokens, 10**6, float(problem.objective_S @ np.array(bpb)))
+            rows.append(Run(number, ask.round, ask.kind, ask.seed, *told, ask.weights, bpb))
+        return replace(state, runs=replace(state.runs, rows=(*state.runs.rows, *rows)))
 
-    asked = [(ask.kind, ask.seed, ask.weights) for ask in first_round(params, problem)]
-    state = State(params, problem, measured(Runs(problem.names, ()), 0, asked))
-    for number in range(1, params.rounds + 1):
-        value: Mapping[str, Any] = next_round(state)
-        proposals = [("proposal", params.seed, weights) for weights in rows_of(value["proposals"])]
-        runs = measured(state.runs, number, proposals)  # type: ignore[arg-type]
-        state = replace(state, runs=runs, rounds=(*state.rounds, value))
+    nothing = Runs(problem.names, problem.set_names, "bits per byte", ())
+    state = measured(State(params, problem, VOCABULARY, "", nothing), noise_round(params, problem))
+    state = measured(state, design_round(state))
+    for _ in counts(params, problem)[1:]:
+        value = next_round(state)
+        state = replace(measured(state, proposed(params, value)), rounds=(*state.rounds, value))
+    state = measured(state, contender_round(state))
+    state = measured(state, transfer_round(state))
     conclude(state, folder)
     return state

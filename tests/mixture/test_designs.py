@@ -5,7 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tasks.core.errors import ConfigError
 from tasks.mixture.designs.space_filling import SpaceFilling, draws, farthest, space_filling
+from tasks.mixture.designs.swarm import Swarm, candidates, swarm
 from tests.mixture.test_problem import problem
 
 
@@ -51,3 +53,41 @@ def test_the_farthest_mixture_is_taken_first_and_a_small_pool_gives_fewer() -> N
     assert farthest(start, pool, 1)[1].tolist() == [1.0, 0.0]
     assert len(farthest(start, pool, 10)) == 3
     assert farthest(start, pool, 0) == pytest.approx(start)
+
+
+SKEWED = np.array([0.6, 0.25, 0.1, 0.04, 0.009, 0.001])
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_regmixs_swarm_keeps_to_fifteen_times_natural_on_its_grid_without_repeats(seed: int) -> None:
+    params = Swarm()
+    swarm_MD = swarm(params, SKEWED, 200, seed)
+    assert swarm_MD.shape == (200, 6) and np.allclose(swarm_MD.sum(axis=1), 1, atol=1e-12)
+    # Rounding to the grid and to a sum of 1 moves a weight by no more than a few of its steps.
+    assert (swarm_MD <= np.minimum(15 * SKEWED, 1) + 5 * params.grid).all()
+    assert ((swarm_MD == 0) | (swarm_MD > 0.9 * params.grid)).all() and (swarm_MD == 0).any()
+    counts_MD = swarm_MD / params.grid
+    assert np.abs(counts_MD - counts_MD.round()).max() < 0.01 * counts_MD.max()
+    assert len({tuple(row) for row in swarm_MD.round(6)}) == 200
+    assert (swarm_MD == swarm(params, SKEWED, 200, seed)).all()
+
+
+def test_the_swarm_is_sparse_and_even_draws_alike_around_the_tempered_shares() -> None:
+    swarm_MD = swarm(Swarm(), SKEWED, 500, 0)
+    largest_M = swarm_MD.max(axis=1)
+    assert (largest_M > 0.9).mean() > 0.1 and (largest_M < 0.6).mean() > 0.1
+    assert swarm_MD.mean(axis=0)[0] < 0.6 and swarm_MD.mean(axis=0)[2] > 0.1
+
+
+def test_a_swarm_that_finds_too_few_mixtures_says_so() -> None:
+    with pytest.raises(ConfigError, match=r"of 10 draws keep to 1\.01 times"):
+        swarm(Swarm(oversample=1, drawn_as=1, max_usage=1.01), SKEWED, 10, 0)
+
+
+def test_candidates_are_drawn_around_natural_or_as_the_swarm_was() -> None:
+    natural_MD = candidates(Swarm(), SKEWED, "natural", 4000, 0, "pick")
+    assert natural_MD.mean(axis=0) == pytest.approx(SKEWED, abs=0.03)
+    assert natural_MD[:, 5].max() > 15 * SKEWED[5]
+    swarm_MD = candidates(Swarm(), SKEWED, "swarm", 4000, 0, "pick")
+    assert swarm_MD[:, 5].max() <= 15 * SKEWED[5] + 1e-3 and len(swarm_MD) < 4000
+    assert not (natural_MD[:10] == candidates(Swarm(), SKEWED, "natural", 4000, 0, "round 1")[:10]).all()

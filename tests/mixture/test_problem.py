@@ -99,3 +99,40 @@ def test_the_penalty_is_nothing_at_natural_and_grows_with_the_distance_from_it()
     weights_MD = np.array([[0.75, 0.25], [0.5, 0.5], [1.0, 0.0], [0.0, 1.0]])
     expected = 0.1 * np.array([0.0, 0.5 * np.log(0.5 / 0.75) + 0.5 * np.log(0.5 / 0.25), np.log(1 / 0.75), np.log(4)])
     assert two.penalty(weights_MD) == pytest.approx(expected)
+
+
+def test_unimax_repeats_nothing_while_text_suffices_and_everything_alike_when_it_does_not() -> None:
+    # 100 samples: equal shares would be 25 each; two domains have less, and the others take what is left.
+    enough = problem([10, 20, 100, 100])
+    assert enough.unimax == pytest.approx([0.1, 0.2, 0.35, 0.35])
+    assert enough.uniform == pytest.approx([0.25] * 4)
+    # 60 samples of text for a run of 100: each domain at most 100 / 60 times (found in steps of 1 %).
+    scarce = problem([10, 20, 30])
+    epochs_D = 100 * scarce.unimax / np.array([10, 20, 30])
+    assert scarce.unimax.sum() == pytest.approx(1) and epochs_D.max() <= 100 / 60 * 1.02
+
+
+def test_a_domain_that_is_only_measured_on_gets_no_weight_in_any_baseline_and_no_cap_above_0() -> None:
+    held_out = replace(problem([100, 300, 600]).domains[2], trainable=False)
+    found = replace(problem([100, 300, 600]), domains=(*problem([100, 300]).domains, held_out))
+    assert found.caps_D[2] == found.proxy_caps_D[2] == 0.0
+    assert found.natural == pytest.approx([0.25, 0.75, 0.0])
+    assert found.uniform == pytest.approx([0.5, 0.5, 0.0]) and found.unimax[2] == 0.0
+    assert found.capped == ()
+    with pytest.raises(ConfigError, match=r"1 domain\(s\) to train on leave nothing to search"):
+        replace(found, domains=(found.domains[0], *(replace(each, trainable=False) for each in found.domains[1:])))
+
+
+def test_the_objective_has_a_share_for_every_held_out_set_whether_or_not_it_is_a_domain() -> None:
+    found = replace(problem([100, 300]), sets=("web", "books", "code"), objective=(0.5, 0.25, 0.25))
+    assert found.set_names == ("web", "books", "code") and found.names == ("d0", "d1")
+    with pytest.raises(ConfigError, match="2 shares for 3 held-out sets"):
+        replace(found, objective=(0.5, 0.5))
+
+
+def test_a_trace_of_weight_on_a_domain_that_is_only_measured_on_costs_nothing_and_breaks_nothing() -> None:
+    """The optimiser leaves roundings of 0 behind: an infinite penalty there would make every score NaN."""
+    held_out = replace(problem([100, 300, 600]).domains[2], trainable=False)
+    found = replace(problem([100, 300, 600]), domains=(*problem([100, 300]).domains, held_out), kl_to_natural=0.1)
+    penalty_M = found.penalty(np.array([[0.25, 0.75, 0.0], [0.25, 0.75, 1e-18]]))
+    assert np.isfinite(penalty_M).all() and penalty_M == pytest.approx([0.0, 0.0])

@@ -12,12 +12,18 @@ from tasks.mixture.predictors.choose import Selection
 from tasks.mixture.predictors.ridge_sqrt import RidgeSqrt
 from tasks.mixture.runs import Kind, Run, Runs
 from tasks.mixture.simulate import Replay, free_problem, replay, truth_of
+from tasks.mixture.strategies.default import Default
 from tasks.mixture.strategies.random_search import RandomSearch
 from tests.mixture.simulated import Array
 
 NATURAL = (0.1, 0.1, 0.8)
+# Fourteen runs: natural and uniform with one other seed each, five mixtures, then four and three.
 PARAMS = SearchParams(
-    num_initial=5, num_repeats_natural=1, rounds=1, runs_per_round=3, selection=Selection(zoo=(RidgeSqrt(),))
+    num_runs=14,
+    num_noise_seeds=1,
+    confirm=None,
+    strategy=Default(num_first=5, batch=4),
+    selection=Selection(zoo=(RidgeSqrt(),)),
 )
 
 
@@ -37,7 +43,7 @@ def table(kinds: tuple[Kind, ...] = ("natural", "uniform", *DESIGN)) -> Runs:
     for number, (kind, mixture, seed) in enumerate(zip((*kinds, "repeat"), weights, seeds, strict=True)):
         bpb = useless_last(np.array(mixture)) + 0.01 * seed
         rows.append(Run(number, 0, kind, seed, 1, 1, 1, float(bpb.mean()), mixture, tuple(bpb.tolist())))
-    return Runs(("a", "b", "c"), tuple(rows))
+    return Runs(("a", "b", "c"), ("a", "b", "c"), "bits per byte", tuple(rows))
 
 
 @pytest.fixture(scope="module")
@@ -73,9 +79,10 @@ def test_every_strategy_is_judged_after_each_round_and_no_regret_is_negative(
 ) -> None:
     result, heard = replayed
     keys = {(point.strategy, point.runs) for point in result.points}
-    assert keys == {(name, runs) for name in ("expected_improvement", "random_search") for runs in (6, 9)}
+    assert keys == {("default", 7), ("default", 11), ("default", 14), ("random_search", 14)}
     assert all(len(result.regrets(name, runs)) == 2 for name, runs in keys)
     assert min(min(result.regrets(name, runs)) for name, runs in keys) >= 0
+    assert set(result.baselines) == {"natural", "uniform", "unimax"} and min(result.baselines.values()) >= 0
     assert heard == [(number, 8) for number in range(1, 9)]
 
 
@@ -85,7 +92,8 @@ def test_a_search_ends_far_better_than_natural_where_natural_is_mostly_useless(
     result, _ = replayed
     natural = result.natural - result.best
     assert natural > 0.1
-    assert max(result.regrets("expected_improvement", 9)) < 0.3 * natural
+    assert max(result.regrets("default", 14)) < 0.3 * natural
+    assert sum(result.regrets("default", 14)) < sum(result.regrets("random_search", 14))
 
 
 def test_a_replay_is_the_same_every_time_and_streams_differ(replayed: tuple[Replay, list[tuple[int, int]]]) -> None:
@@ -98,10 +106,10 @@ def test_a_replay_is_the_same_every_time_and_streams_differ(replayed: tuple[Repl
 
 def test_where_random_search_is_the_strategy_it_is_replayed_once() -> None:
     runs = table()
-    params = PARAMS.model_copy(update={"strategy": RandomSearch(), "rounds": 0})
+    params = PARAMS.model_copy(update={"strategy": RandomSearch()})
     truth, _ = truth_of(params, runs, "runs.csv")
     result = replay(params, free_problem(params, runs, "runs.csv"), truth, 1, lambda done, total: None)
-    assert [(point.strategy, point.runs) for point in result.points] == [("random_search", 6)]
+    assert [(point.strategy, point.runs) for point in result.points] == [("random_search", 14)]
 
 
 def test_without_caps_any_mixture_is_allowed_and_natural_is_the_tables() -> None:

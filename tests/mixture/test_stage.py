@@ -18,8 +18,13 @@ from tasks.core.manifest import Manifest
 from tasks.core.rng import generator
 from tasks.core.stage import Workshop
 from tasks.mixture.config import SearchParams
+from tasks.mixture.confirm import ConfirmParams
+from tasks.mixture.predictors.choose import Selection
+from tasks.mixture.predictors.gp_sqrt import GpSqrt
+from tasks.mixture.predictors.ridge_sqrt import RidgeSqrt
 from tasks.mixture.runs import read_runs
 from tasks.mixture.stage import run
+from tasks.mixture.strategies.default import Default
 from tasks.mixture.strategies.random_search import RandomSearch
 from tasks.tokenize.pool import write_pool
 from tasks.training.config import ModelConfig, OptimizerConfig, TrainingConfig
@@ -38,10 +43,11 @@ PROXY = TrainingConfig(
 PARAMS = SearchParams(
     proxy=PROXY,
     search_tokens_per_domain=64,
-    num_initial=5,
-    num_repeats_natural=1,
-    rounds=1,
-    runs_per_round=2,
+    num_runs=16,
+    num_noise_seeds=1,
+    confirm=ConfirmParams(num_candidates=1, num_seeds=3),
+    strategy=Default(num_first=5, batch=2),
+    selection=Selection(zoo=(GpSqrt(), RidgeSqrt()), num_folds=3),
     target_tokens=512,
     target_sequence_length=16,
 )
@@ -60,7 +66,7 @@ class Here:
         for index, item in enumerate(items):
             if self.limit is not None and len(self.done) >= self.limit:
                 raise KeyboardInterrupt
-            self.done.append(item.stage)
+            self.done += [order.stage for order in (item if isinstance(item, tuple) else (item,))]
             yield index, function(item)
 
 
@@ -86,18 +92,20 @@ def one_torch_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-def make_pool(folder: Path, test_seed: int = 0, tokens: tuple[int, ...] = (600, 900, 1500)) -> Path:
+def make_pool(
+    folder: Path, test_seed: int = 0, tokens: tuple[int, ...] = (600, 900, 1500), first_letter: str = "d"
+) -> Path:
     def text(domain: int, split: str, seed: int = 0) -> Any:
         size = {"train": tokens[domain], "search": 100, "test": 100}[split]
-        return generator(seed, "pool", domain, split).integers(1, 4 + 8 * domain, size)
+        return generator(seed, "pool", domain, split).integers(1, 4 + 6 * domain, size)
 
     domains = {
-        f"d{index}": {
+        f"{first_letter}{index if first_letter == 'd' else 9 - index}": {
             "train": text(index, "train"),
             "search": text(index, "search"),
             "test": text(index, "test", test_seed),
         }
-        for index in range(3)
+        for index in range(len(tokens))
     }
     folder.mkdir(parents=True)
     write_pool(folder, domains, vocab_size=VOCABULARY, document_end=0)
@@ -124,13 +132,13 @@ def test_a_search_publishes_the_four_files_and_reports_every_proxy(finished: tup
     root, manifest, listener = finished
     assert [file.path for file in manifest.files] == ["candidates.json", "forecast.json", "recipe.json", "runs.csv"]
     runs = read_runs(root / "search" / "runs.csv")
-    assert len(runs.rows) == len(listener.units) == PARAMS.num_runs == 8
+    assert len(runs.rows) == len(listener.units) <= PARAMS.num_runs == 16
     assert {row.model_parameters for row in runs.rows} == {int(read(root, "forecast.json")["model_parameters"])}
     unit = listener.units[0]
     assert unit.name == "proxy-000-natural"
     assert len(unit.curves["loss"]) == PROXY.num_steps
     assert {"weight.d0", "kind", "round"} <= set(unit.params) and {"objective", "bpb.d2"} <= set(unit.metrics)
-    assert set(manifest.summary["weights"]) == {"searched", "natural", "uniform"}
+    assert set(manifest.summary["weights"]) == {"searched", "natural", "uniform", "unimax"}
 
 
 def read(root: Path, name: str) -> Any:
@@ -151,24 +159,25 @@ def test_a_killed_search_goes_on_where_it_was_to_the_same_bytes(
     root, manifest, _ = finished
     pool = tmp_path / "tokenize"
     shutil.copytree(root / "tokenize", pool)
-    for limit in (3, 5):
+    for limit in (3, 9):
         with pytest.raises(KeyboardInterrupt):
             search(tmp_path, pool, Here(limit))
         assert not (tmp_path / "search").exists()
-    executor = Here()
+    executor, whole = Here(), Here()
     again, _ = search(tmp_path, pool, executor)
     assert again.output == manifest.output
-    # 3 and then 5 units were finished: the first 6 proxies, the proposal, 1 of its 2 proxies.
-    assert executor.done == ["search.proxy", "search.conclude"]
+    # 3 and then 9 units were finished before; all together are those of a search that nobody killed.
+    search(tmp_path / "another", pool, whole)
+    assert executor.done == whole.done[12:]
 
 
-def test_where_natural_is_uniform_the_table_has_both_from_one_proxy(tmp_path: Path) -> None:
+def test_where_natural_is_uniform_there_is_one_baseline(tmp_path: Path) -> None:
     executor = Here()
     search(tmp_path, make_pool(tmp_path / "tokenize", tokens=(900, 900, 900)), executor)
     runs = read_runs(tmp_path / "search" / "runs.csv")
-    assert [row.kind for row in runs.rows[:2]] == ["natural", "uniform"]
-    assert runs.rows[0].bpb == runs.rows[1].bpb
-    assert executor.done.count("search.proxy") == len(runs.rows) - 1 == 7
+    assert [row.kind for row in runs.rows[:2]] == ["natural", "repeat"]
+    assert {"uniform", "unimax"}.isdisjoint(row.kind for row in runs.rows)
+    assert executor.done.count("search.proxy") == len(runs.rows) == len({(row.weights, row.seed) for row in runs.rows})
 
 
 @pytest.mark.integration
@@ -192,8 +201,10 @@ def test_another_strategy_takes_the_proxies_that_are_there(
     shutil.copytree(root / "store", tmp_path / "store")
     executor = Here()
     _, listener = search(tmp_path, root / "tokenize", executor, PARAMS.model_copy(update={"strategy": RandomSearch()}))
-    assert executor.done == ["search.propose", *["search.proxy"] * 2, "search.conclude"]
-    assert len(listener.units) == 8
+    runs = read_runs(tmp_path / "search" / "runs.csv")
+    before = {(row.weights, row.seed) for row in read_runs(root / "search" / "runs.csv").rows}
+    fresh = [row for row in runs.rows if (row.weights, row.seed) not in before]
+    assert executor.done.count("search.proxy") == len(fresh) < len(runs.rows) == len(listener.units)
 
 
 def test_another_test_split_changes_no_weight_and_another_train_split_changes_proxies(
@@ -211,9 +222,9 @@ def test_mixtures_with_one_seed_start_alike(finished: tuple[Path, Manifest, List
     """Common random numbers: natural with another seed is another run, the same mixture with the same seed is not."""
     runs = read_runs(finished[0] / "search" / "runs.csv")
     natural = [row for row in runs.rows if row.weights == runs.rows[0].weights]
-    assert [row.seed for row in natural] == [0, 1]
-    assert natural[0].bpb != natural[1].bpb
-    assert {row.seed for row in runs.rows if row.kind != "repeat"} == {0}
+    assert [row.seed for row in natural] == [0, 1, 2, 3]
+    assert len({row.losses for row in natural}) == 4
+    assert {row.seed for row in runs.rows if row.kind not in {"repeat", "confirm"}} == {0}
 
 
 def test_a_proxy_that_diverges_is_a_named_error(tmp_path: Path) -> None:
@@ -239,7 +250,60 @@ def test_a_folder_without_manifest_is_no_pool(tmp_path: Path) -> None:
 
 
 def test_the_default_search_has_twenty_four_proxies_and_a_target_of_whole_samples() -> None:
-    assert SearchParams().num_runs == 24
     with pytest.raises(ValueError, match="not a whole number of samples"):
         SearchParams(target_tokens=1000)
     assert np.isclose(SearchParams().max_epochs, 4.0)
+
+
+def test_a_search_of_the_same_pool_takes_earlier_runs_as_measured_wherever_they_come_from(
+    finished: tuple[Path, Manifest, Listener],
+    tmp_path: Path,
+) -> None:
+    root = finished[0]
+    table, executor = root / "search" / "runs.csv", Here()
+    params = PARAMS.model_copy(update={"earlier_runs": str(table)})
+    # An empty store: only the table knows.
+    _, listener = search(tmp_path, root / "tokenize", executor, params)
+    before, runs = read_runs(table), read_runs(tmp_path / "search" / "runs.csv")
+    same_seed = [row for row in before.rows if row.seed == 0]
+    assert any(f"{len(same_seed)} runs are taken as measured" in said for said in listener.said)
+    assert [row.losses for row in runs.rows[: len(same_seed)]] == [row.losses for row in same_seed]
+    assert executor.done.count("search.proxy") == len(runs.rows) - len(same_seed) > 0
+
+
+def test_a_new_domain_is_searched_while_what_is_not_coupled_keeps_its_relative_share(
+    finished: tuple[Path, Manifest, Listener],
+    tmp_path: Path,
+) -> None:
+    table = finished[0] / "search" / "runs.csv"
+    pool = make_pool(tmp_path / "tokenize", tokens=(600, 900, 1500, 700))
+    # Nothing is as strongly coupled as this.
+    changes = {"earlier_runs": str(table), "changed_domains": ("d3",), "coupling_threshold": 1e9}
+    search(tmp_path, pool, Here(), PARAMS.model_copy(update=changes))
+    runs = read_runs(tmp_path / "search" / "runs.csv")
+    proposed_MD = np.array([row.weights for row in runs.rows if row.kind in {"design", "proposal"}])
+    assert len(proposed_MD) >= 4
+    some_MD = proposed_MD[proposed_MD[:, 3] < 0.99]
+    old_MD = some_MD[:, :3] / some_MD[:, :3].sum(axis=1, keepdims=True)
+    assert np.ptp(old_MD, axis=0).max() < 1e-6
+    assert np.ptp(proposed_MD[:, 3]) > 0.05
+
+
+def test_an_earlier_table_that_is_not_there_or_names_no_domain_is_refused_before_any_proxy(tmp_path: Path) -> None:
+    pool, executor = make_pool(tmp_path / "tokenize"), Here()
+    with pytest.raises(DataError, match=r"search\.earlier_runs: .*: there is no such file"):
+        search(tmp_path, pool, executor, PARAMS.model_copy(update={"earlier_runs": str(tmp_path / "runs.csv")}))
+    with pytest.raises(ConfigError, match=r"search\.held_out_only: 1 of 1 domains do not exist; first: d9"):
+        search(tmp_path, pool, executor, PARAMS.model_copy(update={"held_out_only": ("d9",)}))
+    with pytest.raises(ConfigError, match=r"search\.max_increase: 1 of 1 domains do not exist; first: d9"):
+        search(tmp_path, pool, executor, PARAMS.model_copy(update={"max_increase": {"d9": 0.1}}))
+    assert executor.done == []
+
+
+def test_a_domain_that_is_only_held_out_is_measured_and_never_trained_on(tmp_path: Path) -> None:
+    pool = make_pool(tmp_path / "tokenize")
+    params = PARAMS.model_copy(update={"held_out_only": ("d2",), "objective": {"d2": 1.0}})
+    search(tmp_path, pool, Here(), params)
+    runs = read_runs(tmp_path / "search" / "runs.csv")
+    assert {row.weights[2] for row in runs.rows} == {0.0}
+    assert {row.objective for row in runs.rows} == {row.losses[2] for row in runs.rows}

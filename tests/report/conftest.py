@@ -8,7 +8,7 @@ from tasks.report.config import ReportParams
 from tasks.report.load import read_story
 from tasks.report.page import render
 from tasks.report.types import Story
-from tests.report.folders import stage_folders
+from tests.report.folders import add_evidence, commit, stage_folders
 
 
 @pytest.fixture(scope="session")
@@ -26,6 +26,15 @@ def own_folders(tmp_path: Path) -> dict[str, Path]:
 @pytest.fixture(scope="session")
 def story(folders: dict[str, Path]) -> Story:
     return read_story(folders, ReportParams())
+
+
+@pytest.fixture(scope="session")
+def searching(tmp_path_factory: pytest.TempPathFactory) -> Story:
+    """The story of a search that looked at everything it can look at."""
+    made = stage_folders(tmp_path_factory.mktemp("searching"))
+    add_evidence(made["search"])
+    commit(made)
+    return read_story(made, ReportParams())
 
 
 @pytest.fixture(scope="session")

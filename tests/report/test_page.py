@@ -74,10 +74,14 @@ def test_the_page_needs_nothing_from_elsewhere(page: str, elements: list[tuple[s
 
 
 def test_every_picture_says_in_words_what_it_shows(
-    elements: list[tuple[str, dict[str, str | None]]], story: Story
+    elements: list[tuple[str, dict[str, str | None]]], story: Story, searching: Story
 ) -> None:
     labels = [attributes.get("aria-label") for tag, attributes in elements if tag == "svg"]
     assert len(labels) == len(pictures(story)) == 11
+    assert len(pictures(searching)) == 15
+    assert all(
+        len(label) > 40 for svg in pictures(searching).values() for label in re.findall("aria-label=(.*?) xmlns", svg)
+    )
     assert all(label is not None and len(label) > 40 for label in labels)
     assert all({"role": "img"}.items() <= attributes.items() for tag, attributes in elements if tag == "svg")
 
@@ -107,13 +111,42 @@ def test_every_domain_is_in_the_map_the_mixture_and_the_table_of_results(page: s
     assert "a&lt;b&gt;&amp;&#34;&#39;-$x_1$" in page
 
 
-def test_colours_are_the_page_s_so_that_pictures_follow_the_dark_mode(story: Story) -> None:
+def test_colours_are_the_page_s_so_that_pictures_follow_the_dark_mode(searching: Story) -> None:
     css = (Path(__file__).resolve().parents[2] / "tasks/report/templates/report.css").read_text(encoding="utf-8")
-    for name, picture in pictures(story).items():
+    for name, picture in pictures(searching).items():
         used = set(re.findall(r"var\((--[a-z0-9-]+)\)", picture))
         assert used, name
         assert all(css.count(f"{variable}: ") == 2 for variable in used)
         assert re.findall(r"(?:fill|stroke): #[0-9a-f]{6}", picture) == []
+
+
+def test_the_page_tells_what_the_search_did_not_look_at(page: str, searching: Story) -> None:
+    missing = ("No candidate was run again with fresh seeds", "All proxies had one size")
+    assert all(told in page for told in missing)
+    full = render(searching, ReportParams())
+    assert not any(told in full for told in missing)
+    assert "Claim: it beats natural." in full
+    assert "Refused: too uncertain." in full
+
+
+def test_a_search_without_a_predictor_says_so(own_folders: dict[str, Path]) -> None:
+    edit(own_folders["search"] / "candidates.json", lambda candidates: candidates.update(tried=[], held_out=[]))
+    commit(own_folders)
+    page = render(read_story(own_folders, ReportParams()), ReportParams())
+    Elements(page)
+    assert "No predictor was fitted" in page
+    assert "Predictors, in cross-validation" not in page
+
+
+def test_unimax_is_told_where_it_is_another_mixture_than_uniform(own_folders: dict[str, Path], page: str) -> None:
+    assert "UniMax" not in page
+    assert '<th class="n">unimax</th>' not in page
+    unimax = {"natural": [0.6, 0.3, 0.1], "uniform": [1 / 3] * 3, "unimax": [0.4, 0.4, 0.2]}
+    edit(own_folders["search"] / "recipe.json", lambda recipe: recipe.update(baselines=unimax))
+    commit(own_folders)
+    other = render(read_story(own_folders, ReportParams()), ReportParams())
+    assert '<th class="n">unimax</th>' in other
+    assert '<td class="n">20.0%</td>' in other
 
 
 def test_a_page_without_quality_without_natural_and_without_drops_can_be_written(own_folders: dict[str, Path]) -> None:
@@ -151,14 +184,14 @@ def test_two_processes_write_the_same_bytes_and_a_second_run_takes_them(
 class _Idle(LocalExecutor):
     """Refuses to work."""
 
-    def map(self, function: Call, items: Sequence[Any]) -> Iterator[tuple[int, Any]]:
+    def map(self, function: Call, items: Sequence[Any], gpus: float = 0.0) -> Iterator[tuple[int, Any]]:
         raise AssertionError("nothing is left to do")
 
 
 class _Here(LocalExecutor):
     """Works in this process."""
 
-    def map(self, function: Call, items: Sequence[Any]) -> Iterator[tuple[int, Any]]:
+    def map(self, function: Call, items: Sequence[Any], gpus: float = 0.0) -> Iterator[tuple[int, Any]]:
         return ((index, function(item)) for index, item in enumerate(items))
 
 

@@ -13,7 +13,7 @@ import pytest
 from infra.executors import LocalExecutor
 from infra.storage import AttemptStore
 from tasks.cluster import stage as cluster
-from tasks.cluster.config import ClusterParams, KMeans, Split, TfidfEmbedder, WardMerge
+from tasks.cluster.config import ClusterParams, FoundDomains, KMeans, Split, TfidfEmbedder, WardMerge
 from tasks.core.errors import ConfigError, DataError
 from tasks.core.stage import Workshop
 from tasks.tokenize import tokenizer as bpe
@@ -25,9 +25,11 @@ from tests.cluster.workshop import serial_workshop
 
 ROWS = [*three_kinds(), Row("odd", "river garden 🏞️\r\n <|document_end|> village\x00 " * 9, "prose")]
 CLUSTER = ClusterParams(
-    embedder=TfidfEmbedder(dimensions=8, min_term_documents=2),
-    kmeans=KMeans(num_clusters_initial=9),
-    merge=WardMerge(num_domains=3, min_documents=20),
+    domains=FoundDomains(
+        embedder=TfidfEmbedder(dimensions=8, min_term_documents=2),
+        kmeans=KMeans(num_clusters_initial=9),
+        merge=WardMerge(num_domains=3, min_documents=20),
+    ),
     split=Split(search_fraction=0.1, test_fraction=0.1),
 )
 PARAMS = TokenizeParams(tokenizer=TrainedBpe(vocab_size=320))

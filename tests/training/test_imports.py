@@ -9,13 +9,14 @@ import sys
 class Blocked:
     def find_spec(self, name, path=None, target=None):
         if name.partition(".")[0] in {"prefect", "mlflow", "ray", "dvc", "pyarrow", "sklearn", "yaml", "safetensors",
-                                      "transformers", "tokenizers", "infra", "s3fs", "fsspec", "click", "rich"}:
+                                      "transformers", "tokenizers", "infra", "s3fs", "fsspec", "click", "rich", "zstandard"}:
             raise ImportError(f"{name} is not installed here")
 sys.meta_path.insert(0, Blocked())
 import tempfile
 from pathlib import Path
 import tasks.training, tasks.training.config, tasks.training.order, tasks.training.ledger, tasks.training.model
 import tasks.training.loop, tasks.training.run, tasks.training.measure, tasks.training.checkpoint, tasks.training.export
+import tasks.training.stacked, tasks.training.stacked_model, tasks.mixture.proxies.proxy
 import numpy as np
 from tasks.tokenize.pool import write_pool
 from tasks.training.config import ModelConfig, OptimizerConfig, TrainingConfig
@@ -29,6 +30,9 @@ with tempfile.TemporaryDirectory() as folder:
     pool = write_pool(Path(folder), {"a": splits}, vocab_size=9, document_end=0)
     run = train(RunSpec("run", (Phase(64, (1.0,)),), 0, training), pool)
     assert bits_per_byte(run.model, pool, "test")["a"] > 0
+    (same,) = tasks.training.stacked.train_stacked([RunSpec("run", (Phase(64, (1.0,)),), 0, training)], pool)
+    assert same.losses == run.losses
+import benchmarks.commands, benchmarks.inputs, benchmarks.measure, benchmarks.options, benchmarks.stacked
 print("trained")
 """
 

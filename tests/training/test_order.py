@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tasks.core.errors import ConfigError
+from tasks.training.exposure import times_seen
 from tasks.training.order import (
     DataOrder,
     check_caps,
@@ -14,6 +15,7 @@ from tasks.training.order import (
     largest_remainder,
     permuted,
     starved,
+    usable_rows,
     weight_caps,
 )
 from tasks.training.types import Phase
@@ -167,3 +169,54 @@ def test_a_weight_too_small_for_one_sample_is_told() -> None:
 def test_weights_that_are_no_shares_are_refused(shares: tuple[float, ...]) -> None:
     with pytest.raises(ConfigError):
         Phase(80, shares)
+
+
+def shared_order(shares: list[float], rows: list[int], share: float | None, seed: int = 0) -> DataOrder:
+    phases = [Phase(120 * 8, tuple(shares))]
+    return data_order(phases, [f"domain-{index}" for index in range(len(rows))], rows, 8, seed, share)
+
+
+@pytest.mark.parametrize("share", [None, 1.0])
+def test_all_rows_may_be_used_unless_a_share_is_asked(share: float | None) -> None:
+    whole = order_of((120, [0.7, 0.3]), rows=[50, 9]).samples(0, 120)
+    same = shared_order([0.7, 0.3], [50, 9], share).samples(0, 120)
+    assert whole.rows.tolist() == same.rows.tolist()
+    assert whole.epochs.tolist() == same.epochs.tolist()
+
+
+def test_a_share_of_the_rows_is_repeated_as_often_as_it_is_smaller() -> None:
+    order = shared_order([0.7, 0.3], [400, 90], 0.1)
+    assert order.rows == (40, 9)
+    samples = order.samples(0, 120)
+    for domain, (rows, available) in enumerate(((40, 400), (9, 90))):
+        drawn = samples.rows[samples.domains == domain]
+        assert len(set(drawn.tolist())) == rows
+        assert drawn.max() < available
+        # All over the domain, not its first rows.
+        assert drawn.max() > available / 2
+        epochs = samples.epochs[samples.domains == domain]
+        assert sorted(drawn[epochs == 1].tolist()) == sorted(drawn[epochs == 0].tolist())
+
+
+def test_mixtures_with_one_seed_may_use_the_same_rows_and_a_smaller_share_is_part_of_a_larger() -> None:
+    def used(order: DataOrder) -> set[int]:
+        samples = order.samples(0, 120)
+        return set(samples.rows[samples.domains == 0].tolist())
+
+    one, other = (shared_order(shares, [400, 90], 0.1) for shares in ([0.5, 0.5], [0.9, 0.1]))
+    assert used(one) == used(other)
+    assert used(shared_order([0.5, 0.5], [400, 90], 0.05)) < used(one)
+    assert used(shared_order([0.5, 0.5], [400, 90], 0.1, seed=1)) != used(one)
+
+
+@given(st.lists(st.integers(0, 10_000), min_size=1, max_size=5), st.floats(1e-6, 1.0))
+def test_a_domain_keeps_its_share_of_rows_and_at_least_one(rows: list[int], share: float) -> None:
+    for there, used in zip(rows, usable_rows(rows, share), strict=True):
+        assert used == 0 if there == 0 else 1 <= used <= there
+        assert abs(used - there * share) <= 1
+
+
+def test_exposure_counts_the_rows_of_the_whole_domain() -> None:
+    order = shared_order([0.5, 0.5], [400, 90], 0.1)
+    assert times_seen(order, 0).shape == (400,)
+    assert times_seen(order, 0).sum() == 60

@@ -62,7 +62,7 @@ def write_recipe(folder: Path, weights: list[float], tokens: int, **changes: obj
         "domains": ["alpha", "beta", "gamma"],
         "phases": [{"tokens": tokens, "weights": weights}],
         "max_epochs": 4.0,
-        "baselines": {"natural": [0.5, 0.4, 0.1], "uniform": [1 / 3, 1 / 3, 1 / 3]},
+        "baselines": {"natural": [0.5, 0.4, 0.1], "uniform": [1 / 3] * 3, "unimax": [1 / 3] * 3},
         "forecast": "0",
     }
     (folder / "recipe.json").write_text(json.dumps(recipe | changes), encoding="utf-8")

@@ -93,7 +93,8 @@ def _vectorizer(**options: Any) -> "TfidfVectorizer":
 
 def _too_small(documents: int, terms: int, config: TfidfEmbedder) -> ConfigError:
     return ConfigError(
-        f"cluster.embedder: {documents:,} documents give {terms:,} terms (each in at least {config.min_term_documents} "
-        f"documents and in at most {config.max_term_share:.0%} of them); {config.dimensions} dimensions need more than "
-        f"{config.dimensions} of both. Lower dimensions or min_term_documents, or give more documents."
+        f"cluster.domains.embedder: {documents:,} documents give {terms:,} terms (each in at least "
+        f"{config.min_term_documents} documents and in at most {config.max_term_share:.0%} of them); "
+        f"{config.dimensions} dimensions need more than {config.dimensions} of both. Lower dimensions or "
+        "min_term_documents, or give more documents."
     )

@@ -52,13 +52,13 @@ def _load(config: TransformerEmbedder) -> Any:
         from sentence_transformers import SentenceTransformer
     except ImportError as error:
         raise ConfigError(
-            "cluster.embedder: kind sentence_transformers needs the package sentence-transformers. Install it with "
+            "cluster.domains.embedder: kind sentence_transformers needs the package sentence-transformers. Install it with "
             "`pip install 'mixwright[embeddings]'`, or use kind tfidf."
         ) from error
     try:
         return SentenceTransformer(config.model, revision=config.revision)
     except (OSError, ValueError, RuntimeError) as error:
         raise ConfigError(
-            f"cluster.embedder.model: {config.model!r} (revision {config.revision or 'newest'}) cannot be loaded: "
+            f"cluster.domains.embedder.model: {config.model!r} (revision {config.revision or 'newest'}) cannot be loaded: "
             f"{error}. Give the folder of a sentence-transformers model, or the name of one that can be downloaded."
         ) from error

@@ -21,7 +21,7 @@ class SpaceFilling(Params):
     """
 
     kind: Literal["space_filling"] = "space_filling"
-    anchor_fraction: float = Field(default=0.5, ge=0, le=1, description="of the design, after natural and uniform")
+    anchor_fraction: float = Field(default=0.5, ge=0, le=1, description="of the design, after the baselines")
     anchor_weight: float = Field(default=0.6, gt=0, lt=1, description="of the domain that an anchor leans on")
     strengths: tuple[PositiveFloat, ...] = Field(default=(0.3, 1.0, 3.0), min_length=1)
     temperature: float = Field(default=0.5, gt=0, le=1)
@@ -29,13 +29,23 @@ class SpaceFilling(Params):
 
 
 def space_filling(params: SpaceFilling, problem: Problem, count: int, seed: int) -> Array:
-    """Return `count` mixtures under the proxies' caps, shape [count, D], each far from those before it."""
-    chosen_MD = np.vstack([problem.natural, problem.uniform])
+    """Return `count` mixtures under the proxies' caps, shape [count, D], each far from the baselines and those before."""
+    chosen_MD = baselines(problem)
+    known = len(chosen_MD)
     num_anchors = min(round(params.anchor_fraction * count), len(problem.domains))
     anchors_MD = _anchors(params, problem)
     chosen_MD = farthest(chosen_MD, anchors_MD, num_anchors)
     draws_MD = draws(problem, params.num_draws, params.strengths, params.temperature, problem.proxy_caps_D, seed)
-    return farthest(chosen_MD, draws_MD, count - (len(chosen_MD) - 2))[2:]
+    return farthest(chosen_MD, draws_MD, count - (len(chosen_MD) - known))[known:]
+
+
+def baselines(problem: Problem) -> Array:
+    """Return natural, uniform and UniMax where they differ, shape [1 to 3, D]: every search measures them."""
+    different: list[Array] = []
+    for weights_D in (problem.natural, problem.uniform, problem.unimax):
+        if all(np.abs(weights_D - other_D).max() > 1e-9 for other_D in different):
+            different.append(weights_D)
+    return np.array(different)
 
 
 def draws(

@@ -1,62 +1,63 @@
-"""Choosing among predictors by cross-validation: no single one is best on every target, so none is hard-coded.
+"""Choosing by cross-validation: no predictor is the best on every target, so none is hard-coded and several are stacked.
 
-Axes: R runs, D domains, O outputs.
+`choose` is for a new table and for one that has grown to twice its runs; `refit` is for every round between.
+
+Axes: R runs, D domains, O outputs, K members of the zoo, F folds.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated, assert_never
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field
-from scipy.stats import rankdata
 
 from tasks.core.errors import EvidenceError
 from tasks.core.params import Params
-from tasks.mixture.predictors.gp_sqrt import GpSqrt, fit_gp_sqrt
-from tasks.mixture.predictors.law_gp import LawGp, fit_law_gp
+from tasks.mixture.predictors.calibration import CONFIDENCE, NINETY, calibrate
+from tasks.mixture.predictors.gp_sqrt import GpSqrt
+from tasks.mixture.predictors.held_out import HeldOut, Score, hold_out, predicted, score, spearman
+from tasks.mixture.predictors.law_gp import LawGp
+from tasks.mixture.predictors.power_law import PowerLaw
 from tasks.mixture.predictors.predictor import Measured, Predictor
-from tasks.mixture.predictors.ridge_sqrt import RidgeSqrt, fit_ridge_sqrt
+from tasks.mixture.predictors.ridge_sqrt import RidgeSqrt
+from tasks.mixture.predictors.selected import Member, Selected
+from tasks.mixture.predictors.stack import shares, stacked
+from tasks.mixture.predictors.zoo import PredictorParams, fit, names
+
+__all__ = [
+    "CONFIDENCE",
+    "MIN_RUNS",
+    "NINETY",
+    "Choice",
+    "PredictorParams",
+    "Score",
+    "Selected",
+    "Selection",
+    "choose",
+    "fit",
+    "refit",
+    "spearman",
+]
 
 Array = npt.NDArray[np.float64]
-PredictorParams = Annotated[GpSqrt | LawGp | RidgeSqrt, Field(discriminator="kind")]
 
 MIN_RUNS = 4
-# 90 % of a normal distribution lies within so many standard deviations.
-_NINETY = 1.6448536269514722
 
 
 class Selection(Params):
-    """The predictors to choose from, and the folds of the cross-validation that chooses."""
+    """The predictors to choose from, how their predictions are combined, and the folds of the cross-validation."""
 
-    zoo: tuple[PredictorParams, ...] = Field(default=(LawGp(), GpSqrt(), RidgeSqrt()), min_length=1)
-    num_folds: int = Field(default=6, ge=2)
-
-
-@dataclass(frozen=True)
-class Score:
-    """How a predictor did on runs it had not seen: errors in bits per byte, over the objective.
-
-    `predicted_R` and `sd_R` are those held-out predictions; `sd_R` includes noise but no inflation.
-    """
-
-    kind: str
-    rmse: float
-    spearman: float
-    coverage: float
-    predicted_R: Array
-    sd_R: Array
-
-    def inflation(self, objective_R: Array) -> float:
-        """Return the factor that makes the held-out errors as large as was said; never below 1."""
-        return max(1.0, float(np.sqrt((((objective_R - self.predicted_R) / self.sd_R) ** 2).mean())))
+    zoo: tuple[PredictorParams, ...] = Field(default=(LawGp(), GpSqrt(), PowerLaw(), RidgeSqrt()), min_length=1)
+    combine: Literal["stack", "best"] = "stack"
+    num_folds: int = Field(default=10, ge=2)
 
 
 @dataclass(frozen=True)
 class Choice:
-    """The chosen predictor, fitted on all runs, with the scores of all that were tried."""
+    """The chosen predictor, fitted on all runs, and the scores of all that were tried (none after a refit)."""
 
+    selected: Selected
     predictor: Predictor
     scores: tuple[Score, ...]
 
@@ -66,21 +67,8 @@ class Choice:
         return next(score for score in self.scores if score.kind == self.predictor.kind)
 
 
-def fit(params: PredictorParams, measured: Measured) -> Predictor:
-    """Fit one predictor."""
-    match params:
-        case GpSqrt():
-            return fit_gp_sqrt(params, measured)
-        case LawGp():
-            return fit_law_gp(params, measured)
-        case RidgeSqrt():
-            return fit_ridge_sqrt(params, measured)
-        case _:
-            assert_never(params)
-
-
 def choose(selection: Selection, measured: Measured) -> Choice:
-    """Fit the predictor with the smallest held-out error; its intervals are widened to what was seen there.
+    """Fit all, weigh them by their held-out errors, and widen or narrow the intervals to what was seen there.
 
     Raises:
         EvidenceError: there are too few runs to fit anything, or nothing was predicted in finite numbers.
@@ -89,40 +77,65 @@ def choose(selection: Selection, measured: Measured) -> Choice:
     if runs < MIN_RUNS:
         raise EvidenceError(
             f"{runs} measured mixtures are too few to predict others; at least {MIN_RUNS} are needed. "
-            "Raise search.num_initial."
+            "Raise search.num_runs."
         )
-    scores = tuple(cross_validate(params, measured, selection.num_folds) for params in selection.zoo)
-    best = min(range(len(scores)), key=lambda index: scores[index].rmse)
-    if not scores[best].rmse < np.inf:
+    fitted_K = [fit(params, measured) for params in selection.zoo]
+    held_out = hold_out(selection.zoo, selection.num_folds, measured, fitted_K)
+    objective_R = measured.objective_R
+    tried = zip(names(selection.zoo), held_out.predicted_RK.T, held_out.sd_RK.T, strict=True)
+    scores = [score(name, objective_R, predicted_R, sd_R) for name, predicted_R, sd_R in tried]
+    share_K = _shares(selection, held_out.error_REK, objective_R)
+    if not share_K.sum() > 0:
         raise EvidenceError(f"none of {len(scores)} predictors gave finite predictions for {runs} runs. Measure more.")
-    predictor = fit(selection.zoo[best], measured)
-    return Choice(replace(predictor, inflation=scores[best].inflation(measured.objective_R)), scores)
+    chosen = np.flatnonzero(share_K)
+    if len(chosen) > 1:
+        scores.append(score("stack", objective_R, *_cross_fitted(selection, measured, held_out)))
+    best = scores[-1] if len(chosen) > 1 else scores[chosen[0]]
+    members = tuple(Member(selection.zoo[k], float(share_K[k]), _hyper(fitted_K[k])) for k in chosen)
+    selected = Selected(members, calibrate(objective_R, best.predicted_R, best.sd_R), runs)
+    predictor = stacked([fitted_K[k] for k in chosen], share_K[chosen])
+    return Choice(selected, replace(predictor, kind=best.kind, calibration=selected.calibration), tuple(scores))
 
 
-def cross_validate(params: PredictorParams, measured: Measured, num_folds: int) -> Score:
-    """Return how one predictor does on the runs left out, fold by fold (every `num_folds`-th run)."""
-    runs = len(measured.weights_RD)
-    fold_R = np.arange(runs) % min(num_folds, runs)
-    predicted_R, sd_R = np.empty(runs), np.empty(runs)
-    for fold in range(fold_R.max() + 1):
-        out = np.flatnonzero(fold_R == fold)
-        predictor = fit(params, measured.only(np.flatnonzero(fold_R != fold)))
-        predicted_R[out] = predictor.mean(measured.weights_RD[out])
-        sd_R[out] = np.hypot(predictor.sd(measured.weights_RD[out]), predictor.noise_sd)
-    error_R = measured.objective_R - predicted_R
-    rmse = float(np.sqrt((error_R**2).mean()))
-    coverage = float((np.abs(error_R) <= _NINETY * sd_R).mean())
-    rank = spearman(predicted_R, measured.objective_R)
-    return Score(params.kind, rmse if np.isfinite(rmse) else np.inf, rank, coverage, predicted_R, sd_R)
+def refit(selected: Selected, measured: Measured) -> Choice:
+    """Fit the chosen members to more runs: the same shares and calibration, hyper-parameters searched from the last.
 
-
-def spearman(left: Sequence[float] | Array, right: Sequence[float] | Array) -> float:
-    """Return the rank correlation; 0 where one side does not vary.
-
-    >>> spearman([1, 2, 3], [10, 20, 15])
-    0.5
+    Raises:
+        EvidenceError: there are too few runs to fit anything.
     """
-    left_R, right_R = rankdata(left), rankdata(right)
-    left_R, right_R = left_R - left_R.mean(), right_R - right_R.mean()
-    norm = float(np.sqrt((left_R @ left_R) * (right_R @ right_R)))
-    return float(left_R @ right_R) / norm if norm > 0 else 0.0
+    if len(measured.weights_RD) < MIN_RUNS:
+        raise EvidenceError(
+            f"{len(measured.weights_RD)} measured mixtures are too few; at least {MIN_RUNS} are needed."
+        )
+    fitted_K = [fit(member.params, measured, member.near) for member in selected.members]
+    members = tuple(
+        replace(member, hyper=_hyper(fitted)) for member, fitted in zip(selected.members, fitted_K, strict=True)
+    )
+    predictor = stacked(fitted_K, np.array([member.share for member in members]))
+    return Choice(replace(selected, members=members), replace(predictor, calibration=selected.calibration), ())
+
+
+def _cross_fitted(selection: Selection, measured: Measured, held_out: HeldOut) -> tuple[Array, Array]:
+    """Return what stacks say of the runs that neither their members nor their shares have seen."""
+    predicted_R, sd_R = np.full((2, len(held_out.fold_R)), np.nan)
+    for fold, fits_K in enumerate(held_out.fits_FK):
+        out, rest = held_out.fold_R == fold, held_out.fold_R != fold
+        share_K = _shares(selection, held_out.error_REK[rest], measured.objective_R[rest])
+        if len(chosen := np.flatnonzero(share_K)):
+            predictor = stacked([fits_K[k] for k in chosen], share_K[chosen])
+            predicted_R[out], sd_R[out] = predicted(predictor, measured.weights_RD[out])
+    return predicted_R, sd_R
+
+
+def _shares(selection: Selection, error_REK: Array, objective_R: Array) -> Array:
+    if selection.combine == "stack":
+        return shares(error_REK, objective_R)
+    mse_K = (error_REK[:, 0] ** 2).mean(axis=0)
+    share_K = np.zeros(len(mse_K))
+    if np.isfinite(mse_K).any():
+        share_K[int(np.nanargmin(mse_K))] = 1.0
+    return share_K
+
+
+def _hyper(predictor: Predictor) -> tuple[float, ...] | None:
+    return None if predictor.near.hyper_H is None else tuple(predictor.near.hyper_H.tolist())

@@ -6,24 +6,32 @@ On RegMix's published tables (17 domains, mean of 13 losses, 1M parameters) its 
 
 from typing import Literal
 
-from pydantic import PositiveFloat
+from pydantic import Field, PositiveFloat
 
 from tasks.core.params import Params
 from tasks.mixture.predictors.law import fit_law
-from tasks.mixture.predictors.predictor import Measured, Predictor
+from tasks.mixture.predictors.predictor import NOWHERE, Measured, Near, Predictor, Sum
 from tasks.mixture.predictors.process import fit_process
 
 
 class LawGp(Params):
-    """`error` is what the law may be off by, in standard deviations of a loss; measured noise raises it."""
+    """`error` is what the law may be off by, in standard deviations of a loss; measured noise raises it.
+
+    `exponent` fixes what the weight of a domain is raised to; null fits it.
+    """
 
     kind: Literal["law_gp"] = "law_gp"
     error: PositiveFloat = 0.05
+    exponent: float | None = Field(default=None, gt=0, le=1)
 
 
-def fit_law_gp(params: LawGp, measured: Measured) -> Predictor:
+def fit_law_gp(params: LawGp, measured: Measured, near: Near = NOWHERE) -> Predictor:
     """Fit the law to each domain's losses, then the process to the residuals."""
-    law = fit_law(measured.weights_RD, measured.losses_RO, max(params.error, measured.noise_share))
+    error = max(params.error, measured.noise_share)
+    law = fit_law(measured.weights_RD, measured.losses_RO, error, params.exponent, near.law_OP)
     residuals_RO = measured.losses_RO - law.mean(measured.weights_RD)
-    process = fit_process(measured.weights_RD, residuals_RO, measured.objective_O, noise_sd=measured.noise_sd)
-    return Predictor(params.kind, law, process, measured.objective_O)
+    process = fit_process(
+        measured.weights_RD, residuals_RO, measured.objective_O, noise_sd=measured.noise_sd, near_H=near.hyper_H
+    )
+    near = Near(process.hyper_H, law.p_OP)
+    return Predictor(params.kind, Sum(law, process), process, measured.objective_O, near=near)

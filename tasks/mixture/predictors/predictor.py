@@ -1,27 +1,38 @@
-"""What every predictor gives: a mean function, a process on its residual, and a factor that widens its intervals.
+"""What every predictor gives: losses of any mixture, and how far the objective may be from what it says.
 
-Axes: R runs, M mixtures, D domains with a weight, O outputs (losses per domain).
+A fitted predictor is a surface (the losses) and a doubt (a covariance of the objective's error between mixtures), so that
+each method brings whichever surface it likes and every strategy can use each of them.
+
+Axes: R runs, M and N mixtures, P believed mixtures, D domains with a weight, O outputs (losses).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
+from scipy.linalg import solve_triangular
 
-from tasks.mixture.predictors.law import Law
-from tasks.mixture.predictors.process import GaussianProcess
+from tasks.mixture.predictors.calibration import UNCALIBRATED, Calibration
+from tasks.mixture.predictors.earlier import Earlier
 
 Array = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What a predictor is fitted on: runs with the same seed, and the noise between seeds where it was measured."""
+    """What a predictor is fitted on: runs with the same seed, and the noise between seeds where it was measured.
+
+    `earlier` is what an earlier version's table says about the same mixtures, where one was given.
+    """
 
     weights_RD: Array
     losses_RO: Array
     objective_O: Array
     noise_sd: float | None = None
+    earlier: Earlier | None = None
 
     @property
     def objective_R(self) -> Array:
@@ -39,41 +50,145 @@ class Measured:
 
 
 @dataclass(frozen=True)
-class Predictor:
-    """A fitted predictor. `inflation` multiplies every standard deviation; cross-validation sets it (>= 1)."""
+class Near:
+    """Where a fit to nearly the same runs ended: hyper-parameters of a process, parameters of a law per output."""
 
-    kind: str
-    law: Law | None
-    process: GaussianProcess
-    objective_O: Array
-    inflation: float = 1.0
+    hyper_H: Array | None = None
+    law_OP: Array | None = None
+
+
+NOWHERE = Near()
+
+
+class Surface(Protocol):
+    """Predicted losses."""
+
+    def mean(self, weights_MD: Array, /) -> Array:
+        """Return the loss of every mixture and output, shape [M, O]."""
+        ...
+
+
+class Doubt(Protocol):
+    """The joint distribution of the objective's errors: no noise of a run in it."""
 
     @property
     def noise_sd(self) -> float:
-        """Standard deviation of the objective between runs of one mixture, as fitted."""
-        return self.process.noise_sd
+        """Standard deviation of the objective between runs of one mixture."""
+        ...
+
+    def variance(self, weights_MD: Array, /) -> Array:
+        """Return the variance of every mixture, shape [M]."""
+        ...
+
+    def covariance(self, weights_MD: Array, weights_ND: Array, /) -> Array:
+        """Return the covariance between mixtures, shape [M, N]."""
+        ...
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """A fitted predictor. `calibration` is a factor on every standard deviation; cross-validation sets it.
+
+    A later fit to nearly the same runs may start from `near`.
+    `objective` is there where the objective has a shorter way than over all outputs; it gives the same.
+    """
+
+    kind: str
+    surface: Surface
+    doubt: Doubt
+    objective_O: Array
+    calibration: Calibration = UNCALIBRATED
+    believed_PD: Array | None = None
+    near: Near = NOWHERE
+    objective: Callable[[Array], Array] | None = None
+
+    @property
+    def inflation(self) -> float:
+        """The factor on standard deviations where the prediction is an average one."""
+        return self.calibration.factor
+
+    @property
+    def noise_sd(self) -> float:
+        """Standard deviation of the objective between runs of one mixture, calibrated for an average one."""
+        return self.inflation * self.doubt.noise_sd
 
     def outputs(self, weights_MD: Array) -> Array:
         """Return the predicted loss of every output, shape [M, O]."""
-        residual_MO = self.process.mean(weights_MD)
-        return residual_MO if self.law is None else self.law.mean(weights_MD) + residual_MO
+        return self.surface.mean(weights_MD)
 
     def mean(self, weights_MD: Array) -> Array:
         """Return the predicted objective, shape [M]; it is the weighted sum of `outputs`."""
+        if self.objective is not None:
+            return self.objective(weights_MD)
         return np.asarray(self.outputs(weights_MD) @ self.objective_O)
 
     def sd(self, weights_MD: Array) -> Array:
         """Return the standard deviation of the objective without noise, shape [M]."""
-        return self.inflation * np.sqrt(self.process.variance(weights_MD))
+        return np.asarray(self._scale(weights_MD) * np.sqrt(self._variance(weights_MD)))
+
+    def measured_sd(self, weights_MD: Array) -> Array:
+        """Return the standard deviation of what one run would measure, the noise included, shape [M]."""
+        noisy_M = np.sqrt(self._variance(weights_MD) + self.doubt.noise_sd**2)
+        return np.asarray(self._scale(weights_MD) * noisy_M)
 
     def gain(self, weights_MD: Array, reference_D: Array) -> tuple[Array, Array]:
         """Return mean and standard deviation of objective(reference) - objective(mixture), from the joint posterior.
 
         Shapes [M]. What two mixtures share is known better than either: the variances must not be added.
         """
-        mean_M = self.mean(reference_D[None])[0] - self.mean(weights_MD)
-        return mean_M, self.inflation * np.sqrt(self.process.difference_variance(weights_MD, reference_D))
+        both_MD = np.vstack([weights_MD, reference_D])
+        # Asked once for the reference and all that is believed: most of the cost is in the mixtures' own part.
+        anchors_ND = reference_D[None] if self.believed_PD is None else np.vstack([reference_D, self.believed_PD])
+        shared_MN = self.doubt.covariance(both_MD, anchors_ND)
+        mean_M = self.mean(both_MD)
+        scale_M = self.calibration.scale(mean_M)
+        variance_M, believed_PM = scale_M**2 * self.doubt.variance(both_MD), scale_M * self._whitened(shared_MN[:, 1:])
+        shared_M = scale_M[:-1] * scale_M[-1] * shared_MN[:-1, 0]
+        known_M = ((believed_PM[:, :-1] - believed_PM[:, -1:]) ** 2).sum(axis=0)
+        apart_M = variance_M[:-1] + variance_M[-1] - 2 * shared_M - known_M
+        return mean_M[-1] - mean_M[:-1], np.sqrt(np.maximum(apart_M, 0.0))
 
     def believing(self, weights_PD: Array) -> "Predictor":
         """Return the predictor as if these mixtures had been measured and had given just what it predicts."""
-        return replace(self, process=self.process.believing(weights_PD))
+        before = [] if self.believed_PD is None else [self.believed_PD]
+        return replace(self, believed_PD=np.vstack([*before, weights_PD]))
+
+    def _scale(self, weights_MD: Array) -> Array | float:
+        """Return the calibration's factor; without a slope it needs no prediction."""
+        return self.calibration.scale(self.mean(weights_MD)) if self.calibration.slope else self.inflation
+
+    def _variance(self, weights_MD: Array) -> Array:
+        variance_M = self.doubt.variance(weights_MD) - (self._believed(weights_MD) ** 2).sum(axis=0)
+        return np.asarray(np.maximum(variance_M, 0.0))
+
+    def _believed(self, weights_MD: Array) -> Array:
+        """Return what believed mixtures tell of these, whitened, shape [P, M]; its squares come off the variance."""
+        if self.believed_PD is None:
+            return np.empty((0, len(weights_MD)))
+        return self._whitened(self.doubt.covariance(weights_MD, self.believed_PD))
+
+    def _whitened(self, shared_MP: Array) -> Array:
+        if self.believed_PD is None:
+            return np.empty((0, len(shared_MP)))
+        return np.asarray(solve_triangular(self._believed_factor_PP, shared_MP.T, lower=True))
+
+    @cached_property
+    def _believed_factor_PP(self) -> Array:
+        assert self.believed_PD is not None
+        covariance_PP = self.doubt.covariance(self.believed_PD, self.believed_PD)
+        # A believed run would have been measured with noise; a trace more keeps mixtures believed twice apart.
+        trace = 1e-9 * float(np.diag(covariance_PP).mean()) + 1e-30
+        noise_PP = (self.doubt.noise_sd**2 + trace) * np.eye(len(covariance_PP))
+        return np.asarray(np.linalg.cholesky(covariance_PP + noise_PP))
+
+
+@dataclass(frozen=True)
+class Sum:
+    """A surface and a correction to it."""
+
+    base: Surface
+    correction: Surface
+
+    def mean(self, weights_MD: Array) -> Array:
+        """Return the loss of every mixture and output, shape [M, O]."""
+        return self.base.mean(weights_MD) + self.correction.mean(weights_MD)

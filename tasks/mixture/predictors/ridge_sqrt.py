@@ -1,10 +1,10 @@
-"""Ridge regression on sqrt(weights): the baseline. The same process with its linear kernel alone."""
+"""Ridge regression on sqrt(weights): the baseline. A process with a linear kernel alone."""
 
 from typing import Literal
 
 from tasks.core.params import Params
-from tasks.mixture.predictors.predictor import Measured, Predictor
-from tasks.mixture.predictors.process import fit_process
+from tasks.mixture.predictors.predictor import NOWHERE, Measured, Near, Predictor
+from tasks.mixture.predictors.process import Kernel, fit_process
 
 
 class RidgeSqrt(Params):
@@ -13,9 +13,14 @@ class RidgeSqrt(Params):
     kind: Literal["ridge_sqrt"] = "ridge_sqrt"
 
 
-def fit_ridge_sqrt(params: RidgeSqrt, measured: Measured) -> Predictor:
+def fit_ridge_sqrt(params: RidgeSqrt, measured: Measured, near: Near = NOWHERE) -> Predictor:
     """Fit the linear process to the losses themselves."""
     process = fit_process(
-        measured.weights_RD, measured.losses_RO, measured.objective_O, with_matern=False, noise_sd=measured.noise_sd
+        measured.weights_RD,
+        measured.losses_RO,
+        measured.objective_O,
+        kernel=Kernel.LINEAR,
+        noise_sd=measured.noise_sd,
+        near_H=near.hyper_H,
     )
-    return Predictor(params.kind, None, process, measured.objective_O)
+    return Predictor(params.kind, process, process, measured.objective_O, near=Near(process.hyper_H))

@@ -1,0 +1,79 @@
+"""`mixwright mixture compare`: methods of search against each other, by full training runs on one pool."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from flows.mixture_options import file_type, here, json_option, params_option, preset_option, set_option
+from tasks.core.command import exit_codes
+
+if TYPE_CHECKING:
+    from tasks.comparison.config import ComparisonParams
+    from tasks.core.manifest import Manifest
+
+
+@click.command("compare")
+@click.option("--tokens", "pool_folder", type=file_type, required=True, help="Published folder of tokenize.")
+@click.option("--output", type=file_type, required=True, help="Folder to publish: table, picture, every search.")
+@preset_option
+@params_option
+@set_option
+@click.option(
+    "--method", "methods", multiple=True, help="Of search.strategy.kind; repeatable. [default, regmix, climb]"
+)
+@click.option("--search-seeds", type=click.IntRange(min=1), default=3, show_default=True, help="Searches per method.")
+@click.option("--workers", type=click.IntRange(min=1), help="Runs at the same time; changes no result.")
+@json_option
+def compare_command(
+    pool_folder: Path,
+    output: Path,
+    preset: str,
+    params_file: Path | None,
+    settings: tuple[str, ...],
+    methods: tuple[str, ...],
+    search_seeds: int,
+    workers: int | None,
+    as_json: bool,
+) -> None:
+    """Search with every method and seed, train what each finds beside the baselines, and print the table.
+
+    The default pays for noise and confirmation out of the same number of proxies; the others are as released.
+    """
+    from flows.config import read_config
+    from tasks.comparison.stage import run
+
+    with exit_codes():
+        sections = read_config(preset, params_file, settings).params
+        seeds, test = sections.train.num_seeds, sections.evaluate.test_tokens_per_domain
+        common = {"search": sections.search, "training": sections.train.training, "num_training_seeds": seeds}
+        params = _params(common, test, methods, search_seeds)
+        with here(as_json, workers) as workshop:
+            manifest = run(params, inputs={"tokenize": pool_folder}, output=output, workshop=workshop)
+        click.echo(json.dumps(manifest.summary) if as_json else _told(manifest, output))
+
+
+def _params(
+    common: dict[str, object], test_tokens: int | None, methods: tuple[str, ...], search_seeds: int
+) -> "ComparisonParams":
+    from tasks.comparison.config import ComparisonParams
+    from tasks.core.params import validate
+
+    values: dict[str, object] = {**common, "num_search_seeds": search_seeds}
+    if test_tokens is not None:
+        values["test_tokens_per_domain"] = test_tokens
+    if methods:
+        values["methods"] = [{"strategy": {"kind": kind}, "confirmed": kind == "default"} for kind in methods]
+    return validate(ComparisonParams, values, "mixture compare")
+
+
+def _told(manifest: "Manifest", output: Path) -> str:
+    table = (output / "table.md").read_text(encoding="utf-8")
+    first = "the first method"
+    lines = [
+        f"{first} over {name}: {value['gain']:+.4f}"
+        + ("" if value["lower"] is None else f" ({value['lower']:+.4f} to {value['upper']:+.4f})")
+        for name, value in manifest.summary["versus"].items()
+    ]
+    return "\n".join([table.rstrip(), "", *lines, f"{output}: table.md, methods.svg, trained.csv, searches/"])

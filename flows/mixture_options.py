@@ -1,0 +1,54 @@
+"""What the commands about mixtures have in common: options, a place to work, a file to write."""
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from tasks.core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from tasks.core.stage import Workshop
+
+file_type = click.Path(path_type=Path)
+count = click.IntRange(min=1)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+preset_option = click.option("--preset", default="demo", show_default=True, help="configs/PRESET.yaml.")
+params_option = click.option("--params", "params_file", type=file_type, help="YAML with the sections to change.")
+set_option = click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Such as search.num_runs=48.")
+
+
+@contextmanager
+def here(quiet: bool, workers: int | None = None) -> "Iterator[Workshop]":
+    """Work on this machine, with the store that every search looks into first."""
+    from infra.executors import executor_of
+    from infra.settings import load_settings
+    from infra.terminal import TerminalObserver
+    from tasks.core.stage import workshop_of
+
+    placement = load_settings()
+    chosen = executor_of("local", workers or placement.workers)
+    with closing(chosen) as executor, TerminalObserver(quiet=quiet) as observer:
+        yield workshop_of(placement, executor, observer)
+
+
+@contextmanager
+def working(label: str, quiet: bool) -> Iterator[None]:
+    """Show that something is going on; float work runs on one thread, as in the workers."""
+    from rich.console import Console
+    from threadpoolctl import threadpool_limits
+
+    with Console(stderr=True, quiet=quiet).status(label), threadpool_limits(1):
+        yield
+
+
+def check_writable(path: Path, option: str = "--output") -> None:
+    """Refuse a file that could not be written, before any work is done.
+
+    Raises:
+        ConfigError: it is a folder, or in none that exists.
+    """
+    if path.is_dir() or not path.parent.is_dir():
+        raise ConfigError(f"{option} {path}: not a file in an existing folder. Make the folder, or name another.")

@@ -1,0 +1,187 @@
+"""Tables of measured mixtures as a user types it: bring other projects' in, fit any, write ours for others."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from flows.mixture_options import check_writable, count, file_type, json_option, working
+from tasks.core.command import exit_codes
+from tasks.core.errors import ConfigError
+from tasks.mixture.runs import PREFIXES, Unit, read_runs, to_csv
+
+if TYPE_CHECKING:
+    from tasks.mixture.table_fit import Measurements, TableFit
+    from tasks.mixture.table_import import Imported
+
+
+@click.command("fit")
+@click.option("--mixtures", type=file_type, help="CSV of weights, one column per domain; `index` pairs rows.")
+@click.option("--losses", type=file_type, help="CSV of losses of the same runs.")
+@click.option("--runs", "runs_file", type=file_type, help="runs.csv of a search, instead of the two.")
+@click.option("--target", default="mean", show_default=True, help="A column of losses (or domain), or `mean` of all.")
+@click.option("--predict", "predict_file", type=file_type, required=True, help="CSV of the weights to predict.")
+@click.option("--output", type=file_type, required=True, help="CSV: prediction, lower, upper (90 % of measurements).")
+@json_option
+def fit_command(
+    mixtures: Path | None,
+    losses: Path | None,
+    runs_file: Path | None,
+    target: str,
+    predict_file: Path,
+    output: Path,
+    as_json: bool,
+) -> None:
+    """Choose a predictor by cross-validation, fit it, and predict other mixtures with intervals."""
+    from tasks.mixture.predictors.choose import Selection
+    from tasks.mixture.table import aligned, read_table, weights_of
+    from tasks.mixture.table_fit import fit_table
+
+    with exit_codes():
+        measurements = _measurements(mixtures, losses, runs_file, target)
+        wanted = weights_of(aligned(read_table(predict_file), measurements.domains))
+        check_writable(output)
+        selection = Selection()
+        with working(f"fit: {len(selection.zoo)} predictors, {selection.num_folds} folds", as_json):
+            fitted = fit_table(selection, measurements)
+        output.write_text(fitted.predict(wanted.weights_RD).to_csv(), encoding="utf-8")
+        result = _fit_result(measurements, fitted, wanted.normalised, len(wanted.weights_RD), output)
+        click.echo(json.dumps(result) if as_json else _fit_text(result))
+
+
+@click.command("import")
+@click.option("--mixtures", type=file_type, required=True, help="CSV of weights, such as olmix's ratios.csv.")
+@click.option("--losses", type=file_type, required=True, help="CSV of losses of the same runs, such as metrics.csv.")
+@click.option("--output", type=file_type, required=True, help="Our table of runs to write.")
+@click.option(
+    "--loss", "only", multiple=True, metavar="COLUMN", help="Take only this column of losses; may be repeated."
+)
+@click.option(
+    "--target", default="mean", show_default=True, help="The objective: a column of losses, or `mean` of all."
+)
+@click.option("--model-parameters", type=count, help="Of every run, where known.")
+@click.option("--tokens", type=count, help="That every run was trained on, where known.")
+@click.option("--unit", type=click.Choice(list(PREFIXES)), default="loss", show_default=True, help="Of the losses.")
+@click.option("--seed", type=int, default=0, show_default=True, help="That all runs share.")
+@json_option
+def import_command(
+    mixtures: Path,
+    losses: Path,
+    output: Path,
+    only: tuple[str, ...],
+    target: str,
+    model_parameters: int | None,
+    tokens: int | None,
+    unit: Unit,
+    seed: int,
+    as_json: bool,
+) -> None:
+    """Bring in tables of another project (RegMix, olmix, your own): rows pair by index, run, run_id or name."""
+    from tasks.mixture.table import read_table
+    from tasks.mixture.table_import import Origin, import_tables
+
+    with exit_codes():
+        origin = Origin(model_parameters or 0, tokens or 0, seed, unit)
+        found = import_tables(read_table(mixtures), read_table(losses, only), origin, target)
+        check_writable(output)
+        output.write_text(to_csv(found.runs), encoding="utf-8")
+        result = _import_result(found, output)
+        click.echo(json.dumps(result) if as_json else _import_text(result))
+
+
+@click.command("table")
+@click.option("--runs", "runs_file", type=file_type, required=True, help="runs.csv of a search or of `import`.")
+@click.option("--mixtures", type=file_type, required=True, help="CSV of weights to write.")
+@click.option("--losses", type=file_type, required=True, help="CSV of losses to write, paired by `index`.")
+@click.option("--seed", type=int, help="Which runs: one per mixture with this seed; else the first run's.")
+@click.option("--model-parameters", type=click.IntRange(min=0), help="Which runs, where there are several sizes.")
+@click.option("--tokens", type=click.IntRange(min=0), help="Which runs, where there are several sizes.")
+def table_command(
+    runs_file: Path, mixtures: Path, losses: Path, seed: int | None, model_parameters: int | None, tokens: int | None
+) -> None:
+    """Write a table of runs as the pair of CSV files that RegMix and olmix read."""
+    from tasks.mixture.table_import import export_tables
+
+    with exit_codes():
+        runs = read_runs(runs_file)
+        texts = export_tables(runs, seed, model_parameters, tokens)
+        for path, text in zip((mixtures, losses), texts, strict=True):
+            check_writable(path, "--mixtures" if path is mixtures else "--losses")
+            path.write_text(text, encoding="utf-8")
+        click.echo(
+            f"{mixtures} and {losses}: {texts[0].count(chr(10)) - 1} of {len(runs.rows)} runs, paired by `index`"
+        )
+
+
+def _measurements(mixtures: Path | None, losses: Path | None, runs_file: Path | None, target: str) -> "Measurements":
+    from tasks.mixture.table import read_table
+    from tasks.mixture.table_fit import measurements_of_runs, measurements_of_tables
+
+    if runs_file is not None and mixtures is None and losses is None:
+        return measurements_of_runs(read_runs(runs_file), target, str(runs_file))
+    if runs_file is None and mixtures is not None and losses is not None:
+        return measurements_of_tables(read_table(mixtures), read_table(losses), target)
+    raise ConfigError("what was measured is either --mixtures with --losses, or --runs. Give one of the two.")
+
+
+def _fit_result(
+    measurements: "Measurements", fitted: "TableFit", wanted_normalised: int, predicted: int, output: Path
+) -> dict[str, Any]:
+    scores = [
+        {"predictor": score.kind, "rmse": score.rmse, "spearman": score.spearman, "coverage": score.coverage}
+        for score in fitted.choice.scores
+    ]
+    return {
+        "predictor": fitted.choice.predictor.kind,
+        "target": measurements.target,
+        "runs": len(measurements.measured.weights_RD),
+        "domains": len(measurements.domains),
+        "scores": scores,
+        "interval_width_sd": fitted.width,
+        "normalised": measurements.normalised,
+        "predicted": predicted,
+        "predicted_normalised": wanted_normalised,
+        "output": str(output),
+    }
+
+
+def _fit_text(result: dict[str, Any]) -> str:
+    lines = [
+        f"{result['predictor']} chosen for {result['target']}, from {result['runs']} runs of {result['domains']} domains",
+        f"{'predictor':<12} {'rmse':>8} {'spearman':>9} {'90% held':>9}   on runs left out",
+    ]
+    lines += [
+        f"{score['predictor']:<12} {score['rmse']:>8.4f} {score['spearman']:>9.3f} {score['coverage']:>9.1%}"
+        for score in result["scores"]
+    ]
+    lines.append(
+        f"intervals: {result['interval_width_sd']:.2f} standard deviations, so that 90 % of those runs lie inside"
+    )
+    if result["normalised"] or result["predicted_normalised"]:
+        lines.append(
+            f"normalised: {result['normalised']} of {result['runs']} measured and {result['predicted_normalised']} of "
+            f"{result['predicted']} mixtures to predict summed to 1 only up to printed rounding"
+        )
+    return "\n".join([*lines, f"{result['predicted']} predictions in {result['output']}"])
+
+
+def _import_result(found: "Imported", output: Path) -> dict[str, Any]:
+    runs = found.runs
+    return {
+        "runs": len(runs.rows),
+        "domains": len(runs.domains),
+        "sets": len(runs.sets),
+        "unit": runs.unit,
+        "paired_by": found.paired_by,
+        "normalised": found.normalised,
+        "output": str(output),
+    }
+
+
+def _import_text(result: dict[str, Any]) -> str:
+    return (
+        f"{result['output']}: {result['runs']} runs of {result['domains']} domains, {result['sets']} held-out sets "
+        f"({result['unit']}); rows paired by {result['paired_by']}, columns keep their names\n"
+        f"normalised: {result['normalised']} of {result['runs']} mixtures summed to 1 only up to printed rounding"
+    )

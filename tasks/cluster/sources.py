@@ -1,0 +1,68 @@
+"""Domains the user brings: every source is one, under its own name. Axis: N documents, S sources."""
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from tasks.cluster.config import SourceDomains
+from tasks.cluster.grouping import Grouping
+from tasks.core.errors import ConfigError
+
+_REMEDY = "Give their records another `source`"
+# What a file name of the pool may not hold.
+_FOREIGN = re.compile(r"[^A-Za-z0-9._-]+")
+
+
+def by_source(sources: Sequence[str], bytes_N: npt.NDArray[np.int64], config: SourceDomains) -> Grouping:
+    """Return the domain of every document: its source, numbered by bytes, the largest first.
+
+    Raises:
+        ConfigError: a source has too few documents, no name that a file can have, or the name of another.
+    """
+    documents = Counter(sources)
+    _require_documents(documents, config.min_documents)
+    bytes_S: Counter[str] = Counter()
+    for source, size in zip(sources, bytes_N.tolist(), strict=True):
+        bytes_S[source] += size
+    ordered = sorted(documents, key=lambda source: (-bytes_S[source], source))
+    number = {source: index for index, source in enumerate(ordered)}
+    domain_N = np.array([number[source] for source in sources], dtype=np.int32)
+    return Grouping(domain_N, len(ordered), names=_names(ordered))
+
+
+def source_name(source: str) -> str:
+    """Return the name of a source's domain: itself, each run of what a file name cannot hold as one hyphen; or "".
+
+    >>> source_name("wikipedia_en"), source_name("C headers (2024)")
+    ('wikipedia_en', 'C-headers-2024')
+    """
+    return _FOREIGN.sub("-", source).lstrip("._-").rstrip("-")
+
+
+def _names(ordered: Sequence[str]) -> tuple[str, ...]:
+    names = [source_name(source) for source in ordered]
+    if nameless := [source for source, name in zip(ordered, names, strict=True) if not name]:
+        raise ConfigError(
+            f"cluster.domains: {len(nameless)} of {len(ordered)} sources have no ASCII letter or digit to be named by; "
+            f"first: {nameless[0]!r}. {_REMEDY}."
+        )
+    shared = {name: [s for s, own in zip(ordered, names, strict=True) if own == name] for name in names}
+    if alike := [own for own in shared.values() if len(own) > 1]:
+        raise ConfigError(
+            f"cluster.domains: {' and '.join(map(repr, alike[0]))} would both be the domain {source_name(alike[0][0])}. "
+            f"{_REMEDY}."
+        )
+    return tuple(names)
+
+
+def _require_documents(documents: Mapping[str, int], min_documents: int) -> None:
+    few = sorted((count, source) for source, count in documents.items() if not count >= min_documents)
+    if few:
+        listed = ", ".join(f"{source!r} {count:,}" for count, source in few)
+        raise ConfigError(
+            f"cluster.domains: {len(few)} of {len(documents)} sources have fewer than {min_documents:,} documents: "
+            f"{listed}. {_REMEDY} (the same for several joins them), or lower cluster.domains.min_documents."
+        )

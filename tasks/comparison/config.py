@@ -1,0 +1,60 @@
+"""Params of a comparison of search methods."""
+
+from typing import Self
+
+from pydantic import Field, PositiveInt, model_validator
+
+from tasks.core.params import Params
+from tasks.mixture.config import SearchParams
+from tasks.mixture.strategies.climb import Climb
+from tasks.mixture.strategies.default import Default
+from tasks.mixture.strategies.regmix import RegMix
+from tasks.mixture.strategies.strategy import StrategyParams
+from tasks.training.config import TrainingConfig, demo_full
+
+
+class Method(Params):
+    """A strategy, and whether its budget pays for noise and confirmation too or, as released, for proposals alone."""
+
+    strategy: StrategyParams
+    confirmed: bool = False
+
+
+class ComparisonParams(Params):
+    """Each method searches with each search seed; what it finds and the baselines are trained with each training seed.
+
+    `search` is what all methods have in common: proxies, budget, objective, caps. Its own strategy is not used.
+    """
+
+    search: SearchParams = SearchParams()
+    training: TrainingConfig = Field(default_factory=demo_full)
+    methods: tuple[Method, ...] = Field(
+        default=(
+            Method(strategy=Default(), confirmed=True),
+            Method(strategy=RegMix()),
+            Method(strategy=Climb()),
+        ),
+        min_length=1,
+    )
+    num_search_seeds: PositiveInt = 3
+    num_training_seeds: int = Field(default=3, ge=3, description="paired; fewer than 3 give no interval")
+    training_seed: int = Field(default=10_000, ge=0, description="of the first run; apart from the seeds of proxies")
+    test_tokens_per_domain: PositiveInt = 65_536
+    confidence: float = Field(default=0.95, gt=0, lt=1)
+
+    @model_validator(mode="after")
+    def _methods_differ(self) -> Self:
+        kinds = [method.strategy.kind for method in self.methods]
+        if twice := sorted({kind for kind in kinds if kinds.count(kind) > 1}):
+            raise ValueError(f"methods: {twice[0]} is named twice; each method once")
+        return self
+
+    @model_validator(mode="after")
+    def _search_speaks_of_the_run_that_is_trained(self) -> Self:
+        told = (self.search.target_tokens, self.search.target_sequence_length)
+        if told != (self.training.num_tokens, self.training.model.sequence_length):
+            raise ValueError(
+                f"search speaks of a run of {told[0]:,} tokens in samples of {told[1]}, training has "
+                f"{self.training.num_tokens:,} in samples of {self.training.model.sequence_length}: make them equal"
+            )
+        return self

@@ -1,0 +1,315 @@
+"""The transfer gate: do mixtures keep their order at a second size? Axes: M mixtures, S seeds, D domains.
+
+Small models' order of mixtures need not be a large model's: from 1M to 1B parameters it is kept for one web target
+(Spearman .99) and half lost for a mean of 13 domains (.74; RegMix's tables), and near the optimum it is weakest. So some
+mixtures are measured at a second size, and where they do not keep their order nothing is said of a third.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from math import sqrt
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field, PositiveFloat, PositiveInt
+from scipy.stats import norm, rankdata
+
+from tasks.core.errors import EvidenceError
+from tasks.core.params import Params
+from tasks.mixture.noise import Noise, difference_noise
+from tasks.mixture.runs import Run, Runs
+from tasks.mixture.strategies.evidence import Predicts
+from tasks.training.config import TrainingConfig
+
+Array = npt.NDArray[np.float64]
+Verdict = Literal["transfers", "does not transfer", "cannot tell"]
+
+# Fisher's z has the variance (1 + rho^2 / 2) / (M - 3): below 5 mixtures an interval says nothing.
+_MIN_MIXTURES = 5
+_CLOSE = 1e-9  # two mixtures that differ by less are one
+
+
+class TransferParams(Params):
+    """A second size, and what has to be seen there before a gain is forecast for a third.
+
+    `drift_per_efold` widens such a forecast: the share of a gain that may go with each e-fold of compute (parameters x
+    tokens) whatever the two sizes say. 0.2 is what pile_cc's spread over mixtures lost from 60M parameters and 1B tokens
+    (sd .314) to 1B and 25B (.101) on RegMix's tables: .19.
+    """
+
+    training: TrainingConfig
+    num_mixtures: int = Field(default=8, ge=_MIN_MIXTURES, description="natural and the pick among them")
+    num_seeds: PositiveInt = Field(default=1, description="of each; from 2 on the second size's noise is known")
+    min_spearman: float = Field(default=0.8, gt=0, lt=1)
+    top_share: float = Field(default=0.25, gt=0, lt=1, description="the best of the first size, looked at alone")
+    confidence: float = Field(default=0.9, gt=0.5, lt=1)
+    drift_per_efold: PositiveFloat = 0.2
+
+
+@dataclass(frozen=True)
+class Size:
+    """How large a run is."""
+
+    model_parameters: int
+    tokens: int
+
+    @property
+    def compute(self) -> float:
+        """Parameters x tokens: FLOPs up to a factor."""
+        return float(self.model_parameters) * float(self.tokens)
+
+    def __str__(self) -> str:
+        return f"{self.model_parameters:,} parameters and {self.tokens:,} tokens"
+
+
+@dataclass(frozen=True)
+class Correlation:
+    """Spearman's rank correlation of two sizes over `mixtures`, its interval, and what noise leaves possible.
+
+    `ceiling` is what it would be on average if only noise were between the sizes; None where noise is not known at both.
+    """
+
+    rho: float
+    lower: float
+    upper: float
+    mixtures: int
+    ceiling: float | None
+
+
+@dataclass(frozen=True)
+class SizeGain:
+    """The pick's measured gain over natural at one size; `sd` is None where its noise is not known."""
+
+    size: Size
+    gain: float
+    sd: float | None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the gain as it stands in `candidates.json` and `forecast.json`."""
+        return {**vars(self.size), "gain": self.gain, "sd": self.sd}
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A mixture measured at both sizes: its objective, as the mean over seeds of its difference to natural puts it.
+
+    `run` is the number of its first run at the small size.
+    """
+
+    run: int
+    weights: tuple[float, ...]
+    small: float
+    large: float
+    top: bool
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """What was seen of the order at two sizes. `top` is None where too few of the best were sent."""
+
+    verdict: Verdict
+    overall: Correlation
+    top: Correlation | None
+    gains: tuple[SizeGain, SizeGain]
+    sent: tuple[Sent, ...]
+    drift_per_efold: float
+    statement: str
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the gate as it stands in `candidates.json`."""
+        return {
+            "verdict": self.statement,
+            "status": self.verdict,
+            "sizes": [gain.to_json() for gain in self.gains],
+            "spearman": self.overall.rho,
+            "lower": self.overall.lower,
+            "upper": self.overall.upper,
+            "ceiling": self.overall.ceiling,
+            "top_quartile": None if self.top is None else self.top.rho,
+            "top_quartile_interval": None if self.top is None else [self.top.lower, self.top.upper],
+            "points": [
+                {"run": each.run, "first": each.small, "second": each.large, "top": each.top} for each in self.sent
+            ],
+        }
+
+
+def transfer_mixtures(
+    runs: Runs,
+    predictor: Predicts,
+    natural: Sequence[float],
+    pick: Sequence[float],
+    count: int,
+    top_share: float = 0.25,
+) -> tuple[tuple[float, ...], ...]:
+    """Return `count` mixtures to measure at a second size: natural, the pick, and measured ones over the whole range.
+
+    `runs` are paired runs of the first size. Half of what is left comes from the best `top_share` as predicted, half from
+    the rest, each evenly over its ranks: the order of the best is what counts, and what is most easily lost.
+    """
+    chosen = [tuple(natural), *([] if _same(natural, pick) else [tuple(pick)])]
+    fresh = [row.weights for row in runs.rows if not any(_same(row.weights, each) for each in chosen)]
+    if not fresh:
+        return tuple(chosen[:count])
+    ranked = [fresh[at] for at in np.argsort(predictor.mean(np.array(fresh)), kind="stable")]
+    top = max(round(top_share * len(runs.rows)), 1)
+    wanted = max(count - len(chosen), 0)
+    best = _spread(ranked[:top], (wanted + 1) // 2)
+    rest = _spread(ranked[top:], wanted - len(best))
+    more = (each for each in ranked if each not in best and each not in rest)
+    return (*chosen, *best, *rest, *islice(more, wanted - len(best) - len(rest)))
+
+
+def transfer(
+    params: TransferParams, runs: Runs, small: Size, large: Size, natural: Sequence[float], pick: Sequence[float]
+) -> Transfer:
+    """Return what the mixtures measured at both sizes say.
+
+    The order transfers when the interval of Spearman's rho is above 0 and rho at least `min_spearman`, and the pick still
+    gains over natural. It does not when the interval ends below `min_spearman` times the noise ceiling, or that of the
+    best ends below 0, or the pick's gain does. Else nobody can tell yet.
+
+    Raises:
+        EvidenceError: natural, the pick or too few mixtures were measured at both sizes, with a seed that natural had.
+    """
+    natural_run, pick_run = tuple(natural), tuple(pick)
+    at_small, at_large = (_measured(runs, size, natural_run) for size in (small, large))
+    weights = [each for each in at_large.levels if each in at_small.levels]
+    if len(weights) < _MIN_MIXTURES or pick_run not in weights:
+        raise EvidenceError(
+            f"{len(weights)} mixtures were measured with natural's seeds both at {small} and at {large}, the pick "
+            f"{'' if pick_run in weights else 'not '}among them: measure it and at least {_MIN_MIXTURES}."
+        )
+    best = np.quantile([level.objective for level in at_small.levels.values()], params.top_share)
+    top = [each for each in weights if at_small.levels[each].objective <= best]
+    overall = _correlation(at_small, at_large, weights, params.confidence)
+    of_top = _correlation(at_small, at_large, top, params.confidence) if len(top) >= _MIN_MIXTURES else None
+    gains = (at_small.gain(natural_run, pick_run), at_large.gain(natural_run, pick_run))
+    verdict = _verdict(params, overall, of_top, None if pick_run == natural_run else gains[1])
+    sent = tuple(
+        Sent(
+            at_small.levels[each].run,
+            each,
+            at_small.levels[each].objective,
+            at_large.levels[each].objective,
+            each in top,
+        )
+        for each in weights
+    )
+    told = _statement(verdict, overall, of_top, small, large, params.confidence)
+    return Transfer(verdict, overall, of_top, gains, sent, params.drift_per_efold, told)
+
+
+def spearman(one_M: Array, other_M: Array, confidence: float) -> tuple[float, float, float]:
+    """Return Spearman's rho and its interval: Fisher's z with the variance of Bonett and Wright (2000).
+
+    Psychometrika 65, 23-28: (1 + rho^2 / 2) / (M - 3). Where the orders are the same z is infinite; half the smallest step
+    of rho, 6 / (M^3 - M), is taken off. Of fewer than 4 mixtures nothing is known: -1 to 1.
+
+    Raises:
+        EvidenceError: at one of the sizes all mixtures are the same.
+    """
+    number = len(one_M)
+    if not min(np.ptp(one_M), np.ptp(other_M)) > 0:
+        raise EvidenceError(f"all {number} mixtures measured the same at one size, so they have no order there.")
+    rho = float(np.corrcoef(rankdata(one_M), rankdata(other_M))[0, 1])
+    if number <= 3:
+        return rho, -1.0, 1.0
+    most = 1 - 6 / (number**3 - number)
+    inner = min(max(rho, -most), most)
+    half_width = float(norm.ppf(0.5 + confidence / 2)) * sqrt((1 + inner**2 / 2) / (number - 3))
+    lower, upper = np.tanh(np.arctanh(inner) - half_width), np.tanh(np.arctanh(inner) + half_width)
+    return rho, float(min(lower, rho)), float(max(upper, rho))
+
+
+@dataclass(frozen=True)
+class _Level:
+    """What a mixture measured, seed by seed beside natural: shifts that seeds have in common are taken out."""
+
+    run: int
+    objective: float
+    num_seeds: int
+
+
+@dataclass(frozen=True)
+class _AtSize:
+    """All mixtures of one size that share a seed with natural, and the noise of a paired difference of single runs."""
+
+    size: Size
+    levels: Mapping[tuple[float, ...], _Level]
+    noise: Noise | None
+
+    def gain(self, natural: tuple[float, ...], pick: tuple[float, ...]) -> SizeGain:
+        gain = self.levels[natural].objective - self.levels[pick].objective
+        sd = None if self.noise is None else self.noise.sd / sqrt(self.levels[pick].num_seeds)
+        return SizeGain(self.size, gain, sd)
+
+    def reliability(self, weights: Sequence[tuple[float, ...]]) -> float | None:
+        """Return the share of the variance between these mixtures that is no noise; None where noise is not measured."""
+        if self.noise is None or self.noise.known != "measured":
+            return None
+        noise = float(np.mean([self.noise.sd**2 / 2 / self.levels[each].num_seeds for each in weights]))
+        spread = float(np.var([self.levels[each].objective for each in weights], ddof=1))
+        return max(0.0, 1 - noise / spread) if spread > 0 else 0.0
+
+
+def _measured(runs: Runs, size: Size, natural: tuple[float, ...]) -> _AtSize:
+    table = runs.at(size.model_parameters, size.tokens)
+    by_mixture: dict[tuple[float, ...], dict[int, Run]] = {}
+    for row in table.rows:
+        by_mixture.setdefault(row.weights, {}).setdefault(row.seed, row)
+    base = by_mixture.get(natural)
+    if base is None:
+        raise EvidenceError(f"natural was not measured at {size}, so no gain over it is known there: measure it.")
+    level, levels = float(np.mean([row.objective for row in base.values()])), {}
+    for weights, by_seed in by_mixture.items():
+        if shared := sorted(by_seed.keys() & base.keys()):
+            gain = float(np.mean([base[seed].objective - by_seed[seed].objective for seed in shared]))
+            levels[weights] = _Level(by_seed[shared[0]].run, level - gain, len(shared))
+    return _AtSize(size, levels, difference_noise(table))
+
+
+def _correlation(
+    small: _AtSize, large: _AtSize, weights: Sequence[tuple[float, ...]], confidence: float
+) -> Correlation:
+    one_M, other_M = (np.array([size.levels[each].objective for each in weights]) for size in (small, large))
+    shares = [size.reliability(weights) for size in (small, large)]
+    ceiling = None if shares[0] is None or shares[1] is None else sqrt(shares[0] * shares[1])
+    return Correlation(*spearman(one_M, other_M, confidence), len(weights), ceiling)
+
+
+def _verdict(params: TransferParams, overall: Correlation, top: Correlation | None, pick: SizeGain | None) -> Verdict:
+    reach = 1.0 if overall.ceiling is None else overall.ceiling
+    width = float(norm.ppf(0.5 + params.confidence / 2))
+    lost = pick is not None and pick.sd is not None and pick.gain + width * pick.sd < 0
+    if overall.upper < params.min_spearman * reach or lost or (top is not None and top.upper < 0):
+        return "does not transfer"
+    gains = pick is None or pick.gain > 0
+    return "transfers" if overall.lower > 0 and overall.rho >= params.min_spearman and gains else "cannot tell"
+
+
+def _statement(
+    verdict: Verdict, overall: Correlation, top: Correlation | None, small: Size, large: Size, confidence: float
+) -> str:
+    def told(found: Correlation) -> str:
+        return f"{found.rho:.2f} ({confidence:.0%} interval {found.lower:.2f} to {found.upper:.2f})"
+
+    ceiling = "" if overall.ceiling is None else f", noise alone would leave {overall.ceiling:.2f}"
+    best = "too few of the best were sent to say their own" if top is None else f"among the best {told(top)}"
+    name = {"transfers": "The order transfers", "does not transfer": "The order does not transfer"}.get(
+        verdict, "Whether the order transfers cannot be told"
+    )
+    return (
+        f"{name} from {small} to {large}: Spearman over {overall.mixtures} mixtures {told(overall)}{ceiling}; {best}."
+    )
+
+
+def _spread(ranked: Sequence[tuple[float, ...]], count: int) -> list[tuple[float, ...]]:
+    """Return `count` of these at even distances, the first and the last among them."""
+    places = np.linspace(0, max(len(ranked) - 1, 0), min(count, len(ranked)))
+    return [ranked[round(place)] for place in places.tolist()]
+
+
+def _same(one: Sequence[float], other: Sequence[float]) -> bool:
+    return bool(np.abs(np.array(one) - np.array(other)).max() < _CLOSE)

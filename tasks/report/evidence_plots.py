@@ -1,0 +1,256 @@
+"""The pictures of what a search knows besides its best run: interactions, trade-offs, confirmation, transfer."""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from tasks.report.canvas import INK, MUTED, NATURAL, PAPER, SEARCHED, SERIES, UNIFORM, drawn
+from tasks.report.marks import WIDTH, legend, room, rows_of, short, signed
+from tasks.report.search_types import Confirmation, Confirmed, Interactions, Interval, Pareto, Transfer
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    from matplotlib.axes import Axes
+
+# Text in the page's ink can be read on both colours up to this opacity, on the light page and on the dark one.
+_STRONGEST = 0.62
+# Below 1, so that weak interactions can be seen on the dark page as well.
+_TONE = 0.75
+# More rows or columns than this are too small to be told apart: the strongest are shown.
+_MOST_CELLS = 40
+# Points that a cell needs for its number, and that it may take.
+_NUMBER_WIDTH, _WIDEST, _ROW = 33.0, 92.0, 22.0
+
+
+def interactions(found: Interactions) -> str:
+    """Return, per held-out set and domain, what more of that domain does to the set's loss; alike beside alike."""
+    rows, columns = _order(found)
+    sets, domains = [short(found.sets[r]) for r in rows], [short(found.domains[c], 24) for c in columns]
+    values = [[found.values[r][c] for c in columns] for r in rows]
+    largest = max((abs(value) for row in values for value in row), default=0.0) or 1.0
+    left, bottom = room(sets), 24 + room(domains)
+    width = min((WIDTH - left - 16) / len(domains), _WIDEST)
+
+    def draw(axes: "Axes") -> None:
+        from matplotlib.patches import Rectangle
+
+        for r, row in enumerate(values):
+            for c, value in enumerate(row):
+                colour, alpha = SEARCHED if value > 0 else NATURAL, _STRONGEST * (abs(value) / largest) ** _TONE
+                axes.add_patch(Rectangle((c - 0.5, r - 0.5), 1, 1, facecolor=colour, alpha=alpha, edgecolor="none"))
+                if width >= _NUMBER_WIDTH:
+                    axes.text(c, r, _thousandths(value), ha="center", va="center", fontsize=9.5)
+        rows_of(axes, sets)
+        axes.set_xticks(range(len(domains)), domains, rotation=90)
+        axes.set_xlim(-0.5, (WIDTH - left - 16) / width - 0.5)
+        axes.set_xlabel("a larger share of this domain", loc="left")
+        axes.spines["bottom"].set_visible(False)
+        numbers = (
+            f"(thousandths of {found.unit})" if width >= _NUMBER_WIDTH else f"(strongest: {largest:.3f} {found.unit})"
+        )
+        for colour, told in ((SEARCHED, "lowers the loss"), (NATURAL, f"raises it {numbers}")):
+            axes.bar(0, 0, color=colour, alpha=_STRONGEST, label=told)
+        legend(axes, columns=2)
+
+    label = f"What a larger share of a domain does to each held-out set, in {found.unit}: {_strongest(found)}."
+    return drawn("interactions", label, (WIDTH, 44 + bottom + _ROW * len(sets)), (left, 16, bottom, 34), draw)
+
+
+def _thousandths(value: float) -> str:
+    return signed(1000 * value, 0 if abs(value) >= 0.00995 else 1)
+
+
+def _strongest(found: Interactions) -> str:
+    """Return in words, per set, the domain that helps it most, and the strongest harm of all."""
+    helps = []
+    for name, row in zip(found.sets, found.values, strict=True):
+        best = max(range(len(row)), key=lambda d: row[d])
+        helps.append(f"{name} falls most by {found.domains[best]} ({signed(row[best])})")
+    worst, s, d = min((value, s, d) for s, row in enumerate(found.values) for d, value in enumerate(row))
+    harm = f"; the strongest harm is {found.domains[d]} to {found.sets[s]} ({signed(worst)})" if worst < 0 else ""
+    return "; ".join(helps) + harm
+
+
+def _order(found: Interactions) -> tuple[list[int], list[int]]:
+    """Return rows and columns in the order of their likeness; where sets are the domains, one order for both."""
+    import numpy as np
+
+    values_SD = np.array(found.values)
+    if found.sets == found.domains:
+        both = _seriated(np.hstack([values_SD, values_SD.T]))
+        return both, both
+    return _seriated(values_SD), _seriated(values_SD.T)
+
+
+def _seriated(profiles: "npt.NDArray[np.float64]") -> list[int]:
+    """Return the strongest profiles in the order of the leaves of their tree (average linkage, optimal leaves)."""
+    import numpy as np
+    from scipy.cluster.hierarchy import leaves_list, linkage
+
+    kept = np.sort(np.argsort(-np.abs(profiles).max(axis=1), kind="stable")[:_MOST_CELLS])
+    if len(kept) < 3:
+        return [int(index) for index in kept]
+    tree = linkage(profiles[kept], method="average", optimal_ordering=True)
+    return [int(kept[leaf]) for leaf in leaves_list(tree)]
+
+
+def pareto(found: Pareto) -> str:
+    """Return the measured mixtures by their objectives: two as a map with its front, more as lines across them."""
+    return _front(found) if len(found.objectives) == 2 else _lines(found)
+
+
+def _front(found: Pareto) -> str:
+    front = sorted(point.values for point in found.points if point.front)
+    rest = [point.values for point in found.points if not point.front]
+
+    def draw(axes: "Axes") -> None:
+        axes.plot(
+            *_columns(rest), linestyle="none", marker="o", markersize=5.5, color=UNIFORM, alpha=0.7, label="measured"
+        )
+        axes.step(*_columns(front), where="post", color=SEARCHED, linewidth=1.4)
+        axes.plot(*_columns(front), linestyle="none", marker="o", markersize=7, color=SEARCHED, label="front")
+        axes.plot(
+            *_columns([found.natural]), linestyle="none", marker="D", markersize=8, color=NATURAL, label="natural"
+        )
+        axes.plot(
+            *_columns([found.chosen]), linestyle="none", marker="o", markersize=14, markerfacecolor="none", color=INK,
+            label="chosen",
+        )  # fmt: skip
+        axes.set_xlabel(f"{short(found.objectives[0], 40)} (lower is better)")
+        axes.set_ylabel(short(found.objectives[1], 40))
+        axes.margins(0.08)
+        axes.grid(True)
+        legend(axes, columns=4)
+
+    return drawn("pareto", _told_front(found), (WIDTH, 380), (66, 14, 46, 34), draw)
+
+
+def _lines(found: Pareto) -> str:
+    """Return one row per objective and one line per mixture: its gain over natural in each."""
+    names = [short(name) for name in found.objectives]
+
+    def gains(values: Sequence[float]) -> list[float]:
+        return [natural - value for natural, value in zip(found.natural, values, strict=True)]
+
+    def draw(axes: "Axes") -> None:
+        rows = rows_of(axes, names)
+        for point in sorted(found.points, key=lambda point: point.front):
+            colour, alpha = (SEARCHED, 0.55) if point.front else (UNIFORM, 0.25)
+            axes.plot(gains(point.values), rows, color=colour, alpha=alpha, linewidth=1.1)
+        axes.axvline(0, color=NATURAL, linewidth=1.6, label="natural")
+        axes.plot(gains(found.chosen), rows, color=INK, linewidth=2.4, marker="o", markersize=6, label="chosen")
+        axes.plot([], [], color=SEARCHED, alpha=0.55, label="front")
+        axes.plot([], [], color=UNIFORM, alpha=0.6, label="measured, not on the front")
+        axes.set_ylim(len(names) - 0.8, -0.2)
+        axes.set_xlabel("← worse · gain over natural · better →")
+        axes.grid(True)
+        legend(axes, columns=4)
+
+    return drawn("pareto", _told_front(found), (WIDTH, 84 + 34 * len(names)), (room(names), 18, 48, 34), draw)
+
+
+def _columns(points: Sequence[Sequence[float]]) -> tuple[list[float], list[float]]:
+    return [point[0] for point in points], [point[1] for point in points]
+
+
+def _told_front(found: Pareto) -> str:
+    pairs = zip(found.objectives, found.chosen, found.natural, strict=True)
+    told = "; ".join(f"{name} {chosen:.4f} (natural {natural:.4f})" for name, chosen, natural in pairs)
+    number = sum(point.front for point in found.points)
+    return f"{number} of {len(found.points)} measured mixtures are on the Pareto front. The chosen one has {told}."
+
+
+def confirmation(found: Confirmation) -> str:
+    """Return the gains of candidates that were run again with fresh seeds, with intervals, beside their predictions."""
+    names = [short(each.name) for each in found.candidates]
+    kinds: tuple[tuple[float, str, str, Callable[[Confirmed], Interval | None]], ...] = (
+        (-0.14, NATURAL, "over natural", lambda each: each.over_natural),
+        (0.2, SEARCHED, "over the best measured", lambda each: each.over_best),
+    )
+
+    def draw(axes: "Axes") -> None:
+        rows = rows_of(axes, names)
+        axes.axvline(0, color=INK, linewidth=1)
+        for place, colour, told, gain in kinds:
+            shown = [(row + place, gain(each)) for row, each in zip(rows, found.candidates, strict=True)]
+            _intervals(axes, [(row, each) for row, each in shown if each is not None], colour, told)
+        foreseen = [(row - 0.14, each.predicted) for row, each in zip(rows, found.candidates, strict=True)]
+        known = [(value, row) for row, value in foreseen if value is not None]
+        axes.plot(
+            *_columns(known), linestyle="none", marker="D", markersize=9, markerfacecolor="none", color=INK,
+            label="predicted, over natural", zorder=4,
+        )  # fmt: skip
+        for row, each in zip(rows, found.candidates, strict=True):
+            if each.z is not None:
+                axes.annotate(
+                    f"z {signed(each.z, 1)}", (1, row - 0.14), (8, 0), xycoords=("axes fraction", "data"),
+                    textcoords="offset points", va="center", fontsize=11, color=MUTED,
+                )  # fmt: skip
+        axes.margins(x=0.06)
+        axes.grid(axis="x")
+        axes.set_xlabel("← worse · paired gain with fresh seeds, bits per byte · better →")
+        legend(axes, columns=3)
+
+    label = f"Candidates with fresh seeds: {'; '.join(map(_told_candidate, found.candidates))}."
+    return drawn("confirmation", label, (WIDTH, 90 + 46 * len(names)), (room(names), 64, 48, 34), draw)
+
+
+def _intervals(axes: "Axes", shown: Sequence[tuple[float, Interval]], colour: str, told: str) -> None:
+    if shown:
+        rows = [row for row, _ in shown]
+        axes.hlines(
+            rows, [each.lower for _, each in shown], [each.upper for _, each in shown], color=colour, linewidth=2
+        )
+        axes.plot(
+            [each.gain for _, each in shown], rows, linestyle="none", marker="o", markersize=7, color=colour, label=told
+        )
+
+
+def _told_candidate(each: Confirmed) -> str:
+    gain = each.over_natural
+    told = f"{each.name} gains {signed(gain.gain)} ({signed(gain.lower)} to {signed(gain.upper)}) over natural"
+    if each.over_best is not None:
+        best = each.over_best
+        told += f" and {signed(best.gain)} ({signed(best.lower)} to {signed(best.upper)}) over the best measured"
+    return told if each.predicted is None else f"{told}, predicted {signed(each.predicted)}"
+
+
+def transfer(found: Transfer) -> str:
+    """Return the ranks of the same mixtures at both sizes; on the diagonal nothing changes. The best stand out."""
+    from scipy.stats import rankdata
+
+    first, second = (rankdata(values).tolist() for values in (found.first, found.second))
+    number, best = len(first), sum(found.top)
+    stay = sum(is_top and rank <= best for is_top, rank in zip(found.top, second, strict=True))
+    corner = [f"Spearman {found.spearman:.2f} ({found.lower:.2f} to {found.upper:.2f})"]
+    corner += [] if found.top_quartile is None else [f"best quarter {found.top_quartile:.2f}"]
+
+    def draw(axes: "Axes") -> None:
+        span = (0.2, number + 0.8)
+        axes.plot(span, span, color=MUTED, linewidth=1, zorder=0)
+        for top, colour, marker, told in ((True, SEARCHED, "o", "best quarter"), (False, SERIES[0], "s", "others")):
+            chosen = [index for index, is_top in enumerate(found.top) if is_top == top]
+            axes.plot(
+                [first[i] for i in chosen], [second[i] for i in chosen], linestyle="none", marker=marker, markersize=8,
+                color=colour, markeredgecolor=PAPER, markeredgewidth=0.8, label=told,
+            )  # fmt: skip
+        axes.set(xlim=span, ylim=span)
+        axes.set_xlabel(f"rank at {_size(found.sizes[0])}")
+        axes.set_ylabel(f"rank at {_size(found.sizes[1])}")
+        axes.grid(True)
+        axes.set_aspect("equal")
+        for index, told in enumerate(corner):
+            axes.text(0.03, 0.95 - 0.05 * index, told, transform=axes.transAxes, fontsize=11, va="center")
+        legend(axes, columns=2)
+
+    top = "" if found.top_quartile is None else f"; among the best quarter {found.top_quartile:.2f}"
+    label = (
+        f"Ranks of {number} mixtures at {_size(found.sizes[0])} and at {_size(found.sizes[1])}: rank correlation "
+        f"{found.spearman:.2f} ({found.lower:.2f} to {found.upper:.2f}){top}; of the {best} that belong to the best "
+        f"quarter, {stay} are among the best {best} at the second size."
+    )
+    return drawn("transfer", label, (430, 430), (62, 10, 46, 34), draw)
+
+
+def _size(size: tuple[int, int]) -> str:
+    return f"{size[0] / 1e6:.2f}M parameters, {size[1] / 1e6:.2f}M tokens"

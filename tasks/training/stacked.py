@@ -1,0 +1,360 @@
+"""Many runs of one training config in one process: every weight has a leading axis of proxies.
+
+What is small is done for all proxies at once (norms, rotation, attention, the layers' products), what is large one by
+one (the output layer, the optimizer): N times the logits would leave the processor's cache. On a GPU the output layer
+and the optimizer are batched too, and the device is waited for every `SYNC_STEPS` steps only. On a CPU each proxy gets
+the bits that `train` gives it alone, whatever else is in the stack (tested).
+
+Axes: N proxies still running, S sequences, U tokens of a sample, P parameters, W = P padded.
+"""
+
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, field, replace
+from math import ceil, isfinite
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tasks.core.errors import ConfigError
+from tasks.tokenize.pool import TokenPool
+from tasks.training.config import TrainingConfig
+from tasks.training.ledger import check_equal, consumed_ledger, counts_per_step, planned_ledger
+from tasks.training.loop import deterministic, diverged
+from tasks.training.model import Model, initial_model, torch_dtype
+from tasks.training.optimizer import AdamState, adamw, clipped, clipped_rows
+from tasks.training.order import DataOrder, Samples
+from tasks.training.run import TrainedRun, identity, order_of
+from tasks.training.schedule import learning_rate
+from tasks.training.stacked_model import Layout, gradient_and_nats, layout_of
+from tasks.training.types import DivergedError, RunSpec
+
+# A guess: the device is never idle for long, and a diverged proxy wastes little.
+SYNC_STEPS = 16
+
+Losses = tuple[float | None, ...]
+OnSteps = Callable[[int, Losses], None]
+Stop = Callable[[int, Losses], Sequence[bool]]
+
+
+def train_stacked(
+    specs: Sequence[RunSpec],
+    pool: TokenPool,
+    *,
+    checkpoints: Sequence[Path] | None = None,
+    device: str = "cpu",
+    on_step: OnSteps | None = None,
+    stop: Stop | None = None,
+) -> tuple[TrainedRun | DivergedError, ...]:
+    """Train runs of one config together; each gives what `train` gives it, or the error that ended it alone.
+
+    With a folder of `checkpoints` for each run a killed stack goes on from its last ones when called again, in this
+    stack or in others: it loses less work than one run is. They are those of `train`.
+    `on_step` hears (steps made, loss of each run; None = not running), on a GPU at every synchronisation. `stop` is asked
+    then which runs to end early (True); their losses and ledger are as long as they ran. Who is in a stack is
+    placement, so it must judge each run by itself.
+
+    Raises:
+        ConfigError: the specs have different training configs, or one does not fit the pool; before the first step.
+    """
+    if len({spec.training for spec in specs}) != 1:
+        raise ConfigError(f"{len(specs)} runs with different training configs cannot be stacked. Group them by config.")
+    folders: Sequence[Path | None] = [None] * len(specs) if checkpoints is None else checkpoints
+    runs = [_run(place, spec, pool, folder) for place, (spec, folder) in enumerate(zip(specs, folders, strict=True))]
+    ears = _Ears(len(runs), on_step, stop)
+    with deterministic() if device == "cpu" else nullcontext(), torch.no_grad():
+        for step, some in _together(runs).items():
+            _train(_start(some, step, torch.device(device)), pool, ears)
+    return tuple(_result(run) for run in runs)
+
+
+@dataclass
+class _Run:
+    """One run of a stack: its place among all, its order, the losses that the host has looked at, and how it ended.
+
+    `end` are the weights of a run that is through or was stopped, or the error that ended it. `found` are the steps of
+    its checkpoints.
+    """
+
+    place: int
+    spec: RunSpec
+    layout: Layout
+    order: DataOrder
+    samples: Samples
+    identity: str
+    checkpoints: Path | None
+    found: Sequence[int] = ()
+    losses: list[float] = field(default_factory=list)
+    end: Tensor | DivergedError | None = None
+
+
+@dataclass
+class _Stack:
+    """What some runs have reached together; those still running, in the order of the first axis of the tensors.
+
+    `low_NW` are the weights in the precision of the products, `sums` gradients with nats, [N, W], one for each level of
+    the sum over micro-batches: both are kept, because new memory is slow (its pages were 20 % of a step). `ahead_NSU`
+    are the tokens of the next steps, on a GPU. `pending` are the (losses, norms) of steps that the host has not looked
+    at yet. A checkpoint is due every `save_every` steps: what the stack did since then is at most the work of one run.
+    """
+
+    runs: list[_Run]
+    training: TrainingConfig
+    layout: Layout
+    save_every: int
+    decays_W: Tensor
+    weights_NW: Tensor
+    mean_NW: Tensor
+    square_NW: Tensor
+    low_NW: Tensor
+    sums: list[Tensor]
+    step: int
+    ahead_NSU: Tensor | None = None
+    pending: list[tuple[Tensor, Tensor]] = field(default_factory=list)
+
+    @property
+    def on_cpu(self) -> bool:
+        """Whether the host sees every number at once."""
+        return self.weights_NW.device.type == "cpu"
+
+
+@dataclass(frozen=True)
+class _Ears:
+    """Who hears of the steps of `size` runs."""
+
+    size: int
+    on_step: OnSteps | None
+    stop: Stop | None
+
+
+def _run(place: int, spec: RunSpec, pool: TokenPool, checkpoints: Path | None) -> _Run:
+    order, own = order_of(spec, pool), identity(spec, pool)
+    layout = layout_of(spec.training.model, pool.vocab_size)
+    run = _Run(place, spec, layout, order, order.samples(0, order.num_samples), own, checkpoints)
+    if checkpoints is not None:
+        from tasks.training.checkpoint import steps
+
+        run.found = steps(checkpoints, own)
+    return run
+
+
+def _together(runs: Sequence[_Run]) -> dict[int, list[_Run]]:
+    """Return which runs begin at which step.
+
+    All begin together where all can; a run's checkpoints may also be those of another stack, that had got less far.
+    """
+    common = set(runs[0].found).intersection(*(run.found for run in runs))
+    starts = [max(common)] * len(runs) if common else [max(run.found, default=0) for run in runs]
+    return {step: [run for run, own in zip(runs, starts, strict=True) if own == step] for step in sorted(set(starts))}
+
+
+def _start(runs: list[_Run], step: int, device: torch.device) -> _Stack:
+    layout, training = runs[0].layout, runs[0].spec.training
+    if step:
+        rows = [_restored(run, step) for run in runs]
+        weights_NW, mean_NW, square_NW = (torch.stack(parts).to(device) for parts in zip(*rows, strict=True))
+    else:
+        initial = {seed: _initial_row(layout, seed) for seed in {run.spec.seed for run in runs}}
+        weights_NW = torch.stack([initial[run.spec.seed] for run in runs]).to(device)
+        mean_NW, square_NW = torch.zeros_like(weights_NW), torch.zeros_like(weights_NW)
+    share = ceil(training.num_steps / len(runs))
+    every = min(share, training.checkpoint_every_steps or share)
+    low_NW = torch.empty_like(weights_NW, dtype=torch_dtype(training.precision))
+    sums = [torch.empty_like(weights_NW) for _ in range(training.micro_batches.bit_length())]
+    decays_W = layout.decays().to(device)
+    return _Stack(list(runs), training, layout, every, decays_W, weights_NW, mean_NW, square_NW, low_NW, sums, step)
+
+
+def _initial_row(layout: Layout, seed: int) -> Tensor:
+    return layout.row(initial_model(layout.config, layout.vocab_size, seed).weights)
+
+
+def _train(stack: _Stack, pool: TokenPool, ears: _Ears) -> None:
+    while stack.runs and stack.step < stack.training.num_steps:
+        _advance(stack, pool)
+        if stack.on_cpu or stack.step % SYNC_STEPS == 0 or _saves(stack):
+            _settle(stack)
+            _told(stack, ears)
+            _save(stack)
+    for run, weights_W in zip(stack.runs, stack.weights_NW, strict=True):
+        run.end = weights_W
+
+
+def _advance(stack: _Stack, pool: TokenPool) -> None:
+    """Make one step of every run that is left."""
+    training, parameters = stack.training, stack.layout.parameters
+    tokens_NSU = _tokens(stack, pool)
+    stack.low_NW.copy_(stack.weights_NW)
+    _sum_parts(stack, tokens_NSU)
+    total_NW = stack.sums[0]
+    gradient_NP = total_NW[:, :parameters].mul_(1.0 / training.tokens_per_step)
+    losses_N = total_NW[:, parameters].double() / training.tokens_per_step
+    if stack.on_cpu:
+        norms_N = torch.stack([torch.linalg.vector_norm(gradient_P) for gradient_P in gradient_NP])
+        _update_each(stack, gradient_NP, losses_N.tolist(), norms_N.tolist())
+    else:
+        norms_N = torch.linalg.vector_norm(gradient_NP, dim=1)
+        _update_all(stack, gradient_NP, losses_N, norms_N)
+    stack.pending.append((losses_N, norms_N))
+    stack.step += 1
+
+
+def _sum_parts(stack: _Stack, tokens_NSU: Tensor, level: int = 0) -> None:
+    """Write the sum over micro-batches into `sums[level]`: the balanced tree of `distributed.tree_sum`."""
+    size = stack.training.sequences_per_step // stack.training.micro_batches
+    if tokens_NSU.shape[1] == size:
+        weights_NW, at_once = stack.weights_NW, not stack.on_cpu
+        gradient_and_nats(stack.layout, weights_NW, stack.low_NW, tokens_NSU, stack.sums[level], at_once=at_once)
+        return
+    left, right = tokens_NSU.chunk(2, dim=1)
+    _sum_parts(stack, left, level)
+    _sum_parts(stack, right, level + 1)
+    stack.sums[level] += stack.sums[level + 1]
+
+
+def _tokens(stack: _Stack, pool: TokenPool) -> Tensor:
+    """Return the samples of this step, [N, S, U] int64; to a GPU go those of many steps at a time."""
+    size, place = stack.training.sequences_per_step, stack.step % SYNC_STEPS
+    if stack.on_cpu:
+        return _samples(stack, pool, 1)
+    if place == 0 or stack.ahead_NSU is None:
+        stack.ahead_NSU = _samples(stack, pool, SYNC_STEPS - place).to(stack.weights_NW.device)
+    left = stack.ahead_NSU.shape[1] - min(SYNC_STEPS - place, stack.training.num_steps - stack.step) * size
+    return stack.ahead_NSU[:, left : left + size]
+
+
+def _samples(stack: _Stack, pool: TokenPool, num_steps: int) -> Tensor:
+    """Return the samples of the next steps (fewer at the end of the run), [N, S, U] int64."""
+    size, length = stack.training.sequences_per_step, stack.training.model.sequence_length
+    next_S = slice(stack.step * size, (stack.step + num_steps) * size)
+    chosen = [(run.samples.domains[next_S].tolist(), run.samples.rows[next_S].tolist()) for run in stack.runs]
+    pairs = (pair for domains, rows in chosen for pair in zip(domains, rows, strict=True))
+    tokens = np.stack([pool.row(domain, "train", row, length) for domain, row in pairs])
+    return torch.from_numpy(tokens.astype(np.int64).reshape(len(chosen), -1, length + 1))
+
+
+def _update_each(stack: _Stack, gradient_NP: Tensor, losses: Sequence[float], norms: Sequence[float]) -> None:
+    """Change the weights one proxy after the other, which keeps each in the cache; a diverged one stays as it is."""
+    optimizer, width = stack.training.optimizer, stack.layout.parameters
+    rate = learning_rate(optimizer, stack.step, stack.training.num_steps)
+    rows = zip(stack.weights_NW, stack.mean_NW, stack.square_NW, gradient_NP, losses, norms, strict=True)
+    for weights_W, mean_W, square_W, gradient_P, loss, norm in rows:
+        if not (isfinite(loss) and isfinite(norm)):
+            continue
+        adamw(
+            weights_W[:width],
+            clipped(gradient_P, norm, optimizer.gradient_clip),
+            AdamState(mean_W[:width], square_W[:width]),
+            optimizer,
+            rate=rate,
+            decay_P=stack.decays_W[:width],
+            step=stack.step,
+        )
+
+
+def _update_all(stack: _Stack, gradient_NP: Tensor, losses_N: Tensor, norms_N: Tensor) -> None:
+    """Change the weights of all proxies at once; a diverged one goes on with a gradient of zero until it is noticed."""
+    optimizer, width = stack.training.optimizer, stack.layout.parameters
+    sound_N = torch.isfinite(losses_N) & torch.isfinite(norms_N)
+    short_NP = clipped_rows(gradient_NP, norms_N, optimizer.gradient_clip)
+    adamw(
+        stack.weights_NW[:, :width],
+        torch.where(sound_N[:, None], short_NP, 0.0),
+        AdamState(stack.mean_NW[:, :width], stack.square_NW[:, :width]),
+        optimizer,
+        rate=learning_rate(optimizer, stack.step, stack.training.num_steps),
+        decay_P=stack.decays_W[:width],
+        step=stack.step,
+    )
+
+
+def _saves(stack: _Stack) -> bool:
+    """Return whether checkpoints are due: the last too, so that a kill while measuring costs nothing."""
+    kept = any(run.checkpoints is not None for run in stack.runs)
+    return stack.step == stack.training.num_steps or (kept and stack.step % stack.save_every == 0)
+
+
+def _settle(stack: _Stack) -> None:
+    """Take the numbers of the steps made to the host, and end the runs that diverged."""
+    for losses_N, norms_N in stack.pending:
+        for run, loss, norm in zip(stack.runs, losses_N.tolist(), norms_N.tolist(), strict=True):
+            if run.end is not None:
+                continue
+            if isfinite(loss) and isfinite(norm):
+                run.losses.append(loss)
+            else:
+                run.end = diverged(stack.training, len(run.losses), loss, norm)
+    stack.pending.clear()
+    _drop_ended(stack)
+
+
+def _told(stack: _Stack, ears: _Ears) -> None:
+    """Tell the losses of the last step, and end the runs that are to be stopped."""
+    by_place = {run.place: run.losses[-1] for run in stack.runs}
+    losses = tuple(by_place.get(place) for place in range(ears.size))
+    if ears.on_step is not None:
+        ears.on_step(stack.step, losses)
+    if ears.stop is not None:
+        marks = ears.stop(stack.step, losses)
+        for run, weights_W in zip(stack.runs, stack.weights_NW, strict=True):
+            if marks[run.place]:
+                run.end = weights_W.clone()
+        _drop_ended(stack)
+
+
+def _drop_ended(stack: _Stack) -> None:
+    """Take the rows of ended runs out of the stack: the others go on in a smaller one, to the same bits."""
+    left = [place for place, run in enumerate(stack.runs) if run.end is None]
+    if len(left) < len(stack.runs):
+        stack.runs = [stack.runs[place] for place in left]
+        stack.weights_NW, stack.mean_NW, stack.square_NW = (
+            tensor[left] for tensor in (stack.weights_NW, stack.mean_NW, stack.square_NW)
+        )
+        stack.ahead_NSU = None
+        stack.low_NW, stack.sums = stack.low_NW[: len(left)], [sum_NW[: len(left)] for sum_NW in stack.sums]
+
+
+def _result(run: _Run) -> TrainedRun | DivergedError:
+    assert run.end is not None, "every run was trained to its end"
+    if isinstance(run.end, DivergedError):
+        return run.end
+    weights = {name: weight.clone() for name, weight in run.layout.named(run.end.cpu()).items()}
+    consumed = consumed_ledger(run.order, run.spec.training.model.sequence_length, _counts(run))
+    planned = planned_ledger(run.order, run.spec.training.sequences_per_step, consumed.sequence_length)
+    check_equal(replace(planned, counts=planned.counts[: len(run.losses)]), consumed, run.spec.name)
+    return TrainedRun(Model(run.layout.config, run.layout.vocab_size, weights), tuple(run.losses), consumed)
+
+
+def _counts(run: _Run) -> list[tuple[int, ...]]:
+    """Return the samples per domain of each step made."""
+    size = run.spec.training.sequences_per_step
+    return counts_per_step(run.samples.domains[: len(run.losses) * size], size, len(run.order.names))
+
+
+def _save(stack: _Stack) -> None:
+    """Save each run where it keeps its checkpoints, as `train` would, if it is time."""
+    if not _saves(stack):
+        return
+    rows = zip(stack.runs, stack.weights_NW, stack.mean_NW, stack.square_NW, strict=True)
+    for run, weights_W, mean_W, square_W in rows:
+        if run.checkpoints is None:
+            continue
+        from tasks.training.checkpoint import write
+
+        size = stack.layout.parameters
+        tensors = stack.layout.named(weights_W) | {"adam.mean": mean_W[:size], "adam.square": square_W[:size]}
+        tensors = {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}
+        write(run.checkpoints, run.identity, stack.step, tensors, {"losses": run.losses, "counts": _counts(run)})
+
+
+def _restored(run: _Run, step: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Return weights and the optimizer's means at a step, and take its losses."""
+    from tasks.training.checkpoint import read
+
+    assert run.checkpoints is not None, "it was found there"
+    tensors, record = read(run.checkpoints, step)
+    run.losses = list(record["losses"])
+    mean_W, square_W = (run.layout.padded(tensors[f"adam.{name}"]) for name in ("mean", "square"))
+    return run.layout.row(tensors), mean_W, square_W

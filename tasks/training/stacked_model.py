@@ -1,0 +1,205 @@
+"""The decoder of `model.py` for many proxies at once: loss and gradient of one micro-batch of each.
+
+All weights of a proxy are one row; the products' weights are views of it, and their gradients are written straight into
+views of a row of the same layout. Rounding is that of `model.py`, operation by operation.
+
+Axes: N proxies, S sequences, T positions, U = T + 1 tokens, R = S x T rows, I in, O out, D hidden, V vocabulary,
+P parameters, W = P padded.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812 (its usual name)
+
+from tasks.training.config import ModelConfig
+from tasks.training.loss import nats_and_gradients
+from tasks.training.model import EMBEDDING, FINAL_NORM, attended, rotary, weight_shapes
+
+# Rows begin on a cache line, and behind the weights there is room for one number.
+_ALIGNMENT = 16
+# Float32 logits held at a time on a GPU, 1 GiB: a guess.
+_GPU_LOGITS = 1 << 28
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where each weight stands in a row of `width` numbers, of which the first `parameters` are weights."""
+
+    config: ModelConfig
+    vocab_size: int
+    places: Mapping[str, tuple[int, tuple[int, ...]]]
+    parameters: int
+
+    @property
+    def width(self) -> int:
+        """Numbers of a row, with padding; there is at least one behind the weights."""
+        return (self.parameters // _ALIGNMENT + 1) * _ALIGNMENT
+
+    def part(self, rows_NW: Tensor, first: str, last: str | None = None) -> Tensor:
+        """Return a weight of all proxies, [N, *shape]; or those from `first` to `last`, one below the other."""
+        (start, shape), (end, end_shape) = self.places[first], self.places[last or first]
+        stop = end + prod(end_shape)
+        return rows_NW[:, start:stop].view(rows_NW.shape[0], -1, *shape[1:])
+
+    def named(self, row_W: Tensor) -> dict[str, Tensor]:
+        """Return the weights of one proxy's row by name, as views."""
+        return {name: row_W[start : start + prod(shape)].view(shape) for name, (start, shape) in self.places.items()}
+
+    def row(self, weights: Mapping[str, Tensor]) -> Tensor:
+        """Return weights by name as a row, shape [W]."""
+        return self.padded(torch.cat([weights[name].flatten() for name in self.places]))
+
+    def padded(self, values_P: Tensor) -> Tensor:
+        """Return numbers of all weights with the padding of a row, shape [W]."""
+        return F.pad(values_P, (0, self.width - self.parameters))
+
+    def decays(self) -> Tensor:
+        """Return 1 where weights decay (matrices), else 0, shape [W]."""
+        return self.row({name: torch.full(shape, float(len(shape) > 1)) for name, (_, shape) in self.places.items()})
+
+
+def layout_of(config: ModelConfig, vocab_size: int) -> Layout:
+    """Return the layout of a model's weights, in the order of `weight_shapes`."""
+    places, offset = {}, 0
+    for name, shape in weight_shapes(config, vocab_size).items():
+        places[name] = (offset, shape)
+        offset += prod(shape)
+    return Layout(config, vocab_size, places, offset)
+
+
+def gradient_and_nats(
+    layout: Layout, weights_NW: Tensor, low_NW: Tensor, tokens_NSU: Tensor, total_NW: Tensor, *, at_once: bool
+) -> None:
+    """Write each proxy's gradient of the sum of its nats, and that sum behind it, into `total_NW`.
+
+    `low_NW` are the weights in the precision of the products. `at_once`: the output layer for all proxies together, what
+    a GPU needs; else one by one.
+    """
+    length = tokens_NSU.shape[2] - 1
+    inputs_NR, targets_NR = tokens_NSU[:, :, :-1].flatten(1), tokens_NSU[:, :, 1:].flatten(1)
+    embedding_NVD = layout.part(weights_NW, EMBEDDING)
+    x_NRD = embedding_NVD[_numbers(inputs_NR), inputs_NR].to(low_NW.dtype).requires_grad_()
+    with torch.enable_grad():
+        hidden_NRD = _hidden_states(layout, low_NW, total_NW, x_NRD, length)
+    output_NVD, slope_NVD = layout.part(low_NW, EMBEDDING), layout.part(total_NW, EMBEDDING)
+    loss, add_looked_up = (_loss_at_once, _add_at_once) if at_once else (_loss_of_each, _add_to_each)
+    nats_N, slope_NRD = loss(hidden_NRD.detach(), output_NVD, targets_NR, slope_NVD)
+    (slope_x_NRD,) = torch.autograd.grad(hidden_NRD, x_NRD, slope_NRD)
+    add_looked_up(slope_NVD, inputs_NR, slope_x_NRD.float())
+    total_NW[:, layout.parameters :] = 0.0
+    total_NW[:, layout.parameters] = nats_N
+
+
+def _numbers(tokens_NR: Tensor) -> Tensor:
+    """Return the number of each row's proxy, shape [N, 1]."""
+    return torch.arange(len(tokens_NR), device=tokens_NR.device)[:, None]
+
+
+class _Product(torch.autograd.Function):
+    """x weight^T of each proxy; the backward pass writes the weights' gradient where it belongs."""
+
+    @staticmethod
+    def forward(ctx: Any, x_NRI: Tensor, weight_NOI: Tensor, slope_NOI: Tensor) -> Tensor:
+        ctx.save_for_backward(x_NRI, weight_NOI)
+        ctx.slope = slope_NOI
+        return torch.bmm(x_NRI, weight_NOI.transpose(1, 2))
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
+        x_NRI, weight_NOI = ctx.saved_tensors
+        ctx.slope.copy_(torch.bmm(grads[0].transpose(1, 2), x_NRI))
+        return torch.bmm(grads[0], weight_NOI), None, None
+
+
+class _Scaled(torch.autograd.Function):
+    """x (float32) times a weight of each proxy and column, rounded to the weight's precision."""
+
+    @staticmethod
+    def forward(ctx: Any, x_NRD: Tensor, weight_ND: Tensor, slope_ND: Tensor) -> Tensor:
+        ctx.save_for_backward(x_NRD, weight_ND)
+        ctx.slope = slope_ND
+        return (x_NRD * weight_ND[:, None]).to(weight_ND.dtype)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
+        x_NRD, weight_ND = ctx.saved_tensors
+        slope_NRD = grads[0].float()
+        ctx.slope.copy_((slope_NRD * x_NRD).sum(dim=1).to(weight_ND.dtype))
+        return slope_NRD * weight_ND[:, None], None, None
+
+
+def _hidden_states(layout: Layout, low_NW: Tensor, slope_NW: Tensor, x_NRD: Tensor, length: int) -> Tensor:
+    config = layout.config
+    cos, sin = rotary(config, length, x_NRD.device)
+
+    def product(x_NRI: Tensor, first: str, last: str) -> Tensor:
+        return _Product.apply(x_NRI, layout.part(low_NW, first, last), layout.part(slope_NW, first, last))  # type: ignore[no-any-return, no-untyped-call]
+
+    def norm(x_NRD: Tensor, name: str) -> Tensor:
+        scaled = F.rms_norm(x_NRD.float(), (config.hidden_size,), None, config.norm_eps)
+        return _Scaled.apply(scaled, layout.part(low_NW, name), layout.part(slope_NW, name))  # type: ignore[no-any-return, no-untyped-call]
+
+    for layer in range(config.num_layers):
+        block = f"model.layers.{layer}."
+        attention, mlp = block + "self_attn.", block + "mlp."
+        mixed_NRX = product(
+            norm(x_NRD, block + "input_layernorm.weight"), attention + "q_proj.weight", attention + "v_proj.weight"
+        )
+        out_NRD = attended(mixed_NRX.view(-1, length, mixed_NRX.shape[2]), config, cos, sin).view(*x_NRD.shape[:2], -1)
+        x_NRD = x_NRD + product(out_NRD, attention + "o_proj.weight", attention + "o_proj.weight")
+        gate_up = product(
+            norm(x_NRD, block + "post_attention_layernorm.weight"), mlp + "gate_proj.weight", mlp + "up_proj.weight"
+        )
+        gate, up = gate_up.chunk(2, dim=-1)
+        x_NRD = x_NRD + product(F.silu(gate) * up, mlp + "down_proj.weight", mlp + "down_proj.weight")
+    return norm(x_NRD, FINAL_NORM)
+
+
+def _loss_of_each(
+    hidden_NRD: Tensor, output_NVD: Tensor, targets_NR: Tensor, slope_NVD: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Return each proxy's nats and the gradient of `hidden`; write that of the output layer. Proxy by proxy."""
+    slope_NRD = torch.empty_like(hidden_NRD)
+    parts = zip(hidden_NRD, output_NVD, targets_NR, slope_NRD, slope_NVD, strict=True)
+    return torch.stack([nats_and_gradients(*part) for part in parts]), slope_NRD
+
+
+def _loss_at_once(
+    hidden_NRD: Tensor, output_NVD: Tensor, targets_NR: Tensor, slope_NVD: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Do as `_loss_of_each` for all proxies together, over as many rows at a time as there is room for."""
+    slope_NRD, slope_NVD_parts = torch.empty_like(hidden_NRD), []
+    nats_N = torch.zeros(len(hidden_NRD), device=hidden_NRD.device)
+    rows = max(1, _GPU_LOGITS // (output_NVD.shape[0] * output_NVD.shape[1]))
+    for start in range(0, hidden_NRD.shape[1], rows):
+        some = slice(start, start + rows)
+        logs_NRV = torch.log_softmax(torch.bmm(hidden_NRD[:, some], output_NVD.transpose(1, 2)).float(), dim=-1)
+        targets = targets_NR[:, some, None]
+        nats_N -= logs_NRV.gather(2, targets)[:, :, 0].sum(dim=1)
+        shares_NRV = logs_NRV.exp_()
+        shares_NRV.scatter_add_(2, targets, torch.full_like(targets, -1.0, dtype=torch.float32))
+        low_NRV = shares_NRV.to(hidden_NRD.dtype)
+        slope_NRD[:, some] = torch.bmm(low_NRV, output_NVD)
+        slope_NVD_parts.append(torch.bmm(low_NRV.transpose(1, 2), hidden_NRD[:, some]))
+    slope_NVD.copy_(slope_NVD_parts[0])
+    for part in slope_NVD_parts[1:]:
+        slope_NVD += part
+    return nats_N, slope_NRD
+
+
+def _add_to_each(slope_NVD: Tensor, inputs_NR: Tensor, slope_NRD: Tensor) -> None:
+    """Add the gradient of the rows that were looked up; a token's rows are summed first, as autograd does it."""
+    for slope_VD, inputs_R, slope_RD in zip(slope_NVD, inputs_NR, slope_NRD, strict=True):
+        tokens_K, places_R = torch.unique(inputs_R, return_inverse=True)
+        sums_KD = torch.ops.aten.embedding_dense_backward(slope_RD, places_R, len(tokens_K), -1, False)
+        slope_VD.index_add_(0, tokens_K, sums_KD)
+
+
+def _add_at_once(slope_NVD: Tensor, inputs_NR: Tensor, slope_NRD: Tensor) -> None:
+    """Do as `_add_to_each` for all proxies together."""
+    slope_NVD.index_put_((_numbers(inputs_NR).expand_as(inputs_NR), inputs_NR), slope_NRD, accumulate=True)

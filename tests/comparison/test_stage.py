@@ -1,0 +1,82 @@
+"""A whole comparison on a pool of random tokens and runs of a few steps, in this process."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from infra.storage import AttemptStore
+from tasks.comparison.config import ComparisonParams, Method
+from tasks.comparison.stage import run
+from tasks.core.manifest import Manifest
+from tasks.core.stage import Workshop
+from tasks.mixture.runs import read_runs
+from tasks.mixture.strategies.random_search import RandomSearch
+from tasks.mixture.strategies.regmix import RegMix
+from tests.mixture.test_stage import PARAMS, PROXY, Here, make_pool
+
+COMPARISON = ComparisonParams(
+    search=PARAMS.model_copy(update={"num_runs": 12}),
+    training=PROXY.model_copy(update={"num_tokens": 512}),
+    methods=(Method(strategy=RandomSearch()), Method(strategy=RegMix(num_draws=500, num_averaged=8))),
+    num_search_seeds=2,
+    test_tokens_per_domain=64,
+)
+
+
+@pytest.fixture(scope="module")
+def compared(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Manifest, Here]:
+    root, executor = tmp_path_factory.mktemp("comparison"), Here()
+    workshop = Workshop(executor, AttemptStore(root / "store"))  # type: ignore[arg-type]
+    # Their order in the pool is not that of the alphabet: x9, x8, x7.
+    pool = make_pool(root / "tokenize", first_letter="x")
+    manifest = run(COMPARISON, inputs={"tokenize": pool}, output=root / "methods", workshop=workshop)
+    return root, manifest, executor
+
+
+def test_every_method_and_baseline_has_a_row_and_every_search_its_evidence(
+    compared: tuple[Path, Manifest, Here],
+) -> None:
+    root, manifest, _ = compared
+    names = {row["method"] for row in manifest.summary["table"]}
+    assert names == {"natural", "uniform", "unimax", "random_search", "regmix"}
+    for method in ("random_search", "regmix"):
+        for search in (0, 1):
+            runs = read_runs(root / "methods" / "searches" / f"{method}-{search}" / "runs.csv")
+            assert len(runs.rows) >= 10 and {row.seed for row in runs.rows} == {100 * search}
+    text = (root / "methods" / "table.md").read_text(encoding="utf-8")
+    assert text.count("\n") == 2 + 5 and "| regmix |" in text
+    assert (root / "methods" / "methods.svg").read_text(encoding="utf-8").startswith("<svg")
+
+
+def test_what_is_trained_is_the_recipe_of_each_search(compared: tuple[Path, Manifest, Here]) -> None:
+    root = compared[0] / "methods"
+    found = json.loads((root / "mixtures.json").read_text(encoding="utf-8"))["mixtures"]
+    searched = [each for each in found if each["search"] is not None]
+    assert len(searched) == 4
+    for each in searched:
+        folder = root / "searches" / f"{each['method']}-{each['search']}"
+        recipe = json.loads((folder / "recipe.json").read_text(encoding="utf-8"))
+        assert each["weights"] == recipe["phases"][0]["weights"]
+
+
+def test_gains_are_paired_with_natural_and_natural_gains_nothing(compared: tuple[Path, Manifest, Here]) -> None:
+    root, manifest, _ = compared
+    value = json.loads((root / "methods" / "table.json").read_text(encoding="utf-8"))
+    natural = next(row for row in value["table"] if row["method"] == "natural")
+    assert (natural["gain"], natural["lower"], natural["upper"]) == (0.0, 0.0, 0.0)
+    assert set(value["versus"]) == {"natural", "uniform", "unimax", "regmix"}
+    first = next(row for row in value["table"] if row["method"] == "random_search")
+    assert value["versus"]["natural"]["gain"] == pytest.approx(first["gain"])
+    assert manifest.summary["versus"] == value["versus"]
+
+
+def test_mixtures_that_are_the_same_are_trained_once_and_baselines_are_measured_once_per_seed(
+    compared: tuple[Path, Manifest, Here],
+) -> None:
+    root, _, executor = compared
+    found = json.loads((root / "methods" / "mixtures.json").read_text(encoding="utf-8"))["mixtures"]
+    different = {tuple(each["weights"]) for each in found}
+    assert executor.done.count("methods") == 3 * len(different)
+    # Two methods with two searches of 12 proxies; natural, uniform and UniMax with one seed are the same runs.
+    assert executor.done.count("search.proxy") <= 2 * (12 + 9)

@@ -1,0 +1,54 @@
+"""The table of a comparison, by arithmetic that can be done by hand."""
+
+import numpy as np
+import pytest
+
+from tasks.comparison.table import Trained, differences, interval, markdown, rows
+from tasks.core.errors import EvidenceError
+
+NATURAL = [Trained("natural", None, seed, value, 0) for seed, value in enumerate((2.0, 2.2, 2.4))]
+UNIFORM = [Trained("uniform", None, seed, value, 0) for seed, value in enumerate((2.1, 2.3, 2.5))]
+# Gains over natural: search 0 has .1 with every seed, search 1 has .2, search 2 has .3.
+OURS = [
+    Trained("default", search, each.seed, each.objective - 0.1 * (search + 1), 48)
+    for search in range(3)
+    for each in NATURAL
+]
+
+
+def test_a_methods_gain_is_the_mean_of_paired_gains_over_searches_and_seeds() -> None:
+    first, second, third = rows([*NATURAL, *UNIFORM, *OURS], 0.95)
+    assert (first.method, second.method, third.method) == ("default", "natural", "uniform")
+    assert first.gain == pytest.approx(0.2) and first.searches == pytest.approx((0.1, 0.2, 0.3))
+    assert (second.gain, second.lower, second.upper) == (0.0, 0.0, 0.0)
+    assert third.gain == pytest.approx(-0.1)
+    assert first.objective == pytest.approx(2.0) and first.proxies == 48
+
+
+def test_the_interval_of_a_method_is_over_its_searches() -> None:
+    found = rows([*NATURAL, *OURS], 0.95)[0]
+    # t(2, .975) = 4.3027; sd of (.1, .2, .3) = .1.
+    half = 4.302653 * 0.1 / np.sqrt(3)
+    assert (found.lower, found.upper) == pytest.approx((0.2 - half, 0.2 + half))
+    assert all(np.isnan(interval(np.array([0.1]), 0.95)))
+
+
+def test_two_methods_are_compared_search_by_search_and_a_baseline_with_every_search() -> None:
+    worse = [Trained("regmix", each.search, each.seed, each.objective + 0.05, 48) for each in OURS]
+    everything = [*NATURAL, *OURS, *worse]
+    assert differences(everything, "default", "regmix") == pytest.approx([0.05, 0.05, 0.05])
+    assert differences(everything, "default", "natural") == pytest.approx([0.1, 0.2, 0.3])
+    assert differences([*NATURAL, *UNIFORM], "uniform", "natural") == pytest.approx([-0.1])
+
+
+def test_without_natural_or_without_its_seeds_there_is_no_table() -> None:
+    with pytest.raises(EvidenceError, match="natural was not trained"):
+        rows(OURS, 0.95)
+    with pytest.raises(EvidenceError, match="default: 1 training seed"):
+        rows([*NATURAL[:2], *OURS], 0.95)
+
+
+def test_the_table_is_read_by_people() -> None:
+    text = markdown(rows([*NATURAL, *OURS], 0.95))
+    assert "| default | 2.0000 | +0.2000 | -0.0484 to +0.4484 | +0.1000, +0.2000, +0.3000 | 48 |" in text
+    assert "| natural | 2.2000 | +0.0000 | +0.0000 to +0.0000 |  | 0 |" in text

@@ -1,0 +1,60 @@
+"""The Prefect task of a stage, against real servers: what it shows of its output can be seen in both."""
+
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infra.settings import Settings
+from infra.tracking import Tracker
+from tasks.core.digest import digest_file
+from tasks.core.manifest import FileRecord, Manifest
+from tasks.core.params import Params
+from tasks.core.task import RunPlace, Shown, stage_task
+
+
+class _NoParams(Params):
+    """Nothing to set."""
+
+
+def _run(params: Params, *, inputs: Mapping[str, Path], output: Path, **_: Any) -> Manifest:
+    output.mkdir(parents=True)
+    table = output / "table.csv"
+    table.write_text("a,b\n1,2\n")
+    record = FileRecord("table.csv", digest_file(table), table.stat().st_size)
+    manifest = Manifest("toy", {"raw": "0" * 64}, params.model_dump(), "c" * 64, (record,), summary={"rows": 1})
+    manifest.write(output)
+    return manifest
+
+
+def _show(folder: Path) -> Shown:
+    text = (folder / "table.csv").read_text()
+    return Shown({"picture": "<svg/>"}, ("table.csv",), {"rows": [{"text": text}]})
+
+
+@pytest.mark.integration
+def test_what_a_stage_shows_of_its_output_is_in_mlflow_and_in_prefect(connected: Settings, tmp_path: Path) -> None:
+    from mlflow import MlflowClient
+    from prefect import flow
+    from prefect.client.orchestration import get_client
+
+    uri, key = connected.mlflow.tracking_uri, uuid.uuid4().hex
+    place = RunPlace(tmp_path, key, uri, Tracker(uri, tmp_path / "spool").parent_run("toy", "toy", key))
+    step = stage_task("toy", _run, _show)
+
+    @flow(name="toy")
+    def toy() -> str:
+        """Run the one stage."""
+        return step(_NoParams(), place, {}).tracked_run
+
+    client, tracked = MlflowClient(uri), toy()
+    kept = [found.path for found in client.list_artifacts(tracked)]
+    assert kept == ["manifest.json", "pictures", "table.csv"]
+    assert [found.path for found in client.list_artifacts(tracked, "pictures")] == ["pictures/picture.svg"]
+    with get_client(sync_client=True) as api:
+        artifacts = {artifact.key: artifact for artifact in api.read_artifacts()}
+    assert "a,b" in str(artifacts["toy-rows"].data)
+    assert "data:image/svg+xml;base64" in str(artifacts["toy-pictures"].data)
+    assert artifacts["toy-pictures"].task_run_id is not None

@@ -1,0 +1,94 @@
+"""Proxies measured together: each has the numbers it has alone; held to as many repetitions as their target."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tasks.core.errors import ConfigError
+from tasks.mixture.proxies.proxy import SPLIT, ProxyResult, ProxySpec, measure_proxies, measure_proxy
+from tasks.tokenize.pool import read_pool
+from tasks.training.measure import bits_per_byte
+from tasks.training.run import RunSpec, train
+from tasks.training.types import DivergedError, Phase
+from tests.training.conftest import make_pool, small_training
+
+TRAINING = small_training()
+WEIGHTS = ((0.5, 0.3, 0.2), (0.8, 0.2, 0.0), (0.1, 0.8, 0.1))
+
+
+@pytest.fixture(scope="module")
+def pool(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a pool of three domains."""
+    folder = tmp_path_factory.mktemp("pool")
+    make_pool(folder)
+    return folder
+
+
+def spec(number: int, **changes: object) -> ProxySpec:
+    values = {"weights": WEIGHTS[number], "seed": number, "training": TRAINING, "max_epochs": 4.0}
+    return ProxySpec(**(values | {"tokens_per_domain": (64, 64, 32)} | changes))  # type: ignore[arg-type]
+
+
+def test_proxies_measured_together_have_the_numbers_of_separate_ones(pool: Path) -> None:
+    together = measure_proxies([spec(number) for number in range(3)], pool)
+    for number, result in enumerate(together):
+        assert isinstance(result, ProxyResult)
+        run = RunSpec("proxy", (Phase(TRAINING.num_tokens, WEIGHTS[number]),), number, TRAINING, 4.0)
+        alone = train(run, read_pool(pool))
+        assert result.losses == alone.losses
+        assert result.bpb == tuple(bits_per_byte(alone.model, read_pool(pool), SPLIT, (64, 64, 32)).values())
+        assert result == measure_proxy(spec(number), pool)
+
+
+def test_a_target_no_longer_than_the_proxy_changes_nothing(pool: Path) -> None:
+    assert spec(0, target_tokens=TRAINING.num_tokens // 2).row_share == 1.0
+    assert measure_proxy(spec(0, target_tokens=TRAINING.num_tokens), pool) == measure_proxy(spec(0), pool)
+    assert spec(0, target_tokens=4 * TRAINING.num_tokens).row_share == 0.25
+
+
+def test_a_matched_proxy_repeats_a_domain_as_often_as_its_target(pool: Path) -> None:
+    # 24 of 48 samples from 249 rows are 0.1 epochs; in a target 8 times as long 0.77, and so in its proxy.
+    matched = replace(spec(0, weights=(0.5, 0.5, 0.0)), target_tokens=8 * TRAINING.num_tokens)
+    run = RunSpec("p", (Phase(TRAINING.num_tokens, matched.weights),), 0, TRAINING, None, matched.row_share)
+    ledger = train(run, read_pool(pool)).ledger
+    assert ledger.rows == (31, 23, 5)
+    assert ledger.totals[0] / ledger.rows[0] == pytest.approx(8 * 24 / 249, rel=0.02)
+    assert measure_proxy(matched, pool) != measure_proxy(replace(matched, target_tokens=None), pool)
+
+
+def test_the_cap_on_epochs_holds_for_the_rows_that_may_be_used(pool: Path) -> None:
+    matched = spec(0, weights=(0.5, 0.5, 0.0), target_tokens=8 * TRAINING.num_tokens, max_epochs=1.0)
+    with pytest.raises(ConfigError, match=r"beta, 24 samples asked of 23 there are"):
+        measure_proxies([matched], pool)
+    measure_proxies([replace(matched, target_tokens=None)], pool)
+
+
+def test_a_proxy_that_predicts_no_numbers_gives_its_error_and_the_others_their_result(
+    pool: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import tasks.training.measure as measure
+
+    calls = iter(range(9))
+
+    def broken(*args: object) -> dict[str, float]:
+        if next(calls) == 1:
+            raise DivergedError("beta, split 'search': the model predicts no finite numbers.")
+        return bits_per_byte(*args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(measure, "bits_per_byte", broken)
+    results = measure_proxies([spec(number) for number in range(3)], pool)
+    assert [type(result) for result in results] == [ProxyResult, DivergedError, ProxyResult]
+
+
+def test_a_diverged_proxy_is_refused_by_name(pool: Path) -> None:
+    wild = small_training(learning_rate=1e30, gradient_clip=None, precision="float32", warmup_steps=0)
+    with pytest.raises(DivergedError, match="Lower learning_rate"):
+        measure_proxy(spec(0, training=wild), pool)
+
+
+def test_what_decides_a_result_stands_in_the_key_and_nothing_else() -> None:
+    one = spec(0).to_json()
+    assert one["row_share"] is None
+    for changes in ({"seed": 1}, {"target_tokens": 8 * TRAINING.num_tokens}, {"max_epochs": 3.0}):
+        assert spec(0, **changes).to_json() != one

@@ -1,0 +1,18 @@
+"""The page where domains were not found in clusters but brought."""
+
+from pathlib import Path
+
+from tasks.report.config import ReportParams
+from tasks.report.load import read_story
+from tasks.report.page import render
+from tests.report.folders import commit
+
+AXES = "on two principal axes"
+
+
+def test_no_map_of_clusters_is_drawn_where_there_are_none(page: str, own_folders: dict[str, Path]) -> None:
+    (own_folders["cluster"] / "clusters.json").write_text("[]\n")
+    commit(own_folders)
+    without = render(read_story(own_folders, ReportParams()), ReportParams())
+    assert AXES in page
+    assert AXES not in without
