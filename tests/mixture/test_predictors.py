@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from tasks.core.rng import generator
 from tasks.mixture.predictors.choose import PredictorParams, fit, spearman
 from tasks.mixture.predictors.gp_sqrt import GpSqrt
 from tasks.mixture.predictors.law import fit_law
@@ -168,6 +169,15 @@ def test_a_process_without_noise_goes_through_its_points_and_is_sure_of_them() -
     assert process.mean(weights_RD) == pytest.approx(losses_RO, abs=0.01)
     far_M, near_M = process.variance(mixtures(50, 3, "far")), process.variance(weights_RD)
     assert near_M.max() < 1e-3 * far_M.max()
+
+
+def test_a_search_for_lengths_that_starts_far_too_short_ends_with_a_process() -> None:
+    weights_RD = mixtures(21, 5)
+    residuals_RO = generator(7, "residuals").standard_normal((21, 1))
+    # So short that the distances between runs have no digits left: such a kernel has negative eigenvalues.
+    short_H = np.array([-3.3, -1.3, 7.0, 4.1, -13.1, -7.5, 3.8, 0.8])
+    process = fit_process(weights_RD, residuals_RO, np.ones(1), near_H=short_H)
+    assert (process.hyper_H[3:] >= -3.0).all() and np.isfinite(process.mean(mixtures(9, 5, "fresh"))).all()
 
 
 @pytest.mark.parametrize("kernel", list(Kernel))

@@ -78,8 +78,9 @@ def test_a_round_refits_what_was_chosen_without_choosing_again(shared_data: Path
     assert spearman(refitted.mean(test.weights_RD), test.losses_RO.mean(axis=1)) > 0.98
 
 
-def test_on_the_mixing_laws_tables_the_choice_is_no_worse_than_the_law_alone(shared_data: Path) -> None:
-    table = mixing_laws(shared_data, "5Mix", "70M")
+@pytest.mark.parametrize("size", ["70M", "410M"])
+def test_on_the_mixing_laws_tables_the_choice_is_no_worse_than_the_law_alone(shared_data: Path, size: str) -> None:
+    table = mixing_laws(shared_data, "5Mix", size)
     fold_R = np.random.RandomState(0).permutation(len(table.weights_RD)) % 5
     predicted_KR = np.empty((2, len(fold_R)))
     for fold in range(5):

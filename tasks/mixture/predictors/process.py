@@ -28,6 +28,9 @@ _LENGTH_SD = 0.7
 _NOISE_SD_WHEN_REPEATED = 1.0
 _CONSTANT = 1.0
 _BOUNDS = (-14.0, 7.0)
+# Lengths below a twentieth of a feature's standard deviation tell nothing from noise; far below, distances lose their digits
+# and the kernel is no longer positive definite.
+_LENGTH_BOUNDS = (-3.0, 7.0)
 # Of the optimiser: enough for hyper-parameters; from a fit of nearly the same runs a few steps are.
 _TOLERANCE, _MAX_STEPS = 1e-5, 100
 
@@ -135,16 +138,17 @@ def _fit_hyper(
     centre_H = np.array([noise[0], _LINEAR[0], *([_MATERN[0]] * matern), *([length] * lengths)])
     spread_H = np.array([noise[1], _LINEAR[1], *([_MATERN[1]] * matern), *([_LENGTH_SD] * lengths)])
     loss = partial(_loss, features_RD, target_R, centre_H, spread_H)
+    bounds_H = [_BOUNDS] * (2 + matern) + [_LENGTH_BOUNDS] * lengths
     starts = [centre_H, centre_H + np.array([0.0, 0.0, *([1.0] * matern), *([-0.7] * lengths)])]
     if near_H is not None:
         starts = [near_H]
     fits = [
         minimize(
             loss,
-            np.clip(start, *_BOUNDS),
+            np.clip(start, *np.transpose(bounds_H)),
             jac=True,
             method="L-BFGS-B",
-            bounds=[_BOUNDS] * len(centre_H),
+            bounds=bounds_H,
             options={"ftol": _TOLERANCE, "maxiter": _MAX_STEPS},
         )
         for start in starts
