@@ -1,4 +1,4 @@
-"""One domain of shuffled words is most of the input, text is wanted: it is cut, the claim is made. Real proxies and models."""
+"""One domain of shuffled words is most of the input, text is wanted: the search cuts it. Real proxies and models."""
 
 import json
 from collections.abc import Mapping
