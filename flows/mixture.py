@@ -14,6 +14,7 @@ from flows.mixture_options import (
     params_option,
     preset_option,
     set_option,
+    write_text,
 )
 from flows.mixture_plan import plan_command
 from flows.mixture_tables import fit_command, import_command, table_command
@@ -107,7 +108,7 @@ def export_command(
     with exit_codes():
         text = export(read_recipe(recipe_file), format_, Destination(data, phase, tokens_per_step))
         check_writable(output)
-        output.write_text(text, encoding="utf-8")
+        write_text(output, text)
         click.echo(f"{output}: the mixture for {format_}")
 
 

@@ -6,17 +6,18 @@ from typing import TYPE_CHECKING
 
 import click
 
-from flows.mixture_options import file_type, here, json_option, params_option, preset_option, set_option
+from flows.mixture_options import file_type, folder_type, here, json_option, params_option, preset_option, set_option
 from tasks.core.command import exit_codes
 
 if TYPE_CHECKING:
+    from flows.config import PipelineParams
     from tasks.comparison.config import ComparisonParams
     from tasks.core.manifest import Manifest
 
 
 @click.command("compare")
 @click.option("--tokens", "pool_folder", type=file_type, required=True, help="Published folder of tokenize.")
-@click.option("--output", type=file_type, required=True, help="Folder to publish: table, picture, every search.")
+@click.option("--output", type=folder_type, required=True, help="Folder to publish: table, picture, every search.")
 @preset_option
 @params_option
 @set_option
@@ -46,23 +47,26 @@ def compare_command(
 
     with exit_codes():
         sections = read_config(preset, params_file, settings).params
-        seeds, test = sections.train.num_seeds, sections.evaluate.test_tokens_per_domain
-        common = {"search": sections.search, "training": sections.train.training, "num_training_seeds": seeds}
-        params = _params(common, test, methods, search_seeds)
+        params = _params(sections, methods, search_seeds)
         with here(as_json, workers) as workshop:
             manifest = run(params, inputs={"tokenize": pool_folder}, output=output, workshop=workshop)
         click.echo(json.dumps(manifest.summary) if as_json else _told(manifest, output))
 
 
-def _params(
-    common: dict[str, object], test_tokens: int | None, methods: tuple[str, ...], search_seeds: int
-) -> "ComparisonParams":
-    from tasks.comparison.config import ComparisonParams
+def _params(sections: "PipelineParams", methods: tuple[str, ...], search_seeds: int) -> "ComparisonParams":
+    from tasks.comparison.config import TRAINING_SEED, ComparisonParams
     from tasks.core.params import validate
 
-    values: dict[str, object] = {**common, "num_search_seeds": search_seeds}
-    if test_tokens is not None:
-        values["test_tokens_per_domain"] = test_tokens
+    train, evaluate = sections.train, sections.evaluate
+    values: dict[str, object] = {
+        "search": sections.search,
+        "training": train.training,
+        "num_training_seeds": train.num_seeds,
+        "training_seed": TRAINING_SEED + train.seed,
+        "test_tokens_per_domain": evaluate.test_tokens_per_domain,
+        "confidence": evaluate.confidence,
+        "num_search_seeds": search_seeds,
+    }
     if methods:
         values["methods"] = [{"strategy": {"kind": kind}, "confirmed": kind == "default"} for kind in methods]
     return validate(ComparisonParams, values, "mixture compare")

@@ -1,5 +1,6 @@
 """What the commands about mixtures have in common: options, a place to work, a file to write."""
 
+import os
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from tasks.core.stage import Workshop
 
 file_type = click.Path(path_type=Path)
+folder_type = click.Path(path_type=Path, file_okay=False)
 count = click.IntRange(min=1)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 preset_option = click.option("--preset", default="demo", show_default=True, help="configs/PRESET.yaml.")
@@ -48,7 +50,21 @@ def check_writable(path: Path, option: str = "--output") -> None:
     """Refuse a file that could not be written, before any work is done.
 
     Raises:
-        ConfigError: it is a folder, or in none that exists.
+        ConfigError: it is a folder, in none that exists, or the system does not let us write it.
     """
     if path.is_dir() or not path.parent.is_dir():
         raise ConfigError(f"{option} {path}: not a file in an existing folder. Make the folder, or name another.")
+    if not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise ConfigError(f"{option} {path}: no right to write there. Name another file, or ask for the right.")
+
+
+def write_text(path: Path, text: str, option: str = "--output") -> None:
+    """Write a file that a command was asked for.
+
+    Raises:
+        ConfigError: the system refuses; says why.
+    """
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"{option} {path}: cannot be written: {error.strerror}. Name another file.") from error

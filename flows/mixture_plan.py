@@ -75,7 +75,7 @@ def plan_command(
         if not as_json:
             click.echo("\n".join([*_cost_lines(costs), *_pool_lines(problem)]))
         if pilot is not None and pool_folder is not None:
-            runs = _piloted(params.search, pool_folder, pilot, as_json)
+            runs = _piloted(params.search, pool_folder, pilot, workers, as_json)
         found = outlook(params.search, params.train, params.evaluate.confidence, vocab_size, runs, effect)
         if not as_json:
             click.echo("\n".join(_outlook_lines(found, runs, params)))
@@ -98,11 +98,11 @@ def _timed(params: "PipelineParams", vocab_size: int, given: "Speeds", quiet: bo
         )
 
 
-def _piloted(params: "SearchParams", pool_folder: Path, seeds: int, quiet: bool) -> "Runs":
+def _piloted(params: "SearchParams", pool_folder: Path, seeds: int, workers: int, quiet: bool) -> "Runs":
     """Return natural and uniform with so many seeds, through the store that every search looks into first."""
     from tasks.mixture.stage import pilot
 
-    with here(quiet) as workshop:
+    with here(quiet, workers) as workshop:
         return pilot(params, pool_folder, workshop, seeds)
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from flows.mixture_options import check_writable, count, file_type, json_option, working
+from flows.mixture_options import check_writable, count, file_type, json_option, working, write_text
 from tasks.core.command import exit_codes
 from tasks.core.errors import ConfigError
 from tasks.mixture.runs import PREFIXES, Unit, read_runs, to_csv
@@ -45,7 +45,7 @@ def fit_command(
         selection = Selection()
         with working(f"fit: {len(selection.zoo)} predictors, {selection.num_folds} folds", as_json):
             fitted = fit_table(selection, measurements)
-        output.write_text(fitted.predict(wanted.weights_RD).to_csv(), encoding="utf-8")
+        write_text(output, fitted.predict(wanted.weights_RD).to_csv())
         result = _fit_result(measurements, fitted, wanted.normalised, len(wanted.weights_RD), output)
         click.echo(json.dumps(result) if as_json else _fit_text(result))
 
@@ -85,7 +85,7 @@ def import_command(
         origin = Origin(model_parameters or 0, tokens or 0, seed, unit)
         found = import_tables(read_table(mixtures), read_table(losses, only), origin, target)
         check_writable(output)
-        output.write_text(to_csv(found.runs), encoding="utf-8")
+        write_text(output, to_csv(found.runs))
         result = _import_result(found, output)
         click.echo(json.dumps(result) if as_json else _import_text(result))
 
@@ -104,11 +104,16 @@ def table_command(
     from tasks.mixture.table_import import export_tables
 
     with exit_codes():
+        if mixtures.resolve() == losses.resolve():
+            raise ConfigError(
+                f"--mixtures and --losses are both {losses}: one would replace the other. Name two files."
+            )
+        check_writable(mixtures, "--mixtures")
+        check_writable(losses, "--losses")
         runs = read_runs(runs_file)
         texts = export_tables(runs, seed, model_parameters, tokens)
-        for path, text in zip((mixtures, losses), texts, strict=True):
-            check_writable(path, "--mixtures" if path is mixtures else "--losses")
-            path.write_text(text, encoding="utf-8")
+        for option, path, text in zip(("--mixtures", "--losses"), (mixtures, losses), texts, strict=True):
+            write_text(path, text, option)
         click.echo(
             f"{mixtures} and {losses}: {texts[0].count(chr(10)) - 1} of {len(runs.rows)} runs, paired by `index`"
         )

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from infra.distributed import Seat, SeatedCall, local_map, ray_map
-from infra.errors import ServiceError
+from infra.errors import ServiceError, SettingsError
 
 # One thread per worker: results do not depend on how many cores a machine has, and workers do not disturb each other.
 # Passive waiting and huge pages: first-touch page faults dominate eager training on CPU (measured, docs/training.md).
@@ -70,9 +70,18 @@ class LocalExecutor:
         self._pool: ProcessPoolExecutor | None = None
 
     def map(self, function: Call, items: Sequence[Any], gpus: float = 0.0) -> Iterator[tuple[int, Any]]:
-        """Yield (index of the item, result) as workers finish; GPUs are nobody's here."""
+        """Yield (index of the item, result) as workers finish; processes of this machine share its first GPU.
+
+        Raises:
+            SettingsError: they would ask for more than one GPU together.
+        """
         if not items:
             return
+        if self.workers * gpus > 1 + 1e-9:
+            raise SettingsError(
+                f"{self.workers} workers with {gpus:g} of a GPU each ask for {self.workers * gpus:g} GPUs, and processes of "
+                f"one machine share one: set MIXWRIGHT_WORKERS (or --workers) to {max(int(1 / gpus), 1)}, or use Ray."
+            )
         if self._pool is None:
             self._pool = ProcessPoolExecutor(self.workers, multiprocessing.get_context("spawn"), _end_with_parent)
         # Processes start while items are submitted and while results are awaited.

@@ -153,9 +153,11 @@ def replace_folder(target: Path) -> Iterator[Path]:
     with new_folder(target) as folder:
         yield folder
         fsync_tree(folder)
-        if target.exists():
-            shutil.rmtree(target)
-        folder.rename(target)
+        # Aside in one step: a kill leaves the old folder or none in its place, never a part of it.
+        with new_folder(target) as aside:
+            if target.exists():
+                target.rename(aside / target.name)
+            folder.rename(target)
 
 
 def place(source: Path, target: Path) -> None:

@@ -12,6 +12,11 @@ from tasks.mixture.strategies.regmix import RegMix
 from tasks.mixture.strategies.strategy import StrategyParams
 from tasks.training.config import TrainingConfig, demo_full
 
+# Trained beside every method.
+BASELINES = ("natural", "uniform", "unimax")
+# Far from the seeds of proxies, which had their part in finding the mixtures.
+TRAINING_SEED = 10_000
+
 
 class Method(Params):
     """A strategy, and whether its budget pays for noise and confirmation too or, as released, for proposals alone."""
@@ -38,8 +43,10 @@ class ComparisonParams(Params):
     )
     num_search_seeds: PositiveInt = 3
     num_training_seeds: int = Field(default=3, ge=3, description="paired; fewer than 3 give no interval")
-    training_seed: int = Field(default=10_000, ge=0, description="of the first run; apart from the seeds of proxies")
-    test_tokens_per_domain: PositiveInt = 65_536
+    training_seed: int = Field(
+        default=TRAINING_SEED, ge=0, description="of the first run; apart from the seeds of proxies"
+    )
+    test_tokens_per_domain: PositiveInt | None = Field(default=65_536, description="null = all of the test split")
     confidence: float = Field(default=0.95, gt=0, lt=1)
 
     @model_validator(mode="after")
@@ -47,6 +54,10 @@ class ComparisonParams(Params):
         kinds = [method.strategy.kind for method in self.methods]
         if twice := sorted({kind for kind in kinds if kinds.count(kind) > 1}):
             raise ValueError(f"methods: {twice[0]} is named twice; each method once")
+        if known := [kind for kind in kinds if kind in BASELINES]:
+            raise ValueError(
+                f"methods: {known[0]} is a baseline and searches nothing; it is trained anyway. Leave it out"
+            )
         return self
 
     @model_validator(mode="after")

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from tasks.comparison.config import ComparisonParams, Method
+from tasks.comparison.config import BASELINES, ComparisonParams, Method
 from tasks.comparison.table import NATURAL, Row, Trained, differences, interval, markdown, rows
 from tasks.core.digest import digest_code, digest_file
 from tasks.core.manifest import FileRecord, Manifest, stage_key
@@ -32,7 +32,7 @@ from tasks.core.stage import (
 )
 from tasks.mixture.config import SearchParams
 from tasks.mixture.stage import CODE as SEARCH_CODE
-from tasks.mixture.stage import problem_of, searched
+from tasks.mixture.stage import identity, problem_of, searched
 from tasks.report.canvas import standalone
 from tasks.report.search_plots import methods as picture
 from tasks.tokenize.pool import TokenPool, read_pool
@@ -42,7 +42,6 @@ from tasks.training.types import Phase, RunSpec
 STAGE = "methods"
 CODE = ("tasks.comparison", *SEARCH_CODE, "tasks.report")
 RUN_CODE = ("tasks.core", "tasks.tokenize", "tasks.training")
-BASELINES = (NATURAL, "uniform", "unimax")
 # Search seeds are so far apart that no seed of one search (noise, confirmation) is a seed of another.
 _SEED_STEP = 100
 
@@ -61,13 +60,13 @@ class Found:
 class _RunArgs:
     spec: RunSpec
     pool: Path
-    test_tokens_per_domain: int
+    test_tokens_per_domain: int | None
 
 
 def run(params: ComparisonParams, *, inputs: Mapping[str, Path], output: Path, workshop: Workshop) -> Manifest:
     """Compare search methods with each other and with the baselines, by full training runs."""
     folder = inputs["tokenize"]
-    digests, values = {"tokenize": Manifest.read(folder).output}, params.model_dump(mode="json")
+    digests, values = identity(params.search, folder), params.model_dump(mode="json")
     code = digest_code(CODE)
     if (done := unchanged(output, stage=STAGE, inputs=digests, params=values, code=code)) is not None:
         workshop.observer.say("methods: unchanged (same inputs, params and code), taken as it is")

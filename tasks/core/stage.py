@@ -19,8 +19,8 @@ from infra.progress import Observer, SilentObserver
 from infra.storage import AttemptStore, Blocks, new_folder, place, replace_folder
 from tasks.core.account import Account
 from tasks.core.digest import digest_code, digest_file
-from tasks.core.errors import DataError, ForeignCodeError
-from tasks.core.manifest import FileRecord, Manifest, stage_key
+from tasks.core.errors import ConfigError, DataError, ForeignCodeError
+from tasks.core.manifest import MANIFEST, FileRecord, Manifest, stage_key
 
 if TYPE_CHECKING:
     from infra.settings import Settings
@@ -359,7 +359,12 @@ def _keep(order: _Order, work: Callable[[Path], UnitResult]) -> None:
 def unchanged(
     output: Path, *, stage: str, inputs: Mapping[str, str], params: Mapping[str, Any], code: str
 ) -> Manifest | None:
-    """Return the manifest in `output` if this very work was published there and its files are all in place."""
+    """Return the manifest in `output` if this very work was published there and its files are all in place.
+
+    Raises:
+        ConfigError: `output` holds something that no stage has published, and would be replaced.
+    """
+    _require_replaceable(output)
     try:
         manifest = Manifest.read(output)
         if manifest.key != stage_key(stage, inputs, params, code):
@@ -368,6 +373,19 @@ def unchanged(
     except DataError:
         return None
     return manifest
+
+
+def _require_replaceable(output: Path) -> None:
+    """Refuse, before any work is done, to publish where that would remove what is not ours."""
+    if output.resolve() in (Path.cwd(), *Path.cwd().parents):
+        raise ConfigError(f"{output}: the output is the folder this runs in, which it would replace. Name a new one.")
+    if output.is_dir() and any(output.iterdir()) and not (output / MANIFEST).is_file():
+        raise ConfigError(
+            f"{output}: this folder holds {len(list(output.iterdir()))} files or folders but no {MANIFEST}: no stage "
+            "has made it, and publishing would replace it. Name a new folder, or empty this one."
+        )
+    if output.exists() and not output.is_dir():
+        raise ConfigError(f"{output}: this is a file, and what is published is a folder. Name another.")
 
 
 def publish(

@@ -12,7 +12,7 @@ from tasks.mixture.reuse import THRESHOLD
 from tasks.mixture.strategies.default import Default
 from tasks.mixture.strategies.strategy import StrategyParams
 from tasks.mixture.transfer import TransferParams
-from tasks.training.config import TrainingConfig, demo_full, demo_proxy
+from tasks.training.config import TrainingConfig, demo_full, demo_proxy, num_parameters
 
 Shares = dict[str, NonNegativeFloat]
 
@@ -93,6 +93,23 @@ class SearchParams(Params):
 
     @model_validator(mode="after")
     def _the_second_size_is_another(self) -> Self:
-        if self.transfer is not None and self.transfer.training == self.proxy:
-            raise ValueError("transfer.training is the proxy's own; give it another model size or number of tokens")
+        if self.transfer is None:
+            return self
+        first, second = self.proxy, self.transfer.training
+        if (second.model, second.num_tokens) == (first.model, first.num_tokens):
+            raise ValueError(
+                "transfer.training: model and num_tokens are the proxy's own, and what else differs makes no second size; "
+                "give it a larger model or more num_tokens"
+            )
+        # Parameters are body + vocabulary x hidden size: where neither part grows, no vocabulary makes it larger.
+        compute, compute_first = (
+            (num_parameters(each.model, 0)[0] * each.num_tokens, each.model.hidden_size * each.num_tokens)
+            for each in (second, first)
+        )
+        if all(part <= part_first for part, part_first in zip(compute, compute_first, strict=True)):
+            raise ValueError(
+                f"transfer.training: with hidden_size {second.model.hidden_size} and num_tokens {second.num_tokens} it has "
+                f"no more compute (parameters x tokens) than the proxy with hidden_size {first.model.hidden_size} and "
+                f"num_tokens {first.num_tokens}; give it a larger model or more num_tokens"
+            )
         return self

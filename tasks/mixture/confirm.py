@@ -7,7 +7,7 @@ Axes: K mixtures (row 0 is natural), S seeds, O held-out sets.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from math import sqrt
+from math import ceil, sqrt
 from typing import Any, Literal, Self, assert_never
 
 import numpy as np
@@ -174,6 +174,19 @@ def contenders(params: ConfirmParams, pick: Pick) -> tuple[Contender, ...]:
     return tuple(Contender(each.name, role, each.weights, each.gain, each.gain_sd) for each, role in chosen)
 
 
+def require_enough(params: ConfirmParams, num_contenders: int) -> None:
+    """Refuse a confirmation whose noise nobody could tell, before its runs are paid for.
+
+    `num_contenders` counts natural and may be less than `num_candidates` promises: mixtures that coincide are run once.
+    Natural alone is not run again, so nothing is refused there.
+
+    Raises:
+        EvidenceError: (num_contenders - 1)(num_seeds - 1) degrees of freedom are too few for an interval.
+    """
+    if num_contenders > 1:
+        _freedom(num_contenders, params.num_seeds)
+
+
 def confirm(
     params: ConfirmParams,
     asked: Sequence[Contender],
@@ -284,14 +297,20 @@ def _row(contender: Contender, runs: Runs, seed: int) -> Run:
 
 def _noise(objective_KS: Array) -> tuple[float, int]:
     """Return the standard deviation of what neither mixture nor seed explains, and its degrees of freedom."""
-    freedom = (objective_KS.shape[0] - 1) * (objective_KS.shape[1] - 1)
-    if freedom < _MIN_FREEDOM:
-        raise EvidenceError(
-            f"{objective_KS.shape[0]} mixtures with {objective_KS.shape[1]} seeds are too few to tell a difference from "
-            "noise. Raise search.confirm.num_seeds to 3."
-        )
+    freedom = _freedom(*objective_KS.shape)
     additive_KS = objective_KS.mean(axis=1, keepdims=True) + objective_KS.mean(axis=0) - objective_KS.mean()
     return sqrt(float(((objective_KS - additive_KS) ** 2).sum()) / freedom), freedom
+
+
+def _freedom(num_mixtures: int, num_seeds: int) -> int:
+    freedom = (num_mixtures - 1) * (num_seeds - 1)
+    if freedom < _MIN_FREEDOM:
+        raise EvidenceError(
+            f"search.confirm: {num_mixtures} mixtures, natural among them, with {num_seeds} seeds each leave {freedom} of "
+            f"at least {_MIN_FREEDOM} degrees of freedom, too few to tell a difference from noise. "
+            f"Raise search.confirm.num_seeds to {1 + ceil(_MIN_FREEDOM / (num_mixtures - 1))}."
+        )
+    return freedom
 
 
 def _broken(increase_SO: Array, constraints: Sequence[Constraint], names: Sequence[str]) -> tuple[str, ...]:

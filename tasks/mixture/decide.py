@@ -1,8 +1,10 @@
-"""The final pick: natural, the best measured or the best predicted. Axes: M mixtures, D domains.
+"""The final pick: natural, the best measured or the best predicted.
 
 Picking the best prediction is what fails in practice (winner's curse: with LightGBM after 112 runs it was worse than
 the natural mixture on RegMix's tables), so a candidate has to be better than natural by more than its own uncertainty,
 and one that was never measured has to be better than the best measured in the same way; if not, that one stands.
+
+Axes: M mixtures, S starts, D domains, B domains of what is searched (fewer than D where some keep their relative shares).
 """
 
 from dataclasses import dataclass, replace
@@ -16,6 +18,7 @@ from tasks.core.params import Params
 from tasks.mixture.predictors.choose import fit
 from tasks.mixture.predictors.gp_sqrt import GpSqrt
 from tasks.mixture.problem import Problem, gridded
+from tasks.mixture.reuse import Reuse
 from tasks.mixture.runs import Run, Runs
 from tasks.mixture.strategies.evidence import MARGIN, Evidence, Predicts, excess, under_caps
 from tasks.mixture.strategies.local_search import ascend
@@ -65,15 +68,23 @@ class Pick:
     considered: tuple[Candidate, ...]
 
 
-def decide(params: DecisionParams, problem: Problem, predictor: Predicts, runs: Runs) -> Pick:
+def decide(
+    params: DecisionParams, problem: Problem, predictor: Predicts, runs: Runs, within: Reuse | None = None
+) -> Pick:
     """Return the pick among natural, what was measured and what the optimiser finds; only what keeps to the caps.
 
     `runs` are those with one seed; each is scored by what the predictor says, not by its own lucky or unlucky result.
-    Candidates predicted to break a constraint come last.
+    Candidates predicted to break a constraint come last. `within` a smaller problem all but natural keep its frozen shares.
     """
+    if within is not None:
+        held_R = within.basis.holds(runs.weights_RD())
+        runs = replace(
+            runs,
+            rows=tuple(row for row, held in zip(runs.rows, held_R, strict=True) if held or _is(row, problem.natural)),
+        )
     known = _known(params, problem, predictor, runs)
     natural, best = known[0], min(known, key=lambda candidate: -candidate.score)
-    predicted = _predicted_best(params, problem, predictor, known)
+    predicted = _predicted_best(params, problem, predictor, known, within)
     considered = tuple(sorted([*known, predicted], key=lambda candidate: -candidate.score))
     gain_M, sd_M = predictor.gain(np.array([predicted.weights]), np.array(best.weights))
     advantage, doubt = float(gain_M[0]), float(sd_M[0])
@@ -89,7 +100,9 @@ def decide(params: DecisionParams, problem: Problem, predictor: Predicts, runs: 
 
 def shipped(params: DecisionParams, problem: Problem, evidence: Evidence, weights_D: Array, reason: str) -> Pick:
     """Return what a released method ships, whatever it is worth: brought under the caps, which the reason then says."""
-    kept_D, moved = under_caps(weights_D, problem.caps_D)
+    # What was measured ships as it was measured, not rounded to the grid of proposals.
+    as_it_is = _measured(evidence.runs, weights_D) is not None and bool(problem.allows(weights_D[None])[0])
+    kept_D, moved = (weights_D, 0.0) if as_it_is else under_caps(weights_D, problem.caps_D)
     teller = _teller(problem, evidence)
     if moved > 0:
         reason += f"; {moved:.4f} of its weight was above a cap and went to other domains"
@@ -147,17 +160,26 @@ def _known(params: DecisionParams, problem: Problem, predictor: Predicts, runs: 
     ]
 
 
-def _predicted_best(params: DecisionParams, problem: Problem, predictor: Predicts, known: list[Candidate]) -> Candidate:
+def _predicted_best(
+    params: DecisionParams, problem: Problem, predictor: Predicts, known: list[Candidate], within: Reuse | None
+) -> Candidate:
     """Return the best score that the local optimiser finds from the best candidates, uniform and natural."""
+    searched = problem if within is None else within.problem
+    basis = None if within is None else within.basis
+
+    def whole(weights_MB: Array) -> Array:
+        return weights_MB if basis is None else basis.expand(weights_MB)
 
     def score(weights_MD: Array) -> Array:
         gain_M, sd_M = predictor.gain(weights_MD, problem.natural)
         worth_M = gain_M - params.caution * sd_M - problem.penalty(weights_MD)
         return np.asarray(worth_M - _BROKEN * excess(problem, predictor, weights_MD, MARGIN))
 
-    ranked = sorted(known, key=lambda candidate: -candidate.score)[:_STARTS]
-    starts_SD = np.array([*(candidate.weights for candidate in ranked), problem.uniform, problem.natural])
-    tops_MD = np.array([gridded(top_D, problem.caps_D) for top_D in ascend(score, starts_SD, problem.caps_D)])
+    ranked_SD = np.array([each.weights for each in sorted(known, key=lambda candidate: -candidate.score)])
+    ranked_SB = ranked_SD if basis is None else basis.reduce(ranked_SD[basis.holds(ranked_SD)])
+    starts_SB = np.vstack([ranked_SB[:_STARTS], searched.uniform, searched.natural])
+    found_SB = ascend(lambda weights_MB: score(whole(weights_MB)), starts_SB, searched.caps_D)
+    tops_MD = whole(np.array([gridded(top_B, searched.caps_D) for top_B in found_SB]))
     return _candidate(params, problem, predictor, PREDICTED, tops_MD[int(np.argmax(score(tops_MD)))], None)
 
 

@@ -80,6 +80,8 @@ def read_recipe(path: Path) -> Recipe:
         recipe = Recipe(tuple(value["domains"]), phases, float(value["max_epochs"]))
         if not phases or any(len(phase.weights) != len(recipe.domains) for phase in phases):
             raise ValueError(f"its phases do not have a weight for each of {len(recipe.domains)} domains")
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from error
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path}: this is no recipe: {error!r}. Run search again.") from error
     return recipe

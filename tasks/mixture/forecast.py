@@ -17,7 +17,7 @@ from tasks.mixture.confirm import Confirmation
 from tasks.mixture.decide import Pick
 from tasks.mixture.problem import Problem
 from tasks.mixture.strategies.evidence import Predicts
-from tasks.mixture.transfer import Size, SizeGain, Transfer
+from tasks.mixture.transfer import Size, SizeGain, Transfer, require_larger
 
 Array = npt.NDArray[np.float64]
 
@@ -30,10 +30,10 @@ class Forecast:
     """The predicted gain over natural in bits per byte, lower being better, at one model size and number of tokens.
 
     The interval comes from the joint posterior of both mixtures, widened by cross-validation, and from fresh seeds where
-    there were any. It speaks of the expected difference, not of one run: `noise_sd` is what one run differs from another
-    with the same mixture. `model_parameters` and `tokens` are the target's where the order of mixtures transfers, else the
-    proxies'; `predicted_searched`, `predicted_natural` and `per_domain` are always the proxies'. `sizes` holds the gain at
-    every size that was looked at.
+    there were any, by Student's t as few seeds do not tell their own noise. It speaks of the expected difference, not of
+    one run: `noise_sd` is what one run differs from another with the same mixture. `model_parameters` and `tokens` are the
+    target's where the order of mixtures transfers, else the proxies'; `predicted_searched`, `predicted_natural` and
+    `per_domain` are always the proxies'. `sizes` holds the gain at every size that was looked at.
     """
 
     objective: str
@@ -91,6 +91,9 @@ def forecast(
     From one size nothing can be said about another: the status is "one size", the numbers are of the size that the proxies
     had. With a second size the status is the gate's; where it "transfers" the numbers are the `target`'s, if that is named
     and the noise at both sizes is known. Where it does not there is no number for the target, only for what was measured.
+
+    Raises:
+        ConfigError: as `extrapolated`.
     """
     own = _own(pick, confirmation, Size(model_parameters, tokens))
     sizes = (own,) if transfer is None else (own, transfer.gains[1])
@@ -101,7 +104,7 @@ def forecast(
     both_MD = np.array([problem.natural, pick.chosen.weights])
     natural_S, searched_S = predictor.outputs(both_MD)
     natural, searched = (float(value) for value in predictor.mean(both_MD))
-    half_width = float(norm.ppf(0.5 + CONFIDENCE / 2)) * (told.sd or 0.0)
+    half_width = float(norm.ppf(0.5 + CONFIDENCE / 2)) * (told.normal_sd(CONFIDENCE) or 0.0)
     lower, upper = told.gain - half_width, told.gain + half_width
     kept = pick.chosen.weights == tuple(problem.natural.tolist())
     return Forecast(
@@ -121,26 +124,38 @@ def forecast(
     )
 
 
-def extrapolated(small: SizeGain, large: SizeGain, target: Size, drift_per_efold: float) -> SizeGain:
+def extrapolated(one: SizeGain, other: SizeGain, target: Size, drift_per_efold: float) -> SizeGain:
     """Return the gain at the target: the line through both sizes in log(parameters x tokens), where gains shrink.
 
-    That is h = log(target / large) / log(large / small) steps on from the second size. A gain that grew is held at the
-    second size's: two sizes are no proof of growth. One that shrinks ends at 0. The variance adds the noise of both gains,
-    carried h steps on; the change that is extrapolated, as if all of it could be wrong; and `drift_per_efold` x
-    log(target / large) of the gain, as two sizes that agree do not show that a third will.
+    Of the two, in whichever order, `small` has less compute and `large` more. The target is
+    h = log(target / large) / log(large / small) steps on from the large one. A gain that grew is held at the large size's:
+    two sizes are no proof of growth. One that shrinks ends at 0. The variance adds the noise of both gains, each as
+    `SizeGain.normal_sd` at 90 %, carried h steps on; the change that is extrapolated, as if all of it could be wrong; and
+    `drift_per_efold` x log(target / large) of the gain, as two sizes that agree do not show that a third will.
+
+    Raises:
+        ConfigError: both sizes have the same compute, so that no line leads from them to the target.
     """
-    assert small.sd is not None and large.sd is not None
+    small, large = sorted((one, other), key=lambda each: each.size.compute)
+    require_larger(small.size, large.size)
+    small_sd, large_sd = small.normal_sd(CONFIDENCE), large.normal_sd(CONFIDENCE)
+    assert small_sd is not None and large_sd is not None
     efolds = log(target.compute / large.size.compute)
     steps = efolds / log(large.size.compute / small.size.compute)
     trend = steps * (large.gain - small.gain)
     held = steps > 0 and trend * large.gain >= 0
-    gain = large.gain if held else 0.0 if abs(trend) > abs(large.gain) else large.gain + trend
-    noise = large.sd**2 if held else (1 + steps) ** 2 * large.sd**2 + steps**2 * small.sd**2
+    gain = large.gain if held else 0.0 if (large.gain + trend) * large.gain < 0 else large.gain + trend
+    noise = large_sd**2 if held else (1 + steps) ** 2 * large_sd**2 + steps**2 * small_sd**2
     return SizeGain(target, gain, sqrt(noise + trend**2 + (drift_per_efold * efolds * large.gain) ** 2))
 
 
 def _own(pick: Pick, confirmation: Confirmation | None, size: Size) -> SizeGain:
-    """Return the gain at the proxies' size: as predicted, and where fresh seeds confirmed it, both by their precision."""
+    """Return the gain at the proxies' size: as predicted, and where fresh seeds confirmed it, both by their precision.
+
+    The variance of the fresh mean, 2 noise_sd^2 / S, is taken (t / z)^2 times (`SizeGain.normal_sd`) before it is pooled
+    with the prediction's. Measured here on made gains, 4 degrees of freedom: the 90 % interval holds 90 % where the fresh
+    seeds decide and 88 % where both count the same; with noise_sd taken as known it was 83 % of both.
+    """
     gain, sd = pick.chosen.gain, pick.chosen.gain_sd
     fresh = (
         next((row for row in confirmation.rows if row.contender == confirmation.shipped), None)
@@ -149,7 +164,10 @@ def _own(pick: Pick, confirmation: Confirmation | None, size: Size) -> SizeGain:
     )
     if confirmation is None or fresh is None or fresh.over_natural is None:
         return SizeGain(size, gain, sd)
-    variance = 2 * confirmation.noise_sd**2 / len(confirmation.seeds)
+    error = confirmation.noise_sd * sqrt(2 / len(confirmation.seeds))
+    fresh_sd = SizeGain(size, fresh.over_natural.mean, error, confirmation.freedom).normal_sd(CONFIDENCE)
+    assert fresh_sd is not None
+    variance = fresh_sd**2
     share = 1.0 if not sd**2 + variance > 0 else sd**2 / (sd**2 + variance)
     return SizeGain(size, gain + share * (fresh.over_natural.mean - gain), sqrt(share * variance))
 

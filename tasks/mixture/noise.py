@@ -1,4 +1,4 @@
-"""Noise of a run and of a difference between runs, and how small a gain they let one find. Axis: S seeds."""
+"""Noise of a run and of a difference between runs, and how small a gain they let one find. Axes: R runs, S seeds."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -9,12 +9,16 @@ from math import sqrt
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 from scipy.optimize import brentq
 from scipy.special import ndtr
 from scipy.stats import chi, chi2, nct
 from scipy.stats import t as student
 
+from tasks.core.errors import DataError
 from tasks.mixture.runs import Runs
+
+Array = npt.NDArray[np.float64]
 
 POWER = 0.8
 _MIN_SEEDS = 3  # fewer make no claim: tasks.evaluation.compare
@@ -113,6 +117,21 @@ def run_noise(runs: Runs) -> float | None:
     """
     noise = difference_noise(runs)
     return None if noise is None else noise.run_sd
+
+
+def require_varied(objective_R: Array, what: str) -> None:
+    """Refuse values that are the same in all runs: no predictor learns from them, and no mixture is better.
+
+    `what` begins the message ("the target mean"). One run alone never varies.
+
+    Raises:
+        DataError: the values do not vary by more than rounding, or one is NaN.
+    """
+    if not np.ptp(objective_R) > 1e-9 * max(1.0, float(np.abs(objective_R).max())):
+        raise DataError(
+            f"{what} is {objective_R[0]:g} in all {len(objective_R)} runs, so there is nothing to learn. Check what its "
+            "losses are measured on, or measure mixtures that differ."
+        )
 
 
 def detectable(noise: Noise, seeds: int, confidence: float, power: float = POWER) -> Effect | None:

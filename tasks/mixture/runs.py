@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from tasks.core.digest import digest_json
 from tasks.core.errors import DataError
+from tasks.mixture.table import numbered_lines
 
 Array = npt.NDArray[np.float64]
 Kind = Literal["natural", "uniform", "unimax", "design", "proposal", "repeat", "confirm", "transfer", "imported"]
@@ -32,8 +33,9 @@ _WITHOUT_DATA = tuple(name for name in _FIXED if name != "data")
 class Run:
     """One measured mixture: a weight per domain, a loss per held-out set, and how large the run was.
 
-    `data` is the digest of what the run read, "" where nobody knows (a table of another project); `model_parameters`,
-    `tokens` and `flops` are 0 where such a table does not say them.
+    `data` is the digest of all that decides its losses but mixture and seed (what it read, how it was trained and
+    measured), "" where nobody knows (a table of another project); `model_parameters`, `tokens` and `flops` are 0 where
+    such a table does not say them.
     """
 
     run: int
@@ -53,6 +55,8 @@ class Run:
             raise DataError(f"run {self.run}: kind {self.kind!r} is none of {', '.join(get_args(Kind))}.")
         if not all(isfinite(value) for value in (self.objective, *self.weights, *self.losses)):
             raise DataError(f"run {self.run}: it holds a value that is no finite number. Measure it again.")
+        if any(weight < 0 for weight in self.weights):
+            raise DataError(f"run {self.run}: it has a weight of {min(self.weights):g}, below 0. Correct the table.")
         if not abs(sum(self.weights) - 1) <= 1e-6:
             raise DataError(f"run {self.run}: its weights sum to {sum(self.weights):.6f}, not to 1. Correct the table.")
 
@@ -152,16 +156,12 @@ def read_runs(path: Path) -> Runs:
     """Read the table that `to_csv` wrote.
 
     Raises:
-        DataError: no such file, a column is missing, a cell is no number, or two rows disagree; says the line.
+        DataError: no such file, no CSV text, no rows, a column is missing, a cell is no number, or two rows disagree;
+            says the line.
     """
-    if not path.is_file():
-        raise DataError(f"{path}: there is no such file. Name the runs.csv of a search.")
-    with path.open(encoding="utf-8", newline="") as stream:
-        lines = list(csv.reader(stream))
-    if not lines:
-        raise DataError(f"{path}: the file is empty. Run search again.")
-    fixed, domains, sets, unit = _columns(path, lines[0])
-    rows = tuple(_read_rows(path, lines[1:], fixed, len(domains), len(sets)))
+    (_, header), *lines = numbered_lines(path)
+    fixed, domains, sets, unit = _columns(path, header)
+    rows = tuple(_read_rows(path, lines, fixed, len(domains), len(sets)))
     try:
         return Runs(domains, sets, unit, rows)
     except DataError as error:
@@ -183,9 +183,9 @@ def _columns(path: Path, header: Sequence[str]) -> tuple[tuple[str, ...], tuple[
 
 
 def _read_rows(
-    path: Path, lines: Sequence[Sequence[str]], names: Sequence[str], num_domains: int, num_sets: int
+    path: Path, lines: Sequence[tuple[int, Sequence[str]]], names: Sequence[str], num_domains: int, num_sets: int
 ) -> Iterable[Run]:
-    for number, cells in enumerate(lines, start=2):
+    for number, cells in lines:
         try:
             if len(cells) != len(names) + num_domains + num_sets:
                 raise ValueError(f"{len(cells)} cells")

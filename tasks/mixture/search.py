@@ -12,8 +12,17 @@ import numpy as np
 
 from tasks.core.errors import ConfigError, EvidenceError
 from tasks.mixture.config import SearchParams
-from tasks.mixture.confirm import Confirmation, Contender, confirm, contenders, most_runs, shipped_pick
-from tasks.mixture.decide import Pick
+from tasks.mixture.confirm import (
+    Confirmation,
+    ConfirmParams,
+    Contender,
+    confirm,
+    contenders,
+    most_runs,
+    require_enough,
+    shipped_pick,
+)
+from tasks.mixture.decide import Pick, decide
 from tasks.mixture.informed import best_before, informed
 from tasks.mixture.noise import run_noise
 from tasks.mixture.predictors.choose import MIN_RUNS, Choice, Selected, Selection, choose, fit, refit
@@ -23,6 +32,7 @@ from tasks.mixture.predictors.predictor import Measured, Predictor
 from tasks.mixture.problem import Problem
 from tasks.mixture.reuse import Restricted, Reuse, couplings, reuse
 from tasks.mixture.runs import Kind, Runs
+from tasks.mixture.strategies.baselines import Baseline
 from tasks.mixture.strategies.default import Default
 from tasks.mixture.strategies.evidence import Evidence, Proposal
 from tasks.mixture.strategies.strategy import finish, first, needs_predictor, propose, schedule
@@ -31,7 +41,7 @@ from tasks.mixture.warm_start import Wanted
 from tasks.training.config import num_parameters
 
 # What was measured to judge a pick has no part in making it.
-_JUDGING: tuple[Kind, ...] = ("confirm", "transfer")
+JUDGING: tuple[Kind, ...] = ("confirm", "transfer")
 
 Weights = tuple[float, ...]
 
@@ -40,7 +50,8 @@ Weights = tuple[float, ...]
 class State:
     """Where a search stands: what it searches, what was measured, and what each round proposed (as JSON values).
 
-    `earlier` are runs of an earlier version that inform the predictor, `data` the digest of what today's proxies read.
+    `earlier` are runs of an earlier version that inform the predictor, `data` what today's proxies have in common
+    (`Run.data`).
     """
 
     params: SearchParams
@@ -58,10 +69,23 @@ class State:
         return Size(num_parameters(proxy.model, self.vocab_size)[0], proxy.num_tokens)
 
     @property
+    def second_size(self) -> Size | None:
+        """The size of the second proxies, if any are asked for."""
+        if self.params.transfer is None:
+            return None
+        training = self.params.transfer.training
+        return Size(num_parameters(training.model, self.vocab_size)[0], training.num_tokens)
+
+    @property
+    def confirming(self) -> ConfirmParams | None:
+        """How the pick is confirmed; a baseline ships as configured, there is nothing to confirm."""
+        return None if isinstance(self.params.strategy, Baseline) else self.params.confirm
+
+    @property
     def searched(self) -> Runs:
         """The proxies of the search itself: of one size, without those that only judge the pick."""
         rows = self.runs.at(self.size.model_parameters, self.size.tokens).rows
-        return replace(self.runs, rows=tuple(row for row in rows if row.kind not in _JUDGING))
+        return replace(self.runs, rows=tuple(row for row in rows if row.kind not in JUDGING))
 
     @property
     def paired(self) -> Runs:
@@ -126,13 +150,12 @@ def counts(params: SearchParams, problem: Problem) -> tuple[int, ...]:
     noise = noise_round(params, problem)
     # The default's first round begins with the baselines; the others draw their own.
     counted = [ask for ask in noise if ask.kind == "repeat" or not isinstance(params.strategy, Default)]
-    judging = 0 if params.confirm is None else most_runs(params.confirm, params.num_noise_seeds)
-    left = params.num_runs - len(counted) - judging
+    searches = not isinstance(params.strategy, Baseline)
+    judging = most_runs(params.confirm, params.num_noise_seeds) if searches and params.confirm is not None else 0
+    left, least = params.num_runs - len(counted) - judging, MIN_RUNS if searches else 0
     try:
-        if not schedule(params.strategy, MIN_RUNS):
-            return ()
-        if left < MIN_RUNS:
-            raise ConfigError(f"{left} runs are left for the strategy, at least {MIN_RUNS} are needed.")
+        if left < least:
+            raise ConfigError(f"{left} runs are left for the strategy, at least {least} are needed.")
         return schedule(params.strategy, left)
     except ConfigError as error:
         raise ConfigError(
@@ -148,8 +171,16 @@ def design_round(state: State) -> list[Asked]:
         return []
     reduced = _reduced(state, None)
     problem = state.problem if reduced is None else reduced.problem
-    weights_MD = first(state.params.strategy, problem, planned[0], state.params.seed)
+    # The reduced problem's baselines are other mixtures than those that were measured for the noise.
+    count = planned[0] if reduced is None else max(planned[0] - len(baselines(state.problem)), 1)
+    weights_MD = first(state.params.strategy, problem, count, state.params.seed)
     weights_MD = weights_MD if reduced is None else reduced.basis.expand(weights_MD)
+    if len({*map(tuple, weights_MD.tolist())} | {row.weights for row in state.paired.rows}) < MIN_RUNS:
+        raise ConfigError(
+            f"the caps leave {len(weights_MD)} different mixture(s) to start from, at least {MIN_RUNS} are needed: at "
+            f"{state.params.max_epochs:g} epochs at most the domains can hardly fill the run. Lower search.target_tokens, "
+            "raise search.max_epochs, or take strategy natural."
+        )
     asked = [Asked(0, "design", state.params.seed, weights) for weights in map(tuple, weights_MD.tolist())]
     return not_measured(state, asked)
 
@@ -203,10 +234,11 @@ def proposed(params: SearchParams, round_: Mapping[str, Any]) -> list[Asked]:
 
 def contender_round(state: State) -> list[Asked]:
     """Return the fresh runs of the top candidates, of natural and of the best measured; none where none are asked for."""
-    if state.params.confirm is None:
+    if state.confirming is None:
         return []
     number = len(state.rounds) + 1
-    found = contenders(state.params.confirm, decided(state).pick)
+    found = contenders(state.confirming, decided(state).pick)
+    require_enough(state.confirming, len(found))
     asked = [
         Asked(number, "confirm", seed, contender.weights)
         for contender in (found if len(found) > 1 else ())
@@ -249,23 +281,28 @@ def decided(state: State) -> Judgement:
     choice = choose(known.selection, known.measured) if len(known.measured.weights_RD) >= MIN_RUNS else None
     predictor = fit(GpSqrt(), known.measured) if choice is None else choice.predictor
     evidence = Evidence(state.paired, predictor, run_noise(state.searched))
-    pick = finish(state.params.strategy, state.params.decision, state.problem, evidence, state.params.seed)
+    params, problem = state.params, state.problem
+    if (reduced := _reduced(state, predictor)) is not None:
+        pick = decide(params.decision, problem, predictor, evidence.runs, within=reduced)
+    else:
+        pick = finish(params.strategy, params.decision, problem, evidence, params.seed)
     return Judgement(choice, predictor, pick)
 
 
 def judgement(state: State) -> Judgement:
     """Return the pick after its confirmation, and the second size if it was measured."""
     found = decided(state)
-    asked: Sequence[Contender] = () if state.params.confirm is None else contenders(state.params.confirm, found.pick)
+    confirming = state.confirming
+    asked: Sequence[Contender] = () if confirming is None else contenders(confirming, found.pick)
     # A search that considered nothing but natural has nothing to confirm.
-    if state.params.confirm is not None and len(asked) > 1:
+    if confirming is not None and len(asked) > 1:
         runs = state.runs.at(state.size.model_parameters, state.size.tokens)
-        told = confirm(state.params.confirm, asked, runs, _fresh_seeds(state.params), state.problem.constraints)
+        told = confirm(confirming, asked, runs, _fresh_seeds(state.params), state.problem.constraints)
         found = replace(found, pick=shipped_pick(found.pick, told), confirmation=told)
     second = state.params.transfer
-    if second is None or not any(row.kind == "transfer" for row in state.runs.rows):
+    large = state.second_size
+    if second is None or large is None or not state.runs.at(large.model_parameters, large.tokens).rows:
         return found
-    large = Size(num_parameters(second.training.model, state.vocab_size)[0], second.training.num_tokens)
     natural, pick = tuple(state.problem.natural.tolist()), found.pick.chosen.weights
     return replace(found, transfer=transfer(second, state.runs, state.size, large, natural, pick))
 

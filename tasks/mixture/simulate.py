@@ -15,16 +15,17 @@ import numpy.typing as npt
 
 from tasks.core.errors import DataError
 from tasks.core.rng import generator
+from tasks.mixture.aims import constraints_of, held_out_only, objective_of
 from tasks.mixture.config import SearchParams
 from tasks.mixture.designs.space_filling import baselines, draws
 from tasks.mixture.predictors.choose import Choice
 from tasks.mixture.predictors.predictor import Predictor
-from tasks.mixture.problem import Domain, Problem, objective_shares
+from tasks.mixture.problem import Domain, Problem
 from tasks.mixture.runs import Runs
 from tasks.mixture.strategies.local_search import ascend
 from tasks.mixture.strategies.random_search import RandomSearch
 from tasks.mixture.strategies.strategy import StrategyParams, finish, schedule
-from tasks.mixture.table_fit import MEAN, fit_table, measurements_of_runs
+from tasks.mixture.table_fit import MEAN, averaged, fit_table, measurements_of_averages
 from tasks.mixture.trajectory import num_repeats, trajectory
 
 Array = npt.NDArray[np.float64]
@@ -99,14 +100,16 @@ class Replay:
 def truth_of(params: SearchParams, runs: Runs, where: str) -> tuple[Truth, Choice]:
     """Return the truth that a measured table suggests, and how well its predictor does on runs left out.
 
-    The objective is the one in the params. Noise between seeds comes from repeats, noise of a run from the fit.
+    The objective is the one in the params. The noise of a run is the fit's, which knows that of the repeats without what
+    a seed does to all mixtures alike (`run_noise`); the rest of the noise between seeds of one mixture is that shift.
 
     Raises:
         ConfigError: the objective names a held-out set that the table does not have.
         DataError, EvidenceError: the table has no runs, too few, or all the same.
     """
-    shares = np.array(objective_shares(runs.sets, params.objective))
-    choice = fit_table(params.selection, measurements_of_runs(runs, MEAN, where)).choice
+    shares = np.array(objective_of(params, runs.sets))
+    runs = averaged(runs, where)
+    choice = fit_table(params.selection, measurements_of_averages(runs, MEAN)).choice
     run_sd = choice.predictor.noise_sd
     between = runs.noise_sd()
     seed_sd = 0.0 if between is None else float(np.sqrt(max(between**2 - run_sd**2, 0.0)))
@@ -117,18 +120,30 @@ def free_problem(params: SearchParams, runs: Runs, where: str) -> Problem:
     """Return a search over the table's domains without caps, natural being what the table calls natural.
 
     Raises:
+        ConfigError: the params name a domain or held-out set that the table does not have.
         DataError: no run in the table is natural.
     """
     natural = next((row.weights for row in runs.rows if row.kind == "natural"), None)
     if natural is None:
-        raise DataError(f"{where}: no run has kind `natural`, so nothing can be compared with it. Measure it first.")
+        raise DataError(
+            f"{where}: no run has kind `natural`, so nothing can be compared with it. Name the runs.csv of a search (an "
+            "imported table does not say which mixture is natural)."
+        )
     tokens = [round(weight * _NOMINAL_TOKENS) for weight in natural]
+    held_out = held_out_only(params, runs.domains)
     domains = tuple(
-        Domain(name, count, count, _NOMINAL_TOKENS, _NOMINAL_TOKENS)
+        Domain(name, count, count, _NOMINAL_TOKENS, _NOMINAL_TOKENS, trainable=name not in held_out)
         for name, count in zip(runs.domains, tokens, strict=True)
     )
-    shares = objective_shares(runs.sets, params.objective)
-    return Problem(domains, shares, target_samples=1, proxy_samples=1, max_epochs=1.0, sets=runs.sets)
+    return Problem(
+        domains,
+        objective_of(params, runs.sets),
+        target_samples=1,
+        proxy_samples=1,
+        max_epochs=1.0,
+        sets=runs.sets,
+        constraints=constraints_of(params, runs.sets),
+    )
 
 
 def replay(

@@ -6,9 +6,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from infra.progress import UnitReport
 from tasks.core.digest import digest_code, digest_file, digest_json, digest_tree
-from tasks.core.errors import ConfigError, DataError
+from tasks.core.errors import DataError
 from tasks.core.manifest import Manifest, stage_key
 from tasks.core.stage import (
     UnitRecord,
@@ -20,13 +22,15 @@ from tasks.core.stage import (
     publish,
     unchanged,
 )
+from tasks.mixture.aims import constraints_of, held_out_only, objective_of
 from tasks.mixture.config import SearchParams
-from tasks.mixture.noise import detectable, difference_noise, penalty_of_noise, run_noise
+from tasks.mixture.noise import detectable, difference_noise, penalty_of_noise, require_varied, run_noise
 from tasks.mixture.outcome import FILES, conclude
-from tasks.mixture.problem import Constraint, Domain, Problem, objective_shares
+from tasks.mixture.problem import Domain, Problem
 from tasks.mixture.proxies.proxy import SPLIT, ProxySpec, measure_proxies
 from tasks.mixture.runs import Run, Runs, Unit, read_runs
 from tasks.mixture.search import (
+    JUDGING,
     Asked,
     State,
     contender_round,
@@ -38,7 +42,7 @@ from tasks.mixture.search import (
     proposed,
     transfer_round,
 )
-from tasks.mixture.transfer import Size
+from tasks.mixture.transfer import Size, require_larger
 from tasks.mixture.warm_start import taken
 from tasks.tokenize.pool import INDEX_FILE, LENGTHS_FILE, TokenPool, read_pool
 from tasks.training.order import usable_rows
@@ -64,7 +68,7 @@ class _ProxyArgs:
 
 def run(params: SearchParams, *, inputs: Mapping[str, Path], output: Path, workshop: Workshop) -> Manifest:
     """Search a mixture with small proxies, and forecast what it gains."""
-    digests, science, code = _identity(params, inputs["tokenize"]), params.model_dump(mode="json"), digest_code(CODE)
+    digests, science, code = identity(params, inputs["tokenize"]), params.model_dump(mode="json"), digest_code(CODE)
     if (done := unchanged(output, stage=STAGE, inputs=digests, params=science, code=code)) is not None:
         workshop.observer.say("search: unchanged (same inputs, params and code), taken as it is")
         return done
@@ -85,10 +89,14 @@ def searched(params: SearchParams, pool_folder: Path, workshop: Workshop) -> Uni
     counts(params, problem)  # a budget that does not reach is refused before it is spent
     proxies = Proxies(params, problem, pool_folder, pool_digest(pool_folder), workshop)
     state = _started(proxies, pool)
+    if state.second_size is not None:
+        require_larger(state.size, state.second_size)
     state = replace(
         state,
         runs=proxies.measure(state.runs, not_measured(state, noise_round(params, problem)), "baselines and noise"),
     )
+    if len(state.paired.rows) > 1:
+        require_varied(np.array([row.objective for row in state.paired.rows]), "the objective (search.objective)")
     workshop.observer.say(_noise_told(params, state.searched))
     if params.kl_to_natural is None:
         penalty = penalty_of_noise(run_noise(state.searched), params.num_runs)
@@ -129,30 +137,19 @@ def problem_of(params: SearchParams, pool: TokenPool) -> Problem:
     if params.repetition_matched:
         proxy_rows = usable_rows(proxy_rows, min(1.0, proxy.num_tokens / params.target_tokens))
     counted = zip(pool.names, pool.tokens("train"), pool.bytes("train"), rows, proxy_rows, strict=True)
-    held_out = _places(pool.names, params.held_out_only, "search.held_out_only")
-    constrained = zip(
-        _places(pool.names, params.max_increase, "search.max_increase"), params.max_increase.values(), strict=True
-    )
+    held_out = held_out_only(params, pool.names)
     return Problem(
         domains=tuple(
-            Domain(name, int(tokens), int(size), own, of_proxy, trainable=place not in held_out)
-            for place, (name, tokens, size, own, of_proxy) in enumerate(counted)
+            Domain(name, int(tokens), int(size), own, of_proxy, trainable=name not in held_out)
+            for name, tokens, size, own, of_proxy in counted
         ),
         objective=objective_of(params, pool.names),
         target_samples=params.target_tokens // length,
         proxy_samples=proxy.num_samples,
         max_epochs=params.max_epochs,
         kl_to_natural=params.kl_to_natural or 0.0,
-        constraints=tuple(Constraint(place, most) for place, most in constrained),
+        constraints=constraints_of(params, pool.names),
     )
-
-
-def objective_of(params: SearchParams, names: Sequence[str]) -> tuple[float, ...]:
-    """Return every held-out set's share of what is searched: the objective's, or the mean of several objectives'."""
-    if params.objectives is None:
-        return objective_shares(names, params.objective)
-    each = [objective_shares(names, shares) for shares in params.objectives.values()]
-    return tuple(sum(shares) / len(each) for shares in zip(*each, strict=True))
 
 
 def pool_digest(pool_folder: Path) -> str:
@@ -215,6 +212,12 @@ class Proxies:
         )
         return rows
 
+    def content(self, second: bool = False) -> str:
+        """Return the digest of all that decides a proxy's losses but its mixture and seed: what its row has as `data`."""
+        spec = self._spec(Asked(0, "natural", self.params.seed, tuple(self.problem.natural.tolist()), second)).to_json()
+        common = {name: value for name, value in spec.items() if name not in ("weights", "seed")}
+        return digest_json({"pool": self.data, "code": digest_code(PROXY_CODE), **common})[:_DATA]
+
     def _spec(self, ask: Asked) -> ProxySpec:
         params, second = self.params, self.params.transfer
         training = second.training if ask.second and second is not None else params.proxy
@@ -241,11 +244,11 @@ class Proxies:
             objective=sum(share * value for share, value in zip(self.problem.objective, result["bpb"], strict=True)),
             weights=ask.weights,
             losses=tuple(result["bpb"]),
-            data=self.data[:_DATA],
+            data=self.content(ask.second),
         )
 
 
-def _identity(params: SearchParams, pool_folder: Path) -> dict[str, str]:
+def identity(params: SearchParams, pool_folder: Path) -> dict[str, str]:
     """Return the digests of what a search reads: the pool, and the earlier table where one is named."""
     digests = {"tokenize": Manifest.read(pool_folder).output}
     if params.earlier_runs is None:
@@ -260,11 +263,15 @@ def _identity(params: SearchParams, pool_folder: Path) -> dict[str, str]:
 def _started(proxies: Proxies, pool: TokenPool) -> State:
     """Return a search at its start: with nothing measured, or with what an earlier table gives."""
     params = proxies.params
-    state = State(params, proxies.problem, pool.vocab_size, proxies.data[:_DATA], proxies.none)
+    state = State(params, proxies.problem, pool.vocab_size, proxies.content(), proxies.none)
     if params.earlier_runs is None:
         return state
     found = taken(read_runs(Path(params.earlier_runs)), state.wanted, params.earlier_runs)
-    rows = tuple(replace(row, run=number, round=0) for number, row in enumerate(found.as_measured.rows))
+    # What judged an earlier pick is evidence like any other now.
+    rows = tuple(
+        replace(row, run=number, round=0, kind="imported" if row.kind in JUDGING else row.kind)
+        for number, row in enumerate(found.as_measured.rows)
+    )
     proxies.workshop.observer.say(
         f"search: of {params.earlier_runs} {len(rows)} runs are taken as measured, {len(found.informing.rows)} inform the "
         "predictor"
@@ -281,15 +288,6 @@ def _noise_told(params: SearchParams, runs: Runs) -> str:
     effect = detectable(noise, seeds, _CONFIDENCE)
     told = "" if effect is None else f"; with {seeds} seeds a gain of {effect.gain:.4f} would be found 4 times of 5"
     return f"search: two runs of one size differ by chance by {noise.sd:.4f} {runs.unit} (sd, {noise.known}){told}"
-
-
-def _places(names: Sequence[str], wanted: Sequence[str] | Mapping[str, float], where: str) -> list[int]:
-    if strangers := sorted({*wanted} - {*names}):
-        raise ConfigError(
-            f"{where}: {len(strangers)} of {len(wanted)} domains do not exist; first: {strangers[0]}. There are: "
-            f"{', '.join(names)}."
-        )
-    return [names.index(name) for name in wanted]
 
 
 def _report(problem: Problem, row: Run, key: str, losses: Sequence[float]) -> UnitReport:

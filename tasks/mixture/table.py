@@ -72,6 +72,8 @@ def read_table(path: Path, only: Sequence[str] = ()) -> Table:
     names = _row_names(header, rows)
     kept = [place for place, name in enumerate(header) if name not in ROW_NAMES and (not only or name in only)]
     columns = tuple(header[place] for place in kept)
+    if not columns:
+        raise DataError(f"{path}: no column but those that name rows ({', '.join(header)}). Add the numbers.")
     values = [[_number(row[place]) for place in kept] for row in rows]
     table = Table(str(path), columns, tuple(lines), names, np.array(values).reshape(len(rows), len(kept)))
     for name in (INDEX, RUN):
@@ -84,6 +86,25 @@ def read_table(path: Path, only: Sequence[str] = ()) -> Table:
             f"{columns[column]}: {rows[row][kept[column]]!r}. Measure that run again, or leave it out of both tables."
         )
     return table
+
+
+def numbered_lines(path: Path) -> list[tuple[int, list[str]]]:
+    """Return the lines of a CSV file with their numbers, the header first, then one or more; blank lines are none.
+
+    Raises:
+        DataError: no such file, no CSV text, or no rows.
+    """
+    if not path.is_file():
+        raise DataError(f"{path}: there is no such file.")
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            reader = csv.reader(stream)
+            numbered = [(reader.line_num, cells) for cells in reader if cells]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path}: this is no CSV text in UTF-8: {error}.") from error
+    if len(numbered) < 2:
+        raise DataError(f"{path}: {len(numbered)} line(s): a header and at least one row are needed.")
+    return numbered
 
 
 def weights_of(table: Table) -> Weights:
@@ -211,16 +232,7 @@ def _in_order(mixtures: Table, losses: Table) -> Table:
 
 def _cells(path: Path) -> tuple[list[str], list[int], list[list[str]]]:
     """Return header, line numbers and cells; blank lines are no rows, a nameless column of row numbers is none."""
-    if not path.is_file():
-        raise DataError(f"{path}: there is no such file.")
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            reader = csv.reader(stream)
-            numbered = [(reader.line_num, cells) for cells in reader if cells]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path}: this is no CSV text in UTF-8: {error}.") from error
-    if len(numbered) < 2:
-        raise DataError(f"{path}: {len(numbered)} line(s): a header and at least one row are needed.")
+    numbered = numbered_lines(path)
     header, rows = [name.strip() for name in numbered[0][1]], [cells for _, cells in numbered[1:]]
     ragged = [(line, cells) for line, cells in numbered[1:] if len(cells) != len(header)]
     if ragged:

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tasks.core.errors import ConfigError, DataError, EvidenceError
+from tasks.mixture.noise import require_varied, run_noise
 from tasks.mixture.predictors.choose import MIN_RUNS, NINETY, Choice, Selection, choose
 from tasks.mixture.predictors.predictor import Measured
 from tasks.mixture.runs import PREFIXES, Runs
@@ -34,7 +35,10 @@ class Measurements:
 
 @dataclass(frozen=True)
 class Predictions:
-    """The target of every mixture, and where a measurement of it lies with 90 % confidence; shapes [M]."""
+    """The target of every mixture, and where a measurement of it lies with 90 % confidence; shapes [M].
+
+    A measurement with the seed of the runs fitted: another seed may shift all mixtures alike, which ranks none of them.
+    """
 
     prediction_M: Array
     lower_M: Array
@@ -73,35 +77,54 @@ def measurements_of_tables(mixtures: Table, losses: Table, target: str) -> Measu
     """Return what a pair of tables says about one loss column, or about the mean of them all.
 
     Raises:
-        DataError: the target is no column, a mixture is not valid, or the same mixture was measured twice.
+        ConfigError: the target is no column.
+        DataError: a mixture is not valid, or the same mixture was measured twice with other losses.
     """
     weights, losses = weights_of(mixtures), paired(mixtures, losses)
-    losses_RO, objective_O = _target(losses.columns, losses.values_RC, target, losses.path)
+    chosen = _chosen(losses.columns, target, losses.path)
     if target == MEAN and target not in losses.columns:
         check_varied(losses)
     check_repeats(mixtures, weights.weights_RD, losses)
-    measured = Measured(weights.weights_RD, losses_RO, objective_O)
+    measured = Measured(weights.weights_RD, losses.values_RC[:, chosen], _equal(len(chosen)))
     return Measurements(mixtures.columns, target, measured, weights.normalised)
 
 
 def measurements_of_runs(runs: Runs, target: str, where: str) -> Measurements:
     """Return what a search's own table says: its objective, the mean over held-out sets, or the loss of one.
 
-    The rows that share the first row's size and seed are fitted; other seeds of that size tell the noise.
+    The rows that share the first row's size and seed are fitted; other seeds of that size tell the noise (`run_noise`).
 
     Raises:
-        DataError: the table is empty, or the target is neither a held-out set nor a known combination.
+        ConfigError: the target is neither a held-out set nor a known combination.
+        DataError: the table is empty.
+    """
+    if target == OBJECTIVE:
+        rows = tuple(replace(row, losses=(row.objective,)) for row in runs.rows)
+        return measurements_of_averages(averaged(replace(runs, sets=(OBJECTIVE,), rows=rows), where), target)
+    chosen = _chosen(runs.sets, target.removeprefix(PREFIXES[runs.unit]), where)
+    sets = tuple(runs.sets[place] for place in chosen)
+    rows = tuple(replace(row, losses=tuple(row.losses[place] for place in chosen)) for row in runs.rows)
+    return measurements_of_averages(averaged(replace(runs, sets=sets, rows=rows), where), target)
+
+
+def averaged(runs: Runs, where: str) -> Runs:
+    """Return the runs of the first row's size, their objective the mean over all held-out sets, whatever it was.
+
+    Raises:
+        DataError: the table is empty.
     """
     if not runs.rows:
         raise DataError(f"{where}: there are no runs in it. Run search again.")
     runs = runs.at(*runs.rows[0].fidelity)
+    means = (runs.losses_RS() @ _equal(len(runs.sets))).tolist()
+    return replace(runs, rows=tuple(replace(row, objective=mean) for row, mean in zip(runs.rows, means, strict=True)))
+
+
+def measurements_of_averages(runs: Runs, target: str) -> Measurements:
+    """Return what runs from `averaged` say about the mean over their held-out sets, which is called `target`."""
     rows = runs.paired(runs.rows[0].seed)
-    if target == OBJECTIVE:
-        losses_RO, objective_O = np.array([[row.objective] for row in rows.rows]), np.ones(1)
-    else:
-        losses_RO, objective_O = _target(runs.sets, rows.losses_RS(), target.removeprefix(PREFIXES[runs.unit]), where)
-    noise_sd = _retargeted(runs, target, objective_O).noise_sd()
-    return Measurements(runs.domains, target, Measured(rows.weights_RD(), losses_RO, objective_O, noise_sd))
+    measured = Measured(rows.weights_RD(), rows.losses_RS(), _equal(len(runs.sets)), run_noise(runs))
+    return Measurements(runs.domains, target, measured)
 
 
 def fit_table(selection: Selection, measurements: Measurements) -> TableFit:
@@ -118,28 +141,18 @@ def fit_table(selection: Selection, measurements: Measurements) -> TableFit:
             f"{len(objective_R)} measured mixtures are too few to predict others; at least {MIN_RUNS} are needed. "
             f"Measure {MIN_RUNS - len(objective_R)} more."
         )
-    if not np.ptp(objective_R) > 1e-9 * max(1.0, float(np.abs(objective_R).max())):
-        raise DataError(
-            f"the target {measurements.target} is {objective_R[0]:g} in all {len(objective_R)} runs, so there is "
-            "nothing to learn. Check the column, or measure mixtures that differ."
-        )
+    require_varied(objective_R, f"the target {measurements.target}")
     return TableFit(measurements.domains, choose(selection, measured))
 
 
-def _target(columns: Sequence[str], values_RC: Array, target: str, where: str) -> tuple[Array, Array]:
-    """Return the losses that make up the target, shape [R, O], and their shares of it."""
+def _chosen(columns: Sequence[str], target: str, where: str) -> list[int]:
+    """Return the places of the losses whose mean is the target; a column called `mean` is that column alone."""
     if target in columns:
-        return values_RC[:, [columns.index(target)]], np.ones(1)
+        return [columns.index(target)]
     if target != MEAN:
         raise ConfigError(f"{where}: there is no column {target}. There are: {MEAN} (of all), {', '.join(columns)}.")
-    return values_RC, np.full(len(columns), 1 / len(columns))
+    return list(range(len(columns)))
 
 
-def _retargeted(runs: Runs, target: str, objective_O: Array) -> Runs:
-    """Return the runs with the target as their objective, so that the noise is that of the target."""
-    if target == OBJECTIVE:
-        return runs
-    chosen = range(len(runs.sets)) if target == MEAN else [runs.sets.index(target.removeprefix(PREFIXES[runs.unit]))]
-    values = [float(np.array(row.losses)[list(chosen)] @ objective_O) for row in runs.rows]
-    rows = tuple(replace(row, objective=value) for row, value in zip(runs.rows, values, strict=True))
-    return replace(runs, rows=rows)
+def _equal(count: int) -> Array:
+    return np.full(count, 1 / count)

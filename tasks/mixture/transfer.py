@@ -15,8 +15,9 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field, PositiveFloat, PositiveInt
 from scipy.stats import norm, rankdata
+from scipy.stats import t as student
 
-from tasks.core.errors import EvidenceError
+from tasks.core.errors import ConfigError, EvidenceError
 from tasks.core.params import Params
 from tasks.mixture.noise import Noise, difference_noise
 from tasks.mixture.runs import Run, Runs
@@ -80,15 +81,32 @@ class Correlation:
 
 @dataclass(frozen=True)
 class SizeGain:
-    """The pick's measured gain over natural at one size; `sd` is None where its noise is not known."""
+    """The pick's gain over natural at one size; `sd` is None where its noise is not known.
+
+    `freedom` are the degrees of freedom that `sd` was estimated with, None where it is as good as known.
+    """
 
     size: Size
     gain: float
     sd: float | None
+    freedom: int | None = None
+
+    def normal_sd(self, confidence: float) -> float | None:
+        """Return the known standard deviation whose normal interval is as wide as Student's of the estimated one.
+
+        That is sd t / z, both quantiles at (1 + confidence) / 2: at 90 %, 1.3 sd with 4 degrees of freedom.
+
+        >>> round(SizeGain(Size(1, 1), 0.0, 1.0, 4).normal_sd(0.9), 3)
+        1.296
+        """
+        if self.sd is None or self.freedom is None:
+            return self.sd
+        point = 0.5 + confidence / 2
+        return self.sd * float(student.ppf(point, self.freedom)) / float(norm.ppf(point))
 
     def to_json(self) -> dict[str, Any]:
         """Return the gain as it stands in `candidates.json` and `forecast.json`."""
-        return {**vars(self.size), "gain": self.gain, "sd": self.sd}
+        return {**vars(self.size), "gain": self.gain, "sd": self.sd, "degrees_of_freedom": self.freedom}
 
 
 @dataclass(frozen=True)
@@ -135,6 +153,20 @@ class Transfer:
         }
 
 
+def require_larger(first: Size, second: Size) -> None:
+    """Refuse a second size that has no more compute (parameters x tokens) than the first: it leads nowhere larger.
+
+    Raises:
+        ConfigError: the second size's compute is that of the first or less.
+    """
+    if not second.compute > first.compute:
+        raise ConfigError(
+            f"search.transfer.training: {second} are {second.compute:.3g} of compute (parameters x tokens), no more than "
+            f"the {first.compute:.3g} of the other size, {first}, so nothing follows for a larger run. Give "
+            "search.transfer.training a larger model or more num_tokens than search.proxy has."
+        )
+
+
 def transfer_mixtures(
     runs: Runs,
     predictor: Predicts,
@@ -168,7 +200,7 @@ def transfer(
 
     The order transfers when the interval of Spearman's rho is above 0 and rho at least `min_spearman`, and the pick still
     gains over natural. It does not when the interval ends below `min_spearman` times the noise ceiling, or that of the
-    best ends below 0, or the pick's gain does. Else nobody can tell yet.
+    best ends below 0, or that of the pick's gain does, by Student's t. Else nobody can tell yet.
 
     Raises:
         EvidenceError: natural, the pick or too few mixtures were measured at both sizes, with a seed that natural had.
@@ -242,8 +274,9 @@ class _AtSize:
 
     def gain(self, natural: tuple[float, ...], pick: tuple[float, ...]) -> SizeGain:
         gain = self.levels[natural].objective - self.levels[pick].objective
-        sd = None if self.noise is None else self.noise.sd / sqrt(self.levels[pick].num_seeds)
-        return SizeGain(self.size, gain, sd)
+        if self.noise is None:
+            return SizeGain(self.size, gain, None)
+        return SizeGain(self.size, gain, self.noise.sd / sqrt(self.levels[pick].num_seeds), self.noise.freedom or None)
 
     def reliability(self, weights: Sequence[tuple[float, ...]]) -> float | None:
         """Return the share of the variance between these mixtures that is no noise; None where noise is not measured."""
@@ -282,7 +315,8 @@ def _correlation(
 def _verdict(params: TransferParams, overall: Correlation, top: Correlation | None, pick: SizeGain | None) -> Verdict:
     reach = 1.0 if overall.ceiling is None else overall.ceiling
     width = float(norm.ppf(0.5 + params.confidence / 2))
-    lost = pick is not None and pick.sd is not None and pick.gain + width * pick.sd < 0
+    sd = None if pick is None else pick.normal_sd(params.confidence)
+    lost = pick is not None and sd is not None and pick.gain + width * sd < 0
     if overall.upper < params.min_spearman * reach or lost or (top is not None and top.upper < 0):
         return "does not transfer"
     gains = pick is None or pick.gain > 0

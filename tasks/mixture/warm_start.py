@@ -1,8 +1,8 @@
 """Warm start: what an earlier version's table of runs gives to a search.
 
-Runs on the same data, with the same size, seed and held-out sets, are taken as measured: they need not be repeated. All
-others (another size, an older pool, fewer domains) inform the mean: what a predictor fitted to them says of a mixture's
-older domains, rescaled per held-out set to what was measured today (`tasks.mixture.predictors.warm`).
+Runs on the same data, trained and measured in the same way and with the same seed, are taken as measured: they need
+not be repeated. All others (another size, an older pool, fewer domains) inform the mean: what a predictor fitted to them
+says of a mixture's older domains, rescaled per held-out set to what was measured today (`tasks.mixture.predictors.warm`).
 """
 
 from collections import Counter

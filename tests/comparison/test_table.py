@@ -33,6 +33,20 @@ def test_the_interval_of_a_method_is_over_its_searches() -> None:
     assert all(np.isnan(interval(np.array([0.1]), 0.95)))
 
 
+def test_the_interval_of_one_search_is_none_and_only_a_baselines_is_over_training_seeds() -> None:
+    once = [each for each in OURS if each.search == 0]
+    # One gain per training seed: .1, .2 and .3, each way.
+    once = [Trained(each.method, 0, each.seed, each.objective - 0.1 * each.seed, 48) for each in once]
+    uneven = [Trained("uneven", None, each.seed, each.objective + 0.1 * (each.seed + 1), 0) for each in NATURAL]
+    found = rows([*NATURAL, *once, *uneven], 0.95)
+    ours, baseline = found[0], found[2]
+    assert ours.gain == pytest.approx(0.2) and np.isnan([ours.lower, ours.upper]).all()
+    assert (ours.to_json()["lower"], ours.to_json()["upper"]) == (None, None)
+    assert "| default | 2.0000 | +0.2000 |  |  | 48 |" in markdown(found)
+    half = 4.302653 * 0.1 / np.sqrt(3)
+    assert (baseline.lower, baseline.upper) == pytest.approx((-0.2 - half, -0.2 + half))
+
+
 def test_two_methods_are_compared_search_by_search_and_a_baseline_with_every_search() -> None:
     worse = [Trained("regmix", each.search, each.seed, each.objective + 0.05, 48) for each in OURS]
     everything = [*NATURAL, *OURS, *worse]

@@ -11,7 +11,16 @@ from scipy.stats import ttest_rel
 
 from tasks.core.errors import EvidenceError
 from tasks.core.rng import generator
-from tasks.mixture.confirm import Confirmation, ConfirmParams, Contender, Role, confirm, contenders, shipped_pick
+from tasks.mixture.confirm import (
+    Confirmation,
+    ConfirmParams,
+    Contender,
+    Role,
+    confirm,
+    contenders,
+    require_enough,
+    shipped_pick,
+)
 from tasks.mixture.decide import Candidate, Pick
 from tasks.mixture.problem import Constraint
 from tasks.mixture.runs import Run, Runs
@@ -161,6 +170,20 @@ def test_missing_runs_copies_and_too_few_seeds_are_named() -> None:
     larger = replace(runs.rows[0], run=99, tokens=2)
     with pytest.raises(EvidenceError, match="at 2 sizes"):
         confirm(PARAMS, asked, replace(runs, rows=(*runs.rows, larger)), (1, 2, 3))
+
+
+def test_contenders_that_are_too_few_to_tell_the_noise_are_refused_before_they_are_run_again() -> None:
+    natural, best = candidate("natural", 0.5, 0.0, 2.0), candidate("run 3", 0.2, 0.05, 1.9)
+    same = replace(best, name="predicted best")
+    params = ConfirmParams(num_seeds=2)  # two candidates would do, but all that was considered is one mixture
+    found = contenders(params, Pick(best, "because", (same, best, natural)))
+    with pytest.raises(
+        EvidenceError, match=r"2 mixtures.* with 2 seeds each leave 1 .* Raise search\.confirm\.num_seeds to 3"
+    ):
+        require_enough(params, len(found))
+    require_enough(ConfirmParams(num_seeds=3), len(found))  # what the message asks for is enough
+    require_enough(params, 3)
+    require_enough(params, 1)  # natural alone is not run again
 
 
 def candidate(name: str, first: float, score: float, measured: float | None) -> Candidate:

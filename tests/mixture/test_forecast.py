@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from tasks.core.errors import ConfigError
 from tasks.core.rng import generator
 from tasks.evaluation.compare import Comparison, Interval
 from tasks.evaluation.forecast import forecast_beside_outcome
@@ -56,10 +57,13 @@ def gate(verdict: Verdict, first: float = 0.03, second: float = 0.02, sd: float 
 
 
 def told(
-    transfer: Transfer | None = None, target: Size | None = TARGET, confirmation: Confirmation | None = None
+    transfer: Transfer | None = None,
+    target: Size | None = TARGET,
+    confirmation: Confirmation | None = None,
+    sd: float = 0.01,
 ) -> Forecast:
     return forecast(
-        PROBLEM, Teller(), pick(), model_parameters=1000, tokens=2048, noise_sd=None,
+        PROBLEM, Teller(), pick(sd=sd), model_parameters=1000, tokens=2048, noise_sd=None,
         confirmation=confirmation, transfer=transfer, target=target,
     )  # fmt: skip
 
@@ -70,7 +74,7 @@ def test_from_one_size_only_that_size_is_spoken_of() -> None:
     assert (found.gain, found.upper - found.gain) == pytest.approx((0.03, 1.645 * 0.01), rel=1e-3)
     assert "untransferred" in found.statement and f"{TARGET.tokens:,}" not in found.statement
     assert found.noise_sd == 0.004 and found.to_json()["sizes"] == [
-        {"model_parameters": 1000, "tokens": 2048, "gain": 0.03, "sd": 0.01}
+        {"model_parameters": 1000, "tokens": 2048, "gain": 0.03, "sd": 0.01, "degrees_of_freedom": None}
     ]
 
 
@@ -111,6 +115,32 @@ def test_a_gain_that_grew_is_held_and_one_that_shrinks_ends_at_nothing() -> None
     assert extrapolated(gain_at(SMALL, 0.03), gain_at(LARGE, 0.02), between, 0.2).gain == pytest.approx(0.025)
 
 
+def test_between_the_two_sizes_the_gain_lies_on_the_line_however_much_it_shrank() -> None:
+    found = extrapolated(gain_at(SMALL, 0.05), gain_at(LARGE, 0.01), Size(2000, 4096), 0.2)
+    assert found.gain == pytest.approx(0.03)
+
+
+def test_a_second_size_that_is_smaller_says_what_the_same_two_sizes_say_in_order() -> None:
+    small, large = gain_at(SMALL, 0.03, 0.004), gain_at(LARGE, 0.02, 0.002)
+    assert extrapolated(large, small, TARGET, 0.2) == extrapolated(small, large, TARGET, 0.2)
+    assert extrapolated(large, small, TARGET, 0.2).gain == pytest.approx(0.01)
+
+
+def test_no_line_is_drawn_through_two_sizes_of_the_same_compute() -> None:
+    same = gain_at(Size(2048, 1000), 0.02)
+    with pytest.raises(ConfigError, match=r"search\.transfer\.training: .* no more than the .* Give"):
+        extrapolated(gain_at(SMALL, 0.03), same, TARGET, 0.2)
+
+
+def test_noise_that_few_seeds_tell_widens_what_is_extrapolated_by_students_t() -> None:
+    known = extrapolated(gain_at(SMALL, 0.03), SizeGain(LARGE, 0.03, 0.003), LARGE, 0.2)
+    told = extrapolated(gain_at(SMALL, 0.03), SizeGain(LARGE, 0.03, 0.003, 4), LARGE, 0.2)
+    assert known.sd == 0.003 and told.sd == pytest.approx(0.003 * 2.1318 / 1.6449, rel=1e-4)
+    first = extrapolated(SizeGain(SMALL, 0.04, 0.003, 4), gain_at(LARGE, 0.03), TARGET, 0.2)
+    without = extrapolated(SizeGain(SMALL, 0.04, 0.003), gain_at(LARGE, 0.03), TARGET, 0.2)
+    assert first.sd is not None and without.sd is not None and first.sd > without.sd
+
+
 def test_the_interval_widens_with_distance_with_change_and_with_noise() -> None:
     def sd(first: float, target: Size, noise: float = 0.0) -> float:
         found = extrapolated(gain_at(SMALL, first, noise), gain_at(LARGE, 0.03, noise), target, 0.2).sd
@@ -135,10 +165,12 @@ def test_ninety_percent_of_gains_that_drift_lie_in_the_interval() -> None:
     assert inside / 2000 >= 0.9
 
 
-def confirmation(mean: float, noise_sd: float = 0.01, seeds: int = 2) -> Confirmation:
+def confirmation(mean: float, noise_sd: float = 0.01, seeds: int = 2, freedom: int = 10**6) -> Confirmation:
     shipped = Contender("run 3", "best measured", WEIGHTS, 0.03, 0.01)
     row = Confirmed(shipped, (1.9, 1.91), Gain(mean, mean - 0.02, mean + 0.02), None, 0.0)
-    return Confirmation(shipped, "ship best measured", True, 0.9, tuple(range(seeds)), noise_sd, 4, (row,), "It ships.")
+    return Confirmation(
+        shipped, "ship best measured", True, 0.9, tuple(range(seeds)), noise_sd, freedom, (row,), "It ships."
+    )
 
 
 def test_fresh_seeds_count_by_their_precision() -> None:
@@ -146,6 +178,22 @@ def test_fresh_seeds_count_by_their_precision() -> None:
     assert found.gain == pytest.approx(0.02)
     assert found.upper - found.gain == pytest.approx(1.645 * 0.01 / 2**0.5, rel=1e-3)
     assert told(confirmation=confirmation(0.01, noise_sd=1e-9)).gain == pytest.approx(0.01)
+
+
+@pytest.mark.parametrize("freedom", [2, 4, 6])
+def test_ninety_percent_of_gains_lie_in_the_interval_where_fresh_seeds_decide_however_few_tell_the_noise(
+    freedom: int,
+) -> None:
+    stream, inside, error = generator(0, "fresh seeds"), 0, 0.01
+    for _ in range(2000):
+        truth = 0.03 + 10 * error * stream.standard_normal()
+        noise_sd = (
+            error * (stream.chisquare(freedom) / freedom) ** 0.5
+        )  # of one run; two seeds: of their mean difference
+        fresh = confirmation(truth + error * stream.standard_normal(), noise_sd, 2, freedom)
+        found = told(confirmation=fresh, sd=10 * error)
+        inside += found.lower <= truth <= found.upper
+    assert 0.87 <= inside / 2000 <= 0.94
 
 
 def test_natural_is_forecast_to_gain_nothing() -> None:

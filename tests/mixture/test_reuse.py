@@ -8,7 +8,7 @@ import pytest
 
 from tasks.core.errors import ConfigError
 from tasks.core.rng import generator
-from tasks.mixture.decide import DecisionParams
+from tasks.mixture.decide import DecisionParams, decide
 from tasks.mixture.predictors.choose import Selection, choose
 from tasks.mixture.predictors.gp_sqrt import GpSqrt
 from tasks.mixture.predictors.law_gp import LawGp
@@ -245,6 +245,25 @@ def searched(law: Law, smaller: Problem, basis: Basis, num_runs: int, before: tu
         losses_RS = np.vstack([losses_RS, measured_on(law, basis.expand(asked_MB), round_)])
     pick = finish(strategy, DecisionParams(), smaller, evidence, 0)
     return np.asarray(basis.expand(np.array([pick.chosen.weights]))[0])
+
+
+def test_what_ships_within_a_smaller_problem_is_natural_or_keeps_its_frozen_shares() -> None:
+    law, whole = law_with(((8, 9),), much=2.0), problem()
+    known_RD = generator(0, "whole").dirichlet(np.ones(10), 30)
+    losses_RS = measured_on(law, known_RD, 9)
+    predictor = choose(
+        Selection(zoo=(LawGp(),), num_folds=3), Measured(known_RD, losses_RS, whole.objective_S)
+    ).predictor
+    pairs = enumerate(zip(known_RD.tolist(), losses_RS.tolist(), strict=True))
+    rows = tuple(Run(n, 0, "design", 0, 1, 1, 1, float(np.mean(s)), tuple(w), tuple(s)) for n, (w, s) in pairs)
+    smaller = reuse(law, whole, without_new(law), (NEW,), couplings(law, whole, (NEW,), THRESHOLD))
+    pick = decide(DecisionParams(), whole, predictor, Runs(DOMAINS, DOMAINS, "loss", rows), within=smaller)
+    others_MD = np.array([each.weights for each in pick.considered if each.name != "natural"])
+    assert len(others_MD) == 1 and smaller.basis.holds(others_MD).all()
+    natural = next(each for each in pick.considered if each.name == "natural")
+    assert natural.weights == pytest.approx(whole.natural) and natural.gain == 0.0
+    free = decide(DecisionParams(), whole, predictor, Runs(DOMAINS, DOMAINS, "loss", rows))
+    assert not smaller.basis.holds(np.array([free.chosen.weights])).any()
 
 
 def test_a_whole_search_with_half_the_runs_finds_a_better_mixture_when_the_uncoupled_are_frozen() -> None:

@@ -21,7 +21,7 @@ def table(*rows: Run, unit: Unit = "bits per byte", sets: tuple[str, ...] = ("a"
 
 
 @given(
-    st.lists(st.tuples(st.floats(0, 1), st.floats(0.1, 20), st.floats(0.1, 20)), max_size=6),
+    st.lists(st.tuples(st.floats(0, 1), st.floats(0.1, 20), st.floats(0.1, 20)), min_size=1, max_size=6),
     st.sampled_from(list(PREFIXES)),
 )
 def test_the_table_reads_back_as_the_same_bits(values: list[tuple[float, float, float]], unit: Unit) -> None:
@@ -77,6 +77,7 @@ def test_nan_and_weights_that_do_not_sum_to_one_are_refused() -> None:
     [
         ("2048", "many", "line 2: not a run"),
         (",0.5,0.5", ",0.5,0.6", "line 2: run 0: its weights sum to 1.1"),
+        (",0.5,0.5", ",-0.5,1.5", "line 2: run 0: it has a weight of -0.5, below 0"),
         (",2.0,3.0", ",2.0", "line 2: not a run: 12 cells"),
         (",2.0,3.0", ",2.0,nan", "line 2: run 0: it holds a value that is no finite number"),
         ("bpb:b", "loss:b", "columns are not those of a table of runs"),
@@ -95,7 +96,10 @@ def test_a_missing_file_an_empty_one_and_one_that_contradicts_itself_are_named(t
     with pytest.raises(DataError, match=r"runs.csv: there is no such file"):
         read_runs(path)
     path.write_text("", encoding="utf-8")
-    with pytest.raises(DataError, match=r"runs.csv: the file is empty"):
+    with pytest.raises(DataError, match=r"runs.csv: 0 line\(s\): a header and at least one row are needed"):
+        read_runs(path)
+    path.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(DataError, match=r"runs.csv: this is no CSV text in UTF-8"):
         read_runs(path)
     lines = to_csv(table(run(0))).splitlines()
     path.write_text("\n".join([*lines, lines[1].replace("0,", "3,", 1).replace(",3.0", ",3.5")]), encoding="utf-8")

@@ -23,7 +23,7 @@ from tasks.mixture.strategies.mixing_laws import MixingLaws
 from tasks.mixture.strategies.regmix import RegMix
 from tasks.mixture.strategies.strategy import StrategyParams
 from tasks.mixture.transfer import TransferParams
-from tasks.training.config import demo_proxy
+from tasks.training.config import TrainingConfig, demo_full, demo_proxy
 from tests.mixture.simulated import Array, problem_with, search
 
 SKEWED = (200, 300, 200, 3300)
@@ -42,11 +42,14 @@ def read(folder: Path, name: str) -> Any:
 
 
 def second_size() -> TransferParams:
-    proxy = demo_proxy()
-    model = proxy.model.model_copy(update={"hidden_size": 4, "num_heads": 1, "intermediate_size": 8})
-    larger = proxy.model_copy(update={"model": model, "num_tokens": 10_240})
-    optimizer = larger.optimizer.model_copy(update={"warmup_steps": 1})
-    return TransferParams(training=larger.model_copy(update={"optimizer": optimizer}), num_mixtures=6, num_seeds=2)
+    return TransferParams(training=demo_full(), num_mixtures=6, num_seeds=2)
+
+
+def proxy_but(of_model: dict[str, Any] | None = None, **changed: Any) -> TransferParams:
+    """The proxy's own training as a second size, but for what is named."""
+    proxy = demo_proxy().model_dump()
+    model = {**proxy["model"], **(of_model or {})}
+    return TransferParams(training=TrainingConfig.model_validate({**proxy, "model": model, **changed}))
 
 
 def test_several_objectives_are_searched_by_their_mean_and_shown_as_a_front(tmp_path: Path) -> None:
@@ -79,7 +82,7 @@ def test_a_constraint_holds_for_the_recipe_and_costs_some_of_the_gain(tmp_path: 
 def test_a_second_size_is_measured_and_its_verdict_stands_in_the_forecast(tmp_path: Path) -> None:
     params = PARAMS.model_copy(update={"transfer": second_size()})
     state = search(params, problem_with(SKEWED), own_share, tmp_path)
-    second = [row for row in state.runs.rows if row.tokens == 10_240]
+    second = [row for row in state.runs.rows if row.tokens == demo_full().num_tokens]
     assert len(second) == 12 and {row.seed for row in second} == {0, 1}
     told, transfer = read(tmp_path, "forecast.json"), read(tmp_path, "candidates.json")["transfer"]
     # The landscape is the same at both sizes.
@@ -122,6 +125,29 @@ def test_a_budget_that_does_not_reach_is_refused_with_what_it_is_spent_on() -> N
     assert len(noise_round(PARAMS, problem)) == 3 + 4
     with pytest.raises(ConfigError, match=r"search\.num_runs: of 12 proxies 4 are baselines and repeats, 10 confirm"):
         counts(PARAMS.model_copy(update={"num_runs": 12}), problem)
+
+
+def test_a_second_size_that_cannot_be_larger_than_the_proxies_is_refused_before_anything_is_measured() -> None:
+    proxy = demo_proxy()
+    with pytest.raises(ValueError, match=r"transfer\.training: model and num_tokens are the proxy's own"):
+        SearchParams(transfer=proxy_but(optimizer={"learning_rate": 1e-3, "warmup_steps": 5}))
+    smaller = (
+        proxy_but(num_tokens=proxy.num_tokens // 2),
+        proxy_but({"rope_base": 500.0}),  # as many parameters and tokens
+        proxy_but({"hidden_size": 28}, num_tokens=2 * proxy.num_tokens),  # twice the tokens, under half the parameters
+    )
+    for second in smaller:
+        with pytest.raises(ValueError, match=r"no more compute .* give it a larger model or more num_tokens"):
+            SearchParams(transfer=second)
+
+
+def test_a_second_size_that_some_vocabulary_makes_larger_is_left_to_the_search() -> None:
+    proxy = demo_proxy()
+    SearchParams(transfer=proxy_but(num_tokens=2 * proxy.num_tokens))
+    SearchParams(transfer=proxy_but({"num_layers": 2}))
+    # A wider but shallower model: more parameters with a large vocabulary, fewer with a small one.
+    wider = {"hidden_size": 64, "intermediate_size": 8}
+    SearchParams(transfer=proxy_but(wider))
 
 
 def test_params_that_contradict_each_other_are_refused() -> None:

@@ -10,6 +10,7 @@ from tasks.core.rng import generator
 from tasks.mixture.config import SearchParams
 from tasks.mixture.predictors.choose import Selection
 from tasks.mixture.predictors.ridge_sqrt import RidgeSqrt
+from tasks.mixture.problem import Constraint
 from tasks.mixture.runs import Kind, Run, Runs
 from tasks.mixture.simulate import Replay, free_problem, replay, truth_of
 from tasks.mixture.strategies.default import Default
@@ -60,6 +61,37 @@ def test_the_truth_ranks_mixtures_as_the_table_and_knows_its_noise() -> None:
     assert truth.objective(good) < truth.objective(np.array(NATURAL)) < truth.objective(bad)
     assert truth.run_sd == choice.predictor.noise_sd
     assert np.hypot(truth.run_sd, truth.seed_sd) == pytest.approx(max(0.01 / 2**0.5, truth.run_sd))
+
+
+def shifted_table(shift: float = 0.5, sets: tuple[str, str, str] = ("a", "b", "c")) -> Runs:
+    """The table, with uniform repeated as well: seed 1 shifts both, and natural by .001 more."""
+    runs = table()
+    natural, uniform = runs.rows[-1], runs.rows[1]
+    rows = [
+        replace(row, run=number, kind="repeat", seed=1, losses=tuple(loss + shift + own for loss in row.losses))
+        for number, (row, own) in enumerate(((natural, 0.001 - 0.01), (uniform, 0.0)), start=natural.run)
+    ]
+    # What the search itself called its objective is not asked for.
+    rows = [replace(row, objective=9.0) for row in (*runs.rows[:-1], *rows)]
+    return replace(runs, sets=sets, rows=tuple(rows))
+
+
+def test_what_a_seed_shifts_all_mixtures_by_is_the_truths_shift_and_no_noise_of_its_runs() -> None:
+    truth, still = (truth_of(PARAMS, shifted_table(shift), "runs.csv")[0] for shift in (0.5, 0.0))
+    assert truth.run_sd == pytest.approx(still.run_sd) and still.seed_sd == 0.0
+    # Of two values .501 and two .5 apart: sqrt((.501^2 + .5^2) / 4).
+    assert np.hypot(truth.run_sd, truth.seed_sd) == pytest.approx(np.sqrt((0.501**2 + 0.5**2) / 4))
+    larger = (
+        *shifted_table().rows,
+        *(replace(row, run=99, tokens=9, seed=seed) for seed, row in enumerate(table().rows)),
+    )
+    assert truth_of(PARAMS, replace(shifted_table(), rows=larger), "runs.csv")[0].seed_sd == truth.seed_sd
+
+
+def test_a_held_out_set_called_mean_is_one_of_several() -> None:
+    named, _ = truth_of(PARAMS, shifted_table(sets=("mean", "b", "c")), "runs.csv")
+    truth, _ = truth_of(PARAMS, shifted_table(), "runs.csv")
+    assert named.objective(np.array(NATURAL)) == truth.objective(np.array(NATURAL))
 
 
 def test_a_measurement_is_the_truth_plus_noise_that_the_same_seed_repeats() -> None:
@@ -127,3 +159,38 @@ def test_the_objective_of_the_params_is_the_one_that_counts() -> None:
     assert truth.objective(more_a) < truth.objective(more_b) - 0.02
     with pytest.raises(ConfigError, match="do not exist"):
         truth_of(PARAMS.model_copy(update={"objective": {"z": 1.0}}), table(), "runs.csv")
+
+
+def test_several_objectives_count_by_their_mean() -> None:
+    two = PARAMS.model_copy(update={"objectives": {"first": {"a": 1.0}, "second": {"a": 1.0, "b": 3.0}}})
+    assert free_problem(two, table(), "runs.csv").objective == pytest.approx((0.625, 0.375, 0.0))
+    assert truth_of(two, table(), "runs.csv")[0].objective_S == pytest.approx([0.625, 0.375, 0.0])
+
+
+def test_a_domain_that_is_only_measured_on_has_no_weight_in_what_is_replayed() -> None:
+    params = PARAMS.model_copy(update={"held_out_only": ("c",)})
+    problem = free_problem(params, table(), "runs.csv")
+    assert [domain.trainable for domain in problem.domains] == [True, True, False]
+    # Natural is .1, .1, .8 in the table: what c leaves goes to the others.
+    assert problem.natural == pytest.approx((0.5, 0.5, 0.0))
+    assert problem.allows(np.array([[0.3, 0.7, 0.0], [0.3, 0.6, 0.1]])).tolist() == [True, False]
+    assert problem.objective == pytest.approx((1 / 3, 1 / 3, 1 / 3))
+
+
+def test_what_held_out_sets_may_lose_limits_what_is_replayed() -> None:
+    params = PARAMS.model_copy(update={"max_increase": {"c": 0.02, "a": 0.0}})
+    assert free_problem(params, table(), "runs.csv").constraints == (Constraint(2, 0.02), Constraint(0, 0.0))
+    assert free_problem(PARAMS, table(), "runs.csv").constraints == ()
+
+
+@pytest.mark.parametrize(
+    ("update", "message"),
+    [
+        ({"objectives": {"first": {"a": 1.0}, "second": {"z": 1.0}}}, "do not exist"),
+        ({"held_out_only": ("z",)}, r"search\.held_out_only: 1 of 1 domains do not exist; first: z"),
+        ({"max_increase": {"a": 0.0, "z": 0.0}}, r"search\.max_increase: 1 of 2 domains do not exist; first: z"),
+    ],
+)
+def test_a_name_that_the_table_does_not_have_is_refused(update: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        free_problem(PARAMS.model_copy(update=update), table(), "runs.csv")

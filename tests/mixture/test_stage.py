@@ -24,8 +24,10 @@ from tasks.mixture.predictors.gp_sqrt import GpSqrt
 from tasks.mixture.predictors.ridge_sqrt import RidgeSqrt
 from tasks.mixture.runs import read_runs
 from tasks.mixture.stage import run
+from tasks.mixture.strategies.baselines import Natural, Uniform
 from tasks.mixture.strategies.default import Default
 from tasks.mixture.strategies.random_search import RandomSearch
+from tasks.mixture.transfer import TransferParams
 from tasks.tokenize.pool import write_pool
 from tasks.training.config import ModelConfig, OptimizerConfig, TrainingConfig
 from tasks.training.types import DivergedError
@@ -271,6 +273,69 @@ def test_a_search_of_the_same_pool_takes_earlier_runs_as_measured_wherever_they_
     assert executor.done.count("search.proxy") == len(runs.rows) - len(same_seed) > 0
 
 
+def test_runs_of_another_training_config_inform_but_do_not_count_as_measured(
+    finished: tuple[Path, Manifest, Listener],
+    tmp_path: Path,
+) -> None:
+    root = finished[0]
+    optimizer = PROXY.optimizer.model_copy(update={"learning_rate": 2 * PROXY.optimizer.learning_rate})
+    changes = {"earlier_runs": str(root / "search" / "runs.csv")}
+    params = PARAMS.model_copy(
+        update={**changes, "proxy": PROXY.model_copy(update={"optimizer": optimizer})},
+    )
+    executor = Here()
+    _, listener = search(tmp_path, root / "tokenize", executor, params)
+    assert any("0 runs are taken as measured" in said for said in listener.said)
+    runs, before = (read_runs(folder / "search" / "runs.csv") for folder in (tmp_path, root))
+    assert executor.done.count("search.proxy") == len(runs.rows)
+    assert {row.data for row in runs.rows}.isdisjoint(row.data for row in before.rows)
+
+
+def test_a_second_search_with_a_second_size_starts_from_the_table_of_the_first(tmp_path: Path) -> None:
+    pool = make_pool(tmp_path / "tokenize")
+    second = PROXY.model_copy(update={"num_tokens": 2 * PROXY.num_tokens})
+    transfer = TransferParams(training=second, num_mixtures=5, num_seeds=2)
+    params = PARAMS.model_copy(update={"transfer": transfer, "seed": 3})
+    search(tmp_path, pool, Here(), params)
+    table = tmp_path / "search" / "runs.csv"
+    before = read_runs(table)
+    assert len({row.data for row in before.rows}) == 2
+    # As if the first pick had not been measured before it was judged.
+    table.write_text(table.read_text().replace(",proposal,", ",transfer,", 1))
+    again = params.model_copy(update={"earlier_runs": str(table), "num_runs": 24})
+    search(tmp_path / "again", pool, Here(), again)
+    after = read_runs(tmp_path / "again" / "search" / "runs.csv")
+    # What judged the first pick at the proxies' own size and seed is evidence now, not judgement.
+    assert {row.kind for row in after.rows if row.round == 0} <= {
+        "natural", "uniform", "unimax", "repeat", "design", "proposal", "imported"
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["natural", "uniform"])
+def test_a_baseline_ships_as_configured_and_nothing_is_confirmed(tmp_path: Path, kind: str) -> None:
+    strategy: Natural | Uniform = Natural() if kind == "natural" else Uniform()
+    search(tmp_path, make_pool(tmp_path / "tokenize"), Here(), PARAMS.model_copy(update={"strategy": strategy}))
+    recipe = json.loads((tmp_path / "search" / "recipe.json").read_text())
+    assert recipe["phases"][0]["weights"] == pytest.approx(recipe["baselines"][kind])
+    assert "confirm" not in {row.kind for row in read_runs(tmp_path / "search" / "runs.csv").rows}
+
+
+def test_a_budget_below_what_a_baseline_measures_is_refused_before_any_proxy(tmp_path: Path) -> None:
+    executor = Here()
+    params = PARAMS.model_copy(update={"strategy": Natural(), "num_runs": 1})
+    with pytest.raises(ConfigError, match=r"search\.num_runs: of 1 proxies 4 are baselines and repeats, 0 confirm: -3"):
+        search(tmp_path, make_pool(tmp_path / "tokenize"), executor, params)
+    assert executor.done == []
+
+
+def test_caps_that_leave_one_mixture_are_a_named_error(tmp_path: Path) -> None:
+    pool, executor = make_pool(tmp_path / "tokenize", tokens=(161, 481)), Here()
+    # 10 and 30 samples, four times each, are the 160 of the run: natural alone fits.
+    params = PARAMS.model_copy(update={"target_tokens": 160 * 16})
+    with pytest.raises(ConfigError, match=r"the caps leave 1 different mixture\(s\) .* search\.max_epochs"):
+        search(tmp_path, pool, executor, params)
+
+
 def test_a_new_domain_is_searched_while_what_is_not_coupled_keeps_its_relative_share(
     finished: tuple[Path, Manifest, Listener],
     tmp_path: Path,
@@ -287,6 +352,13 @@ def test_a_new_domain_is_searched_while_what_is_not_coupled_keeps_its_relative_s
     old_MD = some_MD[:, :3] / some_MD[:, :3].sum(axis=1, keepdims=True)
     assert np.ptp(old_MD, axis=0).max() < 1e-6
     assert np.ptp(proposed_MD[:, 3]) > 0.05
+    # The budget holds, and what ships keeps the shares as well, unless it is natural.
+    assert len(runs.rows) - len(read_runs(table).rows) <= PARAMS.num_runs
+    recipe = json.loads((tmp_path / "search" / "recipe.json").read_text())
+    shipped_D = np.array(recipe["phases"][0]["weights"])
+    assert shipped_D == pytest.approx(recipe["baselines"]["natural"]) or (
+        shipped_D[:3] / shipped_D[:3].sum() == pytest.approx(old_MD[0], abs=1e-6)
+    )
 
 
 def test_an_earlier_table_that_is_not_there_or_names_no_domain_is_refused_before_any_proxy(tmp_path: Path) -> None:

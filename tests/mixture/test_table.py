@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from tasks.core.errors import ConfigError, DataError, EvidenceError
 from tasks.core.rng import generator
+from tasks.mixture.noise import require_varied
 from tasks.mixture.predictors.choose import Selection, spearman
 from tasks.mixture.predictors.ridge_sqrt import RidgeSqrt
 from tasks.mixture.runs import Run, Runs
@@ -197,6 +198,50 @@ def test_runs_of_a_search_are_fitted_per_seed_and_other_seeds_tell_the_noise() -
     )
     with pytest.raises(DataError, match="no runs in it"):
         measurements_of_runs(Runs(("a", "b"), ("a",), "loss", ()), "mean", "runs.csv")
+
+
+def shifted_runs(sets: tuple[str, ...], shift: float) -> tuple[Runs, Array]:
+    """Eleven mixtures with seed 0, two again with seed 1: it shifts all by `shift`, and adds .01 to one of them."""
+    weights_RD = generator(5, "runs").dirichlet(np.ones(3), 11)
+    losses_RS = np.hstack([landscape(weights_RD), 2 + weights_RD[:, :1]])
+    again = [(weights_RD[row], losses_RS[row] + shift + own, 1) for row, own in ((0, 0.0), (1, 0.01))]
+    values = [*zip(weights_RD, losses_RS, [0] * 11, strict=True), *again]
+    rows = tuple(
+        Run(number, 0, "design", seed, 1, 1, 1, float(loss.mean()), tuple(w.tolist()), tuple(loss.tolist()))
+        for number, (w, loss, seed) in enumerate(values)
+    )
+    return Runs(("a", "b", "c"), sets, "bits per byte", rows), losses_RS
+
+
+@pytest.mark.parametrize("target", ["mean", "objective", "b"])
+def test_what_a_seed_shifts_all_mixtures_by_is_no_noise_of_a_prediction(target: str) -> None:
+    near, far = (
+        measurements_of_runs(shifted_runs(("a", "b", "c"), shift)[0], target, "runs.csv") for shift in (0, 0.5)
+    )
+    # The paired differences are 0 and .01: sd .01 / sqrt(2), of one run .01 / 2.
+    assert near.measured.noise_sd == pytest.approx(0.005) and far.measured.noise_sd == pytest.approx(0.005)
+    new_MD = np.array([[0.2, 0.3, 0.5]])
+    widths = [
+        told.upper_M - told.lower_M for told in (fit_table(RIDGE, found).predict(new_MD) for found in (near, far))
+    ]
+    assert widths[1] == pytest.approx(widths[0])
+
+
+@pytest.mark.parametrize("values", [[2.5, 2.5 + 1e-12, 2.5], [2.0, float("nan"), 3.0], [1.0]])
+def test_values_that_tell_no_mixture_from_another_are_refused(values: list[float]) -> None:
+    with pytest.raises(
+        DataError, match=rf"the objective is .* in all {len(values)} runs, so there is nothing to learn"
+    ):
+        require_varied(np.array(values), "the objective")
+    require_varied(np.array([2.5, 2.5 + 1e-6]), "the objective")
+
+
+def test_a_held_out_set_called_mean_is_what_mean_asks_for() -> None:
+    runs, losses_RS = shifted_runs(("mean", "b", "c"), 0.0)
+    for target in ("mean", "bpb:mean"):
+        found = measurements_of_runs(runs, target, "runs.csv").measured
+        assert found.losses_RO.tolist() == losses_RS[:, :1].tolist() and found.objective_O.tolist() == [1.0]
+        assert found.noise_sd == pytest.approx(0.005)
 
 
 @pytest.mark.integration

@@ -9,10 +9,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.core.errors import EvidenceError
+from tasks.core.errors import ConfigError, EvidenceError
 from tasks.core.rng import generator
 from tasks.mixture.runs import Run, Runs
-from tasks.mixture.transfer import Size, Transfer, TransferParams, spearman, transfer, transfer_mixtures
+from tasks.mixture.transfer import (
+    Size,
+    SizeGain,
+    Transfer,
+    TransferParams,
+    require_larger,
+    spearman,
+    transfer,
+    transfer_mixtures,
+)
 from tasks.training.config import demo_full
 
 Array = npt.NDArray[np.float64]
@@ -114,6 +123,37 @@ def test_a_pick_that_may_or_may_not_be_worse_than_natural_there_is_no_transfer()
     found = gate(RANKED, large)
     assert found.overall.rho > 0.9 and -0.016 < found.gains[1].gain < 0
     assert found.verdict == "cannot tell"
+
+
+def test_a_loss_that_two_seeds_of_one_pair_show_is_no_loss_yet() -> None:
+    large = RANKED.copy()
+    large[0] = large[10] + 0.015
+    rows = []
+    for row in runs_of(RANKED, large, noise=0.0).rows:
+        at_large, own = row.fidelity[0] == LARGE.model_parameters, 0.01 if row.weights == PICK else 0.0
+        if not at_large or row.seed == 0 or row.weights in {NATURAL, PICK}:
+            rows.append(replace(row, objective=row.objective - own * row.seed * at_large))
+    found = transfer(PARAMS, Runs(("a", "b"), ("a", "b"), "bits per byte", tuple(rows)), SMALL, LARGE, NATURAL, PICK)
+    told = found.gains[1]
+    assert told.sd is not None and told.sd == pytest.approx(0.005) and told.freedom == 1
+    assert told.gain == pytest.approx(-0.01)
+    assert told.gain + 1.645 * told.sd < 0 and found.verdict == "cannot tell"
+
+
+def test_the_degrees_of_freedom_of_a_gain_are_those_of_its_noise_and_widen_it_as_students_t() -> None:
+    found = gate(RANKED, RANKED)
+    assert [each.freedom for each in found.gains] == [19, 19]
+    assert found.to_json()["sizes"][0]["degrees_of_freedom"] == 19
+    assert SizeGain(SMALL, 0.0, 1.0, 2).normal_sd(0.9) == pytest.approx(2.92 / 1.6449, rel=1e-4)
+    assert SizeGain(SMALL, 0.0, 1.0).normal_sd(0.9) == 1.0 and SizeGain(SMALL, 0.0, None, 2).normal_sd(0.9) is None
+
+
+def test_a_second_size_without_more_compute_is_refused() -> None:
+    require_larger(SMALL, LARGE)
+    require_larger(SMALL, Size(900, 4000))  # parameters x tokens count, not either alone
+    for second in (SMALL, Size(2000, 1000), Size(900, 2000)):
+        with pytest.raises(ConfigError, match=r"search\.transfer\.training: .* no more than the .* Give"):
+            require_larger(SMALL, second)
 
 
 def test_few_mixtures_in_a_loose_order_are_no_verdict() -> None:

@@ -102,11 +102,14 @@ def _regression(features_RP: Array, losses_R: Array, prior_P: Array, spread_P: A
     """Return the posterior mean of the slopes under N(prior, spread^2); the noise is iterated to what is left over."""
     x_RP = (features_RP - features_RP.mean(axis=0)) * spread_P
     y_R = losses_R - losses_R.mean() - (features_RP - features_RP.mean(axis=0)) @ prior_P
-    noise, gram_PP = max(float(y_R @ y_R) / len(y_R), 1e-30), x_RP.T @ x_RP
+    gram_PP = x_RP.T @ x_RP
+    # Never so little beside the features that the equations have no single solution in floating point.
+    least = max(1e-12 * float(np.trace(gram_PP)), 1e-30)
+    noise = max(float(y_R @ y_R) / len(y_R), least)
     for _ in range(_ROUNDS):
         precision_PP = gram_PP + noise * np.eye(len(prior_P))
         slope_P = np.linalg.solve(precision_PP, x_RP.T @ y_R)
         free = float(np.trace(np.linalg.solve(precision_PP, gram_PP)))
         left_R = y_R - x_RP @ slope_P
-        noise = max(float(left_R @ left_R) / max(len(y_R) - 1 - free, 1.0), 1e-12 * noise, 1e-30)
+        noise = max(float(left_R @ left_R) / max(len(y_R) - 1 - free, 1.0), least)
     return np.asarray(prior_P + spread_P * slope_P)

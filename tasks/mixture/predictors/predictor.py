@@ -23,8 +23,9 @@ Array = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Measured:
-    """What a predictor is fitted on: runs with the same seed, and the noise between seeds where it was measured.
+    """What a predictor is fitted on: runs with the same seed, and the objective's noise where it was measured.
 
+    `noise_sd` is the standard deviation of one run, without what its seed does to all mixtures alike.
     `earlier` is what an earlier version's table says about the same mixtures, where one was given.
     """
 

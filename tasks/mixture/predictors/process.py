@@ -111,8 +111,9 @@ def fit_process(
 ) -> GaussianProcess:
     """Fit hyper-parameters by the marginal likelihood of the objective with log-normal priors.
 
-    `noise_sd` is the standard deviation over seeds where one mixture was repeated, in the objective's units. `near_H`
-    are the hyper-parameters of an earlier fit to nearly the same runs; the search for the best starts there alone.
+    `noise_sd` is the standard deviation of one run where mixtures were repeated, without what its seed does to all of
+    them alike, in the objective's units. `near_H` are the hyper-parameters of an earlier fit to nearly the same runs; the
+    search for the best starts there alone.
     """
     root_RD = np.sqrt(weights_RD)
     # A domain whose weight never changes carries no information; its spread of 0 must not become a division by 0.

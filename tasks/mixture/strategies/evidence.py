@@ -38,7 +38,8 @@ class Predicts(Protocol):
 class Evidence:
     """Runs with one seed and of one size, each mixture once; what the chosen predictor makes of them, if one was fitted.
 
-    `noise_sd` is the objective's standard deviation between seeds of one mixture, None where nothing was repeated.
+    `noise_sd` is the objective's standard deviation in one run, without what its seed does to all mixtures alike; None
+    where nothing was repeated.
     """
 
     runs: Runs
