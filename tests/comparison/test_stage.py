@@ -11,6 +11,7 @@ from tasks.comparison.stage import run
 from tasks.core.manifest import Manifest
 from tasks.core.stage import Workshop
 from tasks.mixture.runs import read_runs
+from tasks.mixture.strategies.baselines import Uniform
 from tasks.mixture.strategies.random_search import RandomSearch
 from tasks.mixture.strategies.regmix import RegMix
 from tests.mixture.test_stage import PARAMS, PROXY, Here, make_pool
@@ -47,6 +48,15 @@ def test_every_method_and_baseline_has_a_row_and_every_search_its_evidence(
     text = (root / "methods" / "table.md").read_text(encoding="utf-8")
     assert text.count("\n") == 2 + 5 and "| regmix |" in text
     assert (root / "methods" / "methods.svg").read_text(encoding="utf-8").startswith("<svg")
+
+
+def test_a_baseline_is_no_method_and_no_method_comes_twice() -> None:
+    for methods, message in (
+        ([Method(strategy=Uniform())], "uniform is a baseline and searches nothing"),
+        ([Method(strategy=RegMix()), Method(strategy=RegMix())], "regmix is named twice"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            ComparisonParams.model_validate({**COMPARISON.model_dump(), "methods": methods})
 
 
 def test_what_is_trained_is_the_recipe_of_each_search(compared: tuple[Path, Manifest, Here]) -> None:

@@ -11,7 +11,7 @@ from infra.executors import LocalExecutor
 from infra.progress import SilentObserver
 from infra.storage import AttemptStore
 from tasks.core.account import Account, Count
-from tasks.core.errors import AccountError, DataError, ForeignCodeError
+from tasks.core.errors import AccountError, ConfigError, DataError, ForeignCodeError
 from tasks.core.manifest import FileRecord, Manifest
 from tasks.core.stage import UnitResult, Workshop, map_units, publish, unchanged
 from tests.in_process import InProcess
@@ -94,6 +94,25 @@ def test_a_published_folder_is_replaced_whole_and_recognised(here: Workshop, tmp
     assert unchanged(output, **(key | {"params": {"p": 2}})) is None
     (output / "00000.txt").unlink()
     assert unchanged(output, **key) is None
+
+
+def test_what_no_stage_has_made_is_not_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    key: dict[str, Any] = {"stage": "stage", "inputs": {}, "params": {}, "code": "c"}
+    mine = tmp_path / "results"
+    mine.mkdir()
+    assert unchanged(mine, **key) is None
+    (mine / "thesis.txt").write_text("years of work")
+    with pytest.raises(ConfigError, match=r"results: this folder holds 1 files or folders but no manifest\.json"):
+        unchanged(mine, **key)
+    with pytest.raises(ConfigError, match=r"thesis\.txt: this is a file, and what is published is a folder"):
+        unchanged(mine / "thesis.txt", **key)
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    monkeypatch.chdir(empty)
+    for here in (Path(), Path("../empty"), tmp_path):
+        with pytest.raises(ConfigError, match="the output is the folder this runs in"):
+            unchanged(here, **key)
+    assert (mine / "thesis.txt").read_text() == "years of work"
 
 
 def test_an_account_that_does_not_close_publishes_nothing(here: Workshop, tmp_path: Path) -> None:

@@ -66,6 +66,48 @@ def pair(folder: Path) -> tuple[str | Path, ...]:
     return "--mixtures", folder / "A.csv", "--losses", folder / "B.csv"
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("table", "--runs", "runs.csv", "--mixtures", "X.csv", "--losses", "X.csv"), "are both"),
+        (
+            ("table", "--runs", "runs.csv", "--mixtures", "X.csv", "--losses", "none/Y.csv"),
+            "--losses none/Y.csv: not a",
+        ),
+        (
+            ("fit", "--mixtures", "A.csv", "--losses", "I.csv", "--predict", "C.csv", "--output", "P.csv"),
+            "no column but",
+        ),
+        (("import", "--mixtures", "A.csv", "--losses", "I.csv", "--output", "P.csv"), "no column but those that name"),
+        (
+            ("fit", "--runs", "N.csv", "--predict", "C.csv", "--output", "P.csv"),
+            "line 2: run 0: it has a weight of -0.5",
+        ),
+        (("fit", "--runs", "Z.csv", "--predict", "C.csv", "--output", "P.csv"), "Z.csv: this is no CSV text in UTF-8"),
+        (("simulate", "--runs", "H.csv"), "H.csv: 1 line(s): a header and at least one row are needed"),
+        (("export", "--recipe", "recipe.json", "--format", "nanotron", "--output", "x"), "recipe.json: "),
+        (("compare", "--tokens", "T", "--output", "O", "--method", "uniform"), "uniform is a baseline"),
+    ],
+)
+def test_bad_files_are_refused_by_name_and_nothing_is_written(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], message: str
+) -> None:
+    monkeypatch.chdir(folder)
+    first, *rest = to_csv(runs()).splitlines()
+    Path("I.csv").write_text("index\n0\n1\n")
+    Path("N.csv").write_text("\n".join([first, rest[0].replace("0.2,0.3,0.5", "-0.5,0.7,0.8"), *rest[1:]]))
+    Path("Z.csv").write_bytes(b"\xff\xfe\x00")
+    Path("H.csv").write_text(first)
+    phase = {"tokens": 10, "weights": [0.5, 0.4]}
+    Path("recipe.json").write_text(
+        json.dumps({"format": 1, "domains": ["a", "b"], "phases": [phase], "max_epochs": 4.0})
+    )
+    before = sorted(path.name for path in folder.iterdir())
+    result = mixwright(*arguments)
+    assert result.exit_code == 2 and message in result.output, result.output
+    assert sorted(path.name for path in folder.iterdir()) == before
+
+
 def places(folder: Path) -> tuple[str | Path, ...]:
     return "--predict", folder / "C.csv", "--output", folder / "P.csv"
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from infra.executors import PINNED_ENVIRONMENT, Executor, executor_of, ray_closed_after
+from infra.errors import SettingsError
+from infra.executors import PINNED_ENVIRONMENT, Executor, LocalExecutor, executor_of, ray_closed_after
 
 
 def double(number: int) -> int:
@@ -66,6 +67,13 @@ def test_workers_are_pinned_and_this_process_is_not(executor: Executor) -> None:
 def test_workers_import_this_repositorys_packages(executor: Executor, project: Path) -> None:
     expected = [str(project / name / "__init__.py") for name in ("flows", "infra", "tasks")]
     assert _all(executor, packages, 2) == [expected, expected]
+
+
+def test_processes_of_one_machine_ask_for_no_more_than_its_gpu() -> None:
+    with pytest.raises(
+        SettingsError, match=r"4 workers with 0.5 of a GPU each ask for 2 GPUs.*MIXWRIGHT_WORKERS .*to 2"
+    ):
+        list(LocalExecutor(4).map(given_gpus, [0], 0.5))
 
 
 def given_gpus(_: int) -> tuple[list[str], str | None]:

@@ -1,8 +1,10 @@
 """Attempts become visible whole or not at all; a full disk is named."""
 
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -68,6 +70,26 @@ def test_a_folder_is_replaced_whole_and_what_a_killed_writer_left_is_removed(tmp
             (folder / text).write_text(text)
     assert [path.name for path in target.iterdir()] == ["new"]
     assert [path.name for path in tmp_path.iterdir()] == ["data"]
+
+
+def test_a_writer_killed_while_it_replaces_leaves_the_old_folder_or_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = tmp_path / "data"
+    with replace_folder(target) as folder:
+        (folder / "old").write_text("old")
+    seen: list[list[str]] = []
+    real = shutil.rmtree
+
+    def looking(path: Path, **options: Any) -> None:
+        seen.append([each.name for each in target.iterdir()])
+        real(path, **options)
+
+    with replace_folder(target) as folder:
+        (folder / "new").write_text("new")
+        monkeypatch.setattr(shutil, "rmtree", looking)
+    # The old one is removed under another name, after the new one is in its place.
+    assert seen and all(names == ["new"] for names in seen)
 
 
 def test_a_full_disk_is_named_with_its_folder_and_keeps_the_old_version(tiny_disk: Path) -> None:

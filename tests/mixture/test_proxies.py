@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tasks.core.errors import ConfigError
-from tasks.mixture.proxies.proxy import SPLIT, ProxyResult, ProxySpec, measure_proxies, measure_proxy
+from tasks.mixture.proxies.proxy import SPLIT, ProxyResult, ProxySpec, measure_proxies
 from tasks.tokenize.pool import read_pool
 from tasks.training.measure import bits_per_byte
 from tasks.training.run import RunSpec, train
@@ -30,6 +30,11 @@ def spec(number: int, **changes: object) -> ProxySpec:
     return ProxySpec(**(values | {"tokens_per_domain": (64, 64, 32)} | changes))  # type: ignore[arg-type]
 
 
+def measured_alone(asked: ProxySpec, pool: Path) -> ProxyResult | DivergedError:
+    (result,) = measure_proxies([asked], pool)
+    return result
+
+
 def test_proxies_measured_together_have_the_numbers_of_separate_ones(pool: Path) -> None:
     together = measure_proxies([spec(number) for number in range(3)], pool)
     for number, result in enumerate(together):
@@ -38,12 +43,12 @@ def test_proxies_measured_together_have_the_numbers_of_separate_ones(pool: Path)
         alone = train(run, read_pool(pool))
         assert result.losses == alone.losses
         assert result.bpb == tuple(bits_per_byte(alone.model, read_pool(pool), SPLIT, (64, 64, 32)).values())
-        assert result == measure_proxy(spec(number), pool)
+        assert result == measured_alone(spec(number), pool)
 
 
 def test_a_target_no_longer_than_the_proxy_changes_nothing(pool: Path) -> None:
     assert spec(0, target_tokens=TRAINING.num_tokens // 2).row_share == 1.0
-    assert measure_proxy(spec(0, target_tokens=TRAINING.num_tokens), pool) == measure_proxy(spec(0), pool)
+    assert measured_alone(spec(0, target_tokens=TRAINING.num_tokens), pool) == measured_alone(spec(0), pool)
     assert spec(0, target_tokens=4 * TRAINING.num_tokens).row_share == 0.25
 
 
@@ -54,7 +59,7 @@ def test_a_matched_proxy_repeats_a_domain_as_often_as_its_target(pool: Path) -> 
     ledger = train(run, read_pool(pool)).ledger
     assert ledger.rows == (31, 23, 5)
     assert ledger.totals[0] / ledger.rows[0] == pytest.approx(8 * 24 / 249, rel=0.02)
-    assert measure_proxy(matched, pool) != measure_proxy(replace(matched, target_tokens=None), pool)
+    assert measured_alone(matched, pool) != measured_alone(replace(matched, target_tokens=None), pool)
 
 
 def test_the_cap_on_epochs_holds_for_the_rows_that_may_be_used(pool: Path) -> None:
@@ -83,8 +88,8 @@ def test_a_proxy_that_predicts_no_numbers_gives_its_error_and_the_others_their_r
 
 def test_a_diverged_proxy_is_refused_by_name(pool: Path) -> None:
     wild = small_training(learning_rate=1e30, gradient_clip=None, precision="float32", warmup_steps=0)
-    with pytest.raises(DivergedError, match="Lower learning_rate"):
-        measure_proxy(spec(0, training=wild), pool)
+    result = measured_alone(spec(0, training=wild), pool)
+    assert isinstance(result, DivergedError) and "Lower learning_rate" in str(result)
 
 
 def test_what_decides_a_result_stands_in_the_key_and_nothing_else() -> None:

@@ -124,16 +124,3 @@ def _measured(
         tokens=spec.training.num_tokens,
         flops=num_flops(spec.training, pool.vocab_size),
     )
-
-
-def measure_proxy(spec: ProxySpec, pool_folder: Path) -> ProxyResult:
-    """Train and measure one proxy on one thread; the same spec and pool give the same result.
-
-    Raises:
-        DivergedError: a loss is no finite number.
-        ConfigError: the weights do not fit the pool or its caps.
-    """
-    (result,) = measure_proxies([spec], pool_folder)
-    if isinstance(result, DivergedError):
-        raise result
-    return result
