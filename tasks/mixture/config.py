@@ -89,6 +89,11 @@ class SearchParams(Params):
     def _changes_are_changes_of_something(self) -> Self:
         if self.changed_domains and self.earlier_runs is None:
             raise ValueError("changed_domains without earlier_runs: name the runs.csv of the search before the change")
+        if self.changed_domains and not isinstance(self.strategy, Default):
+            raise ValueError(
+                f"changed_domains keeps the others' shares under strategy default alone, not {self.strategy.kind}; take "
+                "strategy default, or leave changed_domains out"
+            )
         return self
 
     @model_validator(mode="after")

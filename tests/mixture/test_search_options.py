@@ -157,6 +157,8 @@ def test_params_that_contradict_each_other_are_refused() -> None:
         SearchParams(objectives={"x": {"a": 1.0}})
     with pytest.raises(ValueError, match="changed_domains without earlier_runs"):
         SearchParams(changed_domains=("a",))
+    with pytest.raises(ValueError, match="under strategy default alone, not climb"):
+        SearchParams(changed_domains=("a",), earlier_runs="runs.csv", strategy=Climb())
     with pytest.raises(ValueError, match="the proxy's own"):
         SearchParams(transfer=TransferParams(training=demo_proxy()))
     with pytest.raises(ValueError, match="too few to tell a difference"):

@@ -328,6 +328,22 @@ def test_a_budget_below_what_a_baseline_measures_is_refused_before_any_proxy(tmp
     assert executor.done == []
 
 
+def test_losses_that_are_the_same_for_every_mixture_are_refused_before_the_first_round(tmp_path: Path) -> None:
+    pool, executor = tmp_path / "tokenize", Here()
+    pool.mkdir()
+    sizes = {"d0": 600, "d1": 900}
+    same = {
+        name: {"train": np.ones(size), "search": np.ones(100), "test": np.ones(100)} for name, size in sizes.items()
+    }
+    write_pool(pool, same, vocab_size=VOCABULARY, document_end=0)
+    described(pool)
+    with pytest.raises(
+        DataError, match=r"the objective \(search\.objective\) is .* in all 2 runs, so there is nothing"
+    ):
+        search(tmp_path, pool, executor)
+    assert executor.done == ["search.proxy"] * 4
+
+
 def test_caps_that_leave_one_mixture_are_a_named_error(tmp_path: Path) -> None:
     pool, executor = make_pool(tmp_path / "tokenize", tokens=(161, 481)), Here()
     # 10 and 30 samples, four times each, are the 160 of the run: natural alone fits.
