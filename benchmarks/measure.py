@@ -6,7 +6,7 @@ import statistics
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -99,7 +99,7 @@ def ratio(first: Spread, second: Spread) -> Spread:
     return Spread(first.median / second.median, first.low / second.high, first.high / second.low)
 
 
-def spent_by(command: Sequence[str | Path], environment: dict[str, str], folder: Path) -> Spent:
+def spent_by(command: Sequence[str | Path], environment: Mapping[str, str], folder: Path) -> Spent:
     """Return what a command took, on one thread per process; it runs in `folder`, with no setting of Mixwright's but these.
 
     Raises:

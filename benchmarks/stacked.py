@@ -6,7 +6,7 @@ is one. Needs torch, numpy, scipy and pydantic alone.
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import torch
 
@@ -14,27 +14,15 @@ from benchmarks.inputs import ROOT
 from benchmarks.measure import Line, Note, Spread, spent_by, spread_of
 from benchmarks.options import Options
 from benchmarks.stacked_rounds import gpu_rounds
+from infra.executors import PINNED_ENVIRONMENT
 
 COUNTS = (1, 4, 8, 16)
-# What `infra.executors` gives to every worker; copied, so that this runs without it (a test compares them).
-PINNED = {
-    "OMP_NUM_THREADS": "1",
-    "MKL_NUM_THREADS": "1",
-    "OPENBLAS_NUM_THREADS": "1",
-    "NUMEXPR_NUM_THREADS": "1",
-    "OMP_WAIT_POLICY": "PASSIVE",
-    "TOKENIZERS_PARALLELISM": "false",
-    "RAYON_NUM_THREADS": "1",
-    "THP_MEM_ALLOC_ENABLE": "1",
-    "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1:glibc.malloc.mmap_max=0:glibc.malloc.trim_threshold=100000000000:"
-    "glibc.malloc.top_pad=268435456:glibc.malloc.arena_max=1",
-}
 
 
 def run(options: Options) -> Iterator[Line | Note]:
     """Measure the demo's proxy and the recipe's (1.3M parameters, 256 tokens a step) on the CPU, then a GPU."""
     for size in ("demo", "recipe"):
-        for place, environment, counts in (("worker", PINNED, COUNTS), ("plain process", {}, (8,))):
+        for place, environment, counts in (("worker", PINNED_ENVIRONMENT, COUNTS), ("plain process", {}, (8,))):
             yield from _on_cpu(size, place, environment, counts, options.rounds)
     if not torch.cuda.is_available():
         yield Note("no GPU here: stacking on a GPU was not measured.")
@@ -45,7 +33,7 @@ def run(options: Options) -> Iterator[Line | Note]:
 
 
 def _on_cpu(
-    size: str, place: str, environment: dict[str, str], counts: tuple[int, ...], rounds: int
+    size: str, place: str, environment: Mapping[str, str], counts: tuple[int, ...], rounds: int
 ) -> Iterator[Line | Note]:
     for count in counts:
         command = [sys.executable, "-m", "benchmarks.stacked_rounds", size, str(count), str(rounds)]

@@ -229,10 +229,3 @@ def test_a_run_that_diverges_between_two_looks_of_the_host_harms_nobody(
     for number in (0, 2):
         assert_same(exact[number], runs[number])
     assert np.isfinite(runs[0].losses).all()  # type: ignore[union-attr]
-
-
-def test_the_benchmark_measures_in_the_environment_that_workers_get() -> None:
-    from benchmarks.stacked import PINNED
-    from infra.executors import PINNED_ENVIRONMENT
-
-    assert dict(PINNED_ENVIRONMENT) == PINNED
