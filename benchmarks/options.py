@@ -9,8 +9,8 @@ class Options:
     """How often and on how much.
 
     `rounds` of ours and `peer_rounds` of the slow ones beside it; peers get every `every`-th document; `size_gb` is the
-    raw text of the benchmark of memory, in files of `file_mb`. `search_seeds` are ours in the benchmark of strategies (twice
-    as many on the pool), `peer_seeds` those of the methods beside it.
+    raw text of the benchmark of memory, in files of `file_mb`. `search_seeds` are those of every method in the benchmark of
+    strategies (twice as many on the pool).
     """
 
     rounds: int = 3
@@ -20,7 +20,6 @@ class Options:
     file_mb: int = 256
     workers: int = 2
     search_seeds: int = 10
-    peer_seeds: int = 3
 
 
 def parsed(arguments: list[str], names: tuple[str, ...], usual: tuple[str, ...]) -> tuple[list[str], Options]:

@@ -69,12 +69,9 @@ def run(options: Options) -> Iterator[Line | Note]:
             yield from _lines(f"pool, {target}: default", pool.map(work, range(2 * options.search_seeds), chunksize=1))
         yield from _baselines(data)
         for noise in _NOISES:
-            work = partial(on_truth, data, "default", noise)
-            found = pool.map(work, range(options.search_seeds), chunksize=1)
-            yield from _lines(f"truth, {noise:g}: default", found)
-            for name in _COMPARED:
+            for name in ("default", *_COMPARED):
                 work = partial(on_truth, data, name, noise)
-                found = pool.map(work, range(options.peer_seeds), chunksize=1)
+                found = pool.map(work, range(options.search_seeds), chunksize=1)
                 yield from _lines(f"truth, {noise:g}: {name}", found)
 
 

@@ -54,7 +54,7 @@ def calibrate(objective_R: Array, predicted_R: Array, sd_R: Array) -> Calibratio
 
     `predicted_R` and `sd_R` (with noise) come from fits that have not seen the run. The slope is the most likely one if
     errors are Laplace-distributed. The factor at a level is counted as conformal prediction does: the error of rank
-    ceil(level (R + 1)) of R, in what a normal distribution has there.
+    level (R + 1) of R (between two ranks in proportion), in what a normal distribution has there.
     """
     spread = Calibration(centre=float(predicted_R.mean()), spread=max(float(predicted_R.std()), 1e-12))
     z_R, place_R = np.abs(objective_R - predicted_R) / sd_R, spread._place(predicted_R)
@@ -64,9 +64,8 @@ def calibrate(objective_R: Array, predicted_R: Array, sd_R: Array) -> Calibratio
 
 
 def _factor(z_R: Array) -> float:
-    runs, sorted_R = len(z_R), np.sort(z_R)
-    ranks = [min(int(np.ceil(level * (runs + 1))), runs) for level in _LEVELS]
-    found = [sorted_R[rank - 1] / norm.ppf(0.5 + level / 2) for rank, level in zip(ranks, _LEVELS, strict=True)]
+    runs = len(z_R)
+    found = [np.quantile(z_R, level, method="weibull") / norm.ppf(0.5 + level / 2) for level in _LEVELS]
     factor = float(np.exp(np.log(np.maximum(found, _LEAST_FACTOR)).mean()))
     return factor if factor >= 1 else factor ** (runs / (runs + _HALF_BELIEVED))
 
