@@ -23,7 +23,7 @@ check: $(VENV)/.installed-dev   ## format, lint, strict types, import rules
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/test_architecture.py
 
-bench: $(VENV)/.installed-dev   ## the search replayed, training timed (20 minutes); ARGS=all runs every benchmark; results go to benchmarks/results/
+bench: $(VENV)/.installed-dev   ## the search replayed, training timed (25 minutes); ARGS=all runs every benchmark; results go to benchmarks/results/
 	$(BIN)/python -m benchmarks $(ARGS)
 
 bench-peers: .venv-peers/.installed   ## what the benchmarks of curation compare with, in an environment of its own (1.4 GB)

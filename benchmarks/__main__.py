@@ -22,8 +22,8 @@ MINUTES = {
     "extraction": 3,
     "rethreshold": 2,
     "memory": 4,
-    "predictors": 8,
-    "strategies": 7,
+    "predictors": 9,
+    "strategies": 10,
     "training": 1,
     "stacked": 4,
 }
