@@ -257,5 +257,5 @@ def test_the_published_tables_of_regmix_are_ranked_and_covered_from_64_rows(
     told = fit_table(Selection(), found).predict(weights_of(aligned(wanted, found.domains)).weights_RD)
     truth_M = truth.values_RC.mean(axis=1) if column is None else truth.values_RC[:, column]
     assert spearman(told.prediction_M, truth_M) >= 0.96
-    # Of one part of the table, which may be an unlucky one: single parts have .79 to .99, the mean of the benchmark's is .93.
+    # Of one part of the table, which may be an unlucky one: parts have .79 to .99, the benchmark's in the mean .93.
     assert 0.75 <= ((told.lower_M <= truth_M) & (truth_M <= told.upper_M)).mean() <= 0.99
