@@ -25,7 +25,7 @@ MINUTES = {
     "predictors": 9,
     "strategies": 10,
     "training": 1,
-    "stacked": 4,
+    "stacked": 5,
 }
 # Without a name: what is under half an hour and needs no peers.
 USUAL = ("predictors", "strategies", "training", "stacked")
