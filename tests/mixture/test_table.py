@@ -250,12 +250,16 @@ def test_the_published_tables_of_regmix_are_ranked_and_covered_from_64_rows(
     shared_data: Path, target: str, column: int | None
 ) -> None:
     folder = shared_data / "tables" / "regmix"
-    mixed, losses = (read_table(folder / f"train_{name}_1m.csv").only(range(64)) for name in ("mixture", "pile_loss"))
+    training = [read_table(folder / f"train_{name}_1m.csv") for name in ("mixture", "pile_loss")]
     wanted, truth = (read_table(folder / f"test_{name}_1m.csv") for name in ("mixture", "pile_loss"))
-    found = measurements_of_tables(mixed, losses, target)
-    assert found.normalised == 38
-    told = fit_table(Selection(), found).predict(weights_of(aligned(wanted, found.domains)).weights_RD)
     truth_M = truth.values_RC.mean(axis=1) if column is None else truth.values_RC[:, column]
-    assert spearman(told.prediction_M, truth_M) >= 0.96
-    # Of one part of the table, which may be an unlucky one: parts have .79 to .99, the benchmark's in the mean .93.
-    assert 0.75 <= ((told.lower_M <= truth_M) & (truth_M <= told.upper_M)).mean() <= 0.99
+    held = []
+    for first in (0, 64, 128):
+        mixed, losses = (table.only(range(first, first + 64)) for table in training)
+        found = measurements_of_tables(mixed, losses, target)
+        assert first > 0 or found.normalised == 38
+        told = fit_table(Selection(), found).predict(weights_of(aligned(wanted, found.domains)).weights_RD)
+        assert spearman(told.prediction_M, truth_M) >= 0.96
+        held.append(((told.lower_M <= truth_M) & (truth_M <= told.upper_M)).mean())
+    # Single parts have .78 to .99; over six random ones, the benchmark has .93.
+    assert 0.8 <= np.mean(held) <= 0.99
