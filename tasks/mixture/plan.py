@@ -10,8 +10,7 @@ from tasks.mixture.confirm import most_runs
 from tasks.mixture.noise import Effect, Noise, Sizing, confirmable, detectable, difference_noise, seeds_needed, sizings
 from tasks.mixture.problem import Domain, Problem, objective_shares
 from tasks.mixture.runs import Runs
-from tasks.mixture.search import counts, noise_round
-from tasks.mixture.strategies.baselines import Baseline
+from tasks.mixture.search import confirming, counts, noise_round
 from tasks.mixture.strategies.default import Default
 from tasks.training.config import TrainingConfig, TrainParams, num_flops, num_parameters
 
@@ -102,12 +101,14 @@ def parts(
     noise, planned = noise_round(search, known), counts(search, known)
     # The default's first round begins with the baselines, which are measured by then.
     begun = sum(ask.kind != "repeat" for ask in noise) if isinstance(search.strategy, Default) else 0
+    judged = confirming(search)
+    judging = () if judged is None else (most_runs(judged, search.num_noise_seeds),)
     # A second size asks for the pick at the first one, too.
     batches: dict[Purpose, tuple[int, ...]] = {
         "baselines and noise": (len(noise),),
         "first mixtures": tuple(count - begun for count in planned[:1]),
         "rounds": planned[1:],
-        "confirmation": (*_confirming(search), *([1] if search.transfer is not None else [])),
+        "confirmation": (*judging, *([] if search.transfer is None else [1])),
     }
     found = [_part(name, sizes, workers, search.proxy, vocab_size, speed.proxy) for name, sizes in batches.items()]
     if (second := search.transfer) is not None:
@@ -116,13 +117,6 @@ def parts(
     runs = len(train.mixtures) * train.num_seeds
     found.append(_part("training", (runs,), workers, train.training, vocab_size, speed.training))
     return tuple(part for part in found if part.runs)
-
-
-def _confirming(search: SearchParams) -> tuple[int, ...]:
-    """Return the runs of the confirmation; a baseline has none."""
-    if search.confirm is None or isinstance(search.strategy, Baseline):
-        return ()
-    return (most_runs(search.confirm, search.num_noise_seeds),)
 
 
 def total(found: Sequence[Part]) -> dict[str, Any]:

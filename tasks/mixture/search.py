@@ -77,11 +77,6 @@ class State:
         return Size(num_parameters(training.model, self.vocab_size)[0], training.num_tokens)
 
     @property
-    def confirming(self) -> ConfirmParams | None:
-        """How the pick is confirmed; a baseline ships as configured, there is nothing to confirm."""
-        return None if isinstance(self.params.strategy, Baseline) else self.params.confirm
-
-    @property
     def searched(self) -> Runs:
         """The proxies of the search itself: of one size, without those that only judge the pick."""
         rows = self.runs.at(self.size.model_parameters, self.size.tokens).rows
@@ -141,6 +136,11 @@ def noise_round(params: SearchParams, problem: Problem) -> list[Asked]:
     return asked + [Asked(0, "repeat", seed, known[kind]) for seed in seeds for kind in again]
 
 
+def confirming(params: SearchParams) -> ConfirmParams | None:
+    """Return how the pick is confirmed; a baseline ships as configured, there is nothing to confirm."""
+    return None if isinstance(params.strategy, Baseline) else params.confirm
+
+
 def counts(params: SearchParams, problem: Problem) -> tuple[int, ...]:
     """Return how many mixtures the strategy measures in each round; what is left of the budget, exactly.
 
@@ -150,9 +150,9 @@ def counts(params: SearchParams, problem: Problem) -> tuple[int, ...]:
     noise = noise_round(params, problem)
     # The default's first round begins with the baselines; the others draw their own.
     counted = [ask for ask in noise if ask.kind == "repeat" or not isinstance(params.strategy, Default)]
-    searches = not isinstance(params.strategy, Baseline)
-    judging = most_runs(params.confirm, params.num_noise_seeds) if searches and params.confirm is not None else 0
-    left, least = params.num_runs - len(counted) - judging, MIN_RUNS if searches else 0
+    judged = confirming(params)
+    judging = 0 if judged is None else most_runs(judged, params.num_noise_seeds)
+    left, least = params.num_runs - len(counted) - judging, 0 if isinstance(params.strategy, Baseline) else MIN_RUNS
     try:
         if left < least:
             raise ConfigError(f"{left} runs are left for the strategy, at least {least} are needed.")
@@ -234,11 +234,11 @@ def proposed(params: SearchParams, round_: Mapping[str, Any]) -> list[Asked]:
 
 def contender_round(state: State) -> list[Asked]:
     """Return the fresh runs of the top candidates, of natural and of the best measured; none where none are asked for."""
-    if state.confirming is None:
+    if (params := confirming(state.params)) is None:
         return []
     number = len(state.rounds) + 1
-    found = contenders(state.confirming, decided(state).pick)
-    require_enough(state.confirming, len(found))
+    found = contenders(params, decided(state).pick)
+    require_enough(params, len(found))
     asked = [
         Asked(number, "confirm", seed, contender.weights)
         for contender in (found if len(found) > 1 else ())
@@ -292,12 +292,12 @@ def decided(state: State) -> Judgement:
 def judgement(state: State) -> Judgement:
     """Return the pick after its confirmation, and the second size if it was measured."""
     found = decided(state)
-    confirming = state.confirming
-    asked: Sequence[Contender] = () if confirming is None else contenders(confirming, found.pick)
+    params = confirming(state.params)
+    asked: Sequence[Contender] = () if params is None else contenders(params, found.pick)
     # A search that considered nothing but natural has nothing to confirm.
-    if confirming is not None and len(asked) > 1:
+    if params is not None and len(asked) > 1:
         runs = state.runs.at(state.size.model_parameters, state.size.tokens)
-        told = confirm(confirming, asked, runs, _fresh_seeds(state.params), state.problem.constraints)
+        told = confirm(params, asked, runs, _fresh_seeds(state.params), state.problem.constraints)
         found = replace(found, pick=shipped_pick(found.pick, told), confirmation=told)
     second = state.params.transfer
     large = state.second_size
