@@ -1,6 +1,7 @@
 """Rounds of separate and stacked training in this process; as a script on the CPU: SIZE N ROUNDS, one line of JSON."""
 
 import json
+import os
 import sys
 import tempfile
 import time
@@ -11,8 +12,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from infra.machine import cpu_flags
 from tasks.tokenize.pool import TokenPool, write_pool
-from tasks.training.config import ModelConfig, OptimizerConfig, TrainingConfig, demo_proxy
+from tasks.training.config import ModelConfig, OptimizerConfig, Precision, TrainingConfig, demo_proxy
+from tasks.training.precision import native_precision
 from tasks.training.run import TrainedRun, train
 from tasks.training.stacked import train_stacked
 from tasks.training.types import Phase, RunSpec
@@ -20,9 +23,10 @@ from tasks.training.types import Phase, RunSpec
 VOCAB = 4096
 DOMAINS = 7
 CPU_STEPS, GPU_STEPS = 16, 160
+CPU_PRECISION = native_precision("cpu", cpu_flags(), os.environ)
 
 
-def recipe_proxy(tokens_per_step: int, num_steps: int) -> TrainingConfig:
+def recipe_proxy(tokens_per_step: int, num_steps: int, precision: Precision) -> TrainingConfig:
     """Return the proxy of 1.3M parameters that the literature's stacking was estimated with."""
     model = ModelConfig(
         hidden_size=128, num_layers=4, num_heads=4, num_kv_heads=4, intermediate_size=344, sequence_length=256
@@ -33,12 +37,13 @@ def recipe_proxy(tokens_per_step: int, num_steps: int) -> TrainingConfig:
         num_tokens=num_steps * tokens_per_step,
         sequences_per_step=tokens_per_step // 256,
         micro_batches=1,
+        precision=precision,
     )
 
 
 def short_demo(num_steps: int) -> TrainingConfig:
     """Return the demo's proxy with few steps."""
-    config = demo_proxy()
+    config = demo_proxy().decided(CPU_PRECISION)
     changes = {
         "num_tokens": num_steps * config.tokens_per_step,
         "optimizer": config.optimizer.model_copy(update={"warmup_steps": 2}),
@@ -92,10 +97,10 @@ def cpu_rounds(training: TrainingConfig, count: int, rounds: int) -> dict[str, A
 
 def gpu_rounds(tokens_per_step: int, count: int, rounds: int) -> dict[str, Any]:
     """Return tokens per second of wall time: of the same code for one run alone, and for all together."""
-    training = recipe_proxy(tokens_per_step, GPU_STEPS)
+    training = recipe_proxy(tokens_per_step, GPU_STEPS, "bfloat16")
     with tempfile.TemporaryDirectory() as folder:
         pool, specs = zipf_pool(Path(folder)), specs_of(training, count)
-        short = specs_of(recipe_proxy(tokens_per_step, CPU_STEPS), min(count, 2))
+        short = specs_of(recipe_proxy(tokens_per_step, CPU_STEPS, "bfloat16"), min(count, 2))
         exact, close = train_stacked(short, pool), train_stacked(short, pool, device="cuda")
         ways: list[Callable[[], object]] = [
             lambda: train_stacked(specs[:1], pool, device="cuda"),
@@ -142,7 +147,7 @@ def _difference(one: object, other: object) -> float:
 def main() -> None:
     """Measure one size and number of proxies on the CPU."""
     size, count, rounds = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
-    training = short_demo(CPU_STEPS) if size == "demo" else recipe_proxy(256, CPU_STEPS)
+    training = short_demo(CPU_STEPS) if size == "demo" else recipe_proxy(256, CPU_STEPS, CPU_PRECISION)
     print(json.dumps(cpu_rounds(training, count, rounds)))
 
 

@@ -10,7 +10,9 @@ import torch
 from benchmarks.measure import Line, rate, ratio
 from benchmarks.options import Options
 from tasks.tokenize.pool import write_pool
+from tasks.training.command import full_precision
 from tasks.training.config import TrainingConfig, demo_full, demo_proxy, num_flops
+from tasks.training.model import torch_dtype
 from tasks.training.run import RunSpec, train
 from tasks.training.types import Phase
 
@@ -19,13 +21,14 @@ STEPS = 10
 
 
 def run(_: Options) -> Iterator[Line]:
-    """Measure both sizes on random tokens, and a bf16 matrix product in the same run."""
+    """Measure both sizes on random tokens, and a matrix product of the same precision in the same run."""
     torch.set_num_threads(1)
-    left, right = torch.randn(1024, 1024).bfloat16(), torch.randn(1024, 1024).bfloat16()
+    precision = full_precision()
+    left, right = (torch.randn(1024, 1024).to(torch_dtype(precision)) for _ in range(2))
     peak = rate(2 * 1024**3 / 1e9, lambda: left @ right)
-    yield Line("limit: bf16 matrix product of 1024", "GFLOP/CPU-s", peak)
+    yield Line(f"limit: {precision} matrix product of 1024", "GFLOP/CPU-s", peak)
     for name, config in (("proxy", demo_proxy()), ("full", demo_full())):
-        short = _short(config)
+        short = _short(config.decided(precision))
         with tempfile.TemporaryDirectory() as folder:
             tokens = np.random.default_rng(0).integers(0, VOCAB - 1, size=2 * short.num_tokens)
             pool = write_pool(Path(folder), {"noise": {"train": tokens}}, vocab_size=VOCAB, document_end=VOCAB - 1)

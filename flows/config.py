@@ -13,6 +13,7 @@ from tasks.ingest.config import IngestParams
 from tasks.mixture.config import SearchParams
 from tasks.report.config import ReportParams
 from tasks.tokenize.config import TokenizeParams
+from tasks.training.command import full_precision, proxy_precision
 from tasks.training.config import TrainParams
 
 PRESETS = Path(__file__).resolve().parents[1] / "configs"
@@ -54,6 +55,20 @@ class PipelineConfig(Params):
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")] = "demo"
     inputs: tuple[str, ...] = ()
     params: PipelineParams = PipelineParams()
+
+
+def resolved(config: PipelineConfig) -> PipelineConfig:
+    """Return the config with everything decided that it leaves open; what a run is named after and what it does.
+
+    Decided are `precision: auto` of the proxies and of the full runs, from what this machine computes natively.
+    """
+    return config.model_copy(update={"params": resolved_params(config.params)})
+
+
+def resolved_params(params: PipelineParams) -> PipelineParams:
+    """Do as `resolved` for the params alone."""
+    decided = {"search": params.search.decided(proxy_precision()), "train": params.train.decided(full_precision())}
+    return params.model_copy(update=decided)
 
 
 def read_config(preset: str, params_file: Path | None = None, settings: tuple[str, ...] = ()) -> PipelineConfig:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from flows.mixture_options import file_type, folder_type, here, json_option, params_option, preset_option, set_option
-from tasks.core.command import exit_codes
+from tasks.core.command import asked_of, decided_once, exit_codes
 
 if TYPE_CHECKING:
     from flows.config import PipelineParams
@@ -42,11 +42,14 @@ def compare_command(
 
     The default pays for noise and confirmation out of the same number of proxies; the others are as released.
     """
-    from flows.config import read_config
+    from flows.config import read_config, resolved_params
+    from infra.settings import load_settings
     from tasks.comparison.stage import run
 
     with exit_codes():
         sections = read_config(preset, params_file, settings).params
+        asked = asked_of("compare", _params(sections, methods, search_seeds), {"tokenize": pool_folder})
+        sections = decided_once(sections, resolved_params, load_settings().home, asked)
         params = _params(sections, methods, search_seeds)
         with here(as_json, workers) as workshop:
             manifest = run(params, inputs={"tokenize": pool_folder}, output=output, workshop=workshop)

@@ -56,14 +56,14 @@ def plan_command(
     as_json: bool,
 ) -> None:
     """Say what a search and the training after it cost, and the smallest gain they could tell from noise."""
-    from flows.config import read_config
+    from flows.config import read_config, resolved
     from tasks.mixture.plan import Speeds, outlook, parts, total
     from tasks.mixture.runs import read_runs
     from tasks.mixture.stage import problem_of
     from tasks.tokenize.pool import read_pool
 
     with exit_codes():
-        params = read_config(preset, params_file, settings).params
+        params = resolved(read_config(preset, params_file, settings)).params
         if pilot is not None and (pool_folder is None or runs_file is not None):
             raise ConfigError("--pilot trains on a pool: name it with --tokens, and leave --runs out.")
         pool = None if pool_folder is None else read_pool(pool_folder)

@@ -17,9 +17,8 @@ from tasks.training.task import train
 @flow(name="pipeline", flow_run_name="{config.name}", validate_parameters=True, persist_result=False)
 def pipeline(config: PipelineConfig) -> Outcome:
     """From raw text to a model trained on the best mixture found, and the evidence for it."""
-    params = config.params
     with start_run("pipeline", config) as run:
-        place = run.place
+        params, place = run.config.params, run.place
         # 1. What there is: every document kept or dropped with a reason, then grouped into domains and counted in tokens.
         documents = ingest(params.ingest, place, {"raw": run.raw})
         pool = curate(params.curate, place, {"ingest": documents})

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from flows.config import PipelineConfig
+from flows.config import PipelineConfig, resolved_params
 from infra.executors import ray_closed_after
 from infra.orchestration import publish_link, publish_markdown, reap, tag_flow_run
 from infra.settings import Settings, load_settings, project_root
@@ -28,6 +28,7 @@ from infra.versions import (
     open_workspace,
     write_params,
 )
+from tasks.core.command import decided_once
 from tasks.core.digest import digest_code, digest_json
 from tasks.core.errors import DataError, ForeignCodeError
 from tasks.core.manifest import Manifest
@@ -59,7 +60,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Run:
-    """A run under way."""
+    """A run under way; everything in its config is decided."""
 
     step: str
     config: PipelineConfig
@@ -118,6 +119,9 @@ def start_run(step: str, config: PipelineConfig) -> Iterator[Run]:
     with TerminalObserver() as terminal:
         raw = raw_input(config.inputs, settings.home, progress=partial(terminal.progress, "raw input"))
     require_space(settings.home, _SPACE_PER_RAW_BYTE * raw.bytes)
+    # Decided before anything is named after it, and as it was the first time: a run that goes on elsewhere stays the same.
+    params = decided_once(config.params, resolved_params, settings.home, lineage_key(config, raw))
+    config = config.model_copy(update={"params": params})
     key = lineage_key(config, raw)
     tracker = Tracker(settings.mlflow.tracking_uri)
     with (

@@ -12,14 +12,17 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import click
+from pydantic import ValidationError
 
 from infra.errors import InfraError
 from infra.executors import executor_of, ray_closed_after
 from infra.settings import load_settings
+from infra.storage import keep_first
 from infra.telemetry import apply as keep_telemetry_off
 from infra.terminal import TerminalObserver
-from tasks.core.errors import ConfigError, MixwrightError
-from tasks.core.manifest import Manifest
+from tasks.core.digest import digest_code
+from tasks.core.errors import ConfigError, DataError, MixwrightError
+from tasks.core.manifest import Manifest, stage_key
 from tasks.core.params import Params, layered, override, read_yaml, validate
 from tasks.core.stage import Workshop, workshop_of
 
@@ -49,12 +52,14 @@ def stage_command(
     prepare_inputs: PrepareInputs | None = None,
     options: Sequence[click.Option] = (),
     prepared: tuple[str, ...] = (),
+    decide: Callable[[ParamsT], ParamsT] | None = None,
 ) -> click.Command:
     """Return the command line of one stage.
 
     `inputs` names the stages whose folders are read. With one input `--input PATH` is enough; with several each is
     `--input NAME=PATH`. `prepare_inputs` replaces that for a stage that takes something else (URIs); `prepared` names
-    the stages it runs, whose params may be set too. `options` are the stage's own (see `short_for`).
+    the stages it runs, whose params may be set too. `options` are the stage's own (see `short_for`). `decide` decides what
+    the params leave to the machine.
     """
     named = "PATH" if len(inputs) == 1 else "NAME=PATH"
 
@@ -100,6 +105,8 @@ def stage_command(
             with ray_closed_after(), closing(chosen), TerminalObserver(quiet=as_json) as observer:
                 workshop = workshop_of(placement, chosen, observer)
                 folders = prepare_inputs(given, workshop) if prepare_inputs else _named(values, inputs)
+                if decide is not None:
+                    params = decided_once(params, decide, placement.home, asked_of(name, params, folders))
                 manifest = run(params, inputs=folders, output=output, workshop=workshop)
             _print(manifest, output, as_json)
 
@@ -127,6 +134,31 @@ def stage_params(name: str, model: type[ParamsT], params_file: Path | None, sett
     _require_known(settings, (name,))
     section = layered(model().model_dump(mode="json"), override(values, settings).get(name) or {})
     return validate(model, section, f"{params_file or '(defaults)'}, section {name}")
+
+
+def asked_of(name: str, params: Params, folders: Mapping[str, Path]) -> str:
+    """Return the key of what was asked of a stage or command, before anything in it is decided."""
+    contents = {given: Manifest.read(folder).output for given, folder in folders.items()}
+    return stage_key(name, contents, params.model_dump(mode="json"), digest_code(("tasks",)))
+
+
+def decided_once(params: ParamsT, decide: Callable[[ParamsT], ParamsT], home: Path, asked: str) -> ParamsT:
+    """Return params with what they leave to the machine decided: as it was the first time that this was asked.
+
+    What was begun on one machine so goes on in the same way on another that shares the folder `home`.
+
+    Raises:
+        DataError: what was kept of the first time is damaged.
+    """
+    decided = decide(params)
+    if decided == params:
+        return params
+    kept = home / "decided" / f"{asked}.json"
+    text = keep_first(kept, decided.model_dump_json())
+    try:
+        return type(params).model_validate_json(text)
+    except ValidationError as error:
+        raise DataError(f"{kept}: this is damaged. Remove it: the params are then decided anew. {error}") from error
 
 
 def _require_known(settings: Sequence[str], stages: tuple[str, ...]) -> None:

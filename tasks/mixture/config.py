@@ -1,6 +1,6 @@
 """Params of the search stage."""
 
-from typing import Self
+from typing import Any, Self
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 
@@ -12,7 +12,7 @@ from tasks.mixture.reuse import THRESHOLD
 from tasks.mixture.strategies.default import Default
 from tasks.mixture.strategies.strategy import StrategyParams
 from tasks.mixture.transfer import TransferParams
-from tasks.training.config import TrainingConfig, demo_full, demo_proxy, num_parameters
+from tasks.training.config import Precision, TrainingConfig, demo_full, demo_proxy, num_parameters
 
 Shares = dict[str, NonNegativeFloat]
 
@@ -67,6 +67,14 @@ class SearchParams(Params):
     )
     coupling_threshold: float = Field(default=THRESHOLD, ge=0, description="similarity or joint effect that counts")
     seed: int = Field(default=0, ge=0)
+
+    def decided(self, precision: Precision) -> Self:
+        """Return the params with `precision` where they say `auto`, for proxies of both sizes."""
+        sizes: dict[str, Any] = {"proxy": self.proxy.decided(precision)}
+        if self.transfer is not None:
+            second = self.transfer.training.decided(precision)
+            sizes["transfer"] = self.transfer.model_copy(update={"training": second})
+        return self.model_copy(update=sizes)
 
     @model_validator(mode="after")
     def _target_is_whole(self) -> Self:

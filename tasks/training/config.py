@@ -4,9 +4,11 @@ from typing import Literal, Self
 
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
+from tasks.core.errors import ConfigError
 from tasks.core.params import Params
 
 Precision = Literal["float32", "bfloat16"]
+AskedPrecision = Literal["auto", "float32", "bfloat16"]
 Mixture = Literal["searched", "natural", "uniform", "unimax"]
 
 
@@ -63,8 +65,26 @@ class TrainingConfig(Params):
     num_tokens: PositiveInt
     sequences_per_step: PositiveInt
     micro_batches: PositiveInt = Field(default=2, description="parts of a step's gradient, summed as a tree")
-    precision: Precision = "bfloat16"
+    precision: AskedPrecision = Field(
+        default="auto",
+        description="of the products; auto = bfloat16 where it is native, decided before a run is named",
+    )
     checkpoint_every_steps: PositiveInt | None = Field(default=None, description="null = no checkpoints")
+
+    @property
+    def product_precision(self) -> Precision:
+        """Precision of the matrix products.
+
+        Raises:
+            ConfigError: it is `auto`, which is decided before a run starts and never inside it.
+        """
+        if self.precision == "auto":
+            raise ConfigError("precision is auto, which nobody has decided for this run. Name float32 or bfloat16.")
+        return self.precision
+
+    def decided(self, precision: Precision) -> Self:
+        """Return the config with `precision` where it says `auto`."""
+        return self.model_copy(update={"precision": precision}) if self.precision == "auto" else self
 
     @property
     def tokens_per_step(self) -> int:
@@ -119,6 +139,10 @@ class TrainParams(Params):
     mixtures: tuple[Mixture, ...] = Field(default=("searched", "natural", "uniform"), min_length=1)
     num_seeds: PositiveInt = 3
     seed: int = Field(default=0, ge=0, description="of the first run; the others count up")
+
+    def decided(self, precision: Precision) -> Self:
+        """Return the params with `precision` where they say `auto`."""
+        return self.model_copy(update={"training": self.training.decided(precision)})
 
     @model_validator(mode="after")
     def _each_once(self) -> Self:

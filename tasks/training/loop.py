@@ -113,7 +113,7 @@ def _part(model: Model, training: TrainingConfig, pool: TokenPool, order: DataOr
     size = training.sequences_per_step // training.micro_batches
     start = part * size
     tokens_ST, domains = batch(pool, order, start, start + size, training.model.sequence_length)
-    hidden_STD = hidden_states(model, tokens_ST[:, :-1], training.precision)
+    hidden_STD = hidden_states(model, tokens_ST[:, :-1], training.product_precision)
     nats = total_nats(hidden_STD.flatten(0, 1), model.weights[EMBEDDING], tokens_ST[:, 1:].reshape(-1))
     gradients = torch.autograd.grad(nats, list(model.weights.values()))
     counts = torch.bincount(torch.tensor(domains), minlength=len(order.names))

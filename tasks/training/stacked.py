@@ -161,7 +161,7 @@ def _start(runs: list[_Run], step: int, device: torch.device) -> _Stack:
         mean_NW, square_NW = torch.zeros_like(weights_NW), torch.zeros_like(weights_NW)
     share = ceil(training.num_steps / len(runs))
     every = min(share, training.checkpoint_every_steps or share)
-    low_NW = torch.empty_like(weights_NW, dtype=torch_dtype(training.precision))
+    low_NW = torch.empty_like(weights_NW, dtype=torch_dtype(training.product_precision))
     sums = [torch.empty_like(weights_NW) for _ in range(training.micro_batches.bit_length())]
     decays_W = layout.decays().to(device)
     return _Stack(list(runs), training, layout, every, decays_W, weights_NW, mean_NW, square_NW, low_NW, sums, step)

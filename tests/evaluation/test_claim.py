@@ -23,8 +23,8 @@ pytestmark = pytest.mark.integration
 
 MODEL = ModelConfig(hidden_size=32, num_layers=1, num_heads=2, num_kv_heads=1, intermediate_size=64, sequence_length=64)
 OPTIMIZER = OptimizerConfig(learning_rate=1e-2, warmup_steps=5)
-PROXY = TrainingConfig(model=MODEL, optimizer=OPTIMIZER, num_tokens=60 * 512, sequences_per_step=8)
-FULL = TrainingConfig(model=MODEL, optimizer=OPTIMIZER, num_tokens=100 * 512, sequences_per_step=8)
+PROXY = TrainingConfig(model=MODEL, optimizer=OPTIMIZER, num_tokens=60 * 512, sequences_per_step=8, precision="float32")
+FULL = TrainingConfig(model=MODEL, optimizer=OPTIMIZER, num_tokens=100 * 512, sequences_per_step=8, precision="float32")
 WANTED = ("code", "documentation", "tables")
 SEARCH = SearchParams(
     proxy=PROXY,

@@ -288,7 +288,7 @@ def test_plan_says_the_cost_then_measures_the_noise_where_a_search_will_find_it(
 
 
 def test_speed_is_timed_on_a_real_run() -> None:
-    assert measured_speed(SearchParams().proxy, 300, seconds=0.05) > 100
+    assert measured_speed(SearchParams().decided("float32").proxy, 300, seconds=0.05) > 100
 
 
 def test_simulate_prints_regret_per_number_of_runs_beside_the_baselines(folder: Path) -> None:

@@ -41,6 +41,7 @@ PROXY = TrainingConfig(
     optimizer=OptimizerConfig(learning_rate=1e-2, warmup_steps=1),
     num_tokens=4 * 64,
     sequences_per_step=4,
+    precision="float32",
 )
 PARAMS = SearchParams(
     proxy=PROXY,

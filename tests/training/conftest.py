@@ -53,7 +53,12 @@ def small_training(**changes: object) -> TrainingConfig:
             "sequence_length": LENGTH,
         },
         "optimizer": {"learning_rate": 1e-2, "warmup_steps": 2},
-        "training": {"num_tokens": 12 * 4 * LENGTH, "sequences_per_step": 4, "checkpoint_every_steps": 3},
+        "training": {
+            "num_tokens": 12 * 4 * LENGTH,
+            "sequences_per_step": 4,
+            "precision": "float32",
+            "checkpoint_every_steps": 3,
+        },
     }
     for name, value in changes.items():
         owner = "model" if name in ModelConfig.model_fields else "training"

@@ -25,7 +25,7 @@ from tasks.training.measure import bits_per_byte
 from tasks.training.run import Phase, RunSpec, train
 model = ModelConfig(hidden_size=8, num_layers=1, num_heads=2, num_kv_heads=1, intermediate_size=8, sequence_length=8)
 optimizer = OptimizerConfig(learning_rate=1e-2, warmup_steps=1)
-training = TrainingConfig(model=model, optimizer=optimizer, num_tokens=64, sequences_per_step=2)
+training = TrainingConfig(model=model, optimizer=optimizer, num_tokens=64, sequences_per_step=2, precision="float32")
 with tempfile.TemporaryDirectory() as folder:
     splits = {"train": np.arange(200) % 9, "test": np.arange(50) % 9}
     pool = write_pool(Path(folder), {"a": splits}, vocab_size=9, document_end=0)

@@ -1,0 +1,20 @@
+"""What `auto` means on this machine: for the command of a stage, and for a flow before anything is named after it."""
+
+import os
+
+from infra.machine import cpu_flags, gpu_has_bfloat16
+from infra.settings import load_settings
+from tasks.training.config import Precision
+from tasks.training.precision import native_precision
+
+
+def proxy_precision() -> Precision:
+    """Return what is fastest where the proxies of a search run: on a GPU, if the settings give them one."""
+    if not load_settings().gpus_per_process:
+        return full_precision()
+    return native_precision("cuda", cpu_flags(), os.environ, gpu_bfloat16=gpu_has_bfloat16())
+
+
+def full_precision() -> Precision:
+    """Return what is fastest where full runs are trained."""
+    return native_precision("cpu", cpu_flags(), os.environ)
