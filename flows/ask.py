@@ -14,6 +14,7 @@ from infra.storage import AttemptStore
 from infra.versions import add_remote, list_versions, prune_workspaces, push
 from tasks.core.command import exit_codes
 from tasks.core.errors import DataError
+from tasks.core.once import Once, OnceGroup
 
 run_option = click.option(
     "--run",
@@ -28,7 +29,7 @@ curated_option = click.option(
 )
 
 
-@click.command()
+@click.command(cls=Once)
 @click.argument("document_id")
 @run_option
 @curated_option
@@ -41,7 +42,7 @@ def why(document_id: str, run_path: Path | None, folder: Path | None) -> None:
         click.echo(describe(story_of(folder or run_folder(run_path).stage("curate"), document_id)))
 
 
-@click.command()
+@click.command(cls=Once)
 @run_option
 @curated_option
 @click.option("--rules", is_flag=True, help="What each rule does, alone and with others.")
@@ -79,7 +80,7 @@ def audit(
             click.echo("\n\n".join(text for _, text in answers))
 
 
-@click.command()
+@click.command(cls=Once)
 @click.argument("key")
 @run_option
 def lineage(key: str, run_path: Path | None) -> None:
@@ -90,7 +91,7 @@ def lineage(key: str, run_path: Path | None) -> None:
         click.echo("\n".join(tell(run_folder(run_path), key)))
 
 
-@click.command()
+@click.command(cls=Once)
 @run_option
 def verify(run_path: Path | None) -> None:
     """Check every file against its manifest, and every stage against the one before it."""
@@ -99,7 +100,7 @@ def verify(run_path: Path | None) -> None:
             click.echo(line)
 
 
-@click.command()
+@click.command(cls=Once)
 @click.argument("first", type=click.Path(path_type=Path))
 @click.argument("second", type=click.Path(path_type=Path))
 def compare(first: Path, second: Path) -> None:
@@ -109,7 +110,7 @@ def compare(first: Path, second: Path) -> None:
             click.echo(line)
 
 
-@click.group()
+@click.group(cls=OnceGroup)
 def data() -> None:
     """Versions of data: list them, name a remote, push one."""
 

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import click
 
+from tasks.core.once import OnceGroup
+
 STAGES = {
     "ingest": "tasks.ingest",
     "curate": "tasks.curate",
@@ -22,7 +24,7 @@ STAGES = {
 QUESTIONS = ("why", "audit", "lineage", "verify", "compare", "data")
 
 
-class Commands(click.Group):
+class Commands(OnceGroup):
     """Finds a command where it is written, and imports only that."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:

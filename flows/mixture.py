@@ -20,6 +20,7 @@ from flows.mixture_plan import plan_command
 from flows.mixture_tables import fit_command, import_command, table_command
 from tasks.core.command import exit_codes
 from tasks.core.errors import DataError
+from tasks.core.once import OnceGroup
 from tasks.mixture.export import Destination, Format, export, read_recipe
 from tasks.mixture.runs import read_runs
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from tasks.mixture.simulate import Replay
 
 
-@click.group()
+@click.group(cls=OnceGroup)
 def mixture() -> None:
     """Bring in and fit any table of runs, plan a search, replay one, export a mixture to other trainers."""
 

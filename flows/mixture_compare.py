@@ -8,6 +8,7 @@ import click
 
 from flows.mixture_options import file_type, folder_type, here, json_option, params_option, preset_option, set_option
 from tasks.core.command import asked_of, decided_once, exit_codes
+from tasks.core.once import Once
 
 if TYPE_CHECKING:
     from flows.config import PipelineParams
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from tasks.core.manifest import Manifest
 
 
-@click.command("compare")
+@click.command("compare", cls=Once)
 @click.option("--tokens", "pool_folder", type=file_type, required=True, help="Published folder of tokenize.")
 @click.option("--output", type=folder_type, required=True, help="Folder to publish: table, picture, every search.")
 @preset_option

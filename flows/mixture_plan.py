@@ -9,6 +9,7 @@ import click
 from flows.mixture_options import file_type, here, json_option, params_option, preset_option, set_option, working
 from tasks.core.command import exit_codes
 from tasks.core.errors import ConfigError
+from tasks.core.once import Once
 
 if TYPE_CHECKING:
     from flows.config import PipelineParams
@@ -24,7 +25,7 @@ _CONFIDENCE = 0.9
 above_zero = click.FloatRange(min=0, min_open=True)
 
 
-@click.command("plan")
+@click.command("plan", cls=Once)
 @preset_option
 @params_option
 @set_option
@@ -108,6 +109,7 @@ def _piloted(params: "SearchParams", pool_folder: Path, seeds: int, workers: int
 
 def _vocab_size(params: "PipelineParams", pool: "TokenPool | None") -> int:
     from tasks.tokenize.config import TrainedBpe
+    from tasks.tokenize.tokenizer import default_vocab_size
 
     if pool is not None:
         return pool.vocab_size
@@ -115,7 +117,8 @@ def _vocab_size(params: "PipelineParams", pool: "TokenPool | None") -> int:
         raise ConfigError(
             "the size of your own tokenizer's vocabulary is known after tokenize. Name its folder: --tokens."
         )
-    return params.tokenize.tokenizer.vocab_size
+    wanted = params.tokenize.tokenizer
+    return wanted.vocab_size or default_vocab_size(wanted.training_bytes)
 
 
 def _cost_lines(costs: "tuple[Part, ...]") -> list[str]:

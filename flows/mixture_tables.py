@@ -9,6 +9,7 @@ import click
 from flows.mixture_options import check_writable, count, file_type, json_option, working, write_text
 from tasks.core.command import exit_codes
 from tasks.core.errors import ConfigError
+from tasks.core.once import Once
 from tasks.mixture.runs import PREFIXES, Unit, read_runs, to_csv
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from tasks.mixture.table_import import Imported
 
 
-@click.command("fit")
+@click.command("fit", cls=Once)
 @click.option("--mixtures", type=file_type, help="CSV of weights, one column per domain; `index` pairs rows.")
 @click.option("--losses", type=file_type, help="CSV of losses of the same runs.")
 @click.option("--runs", "runs_file", type=file_type, help="runs.csv of a search, instead of the two.")
@@ -50,7 +51,7 @@ def fit_command(
         click.echo(json.dumps(result) if as_json else _fit_text(result))
 
 
-@click.command("import")
+@click.command("import", cls=Once)
 @click.option("--mixtures", type=file_type, required=True, help="CSV of weights, such as olmix's ratios.csv.")
 @click.option("--losses", type=file_type, required=True, help="CSV of losses of the same runs, such as metrics.csv.")
 @click.option("--output", type=file_type, required=True, help="Our table of runs to write.")
@@ -90,7 +91,7 @@ def import_command(
         click.echo(json.dumps(result) if as_json else _import_text(result))
 
 
-@click.command("table")
+@click.command("table", cls=Once)
 @click.option("--runs", "runs_file", type=file_type, required=True, help="runs.csv of a search or of `import`.")
 @click.option("--mixtures", type=file_type, required=True, help="CSV of weights to write.")
 @click.option("--losses", type=file_type, required=True, help="CSV of losses to write, paired by `index`.")

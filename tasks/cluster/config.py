@@ -16,9 +16,13 @@ class TfidfEmbedder(Params):
     """
 
     kind: Literal["tfidf"] = "tfidf"
-    dimensions: PositiveInt = 64
+    dimensions: PositiveInt | None = Field(
+        default=None, description="null = 64, or in a small corpus half of its documents or terms"
+    )
     max_terms: PositiveInt = 20_000
-    min_term_documents: PositiveInt = Field(default=5, description="a term in fewer documents is left out")
+    min_term_documents: PositiveInt | None = Field(
+        default=None, description="a term in fewer documents is left out; null = 5, below 1,000 documents 2"
+    )
     max_term_share: float = Field(default=0.5, gt=0, le=1, description="a term in a larger share is left out")
     fit_documents: PositiveInt = Field(
         default=20_000, description="documents the terms and dimensions are learned from"
@@ -44,7 +48,9 @@ class KMeans(Params):
     document counting alike 0.67, because clusters of many short documents then take the place of long ones.
     """
 
-    num_clusters_initial: PositiveInt = 48
+    num_clusters_initial: PositiveInt | None = Field(
+        default=None, description="null = two thirds of the square root of the number of documents, 4 to 512"
+    )
     max_iterations: PositiveInt = 100
     num_starts: PositiveInt = 1
     weight: Literal["bytes", "documents"] = Field(default="bytes", description="what a document counts for")
@@ -72,14 +78,22 @@ Prune = Annotated[QuantilePrune | ThresholdPrune, Field(discriminator="kind")]
 
 
 class WardMerge(Params):
-    """Ward linkage on the kept centroids, cut where `num_domains` groups are large enough to be a domain."""
+    """Ward linkage on the kept centroids, cut where `num_domains` groups are large enough to be a domain.
+
+    Left open, both numbers follow the corpus; then the clusters may make fewer domains, but at least two.
+    """
 
     kind: Literal["ward"] = "ward"
-    num_domains: PositiveInt = 7
+    num_domains: PositiveInt | None = Field(
+        default=None,
+        description="null = a tenth of the square root of the number of documents, 3 to 16, or what they make",
+    )
     min_share: float = Field(
         default=0.01, ge=0, lt=1, description="of the kept bytes; a smaller group joins its nearest"
     )
-    min_documents: PositiveInt = Field(default=100, description="a smaller group joins its nearest")
+    min_documents: PositiveInt | None = Field(
+        default=None, description="a smaller group joins its nearest; null = a fiftieth of the documents, 3 to 100"
+    )
 
 
 class DistanceMerge(Params):
@@ -106,7 +120,9 @@ class SourceDomains(Params):
     """Domains the user brings: every source is one, under its own name. Nothing is embedded, nothing pruned."""
 
     kind: Literal["source"]
-    min_documents: PositiveInt = Field(default=100, description="a source with fewer is refused, never joined")
+    min_documents: PositiveInt | None = Field(
+        default=None, description="a source with fewer is refused, never joined; null = a fiftieth of all, 3 to 100"
+    )
 
 
 Domains = Annotated[FoundDomains | SourceDomains, Field(discriminator="kind")]

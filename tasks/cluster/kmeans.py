@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from tasks.cluster import defaults
 from tasks.cluster.config import KMeans
 from tasks.core.errors import ConfigError
 from tasks.core.rng import seed_of
@@ -30,15 +31,31 @@ def partition(
 ) -> Partition:
     """Return the best of `num_starts` runs of Lloyd's algorithm.
 
+    A number of clusters that is left open follows the documents, and how many different ones there are.
+
     Raises:
         ConfigError: fewer than two documents per cluster, or fewer different documents than clusters.
     """
+    clusters = config.num_clusters_initial or defaults.num_clusters(len(vectors_ND))
+    if not len(vectors_ND) >= _DOCUMENTS_PER_CLUSTER * clusters:
+        raise _too_few(f"{len(vectors_ND):,} documents", clusters)
+    if (found := _lloyd(vectors_ND, bytes_N, config, clusters, seed)) is not None:
+        return found
+    different = len(np.unique(vectors_ND, axis=0))
+    if config.num_clusters_initial is None and different < clusters:
+        found = _lloyd(vectors_ND, bytes_N, config, different, seed)
+    if found is None:
+        raise _too_few(f"{different:,} different documents (of {len(vectors_ND):,})", clusters)
+    return found
+
+
+def _lloyd(
+    vectors_ND: npt.NDArray[np.float32], bytes_N: npt.NDArray[np.int64], config: KMeans, clusters: int, seed: int
+) -> Partition | None:
+    """Return the partition, or None where there are fewer different documents than clusters."""
     from sklearn import cluster
     from sklearn.exceptions import ConvergenceWarning
 
-    clusters = config.num_clusters_initial
-    if not len(vectors_ND) >= _DOCUMENTS_PER_CLUSTER * clusters:
-        raise _too_few(f"{len(vectors_ND):,} documents", clusters)
     model = cluster.KMeans(
         clusters,
         n_init=config.num_starts,
@@ -50,9 +67,8 @@ def partition(
         warnings.simplefilter("error", ConvergenceWarning)
         try:
             labels_N = model.fit_predict(vectors_ND, sample_weight=weight_N)
-        except ConvergenceWarning as error:
-            different = len(np.unique(vectors_ND, axis=0))
-            raise _too_few(f"{different:,} different documents (of {len(vectors_ND):,})", clusters) from error
+        except ConvergenceWarning:
+            return None
     return Partition(labels_N.astype(np.int32), model.cluster_centers_.astype(np.float64))
 
 

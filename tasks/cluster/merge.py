@@ -6,11 +6,15 @@ from typing import assert_never
 import numpy as np
 import numpy.typing as npt
 
+from tasks.cluster import defaults
 from tasks.cluster.config import DistanceMerge, Merge, WardMerge
 from tasks.core.errors import ConfigError
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
+
+# One domain is no mixture.
+_LEAST_DOMAINS = 2
 
 
 @dataclass(frozen=True)
@@ -39,24 +43,31 @@ def merge(config: Merge, centroids_KD: Floats, sizes: Sizes) -> Ints:
 def _ward(config: WardMerge, centroids_KD: Floats, sizes: Sizes) -> Ints:
     # Going down the tree, one cut splits one group in two: the number of large groups changes by one at most, so the
     # first cut that has enough of them has just as many as asked for. Outliers split off on the way join the nearest.
-    best = 0
-    for groups in range(config.num_domains, len(centroids_KD) + 1):
+    documents = int(sizes.documents_K.sum())
+    few = config.min_documents or defaults.min_documents(documents)
+    most = config.num_domains or defaults.num_domains(documents)
+    best, domains_K = 0, np.zeros(len(centroids_KD), dtype=np.int64)
+    for groups in range(1, len(centroids_KD) + 1):
         labels_K = _cut(centroids_KD, groups, "maxclust")
-        large = _large(config, labels_K, sizes)
-        best = max(best, len(large))
-        if len(large) == config.num_domains:
-            return _numbered(_joined(labels_K, large, centroids_KD, sizes))
+        large = _large(labels_K, sizes, few, config.min_share)
+        if best < len(large):
+            best, domains_K = len(large), _numbered(_joined(labels_K, large, centroids_KD, sizes))
+        if best == most:
+            return domains_K
+    if config.num_domains is None and best >= _LEAST_DOMAINS:
+        return domains_K
     raise ConfigError(
-        f"cluster.domains.merge: {len(centroids_KD)} kept clusters make at most {best} groups with {config.min_documents:,} "
-        f"documents and {config.min_share:.1%} of the bytes; num_domains asks for {config.num_domains}. Lower "
-        "num_domains, min_documents or min_share, raise kmeans.num_clusters_initial, or give more documents."
+        f"cluster.domains.merge: {len(centroids_KD)} kept clusters of {documents:,} documents make at most {best} groups "
+        f"with {few:,} documents and {config.min_share:.1%} of the bytes; num_domains asks for "
+        f"{config.num_domains or _LEAST_DOMAINS}. Lower num_domains, min_documents or min_share, raise "
+        "kmeans.num_clusters_initial, or give more documents."
     )
 
 
-def _large(config: WardMerge, labels_K: Ints, sizes: Sizes) -> Ints:
+def _large(labels_K: Ints, sizes: Sizes, min_documents: int, min_share: float) -> Ints:
     documents_G = np.bincount(labels_K, weights=sizes.documents_K)
     share_G = np.bincount(labels_K, weights=sizes.bytes_K) / sizes.bytes_K.sum()
-    return np.flatnonzero((documents_G >= config.min_documents) & (share_G >= config.min_share)).astype(np.int64)
+    return np.flatnonzero((documents_G >= min_documents) & (share_G >= min_share)).astype(np.int64)
 
 
 def _joined(labels_K: Ints, large: Ints, centroids_KD: Floats, sizes: Sizes) -> Ints:

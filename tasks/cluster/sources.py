@@ -7,11 +7,14 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from tasks.cluster import defaults
 from tasks.cluster.config import SourceDomains
 from tasks.cluster.grouping import Grouping
 from tasks.core.errors import ConfigError
 
 _REMEDY = "Give their records another `source`"
+# How many sources are still a mixture that can be searched, and what share of the bytes each has at least (guesses).
+_FEW_SOURCES, _CLEAR_SHARE = 20, 0.01
 # What a file name of the pool may not hold.
 _FOREIGN = re.compile(r"[^A-Za-z0-9._-]+")
 
@@ -23,7 +26,7 @@ def by_source(sources: Sequence[str], bytes_N: npt.NDArray[np.int64], config: So
         ConfigError: a source has too few documents, no name that a file can have, or the name of another.
     """
     documents = Counter(sources)
-    _require_documents(documents, config.min_documents)
+    _require_documents(documents, config.min_documents or defaults.min_documents(len(sources)))
     bytes_S: Counter[str] = Counter()
     for source, size in zip(sources, bytes_N.tolist(), strict=True):
         bytes_S[source] += size
@@ -31,6 +34,18 @@ def by_source(sources: Sequence[str], bytes_N: npt.NDArray[np.int64], config: So
     number = {source: index for index, source in enumerate(ordered)}
     domain_N = np.array([number[source] for source in sources], dtype=np.int32)
     return Grouping(domain_N, len(ordered), names=_names(ordered))
+
+
+def clear(sources: Sequence[str], bytes_N: npt.NDArray[np.int64]) -> tuple[str, ...]:
+    """Return the sources, by name, where they would do as domains: few, and each large enough; else none."""
+    documents = Counter(sources)
+    bytes_S: Counter[str] = Counter()
+    for source, size in zip(sources, bytes_N.tolist(), strict=True):
+        bytes_S[source] += size
+    few = defaults.min_documents(len(sources))
+    names = {source_name(source) for source in documents} - {""}
+    large = all(documents[s] >= few and bytes_S[s] >= _CLEAR_SHARE * bytes_S.total() for s in documents)
+    return tuple(sorted(documents)) if large and 2 <= len(names) == len(documents) <= _FEW_SOURCES else ()
 
 
 def source_name(source: str) -> str:

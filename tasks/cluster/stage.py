@@ -35,6 +35,11 @@ def run(params: ClusterParams, *, inputs: Mapping[str, Path], output: Path, work
         return found
     shards = kept_shards(inputs["curate"], curated)
     decided = _decided(params, shards, workshop)
+    if clear := decided.summary["clear_sources"]:
+        workshop.observer.say(
+            f"cluster: the documents have {len(clear)} named sources, each large enough to be a domain "
+            f"({', '.join(clear)}); cluster.domains.kind=source takes them as they are"
+        )
     return publish(
         output,
         {record.path: decided.file(record.path) for record in decided.files},

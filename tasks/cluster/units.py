@@ -26,7 +26,7 @@ from tasks.cluster.embedders import tfidf, transformer
 from tasks.cluster.grouping import Documents, Grouping
 from tasks.cluster.kmeans import Partition, partition
 from tasks.cluster.shards import Shard, read_columns, read_texts, text_bytes
-from tasks.cluster.sources import by_source
+from tasks.cluster.sources import by_source, clear
 from tasks.core.rng import seed_of
 from tasks.core.stage import UnitResult
 
@@ -152,7 +152,8 @@ def assign(args: AssignArgs, folder: Path) -> UnitResult:
     for shard, table in zip(args.shards, tables, strict=True):
         part = slice(start, start := start + table.num_rows)
         _write_assignments(folder / f"assignments/{shard.number}.parquet", part, documents, decision)
-    return UnitResult(decide.account(documents, grouping), _summary(domains, clusters))
+    suggested = clear(documents.sources, documents.bytes_N) if args.found else ()
+    return UnitResult(decide.account(documents, grouping), _summary(domains, clusters) | {"clear_sources": suggested})
 
 
 def _grouping(args: AssignArgs, documents: Documents) -> Grouping:

@@ -23,6 +23,7 @@ from infra.terminal import TerminalObserver
 from tasks.core.digest import digest_code
 from tasks.core.errors import ConfigError, DataError, MixwrightError
 from tasks.core.manifest import Manifest, stage_key
+from tasks.core.once import Once
 from tasks.core.params import Params, layered, override, read_yaml, validate
 from tasks.core.stage import Workshop, workshop_of
 
@@ -63,7 +64,7 @@ def stage_command(
     """
     named = "PATH" if len(inputs) == 1 else "NAME=PATH"
 
-    @click.command(name=name, help=(run.__doc__ or "").strip())
+    @click.command(name=name, cls=Once, help=(run.__doc__ or "").strip())
     @click.option(
         "--input",
         "values",

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import norm
+import scipy
 
 from tasks.mixture.confirm import Confirmation
 from tasks.mixture.decide import Pick
@@ -104,7 +104,7 @@ def forecast(
     both_MD = np.array([problem.natural, pick.chosen.weights])
     natural_S, searched_S = predictor.outputs(both_MD)
     natural, searched = (float(value) for value in predictor.mean(both_MD))
-    half_width = float(norm.ppf(0.5 + CONFIDENCE / 2)) * (told.normal_sd(CONFIDENCE) or 0.0)
+    half_width = float(scipy.stats.norm.ppf(0.5 + CONFIDENCE / 2)) * (told.normal_sd(CONFIDENCE) or 0.0)
     lower, upper = told.gain - half_width, told.gain + half_width
     kept = pick.chosen.weights == tuple(problem.natural.tolist())
     return Forecast(

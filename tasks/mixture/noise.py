@@ -10,10 +10,7 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import brentq
-from scipy.special import ndtr
-from scipy.stats import chi, chi2, nct
-from scipy.stats import t as student
+import scipy
 
 from tasks.core.errors import DataError
 from tasks.mixture.runs import Runs
@@ -57,7 +54,7 @@ class Noise:
         """
         if not self.freedom:
             return None
-        most, least = chi2.ppf((0.5 - confidence / 2, 0.5 + confidence / 2), self.freedom)
+        most, least = scipy.stats.chi2.ppf((0.5 - confidence / 2, 0.5 + confidence / 2), self.freedom)
         return self.sd * sqrt(self.freedom / least), self.sd * sqrt(self.freedom / most)
 
 
@@ -145,7 +142,7 @@ def detectable(noise: Noise, seeds: int, confidence: float, power: float = POWER
     """
     if seeds < _MIN_SEEDS:
         return None
-    quantile = float(student.ppf(0.5 + confidence / 2, seeds - 1))
+    quantile = float(scipy.stats.t.ppf(0.5 + confidence / 2, seeds - 1))
     return Effect(_gain(noise, seeds, quantile, seeds - 1, power), seeds, confidence, power)
 
 
@@ -210,22 +207,22 @@ def dunnett_quantile(comparisons: int, freedom: int, confidence: float) -> float
 
     >>> round(dunnett_quantile(3, 20, 0.95), 2)  # Dunnett's table of 1964, two-sided
     2.54
-    >>> abs(dunnett_quantile(1, 2, 0.9) - float(student.ppf(0.95, 2))) < 1e-6
+    >>> abs(dunnett_quantile(1, 2, 0.9) - float(scipy.stats.t.ppf(0.95, 2))) < 1e-6
     True
     """
     point_Q, weight_Q = np.polynomial.hermite_e.hermegauss(64)  # Q points for the mean that is shared
-    low, high = chi.ppf((1e-12, 1 - 1e-12), freedom)  # U points for s, where its density is not nothing
+    low, high = scipy.stats.chi.ppf((1e-12, 1 - 1e-12), freedom)  # U points for s, where its density is not nothing
     point_U, weight_U = np.polynomial.legendre.leggauss(96)
     chi_U = low + (high - low) * (point_U + 1) / 2
-    density_U = weight_U * chi.pdf(chi_U, freedom)
+    density_U = weight_U * scipy.stats.chi.pdf(chi_U, freedom)
 
     def excess(quantile: float) -> float:
         reach_UQ = sqrt(2 / freedom) * quantile * chi_U[:, None]
-        inside_UQ = ndtr(point_Q + reach_UQ) - ndtr(point_Q - reach_UQ)
+        inside_UQ = scipy.special.ndtr(point_Q + reach_UQ) - scipy.special.ndtr(point_Q - reach_UQ)
         held_U = inside_UQ**comparisons @ weight_Q / weight_Q.sum()
         return float(held_U @ density_U / density_U.sum()) - confidence
 
-    return float(brentq(excess, 0.0, 1000.0, xtol=1e-10))
+    return float(scipy.optimize.brentq(excess, 0.0, 1000.0, xtol=1e-10))
 
 
 def penalty_of_noise(noise_sd: float | None, num_runs: int) -> float:
@@ -241,7 +238,9 @@ def penalty_of_noise(noise_sd: float | None, num_runs: int) -> float:
 
 
 def _gain(noise: Noise, seeds: int, quantile: float, freedom: int, power: float) -> float:
-    centre = brentq(lambda value: nct.sf(quantile, freedom, value) - power, 0.0, 10 * quantile + 10)
+    centre = scipy.optimize.brentq(
+        lambda value: scipy.stats.nct.sf(quantile, freedom, value) - power, 0.0, 10 * quantile + 10
+    )
     return float(centre) * noise.sd / sqrt(seeds)
 
 

@@ -13,9 +13,8 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+import scipy
 from pydantic import Field, PositiveFloat, PositiveInt
-from scipy.stats import norm, rankdata
-from scipy.stats import t as student
 
 from tasks.core.errors import ConfigError, EvidenceError
 from tasks.core.params import Params
@@ -102,7 +101,7 @@ class SizeGain:
         if self.sd is None or self.freedom is None:
             return self.sd
         point = 0.5 + confidence / 2
-        return self.sd * float(student.ppf(point, self.freedom)) / float(norm.ppf(point))
+        return self.sd * float(scipy.stats.t.ppf(point, self.freedom)) / float(scipy.stats.norm.ppf(point))
 
     def to_json(self) -> dict[str, Any]:
         """Return the gain as it stands in `candidates.json` and `forecast.json`."""
@@ -245,12 +244,12 @@ def spearman(one_M: Array, other_M: Array, confidence: float) -> tuple[float, fl
     number = len(one_M)
     if not min(np.ptp(one_M), np.ptp(other_M)) > 0:
         raise EvidenceError(f"all {number} mixtures measured the same at one size, so they have no order there.")
-    rho = float(np.corrcoef(rankdata(one_M), rankdata(other_M))[0, 1])
+    rho = float(np.corrcoef(scipy.stats.rankdata(one_M), scipy.stats.rankdata(other_M))[0, 1])
     if number <= 3:
         return rho, -1.0, 1.0
     most = 1 - 6 / (number**3 - number)
     inner = min(max(rho, -most), most)
-    half_width = float(norm.ppf(0.5 + confidence / 2)) * sqrt((1 + inner**2 / 2) / (number - 3))
+    half_width = float(scipy.stats.norm.ppf(0.5 + confidence / 2)) * sqrt((1 + inner**2 / 2) / (number - 3))
     lower, upper = np.tanh(np.arctanh(inner) - half_width), np.tanh(np.arctanh(inner) + half_width)
     return rho, float(min(lower, rho)), float(max(upper, rho))
 
@@ -314,7 +313,7 @@ def _correlation(
 
 def _verdict(params: TransferParams, overall: Correlation, top: Correlation | None, pick: SizeGain | None) -> Verdict:
     reach = 1.0 if overall.ceiling is None else overall.ceiling
-    width = float(norm.ppf(0.5 + params.confidence / 2))
+    width = float(scipy.stats.norm.ppf(0.5 + params.confidence / 2))
     sd = None if pick is None else pick.normal_sd(params.confidence)
     lost = pick is not None and sd is not None and pick.gain + width * sd < 0
     if overall.upper < params.min_spearman * reach or lost or (top is not None and top.upper < 0):

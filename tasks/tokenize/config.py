@@ -15,7 +15,12 @@ class TrainedBpe(Params):
     """
 
     kind: Literal["bpe"] = "bpe"
-    vocab_size: int = Field(default=4096, ge=257, le=65_536, description="256 bytes, the end of a document, merges")
+    vocab_size: int | None = Field(
+        default=None,
+        ge=257,
+        le=65_536,
+        description="256 bytes, the end of a document, merges; null = a token per 1,000 bytes of training text, 512 to 4096",
+    )
     training_bytes: PositiveInt = Field(default=8_000_000, description="UTF-8 bytes of text to train on, at most")
 
 

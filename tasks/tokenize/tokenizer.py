@@ -4,6 +4,7 @@ A byte-level tokenizer writes each byte as one printable character (the table of
 encoded and no byte is lost. That is checked for every document, not believed: see `encode`.
 """
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -43,10 +44,33 @@ class Codec:
 
 
 def train(texts: Iterable[str], vocab_size: int) -> str:
-    """Return `tokenizer.json` of a byte-level BPE trained on texts: no normaliser, no added space, no lost byte.
+    """Return `tokenizer.json` of a byte-level BPE trained on texts, see `train_at_most`.
 
     Raises:
         ConfigError: the texts do not hold as many different pairs as the vocabulary asks for.
+    """
+    text = train_at_most(texts, vocab_size)
+    if (found := len(json.loads(text)["model"]["vocab"])) != vocab_size:
+        raise ConfigError(
+            f"tokenize.tokenizer.vocab_size: {vocab_size:,} tokens were asked for, the training text gives {found:,}. "
+            "Lower it, raise training_bytes, or give more documents; null follows the text."
+        )
+    return text
+
+
+def default_vocab_size(training_bytes: int) -> int:
+    """Return the vocabulary for so much text: a merge that a thousand bytes have not earned is learned by heart.
+
+    >>> [default_vocab_size(bytes_) for bytes_ in (20_000, 1_000_000, 8_000_000)]
+    [512, 960, 4096]
+    """
+    return min(max(512, training_bytes // 1_000 // 64 * 64), 4096)
+
+
+def train_at_most(texts: Iterable[str], vocab_size: int) -> str:
+    """Return `tokenizer.json` of a byte-level BPE: no normaliser, no added space, no lost byte.
+
+    It has fewer tokens than asked for where the texts hold fewer different pairs.
     """
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
@@ -60,11 +84,6 @@ def train(texts: Iterable[str], vocab_size: int) -> str:
         show_progress=False,
     )
     tokenizer.train_from_iterator(texts, trainer)
-    if tokenizer.get_vocab_size() != vocab_size:
-        raise ConfigError(
-            f"tokenize.tokenizer.vocab_size: {vocab_size:,} tokens were asked for, the training text gives "
-            f"{tokenizer.get_vocab_size():,}. Lower it, raise training_bytes, or give more documents."
-        )
     return str(tokenizer.to_str(pretty=True)) + "\n"
 
 

@@ -91,9 +91,11 @@ def learn(args: LearnArgs, folder: Path) -> UnitResult:
     sizes, domains = text_bytes(table["text"]), np.array(table["domain"], dtype=np.int64)
     domains[np.array(table["split"].to_pylist(), dtype=object) != "train"] = -1
     chosen = choose(table["id"].to_pylist(), sizes, domains, args.config.training_bytes, args.seed)
-    text = bpe.train(_beginnings(table["text"], chosen), args.config.vocab_size)
+    size, taken = args.config.vocab_size, sum(taken for _, taken in chosen)
+    beginnings = _beginnings(table["text"], chosen)
+    text = bpe.train(beginnings, size) if size else bpe.train_at_most(beginnings, bpe.default_vocab_size(taken))
     (folder / TOKENIZER).write_text(text, encoding="utf-8")
-    return UnitResult(summary={"training_bytes": sum(taken for _, taken in chosen), "training_documents": len(chosen)})
+    return UnitResult(summary={"training_bytes": taken, "training_documents": len(chosen)})
 
 
 def take(args: TakeArgs, folder: Path) -> UnitResult:

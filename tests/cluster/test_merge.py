@@ -43,6 +43,15 @@ def test_too_few_large_groups_are_an_error_that_counts_them() -> None:
         merge(WardMerge(num_domains=4, min_documents=50), np.eye(4), _sizes([60, 60, 3, 3]))
 
 
+def test_left_open_the_domains_are_what_the_clusters_make_of_the_corpus() -> None:
+    # 30 documents: at most 3 domains, of at least 3 documents each.
+    centroids = np.array([[0.0, 0.0], [0.1, 0.0], [5.0, 0.0], [5.1, 0.0], [9.0, 9.0]])
+    assert merge(WardMerge(), centroids, _sizes([8, 7, 7, 5, 3])).tolist() == [0, 0, 1, 1, 2]
+    assert merge(WardMerge(), centroids[:4], _sizes([20, 7, 2, 1])).tolist() == [0, 1, 2, 2]
+    with pytest.raises(ConfigError, match=r"at most 1 groups with 3 documents.*num_domains asks for 2"):
+        merge(WardMerge(), centroids[[0, 4]], _sizes([28, 2]))
+
+
 def test_the_distance_rule_cuts_where_it_says() -> None:
     centroids = np.array([[0.0], [0.5], [9.0]])
     assert merge(DistanceMerge(kind="ward_distance", max_distance=1.5), centroids, _sizes([1, 1, 1])).tolist() == [

@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.cluster import stage as cluster
-from tasks.cluster.config import ClusterParams, DomainSplit, SourceDomains, Split
-from tasks.cluster.sources import by_source, source_name
+from tasks.cluster.config import ClusterParams, DomainSplit, FoundDomains, SourceDomains, Split
+from tasks.cluster.sources import by_source, clear, source_name
 from tasks.core.errors import ConfigError, DataError
 from tasks.core.manifest import Manifest
 from tasks.core.params import override, validate
@@ -180,3 +180,19 @@ def test_one_setting_turns_a_preset_with_clusters_into_one_with_sources() -> Non
     assert params.domains == SourceDomains(kind="source", min_documents=5)
     with pytest.raises(ConfigError, match=r"domains\.source\.kmeans: .*unknown key"):
         validate(ClusterParams, {"domains": {"kind": "source", "kmeans": {}}}, "a file")
+
+
+def test_sources_are_suggested_as_domains_where_they_are_few_and_each_is_large_enough() -> None:
+    sources, sizes = ["law"] * 40 + ["code"] * 60, np.full(100, 1_000)
+    assert clear(sources, sizes) == ("code", "law")
+    assert clear(["law"] * 100, sizes) == ()
+    assert clear(["law"] * 98 + ["code"] * 2, sizes) == ()
+    assert clear([f"site-{number % 25}" for number in range(100)], sizes) == ()
+    assert clear(sources, np.where(np.arange(100) < 40, 10, 1_000)) == ()
+
+
+def test_thirty_documents_make_domains_with_nothing_but_defaults(tmp_path: Path) -> None:
+    manifest, _ = _cluster(tmp_path, [_rows(10)], ClusterParams(domains=FoundDomains(prune=None)))
+    assert 2 <= len(manifest.summary["domains"]) <= 3
+    assert manifest.summary["clear_sources"] == ["code", "legal", "prose"]
+    assert all(size["documents"] for own in manifest.summary["domains"].values() for size in own["splits"].values())

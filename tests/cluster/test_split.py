@@ -70,3 +70,18 @@ def test_fractions_that_leave_nothing_to_train_on_are_refused() -> None:
         Split(search_fraction=0.5, test_fraction=0.5)
     with pytest.raises(ValidationError, match="more than there is"):
         DomainSplit(search_fraction=0.6, test_fraction=0.5)
+
+
+@given(st.integers(3, 49), st.integers(0, 500))
+def test_no_side_of_a_small_domain_is_empty_by_chance(documents: int, seed: int) -> None:
+    found = Counter(splits([f"d{number}" for number in range(documents)], [0] * documents, ["web"], Split(), seed))
+    assert set(found) == {"train", "search", "test"}
+    assert found["train"] >= max(found["search"], found["test"]) or documents < 6
+
+
+def test_a_small_domain_that_has_all_sides_is_split_as_a_large_one_is() -> None:
+    documents = [f"d{number}" for number in range(40)]
+    config = Split(search_fraction=0.3, test_fraction=0.3)
+    assert splits(documents, [0] * 40, ["web"], config, 0) == [
+        split_of(document, config.of("web"), 0) for document in documents
+    ]

@@ -152,7 +152,9 @@ def test_what_fit_refuses_is_one_message_and_exit_code_2(
     import re
 
     monkeypatch.chdir(folder)
-    result = mixwright("fit", *pair(folder), *places(folder), *change)
+    words = [*pair(folder), *places(folder)]
+    options = dict(zip(words[::2], words[1::2], strict=True)) | dict([change])
+    result = mixwright("fit", *(word for option in options.items() for word in option))
     assert result.exit_code == 2 and re.search(message, result.output)
     assert "Traceback" not in result.output and not (folder / "P.csv").exists()
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from tasks.cluster import defaults
 from tasks.cluster.config import TfidfEmbedder
 from tasks.core.errors import ConfigError
 from tasks.core.rng import seed_of
@@ -43,18 +44,18 @@ def fit(texts: Sequence[str], config: TfidfEmbedder, seed: int) -> TfidfModel:
     """
     from sklearn.decomposition import TruncatedSVD
 
-    vectorizer = _vectorizer(
-        min_df=config.min_term_documents, max_df=config.max_term_share, max_features=config.max_terms
-    )
+    min_df = config.min_term_documents or defaults.min_term_documents(len(texts))
+    vectorizer = _vectorizer(min_df=min_df, max_df=config.max_term_share, max_features=config.max_terms)
     try:
         weights_NV = vectorizer.fit_transform(texts)
     except ValueError as error:
         # scikit-learn has no narrower error for "no terms remain".
-        raise _too_small(len(texts), 0, config) from error
+        raise _too_small(len(texts), 0, min_df, config) from error
     documents, terms_learned = weights_NV.shape
-    if not min(documents, terms_learned) > config.dimensions:
-        raise _too_small(documents, terms_learned, config)
-    svd = TruncatedSVD(config.dimensions, n_iter=5, random_state=seed_of(seed, "tfidf", "svd") % 2**32)
+    dimensions = config.dimensions or defaults.num_dimensions(documents, terms_learned)
+    if not min(documents, terms_learned) > dimensions:
+        raise _too_small(documents, terms_learned, min_df, config)
+    svd = TruncatedSVD(dimensions, n_iter=5, random_state=seed_of(seed, "tfidf", "svd") % 2**32)
     svd.fit(weights_NV)
     terms = tuple(vectorizer.get_feature_names_out().tolist())
     return TfidfModel(terms, vectorizer.idf_.astype(np.float32), svd.components_.astype(np.float32))
@@ -91,10 +92,10 @@ def _vectorizer(**options: Any) -> "TfidfVectorizer":
     return TfidfVectorizer(token_pattern=TOKEN_PATTERN, sublinear_tf=True, dtype=np.float32, **options)
 
 
-def _too_small(documents: int, terms: int, config: TfidfEmbedder) -> ConfigError:
+def _too_small(documents: int, terms: int, min_df: int, config: TfidfEmbedder) -> ConfigError:
+    dimensions = config.dimensions or 1
     return ConfigError(
-        f"cluster.domains.embedder: {documents:,} documents give {terms:,} terms (each in at least "
-        f"{config.min_term_documents} documents and in at most {config.max_term_share:.0%} of them); "
-        f"{config.dimensions} dimensions need more than {config.dimensions} of both. Lower dimensions or "
-        "min_term_documents, or give more documents."
+        f"cluster.domains.embedder: {documents:,} documents give {terms:,} terms (each in at least {min_df} documents "
+        f"and in at most {config.max_term_share:.0%} of them); {dimensions} dimensions need more than {dimensions} of "
+        "both. Lower dimensions or min_term_documents, or give more documents."
     )

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import norm
+import scipy
 
 Array = npt.NDArray[np.float64]
 
 CONFIDENCE = 0.9
 # 90 % of a normal distribution lies within so many standard deviations.
-NINETY = float(norm.ppf(0.5 + CONFIDENCE / 2))
+# The normal distribution's quantile at 0.5 + CONFIDENCE / 2, written out: params are checked before scipy is loaded.
+NINETY = 1.6448536269514722
 # The factor is read off at so many levels and averaged (in logarithms). One level alone varies with the runs, and the
 # highest alone is set by outliers: errors of cross-validation on RegMix's training rows have a kurtosis of 14.
 _LEVELS = (0.7, CONFIDENCE)
@@ -65,7 +66,7 @@ def calibrate(objective_R: Array, predicted_R: Array, sd_R: Array) -> Calibratio
 
 def _factor(z_R: Array) -> float:
     runs = len(z_R)
-    found = [np.quantile(z_R, level, method="weibull") / norm.ppf(0.5 + level / 2) for level in _LEVELS]
+    found = [np.quantile(z_R, level, method="weibull") / scipy.stats.norm.ppf(0.5 + level / 2) for level in _LEVELS]
     factor = float(np.exp(np.log(np.maximum(found, _LEAST_FACTOR)).mean()))
     return factor if factor >= 1 else factor ** (runs / (runs + _HALF_BELIEVED))
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import rankdata
+import scipy
 
 from tasks.mixture.predictors.calibration import NINETY
 from tasks.mixture.predictors.predictor import Measured, Predictor
@@ -91,7 +91,7 @@ def spearman(left: Sequence[float] | Array, right: Sequence[float] | Array) -> f
     >>> spearman([1, 2, 3], [10, 20, 15])
     0.5
     """
-    left_R, right_R = rankdata(left), rankdata(right)
+    left_R, right_R = scipy.stats.rankdata(left), scipy.stats.rankdata(right)
     left_R, right_R = left_R - left_R.mean(), right_R - right_R.mean()
     size = float(np.sqrt((left_R @ left_R) * (right_R @ right_R)))
     return float(left_R @ right_R) / size if size > 0 else 0.0

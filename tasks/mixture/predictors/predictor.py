@@ -13,7 +13,7 @@ from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
-from scipy.linalg import solve_triangular
+import scipy
 
 from tasks.mixture.predictors.calibration import UNCALIBRATED, Calibration
 from tasks.mixture.predictors.earlier import Earlier
@@ -171,7 +171,7 @@ class Predictor:
     def _whitened(self, shared_MP: Array) -> Array:
         if self.believed_PD is None:
             return np.empty((0, len(shared_MP)))
-        return np.asarray(solve_triangular(self._believed_factor_PP, shared_MP.T, lower=True))
+        return np.asarray(scipy.linalg.solve_triangular(self._believed_factor_PP, shared_MP.T, lower=True))
 
     @cached_property
     def _believed_factor_PP(self) -> Array:

@@ -15,8 +15,7 @@ from functools import cached_property, partial
 
 import numpy as np
 import numpy.typing as npt
-from scipy.linalg import LinAlgError, lapack
-from scipy.optimize import minimize
+import scipy
 
 Array = npt.NDArray[np.float64]
 
@@ -94,9 +93,9 @@ class GaussianProcess:
     def _whitener_RR(self) -> Array:
         kernel_RR = _kernel(self.features_RD, self.features_RD, self.hyper_H)
         kernel_RR[np.diag_indices_from(kernel_RR)] += np.exp(self.hyper_H[0])
-        inverse, failed = lapack.dtrtri(_factor(kernel_RR), lower=1)
+        inverse, failed = scipy.linalg.lapack.dtrtri(_factor(kernel_RR), lower=1)
         if failed:
-            raise LinAlgError("the kernel of the measured mixtures is singular")
+            raise scipy.linalg.LinAlgError("the kernel of the measured mixtures is singular")
         return np.asarray(inverse)
 
 
@@ -144,7 +143,7 @@ def _fit_hyper(
     if near_H is not None:
         starts = [near_H]
     fits = [
-        minimize(
+        scipy.optimize.minimize(
             loss,
             np.clip(start, *np.transpose(bounds_H)),
             jac=True,
@@ -172,9 +171,9 @@ def _loss(features_RD: Array, target_R: Array, centre_H: Array, spread_H: Array,
         smooth_RR = (1 + root_RR * (1 + root_RR / 3)) * decay_RR
         kernel_RR += matern * smooth_RR
     factor = _factor(kernel_RR)
-    alpha_R, _ = lapack.dpotrs(factor, target_R, lower=1)
+    alpha_R, _ = scipy.linalg.lapack.dpotrs(factor, target_R, lower=1)
     # d(loss)/d(hyper) = tr(half (K^-1 - alpha alpha^T) dK/d(hyper)).
-    inverse, _ = lapack.dpotri(factor, lower=1)
+    inverse, _ = scipy.linalg.lapack.dpotri(factor, lower=1)
     outer_RR = np.tril(inverse) + np.tril(inverse, -1).T
     outer_RR -= np.outer(alpha_R, alpha_R)
     outer_RR *= 0.5
@@ -199,9 +198,11 @@ def _variances(hyper_H: Array) -> tuple[float, float]:
 
 
 def _factor(kernel_RR: Array) -> Array:
-    factor, failed = lapack.dpotrf(kernel_RR, lower=1, clean=1)
+    factor, failed = scipy.linalg.lapack.dpotrf(kernel_RR, lower=1, clean=1)
     if failed:
-        raise LinAlgError("the kernel of the measured mixtures is not positive definite; are there NaNs among them?")
+        raise scipy.linalg.LinAlgError(
+            "the kernel of the measured mixtures is not positive definite; are there NaNs among them?"
+        )
     return np.asarray(factor)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import nnls
+import scipy
 
 from tasks.mixture.predictors.predictor import Array, Predictor
 
@@ -112,7 +112,9 @@ def _on_simplex(rows_XK: Array) -> Array:
     members, pull = rows_XK.shape[1], np.sqrt(_SHRINKAGE)
     whole = _SUM_WEIGHT * np.sqrt(_SHRINKAGE + float((rows_XK**2).sum(axis=0).min()))
     asked_X = np.concatenate([np.zeros(len(rows_XK)), np.full(members, pull / members), [whole]])
-    share_K = np.asarray(nnls(np.vstack([rows_XK, pull * np.eye(members), np.full((1, members), whole)]), asked_X)[0])
+    share_K = np.asarray(
+        scipy.optimize.nnls(np.vstack([rows_XK, pull * np.eye(members), np.full((1, members), whole)]), asked_X)[0]
+    )
     return np.asarray(share_K / share_K.sum())
 
 

@@ -11,7 +11,7 @@ from functools import partial
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import minimize
+import scipy
 
 from tasks.core.errors import EvidenceError
 from tasks.mixture.predictors.exponential import Exponential
@@ -59,7 +59,7 @@ def convex_minimum(
     # The divergence's slope is infinite at 0, where the solver can stop short: it goes on from a little inside.
     for inward in _INWARD:
         inside_D = start_D if not found else (1 - inward) * found[-1] + inward * start_D
-        result = minimize(
+        result = scipy.optimize.minimize(
             objective,
             inside_D,
             jac=True,

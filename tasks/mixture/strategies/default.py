@@ -9,8 +9,8 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
+import scipy
 from pydantic import Field, PositiveFloat, PositiveInt
-from scipy.special import ndtr
 
 from tasks.core.params import Params
 from tasks.mixture.decide import DecisionParams, Pick, decide
@@ -165,7 +165,7 @@ def _improvement(problem: Problem, predictor: Predicts, incumbent_D: Array, weig
     z_M = mean_M / sd_M
     density_M = np.exp(-0.5 * z_M**2) / np.sqrt(2 * np.pi)
     # The mean decides where the expectation underflows.
-    return np.asarray(sd_M * (z_M * ndtr(z_M) + density_M) + 1e-9 * mean_M)
+    return np.asarray(sd_M * (z_M * scipy.special.ndtr(z_M) + density_M) + 1e-9 * mean_M)
 
 
 def _trusted(score: Score, incumbent_D: Array, radius: float, weights_MD: Array) -> Array:
