@@ -38,8 +38,9 @@ def prose(number: int, words: int = 200) -> list[str]:
 
 
 def edited(words: Sequence[str], number: int, edits: int) -> list[str]:
+    """Words with some replaced by new ones of the same length, so that texts are as long as before."""
     where = generator(7, "edit", number).choice(len(words), edits, replace=False)
-    return [f"new{word(number)}{word(i)}" if i in where else old for i, old in enumerate(words)]
+    return [f"n{word(number * 211 + i)[1:]}" if i in where else old for i, old in enumerate(words)]
 
 
 def shingles(words: Sequence[str], n: int = 5) -> set[tuple[str, ...]]:

@@ -21,7 +21,7 @@ from tasks.curate.dedup.config import DatatroveMinHash, Duplicates, FastMinHash,
 from tasks.curate.dedup.groups import Groups, Ints, equal_rows, groups_of, in_partition, partitions_for
 from tasks.curate.dedup.signing import unit
 from tasks.curate.dedup.stage import find_duplicates
-from tasks.curate.dedup.unite import joined
+from tasks.curate.dedup.unite import EVEN, joined
 from tasks.curate.dedup.verify import by_signatures, verified
 from tests.curate.dedup_shards import (
     Doc,
@@ -63,6 +63,22 @@ def test_the_best_text_survives_and_the_smallest_id_among_equals(tmp_path: Path)
     assert set(survivors(tmp_path, [better], Duplicates()).values()) == {"b"}
 
 
+@pytest.mark.parametrize(("quality", "survivor"), [(0.5, "b"), (0.5 + EVEN, "b"), (0.51 + EVEN, "a")])
+def test_the_longest_of_those_with_an_even_quality_survives(tmp_path: Path, quality: float, survivor: str) -> None:
+    words = prose(5)
+    shards = [[Doc("a", " ".join(words[3:]), quality=quality)], [Doc("b", " ".join(words)), Doc("c", " ".join(words))]]
+    assert set(survivors(tmp_path, shards, Duplicates()).values()) == {survivor}
+
+
+def test_a_text_that_is_cut_off_never_survives_for_its_whole(tmp_path: Path) -> None:
+    words = prose(9)
+    cut, more, whole = (" ".join(words[:stop]) for stop in (180, 190, 200))
+    shards = [[Doc("a-cut", cut, quality=1.0), Doc("b-more", more, quality=0.9)], [Doc("c-whole", whole, quality=0.2)]]
+    for params in (Duplicates(), EXACT_JACCARD, Duplicates(near=DatatroveMinHash())):
+        assert set(survivors(tmp_path, shards, params).values()) == {"c-whole"}
+        assert set(survivors(tmp_path, shards[::-1], params).values()) == {"c-whole"}
+
+
 def test_equal_texts_are_exact_duplicates_even_when_too_short_for_an_n_gram(tmp_path: Path) -> None:
     shards = [[Doc("b", "one two"), Doc("a", "one two")], [Doc("c", "one three"), Doc("e", ""), Doc("d", "")]]
     rows = by_id(found_in(tmp_path, shards, Duplicates()), shards)
@@ -81,7 +97,7 @@ def test_texts_without_an_n_gram_are_near_duplicates_of_nothing(tmp_path: Path) 
 
 def test_a_copy_of_a_near_duplicate_is_traced_over_both_steps(tmp_path: Path) -> None:
     words = prose(6)
-    variant = " ".join(edited(words, 6, 2))
+    variant = " ".join(edited(words, 6, 1))
     shards = [[Doc("v2", variant)], [Doc("a", " ".join(words))], [Doc("v1", variant)]]
     for params, told in ((Duplicates(), "estimated Jaccard"), (EXACT_JACCARD, "Jaccard")):
         rows = by_id(found_in(tmp_path, shards, params), shards)

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from tasks.core.errors import ConfigError, DataError
@@ -126,3 +127,27 @@ def test_a_folder_that_is_no_version_or_was_edited_is_refused(tmp_path: Path) ->
     next((path / "fingerprints").iterdir()).write_bytes(b"edited")
     with pytest.raises(DataError, match="not the file that was published"):
         found_in(tmp_path, docs, Duplicates(against=(str(path),)))
+
+
+@pytest.mark.parametrize("quality", [0.5, 0.9])
+def test_of_two_earlier_versions_the_better_document_is_named(tmp_path: Path, quality: float) -> None:
+    words, folders = prose(3), []
+    for name, docs in (
+        ("v1", [Doc("long", " ".join(words))]),
+        ("v2", [Doc("a-short", " ".join(words[2:]), quality=quality)]),
+    ):
+        folders.append(publish_version(tmp_path / name, found_in(tmp_path, [docs], Duplicates()), [docs]))
+    new = [[Doc("new", " ".join(edited(words, 1, 1)), quality=1.0)]]
+    rows = by_id(found_in(tmp_path, new, Duplicates(against=tuple(folders))), new)
+    assert rows["new"]["survivor"] == ("a-short" if quality > 0.5 else "long")
+
+
+def test_a_version_without_sizes_and_qualities_is_taken_up_as_before(tmp_path: Path) -> None:
+    docs = [documents(0, 3)]
+    found = found_in(tmp_path, docs, Duplicates())
+    [print_] = found.fingerprints.values()
+    old = pq.read_table(print_.source)
+    pq.write_table(old.drop_columns(["bytes", "quality"]), print_.source)
+    path = publish_version(tmp_path / "v1", found, docs)
+    rows = by_id(found_in(tmp_path / "new", docs, Duplicates(against=(path,))), docs)
+    assert {name: row["survivor"] for name, row in rows.items()} == {"d00": "d00", "d01": "d01", "d02": "d02"}

@@ -4,15 +4,13 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from tasks.core.errors import ConfigError, DataError
 from tasks.core.params import validate
 from tasks.curate.config import CurateParams
 from tasks.curate.profiles import built_in, names
 from tasks.curate.rules.datatrove import DEFAULTS
-from tasks.curate.rules.decide import PASSES, decide, quality, verdict, verdicts
+from tasks.curate.rules.decide import PASSES, decide, verdict, verdicts
 from tasks.curate.rules.profile import Profile
 from tasks.curate.rules.rule import explain
 from tasks.curate.rules.table import INDEX, RULES
@@ -160,21 +158,6 @@ def test_each_document_is_judged_by_its_own_profile() -> None:
 def test_a_statistic_that_was_not_taken_is_an_error_that_names_its_group() -> None:
     with pytest.raises(DataError, match=r"pii_keys was not taken.*curate.annotate \(pii\)"):
         decide({"words": np.array([1])}, ["p"], {"p": Profile(rules={"max_pii_keys": 0})})
-
-
-@given(st.dictionaries(st.sampled_from(sorted({rule.statistic for _, rule, _ in PROSE.active})), st.floats(0, 1e6)))
-def test_quality_lies_between_zero_and_one(changed: dict[str, float]) -> None:
-    assert 0.0 <= quality(columns(PROSE, **changed), np.arange(1), PROSE)[0] <= 1.0
-
-
-def test_quality_is_the_mean_head_room_over_the_active_rules() -> None:
-    profile = Profile(rules={"min_words": 100, "max_hash_word_ratio": 0.1})
-    # 150 of at least 100 words: 0.5. 0.025 of at most 0.1: 0.75.
-    found = quality(columns(profile, words=150, hash_word_ratio=0.025), np.arange(1), profile)
-    assert found[0] == pytest.approx(0.625, rel=1e-12)
-    assert quality({}, np.arange(1), Profile())[0] == 1.0
-    exact = Profile(rules={"max_hash_word_ratio": 0.0})
-    assert quality(columns(exact, hash_word_ratio=0.0), np.arange(1), exact)[0] == 1.0
 
 
 def test_a_changed_threshold_leaves_the_others_of_its_profile_as_they_come() -> None:

@@ -1,7 +1,7 @@
 """Fingerprints: what later versions need to know of the documents this one kept, and how they take it up.
 
 A curate output publishes one file per shard of kept documents, rows in the order of kept/: id, source, digest of the
-text that was compared, its signature. A later run names the folder in `against`.
+text that was compared, its size and quality, its signature. A later run names the folder in `against`.
 """
 
 import json
@@ -19,12 +19,15 @@ from tasks.core.errors import ConfigError, DataError
 from tasks.core.stage import UnitResult
 from tasks.curate.dedup.library import Shelf
 from tasks.curate.dedup.signing.signatures import Shape, Signatures
-from tasks.curate.dedup.signing.unit import DIGESTS, NGRAMS, SIGNATURES, write_signatures
+from tasks.curate.dedup.signing.unit import DIGESTS, LENGTHS, NGRAMS, SIGNATURES, write_signatures
 from tasks.curate.dedup.tables import surviving_rows
 from tasks.curate.statistics.shards import read_shard, write_table
 
 FINGERPRINTS, PRINTS, STANDING = "fingerprints", "fingerprints.parquet", "standing.parquet"
 _SHAPE = b"mixwright.signature"
+_STANDING = ("id", "source", "quality")
+# Versions before these columns were written tell neither: among their documents the smallest id survives.
+_SINCE = {"quality": np.float64, "bytes": np.int64}
 
 
 @dataclass(frozen=True)
@@ -46,14 +49,14 @@ class AdoptArgs:
 
 
 def print_shard(args: PrintArgs, folder: Path) -> UnitResult:
-    """Write the fingerprints of the survivors of a shard: id, source, digest of the text, n-grams, signature.
+    """Write the fingerprints of the survivors of a shard: id, source, quality, digest and bytes of the text, signature.
 
-    About 50 bytes per document without near duplicates, 500 (fast) or 950 (datatrove) with 14 x 8 values.
+    About 60 bytes per document without near duplicates, 500 (fast) or 950 (datatrove) with 14 x 8 values.
     """
     rows, signed = surviving_rows(args.duplicates), args.shelf.signed
-    columns = dict(
-        zip(("id", "source"), read_shard(args.shelf.standing, ("id", "source")).take(rows).columns, strict=True)
-    )
+    standing = read_shard(args.shelf.standing, _STANDING).take(rows)
+    columns: dict[str, Any] = dict(zip(_STANDING, standing.columns, strict=True))
+    columns["bytes"] = pa.array(np.load(signed / LENGTHS, mmap_mode="r")[rows])
     columns["digest"] = _binary(np.load(signed / DIGESTS, mmap_mode="r")[rows])
     if args.shape is not None:
         values = np.load(signed / SIGNATURES, mmap_mode="r")[rows].astype(_little(args.shape))
@@ -80,7 +83,9 @@ def adopt(args: AdoptArgs, folder: Path) -> UnitResult:
     columns = ("id", "source", "digest") + (("ngrams", "signature") if args.shape else ())
     _check(args)
     table = read_shard(args.fingerprints, columns)
+    known = _known_since(args.fingerprints, table.num_rows)
     np.save(folder / DIGESTS, _rows(table["digest"]))
+    np.save(folder / LENGTHS, known["bytes"])
     if args.shape is not None:
         shape = args.shape
         values = _rows(table["signature"]).view(_little(shape))
@@ -90,10 +95,18 @@ def adopt(args: AdoptArgs, folder: Path) -> UnitResult:
         "id": table["id"],
         "source": table["source"],
         "passes": pa.array(np.ones(table.num_rows, np.bool_)),
-        "quality": pa.array(np.zeros(table.num_rows)),
+        "quality": pa.array(known["quality"]),
     }
     write_table(pa.table(standing), folder / STANDING)
     return UnitResult(summary={"documents": table.num_rows})
+
+
+def _known_since(fingerprints: Path, documents: int) -> dict[str, NDArray[Any]]:
+    written = pq.read_schema(fingerprints).names
+    found = read_shard(fingerprints, tuple(name for name in _SINCE if name in written))
+    return {
+        name: found[name].to_numpy() if name in written else np.zeros(documents, kind) for name, kind in _SINCE.items()
+    }
 
 
 def _check(args: AdoptArgs) -> None:

@@ -1,4 +1,4 @@
-"""Decide: thresholds over columns. The first failing rule drops a document; quality says how well the others pass.
+"""Decide: thresholds over columns. The first failing rule drops a document.
 
 Axes: N documents.
 """
@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from tasks.core.errors import DataError
 from tasks.curate.rules.profile import Profile
-from tasks.curate.rules.rule import Bools, Floats, Rule, Threshold, Values, explain, fails, head_room
+from tasks.curate.rules.quality import quality
+from tasks.curate.rules.rule import Bools, Floats, Rule, Threshold, Values, explain, fails
 from tasks.curate.rules.table import INDEX, RULES
 
 PASSES = -1
@@ -48,7 +49,7 @@ def decide(statistics: Values, profiles_N: Sequence[str], profiles: Mapping[str,
         DataError: a profile looks at a statistic that was not taken.
     """
     number = len(profiles_N)
-    failed_rule_N, quality_N = np.full(number, PASSES, np.int64), np.zeros(number)
+    failed_rule_N = np.full(number, PASSES, np.int64)
     names_N = np.array(profiles_N, dtype=object)
     failures, documents = {}, {}
     for name in sorted(set(profiles_N)):
@@ -56,26 +57,13 @@ def decide(statistics: Values, profiles_N: Sequence[str], profiles: Mapping[str,
         failing = failing_rules(statistics, rows, profiles[name])
         failures[name] = {rule.reason: int(failed.sum()) for rule, failed in failing}
         failed_rule_N[rows] = _first(failing, len(rows))
-        quality_N[rows] = quality(statistics, rows, profiles[name])
         documents[name] = len(rows)
-    return Decisions(failed_rule_N, quality_N, failures, documents)
+    return Decisions(failed_rule_N, quality(statistics, number), failures, documents)
 
 
 def failing_rules(statistics: Values, rows: NDArray[np.int64], profile: Profile) -> list[tuple[Rule, Bools]]:
     """Return (rule, which of the rows fail it) of every active rule, in the order of decision."""
     return [(rule, fails(rule, threshold, _column(statistics, rule)[rows])) for _, rule, threshold in profile.active]
-
-
-def quality(statistics: Values, rows: NDArray[np.int64], profile: Profile) -> Floats:
-    """Return the mean head-room over a profile's rules, in [0, 1]. A heuristic: no model has looked at the text.
-
-    A text is good when it is far from being dropped by any rule. A profile without rules gives 1.
-    """
-    rules = profile.active
-    total = np.zeros(len(rows))
-    for _, rule, threshold in rules:
-        total += head_room(rule, threshold, _column(statistics, rule)[rows])
-    return total / len(rules) if rules else np.ones(len(rows))
 
 
 def verdicts(

@@ -1,7 +1,8 @@
 """A unit of work: the signatures and text digests of one shard. Its key knows the shape of a signature, no threshold.
 
-Files, D documents in the order of the shard: digests.npy uint8 [D, 32], SHA-256 of each text; and, where near duplicates
-are looked for, signatures.npy uint32 or uint64 [D, P], ngrams.npy int64 [D], keys.npy uint64 [B, D], a hash per band.
+Files, D documents in the order of the shard: digests.npy uint8 [D, 32], SHA-256 of each text, and lengths.npy int64 [D],
+its bytes; and, where near duplicates are looked for, signatures.npy uint32 or uint64 [D, P], ngrams.npy int64 [D],
+keys.npy uint64 [B, D], a hash per band.
 """
 
 import hashlib
@@ -19,23 +20,25 @@ from tasks.curate.dedup.signing.signatures import Shape, Signatures, band_keys, 
 from tasks.curate.statistics.shards import TextSource
 from tasks.curate.statistics.texts import Texts, texts_of
 
-DIGESTS, SIGNATURES, NGRAMS, KEYS = "digests.npy", "signatures.npy", "ngrams.npy", "keys.npy"
+DIGESTS, LENGTHS = "digests.npy", "lengths.npy"
+SIGNATURES, NGRAMS, KEYS = "signatures.npy", "ngrams.npy", "keys.npy"
 # Documents signed at a time: 16 MB of signatures at most, however short the texts are.
 _BATCH = 16_384
 
 
 @dataclass(frozen=True)
 class SignArgs:
-    """The shard to sign, and how; no shape: only the digests of its texts are taken."""
+    """The shard to sign, and how; no shape: only the digests and sizes of its texts are taken."""
 
     texts: TextSource
     shape: Shape | None
 
 
 def sign_shard(args: SignArgs, folder: Path) -> UnitResult:
-    """Write the digest of every text, and its signature."""
+    """Write the digest and the size of every text, and its signature."""
     texts = texts_of(args.texts.read(("text",))["text"])
     np.save(folder / DIGESTS, text_digests(texts))
+    np.save(folder / LENGTHS, texts.bytes_N)
     if args.shape is not None:
         shape = args.shape
         write_signatures(folder, (sign(part, shape) for part in _parts(texts)), len(texts), shape)
