@@ -14,6 +14,7 @@ from tasks.core.manifest import stage_key
 from tasks.core.params import Params
 from tasks.core.stage import Placement, UnitRecord, UnitWork, Workshop, map_units
 from tasks.curate.annotators.language import model_digest
+from tasks.curate.annotators.phones import phones_known
 from tasks.curate.annotators.tokens import tokenizer_digest
 from tasks.curate.annotators.url import list_digests
 from tasks.curate.config import CurateParams
@@ -115,6 +116,7 @@ def annotated(bench: Bench, shards: Sequence[Shard]) -> list[Placement]:
     """Return the table of statistics of every shard."""
     params, wanted = bench.params, wanted_groups(bench.params, bench.sources)
     values = {"wanted": vars(wanted), "annotators": _json(params.annotators), "files": files_of(params, wanted)}
+    values |= {"phonenumbers": phones_known()} if "pii" in wanted.every else {}
     orders = [(shard.digests, AnnotateArgs(shard.texts, wanted, params.annotators)) for shard in shards]
     records = bench.units("annotate", "statistics", annotate_shard, orders, values, ANNOTATE_CODE)
     return [record.file(ANNOTATIONS) for record in records]

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tasks.core.stage import UnitResult
+from tasks.curate.annotators.phones import phones_known
 from tasks.curate.refine.account import Passed
 from tasks.curate.refine.config import Refine
 from tasks.curate.refine.refine import COLUMNS, Refined, refine_texts
@@ -49,8 +50,12 @@ def refine_shard(args: RefineArgs, folder: Path) -> UnitResult:
 
 
 def refine_identity(params: Refine) -> dict[str, Any]:
-    """Return what the key of the unit must hold: the params, and the release of ftfy where it is used."""
-    return {"params": params.model_dump(mode="json"), "ftfy": version("ftfy") if params.unicode is not None else None}
+    """Return what the key of the unit must hold: the params, and the releases of the libraries that are used."""
+    return {
+        "params": params.model_dump(mode="json"),
+        "ftfy": version("ftfy") if params.unicode is not None else None,
+        "phonenumbers": phones_known() if params.pii is not None else None,
+    }
 
 
 def merged(parts: list[Refined], samples: int) -> dict[str, Any]:

@@ -7,7 +7,7 @@ the start of the page); here every text is looked at, which is what the rule is 
 import re
 from functools import lru_cache
 
-from tasks.curate.rewriting.top_level_domains import TOP_LEVEL_DOMAINS
+from tasks.curate.statistics.top_level_domains import TOP_LEVEL_DOMAINS
 
 _SCHEME = r"(?:(?:https?|ftp)://)?"
 _TAIL = r"[-a-zA-Z0-9()@:%_+.~#?&/=]*"
