@@ -89,6 +89,10 @@ def document_of(record: Record, *, derived_id: str, source: str, params: IngestP
         if value is not None and not isinstance(value, str):
             return refused(record, "bad_field", f"{field!r} is {_kind(value)}, expected a text")
         others.append(value)
+    try:
+        metadata = canonical_json(_plain(rest)) if rest else None
+    except RecursionError:
+        return refused(record, "bad_field", "a field besides the text is nested too deep")
     return checked(
         record,
         id=own_id or derived_id,
@@ -96,7 +100,7 @@ def document_of(record: Record, *, derived_id: str, source: str, params: IngestP
         source=others[0] or source,
         url=others[1],
         lang=others[2],
-        metadata=canonical_json(_plain(rest)) if rest else None,
+        metadata=metadata,
     )
 
 
@@ -110,10 +114,15 @@ def checked(
     lang: str | None,
     metadata: str | None,
 ) -> Document | Refusal:
-    """Return the document, unless one of its texts is none: half of a surrogate pair, or with a null byte in it."""
-    others = f"{id}{source}{url or ''}{lang or ''}{metadata or ''}"
+    """Return the document, unless one of its texts is none: half of a surrogate pair, or with a null byte in it.
+
+    Metadata is JSON, which spells a null byte out; half of a pair in it costs that character, not the document.
+    """
+    others = f"{id}{source}{url or ''}{lang or ''}"
     try:
         text_bytes = len(text) if text.isascii() else len(text.encode())
+        if metadata is not None and not metadata.isascii():
+            metadata = _whole_characters(metadata)
         if not others.isascii():
             others.encode()
     except UnicodeEncodeError as error:
@@ -130,6 +139,15 @@ def checked(
 def refused(record: Record | Page, reason: str, detail: str) -> Refusal:
     """Return the refusal of what is broken."""
     return Refusal(record.offset, record.bytes, reason, detail, name=record.name)
+
+
+def _whole_characters(text: str) -> str:
+    """Return a text that UTF-8 can hold: half of a surrogate pair (a title cut inside an emoji) becomes U+FFFD."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return text
 
 
 def _missing_text(fields: Mapping[str, Any], text_field: str) -> str:

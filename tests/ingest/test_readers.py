@@ -106,10 +106,11 @@ def test_lines_are_those_of_the_stream_however_it_is_cut_into_blocks(data: bytes
         (b'{"text": "a\\u0000b"}', "null_byte"),
         (b'{"text": "a", "url": "\\u0000"}', "null_byte"),
         (b'{"text": "half a pair: \\ud83d"}', "invalid_utf8"),
-        (b'{"text": "a", "more": "\\udc00"}', "invalid_utf8"),
+        (b'{"text": "a", "url": "\\udc00"}', "invalid_utf8"),
         (b'{"text": "a"', "invalid_json"),
         (b'["text"]', "invalid_json"),
-        (b'{"text": "a", "score": NaN}', "invalid_json"),
+        (b'{"text": NaN}', "no_text"),
+        (b'{"text": "a", "more": ' + b"[" * 900 + b"]" * 900 + b"}", "bad_field"),
         (b"[" * 100_000, "invalid_json"),
         (b'{"text": "a", "id": ""}', "bad_field"),
         (b'{"text": "a", "id": true}', "bad_field"),
@@ -136,6 +137,41 @@ def test_blank_lines_and_a_byte_order_mark_are_no_records(tmp_path: Path) -> Non
     path.write_bytes(b"\xef\xbb\xbf" + b'{"text": "one"}\r\n\n  \r\n{"text": "two"}')
     assert [record.fields["text"] for record in read(path) if isinstance(record, Record)] == ["one", "two"]
     assert len(read(path)) == 2
+
+
+def test_a_byte_order_mark_at_the_start_of_any_line_is_none_of_the_records(tmp_path: Path) -> None:
+    path = tmp_path / "joined.jsonl"
+    mark = b"\xef\xbb\xbf"
+    path.write_bytes(mark + b'{"text": "one"}\n' + mark + b'{"text": "\xef\xbb\xbftwo"}\n' + mark)
+    assert [record.fields["text"] for record in read(path) if isinstance(record, Record)] == ["one", "\ufefftwo"]
+    assert len(read(path)) == 2
+
+
+@pytest.mark.parametrize(
+    ("beside", "metadata"),
+    [
+        ('"score": NaN', {"score": "nan"}),
+        ('"score": [-Infinity, {"x": Infinity}]', {"score": ["-inf", {"x": "inf"}]}),
+        ('"score": 1e999', {"score": "inf"}),
+        ('"score": -0.0', {"score": 0.0}),
+        ('"big": 123456789012345678901234567890', {"big": 123456789012345678901234567890}),
+        ('"big": 1' + "0" * 5000, {"big": "1" + "0" * 5000}),
+        ('"title": "cut \\ud83d"', {"title": "cut \ufffd"}),
+        ('"title": "\\ud83d\\ude00 \\ude00"', {"title": "\U0001f600 \ufffd"}),
+        ('"null": "a\\u0000b"', {"null": "a\0b"}),
+        ('"twice": 1, "twice": 2', {"twice": 2}),
+    ],
+    ids=lambda value: value[:30] if isinstance(value, str) else "",
+)
+def test_what_stands_beside_a_text_never_costs_the_document(
+    beside: str, metadata: dict[str, Any], tmp_path: Path
+) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text(f'{{"text": "a text", {beside}}}\n')
+    account, _ = read_unit(UnitArgs((source_file(path),), IngestParams()), tmp_path)
+    assert account.kept.documents == account.taken.documents == 1
+    (row,) = pq.read_table(tmp_path / "documents-00000.parquet").to_pylist()
+    assert json.loads(row["metadata"]) == metadata
 
 
 @pytest.mark.parametrize("compression", ["gz", "zst"])

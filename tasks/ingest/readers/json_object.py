@@ -1,4 +1,7 @@
-"""One JSON object from bytes, exactly as JSON says: by orjson, and by Python's own parser where orjson would round."""
+"""One JSON object from bytes: by orjson, and by Python's own parser where orjson would round or refuse too much.
+
+Python's `json` and pandas write NaN and Infinity, which JSON has not; they are read as the numbers they stand for.
+"""
 
 import json
 import re
@@ -9,6 +12,8 @@ import orjson
 # orjson reads whole numbers beyond 64 bits as floats; they have at least 19 digits.
 _LONG_NUMBER = re.compile(rb"\d{19}")
 _SIMPLE = frozenset({str, int, bool, type(None)})
+# Python refuses to read a whole number of more digits (it would take quadratic time): it stays a text.
+_MAX_DIGITS = 4000
 
 
 def object_of(data: bytes) -> dict[str, Any]:
@@ -16,12 +21,12 @@ def object_of(data: bytes) -> dict[str, Any]:
 
     Raises:
         UnicodeDecodeError: the bytes are not UTF-8.
-        ValueError: it is not JSON, or JSON of another kind, or holds NaN or Infinity, which JSON has not.
+        ValueError: it is not JSON, or JSON of another kind.
     """
     try:
         value = orjson.loads(data)
     except ValueError:
-        # Half of a surrogate pair (\ud83d alone) is JSON, though no text: the slow parser tells the two apart.
+        # NaN, and half of a surrogate pair (\ud83d alone), which is JSON, though no text: the slow parser reads both.
         return _exactly(data)
     if type(value) is not dict:
         raise ValueError("not an object")
@@ -34,7 +39,7 @@ def object_of(data: bytes) -> dict[str, Any]:
 
 def _exactly(data: bytes) -> dict[str, Any]:
     try:
-        value = json.loads(data.decode(), parse_constant=_no_constant)
+        value = json.loads(data.decode(), parse_int=_whole)
     except RecursionError as error:
         raise ValueError("nested too deep") from error
     if not isinstance(value, dict):
@@ -42,5 +47,5 @@ def _exactly(data: bytes) -> dict[str, Any]:
     return value
 
 
-def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")
+def _whole(digits: str) -> int | str:
+    return int(digits) if len(digits) <= _MAX_DIGITS else digits

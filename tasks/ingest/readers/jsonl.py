@@ -1,4 +1,8 @@
-"""JSON Lines: one object per line, in UTF-8. Blank lines are no records."""
+"""JSON Lines: one object per line, in UTF-8. Blank lines are no records.
+
+Files that each begin with a byte order mark and were joined have one in the middle: at the start of a line it is none
+of the record's.
+"""
 
 from collections.abc import Iterable, Iterator
 
@@ -7,7 +11,7 @@ from tasks.ingest.readers.lines import Line, lines
 from tasks.ingest.readers.stream import skipped
 from tasks.ingest.records import Record, Refusal
 
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 def read_jsonl(blocks: Iterable[bytes], max_bytes: int, offset: int = 0) -> Iterator[Record | Refusal]:
@@ -19,19 +23,20 @@ def read_jsonl(blocks: Iterable[bytes], max_bytes: int, offset: int = 0) -> Iter
         if line.data is None:
             detail = f"{line.bytes:,} bytes, the limit (max_document_bytes) is {max_bytes:,}"
             yield Refusal(line.offset, line.bytes, "line_too_long", detail)
-        elif line.data and not line.data.isspace():
-            yield _parsed(line, line.data.removeprefix(_BYTE_ORDER_MARK) if line.offset == 0 else line.data)
+        elif (data := line.data.removeprefix(BYTE_ORDER_MARK)) and not data.isspace():
+            yield parsed(line.offset, line.bytes, data)
 
 
-def _parsed(line: Line, data: bytes) -> Record | Refusal:
+def parsed(offset: int, num_bytes: int, data: bytes) -> Record | Refusal:
+    """Return the record that the bytes of a JSON object hold, or the refusal that says what is wrong with them."""
     try:
-        return Record(line.offset, line.bytes, object_of(data))
+        return Record(offset, num_bytes, object_of(data))
     except UnicodeDecodeError as error:
-        return invalid_utf8(line.offset, line.bytes, error)
+        return invalid_utf8(offset, num_bytes, error)
     except ValueError:
         # The parser's own words change with its version; what is stored here must not.
         text = data.decode()
-        return Refusal(line.offset, line.bytes, "invalid_json", f"begins with {text[:60]!a}, ends with {text[-20:]!a}")
+        return Refusal(offset, num_bytes, "invalid_json", f"begins with {text[:60]!a}, ends with {text[-20:]!a}")
 
 
 def invalid_utf8(offset: int, num_bytes: int, error: UnicodeDecodeError) -> Refusal:
