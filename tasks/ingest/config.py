@@ -28,6 +28,8 @@ class IngestParams(Params):
     # A compressed stream that grows more than so many times, beyond its first 64 MB, is a bomb. Real text under zstd
     # grows 3 to 100 times; deflate cannot exceed 1,032.
     max_expansion: Annotated[float, Field(gt=1)] | None = 1000.0
+    # What one zstd frame may ask for as its window; it is taken as far as the frame's content fills it. 2 GiB: `--long=31`.
+    max_zstd_window_bytes: Annotated[int, Field(ge=1 << 10, le=1 << 31)] = 1 << 31
     # How the main text of HTML is found (WARC and HTML files only).
     extraction: Extraction = Trafilatura()
     # A shard is closed by the document that fills it, and is then safe from crashes. Half a second of reading.

@@ -2,12 +2,27 @@
 
 from tasks.core.errors import DataError
 
-# The reasons of whole files in quarantine: they have a budget of their own.
-FILE_REASONS = frozenset({"damaged_file", "empty_file"})
+# The reasons of whole files in quarantine. One may hold a million records, so they have a budget of their own: damaged
+# ones, those beyond a limit, those of no known kind, texts that are none, and files in an archive of which this holds.
+FILE_REASONS = frozenset(
+    {
+        "damaged_file",
+        "unreadable_file",
+        "unknown_kind",
+        "file_too_long",
+        "file_not_utf8",
+        "damaged_member",
+        "member_too_long",
+        "nested_archive",
+        "encrypted",
+        "member_bomb",
+    }
+)
+_AGAIN = "Get the file again, leave it out of the input, or allow for it with ingest.max_damaged_files"
 
 
 class DamagedFileError(DataError):
-    """A file is truncated, damaged or empty. `offset` is how far it could be read, `detail` names no folder."""
+    """A file cannot be used as a whole. `offset` is how far it could be read, `detail` names no folder."""
 
     def __init__(
         self, message: str, *, reason: str = "damaged_file", location: str = "", offset: int = 0, detail: str = ""
@@ -26,6 +41,12 @@ class NoTextColumnError(DataError):
 
 def damaged(location: str, detail: str, offset: int) -> DamagedFileError:
     """Return the error of a file that is damaged at `offset`."""
-    advice = "Nothing of this file was used. Get the file again, leave it out of the input, or allow for it with"
-    message = f"{location}: {detail}. {advice} ingest.max_damaged_files."
+    message = f"{location}: {detail}. Nothing of this file was used. {_AGAIN}."
     return DamagedFileError(message, location=location, offset=offset, detail=detail)
+
+
+def unusable(location: str, reason: str, detail: str, advice: str, size: int = 0) -> DamagedFileError:
+    """Return the error of a file that is whole but cannot be read; `advice` is what to do, as a sentence."""
+    allow = "or leave it out of the input, or allow for it with ingest.max_damaged_files"
+    message = f"{location}: {detail}. Nothing of this file was used. {advice}, {allow}."
+    return DamagedFileError(message, reason=reason, location=location, offset=size, detail=detail)

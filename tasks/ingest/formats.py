@@ -6,9 +6,15 @@ from pathlib import PurePosixPath
 from typing import Literal
 
 Kind = Literal["archive", "html", "jsonl", "parquet", "text", "warc"]
-Compression = Literal["gzip", "zstd"]
+Compression = Literal["bzip2", "gzip", "xz", "zstd"]
 
-_COMPRESSIONS: dict[str, Compression] = {".gz": "gzip", ".zst": "zstd", ".zstd": "zstd"}
+_COMPRESSIONS: dict[str, Compression] = {
+    ".bz2": "bzip2",
+    ".gz": "gzip",
+    ".xz": "xz",
+    ".zst": "zstd",
+    ".zstd": "zstd",
+}
 _KINDS: dict[str, Kind] = {
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",

@@ -79,7 +79,7 @@ def _from(
     if chosen.kind == "warc":
         yield from islice(read_warc(_members(blocks, chosen, location, params), params), start.number, None)
         return
-    plain = decompressed(blocks, chosen.compression, location, params.max_expansion)
+    plain = _plain(blocks, chosen, location, params)
     if chosen.kind == "jsonl":
         yield from read_jsonl(plain, limit, start.offset)
     elif chosen.kind == "html":
@@ -91,7 +91,11 @@ def _from(
 def _members(blocks: Iterator[bytes], chosen: Format, location: str, params: IngestParams) -> Members:
     if chosen.compression == "gzip":
         return GzipMembers(blocks, params.max_expansion)
-    return WholeFile(decompressed(blocks, chosen.compression, location, params.max_expansion))
+    return WholeFile(_plain(blocks, chosen, location, params))
+
+
+def _plain(blocks: Iterator[bytes], chosen: Format, location: str, params: IngestParams) -> Iterator[bytes]:
+    return decompressed(blocks, chosen.compression, location, params.max_expansion, params.max_zstd_window_bytes)
 
 
 def _archive(file: SourceFile, chosen: Format, params: IngestParams) -> Iterator[Found]:
@@ -103,7 +107,7 @@ def _archive(file: SourceFile, chosen: Format, params: IngestParams) -> Iterator
             for member in read_zip(stream, file.location, params.max_expansion, EXPANSION_FLOOR):
                 yield from _inner(member, file, params)
         return
-    plain = decompressed(blocks, chosen.compression, file.location, params.max_expansion)
+    plain = _plain(blocks, chosen, file.location, params)
     for member in read_tar(plain, file.location):
         yield from _inner(member, file, params)
     for _ in plain:

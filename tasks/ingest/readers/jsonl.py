@@ -7,7 +7,7 @@ of the record's.
 from collections.abc import Iterable, Iterator
 
 from tasks.ingest.readers.json_object import object_of
-from tasks.ingest.readers.lines import Line, lines
+from tasks.ingest.readers.lines import lines
 from tasks.ingest.readers.stream import skipped
 from tasks.ingest.records import Record, Refusal
 

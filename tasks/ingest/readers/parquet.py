@@ -1,4 +1,4 @@
-"""Parquet: one record per row. Read in small batches; the file is read twice, once for its digest."""
+"""Parquet: one record per row. Read in batches bounded by decoded size; the file is read twice, once for its digest."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -8,11 +8,11 @@ import pyarrow.parquet as pq
 
 from tasks.ingest.damage import NoTextColumnError, damaged
 from tasks.ingest.places import opened
+from tasks.ingest.readers.arrow_values import rows_of_batch
+from tasks.ingest.readers.row_group import Group
 from tasks.ingest.readers.stream import EXPANSION_FLOOR, verified_blocks
 from tasks.ingest.records import Record, Refusal
 
-# Rows held at a time: few enough that a batch of long documents stays small.
-_BATCH_ROWS = 256
 _BUFFER_BYTES = 1 << 20
 
 
@@ -35,41 +35,42 @@ def rows_of(
     stream: Any, location: str, text_field: str, max_bytes: int, max_expansion: float | None, skip: int = 0
 ) -> Iterator[Record | Refusal]:
     """Yield the rows of an open Parquet file, see `read_parquet`."""
-    number = 0
+    number = packed = decoded = 0
     try:
         # Pages are read as they are needed: a row group may be larger than memory.
         file = pq.ParquetFile(stream, pre_buffer=False, buffer_size=_BUFFER_BYTES)
         _require_column(location, text_field, file.schema_arrow.names)
-        groups, number = _groups(file.metadata, location, max_expansion, skip)
-        for batch in file.iter_batches(_BATCH_ROWS, groups, use_threads=False) if groups else ():
-            if number + batch.num_rows <= skip:
-                number += batch.num_rows
+        for index in range(file.metadata.num_row_groups):
+            group = Group(file, stream, index, max_expansion)
+            if reason := group.bomb():
+                raise damaged(location, f"row group {index} is a decompression bomb: {reason}", number)
+            packed += group.packed
+            if number + group.num_rows <= skip:
+                number += group.num_rows
                 continue
-            for fields in _rows(batch.slice(max(0, skip - number))):
-                number = max(number, skip)
-                yield _record(number, fields, text_field, max_bytes)
-                number += 1
+            for batch in map(_flat, file.iter_batches(group.batch_rows(), [index], use_threads=False)):
+                decoded += batch.nbytes
+                if max_expansion is not None and decoded > max(EXPANSION_FLOOR, max_expansion * packed):
+                    what = f"row group {index} is a decompression bomb: {decoded:,} bytes and more in {packed:,}"
+                    raise damaged(location, what, number)
+                behind = min(batch.num_rows, max(0, skip - number))
+                number += behind
+                for fields in rows_of_batch(batch.slice(behind)):
+                    yield _record(number, fields, text_field, max_bytes)
+                    number += 1
     except (pa.ArrowException, OSError) as error:
         what = f"the Parquet file is damaged or truncated, after {number:,} rows: {str(error)[:200]}"
         raise damaged(location, what, number) from error
 
 
-def _groups(metadata: Any, location: str, max_expansion: float | None, skip: int) -> tuple[list[int], int]:
-    """Return the row groups that hold rows behind the first `skip`, and the number of the first row of them."""
-    groups: list[int] = []
-    first = above = 0
-    for index in range(metadata.num_row_groups):
-        group = metadata.row_group(index)
-        packed = sum(group.column(column).total_compressed_size for column in range(group.num_columns))
-        if max_expansion is not None and group.total_byte_size > max(EXPANSION_FLOOR, max_expansion * packed):
-            what = f"row group {index} is a decompression bomb: {group.total_byte_size:,} bytes in {packed:,}"
-            raise damaged(location, what, above)
-        above += group.num_rows
-        if above > skip:
-            groups.append(index)
-        else:
-            first = above
-    return groups, first
+def _flat(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Return a batch whose columns hold a value for every row, as they are counted and read."""
+    if not any(pa.types.is_dictionary(kind) for kind in batch.schema.types):
+        return batch
+    columns = [
+        column.dictionary_decode() if pa.types.is_dictionary(column.type) else column for column in batch.columns
+    ]
+    return pa.RecordBatch.from_arrays(columns, batch.schema.names)
 
 
 def _require_column(location: str, text_field: str, columns: list[str]) -> None:
@@ -79,18 +80,6 @@ def _require_column(location: str, text_field: str, columns: list[str]) -> None:
             "--set ingest.text_field=NAME.",
             tuple(columns),
         )
-
-
-def _rows(batch: pa.RecordBatch) -> Iterator[dict[str, Any] | UnicodeDecodeError]:
-    try:
-        yield from batch.to_pylist()
-    except UnicodeDecodeError:
-        # Arrow does not check the text it reads; rows are tried one by one, so that only bad ones are set aside.
-        for index in range(batch.num_rows):
-            try:
-                yield batch.slice(index, 1).to_pylist()[0]
-            except UnicodeDecodeError as error:
-                yield error
 
 
 def _record(

@@ -1,24 +1,29 @@
 """A file as a stream of blocks: its digest verified on the way, decompressed in bounded memory."""
 
+import bz2
 import hashlib
-from collections.abc import Iterator
+import lzma
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, assert_never, cast
 
-import zstandard
 from isal import isal_zlib
 
 from tasks.core.errors import DataError
-from tasks.ingest.damage import damaged
+from tasks.ingest.damage import DamagedFileError, damaged
 from tasks.ingest.formats import Compression
 from tasks.ingest.places import opened
+from tasks.ingest.readers.zstd import unzstd
 
 # Typed as a value in the library's stubs.
 GZIP_ERROR = cast(type[Exception], isal_zlib.error)
 _BLOCK = 1 << 20
 # Below it nothing is called a bomb: a short stream of zeros is harmless.
 EXPANSION_FLOOR = 64_000_000
-# A zstd block of 4 bytes can give 128 KiB, so 512 bytes can give 16 MiB: what comes out of one piece bounds the memory.
-_ZSTD_PIECE = 512
+# The largest window that zstd can have: `--long=31`, as dumps of forums are packed.
+MAX_ZSTD_WINDOW = 1 << 31
+# What xz may take: its highest preset needs 65 MiB.
+_XZ_MEMORY = 512 << 20
 
 
 def verified_blocks(location: str, digest: str) -> Iterator[bytes]:
@@ -40,7 +45,11 @@ def verified_blocks(location: str, digest: str) -> Iterator[bytes]:
 
 
 def decompressed(
-    blocks: Iterator[bytes], compression: Compression | None, location: str, max_expansion: float | None = None
+    blocks: Iterator[bytes],
+    compression: Compression | None,
+    location: str,
+    max_expansion: float | None = None,
+    max_window: int = MAX_ZSTD_WINDOW,
 ) -> Iterator[bytes]:
     """Yield the content of a compressed stream in blocks; several members or frames are read one after another.
 
@@ -54,7 +63,12 @@ def decompressed(
         case "gzip":
             content = _gunzipped(blocks, progress := _Progress("gzip", location))
         case "zstd":
-            content = _unzstd(blocks, progress := _Progress("zstd", location))
+            content = unzstd(blocks, progress := _Progress("zstd", location), max_window)
+        case "bzip2":
+            content = _unpacked(blocks, progress := _Progress("bzip2", location), bz2.BZ2Decompressor, OSError)
+        case "xz":
+            engine = partial(lzma.LZMADecompressor, lzma.FORMAT_XZ, _XZ_MEMORY)
+            content = _unpacked(blocks, progress := _Progress("xz", location), engine, lzma.LZMAError)
         case _:
             assert_never(compression)
     for block in content:
@@ -80,12 +94,12 @@ class _Progress:
 
     def __init__(self, name: str, location: str) -> None:
         self.read = self.given = 0
-        self._name, self._location = name, location
+        self._name, self.location = name, location
 
-    def damaged(self, what: str) -> DataError:
+    def damaged(self, what: str) -> DamagedFileError:
         """Return the error that says what is wrong and how far the stream could be read."""
         far = f"after {self.read:,} compressed bytes, which gave {self.given:,} bytes of content"
-        return damaged(self._location, f"the {self._name} stream {what}, {far}", self.read)
+        return damaged(self.location, f"the {self._name} stream {what}, {far}", self.read)
 
 
 def _gunzipped(blocks: Iterator[bytes], progress: _Progress) -> Iterator[bytes]:
@@ -110,20 +124,25 @@ def _gunzipped(blocks: Iterator[bytes], progress: _Progress) -> Iterator[bytes]:
         raise progress.damaged("ends before its end marker: it is truncated")
 
 
-def _unzstd(blocks: Iterator[bytes], progress: _Progress) -> Iterator[bytes]:
-    engine: Any = zstandard.ZstdDecompressor().decompressobj()
+def _unpacked(
+    blocks: Iterator[bytes], progress: _Progress, new: Callable[[], Any], errors: type[Exception]
+) -> Iterator[bytes]:
+    """Yield the content of a bzip2 or xz stream; zero bytes may stand between its members and behind the last."""
+    engine = new()
     for block in blocks:
-        for start in range(0, len(block), _ZSTD_PIECE):
-            rest = block[start : start + _ZSTD_PIECE]
-            progress.read += len(rest)
-            while rest:
-                engine = zstandard.ZstdDecompressor().decompressobj() if engine.eof else engine
-                try:
-                    content = engine.decompress(rest)
-                except zstandard.ZstdError as error:
-                    raise progress.damaged(f"is damaged ({error})") from error
-                rest = engine.unused_data if engine.eof else b""
-                if content:
-                    yield content
+        progress.read += len(block)
+        rest = block
+        while rest or not (engine.eof or engine.needs_input):
+            if engine.eof:
+                rest = rest.lstrip(b"\0")
+                engine = new() if rest else engine
+                continue
+            try:
+                content = engine.decompress(rest, _BLOCK)
+            except errors as error:
+                raise progress.damaged(f"is damaged ({error})") from error
+            rest = engine.unused_data if engine.eof else b""
+            if content:
+                yield content
     if not engine.eof:
         raise progress.damaged("ends before its end marker: it is truncated")
