@@ -5,14 +5,16 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from tasks.cluster.config import ClusterParams
+from tasks.cluster.config import ClusterParams, FoundDomains, WardMerge
+from tasks.core.errors import ConfigError
 from tasks.core.params import Params, layered, override, read_yaml, validate
 from tasks.curate.config import CurateParams
 from tasks.evaluation.config import EvaluateParams
 from tasks.ingest.config import IngestParams
 from tasks.mixture.config import SearchParams
+from tasks.mixture.search import require_budget
 from tasks.report.config import ReportParams
-from tasks.tokenize.config import TokenizeParams
+from tasks.tokenize.config import TokenizeParams, TokenizerFile
 from tasks.training.command import full_precision, proxy_precision
 from tasks.training.config import TrainParams
 
@@ -44,6 +46,55 @@ class PipelineParams(Params):
                 f"train.training.model.sequence_length is {self.train.training.model.sequence_length}: make them equal."
             )
         return self
+
+    @model_validator(mode="after")
+    def _what_is_trained_can_be_compared(self) -> Self:
+        mixtures = self.train.mixtures
+        if "searched" not in mixtures or len(mixtures) < 2:
+            raise ValueError(
+                f"train.mixtures names {', '.join(mixtures)}; evaluate compares `searched` with a baseline: name it and at "
+                "least one of natural, uniform, unimax."
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _the_budget_reaches(self) -> Self:
+        try:
+            require_budget(self.search)
+        except ConfigError as error:
+            raise ValueError(str(error)) from error
+        return self
+
+    @model_validator(mode="after")
+    def _there_are_domains_to_mix(self) -> Self:
+        domains = self.cluster.domains
+        if not isinstance(domains, FoundDomains):
+            return self
+        asked = {"cluster.domains.kmeans.num_clusters_initial": domains.kmeans.num_clusters_initial}
+        if isinstance(domains.merge, WardMerge):
+            asked["cluster.domains.merge.num_domains"] = domains.merge.num_domains
+        if few := [name for name, number in asked.items() if number < 2]:
+            raise ValueError(
+                f"{few[0]} is {asked[few[0]]}, which leaves nothing to search: at least 2 domains are mixed."
+            )
+        return self
+
+
+def require_files(params: PipelineParams) -> None:
+    """Refuse params that name files which are not there, before the first stage: a late stage would find out in hours.
+
+    Raises:
+        ConfigError: how many, the first, and what names it.
+    """
+    named = {"search.earlier_runs": params.search.earlier_runs}
+    if isinstance(params.tokenize.tokenizer, TokenizerFile):
+        named["tokenize.tokenizer.path"] = params.tokenize.tokenizer.path
+    missing = [(name, path) for name, path in named.items() if path is not None and not Path(path).is_file()]
+    if missing:
+        name, path = missing[0]
+        raise ConfigError(
+            f"{len(missing)} file(s) that the params name are not there; first: {name}: {path}. Name an existing file."
+        )
 
 
 class PipelineConfig(Params):

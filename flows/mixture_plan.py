@@ -10,6 +10,7 @@ from flows.mixture_options import file_type, here, json_option, params_option, p
 from tasks.core.command import exit_codes
 from tasks.core.errors import ConfigError
 from tasks.core.once import Once
+from tasks.core.words import percent
 
 if TYPE_CHECKING:
     from flows.config import PipelineParams
@@ -174,8 +175,8 @@ def _outlook_lines(found: "Outlook", runs: "Runs | None", params: "PipelineParam
     ]
     if (known := found.noise.interval(_CONFIDENCE)) is not None:
         lines.append(
-            f"  known from {found.noise.freedom} degrees of freedom: {known[0]:.4f} to {known[1]:.4f} at {_CONFIDENCE:.0%}; "
-            "more seeds narrow it"
+            f"  known from {found.noise.freedom} degrees of freedom: {known[0]:.4f} to {known[1]:.4f} at "
+            f"{percent(_CONFIDENCE)}; more seeds narrow it"
         )
     if params.search.confirm is not None and found.confirmed is not None:
         mixtures = params.search.confirm.num_candidates + 2
@@ -190,8 +191,8 @@ def _outlook_lines(found: "Outlook", runs: "Runs | None", params: "PipelineParam
 
 def _effect(effect: "Effect", seeds: str, unit: str) -> str:
     return (
-        f"a gain of {effect.gain:.4f} {unit} would be claimed with probability {effect.power:.0%} by {effect.seeds} "
-        f"{seeds} seeds at {effect.confidence:.0%}"
+        f"a gain of {effect.gain:.4f} {unit} would be claimed with probability {percent(effect.power)} by {effect.seeds} "
+        f"{seeds} seeds at {percent(effect.confidence)}"
     )
 
 

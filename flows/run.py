@@ -1,5 +1,6 @@
 """The life of a run: a workspace of its own, one lineage key everywhere, and one version at the end."""
 
+import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -9,8 +10,9 @@ from typing import Any
 
 import yaml
 
-from flows.config import PipelineConfig, resolved_params
+from flows.config import PipelineConfig, require_files, resolved_params
 from infra.executors import ray_closed_after
+from infra.mlflow_calls import CLAIM_TAG, GAIN_LOWER_TAG
 from infra.orchestration import publish_link, publish_markdown, reap, tag_flow_run
 from infra.settings import Settings, load_settings, project_root
 from infra.storage import place as place_file
@@ -116,6 +118,7 @@ def start_run(step: str, config: PipelineConfig) -> Iterator[Run]:
     The same config, input and code come back to the same workspace: what was finished there is not done again.
     """
     settings = load_settings()
+    require_files(config.params)
     with TerminalObserver() as terminal:
         raw = raw_input(config.inputs, settings.home, progress=partial(terminal.progress, "raw input"))
     require_space(settings.home, _SPACE_PER_RAW_BYTE * raw.bytes)
@@ -182,9 +185,16 @@ def _track_version(
 
 
 def _register(tracker: Tracker, place: RunPlace, name: str, version: Version) -> None:
-    claim = Manifest.read(place.folder("evaluate")).summary["headline"] == "claim"
-    tags = {"dvc.rev": version.tag, "mixwright.lineage": place.lineage_key, "mixwright.claim": str(claim).lower()}
-    aliases = ("newest", "champion") if claim else ("newest",)
-    tracker.register_model(place.parent_run, place.folder("train") / "export", f"mixwright-{name}", aliases, tags)
+    tags = {"dvc.rev": version.tag, **_evidence(place.folder("evaluate"))}
+    tracker.register_model(place.parent_run, place.folder("train") / "export", f"mixwright-{name}", ("newest",), tags)
     tracker.log_artifact(place.parent_run, place.folder("report") / "report.html")
     tracker.log_artifact(place.parent_run, place.folder("search") / "recipe.json")
+
+
+def _evidence(evaluated: Path) -> dict[str, str]:
+    """Return what a model version says about the decision of its run: whether it claims a gain, and how sure that is."""
+    decision = json.loads((evaluated / "decision.json").read_text(encoding="utf-8"))
+    first = decision["comparisons"][decision["baseline"]]
+    gained = {"mixwright.gain": first["gain"], GAIN_LOWER_TAG: first["lower"]}
+    told = {name: repr(value) for name, value in gained.items() if value is not None}
+    return {CLAIM_TAG: str(decision["claim"]).lower(), "mixwright.baseline": decision["baseline"], **told}

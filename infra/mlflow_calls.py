@@ -14,9 +14,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Metric, Run
+    from mlflow.entities.model_registry import ModelVersion
 
 KEY_TAG = "mixwright.lineage"
 DIGEST_TAG = "mixwright.digest"
+# Of a model version: whether its run claimed a gain ("true"), and the lower end of that gain's interval.
+CLAIM_TAG = "mixwright.claim"
+GAIN_LOWER_TAG = "mixwright.gain_lower"
+CHAMPION = "champion"
 _PARENT_TAG = "mlflow.parentRunId"
 # MLflow's own limits (mlflow.utils.validation, 3.17).
 _PARAMS_PER_BATCH = 100
@@ -154,19 +159,61 @@ def register(
 ) -> str:
     """Register a folder (safetensors and JSON, nothing pickled) as a model version; return its number.
 
-    The same content is registered once; the aliases move to it.
+    There is one version per content and lineage: another run that comes to the same bytes has decided by itself, on
+    evidence of its own. The same run again finds its version, whose tags are set anew; the aliases move to it.
+    `champion` is never given by hand: it is the version with the best claim (`best_claim`), and absent without one.
     """
     digest = tags.get(DIGEST_TAG) or _folder_digest(folder)
-    found = _version_of(client, name, digest)
-    version = found if found is not None else _new_version(client, run, folder, name, {**tags, DIGEST_TAG: digest})
+    told = {**tags, DIGEST_TAG: digest, KEY_TAG: run.key}
+    found = [version for version in _versions(client, name) if told.items() >= _identity(version).items()]
+    version = str(found[0].version) if found else _new_version(client, run, folder, name, told)
+    for key, value in told.items() if found else ():
+        client.set_model_version_tag(name, version, key, str(value))
     for alias in aliases:
         client.set_registered_model_alias(name, alias, version)
+    _crown(client, name)
     return version
 
 
-def _version_of(client: "MlflowClient", name: str, digest: str) -> str | None:
-    versions = client.search_model_versions(f"name = '{name}' and tags.`{DIGEST_TAG}` = '{digest}'", max_results=1)
-    return str(versions[0].version) if versions else None
+def best_claim(tags: Mapping[int, Mapping[str, str]]) -> int | None:
+    """Return which of a model's versions made the best claim, from the tags of each; None where none made any.
+
+    The best is what was shown to gain most: the largest lower end of the interval over the baseline. Of equals it is the
+    newest. What made no claim is never the best, however large its measured gain.
+
+    >>> best_claim({1: {"mixwright.claim": "true", "mixwright.gain_lower": "0.02"}, 2: {"mixwright.claim": "false"}})
+    1
+    """
+    claims = {
+        number: float(told.get(GAIN_LOWER_TAG, "-inf"))
+        for number, told in tags.items()
+        if told.get(CLAIM_TAG) == "true"
+    }
+    return max(claims, key=lambda number: (claims[number], number), default=None)
+
+
+def _crown(client: "MlflowClient", name: str) -> None:
+    """Move `champion` to the best claim; take it away where nothing ever made one."""
+    best = best_claim({int(version.version): version.tags for version in _versions(client, name)})
+    if best is not None:
+        client.set_registered_model_alias(name, CHAMPION, str(best))
+    elif CHAMPION in client.get_registered_model(name).aliases:
+        client.delete_registered_model_alias(name, CHAMPION)
+
+
+def _versions(client: "MlflowClient", name: str) -> list["ModelVersion"]:
+    found: list[ModelVersion] = []
+    token = None
+    while True:
+        page = client.search_model_versions(f"name = '{name}'", max_results=1000, page_token=token)
+        found += page
+        token = page.token
+        if not token:
+            return found
+
+
+def _identity(version: "ModelVersion") -> dict[str, str]:
+    return {key: version.tags.get(key, "") for key in (DIGEST_TAG, KEY_TAG)}
 
 
 def _new_version(client: "MlflowClient", run: TrackedRun, folder: Path, name: str, tags: Mapping[str, str]) -> str:

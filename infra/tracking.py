@@ -124,7 +124,8 @@ class Tracker:
     ) -> str | None:
         """Register a folder of safetensors and JSON as a model version with aliases; return its number.
 
-        The same content is registered once. None: MLflow is away, and it will be registered on replay.
+        The same content of the same lineage is registered once; `champion` moves by itself, to the best claim
+        (`infra.mlflow_calls.register`). None: MLflow is away, and it will be registered on replay.
         """
         arguments = {"run": run, "folder": str(folder.absolute()), "name": name, "tags": dict(tags or {})}
         return self._say("register", arguments | {"aliases": list(aliases)})

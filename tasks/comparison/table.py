@@ -39,7 +39,8 @@ class Row:
     """A line of the table, in bits per byte; gains are natural - method, so more is better.
 
     `lower` to `upper` is a t interval over searches (for a baseline: over training seeds); `searches` are the gains of the
-    single searches, each a mean over training seeds. NaN where there is nothing to compute an interval of (one search).
+    single searches, each a mean over training seeds. NaN where there is nothing to compute an interval of: one search, or
+    natural beside itself.
     """
 
     method: str
@@ -119,7 +120,7 @@ def _row(method: str, own: Sequence[Trained], natural: Mapping[int, float], conf
     gains_KT = np.array([[natural[seed] - values[seed] for seed in sorted(values)] for values in searches.values()])
     # One search of a method says nothing about its next one, with however many seeds its mixture was trained.
     over = gains_KT[0] if list(searches) == [None] else gains_KT.mean(axis=1)
-    lower, upper = (0.0, 0.0) if method == NATURAL else interval(over, confidence)
+    lower, upper = (float("nan"), float("nan")) if method == NATURAL else interval(over, confidence)
     mean = float(np.mean([each.objective for each in own]))
     # A method's searches cost the same; what is told is the cost of one.
     proxies = max(each.proxies for each in own)

@@ -1,11 +1,13 @@
 """Is a difference real? Paired differences over seeds, a t interval, and a claim only where it excludes zero.
 
 Models with the same seed share initialisation and document order, so that what they have in common cancels in the
-difference. Axes: S seeds, D domains.
+difference. Fewer than three pairs are told as they came out, without an interval and without a claim.
+Axes: S seeds, D domains.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,10 +15,11 @@ import numpy.typing as npt
 from scipy.stats import t as student
 
 from tasks.core.errors import EvidenceError
+from tasks.core.words import counted, percent, signed
 
 Array = npt.NDArray[np.float64]
 
-# With two seeds a 95 % interval is 13 standard errors wide: that is no measurement.
+# With two seeds a 95 % interval is 13 standard errors wide: that is no measurement. With one there is none at all.
 MIN_SEEDS = 3
 SEARCHED, NATURAL = "searched", "natural"
 
@@ -32,11 +35,21 @@ class Measured:
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean difference and its confidence interval."""
+    """A mean difference and its confidence interval; None where too few pairs were measured for one."""
 
     gain: float
-    lower: float
-    upper: float
+    lower: float | None = None
+    upper: float | None = None
+
+    @property
+    def above_zero(self) -> bool:
+        """Whether there is an interval and all of it is a gain."""
+        return self.lower is not None and self.lower > 0
+
+    @property
+    def below_zero(self) -> bool:
+        """Whether there is an interval and all of it is a loss."""
+        return self.upper is not None and self.upper < 0
 
 
 @dataclass(frozen=True)
@@ -76,20 +89,25 @@ def compare(
 
     `objective_D` are the domains' shares of the mean; `same_weights` says that the search kept the baseline's weights.
 
+    With fewer than 3 pairs there is no interval, so no claim. A mixture that is the baseline itself was compared with
+    nothing: it has no interval either.
+
     Raises:
-        EvidenceError: fewer than 3 pairs, seeds that have no partner, or results that are no measurements.
+        EvidenceError: no pair at all, seeds that have no partner, or results that are no measurements.
     """
     seeds, searched_SD, baseline_SD = _pairs(models, baseline)
-    differences_S = (baseline_SD - searched_SD) @ objective_D
-    overall = paired_interval(differences_S, confidence)
-    claim = overall.lower > 0 and not same_weights
+    gains_SD = baseline_SD - searched_SD
+    differences_S = gains_SD @ objective_D
+    _require_finite(differences_S)
+    told = _mean if same_weights or len(seeds) < MIN_SEEDS else partial(paired_interval, confidence=confidence)
+    overall = told(differences_S)
     return Comparison(
         baseline=baseline,
-        claim=claim,
+        claim=overall.above_zero,
         overall=overall,
         differences=tuple(differences_S.tolist()),
         seeds=seeds,
-        per_domain=tuple(paired_interval(column_S, confidence) for column_S in (baseline_SD - searched_SD).T),
+        per_domain=tuple(told(column_S) for column_S in gains_SD.T),
         statement=_statement(baseline, overall, len(seeds), confidence, same_weights),
     )
 
@@ -107,12 +125,10 @@ def paired_interval(differences_S: Array, confidence: float) -> Interval:
     number = len(differences_S)
     if number < MIN_SEEDS:
         raise EvidenceError(
-            f"{number} paired seed(s) are too few to tell a difference from noise; at least {MIN_SEEDS} are needed. "
+            f"{counted(number, 'paired seed')} cannot tell a difference from noise; {MIN_SEEDS} are needed. "
             "Raise train.num_seeds."
         )
-    if not np.isfinite(differences_S).all():
-        lost = int((~np.isfinite(differences_S)).sum())
-        raise EvidenceError(f"{lost} of {number} differences are no finite numbers. Measure those models again.")
+    _require_finite(differences_S)
     mean, spread = float(differences_S.mean()), float(differences_S.std(ddof=1))
     half_width = float(student.ppf(0.5 + confidence / 2, number - 1)) * spread / number**0.5
     return Interval(mean, mean - half_width, mean + half_width)
@@ -140,10 +156,9 @@ def _pairs(models: Sequence[Measured], baseline: str) -> tuple[tuple[int, ...], 
             "every mixture with the same seeds."
         )
     seeds = tuple(sorted(searched))
-    if len(seeds) < MIN_SEEDS:
+    if not seeds:
         raise EvidenceError(
-            f"{SEARCHED} against {baseline}: {len(seeds)} paired seed(s) are too few to tell a difference from noise; "
-            f"at least {MIN_SEEDS} are needed. Raise train.num_seeds."
+            f"there is no model of {SEARCHED} and none of {baseline}, so nothing to compare. Train both."
         )
     for mixture, results in by_mixture.items():
         if len({*results.values()}) < len(seeds):
@@ -154,12 +169,32 @@ def _pairs(models: Sequence[Measured], baseline: str) -> tuple[tuple[int, ...], 
     return seeds, np.array([searched[seed] for seed in seeds]), np.array([other[seed] for seed in seeds])
 
 
+def _mean(differences_S: Array) -> Interval:
+    return Interval(float(differences_S.mean()))
+
+
+def _require_finite(differences_S: Array) -> None:
+    lost = int((~np.isfinite(differences_S)).sum())
+    if lost:
+        raise EvidenceError(
+            f"{lost} of {len(differences_S)} differences are no finite numbers. Measure those models again."
+        )
+
+
 def _statement(baseline: str, overall: Interval, seeds: int, confidence: float, same_weights: bool) -> str:
     if same_weights:
         return f"No claim: the search kept {baseline}."
-    told = f"{confidence:.0%} interval {overall.lower:+.4f} to {overall.upper:+.4f}, {seeds} paired seeds"
-    if overall.lower > 0:
-        return f"Claim: the searched mixture beats {baseline} by {overall.gain:.4f} bits per byte ({told})."
-    if overall.upper < 0:
-        return f"No claim: {baseline} beats the searched mixture by {-overall.gain:.4f} bits per byte ({told})."
-    return f"No claim: the gain over {baseline} of {overall.gain:+.4f} bits per byte may be chance ({told})."
+    if overall.lower is None or overall.upper is None:
+        return (
+            f"No claim: {counted(seeds, 'seed')} {'is' if seeds == 1 else 'are'} too few for one over {baseline}; "
+            f"{MIN_SEEDS} needed (train.num_seeds). Measured gain {signed(overall.gain)} bits per byte."
+        )
+    interval = f"{percent(confidence)} interval {signed(overall.lower)} to {signed(overall.upper)}"
+    told = f"{interval}, {counted(seeds, 'paired seed')}"
+    if overall.above_zero:
+        gain = signed(overall.gain).removeprefix("+")
+        return f"Claim: the searched mixture beats {baseline} by {gain} bits per byte ({told})."
+    if overall.below_zero:
+        loss = signed(-overall.gain).removeprefix("+")
+        return f"No claim: {baseline} beats the searched mixture by {loss} bits per byte ({told})."
+    return f"No claim: the gain over {baseline} of {signed(overall.gain)} bits per byte may be chance ({told})."

@@ -7,9 +7,9 @@ import numpy as np
 
 from tasks.core.errors import EvidenceError
 from tasks.evaluation.compare import NATURAL, SEARCHED, Comparison, Measured, compare, headline, verdict
-from tasks.evaluation.forecast import forecast_beside_outcome
+from tasks.evaluation.forecast import forecast_beside_outcome, untested
 
-FORMAT = 1
+FORMAT = 2
 
 
 def decision(
@@ -24,7 +24,7 @@ def decision(
     """Return `decision.json`.
 
     Raises:
-        EvidenceError: there is no searched model or no baseline, or too few paired seeds.
+        EvidenceError: there is no searched model or no baseline, or seeds are not paired.
     """
     names = [str(name) for name in recipe["domains"]]
     found = {model.mixture for model in models}
@@ -40,6 +40,7 @@ def decision(
         for name in baselines
     }
     claim, statement = headline(comparisons)
+    told = _forecast(forecast, recipe, comparisons, model_parameters, tokens)
     return {
         "format": FORMAT,
         "headline": verdict(claim),
@@ -50,7 +51,8 @@ def decision(
         "num_seeds": len(next(iter(comparisons.values())).seeds),
         "comparisons": {name: comparison.to_json(names) for name, comparison in comparisons.items()},
         "per_domain": per_domain(models, names, [SEARCHED, *baselines]),
-        "forecast": _forecast(forecast, comparisons, model_parameters, tokens),
+        "forecast": told,
+        "forecast_statement": untested(NATURAL in comparisons) if told is None else told["statement"],
     }
 
 
@@ -70,8 +72,13 @@ def per_domain(
 
 
 def _forecast(
-    forecast: Mapping[str, Any], comparisons: Mapping[str, Comparison], model_parameters: int, tokens: int
+    forecast: Mapping[str, Any],
+    recipe: Mapping[str, Any],
+    comparisons: Mapping[str, Comparison],
+    model_parameters: int,
+    tokens: int,
 ) -> dict[str, Any] | None:
-    if NATURAL not in comparisons:
+    """Return what became of the forecast; None where nothing tested it: natural was not trained, or is what was kept."""
+    if NATURAL not in comparisons or keeps(recipe, NATURAL):
         return None
     return forecast_beside_outcome(forecast, comparisons[NATURAL], model_parameters=model_parameters, tokens=tokens)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from tasks.core.words import counted, percent, signed
 from tasks.evaluation.compare import Comparison
 
 
@@ -25,9 +26,11 @@ def forecast_beside_outcome(
     }
     same = (sizes["model_parameters"], sizes["tokens"]) == (model_parameters, tokens)
     warning = None if same else _warning(sizes, str(forecast["status"]))
+    seeds = len(natural.seeds)
+    alone = f" ({counted(seeds, 'seed')}, so noise and all)" if natural.overall.lower is None else ""
     statement = (
-        f"Forecast {predicted:+.4f} ({forecast['confidence']:.0%} interval {lower:+.4f} to {upper:+.4f}), measured "
-        f"{measured:+.4f} bits per byte over natural: {'inside' if inside else 'outside'} the interval."
+        f"Forecast {signed(predicted)} ({percent(forecast['confidence'])} interval {signed(lower)} to {signed(upper)}), "
+        f"measured {signed(measured)} bits per byte over natural{alone}: {'inside' if inside else 'outside'} the interval."
     )
     return {
         "predicted_gain": predicted,
@@ -44,6 +47,12 @@ def forecast_beside_outcome(
         "warning": warning,
         "statement": statement if warning is None else f"{statement} {warning}",
     }
+
+
+def untested(natural_trained: bool) -> str:
+    """Return why a forecast of the gain over natural has no outcome beside it."""
+    why = "the search kept natural" if natural_trained else "natural was not trained"
+    return f"No forecast was tested: {why}."
 
 
 def _warning(sizes: Mapping[str, int], status: str) -> str:

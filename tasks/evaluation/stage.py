@@ -156,8 +156,7 @@ def _decide(args: _DecisionArgs, folder: Path) -> UnitResult:
     _write(folder / "results.json", _results(args))
     told = {"headline": value["headline"], "statement": value["statement"], "per_domain": value["per_domain"]}
     gains = {name: comparison["gain"] for name, comparison in value["comparisons"].items()}
-    forecast = value["forecast"]["statement"] if value["forecast"] else None
-    return UnitResult(summary={**told, "gains": gains, "forecast": forecast})
+    return UnitResult(summary={**told, "gains": gains, "forecast": value["forecast_statement"]})
 
 
 def _results(args: _DecisionArgs) -> dict[str, Any]:

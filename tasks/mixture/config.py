@@ -8,6 +8,7 @@ from tasks.core.params import Params
 from tasks.mixture.confirm import ConfirmParams
 from tasks.mixture.decide import DecisionParams
 from tasks.mixture.predictors.choose import Selection
+from tasks.mixture.predictors.warm import Warm
 from tasks.mixture.reuse import THRESHOLD
 from tasks.mixture.strategies.default import Default
 from tasks.mixture.strategies.strategy import StrategyParams
@@ -91,6 +92,24 @@ class SearchParams(Params):
             raise ValueError("objective and objectives are both given; name several in objectives alone")
         if self.objectives is not None and len(self.objectives) < 2:
             raise ValueError(f"objectives names {len(self.objectives)}; one stands in objective")
+        return self
+
+    @model_validator(mode="after")
+    def _something_counts(self) -> Self:
+        named = {"objective": self.objective} if self.objective is not None else {}
+        named |= {f"objectives.{name}": shares for name, shares in (self.objectives or {}).items()}
+        if nothing := [name for name, shares in named.items() if not sum(shares.values()) > 0]:
+            raise ValueError(
+                f"{nothing[0]}: its weights sum to 0, so nothing counts; give a held-out set a weight above 0"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _warm_starts_from_something(self) -> Self:
+        if self.earlier_runs is None and any(isinstance(each, Warm) for each in self.selection.zoo):
+            raise ValueError(
+                "selection.zoo names the predictor `warm`, which needs earlier_runs; name them, or leave it out"
+            )
         return self
 
     @model_validator(mode="after")

@@ -16,6 +16,7 @@ from pydantic import Field, PositiveInt, model_validator
 
 from tasks.core.errors import EvidenceError
 from tasks.core.params import Params
+from tasks.core.words import percent
 from tasks.mixture.decide import NATURAL, Candidate, Pick
 from tasks.mixture.noise import dunnett_quantile
 from tasks.mixture.problem import Constraint
@@ -232,7 +233,7 @@ def confirm(
         freedom=freedom,
         rows=tuple(rows),
         statement=_statement(
-            shipped, rows, f"{params.confidence:.0%} interval", f"{len(seeds)} fresh seeds", runs.unit
+            shipped, rows, f"{percent(params.confidence)} interval", f"{len(seeds)} fresh seeds", runs.unit
         ),
     )
 

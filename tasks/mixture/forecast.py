@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import scipy
 
+from tasks.core.words import percent
 from tasks.mixture.confirm import Confirmation
 from tasks.mixture.decide import Pick
 from tasks.mixture.problem import Problem
@@ -187,7 +188,7 @@ def _kept(size: Size) -> str:
 def _gains(told: SizeGain, lower: float, upper: float) -> str:
     return (
         f"A model of {_told(told.size)} with the searched mixture is predicted to need {told.gain:.4f} bits per byte less "
-        f"than with natural weights, {CONFIDENCE:.0%} interval {lower:.4f} to {upper:.4f}."
+        f"than with natural weights, {percent(CONFIDENCE)} interval {lower:.4f} to {upper:.4f}."
     )
 
 

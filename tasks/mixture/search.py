@@ -150,17 +150,30 @@ def counts(params: SearchParams, problem: Problem) -> tuple[int, ...]:
     noise = noise_round(params, problem)
     # The default's first round begins with the baselines; the others draw their own.
     counted = [ask for ask in noise if ask.kind == "repeat" or not isinstance(params.strategy, Default)]
+    return _budgeted(params, len(counted))
+
+
+def require_budget(params: SearchParams) -> None:
+    """Refuse a budget that reaches for no pool in which natural and uniform differ: what `counts` says, before any text.
+
+    Raises:
+        ConfigError: the budget does not reach for the strategy's rounds.
+    """
+    _budgeted(params, 2 * params.num_noise_seeds + (0 if isinstance(params.strategy, Default) else 2))
+
+
+def _budgeted(params: SearchParams, counted: int) -> tuple[int, ...]:
+    """Return the strategy's rounds after `counted` baselines and repeats, and what the confirmation takes at most."""
     judged = confirming(params)
     judging = 0 if judged is None else most_runs(judged, params.num_noise_seeds)
-    left, least = params.num_runs - len(counted) - judging, 0 if isinstance(params.strategy, Baseline) else MIN_RUNS
+    left, least = params.num_runs - counted - judging, 0 if isinstance(params.strategy, Baseline) else MIN_RUNS
     try:
         if left < least:
             raise ConfigError(f"{left} runs are left for the strategy, at least {least} are needed.")
         return schedule(params.strategy, left)
     except ConfigError as error:
         raise ConfigError(
-            f"search.num_runs: of {params.num_runs} proxies {len(counted)} are baselines and repeats, {judging} confirm: "
-            f"{error}"
+            f"search.num_runs: of {params.num_runs} proxies {counted} are baselines and repeats, {judging} confirm: {error}"
         ) from error
 
 

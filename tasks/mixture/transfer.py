@@ -18,6 +18,7 @@ from pydantic import Field, PositiveFloat, PositiveInt
 
 from tasks.core.errors import ConfigError, EvidenceError
 from tasks.core.params import Params
+from tasks.core.words import percent
 from tasks.mixture.noise import Noise, difference_noise
 from tasks.mixture.runs import Run, Runs
 from tasks.mixture.strategies.evidence import Predicts
@@ -326,7 +327,7 @@ def _statement(
     verdict: Verdict, overall: Correlation, top: Correlation | None, small: Size, large: Size, confidence: float
 ) -> str:
     def told(found: Correlation) -> str:
-        return f"{found.rho:.2f} ({confidence:.0%} interval {found.lower:.2f} to {found.upper:.2f})"
+        return f"{found.rho:.2f} ({percent(confidence)} interval {found.lower:.2f} to {found.upper:.2f})"
 
     ceiling = "" if overall.ceiling is None else f", noise alone would leave {overall.ceiling:.2f}"
     best = "too few of the best were sent to say their own" if top is None else f"among the best {told(top)}"

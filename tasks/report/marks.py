@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from tasks.core import words
 from tasks.report.canvas import MUTED, NATURAL, PAPER, SEARCHED, SERIES, UNIFORM, UNIMAX
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ def signed(value: float, digits: int = 4) -> str:
     >>> signed(-0.01)
     '−0.0100'
     """
-    return f"{value:+.{digits}f}".replace("-", "−")
+    return words.signed(value, digits).replace("-", "−")
 
 
 def legend(axes: "Axes", columns: int) -> None:

@@ -35,6 +35,7 @@ def read_evaluation(evaluate: Path, domains: Sequence[str]) -> Evaluation:
             name: _comparison(comparisons.fields(name), name, domains) for name in MIXTURES if name in comparisons.value
         },
         outcome=None if decision.is_null("forecast") else _outcome(decision.fields("forecast")),
+        forecast_statement=decision.text("forecast_statement"),
     )
 
 
@@ -59,13 +60,15 @@ def _comparison(found: Fields, baseline: str, domains: Sequence[str]) -> Compari
     )
 
 
-def _difference(found: Fields) -> Difference:
-    return Difference(found.number("gain"), found.number("lower"), found.number("upper"))
+def _difference(found: Fields, prefix: str = "") -> Difference:
+    ends = (f"{prefix}lower", f"{prefix}upper")
+    lower, upper = (None if found.is_null(name) else found.number(name) for name in ends)
+    return Difference(found.number(f"{prefix}gain"), lower, upper)
 
 
 def _outcome(found: Fields) -> Outcome:
     return Outcome(
-        measured=Difference(*(found.number(name) for name in ("measured_gain", "measured_lower", "measured_upper"))),
+        measured=_difference(found, "measured_"),
         inside=found.truth("inside"),
         same_size=found.truth("same_size"),
         model_parameters=found.whole("measured_model_parameters"),

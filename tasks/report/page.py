@@ -7,6 +7,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from tasks.core.account import Count
+from tasks.core.words import counted, percent
 from tasks.report import run_plots, text_plots
 from tasks.report.config import ReportParams
 from tasks.report.gallery import pictures_of, proxy_epochs
@@ -31,6 +32,8 @@ def render(story: Story, params: ReportParams) -> str:
         "documents": lambda number: f"{number:,} document{'' if number == 1 else 's'}",
         "size": size,
         "percent": lambda share: f"{share:.1%}",
+        "confidence": percent,
+        "seeds": lambda number: counted(number, "seed"),
         "bits": lambda value: f"{value:.4f}",
         "gain": signed,
         "millions": lambda number: f"{number / 1e6:.2f}M",
@@ -101,8 +104,11 @@ def bits_rows(story: Story) -> list[dict[str, Any]]:
 
 def _told(difference: Difference) -> dict[str, Any]:
     """Return a difference with a word for what its interval says, so that colour is not the only sign."""
-    word = "better" if difference.lower > 0 else "worse" if difference.upper < 0 else "open"
-    return {"gain": difference.gain, "lower": difference.lower, "upper": difference.upper, "word": word}
+    if difference.ends is None:
+        return {"gain": difference.gain, "interval": None, "word": "open"}
+    lower, upper = difference.ends
+    word = "better" if lower > 0 else "worse" if upper < 0 else "open"
+    return {"gain": difference.gain, "interval": f"{signed(lower)} to {signed(upper)}", "word": word}
 
 
 def _lost(source: Source) -> Count:

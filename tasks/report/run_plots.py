@@ -3,10 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from tasks.core import words
 from tasks.report.canvas import INK, MIXTURE_COLOURS, MUTED, RULE, SEARCHED, UNIFORM, drawn
 from tasks.report.marks import KINDS, WIDTH, legend, room, rows_of, short, signed
 from tasks.report.search_types import Forecast
-from tasks.report.types import MIXTURES, OVERALL, Curve, Evaluation, Outcome, Recipe
+from tasks.report.types import MIXTURES, OVERALL, Curve, Difference, Evaluation, Outcome, Recipe
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -91,7 +92,9 @@ def differences(evaluation: Evaluation) -> str:
             place = (index - (len(comparisons) - 1) / 2) * 0.32
             shown = [*comparison.per_domain, comparison.overall]
             heights, colour = [row + place for row in rows], MIXTURE_COLOURS[comparison.baseline]
-            axes.hlines(heights, [d.lower for d in shown], [d.upper for d in shown], color=colour)
+            for height, ends in zip(heights, (d.ends for d in shown), strict=True):
+                if ends is not None:
+                    axes.hlines(height, *ends, color=colour)
             axes.plot(
                 [d.gain for d in shown], heights, linestyle="none", marker=KINDS[comparison.baseline][0], markersize=6,
                 color=colour, label=f"against {comparison.baseline}",
@@ -101,7 +104,7 @@ def differences(evaluation: Evaluation) -> str:
         legend(axes, columns=3)
 
     pairs = zip(names, (*comparisons[0].per_domain, comparisons[0].overall), strict=True)
-    told = ", ".join(f"{name} {d.gain:+.4f} ({d.lower:+.4f} to {d.upper:+.4f})" for name, d in pairs)
+    told = ", ".join(f"{name} {_gain_of(d)}" for name, d in pairs)
     label = f"Gain of the searched mixture over {comparisons[0].baseline} in bits per byte: {told}."
     return drawn(
         "differences", label, (WIDTH, 84 + (16 + 8 * len(comparisons)) * len(names)), (room(names), 18, 46, 34), draw
@@ -110,27 +113,29 @@ def differences(evaluation: Evaluation) -> str:
 
 def forecast_beside_outcome(forecast: Forecast, outcome: Outcome) -> str:
     """Return the interval that was forecast above the interval that came out."""
-    measured = outcome.measured
     names = [_size_of("forecast", forecast), _size_of("outcome", outcome)]
-    shown = ((forecast.lower, forecast.gain, forecast.upper), (measured.lower, measured.gain, measured.upper))
+    shown = (Difference(forecast.gain, forecast.lower, forecast.upper), outcome.measured)
 
     def draw(axes: "Axes") -> None:
         rows = rows_of(axes, names)
         axes.axvline(0, color=INK, linewidth=1)
-        for row, colour, (lower, middle, upper) in zip(rows, (UNIFORM, SEARCHED), shown, strict=True):
-            axes.hlines(row, lower, upper, color=colour, linewidth=7, alpha=0.45)
-            axes.plot([middle], [row], marker="o", markersize=10, color=colour)
-            axes.text(middle, row - 0.32, signed(middle), ha="center", fontsize=12, fontweight="bold")
+        for row, colour, found in zip(rows, (UNIFORM, SEARCHED), shown, strict=True):
+            if found.ends is not None:
+                axes.hlines(row, *found.ends, color=colour, linewidth=7, alpha=0.45)
+            axes.plot([found.gain], [row], marker="o", markersize=10, color=colour)
+            axes.text(found.gain, row - 0.32, signed(found.gain), ha="center", fontsize=12, fontweight="bold")
         axes.margins(x=0.08)
         axes.set_ylim(1.5, -0.75)
         axes.grid(axis="x")
         axes.set_xlabel("gain over natural, bits per byte")
 
-    label = (
-        f"Forecast gain {forecast.gain:+.4f} ({forecast.lower:+.4f} to {forecast.upper:+.4f}); outcome "
-        f"{measured.gain:+.4f} ({measured.lower:+.4f} to {measured.upper:+.4f})."
-    )
+    label = "Forecast gain {}; outcome {}.".format(*map(_gain_of, shown))
     return drawn("forecast", label, (WIDTH, 170), (room(["0.25M parameters, 0.15M tokens"]), 24, 46, 4), draw)
+
+
+def _gain_of(found: Difference) -> str:
+    ends = "" if found.ends is None else " ({} to {})".format(*map(words.signed, found.ends))
+    return f"{words.signed(found.gain)}{ends}"
 
 
 def _size_of(name: str, of: Forecast | Outcome) -> str:

@@ -42,8 +42,8 @@ def closing_sentences(story: Story) -> tuple[str, ...]:
     found = story.evaluation
     first = found.comparisons[found.baseline].statement
     others = [each.statement for name, each in found.comparisons.items() if name != found.baseline]
-    outcome = story.forecast.statement if found.outcome is None else found.outcome.statement
-    return first, *others, outcome
+    told = () if found.outcome is not None else (story.forecast.statement,)
+    return first, *others, *told, found.forecast_statement
 
 
 def plain(table: Table) -> str:

@@ -189,11 +189,19 @@ class Training:
 
 @dataclass(frozen=True)
 class Difference:
-    """A paired difference of bits per byte with its interval; positive means the searched mixture is better."""
+    """A paired difference of bits per byte with its interval; positive means the searched mixture is better.
+
+    The ends are None where there is no interval: of one or two seeds, or of a mixture with itself.
+    """
 
     gain: float
-    lower: float
-    upper: float
+    lower: float | None
+    upper: float | None
+
+    @property
+    def ends(self) -> tuple[float, float] | None:
+        """The interval, if there is one."""
+        return None if self.lower is None or self.upper is None else (self.lower, self.upper)
 
 
 @dataclass(frozen=True)
@@ -223,7 +231,7 @@ class Outcome:
 class Evaluation:
     """Bits per byte on the test split: means over seeds by mixture, per domain and overall; comparisons by baseline.
 
-    `outcome` is None where natural was not trained, so that the forecast has nothing to be compared with.
+    `outcome` is None where nothing tested the forecast: natural was not trained, or is what the search kept.
     """
 
     domains: tuple[str, ...]
@@ -235,6 +243,12 @@ class Evaluation:
     overall: Mapping[str, float]
     comparisons: Mapping[str, Comparison]
     outcome: Outcome | None
+    forecast_statement: str
+
+    @property
+    def has_intervals(self) -> bool:
+        """Whether any comparison could tell a difference from noise."""
+        return any(comparison.overall.lower is not None for comparison in self.comparisons.values())
 
 
 @dataclass(frozen=True)

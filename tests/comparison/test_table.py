@@ -20,7 +20,7 @@ def test_a_methods_gain_is_the_mean_of_paired_gains_over_searches_and_seeds() ->
     first, second, third = rows([*NATURAL, *UNIFORM, *OURS], 0.95)
     assert (first.method, second.method, third.method) == ("default", "natural", "uniform")
     assert first.gain == pytest.approx(0.2) and first.searches == pytest.approx((0.1, 0.2, 0.3))
-    assert (second.gain, second.lower, second.upper) == (0.0, 0.0, 0.0)
+    assert second.gain == 0.0 and np.isnan([second.lower, second.upper]).all()
     assert third.gain == pytest.approx(-0.1)
     assert first.objective == pytest.approx(2.0) and first.proxies == 48
 
@@ -65,4 +65,4 @@ def test_without_natural_or_without_its_seeds_there_is_no_table() -> None:
 def test_the_table_is_read_by_people() -> None:
     text = markdown(rows([*NATURAL, *OURS], 0.95))
     assert "| default | 2.0000 | +0.2000 | -0.0484 to +0.4484 | +0.1000, +0.2000, +0.3000 | 48 |" in text
-    assert "| natural | 2.2000 | +0.0000 | +0.0000 to +0.0000 |  | 0 |" in text
+    assert "| natural | 2.2000 | +0.0000 |  |  | 0 |" in text

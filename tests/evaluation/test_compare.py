@@ -73,10 +73,40 @@ def test_the_objective_weighs_the_domains() -> None:
     assert not compare(pairs, "natural", EQUAL, confidence=0.95).claim
 
 
-@pytest.mark.parametrize("number", [0, 1, 2])
-def test_fewer_than_three_seeds_are_no_evidence(number: int) -> None:
-    with pytest.raises(EvidenceError, match=rf"{number} paired seed\(s\) are too few .* at least 3 .* train.num_seeds"):
-        compare(models([0.1] * number), "natural", EQUAL, confidence=0.95)
+@pytest.mark.parametrize(("gains", "told"), [([0.1], "1 seed is"), ([0.1, 0.3], "2 seeds are")])
+def test_one_or_two_seeds_are_told_as_they_came_out_without_interval_and_claim(gains: list[float], told: str) -> None:
+    found = compare(models(gains), "natural", EQUAL, confidence=0.95)
+    assert not found.claim
+    assert found.statement == (
+        f"No claim: {told} too few for one over natural; 3 needed (train.num_seeds). "
+        f"Measured gain {sum(gains) / len(gains):+.4f} bits per byte."
+    )
+    for part in (found.overall, *found.per_domain):
+        assert part.gain == pytest.approx(sum(gains) / len(gains))
+        assert (part.lower, part.upper) == (None, None)
+
+
+def test_no_pair_at_all_and_an_interval_of_two_values_are_refused() -> None:
+    with pytest.raises(EvidenceError, match="there is no model of searched and none of natural"):
+        compare([], "natural", EQUAL, confidence=0.95)
+    with pytest.raises(EvidenceError, match=r"2 paired seeds cannot tell .* 3 are needed. Raise train\.num_seeds"):
+        paired_interval(np.array([0.1, 0.2]), 0.95)
+
+
+def test_a_mixture_that_is_the_baseline_itself_has_no_interval() -> None:
+    found = compare(models([0.0, 0.0, 0.0]), "natural", EQUAL, confidence=0.95, same_weights=True)
+    assert (found.overall.gain, found.overall.lower, found.overall.upper) == (0.0, None, None)
+
+
+@pytest.mark.parametrize(("confidence", "told"), [(0.9999, "99.99%"), (0.95, "95%"), (0.975, "97.5%")])
+def test_a_confidence_is_printed_as_it_was_asked_for(confidence: float, told: str) -> None:
+    statement = compare(models([0.10, 0.11, 0.12]), "natural", EQUAL, confidence=confidence).statement
+    assert f"({told} interval " in statement
+
+
+def test_a_gain_that_is_not_zero_is_not_printed_as_zero() -> None:
+    statement = compare(models([1.0e-5, 1.1e-5, 1.2e-5]), "natural", EQUAL, confidence=0.95).statement
+    assert "beats natural by 1.1e-05 bits per byte" in statement and "0.0000" not in statement
 
 
 def test_seeds_without_partner_copies_of_a_run_and_nan_are_no_evidence() -> None:
@@ -150,6 +180,25 @@ def test_the_forecast_stands_beside_the_outcome_with_a_warning_when_the_sizes_di
     other = decision(rows, RECIPE, FORECAST | {"lower": 0.115}, confidence=0.95, model_parameters=5000, tokens=4096)
     assert not other["forecast"]["inside"] and "outside the interval" in other["forecast"]["statement"]
     assert "untransferred" in other["forecast"]["warning"]
+
+
+def test_a_forecast_that_nothing_tested_is_told_so() -> None:
+    kept = RECIPE | {"phases": [{"tokens": 4096, "weights": [0.4, 0.6]}]}
+    value = decision(models([0.0] * 3), kept, FORECAST, confidence=0.95, model_parameters=1, tokens=1)
+    assert value["forecast"] is None
+    assert value["forecast_statement"] == "No forecast was tested: the search kept natural."
+    uniform = models([0.10, 0.11, 0.12], "uniform")
+    value = decision(uniform, RECIPE, FORECAST, confidence=0.95, model_parameters=1, tokens=1)
+    assert value["forecast_statement"] == "No forecast was tested: natural was not trained."
+
+
+def test_the_outcome_of_one_seed_stands_beside_the_forecast_as_noise_and_all() -> None:
+    value = decision(models([0.11]), RECIPE, FORECAST, confidence=0.95, model_parameters=1000, tokens=2048)
+    assert (value["claim"], value["headline"], value["num_seeds"]) == (False, "no claim", 1)
+    assert value["forecast"]["measured_lower"] is None and value["forecast"]["inside"]
+    assert (
+        "measured +0.1100 bits per byte over natural (1 seed, so noise and all): inside" in value["forecast_statement"]
+    )
 
 
 def test_a_decision_has_a_verdict_per_baseline_and_a_table_per_domain() -> None:

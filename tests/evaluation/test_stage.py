@@ -11,7 +11,7 @@ import torch
 
 from infra.storage import AttemptStore
 from tasks.core.digest import digest_file
-from tasks.core.errors import DataError, EvidenceError
+from tasks.core.errors import DataError
 from tasks.core.manifest import FileRecord, Manifest
 from tasks.core.stage import Workshop
 from tasks.evaluation.config import EvaluateParams
@@ -127,9 +127,13 @@ def test_finished_work_is_not_done_again(finished: tuple[Path, Mapping[str, Path
     assert executor.done == ["evaluate.model"] * 5 + ["evaluate.decision"]
 
 
-def test_two_seeds_are_no_evidence(tmp_path: Path) -> None:
-    with pytest.raises(EvidenceError, match="at least 3 are needed"):
-        evaluate(tmp_path, make_inputs(tmp_path, seeds=2), Here())
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_one_or_two_seeds_end_in_no_claim(tmp_path: Path, seeds: int) -> None:
+    manifest, _ = evaluate(tmp_path, make_inputs(tmp_path, seeds), Here())
+    assert manifest.summary["headline"] == "no claim"
+    assert manifest.summary["statement"].startswith(f"No claim: {seeds} seed")
+    decision = read(tmp_path, "decision.json")
+    assert decision["num_seeds"] == seeds and decision["comparisons"]["natural"]["lower"] is None
 
 
 def test_a_folder_without_models_and_a_recipe_for_other_domains_are_refused(

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from flows.config import PRESETS, PipelineConfig, PipelineParams, read_config
+from flows.config import PRESETS, PipelineConfig, PipelineParams, read_config, require_files
 from flows.run import params_text
 from tasks.core.errors import ConfigError
 
@@ -46,3 +46,40 @@ def test_an_unknown_preset_is_named() -> None:
 def test_a_name_that_cannot_be_a_tag_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match="name"):
         PipelineConfig(name=name)
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        (("train.mixtures=[searched]",), "train.mixtures names searched; evaluate compares"),
+        (("train.mixtures=[natural, uniform]",), "train.mixtures names natural, uniform; evaluate compares"),
+        (("search.num_runs=9",), "search.num_runs: of 9 proxies .* runs are left for the strategy, at least 4"),
+        (("search.strategy.kind=climb", "search.num_runs=19"), "search.num_runs: of 19 proxies 6 are baselines"),
+        (("search.objective={a: 0}",), "objective: its weights sum to 0"),
+        (("search.objectives={x: {a: 1}, y: {a: 0, b: 0}}",), r"objectives\.y: its weights sum to 0"),
+        (("search.selection.zoo=[{kind: warm}]",), "`warm`, which needs earlier_runs"),
+        (("cluster.domains.merge.num_domains=1",), r"cluster\.domains\.merge\.num_domains is 1"),
+        (("search.confirm.num_candidates=1", "search.confirm.num_seeds=2"), "too few to tell a difference from noise"),
+        (("train.training.micro_batches=32",), "is not a multiple of micro_batches 32"),
+    ],
+)
+def test_a_run_that_can_never_end_is_refused_before_it_starts(settings: tuple[str, ...], told: str) -> None:
+    with pytest.raises(ConfigError, match=told):
+        read_config("demo", settings=settings)
+
+
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_a_quick_try_with_one_or_two_seeds_is_a_valid_config(seeds: int) -> None:
+    assert read_config("demo", settings=(f"train.num_seeds={seeds}",)).params.train.num_seeds == seeds
+
+
+def test_files_that_only_a_late_stage_reads_are_looked_for_first(tmp_path: Path) -> None:
+    there = tmp_path / "tokenizer.json"
+    tokenizer = f"tokenize.tokenizer={{kind: file, path: {there}, document_end: end}}"
+    params = read_config("demo", settings=("search.earlier_runs=nowhere.csv", tokenizer)).params
+    with pytest.raises(ConfigError, match=r"2 file\(s\) .* first: search\.earlier_runs: nowhere\.csv"):
+        require_files(params)
+    there.write_text("{}")
+    with pytest.raises(ConfigError, match=r"1 file\(s\)"):
+        require_files(params)
+    require_files(read_config("demo", settings=(tokenizer,)).params)

@@ -8,7 +8,7 @@ import pytest
 
 from infra import tracking
 from infra.errors import ServiceError
-from infra.mlflow_calls import DIGEST_TAG, KEY_TAG, _name, _param_text
+from infra.mlflow_calls import CLAIM_TAG, DIGEST_TAG, GAIN_LOWER_TAG, KEY_TAG, _name, _param_text, best_claim
 from infra.settings import Settings
 from infra.spool import Spool
 from infra.tracking import Tracker
@@ -127,6 +127,59 @@ def test_a_model_is_registered_once_and_its_alias_brings_the_same_bytes_back(tra
     )
     for path in folder.iterdir():
         assert (got / path.name).read_bytes() == path.read_bytes()
+
+
+def claimed(lower: float | None, gain: float = 1.0) -> dict[str, str]:
+    told = {} if lower is None else {GAIN_LOWER_TAG: repr(lower)}
+    return {CLAIM_TAG: str(lower is not None).lower(), "mixwright.gain": repr(gain), **told}
+
+
+@pytest.mark.parametrize(
+    ("versions", "best"),
+    [
+        ([], None),
+        ([claimed(None), claimed(None, gain=9.0)], None),
+        ([claimed(None), claimed(0.01)], 2),
+        ([claimed(0.01), claimed(None, gain=9.0)], 1),
+        ([claimed(0.02), claimed(0.01)], 1),
+        ([claimed(0.02), claimed(0.03)], 2),
+        ([claimed(0.02), claimed(0.02)], 2),
+        ([claimed(0.02), {CLAIM_TAG: "false", GAIN_LOWER_TAG: "0.5"}], 1),
+        ([{CLAIM_TAG: "true"}, claimed(0.02)], 2),
+    ],
+)
+def test_the_champion_is_the_claim_that_is_sure_of_most(versions: list[dict[str, str]], best: int | None) -> None:
+    assert best_claim(dict(enumerate(versions, start=1))) == best
+
+
+@pytest.mark.integration
+def test_every_run_has_a_version_of_its_own_and_the_champion_leads_to_its_evidence(
+    tracker: Tracker, tmp_path: Path
+) -> None:
+    name, folder = f"model-{uuid.uuid4().hex[:8]}", tmp_path / "export"
+    folder.mkdir()
+    (folder / "config.json").write_text("{}")
+    keys = [uuid.uuid4().hex for _ in range(3)]
+    runs = [tracker.parent_run("demo", "pipeline", key) for key in keys]
+    client = _client(tracker)
+
+    def registered(number: int, tags: dict[str, str]) -> tuple[str | None, dict[str, str]]:
+        version = tracker.register_model(
+            runs[number], folder, name, ("newest",), {"dvc.rev": f"data/v{number + 1}", **tags}
+        )
+        return version, {alias: str(at) for alias, at in client.get_registered_model(name).aliases.items()}
+
+    assert registered(0, claimed(None)) == ("1", {"newest": "1"})
+    assert registered(1, claimed(0.02)) == ("2", {"newest": "2", "champion": "2"})
+    # The same bytes from a stricter run that claims nothing: a version of its own, and the champion stays.
+    assert registered(2, claimed(None, gain=9.0)) == ("3", {"newest": "3", "champion": "2"})
+    champion = client.get_model_version_by_alias(name, "champion")
+    assert (champion.run_id, champion.tags["dvc.rev"], champion.tags[KEY_TAG]) == (runs[1], "data/v2", keys[1])
+    assert champion.tags[CLAIM_TAG] == "true"
+    # The first run again is the first version again, with tags that are true now.
+    assert registered(0, claimed(0.03)) == ("1", {"newest": "1", "champion": "1"})
+    assert client.get_model_version(name, "1").tags[CLAIM_TAG] == "true"
+    assert registered(0, claimed(None))[1]["champion"] == "2"
 
 
 @pytest.mark.integration

@@ -32,7 +32,7 @@ FATES = (
 FILTER_OF_REASON = {"too_few_words": "gopher_quality"}
 
 
-def stage_folders(root: Path) -> dict[str, Path]:
+def stage_folders(root: Path, seeds: int = 3) -> dict[str, Path]:
     """Write one folder per stage, each made from the ones before it, and return them by name."""
     folders = {name: root / name for name in ("ingest", "curate", "cluster", "tokenize", "search", "train", "evaluate")}
     for folder in folders.values():
@@ -42,8 +42,8 @@ def stage_folders(root: Path) -> dict[str, Path]:
     _cluster(folders["cluster"])
     _tokenize(folders["tokenize"])
     _search(folders["search"])
-    _train(folders["train"])
-    _evaluate(folders["evaluate"], folders["search"])
+    _train(folders["train"], seeds)
+    _evaluate(folders["evaluate"], folders["search"], seeds)
     commit(folders)
     return folders
 
@@ -214,10 +214,10 @@ def _search(folder: Path) -> None:
     _json(folder / "recipe.json", recipe)
 
 
-def _train(folder: Path) -> None:
+def _train(folder: Path, seeds: int) -> None:
     runs = []
     for mixture in ("searched", "natural", "uniform"):
-        for seed in range(3):
+        for seed in range(seeds):
             name = f"{mixture}-seed{seed}"
             (folder / "models" / name).mkdir(parents=True)
             losses = "".join(f"{step},{6 / (step + 1) ** 0.1 + 0.01 * seed!r}\n" for step in range(30))
@@ -228,12 +228,12 @@ def _train(folder: Path) -> None:
     _json(folder / "runs.json", {"format": 1, "runs": runs})
 
 
-def _evaluate(folder: Path, search: Path) -> None:
+def _evaluate(folder: Path, search: Path, seeds: int) -> None:
     gains = {"searched": 0.03, "natural": 0.0, "uniform": -0.01}
     models = [
         Measured(mixture, seed, tuple(2.5 - gain + 0.001 * seed * (1 + index) for index in range(3)))
         for mixture, gain in gains.items()
-        for seed in range(3)
+        for seed in range(seeds)
     ]
     recipe, forecast = (
         json.loads((search / name).read_text(encoding="utf-8")) for name in ("recipe.json", "forecast.json")

@@ -15,9 +15,11 @@ from tasks.report.config import ReportParams
 from tasks.report.load import INPUTS, read_story
 from tasks.report.page import pictures, render
 from tasks.report.stage import PAGE, run
+from tasks.report.table import closing_sentences
 from tasks.report.types import Story
-from tests.report.folders import DOMAINS, commit, edit
+from tests.report.folders import DOMAINS, commit, edit, stage_folders
 
+UNTESTED = {"forecast": None, "forecast_statement": "No forecast was tested: natural was not trained."}
 VOID = {"meta", "br", "img", "link", "hr", "input"}
 
 
@@ -152,13 +154,23 @@ def test_unimax_is_told_where_it_is_another_mixture_than_uniform(own_folders: di
 def test_a_page_without_quality_without_natural_and_without_drops_can_be_written(own_folders: dict[str, Path]) -> None:
     edit(own_folders["cluster"] / "domains.json", lambda domains: [domain.pop("quality") for domain in domains])
     edit(own_folders["search"] / "recipe.json", lambda recipe: recipe.update(max_epochs=None))
-    edit(own_folders["evaluate"] / "decision.json", lambda decision: decision.update(forecast=None))
+    edit(own_folders["evaluate"] / "decision.json", lambda decision: decision.update(UNTESTED))
     commit(own_folders)
     bare = ReportParams(examples_per_reason=0, examples_per_domain=0, quarantined_shown=0)
     page = render(read_story(own_folders, bare), bare)
     Elements(page)
-    assert "Natural weights were not trained" in page
+    assert UNTESTED["forecast_statement"] in page
     assert "<blockquote" not in page
+
+
+def test_a_page_of_one_seed_shows_gains_without_intervals(tmp_path: Path) -> None:
+    found = read_story(stage_folders(tmp_path, seeds=1), ReportParams())
+    page = render(found, ReportParams())
+    Elements(page)
+    assert "No claim: 1 seed is" in page
+    assert '<span class="interval">' not in page and "% t interval" not in page
+    assert "Outcome gain" not in page and "(1 seed, so" in found.evaluation.forecast_statement
+    assert closing_sentences(found)[0].startswith("No claim: 1 seed is")
 
 
 def test_the_title_is_escaped(story: Story) -> None:
