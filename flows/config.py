@@ -11,8 +11,8 @@ from tasks.core.params import Params, layered, override, read_yaml, validate
 from tasks.curate.config import CurateParams
 from tasks.evaluation.config import EvaluateParams
 from tasks.ingest.config import IngestParams
+from tasks.mixture.budget import require_budget
 from tasks.mixture.config import SearchParams
-from tasks.mixture.search import require_budget
 from tasks.report.config import ReportParams
 from tasks.tokenize.config import TokenizeParams, TokenizerFile
 from tasks.training.command import full_precision, proxy_precision
@@ -70,10 +70,12 @@ class PipelineParams(Params):
         domains = self.cluster.domains
         if not isinstance(domains, FoundDomains):
             return self
-        asked = {"cluster.domains.kmeans.num_clusters_initial": domains.kmeans.num_clusters_initial}
+        asked: dict[str, int | None] = {
+            "cluster.domains.kmeans.num_clusters_initial": domains.kmeans.num_clusters_initial
+        }
         if isinstance(domains.merge, WardMerge):
             asked["cluster.domains.merge.num_domains"] = domains.merge.num_domains
-        if few := [name for name, number in asked.items() if number < 2]:
+        if few := [name for name, number in asked.items() if number is not None and number < 2]:
             raise ValueError(
                 f"{few[0]} is {asked[few[0]]}, which leaves nothing to search: at least 2 domains are mixed."
             )

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from math import ceil
 from typing import Any, Literal
 
+from tasks.mixture.budget import confirming
 from tasks.mixture.config import SearchParams
 from tasks.mixture.confirm import most_runs
 from tasks.mixture.noise import Effect, Noise, Sizing, confirmable, detectable, difference_noise, seeds_needed, sizings
 from tasks.mixture.problem import Domain, Problem, objective_shares
 from tasks.mixture.runs import Runs
-from tasks.mixture.search import confirming, counts, noise_round
+from tasks.mixture.search import counts, noise_round
 from tasks.mixture.strategies.default import Default
 from tasks.training.config import TrainingConfig, TrainParams, num_flops, num_parameters
 

@@ -11,14 +11,13 @@ from typing import Any
 import numpy as np
 
 from tasks.core.errors import ConfigError, EvidenceError
+from tasks.mixture.budget import confirming, rounds_of
 from tasks.mixture.config import SearchParams
 from tasks.mixture.confirm import (
     Confirmation,
-    ConfirmParams,
     Contender,
     confirm,
     contenders,
-    most_runs,
     require_enough,
     shipped_pick,
 )
@@ -32,10 +31,9 @@ from tasks.mixture.predictors.predictor import Measured, Predictor
 from tasks.mixture.problem import Problem
 from tasks.mixture.reuse import Restricted, Reuse, couplings, reuse
 from tasks.mixture.runs import Kind, Runs
-from tasks.mixture.strategies.baselines import Baseline
 from tasks.mixture.strategies.default import Default
 from tasks.mixture.strategies.evidence import Evidence, Proposal
-from tasks.mixture.strategies.strategy import finish, first, needs_predictor, propose, schedule
+from tasks.mixture.strategies.strategy import finish, first, needs_predictor, propose
 from tasks.mixture.transfer import Size, Transfer, transfer, transfer_mixtures
 from tasks.mixture.warm_start import Wanted
 from tasks.training.config import num_parameters
@@ -136,11 +134,6 @@ def noise_round(params: SearchParams, problem: Problem) -> list[Asked]:
     return asked + [Asked(0, "repeat", seed, known[kind]) for seed in seeds for kind in again]
 
 
-def confirming(params: SearchParams) -> ConfirmParams | None:
-    """Return how the pick is confirmed; a baseline ships as configured, there is nothing to confirm."""
-    return None if isinstance(params.strategy, Baseline) else params.confirm
-
-
 def counts(params: SearchParams, problem: Problem) -> tuple[int, ...]:
     """Return how many mixtures the strategy measures in each round; what is left of the budget, exactly.
 
@@ -150,31 +143,7 @@ def counts(params: SearchParams, problem: Problem) -> tuple[int, ...]:
     noise = noise_round(params, problem)
     # The default's first round begins with the baselines; the others draw their own.
     counted = [ask for ask in noise if ask.kind == "repeat" or not isinstance(params.strategy, Default)]
-    return _budgeted(params, len(counted))
-
-
-def require_budget(params: SearchParams) -> None:
-    """Refuse a budget that reaches for no pool in which natural and uniform differ: what `counts` says, before any text.
-
-    Raises:
-        ConfigError: the budget does not reach for the strategy's rounds.
-    """
-    _budgeted(params, 2 * params.num_noise_seeds + (0 if isinstance(params.strategy, Default) else 2))
-
-
-def _budgeted(params: SearchParams, counted: int) -> tuple[int, ...]:
-    """Return the strategy's rounds after `counted` baselines and repeats, and what the confirmation takes at most."""
-    judged = confirming(params)
-    judging = 0 if judged is None else most_runs(judged, params.num_noise_seeds)
-    left, least = params.num_runs - counted - judging, 0 if isinstance(params.strategy, Baseline) else MIN_RUNS
-    try:
-        if left < least:
-            raise ConfigError(f"{left} runs are left for the strategy, at least {least} are needed.")
-        return schedule(params.strategy, left)
-    except ConfigError as error:
-        raise ConfigError(
-            f"search.num_runs: of {params.num_runs} proxies {counted} are baselines and repeats, {judging} confirm: {error}"
-        ) from error
+    return rounds_of(params, len(counted))
 
 
 def design_round(state: State) -> list[Asked]:
