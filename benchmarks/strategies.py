@@ -31,6 +31,7 @@ from tasks.mixture.strategies.random_search import RandomSearch
 from tasks.mixture.strategies.regmix import RegMix
 from tasks.mixture.strategies.strategy import StrategyParams, finish
 from tasks.mixture.trajectory import pool_trajectory, trajectory
+from tasks.training.config import demo_full
 
 Array = npt.NDArray[np.float64]
 
@@ -97,7 +98,7 @@ def on_truth(data: Path, name: str, noise_sd: float, seed: int) -> Found:
     least = float(truth(data)["min_mean13"])
     regrets, seconds = dict[tuple[str, int], float](), list[float]()
     strategy = Default() if name == "default" else _COMPARED[name]
-    params = SearchParams()
+    params = SearchParams().aimed_at(demo_full())
     budgets = _BUDGETS[-1:] if isinstance(strategy, Default) else _BUDGETS
     for budget in budgets:
         start = time.process_time()

@@ -35,15 +35,19 @@ class PipelineParams(Params):
 
     @model_validator(mode="after")
     def _search_speaks_of_the_run_that_is_trained(self) -> Self:
-        if self.search.target_tokens != self.train.training.num_tokens:
+        trained, search = self.train.training, self.search.aimed_at(self.train.training)
+        told = ("target_tokens", search.target.tokens, "num_tokens", trained.num_tokens)
+        length = ("target_sequence_length", search.target.sequence_length)
+        trained_length = ("model.sequence_length", trained.model.sequence_length)
+        wrong = [
+            f"search.{name} is {value:,} but train.training.{other} is {wanted:,}"
+            for name, value, other, wanted in (told, (*length, *trained_length))
+            if value != wanted
+        ]
+        if wrong:
             raise ValueError(
-                f"search.target_tokens is {self.search.target_tokens:,} but train.training.num_tokens is "
-                f"{self.train.training.num_tokens:,}. The repetition caps hold for the run that is trained: make them equal."
-            )
-        if self.search.target_sequence_length != self.train.training.model.sequence_length:
-            raise ValueError(
-                f"search.target_sequence_length is {self.search.target_sequence_length} but "
-                f"train.training.model.sequence_length is {self.train.training.model.sequence_length}: make them equal."
+                f"{'; '.join(wrong)}. The repetition caps hold for the run that is trained: leave it out of search, which "
+                "then follows train."
             )
         return self
 
@@ -113,14 +117,16 @@ class PipelineConfig(Params):
 def resolved(config: PipelineConfig) -> PipelineConfig:
     """Return the config with everything decided that it leaves open; what a run is named after and what it does.
 
-    Decided are `precision: auto` of the proxies and of the full runs, from what this machine computes natively.
+    Decided are `precision: auto` of the proxies and of the full runs, from what this machine computes natively, and the
+    run that the search is for: the one that is trained.
     """
     return config.model_copy(update={"params": resolved_params(config.params)})
 
 
 def resolved_params(params: PipelineParams) -> PipelineParams:
     """Do as `resolved` for the params alone."""
-    decided = {"search": params.search.decided(proxy_precision()), "train": params.train.decided(full_precision())}
+    search = params.search.aimed_at(params.train.training).decided(proxy_precision())
+    decided = {"search": search, "train": params.train.decided(full_precision())}
     return params.model_copy(update=decided)
 
 

@@ -61,14 +61,14 @@ def simulate_command(
 
     from threadpoolctl import threadpool_limits
 
-    from flows.config import read_config
+    from flows.config import read_config, resolved
     from infra.terminal import TerminalObserver
     from tasks.mixture.simulate import free_problem, replay, truth_of
     from tasks.mixture.stage import problem_of
     from tasks.tokenize.pool import read_pool
 
     with exit_codes(), threadpool_limits(1):
-        params, runs = read_config(preset, params_file, settings).params.search, read_runs(runs_file)
+        params, runs = resolved(read_config(preset, params_file, settings)).params.search, read_runs(runs_file)
         if pool_folder is None:
             problem = free_problem(params, runs, str(runs_file))
         else:

@@ -54,8 +54,6 @@ TINY: dict[str, Any] = {
         "num_noise_seeds": 1,
         "confirm": {"num_candidates": 1, "num_seeds": 3},
         "strategy": {"kind": "default", "batch": 2},
-        "target_tokens": 60 * 8 * 64,
-        "target_sequence_length": 64,
     },
     "train": {"training": _training(60)},
 }

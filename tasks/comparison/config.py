@@ -62,7 +62,8 @@ class ComparisonParams(Params):
 
     @model_validator(mode="after")
     def _search_speaks_of_the_run_that_is_trained(self) -> Self:
-        told = (self.search.target_tokens, self.search.target_sequence_length)
+        search = self.search.aimed_at(self.training)
+        told = (search.target.tokens, search.target.sequence_length)
         if told != (self.training.num_tokens, self.training.model.sequence_length):
             raise ValueError(
                 f"search speaks of a run of {told[0]:,} tokens in samples of {told[1]}, training has "

@@ -42,6 +42,7 @@ class Given:
 
 
 PrepareInputs = Callable[[Given, Workshop], Mapping[str, Path]]
+Complete = Callable[[Any, Path | None], Any]
 
 
 def stage_command(
@@ -53,14 +54,15 @@ def stage_command(
     prepare_inputs: PrepareInputs | None = None,
     options: Sequence[click.Option] = (),
     prepared: tuple[str, ...] = (),
+    complete: Complete | None = None,
     decide: Callable[[ParamsT], ParamsT] | None = None,
 ) -> click.Command:
     """Return the command line of one stage.
 
     `inputs` names the stages whose folders are read. With one input `--input PATH` is enough; with several each is
     `--input NAME=PATH`. `prepare_inputs` replaces that for a stage that takes something else (URIs); `prepared` names
-    the stages it runs, whose params may be set too. `options` are the stage's own (see `short_for`). `decide` decides what
-    the params leave to the machine.
+    the stages it runs, whose params may be set too. `options` are the stage's own (see `short_for`). `complete`
+    fills what the params leave to another section of the params file, `decide` decides what they leave to the machine.
     """
     named = "PATH" if len(inputs) == 1 else "NAME=PATH"
 
@@ -100,6 +102,8 @@ def stage_command(
             _require_known(settings, (name, *prepared))
             own = [setting for setting in settings if setting.startswith(f"{name}.")]
             params = stage_params(name, params_model, params_file, own)
+            if complete is not None:
+                params = complete(params, params_file)
             placement = load_settings()
             given = Given(values, params_file, settings, placement.home)
             chosen = executor_of(executor, workers or placement.workers, placement.ray_address)

@@ -1,9 +1,11 @@
 """Params of the search stage."""
 
+from dataclasses import dataclass
 from typing import Any, Self
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
 
+from tasks.core.errors import ConfigError
 from tasks.core.params import Params
 from tasks.mixture.confirm import ConfirmParams
 from tasks.mixture.decide import DecisionParams
@@ -13,9 +15,22 @@ from tasks.mixture.reuse import THRESHOLD
 from tasks.mixture.strategies.default import Default
 from tasks.mixture.strategies.strategy import StrategyParams
 from tasks.mixture.transfer import TransferParams
-from tasks.training.config import Precision, TrainingConfig, demo_full, demo_proxy, num_parameters
+from tasks.training.config import Precision, TrainingConfig, demo_proxy, num_parameters
 
 Shares = dict[str, NonNegativeFloat]
+
+
+@dataclass(frozen=True)
+class Target:
+    """The run that a recipe is for."""
+
+    tokens: int
+    sequence_length: int
+
+    @property
+    def samples(self) -> int:
+        """Samples (sequences) of the run."""
+        return self.tokens // self.sequence_length
 
 
 class SearchParams(Params):
@@ -50,13 +65,13 @@ class SearchParams(Params):
         default=None,
         description="bits per byte that a nat of divergence from natural must gain; null = by the measured noise",
     )
-    target_tokens: PositiveInt = Field(
-        default_factory=lambda: demo_full().num_tokens, description="of the run that the recipe is for"
+    target_tokens: PositiveInt | None = Field(
+        default=None, description="of the run that the recipe is for; null = of the run that is trained, train.training"
     )
     target_parameters: PositiveInt | None = Field(
         default=None, description="of the run that the recipe is for; null = no forecast of it, whatever transfers"
     )
-    target_sequence_length: PositiveInt = Field(default_factory=lambda: demo_full().model.sequence_length)
+    target_sequence_length: PositiveInt | None = Field(default=None, description="of that run; null = as it is trained")
     selection: Selection = Selection()
     strategy: StrategyParams = Default()
     decision: DecisionParams = DecisionParams()
@@ -77,9 +92,28 @@ class SearchParams(Params):
             sizes["transfer"] = self.transfer.model_copy(update={"training": second})
         return self.model_copy(update=sizes)
 
+    @property
+    def target(self) -> Target:
+        """The run that the recipe is for.
+
+        Raises:
+            ConfigError: it is left to the run that is trained, and nobody has said which that is.
+        """
+        if self.target_tokens is None or self.target_sequence_length is None:
+            raise ConfigError(
+                "search.target_tokens and search.target_sequence_length are null: they follow train.training, which is "
+                "not known here. Name both."
+            )
+        return Target(self.target_tokens, self.target_sequence_length)
+
+    def aimed_at(self, training: TrainingConfig) -> Self:
+        """Return the params with the run that is trained where they leave open which run the recipe is for."""
+        told = {"target_tokens": training.num_tokens, "target_sequence_length": training.model.sequence_length}
+        return self.model_copy(update={name: value for name, value in told.items() if getattr(self, name) is None})
+
     @model_validator(mode="after")
     def _target_is_whole(self) -> Self:
-        if self.target_tokens % self.target_sequence_length:
+        if self.target_tokens and self.target_sequence_length and self.target_tokens % self.target_sequence_length:
             raise ValueError(
                 f"target_tokens {self.target_tokens} is not a whole number of samples of "
                 f"{self.target_sequence_length} tokens"

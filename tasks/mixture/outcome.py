@@ -51,7 +51,7 @@ def _recipe(state: State, judged: Judgement, forecast_digest: str) -> dict[str, 
     return {
         "format": 1,
         "domains": list(problem.names),
-        "phases": [{"tokens": state.params.target_tokens, "weights": list(judged.pick.chosen.weights)}],
+        "phases": [{"tokens": state.params.target.tokens, "weights": list(judged.pick.chosen.weights)}],
         "max_epochs": problem.max_epochs,
         "baselines": {
             "natural": problem.natural.tolist(),
@@ -103,7 +103,7 @@ def _held_out(state: State, judged: Judgement) -> list[dict[str, Any]]:
 
 def _supply(state: State) -> dict[str, list[int]]:
     """Return the tokens that each domain has for the target run and for a proxy."""
-    target, proxy = state.params.target_sequence_length, state.params.proxy.model.sequence_length
+    target, proxy = state.params.target.sequence_length, state.params.proxy.model.sequence_length
     domains = state.problem.domains
     return {
         "target": [domain.rows * target for domain in domains],

@@ -175,11 +175,11 @@ def _part(
 
 def _stand_in(search: SearchParams) -> Problem:
     """Return a pool as most are: natural, uniform and UniMax differ, as one domain is small and one is large."""
-    target, proxy = search.target_tokens // search.target_sequence_length, search.proxy.num_samples
+    target, proxy = search.target.samples, search.proxy.num_samples
     shares = (0.2, 1.0, 4.0)
     domains = tuple(
         Domain(
-            name, round(share * search.target_tokens), 0, max(round(share * target), 1), max(round(share * proxy), 1)
+            name, round(share * search.target.tokens), 0, max(round(share * target), 1), max(round(share * proxy), 1)
         )
         for name, share in zip("abc", shares, strict=True)
     )

@@ -132,10 +132,10 @@ def problem_of(params: SearchParams, pool: TokenPool) -> Problem:
     Raises:
         ConfigError: the caps leave no weights, or a name in the params is no domain of the pool.
     """
-    length, proxy = params.target_sequence_length, params.proxy
+    length, proxy = params.target.sequence_length, params.proxy
     rows, proxy_rows = pool.rows("train", length).tolist(), pool.rows("train", proxy.model.sequence_length).tolist()
     if params.repetition_matched:
-        proxy_rows = usable_rows(proxy_rows, min(1.0, proxy.num_tokens / params.target_tokens))
+        proxy_rows = usable_rows(proxy_rows, min(1.0, proxy.num_tokens / params.target.tokens))
     counted = zip(pool.names, pool.tokens("train"), pool.bytes("train"), rows, proxy_rows, strict=True)
     held_out = held_out_only(params, pool.names)
     return Problem(
@@ -144,7 +144,7 @@ def problem_of(params: SearchParams, pool: TokenPool) -> Problem:
             for name, tokens, size, own, of_proxy in counted
         ),
         objective=objective_of(params, pool.names),
-        target_samples=params.target_tokens // length,
+        target_samples=params.target.samples,
         proxy_samples=proxy.num_samples,
         max_epochs=params.max_epochs,
         kl_to_natural=params.kl_to_natural or 0.0,
@@ -221,7 +221,7 @@ class Proxies:
     def _spec(self, ask: Asked) -> ProxySpec:
         params, second = self.params, self.params.transfer
         training = second.training if ask.second and second is not None else params.proxy
-        target = params.target_tokens if params.repetition_matched else None
+        target = params.target.tokens if params.repetition_matched else None
         return ProxySpec(ask.weights, ask.seed, training, params.max_epochs, self._measured_on(), target_tokens=target)
 
     def _measured_on(self) -> tuple[int, ...]:
@@ -368,7 +368,7 @@ def _asked(value: Mapping[str, Any]) -> Asked:
 
 def _conclude(state: State, folder: Path) -> UnitResult:
     params, problem = state.params, state.problem
-    target = None if params.target_parameters is None else Size(params.target_parameters, params.target_tokens)
+    target = None if params.target_parameters is None else Size(params.target_parameters, params.target.tokens)
     judged, forecast = conclude(state, folder, target)
     mixtures = {
         "searched": list(judged.pick.chosen.weights),

@@ -48,13 +48,21 @@ class OptimizerConfig(Params):
     """AdamW under a warm-up, stable, decay schedule (linear up, flat, linear to 0)."""
 
     learning_rate: PositiveFloat
-    warmup_steps: int = Field(default=10, ge=0)
+    warmup_steps: int | None = Field(
+        default=None, ge=0, description="null = 10, in a run of fewer than 100 steps a tenth of them"
+    )
     decay_fraction: float = Field(default=0.4, ge=0, le=1, description="last part of the steps, linear to 0")
     weight_decay: float = Field(default=0.1, ge=0, description="on matrices; norms have none")
     beta1: float = Field(default=0.9, ge=0, lt=1)
     beta2: float = Field(default=0.95, ge=0, lt=1)
     epsilon: PositiveFloat = 1e-8
     gradient_clip: PositiveFloat | None = Field(default=1.0, description="largest global norm; null = off")
+
+    def warmup(self, num_steps: int) -> int:
+        """Return the steps over which the rate rises in a run of `num_steps`; left open, at most what the decay leaves."""
+        if self.warmup_steps is not None:
+            return self.warmup_steps
+        return min(10, num_steps // 10, int(num_steps * (1 - self.decay_fraction)))
 
 
 class TrainingConfig(Params):
@@ -124,9 +132,10 @@ class TrainingConfig(Params):
 
     @model_validator(mode="after")
     def _warmup_fits(self) -> Self:
-        if self.optimizer.warmup_steps + self.optimizer.decay_fraction * self.num_steps > self.num_steps:
+        warmup = self.optimizer.warmup(self.num_steps)
+        if warmup + self.optimizer.decay_fraction * self.num_steps > self.num_steps:
             raise ValueError(
-                f"warmup_steps {self.optimizer.warmup_steps} and decay_fraction {self.optimizer.decay_fraction} do not "
+                f"warmup_steps {warmup} and decay_fraction {self.optimizer.decay_fraction} do not "
                 f"fit into {self.num_steps} steps; lower one of them or raise num_tokens"
             )
         return self
@@ -191,7 +200,7 @@ def demo_proxy() -> TrainingConfig:
             sequence_length=128,
             initializer_range=0.1,
         ),
-        optimizer=OptimizerConfig(learning_rate=7e-3, warmup_steps=10),
+        optimizer=OptimizerConfig(learning_rate=7e-3),
         num_tokens=150 * 1024,
         sequences_per_step=8,
         micro_batches=1,
@@ -213,7 +222,7 @@ def demo_full() -> TrainingConfig:
             sequence_length=128,
             initializer_range=0.05,
         ),
-        optimizer=OptimizerConfig(learning_rate=4e-3, warmup_steps=10),
+        optimizer=OptimizerConfig(learning_rate=4e-3),
         num_tokens=300 * 2048,
         sequences_per_step=16,
         checkpoint_every_steps=50,

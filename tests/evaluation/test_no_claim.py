@@ -12,11 +12,12 @@ from tasks.mixture.config import SearchParams
 from tasks.mixture.predictors.choose import Selection
 from tasks.mixture.predictors.gp_sqrt import GpSqrt
 from tasks.mixture.predictors.ridge_sqrt import RidgeSqrt
+from tasks.training.config import demo_full
 from tests.mixture.simulated import Array, bits_per_byte, problem_with, search
 
 REPEATS = 20
 # A small zoo: what is tested is what becomes of its choice.
-PARAMS = SearchParams(selection=Selection(zoo=(GpSqrt(), RidgeSqrt()), num_folds=4))
+PARAMS = SearchParams(selection=Selection(zoo=(GpSqrt(), RidgeSqrt()), num_folds=4)).aimed_at(demo_full())
 
 
 def parts_of_one(weights_D: Array) -> Array:

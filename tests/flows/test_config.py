@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from flows.config import PRESETS, PipelineConfig, PipelineParams, read_config, require_files
+from flows.config import PRESETS, PipelineConfig, PipelineParams, read_config, require_files, resolved
 from flows.run import params_text
 from tasks.core.errors import ConfigError
+from tasks.mixture.config import Target
 
 
 @pytest.mark.parametrize("path", sorted(PRESETS.glob("*.yaml")), ids=lambda path: path.stem)
@@ -29,6 +30,14 @@ def test_params_survive_yaml() -> None:
 def test_the_caps_hold_for_the_run_that_is_trained() -> None:
     with pytest.raises(ConfigError, match=r"search\.target_tokens is 4,096 but train\.training\.num_tokens"):
         read_config("demo", settings=("search.target_tokens=4096",))
+
+
+def test_the_tokens_of_the_run_are_stated_once() -> None:
+    asked = read_config(
+        "demo", settings=("train.training.num_tokens=409600", "train.training.model.sequence_length=64")
+    )
+    assert asked.params.search.target_tokens is None
+    assert resolved(asked).params.search.target == Target(409_600, 64)
 
 
 @pytest.mark.parametrize("setting", ["curate.no_such_rule=1", "nonsense.seed=1", "cluster.max_chars=many"])

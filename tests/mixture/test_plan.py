@@ -39,7 +39,7 @@ def runs_of(values: list[tuple[float, int, float]]) -> Runs:
 
 
 def test_costs_are_the_runs_of_the_config_times_the_cost_of_one() -> None:
-    search, train = SearchParams(), TrainParams()
+    search, train = SearchParams().aimed_at(demo_full()), TrainParams()
     *proxies, full = parts(search, train, 4096)
     assert {part.tokens for part in proxies} == {search.proxy.num_tokens}
     assert total(proxies)["runs"] == search.num_runs
@@ -50,7 +50,7 @@ def test_costs_are_the_runs_of_the_config_times_the_cost_of_one() -> None:
 
 
 def test_every_purpose_has_its_own_line() -> None:
-    search = SearchParams(num_runs=40, num_noise_seeds=2)
+    search = SearchParams(num_runs=40, num_noise_seeds=2).aimed_at(demo_full())
     by_name = {part.name: part.runs for part in parts(search, TrainParams(), 4096)}
     # Three baselines, two of them twice more; two candidates and the best measured thrice, natural once more.
     assert (by_name["baselines and noise"], by_name["confirmation"]) == (7, 10)
@@ -63,7 +63,10 @@ def test_every_purpose_has_its_own_line() -> None:
 
 
 def test_a_strategy_that_measures_nothing_costs_its_baselines_alone() -> None:
-    names = [part.name for part in parts(SearchParams(strategy=Natural(), confirm=None), TrainParams(), 4096)]
+    names = [
+        part.name
+        for part in parts(SearchParams(strategy=Natural(), confirm=None).aimed_at(demo_full()), TrainParams(), 4096)
+    ]
     assert names == ["baselines and noise", "training"]
 
 
@@ -71,7 +74,7 @@ def test_what_is_planned_is_what_a_search_asks_for() -> None:
     tokens = (300_000, 2_000_000, 9_000_000)
     domains = tuple(Domain(f"d{k}", count, count, count // 128, count // 128) for k, count in enumerate(tokens))
     problem = Problem(domains, (1 / 3,) * 3, 4800, 1200, 4.0)
-    search = SearchParams(num_runs=40)
+    search = SearchParams(num_runs=40).aimed_at(demo_full())
     planned = {part.name: part.runs for part in parts(search, TrainParams(), 4096, problem=problem)}
     asked = noise_round(search, problem)
     assert len(asked) == planned["baselines and noise"]
@@ -88,7 +91,7 @@ def test_what_is_planned_is_what_a_search_asks_for() -> None:
 
 
 def test_hours_count_batches_one_after_another_and_runs_at_the_same_time() -> None:
-    search, train = SearchParams(num_runs=40), TrainParams()
+    search, train = SearchParams(num_runs=40).aimed_at(demo_full()), TrainParams()
     speeds = Speeds(proxy=search.proxy.num_tokens / 3600)
     *proxies, full = parts(search, train, 4096, speeds=speeds)
     assert total(proxies)["hours"] == pytest.approx(40) and full.hours is None
@@ -192,7 +195,7 @@ def test_tokens_per_run_are_chosen_among_sizes_that_were_measured_and_noise_is_n
 
 
 def test_the_outlook_is_of_the_proxies_own_size_where_that_was_measured() -> None:
-    search, train = SearchParams(confirm=ConfirmParams(num_seeds=3)), TrainParams()
+    search, train = SearchParams(confirm=ConfirmParams(num_seeds=3)).aimed_at(demo_full()), TrainParams()
     size = num_parameters(search.proxy.model, 4096)[0], search.proxy.num_tokens
     own = [replace(row, model_parameters=size[0], tokens=size[1]) for row in sized(1000, 0.02, 0)]
     runs = Runs(("a", "b"), ("x",), "bits per byte", (*own, *sized(8000, 0.002, 100)))

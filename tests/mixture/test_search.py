@@ -23,12 +23,13 @@ from tasks.mixture.strategies.evidence import Evidence, Proposal
 from tasks.mixture.strategies.local_search import ascend
 from tasks.mixture.strategies.random_search import RandomSearch
 from tasks.mixture.strategies.strategy import StrategyParams, propose
+from tasks.training.config import demo_full
 from tests.mixture.simulated import VOCABULARY, Array, bits_per_byte, problem_with, search
 
 # Natural is dominated by the last domain, which helps nobody, not even itself.
 SKEWED = (200, 300, 200, 3300)
 # A small zoo with the law in it: what is tested is what becomes of its predictions.
-PARAMS = SearchParams(selection=Selection(zoo=(LawGp(), RidgeSqrt()), num_folds=4))
+PARAMS = SearchParams(selection=Selection(zoo=(LawGp(), RidgeSqrt()), num_folds=4)).aimed_at(demo_full())
 
 
 def useless_last(weights_D: Array) -> Array:
@@ -106,7 +107,7 @@ def test_recipe_and_candidates_keep_to_the_seam(found: tuple[State, Path]) -> No
     state, folder = found
     recipe, candidates = read(folder, "recipe.json"), read(folder, "candidates.json")
     assert recipe["domains"] == ["d0", "d1", "d2", "d3"] and recipe["max_epochs"] == 4.0
-    assert recipe["phases"][0]["tokens"] == SearchParams().target_tokens
+    assert recipe["phases"][0]["tokens"] == state.params.target.tokens
     assert recipe["baselines"]["natural"] == [0.05, 0.075, 0.05, 0.825]
     assert (np.array(recipe["phases"][0]["weights"]) <= state.problem.caps_D + 1e-12).all()
     names = {candidate["name"] for candidate in candidates["considered"]}
@@ -172,7 +173,9 @@ def test_the_local_optimiser_finds_the_corner_that_caps_leave() -> None:
 def test_where_nothing_matters_natural_is_kept_most_of_the_time_and_the_forecast_promises_little(
     tmp_path: Path,
 ) -> None:
-    params = SearchParams(num_runs=26, strategy=Default(batch=100), selection=Selection(zoo=(GpSqrt(), RidgeSqrt())))
+    params = SearchParams(
+        num_runs=26, strategy=Default(batch=100), selection=Selection(zoo=(GpSqrt(), RidgeSqrt()))
+    ).aimed_at(demo_full())
     kept = 0
     for number in range(12):
         search(params, problem_with(SKEWED), flat, tmp_path, name=f"flat {number}")
@@ -231,7 +234,7 @@ def test_one_lucky_run_does_not_become_the_recipe() -> None:
         weights = tuple(row.tolist())
         rows.append(Run(number, 0, "design", 0, 1000, 2048, 1, float(np.mean(bpb)), weights, bpb))
     runs = Runs(problem.names, problem.set_names, "bits per byte", tuple(rows))
-    params = SearchParams(selection=Selection(zoo=(GpSqrt(), LawGp())))
+    params = SearchParams(selection=Selection(zoo=(GpSqrt(), LawGp()))).aimed_at(demo_full())
     size = State(params, problem, VOCABULARY, "", runs).size
     rows = [replace(row, model_parameters=size.model_parameters, tokens=size.tokens) for row in rows]
     state = State(params, problem, VOCABULARY, "", replace(runs, rows=tuple(rows)))

@@ -28,7 +28,7 @@ from tests.mixture.simulated import Array, problem_with, search
 
 SKEWED = (200, 300, 200, 3300)
 SMALL = Selection(zoo=(GpSqrt(), RidgeSqrt()), num_folds=4)
-PARAMS = SearchParams(num_runs=26, selection=SMALL, strategy=Default(batch=4))
+PARAMS = SearchParams(num_runs=26, selection=SMALL, strategy=Default(batch=4)).aimed_at(demo_full())
 
 
 def own_share(weights_D: Array) -> Array:

@@ -252,10 +252,9 @@ def test_a_folder_without_manifest_is_no_pool(tmp_path: Path) -> None:
         search(tmp_path, tmp_path / "tokenize", Here())
 
 
-def test_the_default_search_has_twenty_four_proxies_and_a_target_of_whole_samples() -> None:
+def test_a_target_is_whole_samples() -> None:
     with pytest.raises(ValueError, match="not a whole number of samples"):
-        SearchParams(target_tokens=1000)
-    assert np.isclose(SearchParams().max_epochs, 4.0)
+        SearchParams(target_tokens=1000, target_sequence_length=128)
 
 
 def test_a_search_of_the_same_pool_takes_earlier_runs_as_measured_wherever_they_come_from(

@@ -17,6 +17,7 @@ from tasks.mixture.predictors.law_gp import LawGp
 from tasks.mixture.strategies.default import Default
 from tasks.mixture.strategies.strategy import finish
 from tasks.mixture.trajectory import trajectory
+from tasks.training.config import demo_full
 
 pytestmark = pytest.mark.integration
 
@@ -36,7 +37,9 @@ def test_the_best_of_768_measured_mixtures_is_found_with_64(shared_data: Path, t
 
 
 def test_with_56_runs_what_is_shipped_is_far_better_than_natural(shared_data: Path) -> None:
-    params = SearchParams().model_copy(update={"selection": Selection(zoo=(LawGp(),), num_folds=4)})
+    params = (
+        SearchParams().aimed_at(demo_full()).model_copy(update={"selection": Selection(zoo=(LawGp(),), num_folds=4)})
+    )
     problem, least = regmix_problem(shared_data, np.full(13, 1 / 13)), float(truth(shared_data)["min_mean13"])
     measure = partial(noisy_losses, shared_data, 0.01)
     *_, last = trajectory(Default(), params, problem, measure, 56, 0)
