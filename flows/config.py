@@ -1,9 +1,12 @@
 """The one parameter of every flow: what to read, and the science of each stage."""
 
+import glob
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Any
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from tasks.cluster.config import ClusterParams, FoundDomains, WardMerge
 from tasks.core.errors import ConfigError
@@ -33,8 +36,8 @@ class PipelineParams(Params):
     evaluate: EvaluateParams = EvaluateParams()
     report: ReportParams = ReportParams()
 
-    @model_validator(mode="after")
-    def _search_speaks_of_the_run_that_is_trained(self) -> Self:
+    def mistakes(self) -> Iterator[str]:
+        """Yield what does not fit together."""
         trained, search = self.train.training, self.search.aimed_at(self.train.training)
         told = ("target_tokens", search.target.tokens, "num_tokens", trained.num_tokens)
         length = ("target_sequence_length", search.target.sequence_length)
@@ -45,45 +48,30 @@ class PipelineParams(Params):
             if value != wanted
         ]
         if wrong:
-            raise ValueError(
+            yield (
                 f"{'; '.join(wrong)}. The repetition caps hold for the run that is trained: leave it out of search, which "
                 "then follows train."
             )
-        return self
-
-    @model_validator(mode="after")
-    def _what_is_trained_can_be_compared(self) -> Self:
         mixtures = self.train.mixtures
         if "searched" not in mixtures or len(mixtures) < 2:
-            raise ValueError(
+            yield (
                 f"train.mixtures names {', '.join(mixtures)}; evaluate compares `searched` with a baseline: name it and at "
                 "least one of natural, uniform, unimax."
             )
-        return self
-
-    @model_validator(mode="after")
-    def _the_budget_reaches(self) -> Self:
         try:
             require_budget(self.search)
         except ConfigError as error:
-            raise ValueError(str(error)) from error
-        return self
-
-    @model_validator(mode="after")
-    def _there_are_domains_to_mix(self) -> Self:
+            yield str(error)
         domains = self.cluster.domains
         if not isinstance(domains, FoundDomains):
-            return self
+            return
         asked: dict[str, int | None] = {
             "cluster.domains.kmeans.num_clusters_initial": domains.kmeans.num_clusters_initial
         }
         if isinstance(domains.merge, WardMerge):
             asked["cluster.domains.merge.num_domains"] = domains.merge.num_domains
         if few := [name for name, number in asked.items() if number is not None and number < 2]:
-            raise ValueError(
-                f"{few[0]} is {asked[few[0]]}, which leaves nothing to search: at least 2 domains are mixed."
-            )
-        return self
+            yield (f"{few[0]} is {asked[few[0]]}, which leaves nothing to search: at least 2 domains are mixed.")
 
 
 def require_files(params: PipelineParams) -> None:
@@ -130,14 +118,47 @@ def resolved_params(params: PipelineParams) -> PipelineParams:
     return params.model_copy(update=decided)
 
 
-def read_config(preset: str, params_file: Path | None = None, settings: tuple[str, ...] = ()) -> PipelineConfig:
-    """Return the config of a preset (`configs/<preset>.yaml`) with a params file and `--set` laid over it.
+def read_config(
+    preset: str,
+    params_file: Path | None = None,
+    settings: tuple[str, ...] = (),
+    *,
+    inputs: tuple[str, ...] = (),
+    name: str | None = None,
+) -> PipelineConfig:
+    """Return the config of a preset (`configs/<preset>.yaml`) with a params file, `--set`, inputs and a name laid over it.
 
     Raises:
-        ConfigError: no such preset or file, or a mistake in it, each with its place.
+        ConfigError: no such preset, file or input, or a mistake in one; all of them at once, each with its place.
     """
     values = layered(PipelineConfig().model_dump(mode="json"), read_yaml(PRESETS / f"{preset}.yaml"))
+    wrong: list[str] = []
+
+    def tried(before: dict[str, Any], change: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        try:
+            return change()
+        except ConfigError as error:
+            wrong.append(str(error))
+            return before
+
     if params_file is not None:
-        values = layered(values, {"params": read_yaml(params_file)})
-    changes = override({}, tuple(f"params.{setting}" for setting in settings))
-    return validate(PipelineConfig, layered(values, changes), str(params_file or f"preset {preset}"))
+        values = layered(values, {"params": tried({}, partial(read_yaml, params_file))})
+    changes: dict[str, Any] = {}
+    for setting in settings:
+        changes = tried(changes, partial(override, changes, (f"params.{setting}",)))
+    values = layered(values, changes)
+    values |= ({"inputs": inputs} if inputs else {}) | ({"name": name} if name is not None else {})
+    wrong += [f"--input {uri}: there is no such file or folder here" for uri in inputs if not _exists(uri)]
+    try:
+        config = validate(PipelineConfig, values, str(params_file or f"preset {preset}"))
+        require_files(config.params)
+    except ConfigError as error:
+        raise ConfigError("\n".join([*wrong, str(error)])) from error
+    if wrong:
+        raise ConfigError("\n".join(wrong))
+    return config
+
+
+def _exists(uri: str) -> bool:
+    """Tell whether there is something at a local place; what is elsewhere is asked when it is read."""
+    return "://" in uri or Path(uri).exists() or any(glob.iglob(uri, recursive=True))  # noqa: PTH207 (absolute patterns)

@@ -10,7 +10,6 @@ import click
 from infra.servers import apply_client_environment, doctor, down, status, up
 from infra.settings import load_settings
 from tasks.core.errors import ConfigError
-from tasks.core.params import validate
 
 if TYPE_CHECKING:
     from flows.run import Outcome
@@ -37,14 +36,12 @@ def run_pipeline(
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     # Before Prefect is imported: it reads its settings once.
     apply_client_environment(placement)
-    from flows.config import PipelineConfig, read_config
+    from flows.config import read_config
+
+    config = read_config(preset, params_file, settings, inputs=inputs, name=name)
+    # After the config: a mistake in it is told before Prefect's modules are loaded.
     from infra.orchestration import server_ready
 
-    config = read_config(preset, params_file, settings)
-    changes: dict[str, object] = {"inputs": inputs} if inputs else {}
-    changes |= {"name": name} if name is not None else {}
-    if changes:
-        config = validate(PipelineConfig, config.model_dump() | changes, "command line")
     server_ready(placement.prefect.api_url)
     from flows.pipeline import pipeline
 

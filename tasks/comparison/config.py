@@ -1,8 +1,8 @@
 """Params of a comparison of search methods."""
 
-from typing import Self
+from collections.abc import Iterator
 
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import Field, PositiveInt
 
 from tasks.core.params import Params
 from tasks.mixture.config import SearchParams
@@ -49,24 +49,17 @@ class ComparisonParams(Params):
     test_tokens_per_domain: PositiveInt | None = Field(default=65_536, description="null = all of the test split")
     confidence: float = Field(default=0.95, gt=0, lt=1)
 
-    @model_validator(mode="after")
-    def _methods_differ(self) -> Self:
+    def mistakes(self) -> Iterator[str]:
+        """Yield what does not fit together."""
         kinds = [method.strategy.kind for method in self.methods]
         if twice := sorted({kind for kind in kinds if kinds.count(kind) > 1}):
-            raise ValueError(f"methods: {twice[0]} is named twice; each method once")
+            yield f"methods: {twice[0]} is named twice; each method once"
         if known := [kind for kind in kinds if kind in BASELINES]:
-            raise ValueError(
-                f"methods: {known[0]} is a baseline and searches nothing; it is trained anyway. Leave it out"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _search_speaks_of_the_run_that_is_trained(self) -> Self:
+            yield f"methods: {known[0]} is a baseline and searches nothing; it is trained anyway. Leave it out"
         search = self.search.aimed_at(self.training)
         told = (search.target.tokens, search.target.sequence_length)
         if told != (self.training.num_tokens, self.training.model.sequence_length):
-            raise ValueError(
+            yield (
                 f"search speaks of a run of {told[0]:,} tokens in samples of {told[1]}, training has "
                 f"{self.training.num_tokens:,} in samples of {self.training.model.sequence_length}: make them equal"
             )
-        return self

@@ -2,19 +2,34 @@
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
 
 from tasks.core.errors import ConfigError
 
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
 
 class Params(BaseModel):
-    """A frozen model that refuses unknown keys and NaN."""
+    """A frozen model that refuses unknown keys, NaN, and values that do not fit together: all its `mistakes` at once."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
+    def mistakes(self) -> Iterable[str]:
+        """Return what is wrong with the values together, each in a sentence that says what to do."""
+        return ()
 
+    @model_validator(mode="after")
+    def _has_no_mistakes(self) -> Self:
+        if found := tuple(self.mistakes()):
+            raise PydanticCustomError(_MISTAKES, "{text}", {"text": "; ".join(found), "mistakes": found})
+        return self
+
+
+_MISTAKES = "mistakes"
 ParamsT = TypeVar("ParamsT", bound=BaseModel)
 
 
@@ -95,15 +110,22 @@ def validate(model: type[ParamsT], values: Mapping[str, Any], where: str) -> Par
     try:
         return model.model_validate(dict(values))
     except ValidationError as error:
-        lines = [f"  {_place(mistake['loc'])}: {mistake['msg']}{_found(mistake)}" for mistake in error.errors()]
+        lines = [line for mistake in error.errors() for line in _lines(mistake)]
         raise ConfigError(f"{where}: {len(lines)} mistake(s) in the configuration:\n" + "\n".join(lines)) from error
+
+
+def _lines(mistake: "ErrorDetails") -> list[str]:
+    place = _place(mistake["loc"])
+    if mistake["type"] == _MISTAKES:
+        return [f"  {place}: {sentence}" for sentence in mistake["ctx"]["mistakes"]]
+    return [f"  {place}: {mistake['msg']}{_found(mistake)}"]
 
 
 def _place(location: tuple[int | str, ...]) -> str:
     return ".".join(str(part) for part in location) or "(whole)"
 
 
-def _found(mistake: Mapping[str, Any]) -> str:
+def _found(mistake: "ErrorDetails") -> str:
     if mistake["type"] in {"missing", "value_error"}:
         return ""
     if mistake["type"] == "extra_forbidden":

@@ -1,9 +1,10 @@
 """Params of the search stage."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Self
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
 from tasks.core.errors import ConfigError
 from tasks.core.params import Params
@@ -111,59 +112,35 @@ class SearchParams(Params):
         told = {"target_tokens": training.num_tokens, "target_sequence_length": training.model.sequence_length}
         return self.model_copy(update={name: value for name, value in told.items() if getattr(self, name) is None})
 
-    @model_validator(mode="after")
-    def _target_is_whole(self) -> Self:
+    def mistakes(self) -> Iterator[str]:
+        """Yield what does not fit together."""
         if self.target_tokens and self.target_sequence_length and self.target_tokens % self.target_sequence_length:
-            raise ValueError(
+            yield (
                 f"target_tokens {self.target_tokens} is not a whole number of samples of "
                 f"{self.target_sequence_length} tokens"
             )
-        return self
-
-    @model_validator(mode="after")
-    def _one_kind_of_objective(self) -> Self:
         if self.objective is not None and self.objectives is not None:
-            raise ValueError("objective and objectives are both given; name several in objectives alone")
+            yield "objective and objectives are both given; name several in objectives alone"
         if self.objectives is not None and len(self.objectives) < 2:
-            raise ValueError(f"objectives names {len(self.objectives)}; one stands in objective")
-        return self
-
-    @model_validator(mode="after")
-    def _something_counts(self) -> Self:
+            yield f"objectives names {len(self.objectives)}; one stands in objective"
         named = {"objective": self.objective} if self.objective is not None else {}
         named |= {f"objectives.{name}": shares for name, shares in (self.objectives or {}).items()}
         if nothing := [name for name, shares in named.items() if not sum(shares.values()) > 0]:
-            raise ValueError(
-                f"{nothing[0]}: its weights sum to 0, so nothing counts; give a held-out set a weight above 0"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _warm_starts_from_something(self) -> Self:
+            yield f"{nothing[0]}: its weights sum to 0, so nothing counts; give a held-out set a weight above 0"
         if self.earlier_runs is None and any(isinstance(each, Warm) for each in self.selection.zoo):
-            raise ValueError(
-                "selection.zoo names the predictor `warm`, which needs earlier_runs; name them, or leave it out"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _changes_are_changes_of_something(self) -> Self:
+            yield "selection.zoo names the predictor `warm`, which needs earlier_runs; name them, or leave it out"
         if self.changed_domains and self.earlier_runs is None:
-            raise ValueError("changed_domains without earlier_runs: name the runs.csv of the search before the change")
+            yield "changed_domains without earlier_runs: name the runs.csv of the search before the change"
         if self.changed_domains and not isinstance(self.strategy, Default):
-            raise ValueError(
+            yield (
                 f"changed_domains keeps the others' shares under strategy default alone, not {self.strategy.kind}; take "
                 "strategy default, or leave changed_domains out"
             )
-        return self
-
-    @model_validator(mode="after")
-    def _the_second_size_is_another(self) -> Self:
         if self.transfer is None:
-            return self
+            return
         first, second = self.proxy, self.transfer.training
         if (second.model, second.num_tokens) == (first.model, first.num_tokens):
-            raise ValueError(
+            yield (
                 "transfer.training: model and num_tokens are the proxy's own, and what else differs makes no second size; "
                 "give it a larger model or more num_tokens"
             )
@@ -173,9 +150,8 @@ class SearchParams(Params):
             for each in (second, first)
         )
         if all(part <= part_first for part, part_first in zip(compute, compute_first, strict=True)):
-            raise ValueError(
+            yield (
                 f"transfer.training: with hidden_size {second.model.hidden_size} and num_tokens {second.num_tokens} it has "
                 f"no more compute (parameters x tokens) than the proxy with hidden_size {first.model.hidden_size} and "
                 f"num_tokens {first.num_tokens}; give it a larger model or more num_tokens"
             )
-        return self

@@ -1,8 +1,9 @@
 """Params of the train stage, and of one training run; proxies and full runs are the same model at two sizes."""
 
+from collections.abc import Iterator
 from typing import Literal, Self
 
-from pydantic import Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, PositiveFloat, PositiveInt
 
 from tasks.core.errors import ConfigError
 from tasks.core.params import Params
@@ -33,15 +34,14 @@ class ModelConfig(Params):
         """Width of one attention head."""
         return self.hidden_size // self.num_heads
 
-    @model_validator(mode="after")
-    def _heads_divide(self) -> Self:
+    def mistakes(self) -> Iterator[str]:
+        """Yield what does not fit together."""
         if self.hidden_size % self.num_heads:
-            raise ValueError(f"hidden_size {self.hidden_size} is not a multiple of num_heads {self.num_heads}")
+            yield f"hidden_size {self.hidden_size} is not a multiple of num_heads {self.num_heads}"
         if self.num_heads % self.num_kv_heads:
-            raise ValueError(f"num_heads {self.num_heads} is not a multiple of num_kv_heads {self.num_kv_heads}")
-        if self.head_size % 2:
-            raise ValueError(f"hidden_size / num_heads = {self.head_size} is odd; rotary embeddings need pairs")
-        return self
+            yield f"num_heads {self.num_heads} is not a multiple of num_kv_heads {self.num_kv_heads}"
+        if not self.hidden_size % self.num_heads and self.head_size % 2:
+            yield f"hidden_size / num_heads = {self.head_size} is odd; rotary embeddings need pairs"
 
 
 class OptimizerConfig(Params):
@@ -109,36 +109,27 @@ class TrainingConfig(Params):
         """Samples (sequences) of the run."""
         return self.num_tokens // self.model.sequence_length
 
-    @model_validator(mode="after")
-    def _whole_steps(self) -> Self:
+    def mistakes(self) -> Iterator[str]:
+        """Yield what does not fit together."""
         if self.num_tokens % self.tokens_per_step:
             below = self.num_steps * self.tokens_per_step
             near = " or ".join(str(value) for value in (below, below + self.tokens_per_step) if value)
-            raise ValueError(
+            yield (
                 f"num_tokens {self.num_tokens} is not a whole number of steps of {self.tokens_per_step} tokens "
                 f"(sequences_per_step {self.sequences_per_step} x sequence_length {self.model.sequence_length}); "
                 f"the nearest values are {near}"
             )
-        return self
-
-    @model_validator(mode="after")
-    def _micro_batches_fit(self) -> Self:
         parts = self.micro_batches
         if parts & (parts - 1):
-            raise ValueError(f"micro_batches {parts} is not a power of two, so its sum is no balanced tree")
+            yield f"micro_batches {parts} is not a power of two, so its sum is no balanced tree"
         if self.sequences_per_step % parts:
-            raise ValueError(f"sequences_per_step {self.sequences_per_step} is not a multiple of micro_batches {parts}")
-        return self
-
-    @model_validator(mode="after")
-    def _warmup_fits(self) -> Self:
+            yield f"sequences_per_step {self.sequences_per_step} is not a multiple of micro_batches {parts}"
         warmup = self.optimizer.warmup(self.num_steps)
         if warmup + self.optimizer.decay_fraction * self.num_steps > self.num_steps:
-            raise ValueError(
+            yield (
                 f"warmup_steps {warmup} and decay_fraction {self.optimizer.decay_fraction} do not "
                 f"fit into {self.num_steps} steps; lower one of them or raise num_tokens"
             )
-        return self
 
 
 class TrainParams(Params):
@@ -153,11 +144,10 @@ class TrainParams(Params):
         """Return the params with `precision` where they say `auto`."""
         return self.model_copy(update={"training": self.training.decided(precision)})
 
-    @model_validator(mode="after")
-    def _each_once(self) -> Self:
+    def mistakes(self) -> Iterator[str]:
+        """Yield what does not fit together."""
         if len(set(self.mixtures)) != len(self.mixtures):
-            raise ValueError(f"a mixture is named twice in {', '.join(self.mixtures)}")
-        return self
+            yield f"a mixture is named twice in {', '.join(self.mixtures)}"
 
 
 def num_parameters(model: ModelConfig, vocab_size: int) -> tuple[int, int]:

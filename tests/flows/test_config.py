@@ -46,6 +46,29 @@ def test_a_key_or_type_that_does_not_exist_is_refused_with_its_place(setting: st
         read_config("demo", settings=(setting,))
 
 
+def test_all_mistakes_of_a_run_are_told_together(tmp_path: Path) -> None:
+    settings = ("train.training.num_tokens=1000", "train.training.micro_batches=3", "cluster.no_such=1", "nonsense")
+    with pytest.raises(ConfigError) as caught:
+        read_config("demo", tmp_path / "missing.yaml", settings, inputs=(str(tmp_path / "nothing"),), name="Not A Tag")
+    told = str(caught.value)
+    for part in (
+        "missing.yaml: there is no such file",
+        "--set params.nonsense: expected key=value",
+        f"--input {tmp_path / 'nothing'}: there is no such file or folder",
+        "5 mistake(s)",
+        "params.train.training: num_tokens 1000 is not a whole number of steps",
+        "params.train.training: micro_batches 3 is not a power of two",
+        "params.cluster.no_such: ",
+        "name: ",
+    ):
+        assert part in told
+
+
+def test_the_order_of_settings_does_not_matter_to_a_method_of_another_kind() -> None:
+    settings = ("search.strategy.num_averaged=50", "search.strategy.kind=regmix")
+    assert read_config("demo", settings=settings) == read_config("demo", settings=settings[::-1])
+
+
 def test_an_unknown_preset_is_named() -> None:
     with pytest.raises(ConfigError, match=r"nowhere\.yaml: there is no such file"):
         read_config("nowhere")
@@ -85,10 +108,13 @@ def test_a_quick_try_with_one_or_two_seeds_is_a_valid_config(seeds: int) -> None
 def test_files_that_only_a_late_stage_reads_are_looked_for_first(tmp_path: Path) -> None:
     there = tmp_path / "tokenizer.json"
     tokenizer = f"tokenize.tokenizer={{kind: file, path: {there}, document_end: end}}"
-    params = read_config("demo", settings=("search.earlier_runs=nowhere.csv", tokenizer)).params
+    both = ("search.earlier_runs=nowhere.csv", tokenizer)
     with pytest.raises(ConfigError, match=r"2 file\(s\) .* first: search\.earlier_runs: nowhere\.csv"):
-        require_files(params)
+        read_config("demo", settings=both)
     there.write_text("{}")
     with pytest.raises(ConfigError, match=r"1 file\(s\)"):
+        read_config("demo", settings=both)
+    params = read_config("demo", settings=(tokenizer,)).params
+    there.unlink()
+    with pytest.raises(ConfigError, match=r"1 file\(s\)"):
         require_files(params)
-    require_files(read_config("demo", settings=(tokenizer,)).params)
