@@ -156,7 +156,7 @@ def prune() -> None:
     with exit_codes():
         home = load_settings().home
         removed = prune_workspaces(project_root(), home)
-        swept = AttemptStore(home / "store").sweep()
+        swept = AttemptStore(home / "store").prune()
         click.echo(f"workspaces removed: {', '.join(removed) or 'none'}; unfinished attempts removed: {swept}")
 
 

@@ -11,12 +11,12 @@ from typing import Any
 import yaml
 
 from flows.config import PipelineConfig, require_files, resolved_params
+from infra.disk import require_space
 from infra.executors import ray_closed_after
 from infra.mlflow_calls import CLAIM_TAG, GAIN_LOWER_TAG
 from infra.orchestration import publish_link, publish_markdown, reap, tag_flow_run
 from infra.settings import Settings, load_settings, project_root
 from infra.storage import place as place_file
-from infra.storage import require_space
 from infra.terminal import TerminalObserver
 from infra.tracking import Tracker
 from infra.versions import (

@@ -21,6 +21,10 @@ class SpaceError(InfraError):
     """The disk has no room for what has to be written."""
 
 
+class PlaceError(InfraError):
+    """A folder cannot be read or written, is none, or went away."""
+
+
 class LeaseError(InfraError):
     """Another process holds what this one needs."""
 

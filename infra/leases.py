@@ -1,7 +1,8 @@
 """Leases: one process at a time, across processes and threads, freed by the kernel when the holder dies.
 
-A lease is an advisory lock (flock) on a small file that stays. Nothing expires and nothing has to be cleaned up: a
-killed holder leaves a free lease. The file holds who took it last, for the message to those who wait in vain.
+A lease is an advisory lock (flock) on a small file. Nothing expires: a killed holder leaves a free lease, and a lease
+that can be taken proves that nobody holds it. The file holds who took it last, for the message to those who wait in vain.
+A file that is removed while it is held makes room for a second holder: the first is told when it wants to commit.
 """
 
 import errno
@@ -11,41 +12,92 @@ import os
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
+from infra.disk import explained
 from infra.errors import LeaseError
 
 _POLL_S = 0.1
+_NO_LOCKS = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS}
+
+
+class NoLocksError(LeaseError):
+    """The file system of a lease knows no locks."""
+
+
+@dataclass(frozen=True)
+class Held:
+    """A lease while it is held."""
+
+    path: Path
+    what: str
+    descriptor: int
+
+    def require(self) -> None:
+        """Make sure that nobody else can hold this lease too: to be called right before something is committed.
+
+        Raises:
+            LeaseError: its file was removed or replaced, so that another may hold it; nothing may be committed.
+        """
+        if not _is_file(self.descriptor, self.path):
+            raise LeaseError(
+                f"{self.what}: {self.path} was removed or replaced while this process held it, and another may work on the "
+                "same now. Nothing was recorded. Leave the files of `leases` alone, and start the same command again."
+            )
 
 
 @contextmanager
-def lease(path: Path, what: str, timeout_s: float = 0.0) -> Iterator[None]:
+def lease(path: Path, what: str, timeout_s: float = 0.0, *, keep_file: bool = True) -> Iterator[Held]:
     """Hold the lease `path` while the block runs; wait for it up to `timeout_s` seconds.
 
-    `what` names the work, for those who find the lease taken. Children do not inherit it.
+    `what` names the work, for those who find the lease taken. Children do not inherit it. Without `keep_file` its file
+    goes with it: for leases whose name is used once.
 
     Raises:
         LeaseError: another process or thread still holds it after `timeout_s`; says which and what it does.
+        PlaceError: its folder cannot be written.
 
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    with explained(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = _acquired(path, what, timeout_s)
     try:
-        _acquire(descriptor, path, what, timeout_s)
-        try:
+        with explained(path.parent):
             _sign(descriptor, what)
-            yield
-        finally:
-            # Closing alone would leave it to a child that was forked meanwhile and still has its copy.
-            fcntl.flock(descriptor, fcntl.LOCK_UN)
+        yield Held(path, what, descriptor)
     finally:
-        os.close(descriptor)
+        if not keep_file and _is_file(descriptor, path):
+            with suppress(OSError):
+                path.unlink()
+        # Closing alone would leave it to a child that was forked meanwhile and still has its copy.
+        _release(descriptor)
 
 
-def _acquire(descriptor: int, path: Path, what: str, timeout_s: float) -> None:
+def holder_host(path: Path) -> str | None:
+    """Return the name of the machine whose process took a lease last; None where nobody has signed it."""
+    signed = _signed(path)
+    return None if signed is None else signed["host"]
+
+
+def _acquired(path: Path, what: str, timeout_s: float) -> int:
+    """Return the locked descriptor of the file that is at `path` now."""
     deadline = time.monotonic() + timeout_s
-    while not _try(descriptor):
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        locked = False
+        try:
+            locked = _try(descriptor, path)
+            if locked and _is_file(descriptor, path):
+                return descriptor
+        except BaseException:
+            os.close(descriptor)
+            raise
+        _release(descriptor)
+        if locked:
+            # The file was removed before we had it: a lock on what is no longer there keeps nobody out.
+            continue
         if time.monotonic() >= deadline:
             raise LeaseError(
                 f"{what}: {_holder(path)} holds {path}, and still does after {timeout_s:g} s. Wait until it is done, "
@@ -54,14 +106,32 @@ def _acquire(descriptor: int, path: Path, what: str, timeout_s: float) -> None:
         time.sleep(_POLL_S)
 
 
-def _try(descriptor: int) -> bool:
+def _try(descriptor: int, path: Path) -> bool:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
+        if error.errno in _NO_LOCKS:
+            raise NoLocksError(
+                f"{path}: this file system has no locks ({error.strerror}), so two runs could not be kept apart. Put "
+                "MIXWRIGHT_HOME on one that has (a local disk, NFS 4)."
+            ) from error
         if error.errno not in {errno.EWOULDBLOCK, errno.EACCES}:
             raise
         return False
     return True
+
+
+def _release(descriptor: int) -> None:
+    with suppress(OSError):
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
+    os.close(descriptor)
+
+
+def _is_file(descriptor: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except OSError:
+        return False
 
 
 def _sign(descriptor: int, what: str) -> None:
@@ -70,10 +140,15 @@ def _sign(descriptor: int, what: str) -> None:
     os.pwrite(descriptor, text.encode(), 0)
 
 
-def _holder(path: Path) -> str:
+def _signed(path: Path) -> dict[str, str] | None:
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
-        return f"process {value['pid']} on {value['host']} ({value['what']})"
-    except (ValueError, KeyError, TypeError):
+        return {name: str(value[name]) for name in ("pid", "host", "what")}
+    except (OSError, ValueError, KeyError, TypeError):
         # Between taking the lease and signing it there is a moment without a name.
-        return "another process"
+        return None
+
+
+def _holder(path: Path) -> str:
+    signed = _signed(path)
+    return "another process" if signed is None else f"process {signed['pid']} on {signed['host']} ({signed['what']})"

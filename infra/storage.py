@@ -1,27 +1,28 @@
-"""Attempts, blocks and atomic folders: nothing is visible until it is whole.
+"""Attempts and atomic folders: nothing is visible until it is whole.
 
 Finished work lives in a content-keyed store outside the DVC outputs, one folder per key. An attempt writes into a
-folder of its own and is moved into place with one rename, so that a crash anywhere leaves nothing half done. A long
-unit may keep blocks on its way: the attempt after a crash begins behind the last of them.
+folder of its own and is moved into place with one rename, so that a crash anywhere leaves nothing half done. Who writes
+holds a lease beside the folder: one that can be taken proves that its writer is dead, and only then is a folder removed.
 """
 
 import errno
-import hashlib
-import json
 import os
 import shutil
+import socket
 import time
 import uuid
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from infra.errors import SpaceError
+from infra.disk import explained, fsync, fsync_tree
+from infra.errors import LeaseError
+from infra.leases import NoLocksError, holder_host, lease
 
 _ATTEMPT = ".attempt-"
-_BLOCKS = ".blocks-"
-_BLOCK = "block.json"
-# No unit works for a day without writing; a guess on the safe side.
+_SCRATCH = ".blocks-"
+_LOCK = ".lock"
+# No unit works for a day without writing; a guess on the safe side, for writers that cannot be asked (other machines).
 _ABANDONED_S = 86_400.0
 
 
@@ -44,120 +45,117 @@ class AttemptStore:
 
         Raises:
             SpaceError: the disk is full; names the folder.
+            PlaceError: the store cannot be written.
         """
         final = self._path(stage, key)
         with new_folder(final) as folder:
             yield folder
-            fsync_tree(folder)
-            _rename(folder, final)
-        self.blocks(stage, key).discard()
+            take_place(folder, final)
 
-    def blocks(self, stage: str, key: str) -> "Blocks":
-        """Return what earlier attempts called `key` kept on their way; it goes when one of them is finished."""
-        return Blocks(self.scratch(stage, key))
+    @contextmanager
+    def scratch(self, stage: str, key: str) -> Iterator[Path]:
+        """Give the place where attempts called `key` keep what they need to go on; it goes when one of them is finished.
 
-    def scratch(self, stage: str, key: str) -> Path:
-        """Return where attempts called `key` may keep what they need to go on; it goes when one of them is finished."""
+        One at a time has it: whoever comes while it is used gets a new one of his own, which goes with him.
+        """
         final = self._path(stage, key)
-        return final.parent / f"{_BLOCKS}{final.name}"
+        folder = kept = final.parent / f"{_SCRATCH}{final.name}"
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(lease(_lock_of(kept), f"make {stage} {key[:12]}", keep_file=False))
+            except NoLocksError:
+                pass
+            except LeaseError:
+                folder = stack.enter_context(new_folder(kept))
+            try:
+                yield folder
+            finally:
+                if folder == kept and final.is_dir():
+                    shutil.rmtree(kept, ignore_errors=True)
 
-    def discard(self, stage: str, key: str) -> None:
-        """Remove an attempt, because its content was found to be damaged."""
-        shutil.rmtree(self._path(stage, key), ignore_errors=True)
+    def sweep(self, stage: str = "*") -> int:
+        """Remove what killed workers left unfinished; return how many folders.
 
-    def sweep(self, older_than_s: float = _ABANDONED_S) -> int:
-        """Remove what killed workers left unfinished and nobody has touched for so long; return how many attempts."""
-        limit = time.time() - older_than_s
-        unfinished = [path for name in (_ATTEMPT, _BLOCKS) for path in self.root.glob(f"*/*/{name}*")]
-        stale = [path for path in unfinished if path.stat().st_mtime < limit]
-        for path in stale:
-            shutil.rmtree(path, ignore_errors=True)
-        return len(stale)
+        An attempt goes as soon as its writer is known to be dead, what it kept to go on as soon as nobody needs it.
+        """
+        unfinished = list(self.root.glob(f"{stage}/*/{_ATTEMPT}*"))
+        needless = [path for path in self.root.glob(f"{stage}/*/{_SCRATCH}*") if _of(path).is_dir()]
+        return _remove_abandoned([*unfinished, *needless])
+
+    def prune(self, older_than_s: float = _ABANDONED_S) -> int:
+        """Do as `sweep`, and remove what nobody has touched for so long, whoever left it; return how many folders."""
+        removed, limit = self.sweep(), time.time() - older_than_s
+        left = [path for name in (_ATTEMPT, _SCRATCH) for path in self.root.glob(f"*/*/{name}*")]
+        for path in left:
+            if path.suffix != _LOCK and _last_touched(path) < limit:
+                shutil.rmtree(path, ignore_errors=True)
+                _lock_of(path).unlink(missing_ok=True)
+                removed += 1
+        return removed
 
     def _path(self, stage: str, key: str) -> Path:
         return self.root / stage / key[:2] / key
 
 
-class Blocks:
-    """The blocks of one unit, each a folder that is there whole or not at all, in the order they were kept."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-
-    def keep(self, number: int, files: Sequence[Path], state: str) -> None:
-        """Keep finished files, and what the unit needs to go on behind them, as block `number`.
-
-        If another attempt was faster its block stays: the same unit gives the same blocks.
-
-        Raises:
-            SpaceError: the disk is full; names the folder.
-        """
-        with new_folder(self._path(number)) as folder:
-            for path in files:
-                place(path, folder / path.name)
-            value = {"state": state, "files": {path.name: _digest(path) for path in files}}
-            (folder / _BLOCK).write_text(json.dumps(value, sort_keys=True), encoding="utf-8")
-            fsync_tree(folder)
-            _rename(folder, self._path(number))
-
-    def restore(self, folder: Path) -> list[str]:
-        """Put the files of all kept blocks into `folder`; return their states, in order.
-
-        A damaged block and those behind it are as good as none: they are removed.
-        """
-        states: list[str] = []
-        while (path := self._path(len(states))).is_dir():
-            try:
-                value = json.loads((path / _BLOCK).read_text(encoding="utf-8"))
-                intact = all(_digest(path / name) == digest for name, digest in value["files"].items())
-            except (OSError, ValueError, KeyError):
-                intact = False
-            if not intact:
-                self.discard(len(states))
-                break
-            for name in value["files"]:
-                place(path / name, folder / name)
-            states.append(value["state"])
-        return states
-
-    def discard(self, first: int = 0) -> None:
-        """Remove the blocks from a number on, the last one first."""
-        paths = [path for path in sorted(self._folder.glob("[0-9]*")) if int(path.name) >= first]
-        for path in reversed(paths):
-            shutil.rmtree(path, ignore_errors=True)
-        if first == 0:
-            shutil.rmtree(self._folder, ignore_errors=True)
-
-    def _path(self, number: int) -> Path:
-        return self._folder / f"{number:05}"
-
-
 @contextmanager
 def new_folder(beside: Path) -> Iterator[Path]:
-    """Give an empty folder next to `beside` (the same file system), removed at the end if it is still there."""
+    """Give an empty folder next to `beside` (the same file system), removed at the end if it is still there.
+
+    Raises:
+        SpaceError: the disk is full.
+        PlaceError: the folder cannot be made or written, or somebody removed it.
+    """
     folder = beside.parent / f"{_ATTEMPT}{beside.name}-{uuid.uuid4().hex[:8]}"
-    try:
-        folder.mkdir(parents=True)
-        yield folder
-    except OSError as error:
-        raise _explained(error, folder) from error
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    with ExitStack() as stack:
+        with suppress(NoLocksError):
+            stack.enter_context(lease(_lock_of(folder), f"write {beside.name}", keep_file=False))
+        try:
+            with explained(folder):
+                folder.mkdir(parents=True)
+                yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager
 def replace_folder(target: Path) -> Iterator[Path]:
     """Give an empty folder that takes the place of `target` when the block ends without error."""
-    for stale in target.parent.glob(f"{_ATTEMPT}{target.name}-*"):
-        shutil.rmtree(stale, ignore_errors=True)
+    _remove_abandoned(target.parent.glob(f"{_ATTEMPT}{target.name}-*"))
     with new_folder(target) as folder:
         yield folder
         fsync_tree(folder)
-        # Aside in one step: a kill leaves the old folder or none in its place, never a part of it.
-        with new_folder(target) as aside:
-            if target.exists():
-                target.rename(aside / target.name)
-            folder.rename(target)
+        while folder.exists():
+            # Aside in one step: a kill leaves the old folder or none in its place, never a part of it.
+            with new_folder(target) as aside:
+                with suppress(FileNotFoundError):
+                    target.rename(aside / target.name)
+                # Where another publisher was faster in between, its folder is the one to be replaced.
+                _rename(folder, target)
+
+
+def require_writable(target: Path) -> None:
+    """Make sure, before any work is done, that a folder can be put at `target`.
+
+    Raises:
+        PlaceError: it cannot.
+        SpaceError: the disk is full.
+    """
+    with new_folder(target):
+        pass
+
+
+def take_place(folder: Path, final: Path) -> None:
+    """Flush a finished folder and give it its name; where another was faster, that one stays."""
+    fsync_tree(folder)
+    _rename(folder, final)
+
+
+def discard_folder(path: Path, seen: os.stat_result | None = None) -> None:
+    """Remove a folder whole: aside with one rename, so that nobody finds a part of it. Only the one that was `seen`."""
+    with suppress(FileNotFoundError), new_folder(path) as aside:
+        moved = path.rename(aside / path.name)
+        if seen is not None and not os.path.samestat(seen, moved.stat()):
+            _rename(moved, path)
 
 
 def place(source: Path, target: Path) -> None:
@@ -171,38 +169,17 @@ def place(source: Path, target: Path) -> None:
 
 def keep_first(path: Path, text: str) -> str:
     """Write a small file whole, unless it is there; return what it then holds: the first writer's text stays."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}-{uuid.uuid4().hex[:8]}")
-    try:
-        draft.write_text(text, encoding="utf-8")
-        _fsync(draft)
-        with suppress(FileExistsError):
-            os.link(draft, path)
-    finally:
-        draft.unlink(missing_ok=True)
-    return path.read_text(encoding="utf-8")
-
-
-def require_space(folder: Path, needed: int) -> None:
-    """Refuse to start when the disk cannot hold what will be written.
-
-    Raises:
-        SpaceError: names the folder, the bytes needed and the bytes free.
-    """
-    existing = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
-    free = shutil.disk_usage(existing).free
-    if free < needed:
-        raise SpaceError(
-            f"{folder}: about {needed / 1e6:,.0f} MB will be written, {free / 1e6:,.0f} MB are free. "
-            "Free some space or choose another folder; finished work is kept and the same command goes on from there."
-        )
-
-
-def fsync_tree(folder: Path) -> None:
-    """Flush a folder's files and the folder itself to the disk."""
-    for path in sorted(folder.rglob("*")):
-        _fsync(path)
-    _fsync(folder)
+    with explained(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            draft.write_text(text, encoding="utf-8")
+            fsync(draft)
+            with suppress(FileExistsError):
+                os.link(draft, path)
+        finally:
+            draft.unlink(missing_ok=True)
+        return path.read_text(encoding="utf-8")
 
 
 def _rename(folder: Path, final: Path) -> None:
@@ -213,20 +190,36 @@ def _rename(folder: Path, final: Path) -> None:
             raise
 
 
-def _digest(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+def _remove_abandoned(paths: Iterable[Path]) -> int:
+    """Remove folders whose writer is dead: on this machine, with a lease beside them that can be taken."""
+    folders = {path.with_suffix("") if path.suffix == _LOCK else path for path in paths}
+    return sum(_removed(folder) for folder in sorted(folders))
 
 
-def _fsync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
+def _removed(folder: Path) -> bool:
+    lock = _lock_of(folder)
+    # The lease is taken before its folder is made and goes after it: a folder without one has no writer.
+    if lock.exists() and holder_host(lock) not in {None, socket.gethostname()}:
+        return False
     try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        with lease(lock, f"remove {folder.name}", keep_file=False):
+            found = folder.exists()
+            shutil.rmtree(folder, ignore_errors=True)
+            return found
+    except LeaseError:
+        return False
 
 
-def _explained(error: OSError, folder: Path) -> OSError | SpaceError:
-    if error.errno in {errno.ENOSPC, errno.EDQUOT}:
-        return SpaceError(f"{folder}: no space left on the device. Free some space; the same command then goes on.")
-    return error
+def _lock_of(folder: Path) -> Path:
+    return folder.with_name(folder.name + _LOCK)
+
+
+def _of(scratch: Path) -> Path:
+    """Return where the finished attempt of a scratch folder, or of its lease, is."""
+    return scratch.with_name(scratch.name.removeprefix(_SCRATCH).removesuffix(_LOCK))
+
+
+def _last_touched(folder: Path) -> float:
+    with suppress(FileNotFoundError):
+        return max(path.stat().st_mtime for path in (folder, *folder.iterdir()))
+    return time.time()

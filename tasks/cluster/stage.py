@@ -12,10 +12,10 @@ from typing import assert_never
 from tasks.cluster import prune, units
 from tasks.cluster.config import ClusterParams, FoundDomains, SourceDomains, TfidfEmbedder, TransformerEmbedder
 from tasks.cluster.embedders import transformer
-from tasks.cluster.shards import Shard, kept_shards, score_columns
+from tasks.cluster.shards import KEPT, Shard, kept_shards, score_columns
 from tasks.core.digest import digest_code, digest_json
 from tasks.core.manifest import Manifest, stage_key
-from tasks.core.stage import UnitRecord, UnitWork, Workshop, map_units, publish, unchanged
+from tasks.core.stage import UnitRecord, UnitWork, Workshop, map_units, publish, stage_input, unchanged
 
 STAGE = "cluster"
 CODE = ("tasks.core", "tasks.cluster")
@@ -24,16 +24,16 @@ LEARN, EMBED, KMEANS, DECIDE = "cluster: learn terms", "cluster: embed", "cluste
 
 def run(params: ClusterParams, *, inputs: Mapping[str, Path], output: Path, workshop: Workshop) -> Manifest:
     """Give every kept document a domain and a side of the split, or a reason why its cluster was pruned."""
-    curated = Manifest.read(inputs["curate"])
+    curated = stage_input(inputs, "curate")
     digests, values, code = (
-        {"curate": curated.output} | _model(params),
+        {"curate": curated.digest} | _model(params),
         params.model_dump(mode="json"),
         digest_code(CODE),
     )
     if found := unchanged(output, stage=STAGE, inputs=digests, params=values, code=code):
         workshop.observer.say("cluster: unchanged (same inputs, params and code), taken as it is")
         return found
-    shards = kept_shards(inputs["curate"], curated)
+    shards = kept_shards(curated.verified(KEPT), curated.manifest)
     decided = _decided(params, shards, workshop)
     if clear := decided.summary["clear_sources"]:
         workshop.observer.say(

@@ -3,6 +3,7 @@
     MixwrightError            exit code 1
     ├── ConfigError           exit code 2   edit the YAML or the command line
     ├── DataError             exit code 2   look at that file, shard or record
+    │   ├── DamagedError      exit code 2   what a stage wrote is not what is there: have it made again
     │   └── AccountError      exit code 1   documents went missing: a defect, never served as a result
     ├── EvidenceError         exit code 1   measure more before you decide
     └── ForeignCodeError      exit code 1   a worker imported another checkout than the driver
@@ -27,6 +28,10 @@ class DataError(MixwrightError):
     """The input cannot be read, or holds what it must not hold."""
 
     exit_code = 2
+
+
+class DamagedError(DataError):
+    """A file that Mixwright wrote is missing, or its bytes are not those that were written."""
 
 
 class AccountError(DataError):

@@ -3,15 +3,17 @@
 It holds no clock, host, attempt or absolute path, so that the same work gives the same bytes.
 """
 
-import json
+import os
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from tasks.core.account import Account
-from tasks.core.digest import digest_file, digest_json, digest_tree
-from tasks.core.errors import DataError
+from tasks.core.digest import digest_file, digest_json
+from tasks.core.errors import DamagedError, DataError
+from tasks.core.sealed import plain, read_sealed, write_sealed
 
 MANIFEST = "manifest.json"
 
@@ -29,9 +31,10 @@ class FileRecord:
 class Manifest:
     """What a stage published.
 
-    `key` is the digest of stage, inputs, params and code; `output` the digest over (path, digest) of all files.
-    `account` is None for a stage whose unit is not the document. `summary` is what a reader wants first, as JSON.
-    `environment` names what float results depend on (threads, instruction set, library versions), else empty.
+    `key` is the digest of stage, inputs, params and code; `output` the digest over (path, digest) of all files, account
+    and summary. `account` is None for a stage whose unit is not the document. `summary` is what a reader wants first, as
+    JSON. `environment` names what float results depend on (threads, instruction set, library versions), else empty; it
+    is no part of `output`, so that the same bytes made elsewhere are the same output. All of it is under the seal.
     """
 
     stage: str
@@ -56,7 +59,8 @@ class Manifest:
     @property
     def output(self) -> str:
         """The digest of everything that came out."""
-        return digest_tree({record.path: record.digest for record in self.files})
+        files = {record.path: record.digest for record in self.files}
+        return digest_json({"files": files, "account": self._account(), "summary": plain(self.summary)})
 
     def write(self, folder: Path) -> None:
         """Write `manifest.json` into a folder."""
@@ -67,26 +71,29 @@ class Manifest:
             "inputs": dict(self.inputs),
             "params": dict(self.params),
             "code": self.code,
-            "account": self.account.to_json() if self.account else None,
+            "account": self._account(),
             "summary": dict(self.summary),
             "environment": dict(self.environment),
             "files": [asdict(record) for record in self.files],
         }
-        text = json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
-        (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
+        write_sealed(folder / MANIFEST, value, indent=1)
+
+    def _account(self) -> dict[str, Any] | None:
+        return self.account.to_json() if self.account else None
 
     @staticmethod
     def read(folder: Path) -> "Manifest":
         """Read `manifest.json` of a stage's folder.
 
         Raises:
-            DataError: there is none, it cannot be read, or its key or output do not match its content.
+            DamagedError: it is not what was written.
+            DataError: there is none, or it is that of another version.
         """
         path = folder / MANIFEST
         if not path.is_file():
             raise DataError(f"{folder}: no {MANIFEST} here, so no stage has finished in it. Run that stage first.")
         try:
-            value = json.loads(path.read_text(encoding="utf-8"))
+            value = read_sealed(path)
             manifest = Manifest(
                 stage=value["stage"],
                 inputs=value["inputs"],
@@ -97,28 +104,38 @@ class Manifest:
                 summary=value["summary"],
                 environment=value["environment"],
             )
+        except DamagedError as error:
+            raise DamagedError(
+                f"{error} Run the stage again with the same command, which makes anew what is damaged or was written by "
+                "an earlier version."
+            ) from error
         except (ValueError, KeyError, TypeError) as error:
             raise DataError(f"{path}: not a manifest this version can read: {error}. Run the stage again.") from error
-        if (manifest.key, manifest.output) != (value["key"], value["output"]):
-            raise DataError(f"{path}: its key or output digest does not match its content; it was edited. Run again.")
         return manifest
 
-    def verify(self, folder: Path) -> None:
-        """Check size and digest of every file.
+    def verify(self, folder: Path, *read: str) -> None:
+        """Check size and digest of every file, or of those whose path begins with one of `read`; hashed in threads.
 
         Raises:
-            DataError: how many files are missing or differ, and the first of them.
+            DamagedError: how many files are missing or differ, the first of them, and the stage that makes them again.
         """
-        wrong = [record.path for record in self.files if not _same(folder / record.path, record)]
+        records = [record for record in self.files if not read or record.path.startswith(read)]
+        with ThreadPoolExecutor(min(os.cpu_count() or 1, 8)) as threads:
+            same = list(threads.map(lambda record: _same(folder / record.path, record), records))
+        wrong = [record.path for record, intact in zip(records, same, strict=True) if not intact]
         if wrong:
-            raise DataError(
-                f"{folder}: {len(wrong)} of {len(self.files)} files are missing or differ from the manifest; first: "
-                f"{wrong[0]}. Get them again with `dvc checkout` or `dvc pull`, or run the stage again."
+            raise DamagedError(
+                f"{folder}: {len(wrong)} of {len(records)} files are missing or are not what {self.stage} published; "
+                f"first: {wrong[0]}. Run {self.stage} again with the same command (`mixwright run` does it by itself), or "
+                "get the files again with `dvc checkout` or `dvc pull`."
             )
 
 
 def _same(path: Path, record: FileRecord) -> bool:
-    return path.is_file() and path.stat().st_size == record.bytes and digest_file(path) == record.digest
+    try:
+        return path.stat().st_size == record.bytes and digest_file(path) == record.digest
+    except OSError:
+        return False
 
 
 def stage_key(stage: str, inputs: Mapping[str, str], params: Mapping[str, Any], code: str) -> str:

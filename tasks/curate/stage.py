@@ -7,7 +7,7 @@ from typing import Any
 from tasks.core.digest import digest_code
 from tasks.core.errors import DataError
 from tasks.core.manifest import Manifest
-from tasks.core.stage import Placement, UnitRecord, Workshop, publish, unchanged
+from tasks.core.stage import Placement, UnitRecord, Workshop, publish, stage_input, unchanged
 from tasks.curate import steps
 from tasks.curate.config import CurateParams
 from tasks.curate.dedup.stage import Candidates, Found, find_duplicates
@@ -21,15 +21,15 @@ CODE = ("tasks.core", "tasks.curate")
 
 def run(params: CurateParams, *, inputs: Mapping[str, Path], output: Path, workshop: Workshop) -> Manifest:
     """Keep or drop every document, with a reason: rules on quality and repetition, benchmarks, duplicates."""
-    ingested = Manifest.read(inputs["ingest"])
-    shards = document_shards(inputs["ingest"], ingested)
-    sources = tuple(sorted(ingested.summary["sources"]))
-    digests = {"ingest": ingested.output, **steps.external(params, sources)}
+    ingested = stage_input(inputs, "ingest")
+    shards = document_shards(ingested.folder, ingested.manifest)
+    sources = tuple(sorted(ingested.manifest.summary["sources"]))
+    digests = {"ingest": ingested.digest, **steps.external(params, sources)}
     values, code = params.model_dump(mode="json"), digest_code(CODE)
     if found := unchanged(output, stage=STAGE, inputs=digests, params=values, code=code):
         workshop.observer.say(f"{STAGE}: unchanged (same inputs, params and code), taken as it is")
         return found
-    ingested.verify(inputs["ingest"])
+    ingested.verified("documents/")
     files, funnel, summary = curated(Bench(workshop, params, sources, CODE), shards)
     for warning in summary["warnings"]:
         workshop.observer.say(f"{STAGE}: {warning}")

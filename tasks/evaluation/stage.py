@@ -11,7 +11,16 @@ import numpy as np
 from tasks.core.digest import digest_code, digest_tree
 from tasks.core.errors import DataError
 from tasks.core.manifest import Manifest, stage_key
-from tasks.core.stage import UnitResult, Workshop, float_environment, map_units, publish, unchanged
+from tasks.core.stage import (
+    StageInput,
+    UnitResult,
+    Workshop,
+    float_environment,
+    map_units,
+    publish,
+    stage_input,
+    unchanged,
+)
 from tasks.evaluation.compare import Measured
 from tasks.evaluation.config import EvaluateParams
 from tasks.evaluation.decide import FORMAT, decision
@@ -21,6 +30,7 @@ STAGE = "evaluate"
 CODE = ("tasks.core", "tasks.evaluation", "tasks.tokenize", "tasks.training")
 # The split that no search and no training has looked at.
 SPLIT = "test"
+_READ_OF_POOL = (INDEX_FILE, LENGTHS_FILE, f"tokens/{SPLIT}/")
 _MODELS = "models/"
 _WEIGHTS = "model.safetensors"
 
@@ -46,13 +56,13 @@ class _DecisionArgs:
 
 def run(params: EvaluateParams, *, inputs: Mapping[str, Path], output: Path, workshop: Workshop) -> Manifest:
     """Measure the trained models on held-out text, and decide whether the search may claim a gain."""
-    manifests = {name: Manifest.read(inputs[name]) for name in ("tokenize", "search", "train")}
-    digests = {name: manifest.output for name, manifest in manifests.items()}
+    given = {name: stage_input(inputs, name) for name in ("tokenize", "search", "train")}
+    digests = {name: each.digest for name, each in given.items()}
     science, code = params.model_dump(mode="json"), digest_code(CODE)
     if (done := unchanged(output, stage=STAGE, inputs=digests, params=science, code=code)) is not None:
         workshop.observer.say("evaluate: unchanged (same inputs, params and code), taken as it is")
         return done
-    args = _measured(params, manifests, inputs, workshop, code)
+    args = _measured(params, given, workshop, code)
     key = stage_key("evaluate.decision", digests, science, code)
     label = "evaluate: decision"
     decided = map_units(
@@ -67,13 +77,13 @@ def run(params: EvaluateParams, *, inputs: Mapping[str, Path], output: Path, wor
     )
 
 
-def _measured(
-    params: EvaluateParams, manifests: Mapping[str, Manifest], inputs: Mapping[str, Path], workshop: Workshop, code: str
-) -> _DecisionArgs:
+def _measured(params: EvaluateParams, given: Mapping[str, StageInput], workshop: Workshop, code: str) -> _DecisionArgs:
     """Measure every model, and return all that the decision reads."""
-    models = _models(manifests["train"], inputs, params)
-    pool_digest, science = _read_by_models(manifests["tokenize"]), {"tokens_per_domain": params.test_tokens_per_domain}
-    digests = [{"pool": pool_digest, "model": _folder_digest(manifests["train"], model)} for model in models]
+    pool, trained = given["tokenize"].verified(*_READ_OF_POOL), given["train"].manifest
+    search = given["search"].verified("recipe.json", "forecast.json")
+    models = _models(trained, given["train"].verified(_MODELS), pool, params)
+    pool_digest, science = _read_by_models(given["tokenize"]), {"tokens_per_domain": params.test_tokens_per_domain}
+    digests = [{"pool": pool_digest, "model": _folder_digest(trained, model)} for model in models]
     keys = [stage_key("evaluate.model", digest, science, code) for digest in digests]
     records = map_units(
         workshop,
@@ -83,30 +93,29 @@ def _measured(
         units=list(zip(keys, models, strict=True)),
         packages=CODE,
     )
-    names = read_pool(inputs["tokenize"]).names
+    names = read_pool(pool).names
     results = [tuple(float(record.summary["bpb"][name]) for name in names) for record in records]
     return _DecisionArgs(
         params=params,
         names=names,
         models=tuple(Measured(args.mixture, args.seed, bpb) for args, bpb in zip(models, results, strict=True)),
-        recipe=_json(inputs["search"] / "recipe.json"),
-        forecast=_json(inputs["search"] / "forecast.json"),
+        recipe=_json(search / "recipe.json"),
+        forecast=_json(search / "forecast.json"),
         model_parameters=int(records[0].summary["model_parameters"]),
     )
 
 
-def _models(trained: Manifest, inputs: Mapping[str, Path], params: EvaluateParams) -> list[_ModelArgs]:
+def _models(trained: Manifest, folder: Path, pool: Path, params: EvaluateParams) -> list[_ModelArgs]:
     paths = [PurePosixPath(file.path).parent for file in trained.files if PurePosixPath(file.path).name == _WEIGHTS]
-    folders = [path for path in paths if path.as_posix().startswith(_MODELS)]
-    if not folders:
-        raise DataError(f"{inputs['train']}: there are no models in {_MODELS}. Run the train stage again.")
+    found = [path for path in paths if path.as_posix().startswith(_MODELS)]
+    if not found:
+        raise DataError(f"{folder}: there are no models in {_MODELS}. Run the train stage again.")
     models = []
-    for folder in folders:
-        mixture, _, seed = folder.name.rpartition("-seed")
+    for path in found:
+        mixture, _, seed = path.name.rpartition("-seed")
         if not mixture or not seed.isdecimal():
-            raise DataError(f"{inputs['train']}/{folder}: expected a name such as natural-seed0. Run train again.")
-        place = inputs["train"] / folder
-        models.append(_ModelArgs(mixture, int(seed), place, inputs["tokenize"], params.test_tokens_per_domain))
+            raise DataError(f"{folder}/{path}: expected a name such as natural-seed0. Run train again.")
+        models.append(_ModelArgs(mixture, int(seed), folder / path, pool, params.test_tokens_per_domain))
     return models
 
 
@@ -117,9 +126,9 @@ def _folder_digest(trained: Manifest, model: _ModelArgs) -> str:
     return digest_tree({file.path: file.digest for file in trained.files if file.path in read})
 
 
-def _read_by_models(tokenized: Manifest) -> str:
-    read = (INDEX_FILE, LENGTHS_FILE, f"tokens/{SPLIT}/")
-    return digest_tree({file.path: file.digest for file in tokenized.files if file.path.startswith(read)})
+def _read_by_models(tokenized: StageInput) -> str:
+    files = tokenized.manifest.files
+    return digest_tree({file.path: file.digest for file in files if file.path.startswith(_READ_OF_POOL)})
 
 
 def _json(path: Path) -> dict[str, Any]:

@@ -23,7 +23,7 @@ _KINDS = {"documents": DOCUMENT, "quarantined": REFUSED, "dropped": REFUSED}
 
 
 class Blocks(Protocol):
-    """Where blocks are kept: `infra.storage.Blocks`."""
+    """Where blocks are kept: `tasks.core.store.Blocks`."""
 
     def keep(self, number: int, files: Sequence[Path], state: str) -> None:
         """Keep finished files as block `number`, with the state behind them."""

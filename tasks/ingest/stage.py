@@ -3,11 +3,10 @@
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from infra.storage import Blocks
 from tasks.core.account import Account
 from tasks.core.digest import digest_code
 from tasks.core.manifest import Manifest, stage_key
-from tasks.core.stage import Placement, UnitRecord, UnitResult, Workshop, map_block_units, publish, unchanged
+from tasks.core.stage import Blocks, Placement, UnitRecord, UnitResult, Workshop, map_block_units, publish, unchanged
 from tasks.ingest.budget import require_readable, summed, told
 from tasks.ingest.config import IngestParams
 from tasks.ingest.extraction.extract import versions

@@ -20,6 +20,7 @@ from tasks.core.stage import (
     map_grouped_units,
     map_units,
     publish,
+    stage_input,
     unchanged,
 )
 from tasks.mixture.aims import constraints_of, held_out_only, objective_of
@@ -54,6 +55,8 @@ CODE = ("tasks.core", "tasks.mixture", "tasks.tokenize", "tasks.training")
 PROXY_CODE = ("tasks.core", "tasks.mixture.proxies", "tasks.tokenize", "tasks.training")
 UNIT: Unit = "bits per byte"
 EARLIER = "earlier_runs"
+# What a proxy reads of a pool.
+READ = (INDEX_FILE, LENGTHS_FILE, "tokens/train/", f"tokens/{SPLIT}/")
 _CONFIDENCE = 0.95
 # Characters of a digest that stand in the table of runs.
 _DATA = 16
@@ -72,7 +75,7 @@ def run(params: SearchParams, *, inputs: Mapping[str, Path], output: Path, works
     if (done := unchanged(output, stage=STAGE, inputs=digests, params=science, code=code)) is not None:
         workshop.observer.say("search: unchanged (same inputs, params and code), taken as it is")
         return done
-    concluded = searched(params, inputs["tokenize"], workshop)
+    concluded = searched(params, stage_input(inputs, "tokenize").verified(*READ), workshop)
     return publish(
         output,
         {name: concluded.file(name) for name in FILES},
@@ -120,7 +123,7 @@ def searched(params: SearchParams, pool_folder: Path, workshop: Workshop) -> Uni
 
 def pilot(params: SearchParams, pool_folder: Path, workshop: Workshop, seeds: int) -> Runs:
     """Measure natural and uniform with so many seeds, before a search is paid for; a later one takes these proxies over."""
-    problem = problem_of(params, read_pool(pool_folder))
+    problem = problem_of(params, read_pool(stage_input({"tokenize": pool_folder}, "tokenize").verified(*READ)))
     proxies = Proxies(params, problem, pool_folder, pool_digest(pool_folder), workshop)
     asked = noise_round(params.model_copy(update={"num_noise_seeds": max(seeds - 1, 0)}), problem)
     return proxies.measure(proxies.none, [ask for ask in asked if ask.kind != "unimax"], "pilot")
@@ -154,9 +157,8 @@ def problem_of(params: SearchParams, pool: TokenPool) -> Problem:
 
 def pool_digest(pool_folder: Path) -> str:
     """Return the digest of what a proxy reads: another test split, say, changes no proxy."""
-    read = (INDEX_FILE, LENGTHS_FILE, "tokens/train/", f"tokens/{SPLIT}/")
     files = Manifest.read(pool_folder).files
-    return digest_tree({file.path: file.digest for file in files if file.path.startswith(read)})
+    return digest_tree({file.path: file.digest for file in files if file.path.startswith(READ)})
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,17 @@ from tasks.report.outcome import read_evaluation
 from tasks.report.search_read import read_forecast, read_search
 from tasks.report.types import StageLineage, Story
 
-INPUTS = ("ingest", "curate", "cluster", "tokenize", "search", "train", "evaluate")
+# What the page is made of, by stage; the models' weights and the packed tokens are not looked into.
+READ: Mapping[str, tuple[str, ...]] = {
+    "ingest": ("documents/", "quarantined/"),
+    "curate": ("dropped/",),
+    "cluster": ("domains.json", "clusters.json"),
+    "tokenize": ("tokens.json",),
+    "search": (),
+    "train": ("runs.json", "models/"),
+    "evaluate": (),
+}
+INPUTS = tuple(READ)
 
 
 def read_story(folders: Mapping[str, Path], params: ReportParams) -> Story:

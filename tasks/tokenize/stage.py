@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, assert_never
 
-from tasks.cluster.shards import kept_shards
+from tasks.cluster.shards import KEPT, kept_shards
 from tasks.core.account import Account
 from tasks.core.digest import digest_code, digest_file
 from tasks.core.errors import ConfigError, DataError
 from tasks.core.manifest import Manifest, stage_key
-from tasks.core.stage import UnitRecord, UnitWork, Workshop, map_units, publish, unchanged
+from tasks.core.stage import StageInput, UnitRecord, UnitWork, Workshop, map_units, publish, stage_input, unchanged
 from tasks.tokenize import units
 from tasks.tokenize.config import TokenizeParams, TokenizerFile, TrainedBpe
 from tasks.tokenize.pool import SPLITS
@@ -20,6 +20,8 @@ from tasks.tokenize.units import Pair
 
 STAGE = "tokenize"
 CODE = ("tasks.core", "tasks.tokenize", "tasks.cluster")
+# What is read of cluster.
+ASSIGNMENTS, DOMAINS = "assignments/", "domains.json"
 LEARN, ENCODE, PACK, INDEX = "tokenize: tokenizer", "tokenize: encode", "tokenize: pack", "tokenize: index"
 
 
@@ -33,22 +35,23 @@ class _Domains:
 
 def run(params: TokenizeParams, *, inputs: Mapping[str, Path], output: Path, workshop: Workshop) -> Manifest:
     """Train (or take) a tokenizer, encode every kept document, and pack the tokens per domain and split."""
-    curated, clustered = Manifest.read(inputs["curate"]), Manifest.read(inputs["cluster"])
-    _require_one_lineage(curated, clustered, inputs["cluster"])
-    digests = {"curate": curated.output, "cluster": clustered.output} | _given(params)
+    curated, clustered = stage_input(inputs, "curate"), stage_input(inputs, "cluster")
+    _require_one_lineage(curated, clustered)
+    digests = {"curate": curated.digest, "cluster": clustered.digest} | _given(params)
     values, code = params.model_dump(mode="json"), digest_code(CODE)
     if found := unchanged(output, stage=STAGE, inputs=digests, params=values, code=code):
         workshop.observer.say("tokenize: unchanged (same inputs, params and code), taken as it is")
         return found
-    pairs = _pairs(inputs, curated)
-    learned = _tokenizer(params, pairs, clustered.output, workshop)
-    packs = _packed(params, pairs, learned, _Domains(_names(inputs["cluster"]), clustered.output), workshop)
+    folder = clustered.verified(ASSIGNMENTS, DOMAINS)
+    pairs = _pairs(curated, folder)
+    learned = _tokenizer(params, pairs, clustered.digest, workshop)
+    packs = _packed(params, pairs, learned, _Domains(_names(folder), clustered.digest), workshop)
     entries = _entries(packs)
     indexed = _indexed(params, learned, packs, entries, workshop)
     files = {record.path: indexed.file(record.path) for record in indexed.files}
     files |= {record.summary["file"]: record.file(record.summary["file"]) for record in packs.values()}
     summary = _summary(entries, learned, indexed)
-    account = _account(clustered, packs)
+    account = _account(clustered.manifest, packs)
     return publish(output, files, lambda records: Manifest(STAGE, digests, values, code, records, account, summary))
 
 
@@ -128,14 +131,13 @@ def document_end(params: TokenizeParams) -> str:
     return params.tokenizer.document_end if isinstance(params.tokenizer, TokenizerFile) else DOCUMENT_END
 
 
-def _pairs(inputs: Mapping[str, Path], curated: Manifest) -> tuple[Pair, ...]:
-    shards = kept_shards(inputs["curate"], curated)
-    assignments = inputs["cluster"].absolute() / "assignments"
-    return tuple(Pair(shard, assignments / f"{shard.number}.parquet") for shard in shards)
+def _pairs(curated: StageInput, clustered: Path) -> tuple[Pair, ...]:
+    shards = kept_shards(curated.verified(KEPT), curated.manifest)
+    return tuple(Pair(shard, clustered / ASSIGNMENTS / f"{shard.number}.parquet") for shard in shards)
 
 
 def _names(folder: Path) -> list[str]:
-    domains = json.loads((folder / "domains.json").read_text(encoding="utf-8"))
+    domains = json.loads((folder / DOMAINS).read_text(encoding="utf-8"))
     return [domain["name"] for domain in sorted(domains, key=lambda domain: int(domain["index"]))]
 
 
@@ -163,11 +165,12 @@ def _account(clustered: Manifest, packs: Mapping[tuple[str, str], UnitRecord]) -
     return Account(clustered.account.kept, packed.kept)
 
 
-def _require_one_lineage(curated: Manifest, clustered: Manifest, folder: Path) -> None:
-    if clustered.inputs.get("curate") != curated.output:
+def _require_one_lineage(curated: StageInput, clustered: StageInput) -> None:
+    made_from = clustered.manifest.inputs.get("curate", "none")
+    if made_from != curated.digest:
         raise DataError(
-            f"{folder}: it was made from another curate output ({clustered.inputs.get('curate', 'none')[:12]}) than "
-            f"the one given ({curated.output[:12]}). Run cluster again on this one."
+            f"{clustered.folder}: it was made from another curate output ({made_from[:12]}) than the one given "
+            f"({curated.digest[:12]}). Run cluster again on this one."
         )
 
 

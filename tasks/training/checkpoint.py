@@ -1,7 +1,7 @@
 """Checkpoints of a run, or of a stack of them: safetensors and JSON, written whole or not at all, never unpickled."""
 
 import errno
-import json
+import logging
 import os
 import shutil
 import uuid
@@ -13,11 +13,13 @@ import torch
 from torch import Tensor
 
 from tasks.core.digest import digest_file
-from tasks.core.errors import DataError
+from tasks.core.errors import DamagedError, DataError
+from tasks.core.sealed import read_sealed, write_sealed
 from tasks.training.loop import Progress
 
 KEEP = 2
 _STATE, _RECORD, _PREFIX = "state.safetensors", "checkpoint.json", "step-"
+_log = logging.getLogger(__name__)
 
 
 def save(progress: Progress, folder: Path, identity: str) -> None:
@@ -37,8 +39,9 @@ def write(folder: Path, identity: str, step: int, tensors: dict[str, Tensor], re
     attempt = folder / f".attempt-{uuid.uuid4().hex[:8]}"
     attempt.mkdir(parents=True)
     save_file(tensors, attempt / _STATE)
-    record = {"identity": identity, "step": step, **record, "state": digest_file(attempt / _STATE)}
-    (attempt / _RECORD).write_text(json.dumps(record, allow_nan=False), encoding="utf-8")
+    write_sealed(
+        attempt / _RECORD, {"identity": identity, "step": step, **record, "state": digest_file(attempt / _STATE)}
+    )
     for path in (attempt / _STATE, attempt / _RECORD, attempt):
         _flush(path)
     _take_place(attempt, final)
@@ -79,7 +82,7 @@ def read(folder: Path, step: int) -> tuple[dict[str, Tensor], dict[str, Any]]:
     from safetensors.torch import load_file
 
     path = folder / f"{_PREFIX}{step:09d}"
-    return load_file(path / _STATE), json.loads((path / _RECORD).read_text(encoding="utf-8"))
+    return load_file(path / _STATE), read_sealed(path / _RECORD)
 
 
 def steps(folder: Path, identity: str) -> list[int]:
@@ -92,8 +95,10 @@ def steps(folder: Path, identity: str) -> list[int]:
     """
     found = []
     for path in _newest_first(folder):
-        record = _record(path)
-        if record is None:
+        try:
+            record = _record(path)
+        except DamagedError as error:
+            _log.warning("%s It is passed over; the steps behind the one before it are made again.", error)
             continue
         if record["identity"] != identity:
             raise DataError(
@@ -117,14 +122,16 @@ def _put(progress: Progress, tensors: dict[str, Tensor]) -> None:
     progress.adam.square.copy_(tensors["adam.square"])
 
 
-def _record(path: Path) -> dict[str, Any] | None:
-    """Return the record of a checkpoint whose files are whole, else None."""
+def _record(path: Path) -> dict[str, Any]:
+    """Return the record of a checkpoint whose files are whole."""
+    record = read_sealed(path / _RECORD)
     try:
-        record = json.loads((path / _RECORD).read_text(encoding="utf-8"))
         intact = digest_file(path / _STATE) == record["state"] and path.name == f"{_PREFIX}{record['step']:09d}"
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    return dict(record) if intact else None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DamagedError(f"{path}: it cannot be read: {error!r}.") from error
+    if not intact:
+        raise DamagedError(f"{path}: its state is not what was written.")
+    return record
 
 
 def _newest_first(folder: Path) -> list[Path]:

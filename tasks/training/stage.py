@@ -5,6 +5,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,9 +23,10 @@ from tasks.core.stage import (
     float_environment,
     map_shared_units,
     publish,
+    stage_input,
     unchanged,
 )
-from tasks.tokenize.pool import TokenPool, read_pool
+from tasks.tokenize.pool import INDEX_FILE, LENGTHS_FILE, TokenPool, read_pool
 from tasks.training.config import Mixture, TrainParams, num_flops, num_parameters
 from tasks.training.order import starved
 from tasks.training.run import TrainedRun, order_of, train
@@ -32,7 +34,7 @@ from tasks.training.types import Phase, RunSpec, World
 
 STAGE = "train"
 CODE = ("tasks.core", "tasks.tokenize", "tasks.training")
-TOKENIZER = "tokenizer.json"
+TOKENIZER, RECIPE = "tokenizer.json", "recipe.json"
 BASELINES: tuple[Mixture, ...] = ("natural", "uniform", "unimax")
 MODEL_FILES = ("config.json", "ledger.csv", "losses.csv", "model.safetensors")
 EXPORT_FILES = (
@@ -63,24 +65,26 @@ class RunArgs:
 
 def run(params: TrainParams, *, inputs: Mapping[str, Path], output: Path, workshop: Workshop) -> Manifest:
     """Train a model on each mixture with each seed, and export the first on the searched mixture."""
-    contents = {name: Manifest.read(inputs[name]).output for name in ("tokenize", "search")}
+    tokenized, searched = stage_input(inputs, "tokenize"), stage_input(inputs, "search")
+    contents = {"tokenize": tokenized.digest, "search": searched.digest}
     values, code = params.model_dump(mode="json"), digest_code(CODE)
     if found := unchanged(output, stage=STAGE, inputs=contents, params=values, code=code):
         workshop.observer.say("train: unchanged (same inputs, params and code), taken as it is")
         return found
-    pool = read_pool(inputs["tokenize"])
-    specs = run_specs(params, read_recipe(inputs["search"] / "recipe.json", pool, params.training.num_tokens))
+    folder = tokenized.verified(INDEX_FILE, LENGTHS_FILE, "tokens/train/", TOKENIZER)
+    recipe, pool = searched.verified(RECIPE) / RECIPE, read_pool(folder)
+    specs = run_specs(params, read_recipe(recipe, pool, params.training.num_tokens))
     _tell_starved(specs, pool, workshop)
-    records = _trained(specs, contents["tokenize"], inputs["tokenize"].absolute(), workshop)
-    with tempfile.TemporaryDirectory() as folder:
-        runs = Path(folder) / "runs.json"
+    records = _trained(specs, contents["tokenize"], folder, workshop)
+    with tempfile.TemporaryDirectory() as drafts:
+        runs = Path(drafts) / "runs.json"
         described = [_described(spec, record, pool) for spec, record in zip(specs, records, strict=True)]
         runs.write_text(
             json.dumps({"format": 1, "runs": described}, indent=1, allow_nan=False) + "\n", encoding="utf-8"
         )
         return publish(
             output,
-            files=_files(specs, records) | {"runs.json": _placement(runs)} | _tokenizer(inputs["tokenize"]),
+            files=_files(specs, records) | {"runs.json": _placement(runs)} | _tokenizer(folder),
             manifest=lambda files: Manifest(
                 stage=STAGE,
                 inputs=contents,
@@ -150,7 +154,6 @@ def _write(trained: TrainedRun, args: RunArgs, pool: TokenPool, folder: Path) ->
 def _trained(specs: list[RunSpec], pool_digest: str, pool: Path, workshop: Workshop) -> list[UnitRecord]:
     """Return the record of each run; runs that are the same work (a searched mixture may be uniform) are made once."""
     keys = [_key(spec, pool_digest) for spec in specs]
-    checkpoints = {key: workshop.store.root.absolute() / "checkpoints" / key for key in keys}
     first = dict(zip(reversed(keys), reversed(specs), strict=True))
     order = list(dict.fromkeys(keys))
 
@@ -160,16 +163,17 @@ def _trained(specs: list[RunSpec], pool_digest: str, pool: Path, workshop: Works
         for spec in (spec for spec, own in zip(specs, keys, strict=True) if own == key):
             workshop.observer.unit(_report(spec, key, record))
 
-    units = [(key, RunArgs(first[key], pool, checkpoints[key])) for key in order]
-    records = map_shared_units(
-        workshop,
-        stage=STAGE,
-        label="train",
-        work=work,
-        units=units,
-        packages=CODE,
-        on_finished=finished,
-    )
+    with ExitStack() as stack:
+        checkpoints = {key: stack.enter_context(workshop.store.scratch(STAGE, key)).absolute() for key in order}
+        records = map_shared_units(
+            workshop,
+            stage=STAGE,
+            label="train",
+            work=work,
+            units=[(key, RunArgs(first[key], pool, checkpoints[key])) for key in order],
+            packages=CODE,
+            on_finished=finished,
+        )
     return [records[order.index(key)] for key in keys]
 
 

@@ -127,5 +127,5 @@ def test_a_group_killed_in_its_middle_finds_its_checkpoints_and_gives_the_same_b
     assert sum(path.endswith("begun") for path in left) == 2
     run(tmp_path / "killed", GroupsHere())
     run(tmp_path / "whole", GroupsHere())
-    AttemptStore(tmp_path / "killed" / "store").sweep(older_than_s=0)
+    assert AttemptStore(tmp_path / "killed" / "store").sweep() == 0
     assert contents(tmp_path / "killed") == contents(tmp_path / "whole")

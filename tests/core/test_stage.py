@@ -66,10 +66,10 @@ def test_a_damaged_unit_is_made_again(here: Workshop) -> None:
 
 
 def test_a_worker_with_other_code_refuses_to_work(here: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
-    import tasks.core.stage as stage
+    import tasks.core.units as units_of_work
 
     digests = iter(["driver's", "worker's"])
-    monkeypatch.setattr(stage, "digest_code", lambda packages: next(digests))
+    monkeypatch.setattr(units_of_work, "digest_code", lambda packages: next(digests))
     with pytest.raises(ForeignCodeError, match="other packages called `tasks`"):
         run(here, "a")
 

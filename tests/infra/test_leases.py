@@ -54,6 +54,36 @@ def test_a_killed_holder_leaves_the_lease_free(tmp_path: Path, holder: "subproce
         pass
 
 
+def test_a_holder_whose_lease_was_removed_may_not_commit(tmp_path: Path) -> None:
+    path = tmp_path / "run.lock"
+    with lease(path, "first") as first:
+        first.require()
+        path.unlink()
+        with pytest.raises(LeaseError, match=r"first: .*run.lock was removed or replaced while this process held it"):
+            first.require()
+        with lease(path, "second") as second:
+            second.require()
+            with pytest.raises(LeaseError, match="another may work on the same"):
+                first.require()
+
+
+def test_who_waited_for_a_lease_that_was_removed_takes_the_one_that_is_there(tmp_path: Path) -> None:
+    path, order = tmp_path / "run.lock", []
+
+    def second() -> None:
+        with lease(path, "second", timeout_s=10) as held:
+            held.require()
+            order.append("second")
+
+    with lease(path, "first", keep_file=False):
+        thread = threading.Thread(target=second)
+        thread.start()
+        time.sleep(0.2)
+    thread.join()
+    assert order == ["second"]
+    assert path.exists()
+
+
 def test_who_waits_gets_the_lease_when_it_is_given_back(tmp_path: Path) -> None:
     order = []
 

@@ -1,15 +1,18 @@
 """Attempts become visible whole or not at all; a full disk is named."""
 
+import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from infra.errors import SpaceError
-from infra.storage import AttemptStore, replace_folder, require_space
+from infra.disk import require_space
+from infra.errors import PlaceError, SpaceError
+from infra.storage import AttemptStore, replace_folder, require_writable
 
 
 @pytest.fixture
@@ -53,13 +56,101 @@ def test_of_two_attempts_the_first_to_finish_stays(tmp_path: Path) -> None:
     assert found and (found / "out").read_text() == "fast"
 
 
-def test_only_attempts_that_were_left_alone_for_long_are_swept(tmp_path: Path) -> None:
+def test_only_attempts_that_were_left_alone_for_long_are_pruned(tmp_path: Path) -> None:
     store = AttemptStore(tmp_path)
     with store.attempt("stage", "abcd") as folder:
-        assert store.sweep() == 0 and folder.is_dir()
-        assert store.sweep(older_than_s=-1.0) == 1 and not folder.exists()
+        assert store.prune() == 0 and folder.is_dir()
+        assert store.prune(older_than_s=-1.0) == 1 and not folder.exists()
         folder.mkdir()
-    assert store.find("stage", "abcd") and store.sweep(older_than_s=-1.0) == 0
+    assert store.find("stage", "abcd") and store.prune(older_than_s=-1.0) == 0
+
+
+_WRITE = """
+import os, sys
+from pathlib import Path
+from infra.storage import AttemptStore
+with AttemptStore(Path(sys.argv[1])).scratch("stage", "abcd") as kept:
+    kept.mkdir()
+    with AttemptStore(Path(sys.argv[1])).attempt("stage", "abcd") as folder:
+        print("writes", flush=True)
+        sys.stdin.read()
+"""
+
+
+def test_what_a_writer_has_begun_goes_when_it_is_dead_and_not_before(tmp_path: Path, project: Path) -> None:
+    store = AttemptStore(tmp_path)
+    command = [sys.executable, "-c", _WRITE, str(tmp_path)]
+    environment = {**os.environ, "PYTHONPATH": str(project)}
+    with subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as writer:
+        assert writer.stdout is not None and writer.stdout.readline() == "writes\n"
+        assert store.sweep() == 0
+        writer.kill()
+    assert len(list(tmp_path.rglob(".attempt-*"))) == 2
+    assert store.sweep() == 1
+    # What was kept to go on stays for the next attempt, and goes with it.
+    assert [path.name for path in tmp_path.rglob("*") if path.is_dir()] == ["stage", "ab", ".blocks-abcd"]
+    with store.scratch("stage", "abcd") as kept, store.attempt("stage", "abcd"):
+        assert kept.is_dir()
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["ab", "abcd", "stage"]
+
+
+def test_an_attempt_of_another_machine_is_not_called_dead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "stage" / "ab" / ".attempt-abcd-1234"
+    folder.mkdir(parents=True)
+    folder.with_name(folder.name + ".lock").write_text('{"pid": 1, "host": "elsewhere", "what": "write"}')
+    assert AttemptStore(tmp_path).sweep() == 0 and folder.is_dir()
+
+
+def test_two_that_make_the_same_unit_do_not_take_each_others_checkpoints(tmp_path: Path) -> None:
+    store = AttemptStore(tmp_path)
+    with store.scratch("stage", "abcd") as slow:
+        slow.mkdir()
+        with store.scratch("stage", "abcd") as fast, store.attempt("stage", "abcd"):
+            (fast / "begun").touch()
+            assert fast != slow
+        assert not fast.exists()
+        (slow / "begun").touch()
+    assert not slow.exists()
+
+
+_PUBLISH = """
+import sys
+from pathlib import Path
+from infra.storage import replace_folder
+for number in range(15):
+    with replace_folder(Path(sys.argv[1]) / sys.argv[2]) as folder:
+        (folder / "whose").write_text(sys.argv[2])
+"""
+
+
+def test_those_who_publish_at_the_same_moment_leave_each_other_alone(tmp_path: Path, project: Path) -> None:
+    """Two outputs share a prefix of their name, two publishers share an output."""
+    names = ("curate", "curate-strict", "curate", "curate-strict")
+    environment = {**os.environ, "PYTHONPATH": str(project)}
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-c", _PUBLISH, str(tmp_path), name], env=environment, stderr=subprocess.PIPE, text=True
+        )
+        for name in names
+    ]
+    errors = [process.communicate()[1] for process in started]
+    assert errors == [""] * 4
+    assert {path.name: (path / "whose").read_text() for path in tmp_path.iterdir()} == {name: name for name in names}
+
+
+def test_what_cannot_be_written_is_named_with_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+    with pytest.raises(PlaceError, match=r"file.*cannot be read or written \(File exists\).*--output; MIXWRIGHT_HOME"):
+        require_writable(tmp_path / "file" / "data")
+    with pytest.raises(PlaceError, match=r"this folder was removed.* Start the same command again"):  # noqa: SIM117
+        with replace_folder(tmp_path / "data") as folder:
+            shutil.rmtree(folder)
+            (folder / "out").write_text("1")
+
+
+def test_an_error_about_another_file_keeps_its_own_words(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError), replace_folder(tmp_path / "data"):
+        (tmp_path / "input").read_text()
 
 
 def test_a_folder_is_replaced_whole_and_what_a_killed_writer_left_is_removed(tmp_path: Path) -> None:

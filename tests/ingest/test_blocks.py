@@ -193,7 +193,7 @@ def test_blocks_that_were_left_alone_for_long_are_swept(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     store.blocks("stage", KEY).keep(0, [tmp_path / "file"], "{}")
     assert store.sweep() == 0
-    assert store.sweep(older_than_s=-1.0) == 1
+    assert store.prune(older_than_s=-1.0) == 1
     assert store.blocks("stage", KEY).restore(tmp_path) == []
 
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 
 from infra.executors import Call, LocalExecutor
 from infra.storage import AttemptStore
+from tasks.core.manifest import Manifest
 from tasks.core.stage import Workshop
 from tasks.report.config import ReportParams
 from tasks.report.load import INPUTS, read_story
@@ -212,7 +214,8 @@ def test_a_manifest_that_changed_without_its_output_makes_another_page(
 ) -> None:
     workshop = Workshop(_Here(1), AttemptStore(tmp_path / "store"))
     first = run(ReportParams(), inputs=own_folders, output=tmp_path / "report", workshop=workshop)
-    edit(own_folders["train"] / "manifest.json", lambda manifest: manifest["environment"].update(torch="9.9"))
+    trained = Manifest.read(own_folders["train"])
+    replace(trained, environment=dict(trained.environment) | {"torch": "9.9"}).write(own_folders["train"])
     second = run(ReportParams(), inputs=own_folders, output=tmp_path / "report", workshop=workshop)
     assert [first.inputs[name] for name in INPUTS] == [second.inputs[name] for name in INPUTS]
     assert first.key != second.key

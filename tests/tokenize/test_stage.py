@@ -3,6 +3,7 @@
 import shutil
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,9 @@ from infra.executors import LocalExecutor
 from infra.storage import AttemptStore
 from tasks.cluster import stage as cluster
 from tasks.cluster.config import ClusterParams, FoundDomains, KMeans, Split, TfidfEmbedder, WardMerge
+from tasks.core.digest import digest_file
 from tasks.core.errors import ConfigError, DataError
+from tasks.core.manifest import FileRecord, Manifest
 from tasks.core.stage import Workshop
 from tasks.tokenize import tokenizer as bpe
 from tasks.tokenize.config import TokenizeParams, TokenizerFile, TrainedBpe
@@ -158,6 +161,12 @@ def test_assignments_of_other_documents_are_refused_not_shifted(
     table = pq.read_table(path)
     path.unlink()
     pq.write_table(table.take(np.arange(table.num_rows)[::-1]), path)
+    manifest = Manifest.read(clustered)
+    files = [
+        FileRecord(file.path, digest_file(clustered / file.path), (clustered / file.path).stat().st_size)
+        for file in manifest.files
+    ]
+    replace(manifest, files=tuple(files)).write(clustered)
     params = TokenizeParams(tokenizer=_users_tokenizer(tmp_path)) if users else PARAMS
     workshop, done = serial_workshop(tmp_path)
     with pytest.raises(DataError, match=r"its 100 rows are not the 100 documents of .*00000\.parquet"):

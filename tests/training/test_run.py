@@ -71,7 +71,7 @@ def test_a_killed_run_resumes_with_the_same_bytes(
     assert resumed.ledger == whole.ledger
 
 
-@pytest.mark.parametrize("damage", ["state", "record", "missing"])
+@pytest.mark.parametrize("damage", ["state", "record", "losses", "missing"])
 def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(pool: TokenPool, tmp_path: Path, damage: str) -> None:
     spec, folder = small_spec(), tmp_path / "checkpoints"
     with pytest.raises(KilledError):
@@ -83,12 +83,18 @@ def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(pool: TokenPool,
         (newest / "state.safetensors").write_bytes(bytes(content))
     elif damage == "record":
         (newest / "checkpoint.json").write_text("{", encoding="utf-8")
+    elif damage == "losses":
+        text = (newest / "checkpoint.json").read_text(encoding="utf-8")
+        place = text.index('"losses": [') + len('"losses": [')
+        changed = str((int(text[place]) + 1) % 10)
+        (newest / "checkpoint.json").write_text(text[:place] + changed + text[place + 1 :], encoding="utf-8")
     else:
         (newest / "state.safetensors").unlink()
     made: list[int] = []
     resumed = train(spec, pool, checkpoints=folder, on_step=lambda done, loss: made.append(done))
     assert made[0] == 4
     assert digest(resumed) == digest(train(spec, pool))
+    assert resumed.losses == train(spec, pool).losses
 
 
 def test_an_attempt_that_was_cut_off_is_no_checkpoint(pool: TokenPool, tmp_path: Path) -> None:

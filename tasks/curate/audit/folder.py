@@ -71,9 +71,10 @@ def read_curated(folder: Path) -> Curated:
     """Return what curate published in a folder.
 
     Raises:
-        DataError: no stage, or another one, has published there.
+        DataError: no stage, or another one, has published there, or a file is damaged.
     """
     manifest = Manifest.read(folder)
     if manifest.stage != "curate":
         raise DataError(f"{folder}: published by {manifest.stage}, not by curate. Name the folder that curate wrote.")
+    manifest.verify(folder)
     return Curated(folder, manifest, CurateParams.model_validate(manifest.params))

@@ -1,0 +1,52 @@
+"""Sealed JSON: a mapping that stands beside the digest of itself, so that a changed byte is seen before it is believed.
+
+What a later run would take as it is (manifests, records, blocks, checkpoints) is written and read here and nowhere else.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tasks.core.digest import digest_json
+from tasks.core.errors import DamagedError
+
+SEAL = "seal"
+
+
+def plain(value: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a mapping as it is after it was written and read: tuples are lists, and every key is text.
+
+    Raises:
+        ValueError: it holds NaN or infinity.
+    """
+    read: dict[str, Any] = json.loads(json.dumps(dict(value), allow_nan=False))
+    return read
+
+
+def write_sealed(path: Path, value: Mapping[str, Any], indent: int | None = None) -> None:
+    """Write a mapping as JSON, with its digest under one more key, `seal`."""
+    held = plain(value)
+    sealed = held | {SEAL: digest_json(held)}
+    path.write_text(json.dumps(sealed, indent=indent, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def read_sealed(path: Path) -> dict[str, Any]:
+    """Return what `write_sealed` wrote, without the seal.
+
+    Raises:
+        DamagedError: the file is not there, cannot be read, or its content is not what was sealed.
+    """
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(value, dict):
+            raise ValueError(f"expected an object, found {type(value).__name__}")
+        seal = value.pop(SEAL, None)
+        intact = digest_json(value) == seal
+    except (OSError, ValueError, RecursionError) as error:
+        raise DamagedError(f"{path}: it cannot be read: {error}.") from error
+    if not intact:
+        raise DamagedError(
+            f"{path}: its content does not match the digest it was sealed with; it was edited or damaged."
+        )
+    return value
