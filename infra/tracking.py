@@ -6,6 +6,7 @@ said when the server answers again (`replay`), which the tracker also tries by i
 
 import hashlib
 import json
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
@@ -145,10 +146,20 @@ class Tracker:
     def replay(self) -> int:
         """Say what was spooled while the server was away; return how many calls that was.
 
+        What cannot be said any more (a run that was deleted, a file that is gone) is set aside and told once.
+
         Raises:
-            ServiceError: the server is away again, or refuses a call; that one and all after it stay spooled.
+            ServiceError: the server is away again; that call and all after it stay spooled.
         """
-        return self._spool.deliver(self._deliver)
+        delivery = self._spool.deliver(self._deliver, _AwayError)
+        if delivery.rejected:
+            first = delivery.rejected[0]
+            told = (
+                f"MLflow at {self.uri}: {len(delivery.rejected)} of the calls that waited for it cannot be delivered and "
+                f"were put into {self._spool.rejected_path}; nothing else is missing. First: {first.reason[:200]}"
+            )
+            print(told, file=sys.stderr)
+        return delivery.sent
 
     def _say(self, call: str, arguments: dict[str, Any]) -> str | None:
         """Do a call now if the server is there, else spool it; return what it gave."""
@@ -227,9 +238,13 @@ class Tracker:
         self._client = self._client or MlflowClient(self.uri, registry_uri=self.uri)
         try:
             return ask(self._client)
-        except (MlflowException, RequestException) as error:
+        except Exception as error:
             if isinstance(error, MlflowException) and error.error_code not in _SERVER_FAULTS:
                 raise ServiceError(f"MLflow at {self.uri} refused a call: {error}") from error
+            # Artifacts may go to an object store beside the server, by way of boto3.
+            store = type(error).__module__.partition(".")[0] in {"boto3", "botocore", "urllib3"}
+            if not store and not isinstance(error, MlflowException | RequestException):
+                raise
             raise _AwayError(f"MLflow at {self.uri} does not answer: {error}. Start it: mixwright up.") from error
 
 
@@ -246,12 +261,22 @@ class _KnownRuns:
             self._runs[pending] = run
 
     def get(self, run: str) -> TrackedRun | None:
-        if run not in self._runs and run.startswith(_PENDING) and self._path.is_file():
-            self._runs |= {name: TrackedRun(**value) for name, value in json.loads(self._path.read_text()).items()}
+        if run not in self._runs and run.startswith(_PENDING):
+            self._runs |= self._kept()
         return self._runs.get(run)
 
     def keep(self, pending: str) -> None:
         """Remember what a pending id became, for trackers of other processes."""
-        kept = json.loads(self._path.read_text()) if self._path.is_file() else {}
+        kept = self._kept() | {pending: self._runs[pending]}
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._path.write_text(json.dumps(kept | {pending: asdict(self._runs[pending])}))
+        draft = self._path.with_suffix(".part")
+        draft.write_text(json.dumps({name: asdict(run) for name, run in kept.items()}), encoding="utf-8")
+        draft.replace(self._path)
+
+    def _kept(self) -> dict[str, TrackedRun]:
+        try:
+            value = json.loads(self._path.read_text(encoding="utf-8"))
+            return {name: TrackedRun(**run) for name, run in value.items()}
+        except (OSError, ValueError, TypeError, AttributeError):
+            # Damaged = not there: a call for a run that nobody knows is refused by the server, and set aside.
+            return {}

@@ -1,5 +1,6 @@
 """The tracker: against a real MLflow server, against none, and across an outage."""
 
+import json
 import time
 import uuid
 from pathlib import Path
@@ -10,7 +11,7 @@ from infra import tracking
 from infra.errors import ServiceError
 from infra.mlflow_calls import CLAIM_TAG, DIGEST_TAG, GAIN_LOWER_TAG, KEY_TAG, _name, _param_text, best_claim
 from infra.settings import Settings
-from infra.spool import Spool
+from infra.spool import Delivery, Spool
 from infra.tracking import Tracker
 from tests.fixtures_servers import free_port
 
@@ -249,9 +250,9 @@ def test_the_spool_keeps_order_and_loses_nothing_that_was_not_delivered(tmp_path
     for call in "abc":
         spool.add(call, {"x": call})
     with pytest.raises(ServiceError):
-        spool.deliver(deliver)
+        spool.deliver(deliver, ServiceError)
     assert len(spool) == 2
-    assert spool.deliver(deliver) == 2
+    assert spool.deliver(deliver, ServiceError) == Delivery(sent=2)
     assert heard == ["a", "refused", "b", "c"]
     assert len(spool) == 0
 
@@ -263,8 +264,58 @@ def test_a_line_torn_by_a_kill_is_dropped_and_the_next_one_is_whole(tmp_path: Pa
         stream.write('{"call": "to')
     spool.add("b", {})
     heard: list[str] = []
-    assert spool.deliver(lambda call, _: heard.append(call)) == 2
+    assert spool.deliver(lambda call, _: heard.append(call), ServiceError).sent == 2
     assert heard == ["a", "b"]
+
+
+def test_what_cannot_be_delivered_is_set_aside_with_its_reason_and_the_rest_goes_on(tmp_path: Path) -> None:
+    spool, heard = Spool(tmp_path / "s.jsonl"), list[str]()
+
+    def deliver(call: str, arguments: dict[str, object]) -> None:
+        if call == "artifact":
+            raise FileNotFoundError("gone.html")
+        if call == "away" and len(heard) < 3:
+            heard.append("away")
+            raise ServiceError("no server")
+        heard.append(call)
+
+    spool.add("a", {})
+    with spool.path.open("ab") as stream:
+        stream.write(b'{"call": "torn"\n\xff\xfe\n[1]\n{"call": "b", "arguments": null}\n')
+    for call in ("artifact", "b", "away", "c"):
+        spool.add(call, {})
+    with pytest.raises(ServiceError):
+        spool.deliver(deliver, ServiceError)
+    assert (heard, len(spool)) == (["a", "b", "away"], 2)
+    assert spool.deliver(deliver, ServiceError) == Delivery(sent=2)
+    reasons = [json.loads(line)["reason"] for line in spool.rejected_path.read_text().splitlines()]
+    assert len(reasons) == 5
+    assert reasons[-1] == "FileNotFoundError: gone.html"
+    assert all(reason.startswith("this line is not a call") for reason in reasons[:4])
+
+
+@pytest.mark.integration
+def test_a_spool_with_lines_that_no_server_takes_stops_no_run(
+    tracker: Tracker, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tracker.parent_run("demo", "pipeline", uuid.uuid4().hex)
+    tracker.log(run, params={"seed": 0})
+    deleted = tracker.parent_run("demo", "pipeline", uuid.uuid4().hex)
+    _client(tracker).delete_run(deleted)
+    spool = tracker._spool
+    spool.add("log", {"run": run, "params": {"seed": 1}, "metrics": {}, "curves": {}})
+    spool.add("artifact", {"run": run, "path": str(tmp_path / "gone.html"), "folder": ""})
+    spool.add("text", {"run": deleted, "name": "note.txt", "text": "too late"})
+    spool.add("finish", {"run": "pending-unknown", "status": "FINISHED"})
+    spool.add("tag", {"run": run, "tags": {"note": "behind them"}})
+    tracker._known._path.write_text("{")
+    later = Tracker(tracker.uri, spool.path.parent)
+    assert later.parent_run("demo", "pipeline", uuid.uuid4().hex)
+    assert later.unsent == 0
+    assert _client(tracker).get_run(run).data.tags["note"] == "behind them"
+    told = capsys.readouterr().err
+    assert "cannot be delivered and were put into" in told
+    assert later.replay() == 0 and not capsys.readouterr().err
 
 
 def test_names_and_long_values_fit_what_mlflow_takes() -> None:
