@@ -21,10 +21,11 @@ from infra.storage import keep_first
 from infra.telemetry import apply as keep_telemetry_off
 from infra.terminal import TerminalObserver
 from tasks.core.digest import digest_code
-from tasks.core.errors import ConfigError, DataError, MixwrightError
+from tasks.core.errors import ConfigError, DamagedError, DataError, MixwrightError
 from tasks.core.manifest import Manifest, stage_key
 from tasks.core.once import Once
 from tasks.core.params import Params, layered, override, read_yaml, validate
+from tasks.core.sealed import read_sealed, sealed_text
 from tasks.core.stage import Workshop, workshop_of
 
 ParamsT = TypeVar("ParamsT", bound=Params)
@@ -159,10 +160,10 @@ def decided_once(params: ParamsT, decide: Callable[[ParamsT], ParamsT], home: Pa
     if decided == params:
         return params
     kept = home / "decided" / f"{asked}.json"
-    text = keep_first(kept, decided.model_dump_json())
+    keep_first(kept, sealed_text(decided.model_dump(mode="json")))
     try:
-        return type(params).model_validate_json(text)
-    except ValidationError as error:
+        return type(params).model_validate(read_sealed(kept))
+    except (DamagedError, ValidationError) as error:
         raise DataError(f"{kept}: this is damaged. Remove it: the params are then decided anew. {error}") from error
 
 

@@ -24,11 +24,16 @@ def plain(value: Mapping[str, Any]) -> dict[str, Any]:
     return read
 
 
-def write_sealed(path: Path, value: Mapping[str, Any], indent: int | None = None) -> None:
-    """Write a mapping as JSON, with its digest under one more key, `seal`."""
+def sealed_text(value: Mapping[str, Any], indent: int | None = None) -> str:
+    """Return a mapping as JSON, with its digest under one more key, `seal`."""
     held = plain(value)
     sealed = held | {SEAL: digest_json(held)}
-    path.write_text(json.dumps(sealed, indent=indent, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
+    return json.dumps(sealed, indent=indent, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def write_sealed(path: Path, value: Mapping[str, Any], indent: int | None = None) -> None:
+    """Write a mapping as sealed JSON."""
+    path.write_text(sealed_text(value, indent), encoding="utf-8")
 
 
 def read_sealed(path: Path) -> dict[str, Any]:

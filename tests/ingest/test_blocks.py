@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from infra.storage import AttemptStore, Blocks
+from infra.storage import AttemptStore
 from tasks.core.digest import digest_file
+from tasks.core.stage import Blocks
 from tasks.ingest import output as output_module
 from tasks.ingest import unit as unit_module
 from tasks.ingest.config import IngestParams
@@ -191,10 +192,11 @@ def test_blocks_go_when_their_unit_is_finished(tmp_path: Path) -> None:
 def test_blocks_that_were_left_alone_for_long_are_swept(tmp_path: Path) -> None:
     store = AttemptStore(tmp_path)
     (tmp_path / "file").write_text("x")
-    store.blocks("stage", KEY).keep(0, [tmp_path / "file"], "{}")
-    assert store.sweep() == 0
+    with store.scratch("stage", KEY) as kept:
+        Blocks(kept).keep(0, [tmp_path / "file"], "{}")
+    assert store.prune() == 0
     assert store.prune(older_than_s=-1.0) == 1
-    assert store.blocks("stage", KEY).restore(tmp_path) == []
+    assert Blocks(kept).restore(tmp_path) == []
 
 
 def test_of_two_attempts_at_a_block_the_first_stays(tmp_path: Path) -> None:
