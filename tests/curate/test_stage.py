@@ -312,7 +312,9 @@ def test_an_input_without_documents_is_refused(tmp_path: Path) -> None:
 def test_a_damaged_shard_is_named(tmp_path: Path) -> None:
     shard = ingest_folder(tmp_path / "ingest", [corpus()]) / "documents" / "00000.parquet"
     shard.write_bytes(shard.read_bytes()[:-10])
-    with pytest.raises(DataError, match=r"1 of 1 files are missing or are not what ingest published.*documents/00000.parquet"):
+    with pytest.raises(
+        DataError, match=r"1 of 1 files are missing or are not what ingest published.*documents/00000.parquet"
+    ):
         curate(tmp_path, [])
 
 

@@ -152,7 +152,7 @@ def _library(
 def _earlier(run: Run, shape: Shape | None) -> list[tuple[Shelf, str]]:
     versions = [(Path(name).absolute(), _published(Path(name))) for name in run.params.against]
     for folder, manifest in versions:
-        manifest.verify(folder, f"{FINGERPRINTS}/", "kept/")
+        manifest.verify(folder, "kept/")  # fingerprints are looked at by who adopts them
     files = [
         (folder, manifest.output, record)
         for folder, manifest in versions
