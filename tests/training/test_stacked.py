@@ -1,5 +1,10 @@
 """A stack of runs: each gets the bits it would get alone, whatever happens to the others."""
 
+import json
+import os
+import subprocess
+import sys
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +14,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from infra.executors import PINNED_ENVIRONMENT
 from tasks.core.errors import ConfigError
 from tasks.tokenize.pool import TokenPool
 from tasks.training import stacked
@@ -17,11 +23,24 @@ from tasks.training.run import TrainedRun, train
 from tasks.training.stacked import train_stacked
 from tasks.training.stacked_model import gradient_and_nats
 from tasks.training.types import DivergedError, Phase, RunSpec
+from tests.training.capped import CAPS
 from tests.training.conftest import LENGTH, small_spec, small_training
+from tests.training.products import products_of
 
 WEIGHTS = ((0.5, 0.3, 0.2), (0.8, 0.2, 0.0), (0.1, 0.8, 0.1), (1 / 3, 1 / 3, 1 / 3))
 # Widths that fill no vector register, one query head per key, one step of several sequences.
-ODD = {"hidden_size": 28, "num_heads": 2, "num_kv_heads": 2, "intermediate_size": 37, "micro_batches": 1}
+ODD: dict[str, object] = {
+    "hidden_size": 28,
+    "num_heads": 2,
+    "num_kv_heads": 2,
+    "intermediate_size": 37,
+    "micro_batches": 1,
+}
+# Besides, the second proxy of a stack does not begin on a cache line.
+UNEVEN = ODD | {"sequence_length": 5, "sequences_per_step": 3, "num_tokens": 12 * 15}
+# Products of 16^3, where torch turns from its own to oneDNN's.
+CLIP: dict[str, object] = {"gradient_clip": 0.05, "micro_batches": 4}
+CHANGES: dict[str, dict[str, object]] = {"small": {}, "odd": ODD, "uneven": UNEVEN, "clip": CLIP}
 
 
 class KilledError(Exception):
@@ -46,9 +65,7 @@ def assert_same(one: object, other: object) -> None:
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-@pytest.mark.parametrize(
-    "changes", [{}, ODD, {"gradient_clip": 0.05, "micro_batches": 4}], ids=["small", "odd", "clip"]
-)
+@pytest.mark.parametrize("changes", CHANGES.values(), ids=CHANGES)
 def test_stacked_runs_have_the_bits_of_separate_ones(
     pool: TokenPool, precision: str, changes: dict[str, object]
 ) -> None:
@@ -61,6 +78,31 @@ def test_stacked_runs_have_the_bits_of_separate_ones(
             assert_same(one, other)
             assert isinstance(other, TrainedRun)
             assert bits_per_byte(one.model, pool, "search") == bits_per_byte(other.model, pool, "search")
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("changes", CHANGES.values(), ids=CHANGES)
+def test_a_stack_asks_for_the_very_products_that_its_runs_ask_for_alone(
+    pool: TokenPool, precision: str, changes: dict[str, object]
+) -> None:
+    two_steps = 2 * small_training(**changes).tokens_per_step
+    spec = small_spec(**{**changes, "precision": precision, "num_tokens": two_steps, "warmup_steps": 0})
+    alone, together = products_of(lambda: train(spec, pool)), products_of(lambda: train_stacked([spec] * 3, pool))
+    assert together == Counter({product: 3 * times for product, times in alone.items()})
+
+
+def test_stacked_runs_have_the_bits_of_separate_ones_under_every_cap_of_the_instruction_set(project: Path) -> None:
+    # One sequence a step: products of 16^3 and below.
+    few = CLIP | {"sequences_per_step": 1, "micro_batches": 1, "num_tokens": 12 * LENGTH}
+    odd = UNEVEN | {"num_tokens": 4 * 15, "warmup_steps": 1}
+    several = [changes | {"precision": name} for changes in (few, odd) for name in ("float32", "bfloat16")]
+    command = [sys.executable, "-m", "tests.training.capped", json.dumps(several)]
+    environment = PINNED_ENVIRONMENT | {"PYTHONPATH": str(project), "PATH": os.environ["PATH"]}
+    done = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    told = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [(cap, found) for cap, _, found in told] == [(cap, [None] * len(several)) for cap in CAPS]
+    assert told[0][1] != told[-1][1], "the caps were read before they were set"
 
 
 def test_runs_of_several_phases_and_shares_of_the_rows_are_stacked_too(pool: TokenPool) -> None:
