@@ -80,6 +80,16 @@ def overlap(truth: str, found: str) -> Overlap:
     return parts[0] / total, parts[1] / total, parts[2] / total
 
 
+def f1(found: Overlap) -> float:
+    """Return the F1 of one page: twice what is in both over the sum of both.
+
+    >>> f1((0.5, 0.25, 0.25))
+    0.6666666666666666
+    """
+    both, extra, missed = found
+    return 2 * both / (2 * both + extra + missed) if both else 0.0
+
+
 def score(overlaps: Sequence[Overlap]) -> Score:
     """Return precision and recall over pages: pages without a text found have no precision, and without truth no recall.
 
@@ -183,6 +193,22 @@ def _extractors() -> dict[str, Callable[[bytes], str]]:
         "trafilatura without comments": lambda html: trafilatura.extract(html, include_comments=False) or "",
         "trafilatura, favor_precision": lambda html: trafilatura.extract(html, favor_precision=True) or "",
         "resiliparse": resiliparse,
+    }
+
+
+def single_readings() -> dict[str, Callable[[str], str]]:
+    """Return the readings that the default could have used alone, each as its library reads the page as it is."""
+    import trafilatura
+    from resiliparse.extract.html2text import extract_plain_text
+
+    def reading(**focus: bool) -> Callable[[str], str]:
+        return lambda html: trafilatura.extract(html, include_comments=False, **focus) or ""
+
+    return {
+        "trafilatura": reading(),
+        "trafilatura, favor_recall": reading(favor_recall=True),
+        "trafilatura, favor_precision": reading(favor_precision=True),
+        "resiliparse": lambda html: str(extract_plain_text(html, main_content=True, alt_texts=False)),
     }
 
 

@@ -6,6 +6,8 @@ from typing import Any, assert_never
 
 from tasks.ingest.extraction.agreement import agreed
 from tasks.ingest.extraction.config import Extraction, Resiliparse, Trafilatura
+from tasks.ingest.extraction.listings import restored
+from tasks.ingest.extraction.markup import is_technical, needs_rewriting, said_in_text
 
 _LANGUAGE = re.compile(r"\s*([A-Za-z]{2,3})(?:[-_].*)?$", re.DOTALL)
 _MAX_TITLE = 500
@@ -42,7 +44,7 @@ def versions(extraction: Extraction) -> dict[str, str]:
         case Trafilatura():
             names = ["jusText", "lxml", "resiliparse", "trafilatura"]
         case Resiliparse():
-            names = ["resiliparse"]
+            names = ["lxml", "resiliparse"]
         case _:
             assert_never(extraction)
     return {name.lower(): version(name) for name in [*names, "fastwarc"]}
@@ -51,23 +53,47 @@ def versions(extraction: Extraction) -> dict[str, str]:
 def _trafilatura(html: str, extraction: Trafilatura) -> Extracted:
     from trafilatura.utils import load_html
 
-    # trafilatura works on a copy of the tree it is given, so one parse serves both readings.
     tree = load_html(html)
     if tree is None:
         return Extracted("")
+    technical = extraction.focus == "agreement" and is_technical(tree)
+    said_in_text(tree)
+    # trafilatura works on a copy of the tree it is given, so one parse serves all readings.
     if extraction.focus == "agreement":
-        generous = _read(tree, extraction, "recall", fast=extraction.fast)
-        text = agreed(generous, _read(tree, extraction, "precision", fast=True)) if generous else ""
+        text = _agreed(tree, extraction, technical=technical)
     else:
         text = _read(tree, extraction, extraction.focus, fast=extraction.fast)
     named = {_name(meta): meta.get("content") or "" for meta in reversed(tree.findall(".//meta"))}
     dates = (_DATE.match(named[name.lower()]) for name in _DATE_NAMES if name.lower() in named)
     return Extracted(
-        text,
+        restored(text),
         _title(tree.findtext(".//head/title") or tree.findtext(".//title")),
         next((found.group(1) for found in dates if found), None),
         _language(tree.getroottree().getroot().get("lang")),
     )
+
+
+def _agreed(tree: Any, extraction: Trafilatura, *, technical: bool) -> str:
+    generous = _read(tree, extraction, "recall", fast=extraction.fast)
+    strict = _read(tree, extraction, "precision", fast=True) if generous else ""
+    return agreed(generous, strict, _other(tree, extraction), lambda: _links(tree), technical=technical)
+
+
+def _other(tree: Any, extraction: Trafilatura) -> str:
+    from resiliparse.extract.html2text import extract_plain_text
+
+    text = extract_plain_text(_html(tree), main_content=True, alt_texts=False, comments=extraction.include_comments)
+    return str(text)
+
+
+def _html(tree: Any) -> str:
+    from lxml.etree import tostring
+
+    return str(tostring(tree, method="html", encoding="unicode"))
+
+
+def _links(tree: Any) -> str:
+    return "\n".join("".join(link.itertext()) for link in tree.iter("a"))
 
 
 def _read(tree: Any, extraction: Trafilatura, focus: str, *, fast: bool) -> str:
@@ -92,7 +118,7 @@ def _resiliparse(html: str, extraction: Resiliparse) -> Extracted:
     from resiliparse.extract.html2text import extract_plain_text
     from resiliparse.parse.html import HTMLTree
 
-    tree = HTMLTree.parse(html)
+    tree = HTMLTree.parse(_rewritten(html) if needs_rewriting(html) else html)
     text = extract_plain_text(
         tree,
         main_content=extraction.main_content,
@@ -100,7 +126,20 @@ def _resiliparse(html: str, extraction: Resiliparse) -> Extracted:
         list_bullets=extraction.list_bullets,
     )
     root = tree.document.query_selector("html") if tree.document is not None else None
-    return Extracted(text, _title(tree.title), None, _language(root.getattr("lang") if root is not None else None))
+    return Extracted(
+        restored(text), _title(tree.title), None, _language(root.getattr("lang") if root is not None else None)
+    )
+
+
+def _rewritten(html: str) -> str:
+    from lxml.html import HTMLParser, document_fromstring
+
+    # As bytes: of a text lxml refuses to read the declaration of an encoding.
+    tree = document_fromstring(
+        html.encode("utf-8", "replace"), parser=HTMLParser(encoding="utf-8", remove_comments=True)
+    )
+    said_in_text(tree)
+    return _html(tree)
 
 
 def _title(found: str | None) -> str | None:
