@@ -7,6 +7,7 @@ from typing import Any
 from tasks.core.digest import digest_code
 from tasks.core.errors import DataError
 from tasks.core.manifest import Manifest
+from tasks.core.scripts import icu_version
 from tasks.core.stage import Placement, UnitRecord, Workshop, publish, stage_input, unchanged
 from tasks.curate import steps
 from tasks.curate.config import CurateParams
@@ -33,8 +34,11 @@ def run(params: CurateParams, *, inputs: Mapping[str, Path], output: Path, works
     files, funnel, summary = curated(Bench(workshop, params, sources, CODE), shards)
     for warning in summary["warnings"]:
         workshop.observer.say(f"{STAGE}: {warning}")
+    environment = {"icu": icu_version()} if "icu" in digests else {}
     return publish(
-        output, files, lambda records: Manifest(STAGE, digests, values, code, records, funnel.account, summary)
+        output,
+        files,
+        lambda records: Manifest(STAGE, digests, values, code, records, funnel.account, summary, environment),
     )
 
 

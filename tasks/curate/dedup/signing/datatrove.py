@@ -4,6 +4,9 @@ Rule: datatrove, `pipeline/dedup/minhash.py` and `utils/text.py` (Apache-2.0). A
 (a h + b mod 2^64) mod 2^61 - 1 over the XXH64 hashes h of the n-grams; a and b come from numpy's Mersenne Twister with
 seed 1. The product wraps at 2^64 before the modulus is taken, there as here.
 
+Not as there: a text mostly in scripts without blanks. There its English tokens are whole clauses, and two texts that differ
+in a character of each share no n-gram; here every letter is a token (datatrove has other tokenizers for these languages).
+
 Axes: D documents, S n-grams (shingles), P permutations.
 """
 
@@ -14,6 +17,7 @@ from collections.abc import Sequence
 import numpy as np
 import xxhash
 
+from tasks.core.scripts import letters_apart, mostly_unspaced
 from tasks.curate.dedup.signing.signatures import Hashes, NgramSets, Signatures
 from tasks.curate.native import kernel
 from tasks.curate.statistics.texts import Texts
@@ -94,7 +98,8 @@ def ngram_hashes(text: str, length: int) -> Hashes:
     """Return the XXH64 hash of every n-gram of a text, in order."""
     from tasks.curate.english.tokens import words
 
-    tokens = words(simplify(text))
+    simple = simplify(text)
+    tokens = letters_apart(simple) if mostly_unspaced(simple) else words(simple)
     ngrams = (" ".join(tokens[first : first + length]) for first in range(len(tokens) - length + 1))
     return np.array([xxhash.xxh64_intdigest(ngram.encode()) for ngram in ngrams], np.uint64)
 

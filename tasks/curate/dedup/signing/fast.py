@@ -1,4 +1,4 @@
-"""MinHash of whitespace words (Broder 1997), the kind `fast`: for text in any language.
+"""MinHash of words (Broder 1997), the kind `fast`: for text in any language.
 
 Two texts agree in each value with a probability that is their Jaccard similarity, so that similar texts can be found,
 and their similarity estimated, from a few hundred bytes each.
@@ -14,13 +14,17 @@ import numpy as np
 import xxhash
 
 from tasks.core.rng import generator
+from tasks.core.scripts import letters_apart
 from tasks.curate.dedup.signing.signatures import MULTIPLIER, Hashes, Ints, NgramSets, Signatures, mixed
 from tasks.curate.native import kernel
 from tasks.curate.statistics.texts import Texts
 from tasks.curate.statistics.words import batches, lay_out, running_total
 
-# ASCII punctuation and the typographic marks that stand beside a word; a word of nothing else is no word.
-_MARKS = string.punctuation + "“”‘’„‚«»‹›…–—•·¿¡、。「」（）"
+# ASCII punctuation and the typographic marks that stand beside a word (the last ones are Tibetan and Khmer); a word of
+# nothing else is no word.
+_MARKS = (
+    string.punctuation + "“”‘’„‚«»‹›…–—•·¿¡、。「」（）『』【】〔〕《》〈〉・，．：；！？～\u0f0b\u0f0d\u0f0e\u17d4"
+)
 # Block of n-grams hashed at a time: stays in the second-level cache (256 KB).
 _BLOCK = 32_768
 
@@ -28,7 +32,8 @@ _BLOCK = 32_768
 def sign_fast(texts: Texts, *, ngram_words: int, num_permutations: int, seed: int) -> Signatures:
     """Return the signature of every text, uint32 values.
 
-    Words are those between whitespace, in lower case, without punctuation at their ends. Permutation p of an n-gram's
+    Words are those between whitespace, in lower case, without punctuation at their ends; in scripts without blanks every
+    letter is one, so that texts which differ in a word share the n-grams around it. Permutation p of an n-gram's
     64-bit hash h is the upper half of a_p h + b_p mod 2^64 with a_p odd (Dietzfelbinger et al. 1997).
     """
     numbers = generator(seed, "curate", "minhash").integers(0, 2**64, size=(2, num_permutations), dtype=np.uint64)
@@ -91,7 +96,7 @@ def _permuted(hashes_S: Hashes, multipliers_P: Hashes, offsets_P: Hashes) -> Ite
 
 
 def _word_hashes(texts: Sequence[str]) -> tuple[Hashes, Ints]:
-    words = lay_out(texts)
+    words = lay_out(texts, letters_apart)
     normal_V = [normal_word(word) for word in words.vocabulary_V]
     hashes_V = np.array([xxhash.xxh3_64_intdigest(word.encode()) for word in normal_V], np.uint64)
     is_word_W = np.array([word != "" for word in normal_V], np.bool_)[words.ids_W]
