@@ -1,5 +1,7 @@
 # Every target installs what it needs into .venv, from this project's own files.
 PYTHON ?= python3
+# A process of tests per core, those that share a fixture in one (tests/conftest.py); `ARGS="-n 0 ..."` runs them in one.
+SIDE_BY_SIDE := -n auto --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
 VENV := .venv
 BIN := $(VENV)/bin
 
@@ -15,7 +17,7 @@ down:                    ## stop what `make up` or `make demo` started
 	$(BIN)/mixwright down
 
 test: $(VENV)/.installed-dev .venv-s3/.installed   ## every test; `make test ARGS="-m 'not integration'"` for the fast ones
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) $(ARGS)
 
 check: $(VENV)/.installed-dev   ## format, lint, strict types, import rules
 	$(BIN)/ruff format --check .
