@@ -47,6 +47,9 @@ class Commands(OnceGroup):
 @click.version_option(package_name="mixwright")
 def main() -> None:
     """From raw text to a model trained on the best mixture of it, every step measured, versioned and repeatable."""
+    from flows.launch import close_what_was_killed
+
+    close_what_was_killed()
 
 
 @main.command()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from infra.errors import InfraError
 from infra.servers import apply_client_environment, doctor, down, status, up
 from infra.settings import load_settings
 from tasks.core.errors import ConfigError
@@ -31,9 +32,7 @@ def run_pipeline(
         ServiceError: a server is not up.
     """
     placement = load_settings()
-    # The terminal shows bars and the driver's sentences; Prefect's log lines go to the UI, MLflow's links into the table.
-    os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
-    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+    _quiet_clients()
     # Before Prefect is imported: it reads its settings once.
     apply_client_environment(placement)
     from flows.config import read_config
@@ -66,6 +65,25 @@ def closing_words(outcome: "Outcome") -> str:
     return "\n".join(lines)
 
 
+def close_what_was_killed() -> None:
+    """Close in MLflow and Prefect what a killed run of this home left open, where the servers are up; say so.
+
+    A mistake in the settings is left to the command itself.
+    """
+    try:
+        placement = load_settings()
+        if not (placement.home / "open").is_dir():
+            return
+        _quiet_clients()
+        from infra.open_runs import close_killed
+
+        closed = close_killed(placement)
+    except (InfraError, OSError):
+        return
+    for workspace in closed:
+        _say(f"The run in {workspace} was killed; it is closed now, in Prefect and in MLflow.")
+
+
 def refresh_default_input() -> None:
     """Collect the default input anew from this machine's Python."""
     from tasks.ingest.snapshot import collect_default_input
@@ -76,11 +94,13 @@ def refresh_default_input() -> None:
 def start_servers() -> None:
     """Start the Prefect and MLflow servers, without a worker."""
     up(load_settings(), _say, with_worker=False)
+    close_what_was_killed()
 
 
 def start_everything() -> None:
     """Start the servers, the work pool and its worker, and register the deployments."""
     found = up(load_settings(), _say)
+    close_what_was_killed()
     click.echo(f"Prefect    {found.prefect.url}\nMLflow     {found.mlflow.url}")
     click.echo("Start a run: .venv/bin/prefect deployment run pipeline/local, or the form in the Prefect UI.")
 
@@ -114,6 +134,12 @@ def print_doctor() -> None:
         raise ConfigError(
             f"{len(bad)} of {len(checks)} checks failed: {', '.join(bad)}. The advice stands beside each."
         )
+
+
+def _quiet_clients() -> None:
+    """Leave the terminal to bars and sentences: Prefect's log lines go to the UI, MLflow's links into the table."""
+    os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
 
 
 def _say(message: str) -> None:

@@ -14,6 +14,7 @@ from flows.config import PipelineConfig, require_files, resolved_params
 from infra.disk import require_space
 from infra.executors import ray_closed_after
 from infra.mlflow_calls import CLAIM_TAG, GAIN_LOWER_TAG
+from infra.open_runs import OpenRun, close_killed, noted
 from infra.orchestration import publish_link, publish_markdown, reap, tag_flow_run
 from infra.settings import Settings, load_settings, project_root
 from infra.storage import place as place_file
@@ -89,6 +90,9 @@ class Run:
     def publish(self, results: Sequence[StageResult]) -> Outcome:
         """Record what the stages made: in DVC, as an immutable version if this is the whole pipeline, and in MLflow."""
         tracker, name = Tracker(self.place.tracker_uri), self.config.name
+        for result in results:
+            # What is recorded is what was published: a version is for good.
+            Manifest.read(result.folder).verify(result.folder)
         version = None
         if self.step == PIPELINE:
             message = f"{name}: {self.place.lineage_key[:12]}"
@@ -118,6 +122,7 @@ def start_run(step: str, config: PipelineConfig) -> Iterator[Run]:
     The same config, input and code come back to the same workspace: what was finished there is not done again.
     """
     settings = load_settings()
+    close_killed(settings)
     require_files(config.params)
     with TerminalObserver() as terminal:
         raw = raw_input(config.inputs, settings.home, progress=partial(terminal.progress, "raw input"))
@@ -130,6 +135,7 @@ def start_run(step: str, config: PipelineConfig) -> Iterator[Run]:
     with (
         open_workspace(project_root(), settings.home, name=config.name, key=key) as workspace,
         ray_closed_after(),
+        noted(settings.home, OpenRun(workspace.path.name, key, config.name, settings.mlflow.tracking_uri)),
     ):
         _require_same_code(workspace)
         write_params(workspace, params_text(config))
@@ -146,8 +152,8 @@ def start_run(step: str, config: PipelineConfig) -> Iterator[Run]:
         place = RunPlace(workspace.path, key, settings.mlflow.tracking_uri, parent)
         try:
             yield Run(step, config, settings, workspace, place, data / "raw")
-        except BaseException:
-            tracker.finish(parent, "FAILED")
+        except BaseException as error:
+            tracker.finish_after(error, parent)
             raise
 
 

@@ -94,6 +94,22 @@ def children(client: "MlflowClient", run: TrackedRun) -> dict[str, TrackedRun]:
             return found
 
 
+def kill(client: "MlflowClient", experiment: str, key: str) -> int:
+    """End as KILLED what is RUNNING of a lineage: its top run and all below it; return how many runs that were."""
+    place = client.get_experiment_by_name(experiment)
+    if place is None:
+        return 0
+    found = client.search_runs([place.experiment_id], f"tags.`{KEY_TAG}` = '{key}'")
+    killed, left = 0, [tracked(run) for run in found]
+    while left:
+        run = left.pop()
+        left += children(client, run).values()
+        if run.status == "RUNNING":
+            client.set_terminated(run.id, "KILLED")
+            killed += 1
+    return killed
+
+
 def new_child(client: "MlflowClient", run: TrackedRun, name: str, key: str, tags: Mapping[str, str]) -> TrackedRun:
     """Make a child run."""
     return tracked(client.create_run(run.experiment, tags={**tags, KEY_TAG: key, _PARENT_TAG: run.id}, run_name=name))

@@ -135,6 +135,19 @@ class Tracker:
         """End a run as FINISHED, FAILED or KILLED."""
         self._say("finish", {"run": run, "status": status})
 
+    def finish_after(self, error: BaseException, run: str) -> None:
+        """End a run that an error ended: FAILED; or KILLED, where somebody stopped it (Ctrl-C, a signal, a cancellation)."""
+        self.finish(run, "FAILED" if isinstance(error, Exception) else "KILLED")
+
+    def kill(self, experiment: str, lineage_key: str) -> int:
+        """End as KILLED all open runs of a lineage, whose process is known to be dead; return how many.
+
+        Raises:
+            ServiceError: MLflow does not answer.
+        """
+        self.replay()
+        return self._asked(lambda client: calls.kill(client, experiment, lineage_key))
+
     def run_url(self, run: str) -> str:
         """Return the address of a run's page."""
         try:

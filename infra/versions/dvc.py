@@ -19,6 +19,7 @@ import yaml
 
 from infra.errors import VersionError
 from infra.versions.git import clean_environment, last_lines
+from infra.versions.objects import require_intact
 
 # Options of a remote that are paths; DVC reads relative ones from the folder of the config file they stand in.
 _PATHS = {"url", "dir", "credentialpath", "configpath", "keyfile", "cert_path", "key_path", "ssl_verify"}
@@ -78,6 +79,17 @@ def require_outputs(folder: Path, stages: Sequence[str]) -> None:
             f"{folder}: {len(missing)} outputs are missing, so there is nothing to record; first: {missing[0]}. Run "
             "the stages that make them, then start the same command again."
         )
+
+
+def push_verified(folder: Path, what: str, remote: str | None = None) -> None:
+    """Push all that is recorded in a folder to a remote, or to the default one, if the cache holds it undamaged.
+
+    Raises:
+        VersionError: an object is damaged (nothing is pushed), or DVC failed.
+
+    """
+    require_intact(Path(dvc(folder, "cache", "dir").strip()), dvc_hashes(folder), what)
+    dvc(folder, "push", "--quiet", *(["--remote", remote] if remote else []))
 
 
 def default_remote(folder: Path) -> str | None:

@@ -7,7 +7,16 @@ import re
 from pathlib import Path
 
 from infra.errors import VersionError
-from infra.versions.dvc import config_for_workspace, default_remote, dvc, dvc_status, require_outputs, stage_outputs
+from infra.leases import Held
+from infra.versions.dvc import (
+    config_for_workspace,
+    default_remote,
+    dvc,
+    dvc_status,
+    push_verified,
+    require_outputs,
+    stage_outputs,
+)
 from infra.versions.git import (
     Version,
     asked,
@@ -46,13 +55,14 @@ def commit_raw(workspace: Workspace, name: str, path: str = "data/raw") -> Versi
     """
     pointer = f"{path}.dvc"
     content = git(workspace.path, "hash-object", pointer)
-    with dvc_lease(workspace.home, f"record {path} of {workspace.path.name}"):
+    with dvc_lease(workspace.home, f"record {path} of {workspace.path.name}") as held:
         for version in list_versions(workspace.root, f"{name}-input"):
             if asked(workspace.path, "rev-parse", "--verify", "--quiet", f"{version.commit}:{pointer}") == content:
                 return version
         git(workspace.path, "add", "--force", "--", pointer)
         tree = git(workspace.path, "write-tree")
         commit = git(workspace.path, "commit-tree", tree, "-p", workspace.base, "-m", f"{name}: raw input")
+        _require_alone(workspace, held)
         return Version(tag_once(workspace.path, f"data/{name}-input/v", commit), commit, created=True)
 
 
@@ -64,7 +74,8 @@ def commit_stages(workspace: Workspace, stages: list[str]) -> None:
 
     """
     require_outputs(workspace.path, stages)
-    with dvc_lease(workspace.home, f"record {', '.join(stages)} of {workspace.path.name}"):
+    with dvc_lease(workspace.home, f"record {', '.join(stages)} of {workspace.path.name}") as held:
+        _require_alone(workspace, held)
         dvc(workspace.path, "commit", "--quiet", "--force", *stages)
 
 
@@ -77,13 +88,15 @@ def commit_run(workspace: Workspace, name: str, message: str, *, remote: str | N
     Raises:
         VersionError: outputs are missing, the workspace was changed behind the run, DVC still finds a difference after
             recording, or the push failed (then there is no tag, and the same call goes on from there).
+        LeaseError: a lease of this run was removed while it was held, so that another may do the same.
 
     """
     prefix = f"data/{name}/{'dev' if workspace.dirty else 'v'}"
     stages = list(stage_outputs(workspace.path))
     require_outputs(workspace.path, stages)
     _require_own_changes(workspace)
-    with dvc_lease(workspace.home, f"record {workspace.path.name}"):
+    with dvc_lease(workspace.home, f"record {workspace.path.name}") as held:
+        _require_alone(workspace, held)
         if (same := _recorded_before(workspace, prefix)) is not None:
             return same
         dvc(workspace.path, "commit", "--quiet", "--force")
@@ -93,7 +106,8 @@ def commit_run(workspace: Workspace, name: str, message: str, *, remote: str | N
             return same
         commit = _commit(workspace, tree, message)
         if (where := remote or default_remote(workspace.path)) is not None:
-            dvc(workspace.path, "push", "--quiet", "--remote", where)
+            push_verified(workspace.path, f"version of {workspace.path.name}", where)
+        _require_alone(workspace, held)
         return Version(tag_once(workspace.path, prefix, commit), commit, created=True)
 
 
@@ -109,7 +123,14 @@ def push(root: Path, home: Path, tag: str, remote: str | None = None) -> None:
     folder = home / "workspaces" / f".push-{re.sub('[^a-z0-9]+', '-', tag)}"
     with dvc_lease(home, f"push {tag}"), worktree(root, folder, tag) as path:
         (path / ".dvc" / "config.local").write_text(config_for_workspace(root), encoding="utf-8")
-        dvc(path, "push", "--quiet", *(["--remote", remote] if remote else []))
+        push_verified(path, tag, remote)
+
+
+def _require_alone(workspace: Workspace, dvc_held: Held) -> None:
+    """Refuse to record for a run that lost its leases: another may work in its workspace, or write with DVC."""
+    dvc_held.require()
+    if workspace.held is not None:
+        workspace.held.require()
 
 
 def _recorded_before(workspace: Workspace, prefix: str) -> Version | None:

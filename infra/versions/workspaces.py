@@ -5,10 +5,10 @@ The same key gives the same workspace, so that a killed run goes on where it sto
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from infra.leases import lease
+from infra.leases import Held, lease
 from infra.versions.dvc import config_for_workspace
 from infra.versions.git import Base, add_worktree, asked, check_name, find_base, git, remove_worktree
 
@@ -21,7 +21,8 @@ class Workspace:
     """Where a run works.
 
     `path` is the worktree, `base` the commit with the code that runs, `dirty` whether that commit holds edits its user
-    has not committed (the run then ends in a dev version), `root` the clone and `home` its folder for runs.
+    has not committed (the run then ends in a dev version), `root` the clone and `home` its folder for runs. `held` is the
+    lease of the run that works in it, None where nobody does.
     """
 
     path: Path
@@ -29,6 +30,7 @@ class Workspace:
     dirty: bool
     root: Path
     home: Path
+    held: Held | None = None
 
 
 @contextmanager
@@ -41,8 +43,8 @@ def open_workspace(root: Path, home: Path, *, name: str, key: str, timeout_s: fl
 
     """
     folder = workspace_path(home, name, key)
-    with lease(home / "leases" / f"{folder.name}.lock", f"run {folder.name}", timeout_s):
-        yield prepare_workspace(root, home, name=name, key=key)
+    with lease(home / "leases" / f"{folder.name}.lock", f"run {folder.name}", timeout_s) as held:
+        yield replace(prepare_workspace(root, home, name=name, key=key), held=held)
 
 
 def prepare_workspace(root: Path, home: Path, *, name: str, key: str) -> Workspace:
@@ -96,7 +98,7 @@ def workspace_path(home: Path, name: str, key: str) -> Path:
 
 
 @contextmanager
-def dvc_lease(home: Path, what: str) -> Iterator[None]:
+def dvc_lease(home: Path, what: str) -> Iterator[Held]:
     """Hold the one lease under which this clone's runs call git and DVC to write.
 
     Raises:
@@ -104,8 +106,8 @@ def dvc_lease(home: Path, what: str) -> Iterator[None]:
 
     """
     # A push of gigabytes may take minutes; longer than ten is worth asking a person.
-    with lease(home / "leases" / "dvc.lock", what, timeout_s=600):
-        yield
+    with lease(home / "leases" / "dvc.lock", what, timeout_s=600) as held:
+        yield held
 
 
 def _workspace(path: Path, base: Base, root: Path, home: Path) -> Workspace:

@@ -4,6 +4,7 @@ Exit codes: 0 done, 1 failed, 2 bad input.
 """
 
 import json
+import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -14,6 +15,8 @@ from typing import Any, Literal, TypeVar
 import click
 from pydantic import ValidationError
 
+from infra.disk import named_error
+from infra.endings import ended_in_order
 from infra.errors import InfraError
 from infra.executors import executor_of, ray_closed_after
 from infra.settings import load_settings
@@ -175,12 +178,24 @@ def _require_known(settings: Sequence[str], stages: tuple[str, ...]) -> None:
 
 @contextmanager
 def exit_codes() -> Iterator[None]:
-    """Print a named error as one clear message and leave with its exit code; anything else is a defect and is raised."""
+    """Print a named error as one clear message and leave with its exit code; anything else is a defect and is raised.
+
+    What the disk refuses is named here too, wherever it was met. Who is told to end ends in order, with 128 + the signal.
+    """
     try:
-        yield
+        with ended_in_order():
+            yield
     except (MixwrightError, InfraError) as error:
         click.echo(f"{type(error).__name__}: {error}", err=True)
         sys.exit(error.exit_code)
+    except OSError as error:
+        if (named := named_error(error)) is None:
+            raise
+        click.echo(f"{type(named).__name__}: {named}", err=True)
+        sys.exit(named.exit_code)
+    except KeyboardInterrupt:
+        click.echo("Stopped. What is finished is kept; the same command goes on from there.", err=True)
+        sys.exit(128 + signal.SIGINT)
 
 
 def _named(given: Sequence[str], inputs: tuple[str, ...]) -> dict[str, Path]:

@@ -78,8 +78,8 @@ def stage_task(name: str, run: Callable[..., Manifest], show: Callable[[Path], S
             workshop = workshop_of(settings, executor, observer)
             try:
                 manifest = run(params, inputs=folders, output=place.folder(name), workshop=workshop)
-            except BaseException:
-                tracker.finish(tracked, "FAILED")
+            except BaseException as error:
+                tracker.finish_after(error, tracked)
                 raise
         if show is not None:
             _show(tracker, tracked, name, place.folder(name), show(place.folder(name)))

@@ -73,6 +73,27 @@ def test_a_child_with_the_same_key_is_made_once_and_logging_again_changes_nothin
 
 
 @pytest.mark.integration
+def test_what_a_killed_run_left_running_is_killed_with_all_below_it_and_nothing_else(tracker: Tracker) -> None:
+    key, other = uuid.uuid4().hex, uuid.uuid4().hex
+    parent, living = tracker.parent_run("demo", "pipeline", key), tracker.parent_run("demo", "pipeline", other)
+    stage = tracker.child_run(parent, "search", "search-key")
+    proxy, done = tracker.child_run(stage, "proxy-0", "p0"), tracker.child_run(stage, "proxy-1", "p1")
+    tracker.finish(done)
+    assert tracker.kill("demo", key) == 3
+    assert tracker.kill("no such experiment", key) == tracker.kill("demo", key) == 0
+    statuses = [_client(tracker).get_run(run).info.status for run in (parent, stage, proxy, done, living)]
+    assert statuses == ["KILLED", "KILLED", "KILLED", "FINISHED", "RUNNING"]
+
+
+@pytest.mark.integration
+def test_a_run_that_was_stopped_is_killed_and_one_that_failed_is_failed(tracker: Tracker) -> None:
+    for error, status in ((KeyboardInterrupt(), "KILLED"), (SystemExit(143), "KILLED"), (ValueError(), "FAILED")):
+        run = tracker.parent_run("demo", "pipeline", uuid.uuid4().hex)
+        tracker.finish_after(error, run)
+        assert _client(tracker).get_run(run).info.status == status
+
+
+@pytest.mark.integration
 def test_the_runs_of_a_demo_are_logged_within_seconds(tracker: Tracker) -> None:
     parent = tracker.parent_run("demo", "pipeline", uuid.uuid4().hex)
     began = time.monotonic()

@@ -446,6 +446,38 @@ def test_a_damaged_object_of_the_remote_is_refused(root: Path, tmp_path: Path) -
 
 
 @pytest.mark.integration
+def test_a_damaged_object_of_the_cache_is_not_pushed_and_can_be_recorded_anew(root: Path, tmp_path: Path) -> None:
+    workspace = _run(root)
+    version = commit_run(workspace, "demo", "Demo run")
+    add_remote(root, "store", str(tmp_path / "store"))
+    cached = (path for path in (root / ".dvc" / "cache" / "files").rglob("*") if path.is_file())
+    (damaged,) = [path for path in cached if b"SOME TEXT\nSOME" in path.read_bytes()]
+    damaged.chmod(0o644)
+    damaged.write_bytes(damaged.read_bytes().replace(b"SOME", b"SAME"))
+    with pytest.raises(VersionError, match=rf"data/demo/v1: 1 of \d+ objects .*{damaged.name} \(data/repeat/text\)"):
+        push(root, root / ".mixwright", version.tag, "store")
+    assert not (tmp_path / "store").exists()
+    # The remedy that the message names.
+    damaged.unlink()
+    dvc(workspace.path, "commit", "--force")
+    push(root, root / ".mixwright", version.tag, "store")
+
+
+@pytest.mark.integration
+def test_a_run_that_lost_its_lease_records_nothing(root: Path) -> None:
+    home = root / ".mixwright"
+    with open_workspace(root, home, name="demo", key=KEY) as workspace:
+        _work(workspace)
+        next((home / "leases").glob("demo-*.lock")).unlink()
+        with (
+            open_workspace(root, home, name="demo", key=KEY),
+            pytest.raises(LeaseError, match="was removed or replaced"),
+        ):
+            commit_run(workspace, "demo", "Demo run")
+    assert list_versions(root) == []
+
+
+@pytest.mark.integration
 def test_no_tag_is_made_when_the_data_cannot_be_pushed_and_the_same_call_goes_on(root: Path, tmp_path: Path) -> None:
     (tmp_path / "store").write_text("a file where a folder should be")
     add_remote(root, "store", str(tmp_path / "store"), default=True)

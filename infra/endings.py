@@ -1,0 +1,47 @@
+"""How a process ends that is told to: SIGTERM unwinds what is under way, and the exit code says so (143)."""
+
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+_SIGTERM_CODE = 128 + signal.SIGTERM
+
+
+@contextmanager
+def ended_in_order() -> Iterator[None]:
+    """Let SIGTERM leave the block as `SystemExit(143)`, so that what is open is closed; put back what was there before.
+
+    Where the block is not run by the main thread, or somebody else has taken the signal, nothing is changed.
+    """
+    mine = threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    if not mine:
+        yield
+        return
+    signal.signal(signal.SIGTERM, _leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+@contextmanager
+def sigterm_kept() -> Iterator[None]:
+    """Put SIGTERM's handler back after a block in which a library (Ray) installs its own.
+
+    Ray's, below Python's, prints a C++ stack and aborts with 134; what was to be done with the signal is done instead.
+    """
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, signal.SIG_DFL if before is None else before)
+
+
+def _leave(number: int, frame: FrameType | None) -> None:
+    # A second one, while we are leaving, ends the process at once.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    sys.exit(_SIGTERM_CODE)

@@ -1,0 +1,93 @@
+"""What a killed run left open is closed by who finds its lease free, and by nobody else."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from infra.leases import lease
+from infra.open_runs import OpenRun, close_abandoned, close_killed, noted
+from infra.settings import load_settings
+from tests.fixtures_servers import free_port
+
+RUN = OpenRun("demo-0123", "key", "demo", "http://127.0.0.1:1")
+_WORK = """
+import sys, time
+from pathlib import Path
+from infra.leases import lease
+from infra.open_runs import noted
+from tests.infra.test_open_runs import RUN
+home = Path(sys.argv[1])
+with lease(home / "leases" / "demo-0123.lock", "run demo"), noted(home, RUN):
+    print("works", flush=True)
+    time.sleep(600)
+"""
+
+
+@pytest.fixture
+def working(tmp_path: Path, project: Path) -> Iterator["subprocess.Popen[str]"]:
+    """A process with an open run of the home `tmp_path`."""
+    environment = {**os.environ, "PYTHONPATH": str(project)}
+    command = [sys.executable, "-c", _WORK, str(tmp_path)]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None and process.stdout.readline() == "works\n"
+        yield process
+        process.kill()
+
+
+def test_a_run_is_closed_once_when_its_process_is_dead_and_not_before(
+    tmp_path: Path, working: "subprocess.Popen[str]"
+) -> None:
+    closed: list[OpenRun] = []
+
+    def close(run: OpenRun) -> bool:
+        closed.append(run)
+        return len(closed) > 1
+
+    assert close_abandoned(tmp_path, close) == () and not closed
+    working.kill()
+    working.wait()
+    # A server that is away leaves the note for another time.
+    assert close_abandoned(tmp_path, close) == ()
+    assert close_abandoned(tmp_path, close) == ("demo-0123",)
+    assert close_abandoned(tmp_path, close) == ()
+    assert closed == [RUN, RUN]
+
+
+def test_a_run_that_ends_in_order_leaves_nothing_to_close(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt), lease(tmp_path / "leases" / "demo-0123.lock", "run"), noted(tmp_path, RUN):
+        raise KeyboardInterrupt
+    assert close_abandoned(tmp_path, lambda run: pytest.fail("it was closed already")) == ()
+
+
+def test_a_run_of_another_machine_is_left_to_it(tmp_path: Path) -> None:
+    with lease(tmp_path / "leases" / "demo-0123.lock", "run"):
+        pass
+    (tmp_path / "leases" / "demo-0123.lock").write_text('{"pid": 1, "host": "elsewhere", "what": "run"}')
+    (tmp_path / "open").mkdir()
+    (tmp_path / "open" / "demo-0123.json").write_text("{}")
+    assert close_abandoned(tmp_path, lambda run: pytest.fail("it may be alive")) == ()
+    assert (tmp_path / "open" / "demo-0123.json").exists()
+
+
+def test_a_damaged_note_goes_without_a_word(tmp_path: Path) -> None:
+    (tmp_path / "open").mkdir()
+    (tmp_path / "open" / "demo-0123.json").write_text('{"workspace": 1')
+    assert close_abandoned(tmp_path, lambda run: pytest.fail("nothing is known of it")) == ()
+    assert not list((tmp_path / "open").iterdir())
+
+
+def test_without_servers_nothing_is_waited_for_and_the_note_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("infra.open_runs.apply_client_environment", lambda settings: None)
+    settings = load_settings(home=tmp_path, prefect={"port": free_port()}, mlflow={"port": free_port()})
+    assert close_killed(settings) == ()
+    with lease(tmp_path / "leases" / "demo-0123.lock", "run"), noted(tmp_path, RUN):
+        note = (tmp_path / "open" / "demo-0123.json").read_text()
+    (tmp_path / "open" / "demo-0123.json").write_text(note)
+    assert close_killed(settings) == ()
+    assert list((tmp_path / "open").iterdir())
