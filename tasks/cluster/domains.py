@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from tasks.cluster.decide import Decision, split_counts
 from tasks.cluster.grouping import Clusters, Documents, Grouping
-from tasks.cluster.names import discriminative_terms, document_counts, domain_names
+from tasks.cluster.names import discriminative_terms, document_counts, domain_labels, domain_names
 from tasks.core.rng import generator
 
 _NAMED_FROM = 400
@@ -76,10 +76,12 @@ def domain_records(
 ) -> list[dict[str, Any]]:
     """Return the entries of `domains.json`; `texts` holds the beginnings of the chosen documents."""
     counts, members = split_counts(documents, decision), decision.grouping.members
+    labels = decision.grouping.labels or domain_labels(decision.names, terms)
     return [
         {
             "index": domain,
             "name": name,
+            "label": labels[domain],
             "documents": len(own := members(domain)),
             "bytes": int(documents.bytes_N[own].sum()),
             **_mean_scores(documents, own),

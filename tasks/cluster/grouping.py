@@ -37,12 +37,14 @@ class Clusters:
 class Grouping:
     """A domain (or -1) per document. Domains are numbered by their bytes, the largest first.
 
-    `clusters` are those the domains were found in, None where the user brought them; those have `names` of their own.
+    `clusters` are those the domains were found in, None where the user brought them; those have `names` and `labels` of
+    their own.
     """
 
     domain_N: npt.NDArray[np.int32]
     num_domains: int
     names: tuple[str, ...] | None = None
+    labels: tuple[str, ...] | None = None
     clusters: Clusters | None = None
 
     def members(self, domain: int) -> npt.NDArray[np.int64]:

@@ -1,4 +1,7 @@
-"""Readable names: the words that tell a domain from the others, and the source when one dominates. ASCII slugs."""
+"""Readable names: the words that tell a domain from the others, and the source when one dominates.
+
+A domain has a name in ASCII, which recipes, tables and files carry, and a label for people, in the script of its words.
+"""
 
 import math
 import re
@@ -6,11 +9,13 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import takewhile
 
+from tasks.cluster.terms import terms as terms_of
+
 # A source names its domain when it holds this share of its documents.
 _DOMINATES = 0.6
 _TERMS_LISTED = 12
 _TERMS_IN_NAME = 3
-_WORD = re.compile(r"[^\W\d_]{3,24}")
+_SHORTEST = 3
 
 
 def document_counts(texts: Iterable[str]) -> Counter[str]:
@@ -19,7 +24,7 @@ def document_counts(texts: Iterable[str]) -> Counter[str]:
 
     counts: Counter[str] = Counter()
     for text in texts:
-        counts.update(set(_WORD.findall(text.lower())) - ENGLISH_STOP_WORDS)
+        counts.update(set(terms_of(text.lower(), _SHORTEST)) - ENGLISH_STOP_WORDS)
     return counts
 
 
@@ -28,17 +33,44 @@ def discriminative_terms(counts: Sequence[Counter[str]], documents: Sequence[int
 
     A word scores p log(p / q) with p its share of the domain's documents and q its share of all others, both smoothed
     by half a document: its part of the Kullback-Leibler divergence. Ties go by the alphabet.
+
+    That is for English, whose stop words are left out. In a domain of other scripts function words would come first: they
+    stand in most of its documents, and in few of all others. There a word scores p (1 - p) log(p / r) with r its share of
+    that other domain which has it most: what stands everywhere, or in two domains alike, tells little.
     """
     total, everywhere = sum(documents), sum(counts, Counter[str]())
-    return [_best(own, everywhere, inside, total - inside) for own, inside in zip(counts, documents, strict=True)]
+    pairs = list(zip(counts, documents, strict=True))
+    found = [_best(_divergences(own, everywhere, inside, total - inside)) for own, inside in pairs]
+    for domain, (own, inside) in enumerate(pairs):
+        if sum(word.isascii() for word in found[domain]) < len(found[domain]) / 2:
+            others = [pair for other, pair in enumerate(pairs) if other != domain]
+            found[domain] = _best(_contrasts(own, inside, others))
+    return found
 
 
-def _best(own: Counter[str], everywhere: Counter[str], inside: int, outside: int) -> list[str]:
+def _divergences(own: Counter[str], everywhere: Counter[str], inside: int, outside: int) -> dict[str, float]:
     scores: dict[str, float] = {}
     for word, count in own.items():
-        p, q = (count + 0.5) / (inside + 1), (everywhere[word] - count + 0.5) / (outside + 1)
+        p, q = _share(count, inside), _share(everywhere[word] - count, outside)
         if p > q:
             scores[word] = p * math.log(p / q)
+    return scores
+
+
+def _contrasts(own: Counter[str], inside: int, others: Sequence[tuple[Counter[str], int]]) -> dict[str, float]:
+    scores: dict[str, float] = {}
+    for word, count in own.items():
+        p, r = _share(count, inside), max((_share(other[word], documents) for other, documents in others), default=0.5)
+        if p > r or not others:
+            scores[word] = p * (1 - p) * (math.log(p / r) if others else 1)
+    return scores
+
+
+def _share(count: int, documents: int) -> float:
+    return (count + 0.5) / (documents + 1)
+
+
+def _best(scores: Mapping[str, float]) -> list[str]:
     chosen: list[str] = []
     for word in sorted(scores, key=lambda word: (-scores[word], word)):
         if len(chosen) == _TERMS_LISTED:
@@ -46,6 +78,18 @@ def _best(own: Counter[str], everywhere: Counter[str], inside: int, outside: int
         if not any(_same_stem(word, other) for other in chosen):
             chosen.append(word)
     return chosen
+
+
+def domain_labels(names: Sequence[str], terms: Sequence[Sequence[str]]) -> tuple[str, ...]:
+    """Return what to call each domain for a reader: its name, or, where that leaves its words out, its first words.
+
+    >>> domain_labels(["c-licence", "wiki-2"], [["licence", "software"], ["영화의", "감독의", "formula", "음악에"]])
+    ('c-licence', '영화의 감독의 formula')
+    """
+    return tuple(
+        name if all(word.isascii() for word in own[:_TERMS_IN_NAME]) else " ".join(own[:_TERMS_IN_NAME])
+        for name, own in zip(names, terms, strict=True)
+    )
 
 
 def domain_names(terms: Sequence[Sequence[str]], sources: Sequence[Mapping[str, int]]) -> list[str]:

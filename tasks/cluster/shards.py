@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tasks.core.account import Account
 from tasks.core.errors import ConfigError, DataError
 from tasks.core.manifest import Manifest
 
@@ -28,11 +29,15 @@ def kept_shards(folder: Path, manifest: Manifest) -> tuple[Shard, ...]:
     """Return the shards of kept documents that curate published.
 
     Raises:
-        DataError: there is none.
+        DataError: there is none; says of how many, and what most were dropped for.
     """
     records = [record for record in manifest.files if record.path.startswith(KEPT)]
-    if not records:
-        raise DataError(f"{folder}: curate published no kept documents. Look at its dropped/ for the reasons.")
+    account = manifest.account or Account()
+    if not (records and account.kept.documents):
+        raise DataError(
+            f"{folder}: curate kept none of {account.taken.documents:,} documents ({account.losses() or 'no reasons'}). "
+            "Choose another profile or threshold there, and curate again."
+        )
     return tuple(Shard(Path(record.path).stem, folder.absolute() / record.path, record.digest) for record in records)
 
 

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from tasks.cluster import defaults
 from tasks.cluster.config import SourceDomains
 from tasks.cluster.grouping import Grouping
+from tasks.core.digest import digest_bytes
 from tasks.core.errors import ConfigError
 
 _REMEDY = "Give their records another `source`"
@@ -33,7 +34,7 @@ def by_source(sources: Sequence[str], bytes_N: npt.NDArray[np.int64], config: So
     ordered = sorted(documents, key=lambda source: (-bytes_S[source], source))
     number = {source: index for index, source in enumerate(ordered)}
     domain_N = np.array([number[source] for source in sources], dtype=np.int32)
-    return Grouping(domain_N, len(ordered), names=_names(ordered))
+    return Grouping(domain_N, len(ordered), names=_names(ordered), labels=tuple(ordered))
 
 
 def clear(sources: Sequence[str], bytes_N: npt.NDArray[np.int64]) -> tuple[str, ...]:
@@ -49,19 +50,22 @@ def clear(sources: Sequence[str], bytes_N: npt.NDArray[np.int64]) -> tuple[str, 
 
 
 def source_name(source: str) -> str:
-    """Return the name of a source's domain: itself, each run of what a file name cannot hold as one hyphen; or "".
+    """Return the name of a source's domain: itself, each run of what a file name cannot hold as one hyphen.
 
-    >>> source_name("wikipedia_en"), source_name("C headers (2024)")
-    ('wikipedia_en', 'C-headers-2024')
+    A source of other scripts is named by its digest, the same wherever it comes; its label is the source itself.
+
+    >>> source_name("wikipedia_en"), source_name("C headers (2024)"), source_name("위키백과")
+    ('wikipedia_en', 'C-headers-2024', 'source-2ac42bc2')
     """
-    return _FOREIGN.sub("-", source).lstrip("._-").rstrip("-")
+    plain = _FOREIGN.sub("-", source).lstrip("._-").rstrip("-")
+    return plain or (f"source-{digest_bytes(source.encode())[:8]}" if any(map(str.isalnum, source)) else "")
 
 
 def _names(ordered: Sequence[str]) -> tuple[str, ...]:
     names = [source_name(source) for source in ordered]
     if nameless := [source for source, name in zip(ordered, names, strict=True) if not name]:
         raise ConfigError(
-            f"cluster.domains: {len(nameless)} of {len(ordered)} sources have no ASCII letter or digit to be named by; "
+            f"cluster.domains: {len(nameless)} of {len(ordered)} sources have no letter or digit to be named by; "
             f"first: {nameless[0]!r}. {_REMEDY}."
         )
     shared = {name: [s for s, own in zip(ordered, names, strict=True) if own == name] for name in names}

@@ -15,6 +15,7 @@ from tasks.cluster.embedders import transformer
 from tasks.cluster.shards import KEPT, Shard, kept_shards, score_columns
 from tasks.core.digest import digest_code, digest_json
 from tasks.core.manifest import Manifest, stage_key
+from tasks.core.scripts import icu_version
 from tasks.core.stage import UnitRecord, UnitWork, Workshop, map_units, publish, stage_input, unchanged
 
 STAGE = "cluster"
@@ -26,7 +27,7 @@ def run(params: ClusterParams, *, inputs: Mapping[str, Path], output: Path, work
     """Give every kept document a domain and a side of the split, or a reason why its cluster was pruned."""
     curated = stage_input(inputs, "curate")
     digests, values, code = (
-        {"curate": curated.digest} | _model(params),
+        {"curate": curated.digest, "icu": digest_json(icu_version())} | _model(params),
         params.model_dump(mode="json"),
         digest_code(CODE),
     )
@@ -104,7 +105,7 @@ def _grouped(
 
 
 def _key(step: str, inputs: Mapping[str, str], params: Mapping[str, object]) -> str:
-    return stage_key(f"{STAGE}.{step}", inputs, params, digest_code(CODE))
+    return stage_key(f"{STAGE}.{step}", inputs, {**params, "icu": icu_version()}, digest_code(CODE))
 
 
 def _map(workshop: Workshop, label: str, work: UnitWork, orders: Sequence[tuple[str, object]]) -> list[UnitRecord]:
@@ -124,6 +125,7 @@ def _environment() -> dict[str, str]:
     }
     return {
         **{package: version(package) for package in ("numpy", "scipy", "scikit-learn")},
+        "icu": icu_version(),
         "blas": ", ".join(sorted(blas)),
         "machine": platform.machine(),
         "threads_per_worker": "1",

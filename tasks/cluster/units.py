@@ -214,7 +214,8 @@ def _summary(domains: list[dict[str, Any]], clusters: list[dict[str, Any]]) -> d
     pruned = [cluster for cluster in clusters if cluster["pruned"]]
     return {
         "domains": {
-            domain["name"]: {key: domain[key] for key in ("documents", "bytes", "splits")} for domain in domains
+            domain["name"]: {key: domain[key] for key in ("label", "documents", "bytes", "splits")}
+            for domain in domains
         },
         "clusters": len(clusters),
         "clusters_pruned": len(pruned),

@@ -6,6 +6,9 @@ from typing import Any
 
 from tasks.core.errors import AccountError
 
+# Reasons that are named where it is told why documents were lost.
+_NAMED = 5
+
 
 @dataclass(frozen=True)
 class Count:
@@ -63,6 +66,16 @@ class Account:
                 "this is a defect of the stage, please report it with the input."
             )
         return self
+
+    def losses(self) -> str:
+        """Return why documents were dropped or quarantined, most first, as a list in words.
+
+        >>> Account(dropped={"too_few_words": Count(1000), "near_duplicate": Count(3)}).losses()
+        '1,000 too_few_words, 3 near_duplicate'
+        """
+        lost = sorted({**self.dropped, **self.quarantined}.items(), key=lambda item: (-item[1].documents, item[0]))
+        more = f" and {len(lost) - _NAMED} reasons more" if len(lost) > _NAMED else ""
+        return ", ".join(f"{count.documents:,} {reason}" for reason, count in lost[:_NAMED]) + more
 
     def to_json(self) -> dict[str, Any]:
         """Return the account as a JSON value, reasons in alphabetical order."""

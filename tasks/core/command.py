@@ -225,3 +225,6 @@ def _print(manifest: Manifest, output: Path, as_json: bool) -> None:
         account = manifest.account
         lost = sum(count.documents for count in (*account.dropped.values(), *account.quarantined.values()))
         click.echo(f"  documents: {account.taken.documents:,} in, {account.kept.documents:,} kept, {lost:,} set aside")
+    # Last, because the end is what is read.
+    for warning in manifest.summary.get("lost_sources", ()):
+        click.echo(f"  warning: {warning}")

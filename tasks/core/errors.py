@@ -4,7 +4,8 @@
     ├── ConfigError           exit code 2   edit the YAML or the command line
     ├── DataError             exit code 2   look at that file, shard or record
     │   ├── DamagedError      exit code 2   what a stage wrote is not what is there: have it made again
-    │   └── AccountError      exit code 1   documents went missing: a defect, never served as a result
+    │   ├── AccountError      exit code 1   documents went missing: a defect, never served as a result
+    │   └── NothingKeptError  exit code 1   a stage kept no document: look at why, in what it published
     ├── EvidenceError         exit code 1   measure more before you decide
     └── ForeignCodeError      exit code 1   a worker imported another checkout than the driver
 
@@ -36,6 +37,12 @@ class DamagedError(DataError):
 
 class AccountError(DataError):
     """What came in is not what was kept, dropped and quarantined."""
+
+    exit_code = 1
+
+
+class NothingKeptError(DataError):
+    """A stage came to its end and kept nothing; what it published says why."""
 
     exit_code = 1
 

@@ -121,9 +121,14 @@ def tally(fates: Fates) -> Funnel:
     return Funnel(sources, dict(sorted(languages.items())), filters)
 
 
+def lost_sources(funnel: Funnel) -> list[str]:
+    """Return a sentence per source of which nothing was kept: how many documents, for what, and what to do."""
+    return [_lost_source(name, account) for name, account in funnel.sources.items() if _all_dropped(account)]
+
+
 def warnings(funnel: Funnel) -> list[str]:
     """Return what the report must say in its first lines, the worst first; nothing to say gives an empty list."""
-    lost = [_lost_source(name, account) for name, account in funnel.sources.items() if _all_dropped(account)]
+    lost = lost_sources(funnel)
     if gone := {name: account for name, account in funnel.languages.items() if _all_dropped(account)}:
         largest = sorted(gone.items(), key=lambda item: (-item[1].taken.documents, item[0]))[:_NAMED]
         named = ", ".join(f"{name} ({account.taken.documents:,})" for name, account in largest)
@@ -162,7 +167,7 @@ def _lost_source(name: str, account: Account) -> str:
     todo = (
         "They stand in other sources."
         if reason in {EXACT, NEAR}
-        else "If you want it, give it another profile (curate.profile_of_source)."
+        else "If you want it, give it another profile (curate.profile_of_source; any_language for text that is not English)."
     )
     return (
         f"source {name}: all {account.taken.documents:,} documents were dropped, "

@@ -5,14 +5,14 @@ from pathlib import Path
 from typing import Any
 
 from tasks.core.digest import digest_code
-from tasks.core.errors import DataError
+from tasks.core.errors import DataError, NothingKeptError
 from tasks.core.manifest import Manifest
 from tasks.core.scripts import icu_version
 from tasks.core.stage import Placement, UnitRecord, Workshop, publish, stage_input, unchanged
 from tasks.curate import steps
 from tasks.curate.config import CurateParams
 from tasks.curate.dedup.stage import Candidates, Found, find_duplicates
-from tasks.curate.funnel import Funnel, warnings
+from tasks.curate.funnel import Funnel, lost_sources, warnings
 from tasks.curate.statistics.shards import TextSource
 from tasks.curate.steps import STAGE, Bench, Shard, ShardEvidence
 from tasks.curate.units import CONTAMINATED_FILE, DROPPED, KEPT
@@ -21,7 +21,11 @@ CODE = ("tasks.core", "tasks.curate")
 
 
 def run(params: CurateParams, *, inputs: Mapping[str, Path], output: Path, workshop: Workshop) -> Manifest:
-    """Keep or drop every document, with a reason: rules on quality and repetition, benchmarks, duplicates."""
+    """Keep or drop every document, with a reason: rules on quality and repetition, benchmarks, duplicates.
+
+    Raises:
+        NothingKeptError: every document was dropped. What was published stays, to be looked at.
+    """
     ingested = stage_input(inputs, "ingest")
     shards = document_shards(ingested.folder, ingested.manifest)
     sources = tuple(sorted(ingested.manifest.summary["sources"]))
@@ -29,16 +33,29 @@ def run(params: CurateParams, *, inputs: Mapping[str, Path], output: Path, works
     values, code = params.model_dump(mode="json"), digest_code(CODE)
     if found := unchanged(output, stage=STAGE, inputs=digests, params=values, code=code):
         workshop.observer.say(f"{STAGE}: unchanged (same inputs, params and code), taken as it is")
-        return found
+        return _with_something_kept(found, output)
     ingested.verified("documents/")
     files, funnel, summary = curated(Bench(workshop, params, sources, CODE), shards)
     for warning in summary["warnings"]:
         workshop.observer.say(f"{STAGE}: {warning}")
     environment = {"icu": icu_version()} if "icu" in digests else {}
-    return publish(
+    manifest = publish(
         output,
         files,
         lambda records: Manifest(STAGE, digests, values, code, records, funnel.account, summary, environment),
+    )
+    return _with_something_kept(manifest, output)
+
+
+def _with_something_kept(manifest: Manifest, output: Path) -> Manifest:
+    account = manifest.account
+    if account is None or account.kept.documents:
+        return manifest
+    raise NothingKeptError(
+        f"{output}: curate kept none of {account.taken.documents:,} documents: {account.losses()}. See them with `mixwright "
+        f"audit --folder {output} --rules --examples 2`; then take another profile (curate.profile, "
+        "curate.profile_of_source; any_language for text that is not English), or change that threshold "
+        "(curate.profiles)."
     )
 
 
@@ -57,7 +74,8 @@ def curated(bench: Bench, shards: Sequence[Shard]) -> tuple[dict[str, Placement]
     # 4. One fate for every document.
     decided = steps.decided(bench, texts, evidence, duplicates.tables)
     funnel = sum((Funnel.from_json(record.summary) for record in decided), Funnel())
-    summary = {"warnings": warnings(funnel), "duplicates": dict(duplicates.summary), **funnel.to_json()}
+    told = {"warnings": warnings(funnel), "lost_sources": lost_sources(funnel)}
+    summary = {**told, "duplicates": dict(duplicates.summary), **funnel.to_json()}
     found = {"refined": refining, "decontaminated": benchmarks}
     summary |= {name: told for name, told in found.items() if told}
     return _files(shards, evidence, decided, duplicates), funnel, summary

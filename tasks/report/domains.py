@@ -44,6 +44,7 @@ def _domain(found: Fields, packed: Fields, params: ReportParams) -> Domain:
     return Domain(
         index=found.whole("index"),
         name=found.text("name"),
+        label=found.text("label"),
         documents=found.whole("documents"),
         bytes=found.whole("bytes"),
         quality=found.number("quality") if "quality" in found.value else None,

@@ -29,7 +29,8 @@ def closing_table(data: Path) -> str:
     """
     bare = ReportParams(examples_per_reason=0, examples_per_domain=0, quarantined_shown=0)
     story = read_story({name: data / name for name in INPUTS}, bare)
-    return "\n\n".join([*(plain(table) for table in closing_tables(story)), "\n".join(closing_sentences(story))])
+    tables = [plain(table) for table in closing_tables(story)]
+    return "\n\n".join([*tables, *_labels(story), "\n".join(closing_sentences(story))])
 
 
 def closing_tables(story: Story) -> tuple[Table, ...]:
@@ -44,6 +45,12 @@ def closing_sentences(story: Story) -> tuple[str, ...]:
     others = [each.statement for name, each in found.comparisons.items() if name != found.baseline]
     told = () if found.outcome is not None else (story.forecast.statement,)
     return first, *others, *told, found.forecast_statement
+
+
+def _labels(story: Story) -> list[str]:
+    """Return what domains are called whose words are not ASCII, as one paragraph; none if there is none."""
+    told = [f"  {domain.name}: {domain.label}" for domain in story.map.domains if domain.label != domain.name]
+    return ["\n".join(["Domains in their own script", *told])] if told else []
 
 
 def plain(table: Table) -> str:

@@ -79,10 +79,14 @@ class Curation:
 
 @dataclass(frozen=True)
 class Domain:
-    """One domain of the map; `tokens` by split, `quality` the mean over its documents (None = it was not scored)."""
+    """One domain of the map; `tokens` by split, `quality` the mean over its documents (None = it was not scored).
+
+    `label` is what a reader calls it: its name, or words in its own script.
+    """
 
     index: int
     name: str
+    label: str
     documents: int
     bytes: int
     quality: float | None

@@ -114,12 +114,21 @@ def test_sources_that_are_too_small_are_all_named_and_never_joined() -> None:
         by_source(sources, np.ones(len(sources), dtype=np.int64), SOURCES)
 
 
+def test_a_source_of_another_script_has_a_plain_name_of_its_own_and_itself_for_a_label() -> None:
+    found = [
+        by_source(sources * 20, np.ones(40, dtype=np.int64), SOURCES) for sources in (["web", "위키"], ["위키", "웹"])
+    ]
+    named = [dict(zip(one.labels or (), one.names or (), strict=True)) for one in found]
+    assert named[0]["web"] == "web" and named[0]["위키"] == named[1]["위키"] != named[1]["웹"]
+    assert all(name.isascii() for one in named for name in one.values())
+
+
 @pytest.mark.parametrize(
     ("sources", "message"),
     [
         (["C headers", "C-headers"], "'C headers' and 'C-headers' would both be the domain C-headers"),
-        (["web", "위키"], "1 of 2 sources have no ASCII letter or digit to be named by; first: '위키'"),
-        (["web", ""], "1 of 2 sources have no ASCII letter"),
+        (["web", "-!-"], "1 of 2 sources have no letter or digit to be named by; first: '-!-'"),
+        (["web", ""], "1 of 2 sources have no letter"),
     ],
 )
 def test_a_source_that_cannot_be_told_by_its_name_is_refused(sources: list[str], message: str) -> None:

@@ -22,6 +22,7 @@ from tasks.cluster.config import (
     WardMerge,
 )
 from tasks.cluster.stage import run
+from tasks.core.account import Account, Count
 from tasks.core.errors import ConfigError, DataError
 from tasks.core.manifest import Manifest
 from tasks.core.stage import Workshop
@@ -161,9 +162,13 @@ def test_a_domain_that_is_missing_on_one_side_of_the_split_is_named(tmp_path: Pa
         _cluster(tmp_path, [rows])
 
 
-def test_curate_without_a_kept_document_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="no kept documents"):
-        _cluster(tmp_path, [])
+@pytest.mark.parametrize("shards", [0, 2])
+def test_where_curate_kept_nothing_the_message_says_so_and_why(tmp_path: Path, shards: int) -> None:
+    curate = write_curated(tmp_path / "curate", [[]] * shards)
+    lost = Account(Count(1000), dropped={"too_few_words": Count(997), "near_duplicate": Count(3)})
+    replace(Manifest.read(curate), account=lost).write(curate)
+    with pytest.raises(DataError, match=r"kept none of 1,000 documents \(997 too_few_words, 3 near_duplicate\)"):
+        run(SMALL, inputs={"curate": curate}, output=tmp_path / "cluster", workshop=serial_workshop(tmp_path)[0])
 
 
 @pytest.mark.integration

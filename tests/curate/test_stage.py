@@ -10,7 +10,8 @@ import pytest
 
 from infra.executors import Executor, LocalExecutor
 from tasks.core.account import Account, Count
-from tasks.core.errors import DataError
+from tasks.core.command import _print
+from tasks.core.errors import DataError, NothingKeptError
 from tasks.core.manifest import Manifest
 from tasks.core.rng import generator
 from tasks.core.scripts import icu_version
@@ -227,11 +228,28 @@ def test_the_report_says_first_which_source_and_which_language_lost_everything(c
     assert found[:4] == [
         "source mirror: all 5 documents were dropped, 4 of them as near_duplicate. They stand in other sources.",
         "source notes: all 3 documents were dropped, 2 of them as too_few_words. If you want it, give it another "
-        "profile (curate.profile_of_source).",
+        "profile (curate.profile_of_source; any_language for text that is not English).",
         "source poems: all 1 documents were dropped, 1 of them as too_few_stop_words. If you want it, give it another "
-        "profile (curate.profile_of_source).",
+        "profile (curate.profile_of_source; any_language for text that is not English).",
         "2 of 3 languages lost all their documents: unknown (2), de (1).",
     ]
+
+
+def test_a_source_lost_whole_is_the_last_that_a_command_says(curated: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _print(Manifest.read(curated), curated, as_json=False)
+    last = capsys.readouterr().out.splitlines()[-3:]
+    assert [line.split(":")[1] for line in last] == [" source mirror", " source notes", " source poems"]
+
+
+def test_a_run_that_keeps_nothing_fails_each_time_and_leaves_what_says_why(tmp_path: Path) -> None:
+    for _ in range(2):
+        with pytest.raises(
+            NothingKeptError, match=r"kept none of 3 documents: 2 too_few_words, 1 mean_word_too"
+        ) as told:
+            curate(tmp_path, [[document("a", "短い文"), document("b", ""), document("c", "x " * 60)]])
+        assert told.value.exit_code == 1 and "any_language" in str(told.value)
+    assert [row["reason"] for row in rows(tmp_path / "curate", "dropped")].count("too_few_words") == 2
+    assert "too_few_words" in funnel_table(audit(read_curated(tmp_path / "curate")))
 
 
 def test_a_rule_that_fails_everything_and_one_that_fails_nothing_are_called_out() -> None:

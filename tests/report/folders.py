@@ -22,6 +22,7 @@ from tasks.mixture.forecast import Forecast
 from tasks.mixture.runs import Run, Runs, to_csv
 
 DOMAINS = ("def-self-return", "licence-copyright", "a<b>&\"'-$x_1$")
+LABELS = {"def-self-return": "함수의 정의를 반환"}
 NATURAL, UNIFORM, SEARCHED = (0.6, 0.3, 0.1), (1 / 3, 1 / 3, 1 / 3), (0.3, 0.45, 0.25)
 EVIL = '<script>alert("x")</script><img src=x onerror=alert(1)>\x00\x1b[31m\u202efdp.exe {{ 7*7 }}'
 # Per document: source, and why it was dropped (None = kept).
@@ -158,7 +159,8 @@ def _curate(folder: Path) -> None:
 def _cluster(folder: Path) -> None:
     domains = [
         {
-            "index": index, "name": name, "documents": 40 - 10 * index, "bytes": 9000 - 4000 * index,
+            "index": index, "name": name, "label": LABELS.get(name, name),
+            "documents": 40 - 10 * index, "bytes": 9000 - 4000 * index,
             "quality": 0.5 + 0.1 * index, "sources": {"code": 3, "prose": 20}, "terms": name.split("-"),
             "examples": [{"id": f"d{index}", "excerpt": EVIL}],
         }

@@ -64,6 +64,12 @@ def test_text_from_documents_names_and_details_stays_text(
     assert not set(page) & set("\x00\x1b\u202e")
 
 
+def test_a_domain_is_shown_with_its_label_beside_the_name_that_recipes_carry(page: str) -> None:
+    # In its card, in the table of the mixture and in that of bits per byte; the others are called by their names.
+    assert page.count('def-self-return <span class="muted" dir="auto">함수의 정의를 반환</span>') == 3
+    assert 'licence-copyright <span class="muted" dir="auto">' not in page
+
+
 def test_the_page_needs_nothing_from_elsewhere(page: str, elements: list[tuple[str, dict[str, str | None]]]) -> None:
     for _, attributes in elements:
         for name in ("src", "href", "xlink:href", "data", "action"):

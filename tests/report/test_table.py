@@ -37,6 +37,14 @@ def test_names_stand_left_and_numbers_right() -> None:
 
 def test_the_text_of_a_run_holds_all_of_it(folders: dict[str, Path]) -> None:
     text = closing_table(folders["ingest"].parent)
-    for told in ("Documents", "3 domains", "searched %", "natural bpb", "Claim:", "Forecast"):
+    for told in (
+        "Documents",
+        "3 domains",
+        "searched %",
+        "natural bpb",
+        "Claim:",
+        "Forecast",
+        "  def-self-return: 함수의",
+    ):
         assert told in text
     assert max(len(line) for line in text.split("\n\n")[1].splitlines()) <= 120

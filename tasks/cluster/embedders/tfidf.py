@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from tasks.cluster import defaults
 from tasks.cluster.config import TfidfEmbedder
+from tasks.cluster.terms import terms
 from tasks.core.errors import ConfigError
 from tasks.core.rng import seed_of
 
@@ -22,9 +23,9 @@ if TYPE_CHECKING:
 
 Floats = npt.NDArray[np.float32]
 
-# Runs of letters, so that snake_case falls into its words, and the marks of code and markup, each a term of its own:
-# they tell code and prose apart whatever the identifiers are called.
-TOKEN_PATTERN = r"[^\W\d_]{2,24}|[{}()\[\];=<>/*#&|$@\\^~]"  # noqa: S105
+# Terms are runs of letters, so that snake_case falls into its words, and the marks of code and markup, each a term of its
+# own: they tell code and prose apart whatever the identifiers are called.
+_SHORTEST, _SIGNS = 2, r"{}()\[\];=<>/*#&|$@\\^~"
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,11 @@ def load(folder: Path) -> TfidfModel:
 def _vectorizer(**options: Any) -> "TfidfVectorizer":
     from sklearn.feature_extraction.text import TfidfVectorizer
 
-    return TfidfVectorizer(token_pattern=TOKEN_PATTERN, sublinear_tf=True, dtype=np.float32, **options)
+    return TfidfVectorizer(token_pattern=None, tokenizer=_terms, sublinear_tf=True, dtype=np.float32, **options)
+
+
+def _terms(text: str) -> list[str]:
+    return terms(text, _SHORTEST, _SIGNS)
 
 
 def _too_small(documents: int, terms: int, min_df: int, config: TfidfEmbedder) -> ConfigError:
