@@ -29,7 +29,20 @@ class Commands(OnceGroup):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return all names: the run, its stages, mixtures, the questions, the servers."""
-        return ["run", "demo", *STAGES, "mixture", *QUESTIONS, "up", "down", "status", "doctor", "params"]
+        return [
+            "run",
+            "demo",
+            *STAGES,
+            "mixture",
+            *QUESTIONS,
+            "up",
+            "down",
+            "status",
+            "secret",
+            "env",
+            "doctor",
+            "params",
+        ]
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         """Import and return one command."""
@@ -41,6 +54,11 @@ class Commands(OnceGroup):
         if name == "mixture":
             return importlib.import_module("flows.mixture").mixture  # type: ignore[no-any-return]
         return super().get_command(ctx, name)
+
+
+open_option = click.option(
+    "--open", "open_", is_flag=True, help="Servers that ask for no secret: for machines that nobody else uses."
+)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
@@ -61,6 +79,7 @@ def main() -> None:
 )
 @click.option("--name", help="Name of the versions: data/NAME/v1, v2, ...")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@open_option
 def run(
     preset: str,
     params_file: Path | None,
@@ -68,40 +87,44 @@ def run(
     inputs: tuple[str, ...],
     name: str | None,
     as_json: bool,
+    open_: bool,
 ) -> None:
     """Run the whole pipeline as a Prefect flow; the servers must be up."""
-    from flows.launch import run_pipeline
+    from flows.launch import placement, run_pipeline
     from tasks.core.command import exit_codes
 
     with exit_codes():
-        outcome, table = run_pipeline(preset, params_file, settings, inputs, name, quiet=as_json)
+        outcome, table = run_pipeline(placement(open_), preset, params_file, settings, inputs, name, quiet=as_json)
         click.echo(json.dumps(outcome.to_json()) if as_json else table)
 
 
 @main.command()
 @click.option("--refresh", is_flag=True, help="Collect the default input anew from this machine's Python.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Such as search.num_runs=48; repeatable.")
-def demo(refresh: bool, settings: tuple[str, ...]) -> None:
+@open_option
+def demo(refresh: bool, settings: tuple[str, ...], open_: bool) -> None:
     """Start the servers and run the pipeline on text every machine has; the servers stay up."""
-    from flows.launch import refresh_default_input, run_pipeline, start_servers
+    from flows.launch import placement, refresh_default_input, run_pipeline, start_servers
     from tasks.core.command import exit_codes
 
     with exit_codes():
-        start_servers()
+        where = placement(open_)
+        start_servers(where)
         if refresh:
             refresh_default_input()
-        _, table = run_pipeline("demo", None, settings, (), None, quiet=False)
+        _, table = run_pipeline(where, "demo", None, settings, (), None, quiet=False)
         click.echo(table)
 
 
 @main.command()
-def up() -> None:
+@open_option
+def up(open_: bool) -> None:
     """Start the Prefect and MLflow servers, the work pool, its worker, and register the deployments."""
-    from flows.launch import start_everything
+    from flows.launch import placement, start_everything
     from tasks.core.command import exit_codes
 
     with exit_codes():
-        start_everything()
+        start_everything(placement(open_))
 
 
 @main.command()
@@ -123,6 +146,27 @@ def status(as_json: bool) -> None:
 
     with exit_codes():
         print_status(as_json)
+
+
+@main.command()
+def secret() -> None:
+    """Show what the local servers ask for: USER:PASSWORD, on Prefect's login page as one line."""
+    from flows.launch import print_secret
+    from tasks.core.command import exit_codes
+
+    with exit_codes():
+        print_secret()
+
+
+@main.command()
+@open_option
+def env(open_: bool) -> None:
+    """Print what `prefect`, `mlflow` and notebooks need, for a shell: eval "$(mixwright env)"."""
+    from flows.launch import placement, print_environment
+    from tasks.core.command import exit_codes
+
+    with exit_codes():
+        print_environment(placement(open_))
 
 
 @main.command()

@@ -2,21 +2,40 @@
 
 import json
 import os
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from infra.errors import InfraError
-from infra.servers import apply_client_environment, doctor, down, status, up
-from infra.settings import load_settings
+from infra.secret import mlflow_auth, prefect_auth
+from infra.servers import (
+    apply_client_environment,
+    doctor,
+    down,
+    require_ready,
+    status,
+    up,
+    user_environment,
+)
+from infra.settings import Settings, load_settings
 from tasks.core.errors import ConfigError
 
 if TYPE_CHECKING:
     from flows.run import Outcome
 
 
+_OPEN = "OPEN: the servers ask for no secret. Every user of this machine can read your runs and start commands as you."
+
+
+def placement(open_: bool) -> Settings:
+    """Return the settings, with the servers open if the command line says so."""
+    return load_settings(open=True) if open_ else load_settings()
+
+
 def run_pipeline(
+    where: Settings,
     preset: str,
     params_file: Path | None,
     settings: tuple[str, ...],
@@ -31,17 +50,14 @@ def run_pipeline(
         ConfigError: a mistake in preset, file or `--set`; found before any stage starts.
         ServiceError: a server is not up.
     """
-    placement = load_settings()
     _quiet_clients()
     # Before Prefect is imported: it reads its settings once.
-    apply_client_environment(placement)
+    apply_client_environment(where)
     from flows.config import read_config
 
     config = read_config(preset, params_file, settings, inputs=inputs, name=name)
     # After the config: a mistake in it is told before Prefect's modules are loaded.
-    from infra.orchestration import server_ready
-
-    server_ready(placement.prefect.api_url)
+    require_ready(where)
     from flows.pipeline import pipeline
 
     outcome = pipeline(config)
@@ -52,32 +68,33 @@ def closing_words(outcome: "Outcome") -> str:
     """Return what a person reads at the end: the table, the report, the version and the addresses of both UIs."""
     from tasks.report.table import closing_table
 
-    placement = load_settings()
+    where = load_settings()
     lines = [
         closing_table(Path(outcome.workspace) / "data"),
         "",
         f"report     {outcome.report}",
         f"version    {outcome.version}   (git checkout {outcome.version} && dvc checkout)",
-        f"Prefect    {placement.prefect.ui_url}",
+        f"Prefect    {where.prefect.ui_url}",
         f"MLflow     {outcome.tracked_run}",
+        *login_words(where),
         "The servers stay up until `make down`.",
     ]
     return "\n".join(lines)
 
 
-def close_what_was_killed() -> None:
+def close_what_was_killed(where: Settings | None = None) -> None:
     """Close in MLflow and Prefect what a killed run of this home left open, where the servers are up; say so.
 
     A mistake in the settings is left to the command itself.
     """
     try:
-        placement = load_settings()
-        if not (placement.home / "open").is_dir():
+        found = where or load_settings()
+        if not (found.home / "open").is_dir():
             return
         _quiet_clients()
         from infra.open_runs import close_killed
 
-        closed = close_killed(placement)
+        closed = close_killed(found)
     except (InfraError, OSError):
         return
     for workspace in closed:
@@ -91,18 +108,51 @@ def refresh_default_input() -> None:
     collect_default_input(load_settings().home, refresh=True)
 
 
-def start_servers() -> None:
+def start_servers(where: Settings) -> None:
     """Start the Prefect and MLflow servers, without a worker."""
-    up(load_settings(), _say, with_worker=False)
-    close_what_was_killed()
+    up(where, _say, with_worker=False)
+    close_what_was_killed(where)
 
 
-def start_everything() -> None:
+def start_everything(where: Settings) -> None:
     """Start the servers, the work pool and its worker, and register the deployments."""
-    found = up(load_settings(), _say)
-    close_what_was_killed()
-    click.echo(f"Prefect    {found.prefect.url}\nMLflow     {found.mlflow.url}")
-    click.echo("Start a run: .venv/bin/prefect deployment run pipeline/local, or the form in the Prefect UI.")
+    found = up(where, _say)
+    close_what_was_killed(where)
+    click.echo("\n".join([f"Prefect    {found.prefect.url}", f"MLflow     {found.mlflow.url}", *login_words(where)]))
+    click.echo("Start a run: the form in the Prefect UI, or in a shell:")
+    click.echo('  eval "$(.venv/bin/mixwright env)" && .venv/bin/prefect deployment run pipeline/local')
+
+
+def login_words(where: Settings) -> list[str]:
+    """Return how to log in to the local servers, in a line; the secret itself is not in it."""
+    if where.prefect.url is not None and where.mlflow.url is not None:
+        return []
+    if where.open:
+        return [_OPEN]
+    return [
+        "Log in     with what `mixwright secret` shows: Prefect asks for the whole line, MLflow for user and password"
+    ]
+
+
+def print_secret() -> None:
+    """Print the secret of the local servers.
+
+    Raises:
+        ConfigError: they ask for none, or there are none.
+    """
+    where = load_settings()
+    secret = prefect_auth(where) if where.prefect.url is None else mlflow_auth(where)
+    if secret is None:
+        raise ConfigError(
+            _OPEN if where.open else "Both servers are named by the settings: what they ask for is there."
+        )
+    click.echo(secret)
+
+
+def print_environment(where: Settings) -> None:
+    """Print shell commands that let other programs talk to the servers."""
+    for name, value in user_environment(where).items():
+        click.echo(f"unset {name}" if value is None else f"export {name}={shlex.quote(value)}")
 
 
 def stop_everything() -> None:

@@ -18,6 +18,7 @@ from typing import Any, Literal, Protocol
 
 from infra.distributed import Seat, SeatedCall, local_map, ray_map
 from infra.errors import ServiceError, SettingsError
+from infra.ray_local import LOOPBACK, local_environment, local_options
 
 # One thread per worker: results do not depend on how many cores a machine has, and workers do not disturb each other.
 # Passive waiting and huge pages: first-touch page faults dominate eager training on CPU (measured, docs/training.md).
@@ -191,18 +192,22 @@ def _connected(workers: int, address: str | None) -> Any:
         # Ray reads both when it is imported: no usage statistics, and authentication on, unless the user said otherwise.
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         os.environ.setdefault("RAY_AUTH_MODE", "token")
-    import ray
+        if address is not None:
+            # Set by a local Ray that this process is a worker of; a cluster has more nodes than this machine.
+            os.environ.pop(LOOPBACK, None)
+    own = {} if address else local_environment()
+    with _environment(own):
+        import ray
 
     if ray.is_initialized():
         return ray
-    local: dict[str, Any] = {"num_cpus": workers, "object_store_memory": 200_000_000, "include_dashboard": False}
-    with pinned_environment():
+    with pinned_environment(), _environment(own):
         ray.init(
             address=address or "local",
             log_to_driver=False,
             logging_level=logging.WARNING,
             runtime_env={"env_vars": dict(PINNED_ENVIRONMENT)},
-            **(local if address is None else {}),
+            **(local_options(workers) if address is None else {}),
         )
     return ray
 
@@ -210,8 +215,14 @@ def _connected(workers: int, address: str | None) -> Any:
 @contextmanager
 def pinned_environment() -> Iterator[None]:
     """Set the workers' environment while they are started, and put back what was there."""
-    before = {name: os.environ.get(name) for name in PINNED_ENVIRONMENT}
-    os.environ.update(PINNED_ENVIRONMENT)
+    with _environment(PINNED_ENVIRONMENT):
+        yield
+
+
+@contextmanager
+def _environment(wanted: Mapping[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in wanted}
+    os.environ.update(wanted)
     try:
         yield
     finally:

@@ -1,4 +1,4 @@
-"""What tasks and flows say to Prefect: is the server there, progress, tables, links, and who died.
+"""What tasks and flows say to Prefect: progress, tables, links, and who died.
 
 Artifacts are for the eye: a server that does not take one costs nobody a run. The state of runs is not: `reap` raises.
 """
@@ -13,7 +13,6 @@ from uuid import UUID
 
 from infra.errors import ServiceError
 from infra.progress import UnitReport
-from infra.servers.process import answers
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
@@ -21,19 +20,6 @@ if TYPE_CHECKING:
 
 _EVERY_S = 5.0
 _OPEN = ("PENDING", "RUNNING", "CANCELLING", "PAUSED")
-
-
-def server_ready(api_url: str) -> None:
-    """Make sure that the Prefect server answers.
-
-    Raises:
-        ServiceError: it does not; says where it was looked for and how to start it.
-    """
-    if not answers(f"{api_url.rstrip('/')}/health", timeout_s=10.0):
-        raise ServiceError(
-            f"Prefect does not answer at {api_url}. Start the server: mixwright up. "
-            "(A server elsewhere is named with MIXWRIGHT_PREFECT__URL.)"
-        )
 
 
 def lineage_tag(lineage_key: str) -> str:

@@ -1,16 +1,16 @@
 """Settings: where things run. They never change a result, are no part of any key, and come from the environment.
 
 Order: arguments, then `MIXWRIGHT_<FIELD>` and `MIXWRIGHT_<GROUP>__<FIELD>`, then the profile that `MIXWRIGHT_PROFILE`
-names (`infra/profiles/<name>.toml` or the path of a TOML file), then the defaults below. Secrets come from the
-environment only, and are never printed.
+names (`infra/profiles/<name>.toml` or the path of a TOML file), then the defaults below. Secrets of a team's servers come
+from the environment only, and are never printed; the local servers' own is made by `infra/secret.py`.
 """
 
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -19,6 +19,9 @@ from pydantic_settings import (
 )
 
 from infra.errors import SettingsError
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 PREFIX = "MIXWRIGHT_"
 PROFILE = "MIXWRIGHT_PROFILE"
@@ -45,12 +48,17 @@ class _Group(BaseModel):
 
 
 class PrefectSettings(_Group):
-    """The Prefect server. With `url` None a local one is started on `host` and `port`; a team names its own."""
+    """The Prefect server. With `url` None a local one is started on `host` and `port`; a team names its own.
+
+    `auth_string` is `user:password`: what a team's server asks for, or the local ones instead of the home's own secret.
+    `allowed_hosts` are values of Host (`name:port`) by which the local server is asked besides its own, through a proxy.
+    """
 
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=1, le=65535)] = 4200
     url: str | None = None
     auth_string: SecretStr | None = None
+    allowed_hosts: tuple[str, ...] = ()
     heartbeat_s: Annotated[int, Field(ge=30)] = 30
     zombie_after_s: Annotated[int, Field(ge=60)] = 90
     concurrent_runs: Annotated[int, Field(ge=1)] = 2
@@ -58,7 +66,7 @@ class PrefectSettings(_Group):
     @property
     def api_url(self) -> str:
         """The address of the API."""
-        return self.url or f"http://{self.host}:{self.port}/api"
+        return self.url or f"{_local_url(self.host, self.port)}/api"
 
     @property
     def ui_url(self) -> str:
@@ -72,11 +80,12 @@ class MlflowSettings(_Group):
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=1, le=65535)] = 5000
     url: str | None = None
+    allowed_hosts: tuple[str, ...] = ()
 
     @property
     def tracking_uri(self) -> str:
         """The address of the API and of the UI."""
-        return self.url or f"http://{self.host}:{self.port}"
+        return self.url or _local_url(self.host, self.port)
 
 
 class DvcSettings(_Group):
@@ -99,7 +108,7 @@ class Settings(BaseSettings):
     `home` holds servers, logs, the store of finished work and run workspaces. `workers` is how many units of work run
     at a time; `ray_address` None starts a local Ray; `world_size` counts data-parallel trainers. The proxies of a search
     are trained `proxies_per_process` together, on `gpus_per_process` of a GPU (0 = on the CPU); Ray places shares of a
-    GPU, and each process keeps to its share of the GPU's memory.
+    GPU, and each process keeps to its share of the GPU's memory. `open` servers ask for no secret.
     """
 
     model_config = SettingsConfigDict(
@@ -107,6 +116,7 @@ class Settings(BaseSettings):
     )
 
     home: Path = Field(default_factory=lambda: project_root() / ".mixwright")
+    open: bool = False
     prefect: PrefectSettings = PrefectSettings()
     mlflow: MlflowSettings = MlflowSettings()
     executor: Literal["ray", "local"] = "ray"
@@ -123,6 +133,16 @@ class Settings(BaseSettings):
     def _absolute(cls, value: Path) -> Path:
         return value.expanduser().absolute()
 
+    @model_validator(mode="after")
+    def _one_word_on_secrets(self) -> "Settings":
+        given = self.prefect.auth_string
+        if self.prefect.url is None and given is not None:
+            if self.open:
+                raise ValueError("MIXWRIGHT_OPEN (--open) and MIXWRIGHT_PREFECT__AUTH_STRING contradict each other")
+            if not all(given.get_secret_value().partition(":")[::2]):
+                raise ValueError("MIXWRIGHT_PREFECT__AUTH_STRING of a local server is user:password")
+        return self
+
     @classmethod
     def settings_customise_sources(
         cls,
@@ -136,6 +156,10 @@ class Settings(BaseSettings):
         path = profile_path()
         profile = () if path is None else (TomlConfigSettingsSource(settings_cls, path),)
         return init_settings, env_settings, *profile
+
+
+def _local_url(host: str, port: int) -> str:
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def profile_path() -> Path | None:
@@ -165,7 +189,7 @@ def load_settings(**arguments: Any) -> Settings:
     try:
         return Settings(**arguments)
     except ValidationError as error:
-        lines = [f"  {_name(mistake['loc'])}: {mistake['msg']}" for mistake in error.errors(include_input=False)]
+        lines = ["  " + ": ".join(_words(mistake)) for mistake in error.errors(include_input=False)]
         where = f" (environment, or {profile_path()})" if profile_path() else " (environment)"
         raise SettingsError(f"{len(lines)} mistake(s) in the settings{where}:\n" + "\n".join(lines)) from None
 
@@ -181,5 +205,6 @@ def _refuse_unknown(environment: Mapping[str, str]) -> None:
         )
 
 
-def _name(location: tuple[int | str, ...]) -> str:
-    return PREFIX + "__".join(str(part).upper() for part in location)
+def _words(mistake: "ErrorDetails") -> tuple[str, ...]:
+    name = PREFIX + "__".join(str(part).upper() for part in mistake["loc"])
+    return (name, mistake["msg"]) if mistake["loc"] else (mistake["msg"],)

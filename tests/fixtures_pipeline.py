@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
+from infra.secret import home_secret
 from infra.settings import Settings
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -61,26 +62,40 @@ TINY: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Checkout:
-    """A clone of this repository with a home of its own, talking to the live servers."""
+    """A clone of this repository with a home of its own, talking to the live servers as those of a `team`, or to its own."""
 
     root: Path
     home: Path
     settings: Settings
     text: Path
     params: Path
+    team: bool = True
 
     @property
     def environment(self) -> dict[str, str]:
         """What a user's shell would hold."""
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "MIXWRIGHT_"))}
-        return kept | {
-            "PYTHONPATH": str(self.root),
-            "MIXWRIGHT_HOME": str(self.home),
-            "MIXWRIGHT_PREFECT__PORT": str(self.settings.prefect.port),
-            "MIXWRIGHT_MLFLOW__PORT": str(self.settings.mlflow.port),
-            "MIXWRIGHT_EXECUTOR": "local",
-            "MIXWRIGHT_WORKERS": "2",
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        others = ("PREFECT_", "MIXWRIGHT_", "MLFLOW_TRACKING_")
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(others)}
+        return (
+            kept
+            | (self._team_servers() if self.team else {})
+            | {
+                "PYTHONPATH": str(self.root),
+                "MIXWRIGHT_HOME": str(self.home),
+                "MIXWRIGHT_EXECUTOR": "local",
+                "MIXWRIGHT_WORKERS": "2",
+                "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            }
+        )
+
+    def _team_servers(self) -> dict[str, str]:
+        user, _, password = home_secret(self.settings.home).partition(":")
+        return {
+            "MIXWRIGHT_PREFECT__URL": self.settings.prefect.api_url,
+            "MIXWRIGHT_PREFECT__AUTH_STRING": f"{user}:{password}",
+            "MIXWRIGHT_MLFLOW__URL": self.settings.mlflow.tracking_uri,
+            "MLFLOW_TRACKING_USERNAME": user,
+            "MLFLOW_TRACKING_PASSWORD": password,
         }
 
     def start(self, *args: str, **environment: str) -> "subprocess.Popen[str]":

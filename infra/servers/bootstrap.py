@@ -10,7 +10,7 @@ import subprocess
 import sys
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from infra.errors import ServiceError
 from infra.servers.environment import process_environment
@@ -23,6 +23,12 @@ if TYPE_CHECKING:
     from prefect.events import AutomationCore
 
 ZOMBIES = "mixwright: crash zombie flow runs"
+# What the pool's jobs are made from. Prefect's own template lets each deployment and each run set the command, the folder
+# and the environment of its process; here they are the worker's. (With an `env` here Prefect would take more from a run.)
+JOB_TEMPLATE: dict[str, Any] = {
+    "job_configuration": {"stream_output": True},
+    "variables": {"type": "object", "properties": {}, "additionalProperties": False},
+}
 _DEPLOY_TIMEOUT_S = 300.0
 
 
@@ -56,15 +62,17 @@ def deploy(settings: Settings, say: Say, file: Path | None = None) -> bool:
 
 
 def ensure_pool(client: "SyncPrefectClient") -> None:
-    """Create the process work pool if it is not there."""
-    from prefect.client.schemas.actions import WorkPoolCreate
+    """Create the process work pool if it is not there; nobody who starts a run chooses its command."""
+    from prefect.client.schemas.actions import WorkPoolCreate, WorkPoolUpdate
     from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
 
     try:
-        client.read_work_pool(WORK_POOL)
+        found = client.read_work_pool(WORK_POOL)
+        if found.base_job_template != JOB_TEMPLATE:
+            client.update_work_pool(WORK_POOL, WorkPoolUpdate(base_job_template=JOB_TEMPLATE))
     except ObjectNotFound:
         try:
-            client.create_work_pool(WorkPoolCreate(name=WORK_POOL, type="process"))
+            client.create_work_pool(WorkPoolCreate(name=WORK_POOL, type="process", base_job_template=JOB_TEMPLATE))
         except ObjectAlreadyExists:
             return
 
@@ -124,6 +132,7 @@ def main() -> None:
 def _run(settings: Settings, words: tuple[str, ...], deed: str, folder: Path | None = None) -> None:
     log = settings.home / "logs" / "bootstrap.log"
     log.parent.mkdir(parents=True, exist_ok=True)
+    log.touch(mode=0o600)
     with log.open("ab") as stream:
         try:
             done = subprocess.run(

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from infra.errors import ServiceError
+from infra.secret import prefect_auth, private_home
 from infra.servers.bootstrap import create_pool_and_automation, deploy
 from infra.servers.process import (
     Say,
@@ -110,6 +111,30 @@ def status(settings: Settings) -> ServersStatus:
     )
 
 
+def require_ready(settings: Settings) -> None:
+    """Make sure that the Prefect server answers, is ours (or the one the settings name), and takes our secret.
+
+    A secret is shown to no program that merely listens on the port.
+
+    Raises:
+        ServiceError: it does not; says where it was looked for and what to do.
+    """
+    server = prefect_server(settings)
+    if settings.prefect.url is None and running(server) is None:
+        taken = "" if port_is_free(server.host, server.port or 0) else f"Port {server.port} is another program's. "
+        raise ServiceError(
+            f"Prefect does not answer at {settings.prefect.api_url}: this home ({settings.home}) has no server. {taken}"
+            "Start the servers: mixwright up. (A server elsewhere is named with MIXWRIGHT_PREFECT__URL.)"
+        )
+    if not answers(str(server.health), settings.timeouts.request_s):
+        raise ServiceError(f"Prefect does not answer at {settings.prefect.api_url}. Start the servers: mixwright up.")
+    if not answers(f"{settings.prefect.api_url}/admin/version", settings.timeouts.request_s, prefect_auth(settings)):
+        raise ServiceError(
+            f"Prefect at {settings.prefect.api_url} refuses this secret. A local server: mixwright down, then mixwright up, "
+            "both with the same settings. A team's: MIXWRIGHT_PREFECT__AUTH_STRING."
+        )
+
+
 def _prepare_prefect(settings: Settings, started: list[Service], say: Say) -> None:
     process = worker(settings)
     lively = running(process) is not None and started_as(process)
@@ -190,8 +215,8 @@ def _status(service: Service, external: str | None) -> ServiceStatus:
 @contextmanager
 def _alone(settings: Settings, say: Say) -> Iterator[None]:
     """Hold the lock of this home folder: two commands that start servers at the same time start each server once."""
-    folder = settings.home / "run"
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = private_home(settings.home) / "run"
+    folder.mkdir(exist_ok=True)
     with (folder / "servers.lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,9 +1,12 @@
 """Background processes that outlive the command that started them, and are only ever ended when they are ours.
 
-A process is ours if the pid file's process id still has the command line and the start time it was started with; a
-process id that the system gave to somebody else later has not.
+A process is ours if the pid file's process id still has the command line and the start it was started with; a process id
+that the system gave to somebody else later has not. The start is counted from the machine's boot: a clock that is set
+changes no process.
 """
 
+import base64
+import hashlib
 import json
 import os
 import signal
@@ -25,7 +28,7 @@ from infra.settings import project_root
 
 Say = Callable[[str], None]
 
-_SAME_START_S = 2.0
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _LOG_LIMIT = 10_000_000
 _POLL_S = 0.2
 _SAY_EVERY_S = 5.0
@@ -36,15 +39,18 @@ class Service:
     """A process to run in the background: what to start, and how to tell that it is ready.
 
     It is ready when `health` (an address) answers 200 and its log holds `ready_text`; None: nothing to ask for.
-    `port` is what it listens on, or None; `port_setting` is the variable that chooses another.
+    `port` is what it listens on, or None; `port_setting` is the variable that chooses another. `environment` is asked
+    for when the process is started; a process with other `secrets` (names in it) than today's is started anew.
     """
 
     name: str
     title: str
     command: tuple[str, ...]
-    environment: Mapping[str, str]
+    environment: Callable[[], Mapping[str, str]]
     home: Path
     url: str
+    secrets: tuple[str, ...] = ()
+    umask: int = -1
     health: str | None = None
     ready_text: str | None = None
     port: int | None = None
@@ -58,7 +64,7 @@ class Service:
 
     @property
     def pid_file(self) -> Path:
-        """Where its process id, start time and command line are kept."""
+        """Where its process id, start and command line are kept."""
         return self.home / "run" / f"{self.name}.json"
 
 
@@ -69,21 +75,23 @@ def running(service: Service) -> psutil.Process | None:
         return None
     try:
         process = psutil.Process(int(recorded["pid"]))
-        same_start = abs(process.create_time() - float(recorded["started"])) < _SAME_START_S
+        same_start = _start_of(process) == recorded["started"]
         alive = process.status() != psutil.STATUS_ZOMBIE
         # The first word may differ: on some systems the interpreter of a virtual environment starts another one.
         # It is empty for a moment while the kernel puts the new program in place: on a busy machine that can be seen.
         command = process.cmdline()
         same_command = not command or command[1:] == recorded["command"][1:]
         return process if same_start and alive and same_command else None
-    except (psutil.Error, KeyError, TypeError, ValueError):
+    except (psutil.Error, OSError, KeyError, TypeError, ValueError):
         return None
 
 
 def started_as(service: Service) -> bool:
-    """Tell whether the recorded process was started with today's command line and address."""
+    """Tell whether the recorded process was started with today's command line, address and secrets."""
     recorded = _recorded(service)
-    return recorded is not None and recorded.get("command") == list(service.command)
+    if recorded is None or recorded.get("command") != list(service.command):
+        return False
+    return recorded.get("secrets") == _digest_of_secrets(service, service.environment())
 
 
 def start(service: Service) -> None:
@@ -100,6 +108,8 @@ def start(service: Service) -> None:
     for folder in (service.log.parent, service.pid_file.parent):
         folder.mkdir(parents=True, exist_ok=True)
     _rotate(service.log)
+    environment = dict(service.environment())
+    service.log.touch(mode=0o600)
     with service.log.open("ab") as log:
         log_from = log.tell()
         child = subprocess.Popen(
@@ -108,10 +118,11 @@ def start(service: Service) -> None:
             stdout=log,
             stderr=subprocess.STDOUT,
             cwd=project_root(),
-            env=dict(service.environment),
+            env=environment,
             start_new_session=True,
+            umask=service.umask,
         )
-    _record(service, child.pid, log_from)
+    _record(service, child.pid, log_from, _digest_of_secrets(service, environment))
     # The child outlives this process; nobody here will wait for it, and that is meant.
     child.returncode = 0
 
@@ -143,15 +154,20 @@ def healthy(service: Service) -> bool:
     return service.ready_text is None or service.ready_text in _log_of_this_start(service)
 
 
-def answers(address: str, timeout_s: float = 2.0) -> bool:
-    """Tell whether an HTTP address answers 200."""
+def answers(address: str, timeout_s: float = 2.0, auth: str | None = None) -> bool:
+    """Tell whether an HTTP address answers 200, to somebody who shows `auth` (`user:password`)."""
     try:
         # Straight to the address: a proxy of the environment knows nothing of this machine's loopback.
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        opener.addheaders += [] if auth is None else [("Authorization", _basic(auth))]
         with opener.open(address, timeout=timeout_s) as response:
             return bool(response.status == 200)
     except (OSError, ValueError, urllib.error.URLError):
         return False
+
+
+def _basic(auth: str) -> str:
+    return f"Basic {base64.b64encode(auth.encode()).decode()}"
 
 
 def stop(service: Service, timeout_s: float) -> bool:
@@ -177,7 +193,7 @@ def stop(service: Service, timeout_s: float) -> bool:
 
 def port_is_free(host: str, port: int) -> bool:
     """Tell whether a server could listen there: nobody does, and the system would allow it."""
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+    with socket.socket(_family(host), socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
@@ -212,12 +228,33 @@ def _recorded(service: Service) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
-def _record(service: Service, pid: int, log_from: int) -> None:
-    started = psutil.Process(pid).create_time()
-    value = {"pid": pid, "started": started, "command": list(service.command), "log_from": log_from}
+def _record(service: Service, pid: int, log_from: int, secrets: str) -> None:
+    started = _start_of(psutil.Process(pid))
+    value = {"pid": pid, "started": started, "command": list(service.command), "log_from": log_from, "secrets": secrets}
     temporary = service.pid_file.with_suffix(".part")
+    temporary.touch(mode=0o600)
     temporary.write_text(json.dumps(value), encoding="utf-8")
     temporary.rename(service.pid_file)
+
+
+def _start_of(process: psutil.Process) -> str:
+    """Return when a process was started, in words that no other process of its id has: boot and ticks since then.
+
+    Elsewhere than on Linux it is the time of the wall clock, as the system keeps it.
+    """
+    try:
+        # The name, in brackets, may hold blanks and brackets; `starttime` is the 20th word behind it (man proc).
+        words = (
+            Path(f"/proc/{process.pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+        )
+        return f"{_BOOT_ID.read_text(encoding='utf-8').strip()} {words[19]}"
+    except FileNotFoundError:
+        return str(process.create_time())
+
+
+def _digest_of_secrets(service: Service, environment: Mapping[str, str]) -> str:
+    shown = json.dumps([environment.get(name) for name in service.secrets])
+    return hashlib.sha256(shown.encode()).hexdigest()
 
 
 def _log_of_this_start(service: Service) -> str:
@@ -249,9 +286,13 @@ def _rotate(log: Path) -> None:
 
 
 def _free_port(host: str) -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+    with socket.socket(_family(host), socket.SOCK_STREAM) as probe:
         probe.bind((host, 0))
         return int(probe.getsockname()[1])
+
+
+def _family(host: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
 
 
 def _advice(service: Service) -> str:

@@ -6,16 +6,8 @@ import uuid
 import pytest
 
 from infra import orchestration
-from infra.errors import ServiceError
-from infra.orchestration import PrefectProgress, artifact_key, lineage_tag, reap, server_ready, tag_flow_run
+from infra.orchestration import PrefectProgress, artifact_key, lineage_tag, reap, tag_flow_run
 from infra.settings import Settings
-from tests.fixtures_servers import free_port
-
-
-def test_a_server_that_is_away_is_named_with_the_command_that_starts_it() -> None:
-    url = f"http://127.0.0.1:{free_port()}/api"
-    with pytest.raises(ServiceError, match=rf"{url}.*mixwright up"):
-        server_ready(url)
 
 
 def test_artifact_keys_hold_what_prefect_allows() -> None:
@@ -30,11 +22,6 @@ def test_progress_is_written_at_most_every_few_seconds_and_always_at_the_end(mon
         progress.progress("shards", done, 100)
     progress.progress("nothing", 0, 0)
     assert written == [("shards", 0.0), ("shards", 100.0)]
-
-
-@pytest.mark.integration
-def test_the_server_is_ready(connected: Settings) -> None:
-    server_ready(connected.prefect.api_url)
 
 
 @pytest.mark.integration

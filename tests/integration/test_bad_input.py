@@ -3,6 +3,7 @@
 import gzip
 import json
 import socket
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -102,14 +103,14 @@ def test_a_port_in_use(checkout: Checkout) -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = str(taken.getsockname()[1])
-        told = _told(
-            checkout, "demo", code=FAILED, MIXWRIGHT_PREFECT__PORT=port, MIXWRIGHT_HOME=str(checkout.home / "port")
-        )
+        alone = replace(checkout, home=checkout.home / "port", team=False)
+        told = _told(alone, "demo", code=FAILED, MIXWRIGHT_PREFECT__PORT=port)
     assert port in told and "MIXWRIGHT_PREFECT__PORT" in told
 
 
 def test_servers_that_are_not_up(checkout: Checkout) -> None:
-    told = _told(checkout, "run", code=FAILED, MIXWRIGHT_PREFECT__PORT="1", MIXWRIGHT_HOME=str(checkout.home / "none"))
+    alone = replace(checkout, home=checkout.home / "none", team=False)
+    told = _told(alone, "run", code=FAILED, MIXWRIGHT_PREFECT__PORT="1")
     assert "mixwright up" in told
 
 
