@@ -24,6 +24,8 @@ from infra.versions.objects import require_intact
 # Options of a remote that are paths; DVC reads relative ones from the folder of the config file they stand in.
 _PATHS = {"url", "dir", "credentialpath", "configpath", "keyfile", "cert_path", "key_path", "ssl_verify"}
 _SCHEME = re.compile(r"[a-z0-9+.-]+://", re.IGNORECASE)
+# `user:password@`, and `user@` without a password, before a host.
+_PASSWORD = re.compile(r"(?<=://)[^/?#]*:[^/?#]*@")
 
 
 def dvc(folder: Path, *args: str) -> str:
@@ -35,7 +37,8 @@ def dvc(folder: Path, *args: str) -> str:
     """
     done = _run(folder, args)
     if done.returncode != 0:
-        raise VersionError(f"{folder}: `dvc {args[0]}` failed: {last_lines(done.stderr or done.stdout)}")
+        told = _PASSWORD.sub("***@", last_lines(done.stderr or done.stdout))
+        raise VersionError(f"{folder}: `dvc {args[0]}` failed: {told}")
     return done.stdout
 
 
@@ -103,17 +106,36 @@ def add_remote(root: Path, name: str, url: str, *, default: bool = False, endpoi
 
     It is written to `.dvc/config.local`, which git ignores: another clone adds its own. What is pulled is verified:
     DVC by itself takes damaged objects as they are. `endpoint_url` is for S3 servers other than Amazon's; credentials
-    come from the environment, as for every S3 client.
+    come from the environment, as for every S3 client. Nobody else reads the file.
 
     Raises:
-        VersionError: DVC refuses, for instance because a remote of this name exists.
+        VersionError: DVC refuses, for instance because a remote of this name exists; or an address holds credentials.
 
     """
+    for what, address in (("address", url), ("endpoint", endpoint_url or "")):
+        _require_no_credentials(name, what, address)
+    local = root / ".dvc" / "config.local"
+    local.touch(mode=0o600)
+    local.chmod(0o600)
     where = url if _SCHEME.match(url) else str(Path(url).expanduser().absolute())
     dvc(root, "remote", "add", "--local", *(["--default"] if default else []), name, where)
     dvc(root, "remote", "modify", "--local", name, "verify", "true")
     if endpoint_url is not None:
         dvc(root, "remote", "modify", "--local", name, "endpointurl", endpoint_url)
+
+
+def _require_no_credentials(name: str, what: str, address: str) -> None:
+    """Refuse an address with a password or a query (no remote reads one, and signatures stand there); never show it."""
+    if not _SCHEME.match(address):
+        return
+    found = "a password" if _PASSWORD.search(address) else "a query, as signed addresses do" if "?" in address else None
+    if found is not None:
+        raise VersionError(
+            f"remote {name}: its {what} holds {found}. It would stand in a file and in DVC's messages. Give the {what} "
+            "without it, and the credentials where the service looks for them: AWS_ACCESS_KEY_ID and "
+            "AWS_SECRET_ACCESS_KEY or a profile of ~/.aws for S3, keys for SSH, or, for this clone alone, "
+            f"`dvc remote modify --local {name} password ...`."
+        )
 
 
 def config_for_workspace(root: Path) -> str:

@@ -493,3 +493,39 @@ def _clone(root: Path, target: Path, tag: str) -> Path:
     git(root, "clone", "--quiet", str(root), str(target))
     git(target, "checkout", "--quiet", tag)
     return target
+
+
+def test_what_is_known_of_a_remote_nobody_else_reads(root: Path, tmp_path: Path) -> None:
+    local = root / ".dvc" / "config.local"
+    local.write_text("")
+    local.chmod(0o644)
+    add_remote(root, "store", str(tmp_path / "store"))
+    assert stat.S_IMODE(local.stat().st_mode) == 0o600
+    dvc(root, "remote", "modify", "--local", "store", "verify", "true")
+    assert stat.S_IMODE(local.stat().st_mode) == 0o600
+    assert stat.S_IMODE((_prepare(root).path / ".dvc" / "config.local").stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "https://me:s3cret@host/data",
+        "ssh://me:s3cret@host/data",
+        "https://:s3cret@host/d",
+        "s3://b/p?X-Amz-Signature=s3cret",
+    ],
+)
+def test_credentials_in_the_address_of_a_remote_are_refused_and_not_repeated(root: Path, address: str) -> None:
+    for arguments in ({"url": address}, {"url": "s3://bucket/data", "endpoint_url": address}):
+        with pytest.raises(
+            VersionError, match=r"remote store: its (address|endpoint) holds .*AWS_ACCESS_KEY_ID"
+        ) as caught:
+            add_remote(root, "store", **arguments)
+        assert "s3cret" not in str(caught.value)
+    assert not (root / ".dvc" / "config.local").exists()
+
+
+def test_an_address_without_a_password_is_no_credential_and_messages_of_dvc_show_none(root: Path) -> None:
+    add_remote(root, "store", "ssh://me@host/data")
+    with pytest.raises(VersionError, match=r"unrecognized arguments: https://\*\*\*@host/data"):
+        dvc(root, "remote", "list", "https://me:s3cret@host/data")
