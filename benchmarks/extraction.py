@@ -1,7 +1,7 @@
 """Extraction: how much of the main text of real pages is found, beside trafilatura and resiliparse called directly.
 
 Scores are those of scrapinghub/article-extraction-benchmark (evaluate.py): 4-grams of words, with their multiplicity,
-each page with the same weight, F1 of mean precision and mean recall.
+each page with the same weight, F1 of mean precision and mean recall. Then the pages that lose much are named (`losses`).
 """
 
 import gzip
@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 
 from benchmarks.commands import mixwright
 from benchmarks.inputs import shared
+from benchmarks.losses import labelled, loss, single_readings, told
 from benchmarks.measure import Line, Note, Spread, cpu_seconds, spread_of
 from benchmarks.options import Options
 from tasks.core.rng import generator
@@ -80,16 +81,6 @@ def overlap(truth: str, found: str) -> Overlap:
     return parts[0] / total, parts[1] / total, parts[2] / total
 
 
-def f1(found: Overlap) -> float:
-    """Return the F1 of one page: twice what is in both over the sum of both.
-
-    >>> f1((0.5, 0.25, 0.25))
-    0.6666666666666666
-    """
-    both, extra, missed = found
-    return 2 * both / (2 * both + extra + missed) if both else 0.0
-
-
 def score(overlaps: Sequence[Overlap]) -> Score:
     """Return precision and recall over pages: pages without a text found have no precision, and without truth no recall.
 
@@ -147,8 +138,37 @@ def run(options: Options) -> Iterator[Line | Note]:
     mine = overlaps.pop("ours")
     for name, theirs in overlaps.items():
         yield Line(f"F1 of articles: ours - {name}", "", difference(mine, theirs))
+    yield from _losses(articles, others)
     yield from _speed([*articles, *others], options)
     yield from _end_to_end(data / "html" / "pages-aeb.warc.gz", articles, options)
+
+
+def _losses(articles: Sequence[Page], others: Sequence[Page]) -> Iterator[Note]:
+    """Compare page by page with the better single reading: articles, pages with segments, labelled pages."""
+    ours, single = _extractors()["ours"], single_readings()
+    wholes = [(page.url, page.html, lambda text, page=page: overlap(page.text or "", text)) for page in articles]
+    parts = [(page.url, page.html, lambda text, page=page: segments(page, text)) for page in others]
+    kept = labelled().items()
+    own = [(name, html.encode(), lambda text, truth=truth: overlap(truth, text)) for name, (html, truth) in kept]
+    for title, every in (("articles", wholes), ("pages with segments", parts), ("labelled pages", own)):
+        found = []
+        overlaps: dict[str, list[Overlap]] = {}
+        for name, html, scored in every:
+            text = _text(html)
+            by = {"ours": scored(ours(html)), **{kind: scored(read(text)) for kind, read in single.items()}}
+            for kind, one in by.items():
+                overlaps.setdefault(kind, []).append(one)
+            found.append(loss(name, by.pop("ours"), by))
+        if every is own:
+            yield from (_told(f"{kind}: labelled pages", score(values)) for kind, values in overlaps.items())
+        yield from told(title, found)
+
+
+def _text(html: bytes) -> str:
+    from tasks.ingest.extraction.charset import decoded
+
+    found = decoded(html, None)
+    return found.text if found else ""
 
 
 def pages(folder: Path, name: str) -> list[Page]:
@@ -193,22 +213,6 @@ def _extractors() -> dict[str, Callable[[bytes], str]]:
         "trafilatura without comments": lambda html: trafilatura.extract(html, include_comments=False) or "",
         "trafilatura, favor_precision": lambda html: trafilatura.extract(html, favor_precision=True) or "",
         "resiliparse": resiliparse,
-    }
-
-
-def single_readings() -> dict[str, Callable[[str], str]]:
-    """Return the readings that the default could have used alone, each as its library reads the page as it is."""
-    import trafilatura
-    from resiliparse.extract.html2text import extract_plain_text
-
-    def reading(**focus: bool) -> Callable[[str], str]:
-        return lambda html: trafilatura.extract(html, include_comments=False, **focus) or ""
-
-    return {
-        "trafilatura": reading(),
-        "trafilatura, favor_recall": reading(favor_recall=True),
-        "trafilatura, favor_precision": reading(favor_precision=True),
-        "resiliparse": lambda html: str(extract_plain_text(html, main_content=True, alt_texts=False)),
     }
 
 

@@ -5,7 +5,7 @@ links through, and where both took the wrong part of a page for the article, res
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -43,7 +43,7 @@ _ARTICLE = _Completion(prose_words=_PROSE_WORDS, max_missed=1.0, min_words=5)
 # References of programs are made of short entries, and have no teasers among them.
 _TECHNICAL = _Completion(prose_words=3, max_missed=0.1, min_words=1)
 
-Gram = tuple[str, ...]
+Gram = tuple[str, str, str]
 
 
 class Reading:
@@ -58,8 +58,8 @@ class Reading:
         words = _WORD.findall(line)
         if len(words) < _GRAM:
             return f" {' '.join(words)} " in self._whole
-        grams = _grams(words)
-        return sum(gram in self._grams for gram in grams) >= share * len(grams)
+        known = self._grams
+        return sum(gram in known for gram in _grams(words)) >= share * (len(words) - _GRAM + 1)
 
     @cached_property
     def num_words(self) -> int:
@@ -135,14 +135,18 @@ def _completed(text: Reading, other: Reading, links: _Links, completion: _Comple
     """Return the text, or the lines of the other reading where that has much which the text has not."""
     lines = other.lines
     words = [_num_words(line) for line in lines]
-    kept = [text.has(line) for line in lines]
-    missed = [i for i, keep in enumerate(kept) if not keep and words[i] >= completion.prose_words]
+    prose = [i for i, num_words in enumerate(words) if num_words >= completion.prose_words]
     limit = completion.max_missed * text.num_words
-    # Most pages end here, before any link is looked at.
-    if sum(words[i] for i in missed) > limit:
-        missed = [i for i in missed if not links.has(lines[i])]
-    if sum(words[i] for i in missed) <= limit:
+
+    def more(found: Sequence[int]) -> bool:
+        return sum(words[i] for i in found) > limit
+
+    # Each of these ends most of the pages that are left, and costs more than the one before.
+    missed = [i for i in prose if not text.has(lines[i])] if more(prose) else []
+    missed = [i for i in missed if not links.has(lines[i])] if more(missed) else []
+    if not more(missed):
         return text.text
+    kept = [text.has(line) for line in lines]
     for i in missed:
         kept[i] = True
     for i in _between(lines, kept):
@@ -164,5 +168,5 @@ def _joined(lines: Sequence[str], kept: Sequence[bool]) -> str:
     return "\n".join(line for line, keep in zip(lines, kept, strict=True) if keep)
 
 
-def _grams(words: Sequence[str]) -> list[Gram]:
-    return [tuple(words[start : start + _GRAM]) for start in range(len(words) - _GRAM + 1)]
+def _grams(words: Sequence[str]) -> Iterator[Gram]:
+    return zip(words, words[1:], words[2:], strict=False)

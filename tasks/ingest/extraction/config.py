@@ -22,8 +22,8 @@ class _Method(Params):
 class Trafilatura(_Method):
     """trafilatura: rules and density, with readability and jusText behind them (`fast`: without these two).
 
-    `focus` agreement reads each page twice, generously and strictly, and keeps the lines of the generous reading that
-    the strict one confirms, see `agreement`. The others are trafilatura's own `favor_precision` and `favor_recall`.
+    `focus` agreement reads each page generously, strictly and with resiliparse, and keeps the lines of the generous reading
+    that another confirms, see `agreement`. The others are trafilatura's own `favor_precision` and `favor_recall`.
     """
 
     kind: Literal["trafilatura"] = "trafilatura"

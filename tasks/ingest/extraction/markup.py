@@ -14,6 +14,21 @@ from tasks.ingest.extraction.maths import write_formulas
 _UNREAD = re.compile(r"<(?:[sS][uU][bBpP]|[mM][aA][tT][hH]|[pP][rR][eE]|template)\b")
 _NAMES = ("math/tex", "blob-num", '"latex')
 _HIDING = re.compile(r"(?:^|;)\s*(?:display\s*:\s*none|visibility\s*:\s*hidden)", re.IGNORECASE)
+# Text of <noscript> is for those who see nothing else.
+_NO_TEXT = (
+    "audio",
+    "canvas",
+    "embed",
+    "iframe",
+    "input",
+    "link",
+    "noscript",
+    "object",
+    "select",
+    "style",
+    "svg",
+    "video",
+)
 # Scripts show these once they have run; their authors hide them against flicker.
 _NEVER_HIDDEN = frozenset({"article", "body", "html", "main"})
 _HIDEABLE = "descendant-or-self::*[@hidden or @style]"
@@ -59,8 +74,11 @@ def said_in_text(tree: Any) -> None:
 
 
 def _leave_out_scripts(tree: Any) -> None:
-    """Empty what holds no text; each reading works on copies of the page, which are smaller then."""
-    for element in tree.iter("script", "style"):
+    """Take out what holds no text; each reading works on copies of the page, which are smaller then."""
+    from lxml.etree import strip_elements
+
+    strip_elements(tree, *_NO_TEXT, with_tail=False)
+    for element in tree.iter("script"):
         # trafilatura reads what a page says of itself there.
         if element.get("type") != "application/ld+json":
             element.clear(keep_tail=True)
