@@ -14,7 +14,7 @@ from tasks.ingest.extraction.maths import write_formulas
 _UNREAD = re.compile(r"<(?:[sS][uU][bBpP]|[mM][aA][tT][hH]|[pP][rR][eE]|template)\b")
 _NAMES = ("math/tex", "blob-num", '"latex')
 _HIDING = re.compile(r"(?:^|;)\s*(?:display\s*:\s*none|visibility\s*:\s*hidden)", re.IGNORECASE)
-# Text of <noscript> is for those who see nothing else.
+# Not <noscript>: some pages have their article there alone, where trafilatura finds it when it finds nothing else.
 _NO_TEXT = (
     "audio",
     "canvas",
@@ -22,7 +22,6 @@ _NO_TEXT = (
     "iframe",
     "input",
     "link",
-    "noscript",
     "object",
     "select",
     "style",
