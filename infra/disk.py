@@ -53,7 +53,9 @@ def named_error(error: OSError, folder: Path | None = None) -> SpaceError | Plac
     found = Path(os.fsdecode(error.filename)) if isinstance(error.filename, str | bytes) else folder
     where = folder or found
     if error.errno in _FULL:
-        return SpaceError(f"{where}: no space left on the device. Free some space; the same command then goes on.")
+        return SpaceError(
+            f"{where or 'The disk'}: no space left on the device. Free some space; the same command then goes on."
+        )
     if found is None or where is None or not _concerns(found, where):
         return None
     if error.errno in _REFUSED or (error.errno == errno.EEXIST and _is_above(found, where) and found.is_file()):

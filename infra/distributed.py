@@ -23,10 +23,12 @@ from concurrent.futures import (
     as_completed,
     wait,
 )
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from infra import ray_failures
 from infra.errors import ServiceError
 
 _FAILURES = 3
@@ -130,7 +132,7 @@ def ray_map(
     """Yield (index, None) as items finish, in the workers of one `TorchTrainer`; its own files go to `folder`.
 
     Raises:
-        ServiceError: workers died more often than is plausible.
+        ServiceError: workers died more often than is plausible, or a part of Ray died.
     """
     # Read when ray.train is imported: the second generation of Ray Train, without its state export.
     os.environ.setdefault("RAY_TRAIN_V2_ENABLED", "1")
@@ -149,14 +151,28 @@ def ray_map(
             name=name, storage_path=str(folder.absolute()), failure_config=FailureConfig(max_failures=_FAILURES)
         ),
     )
-    with ThreadPoolExecutor(1) as thread:
-        fitted = thread.submit(trainer.fit)
+    try:
+        yield from _news(board, _in_background(trainer.fit), len(items))
+    finally:
+        # Without its board no worker goes on: who stops the map early waits for nobody.
+        if not ray_failures.dead_processes():
+            with suppress(ray.exceptions.RayError):
+                ray.kill(board)
+        shutil.rmtree(folder / name, ignore_errors=True)
+
+
+def _in_background(work: Callable[[], Any]) -> "Future[Any]":
+    """Start work in a thread that does not keep the process from ending: a trainer whose Ray is dead may never return."""
+    future: Future[Any] = Future()
+
+    def run() -> None:
         try:
-            yield from _news(board, fitted, len(items))
-        finally:
-            wait([fitted])
-            ray.kill(board)
-            shutil.rmtree(folder / name, ignore_errors=True)
+            future.set_result(work())
+        except BaseException as error:
+            future.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    return future
 
 
 def _news(board: Any, fitted: "Future[Any]", num_items: int) -> Iterator[tuple[int, None]]:
@@ -166,7 +182,13 @@ def _news(board: Any, fitted: "Future[Any]", num_items: int) -> Iterator[tuple[i
     seen = 0
     while True:
         ended = bool(wait([fitted], timeout=_POLL_S).done)
-        finished, error = ray.get(board.news.remote(seen))
+        done = f"{seen} of {num_items} items were finished"
+        with ray_failures.named(done):
+            try:
+                finished, error = ray.get(board.news.remote(seen), timeout=ray_failures.LOOK_S)
+            except ray.exceptions.GetTimeoutError:
+                ray_failures.require_alive(done)
+                continue
         seen += len(finished)
         yield from ((index, None) for index in finished)
         if not ended:
@@ -180,7 +202,8 @@ def _news(board: Any, fitted: "Future[Any]", num_items: int) -> Iterator[tuple[i
                 "Finished items are kept and unfinished ones go on from their checkpoints: start the same command "
                 "again, with fewer workers if memory ran out."
             ) from trouble
-        fitted.result()
+        with ray_failures.named(done):
+            fitted.result()
         return
 
 

@@ -9,14 +9,16 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import wait as wait_for
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from infra import ray_failures
 from infra.distributed import Seat, SeatedCall, local_map, ray_map
+from infra.endings import sigterm_kept
 from infra.errors import ServiceError, SettingsError
 from infra.ray_local import LOOPBACK, local_environment, local_options
 
@@ -75,6 +77,7 @@ class LocalExecutor:
 
         Raises:
             SettingsError: they would ask for more than one GPU together.
+            ServiceError: a process was killed.
         """
         if not items:
             return
@@ -90,6 +93,12 @@ class LocalExecutor:
             futures = {self._pool.submit(function, item): index for index, item in enumerate(items)}
             try:
                 yield from _as_finished(futures)
+            except BrokenExecutor as error:
+                self.close()
+                raise ServiceError(
+                    "a worker process was killed (often: memory). Finished items are kept; use fewer workers and start the "
+                    "same command again."
+                ) from error
             except BaseException:
                 self.close()
                 raise
@@ -133,7 +142,11 @@ class RayExecutor:
         self._address = address
 
     def map(self, function: Call, items: Sequence[Any], gpus: float = 0.0) -> Iterator[tuple[int, Any]]:
-        """Yield (index of the item, result) as tasks finish; at most two items per worker are in flight."""
+        """Yield (index of the item, result) as tasks finish; at most two items per worker are in flight.
+
+        Raises:
+            ServiceError: Ray did not start, or a part of it died.
+        """
         if not items:
             return
         ray = _connected(self.workers, self._address)
@@ -141,21 +154,22 @@ class RayExecutor:
         waiting = list(enumerate(items))[::-1]
         running: dict[Any, int] = {}
         while waiting or running:
-            while waiting and len(running) < 2 * self.workers:
-                index, item = waiting.pop()
-                running[remote.remote(item)] = index
-            finished, _ = ray.wait(list(running), num_returns=1)
+            done = f"{len(items) - len(waiting) - len(running)} of {len(items)} items were finished"
+            with ray_failures.named(done):
+                while waiting and len(running) < 2 * self.workers:
+                    index, item = waiting.pop()
+                    running[remote.remote(item)] = index
+                finished, _ = ray.wait(list(running), num_returns=1, timeout=ray_failures.LOOK_S)
+            if not finished:
+                ray_failures.require_alive(done)
             for reference in finished:
                 index = running.pop(reference)
                 try:
-                    yield index, ray.get(reference)
+                    with ray_failures.named(f"item {index} of {len(items)}"):
+                        result = ray.get(reference)
                 except ray.exceptions.RayTaskError as error:
                     raise error.cause from error
-                except ray.exceptions.WorkerCrashedError as error:
-                    raise ServiceError(
-                        f"item {index} of {len(items)}: its Ray worker died four times (often memory: see the "
-                        "Ray logs). Finished items are kept; use fewer workers and start the same command again."
-                    ) from error
+                yield index, result
 
     def map_distributed(
         self, function: SeatedCall, items: Sequence[Any], world_size: int, folder: Path
@@ -183,7 +197,8 @@ def ray_closed_after() -> Iterator[None]:
         yield
     finally:
         if not before and "ray" in sys.modules:
-            sys.modules["ray"].shutdown()
+            with sigterm_kept():
+                sys.modules["ray"].shutdown()
 
 
 def _connected(workers: int, address: str | None) -> Any:
@@ -201,7 +216,7 @@ def _connected(workers: int, address: str | None) -> Any:
 
     if ray.is_initialized():
         return ray
-    with pinned_environment(), _environment(own):
+    with pinned_environment(), _environment(own), sigterm_kept(), ray_failures.started():
         ray.init(
             address=address or "local",
             log_to_driver=False,

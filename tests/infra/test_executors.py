@@ -1,15 +1,17 @@
 """Local processes and Ray tasks: the same results, errors and pinned environment; and whose code they run."""
 
 import os
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from infra.errors import SettingsError
+from infra.errors import ServiceError, SettingsError
 from infra.executors import PINNED_ENVIRONMENT, Executor, LocalExecutor, executor_of, ray_closed_after
 
 
@@ -67,6 +69,56 @@ def test_workers_are_pinned_and_this_process_is_not(executor: Executor) -> None:
 def test_workers_import_this_repositorys_packages(executor: Executor, project: Path) -> None:
     expected = [str(project / name / "__init__.py") for name in ("flows", "infra", "tasks")]
     assert _all(executor, packages, 2) == [expected, expected]
+
+
+def end(_: int) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_process_that_is_killed_is_a_named_error_and_the_next_map_works() -> None:
+    executor = LocalExecutor(1)
+    with pytest.raises(ServiceError, match=r"a worker process was killed .*Finished items are kept"):
+        list(executor.map(end, [0]))
+    assert list(executor.map(double, [4])) == [(0, 8)]
+    executor.close()
+
+
+_KILLED = """
+import os, signal, sys, threading, time
+from infra.executors import RayExecutor, ray_closed_after
+from tasks.core.command import exit_codes
+from tests.infra.test_executors import wait_long
+
+def kill(kind):
+    import ray
+    node = ray._private.worker._global_node
+    victims = [os.getpid()] if kind == "driver" else [info.process.pid for info in node.all_processes[kind]]
+    for pid in victims:
+        os.kill(pid, signal.SIGTERM if kind == "driver" else signal.SIGKILL)
+
+with exit_codes(), ray_closed_after():
+    executor = RayExecutor(1)
+    list(executor.map(abs, [1]))
+    threading.Timer(3, kill, sys.argv[1:]).start()
+    list(executor.map(wait_long, [0]))
+"""
+
+
+def wait_long(_: int) -> None:
+    time.sleep(300)
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize(("kind", "code", "told"), [("raylet", 1, "Ray's raylet died"), ("driver", 143, "")])
+def test_what_dies_of_ray_is_named_and_a_driver_told_to_end_ends_in_order(
+    project: Path, kind: str, code: int, told: str
+) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(project)}
+    command = [sys.executable, "-W", "ignore", "-c", _KILLED, kind]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240, check=False)
+    assert done.returncode == code, done.stderr
+    assert told in done.stderr
+    assert "Traceback" not in done.stderr and "SIGTERM received" not in done.stderr
 
 
 def test_processes_of_one_machine_ask_for_no_more_than_its_gpu() -> None:
