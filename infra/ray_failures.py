@@ -8,6 +8,7 @@ from infra.errors import InfraError, ServiceError
 
 # How long a question to Ray may take before its processes are looked at.
 LOOK_S = 5.0
+_NEEDED = {"raylet", "gcs_server"}
 _REMEDY = "Finished items are kept, unfinished ones go on from their checkpoints: start the same command again"
 
 
@@ -67,9 +68,12 @@ def require_alive(done: str) -> None:
 
 
 def dead_processes() -> list[str]:
-    """Return the kinds of Ray's own processes that were started here and are dead."""
+    """Return which of the processes that Ray cannot work without were started here and are dead.
+
+    The agent's death ends the raylet; dashboard and monitors are no loss.
+    """
     node = _node()
-    return [] if node is None else sorted({str(kind) for kind, _ in node.dead_processes()})
+    return [] if node is None else sorted({str(kind) for kind, _ in node.dead_processes()} & _NEEDED)
 
 
 def _logs() -> str:
