@@ -239,3 +239,13 @@ def test_posts_that_look_like_what_they_answer_are_main_text_and_comments_on_an_
     comments = f"<div class='comments'>{''.join(map(post.format, answers))}</div>"
     found = extract(page.format(article + comments), Trafilatura()).text
     assert BEFORE in found and not any(answer in found for answer in answers)
+
+
+def test_a_page_that_is_nothing_but_comments_is_its_comments() -> None:
+    words = ("Every", "No", "Another", "The oldest")
+    posts = [
+        f"{word} lock keeper I know has a boat of his own, and rows it to the sea and back each year." for word in words
+    ]
+    cells = "".join(f"<tr><td><div class='comment'><div>{post}</div></div></td></tr>" for post in posts)
+    found = extract(f"<html><body><a href=/>News</a><table>{cells}</table></body></html>", Trafilatura()).text
+    assert all(post in found for post in posts)

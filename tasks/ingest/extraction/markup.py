@@ -4,6 +4,7 @@ A pre-pass over the parsed page, so that every reading sees the same. Each step 
 """
 
 import re
+from collections.abc import Sequence
 from functools import cache
 from itertools import islice
 from typing import Any
@@ -14,20 +15,8 @@ from tasks.ingest.extraction.maths import write_formulas
 _UNREAD = re.compile(r"<(?:[sS][uU][bBpP]|[mM][aA][tT][hH]|[pP][rR][eE]|template)\b")
 _NAMES = ("math/tex", "blob-num", '"latex')
 _HIDING = re.compile(r"(?:^|;)\s*(?:display\s*:\s*none|visibility\s*:\s*hidden)", re.IGNORECASE)
-# Not <noscript>: some pages have their article there alone, where trafilatura finds it when it finds nothing else.
-_NO_TEXT = (
-    "audio",
-    "canvas",
-    "embed",
-    "iframe",
-    "input",
-    "link",
-    "object",
-    "select",
-    "style",
-    "svg",
-    "video",
-)
+# Not <noscript>: some pages have their article there alone, and trafilatura finds it when it finds nothing else.
+_NO_TEXT = ["audio", "canvas", "embed", "iframe", "input", "link", "object", "select", "style", "svg", "video"]
 # Scripts show these once they have run; their authors hide them against flicker.
 _NEVER_HIDDEN = frozenset({"article", "body", "html", "main"})
 _HIDEABLE = "descendant-or-self::*[@hidden or @style]"
@@ -46,7 +35,8 @@ _STOPS = ".,;:!?\"'”’»"
 # Longer ones are small print, not marks.
 _MAX_MARK = 40
 _COMMENTS = ("comment", "Comment")
-_MIN_POST = 40
+# Of a paragraph that is a post, in characters; and of the text of a page, that stands in its comments.
+_MIN_POST, _MIN_DISCUSSION = 40, 0.5
 _MIN_NAMES = 3
 
 
@@ -187,22 +177,33 @@ def _xpath(path: str) -> Any:
 
 
 def _keep_posts(tree: Any) -> None:
-    """Take the name of comments from the posts of a discussion: comments that look like what they comment on."""
+    """Take the name of comments from the posts of a discussion, which extractors leave out by that name."""
     containers = [
         part
         for part in tree.iter("div", "section", "ul", "ol")
         if (part.get("class") or "").startswith(_COMMENTS) or (part.get("id") or "").startswith(_COMMENTS)
     ]
-    if not containers:
-        return
-    answers = {paragraph for container in containers for paragraph in container.iter("p") if _is_post(paragraph)}
-    bodies = {paragraph.getparent().get("class") for paragraph in answers} - {None, ""}
-    if any(p.getparent().get("class") in bodies for p in tree.iter("p") if p not in answers and _is_post(p)):
+    if containers and _is_discussion(tree, containers):
         for container in containers:
             for element in (container, *container.iterdescendants("div", "li", "section")):
                 for name in ("class", "id"):
                     if "comment" in (element.get(name) or "").lower():
                         del element.attrib[name]
+
+
+def _is_discussion(tree: Any, containers: Sequence[Any]) -> bool:
+    """Return whether comments look like what they comment on, or are most of a page that has no other paragraph."""
+    inside: set[Any] = set()
+    length = 0
+    for container in containers:
+        if container not in inside:
+            inside.update(container.iterdescendants("div", "section", "ul", "ol", "p"))
+            length += len(_text(container))
+    posts = [paragraph for paragraph in tree.iter("p") if _is_post(paragraph)]
+    bodies = {paragraph.getparent().get("class") for paragraph in posts if paragraph in inside} - {None, ""}
+    others = [paragraph for paragraph in posts if paragraph not in inside]
+    alike = any(paragraph.getparent().get("class") in bodies for paragraph in others)
+    return alike or (not others and length > _MIN_DISCUSSION * len(_text(tree)))
 
 
 def _is_post(paragraph: Any) -> bool:
