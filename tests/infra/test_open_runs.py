@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +11,9 @@ import pytest
 
 from infra.leases import lease
 from infra.open_runs import OpenRun, close_abandoned, close_killed, noted
-from infra.settings import load_settings
+from infra.orchestration import lineage_tag
+from infra.settings import Settings, load_settings
+from infra.tracking import Tracker
 from tests.fixtures_servers import free_port
 
 RUN = OpenRun("demo-0123", "key", "demo", "http://127.0.0.1:1")
@@ -91,3 +94,33 @@ def test_without_servers_nothing_is_waited_for_and_the_note_stays(
     (tmp_path / "open" / "demo-0123.json").write_text(note)
     assert close_killed(settings) == ()
     assert list((tmp_path / "open").iterdir())
+
+
+@pytest.mark.integration
+def test_prefect_and_mlflow_show_a_killed_run_as_ended(
+    connected: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlflow import MlflowClient
+    from prefect import flow
+    from prefect.client.orchestration import get_client
+    from prefect.states import Running
+
+    @flow(name="killed")
+    def nothing() -> None:
+        """Do nothing."""
+
+    # The home of the note is this test's own; the servers, and what it takes to talk to them, are those of the session.
+    monkeypatch.setattr("infra.open_runs.apply_client_environment", lambda settings: None)
+    monkeypatch.setenv("MIXWRIGHT_HOME", str(tmp_path))
+    key, uri = uuid.uuid4().hex, connected.mlflow.tracking_uri
+    tracked = Tracker(uri, tmp_path / "spool").parent_run("killed", "killed", key)
+    run = OpenRun("killed-0123", key, "killed", uri)
+    with lease(tmp_path / "leases" / "killed-0123.lock", "run"), noted(tmp_path, run):
+        note = (tmp_path / "open" / "killed-0123.json").read_text()
+    (tmp_path / "open" / "killed-0123.json").write_text(note)
+    with get_client(sync_client=True) as client:
+        dead = client.create_flow_run(nothing, tags=[lineage_tag(key)], state=Running())
+        assert close_killed(connected.model_copy(update={"home": tmp_path})) == ("killed-0123",)
+        assert client.read_flow_run(dead.id).state_name == "Crashed"
+    assert MlflowClient(uri).get_run(tracked).info.status == "KILLED"
+    assert not list((tmp_path / "open").iterdir())
