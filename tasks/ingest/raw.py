@@ -13,7 +13,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from tasks.core.digest import digest_json
-from tasks.core.errors import DataError
+from tasks.core.errors import DamagedError, DataError
+from tasks.core.sealed import SEAL, read_sealed, write_sealed
 from tasks.ingest.formats import WHOLE, format_of
 from tasks.ingest.places import FileSystemOf, file_system_of, name_of, protocol_of, readable
 
@@ -125,7 +126,7 @@ def write_listing(listing: RawListing, folder: Path) -> None:
     value = {"format": 1, "files": [asdict(file) for file in listing.files]}
     # A new file takes the place of an old one, which may be linked into a version and must keep its bytes.
     draft = folder / f".{RAW}.new"
-    draft.write_text(json.dumps(value, indent=1, sort_keys=True, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_sealed(draft, value, indent=1)
     draft.replace(folder / RAW)
 
 
@@ -142,7 +143,13 @@ def read_listing(folder: Path) -> RawListing:
         value = json.loads(path.read_text(encoding="utf-8"))
         if value["format"] != 1:
             raise ValueError(f"format {value['format']!r}, this version reads format 1")
+        if unknown := sorted(set(value) - {"format", "files", SEAL}):
+            raise ValueError(f"there is nothing called {unknown[0]!r} in a listing")
+        # A listing that was written by hand, or by an earlier version, has no seal.
+        value = read_sealed(path) if SEAL in value else value
         listing = RawListing(tuple(RawFile(**file) for file in value["files"]))
+    except DamagedError as error:
+        raise DamagedError(f"{error} List the input again.") from error
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(f"{path}: not a raw listing this version can read: {error}. List the input again.") from error
     if not listing.files:

@@ -177,5 +177,16 @@ def test_the_listing_holds_no_more_than_the_files(tmp_path: Path) -> None:
     put(tmp_path, "in/a.jsonl")
     write_listing(list_inputs([str(tmp_path / "in")]), tmp_path)
     value = json.loads((tmp_path / "raw.json").read_text())
-    assert sorted(value) == ["files", "format"]
+    assert sorted(value) == ["files", "format", "seal"]
     assert sorted(value["files"][0]) == ["bytes", "digest", "name", "path", "source", "uri"]
+
+
+def test_a_listing_with_any_byte_changed_is_refused_or_the_same(tmp_path: Path) -> None:
+    write_listing(RawListing((RawFile("web", "a.jsonl", "a.jsonl", None, 12, "0f" * 32),)), tmp_path)
+    whole, listing = (tmp_path / RAW).read_bytes(), read_listing(tmp_path)
+    for place in range(len(whole)):
+        (tmp_path / RAW).write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        try:
+            assert read_listing(tmp_path) == listing
+        except DataError as error:
+            assert "List the input again" in str(error)
