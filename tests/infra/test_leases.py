@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from infra import leases
 from infra.errors import LeaseError
 from infra.leases import lease
 
@@ -82,6 +83,23 @@ def test_who_waited_for_a_lease_that_was_removed_takes_the_one_that_is_there(tmp
     thread.join()
     assert order == ["second"]
     assert path.exists()
+
+
+def test_a_lock_on_a_file_that_was_removed_meanwhile_is_no_lease(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, calls = leases._try, list[int]()
+
+    def removed_before_the_first(descriptor: int, path: Path) -> bool:
+        calls.append(descriptor)
+        if len(calls) == 1:
+            path.unlink()
+        return real(descriptor, path)
+
+    monkeypatch.setattr(leases, "_try", removed_before_the_first)
+    with lease(tmp_path / "run.lock", "first") as held:
+        held.require()
+    assert len(calls) == 2
 
 
 def test_who_waits_gets_the_lease_when_it_is_given_back(tmp_path: Path) -> None:
