@@ -51,11 +51,11 @@ def _with_something_kept(manifest: Manifest, output: Path) -> Manifest:
     account = manifest.account
     if account is None or account.kept.documents:
         return manifest
+    other = "" if "any_language" in manifest.summary["judged"] else "; any_language is for text that is not English"
     raise NothingKeptError(
         f"{output}: curate kept none of {account.taken.documents:,} documents: {account.losses()}. See them with `mixwright "
         f"audit --folder {output} --rules --examples 2`; then take another profile (curate.profile, "
-        "curate.profile_of_source; any_language for text that is not English), or change that threshold "
-        "(curate.profiles)."
+        f"curate.profile_of_source{other}), or change that threshold (curate.profiles)."
     )
 
 
