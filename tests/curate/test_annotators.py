@@ -67,7 +67,7 @@ def test_a_text_that_is_normalised_already_is_asked_as_it_is() -> None:
     texts = texts_of([*SENTENCES.values(), "NASA and ESA met in Paris.", "ABC-123", "สวัสดี\u200dครับ"])
     read = [languages(texts, LanguageId(), text)["language_score"].tolist() for text in ("normalised", "as_it_is")]
     assert read[0][:-2] == read[1][:-2] and normalised("NASA and ESA") == "NASA and ESA"
-    assert normalised("to\u00adday\ufeff") == "today"
+    assert normalised("to\u00adday\ufeff") == "today" and normalised("ก\u200bข\u2028ค") == "ก ข ค"
 
 
 def test_profiles_that_promise_the_decisions_of_another_tool_ask_as_it_does() -> None:
