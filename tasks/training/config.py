@@ -181,7 +181,7 @@ def demo_proxy() -> TrainingConfig:
     of them had a standard deviation of 0.010 over five paired seeds (two layers of width 48: 0.107 and 0.024). A third
     fewer steps take a third less time: natural was 0.029 worse than uniform over two seeds of 150 steps and 0.041 over
     three of 100, where both had about 0.15 more bits per byte. A vocabulary of 2048 was no cheaper way: at 150 steps
-    it cost as much as 100 of these and was 0.07 bits per byte worse.
+    it cost as much as 100 of these and was 0.04 to 0.07 bits per byte worse.
     """
     return TrainingConfig(
         model=ModelConfig(
