@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from infra.errors import InfraError, ServiceError
+from infra.ray_local import sessions_folder
 
 # How long a question to Ray may take before its processes are looked at.
 LOOK_S = 5.0
@@ -26,7 +27,7 @@ def started() -> Iterator[None]:
     except Exception as error:
         # Ray raises bare `Exception`s here, and `ConnectionError`, `ValueError` and others.
         raise ServiceError(
-            f"Ray did not start: {_first_line(error)} Its logs are in /tmp/ray/session_latest/logs. Start the same command "
+            f"Ray did not start: {_first_line(error)} Its logs: {sessions_folder()}/session_latest/logs. Start the same command "
             "again when the machine is less busy, name the cluster's address, or do without Ray (MIXWRIGHT_EXECUTOR=local)."
         ) from error
 

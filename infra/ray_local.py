@@ -32,13 +32,18 @@ def local_environment() -> dict[str, str]:
 
 
 def local_options(workers: int) -> Mapping[str, Any]:
-    """Return the arguments of `ray.init` for a local Ray: no dashboard, files in `own_folder`."""
+    """Return the arguments of `ray.init` for a local Ray: no dashboard, files in `sessions_folder`."""
     return {
         "num_cpus": workers,
         "object_store_memory": _OBJECT_STORE_BYTES,
         "include_dashboard": False,
-        "_temp_dir": str(own_folder(Path(tempfile.gettempdir())) / "ray"),
+        "_temp_dir": str(sessions_folder()),
     }
+
+
+def sessions_folder() -> Path:
+    """Return where a local Ray keeps its sessions, sockets and logs: in `own_folder`, on the disk of temporary files."""
+    return own_folder(Path(tempfile.gettempdir())) / "ray"
 
 
 def own_folder(parent: Path) -> Path:

@@ -1,0 +1,85 @@
+"""A local Ray: nobody but its user reaches it."""
+
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from infra.errors import SettingsError
+from infra.ray_local import LOOPBACK, local_environment, own_folder, sessions_folder
+
+_PROGRAM = """
+import json, os, time
+from pathlib import Path
+import psutil
+from infra.executors import RayExecutor, ray_closed_after
+from tests.infra.test_executors import double
+
+with ray_closed_after():
+    assert sorted(RayExecutor(1).map(double, [1, 2])) == [(0, 2), (1, 4)]
+    import ray
+    own = psutil.Process()
+    members = [own, *own.children(recursive=True)]
+    # The agents listen a moment later than the raylet they belong to.
+    deadline = time.monotonic() + 60
+    while not any("DashboardAgent" in each.name() or "agent" in " ".join(each.cmdline()) for each in members):
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+        members = [own, *own.children(recursive=True)]
+    time.sleep(1)
+    found = [each.laddr.ip for member in members for each in member.net_connections("inet") if each.status == "LISTEN"]
+    token = Path.home() / ".ray" / "auth_token"
+    mode = ray._raylet.get_authentication_mode() == ray._raylet.AuthenticationMode.TOKEN
+    folder = Path(ray._private.worker._global_node.get_session_dir_path())
+    print(json.dumps([found, token.exists(), mode, str(folder), "RAY_AUTH_TOKEN" in os.environ]))
+"""
+
+
+@pytest.mark.integration
+def test_every_port_of_a_local_ray_is_on_loopback_and_its_token_in_no_file(project: Path, tmp_path: Path) -> None:
+    import json
+
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
+    environment = {**kept, "PYTHONPATH": str(project), "HOME": str(tmp_path)}
+    command = [sys.executable, "-W", "ignore", "-c", _PROGRAM]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    addresses, token_file, token_mode, session, left_over = json.loads(done.stdout.splitlines()[-1])
+    assert len(addresses) > 5
+    assert set(addresses) <= {"127.0.0.1", "::1"}
+    assert (token_file, token_mode, left_over) == (False, True, False)
+    assert Path(session).is_relative_to(sessions_folder())
+
+
+def test_each_process_has_one_token_that_others_do_not_have(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", LOOPBACK):
+        monkeypatch.delenv(name, raising=False)
+    found = local_environment()
+    assert found == local_environment(), "Ray keeps the first it is given"
+    assert found[LOOPBACK] == "0" and len(found["RAY_AUTH_TOKEN"]) == 64
+    monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", "mine")
+    monkeypatch.setenv(LOOPBACK, "1")
+    assert local_environment() == {}, "what the user has set stays"
+
+
+def test_the_folder_of_rays_sessions_is_the_users_alone(tmp_path: Path) -> None:
+    short = Path("/tmp") / tmp_path.name
+    short.mkdir()
+    try:
+        folder = own_folder(short)
+        assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+        assert own_folder(short) == folder
+        folder.chmod(0o777)
+        with pytest.raises(SettingsError, match="TMPDIR"):
+            own_folder(short)
+        folder.rmdir()
+        folder.symlink_to(tmp_path)
+        with pytest.raises(SettingsError, match="not a folder of this user alone"):
+            own_folder(short)
+        folder.unlink()
+    finally:
+        short.rmdir()
+    assert len(str(own_folder(Path("/tmp") / ("long" * 20)))) <= 36, "elsewhere when the name would be too long"
