@@ -1,9 +1,11 @@
 """A local Ray: nobody but its user reaches it."""
 
+import json
 import os
 import stat
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -40,8 +42,6 @@ with ray_closed_after():
 
 @pytest.mark.integration
 def test_every_port_of_a_local_ray_is_on_loopback_and_its_token_in_no_file(project: Path, tmp_path: Path) -> None:
-    import json
-
     kept = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
     environment = {**kept, "PYTHONPATH": str(project), "HOME": str(tmp_path)}
     command = [sys.executable, "-W", "ignore", "-c", _PROGRAM]
@@ -66,20 +66,17 @@ def test_each_process_has_one_token_that_others_do_not_have(monkeypatch: pytest.
 
 
 def test_the_folder_of_rays_sessions_is_the_users_alone(tmp_path: Path) -> None:
-    short = Path("/tmp") / tmp_path.name
-    short.mkdir()
-    try:
-        folder = own_folder(short)
+    # Not below pytest's folder: its name is too long for Ray's sockets.
+    with tempfile.TemporaryDirectory(prefix="r", dir="/tmp") as parent:
+        folder = own_folder(Path(parent))
+        assert folder.parent == Path(parent)
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
-        assert own_folder(short) == folder
+        assert own_folder(Path(parent)) == folder
         folder.chmod(0o777)
         with pytest.raises(SettingsError, match="TMPDIR"):
-            own_folder(short)
+            own_folder(Path(parent))
         folder.rmdir()
         folder.symlink_to(tmp_path)
         with pytest.raises(SettingsError, match="not a folder of this user alone"):
-            own_folder(short)
-        folder.unlink()
-    finally:
-        short.rmdir()
+            own_folder(Path(parent))
     assert len(str(own_folder(Path("/tmp") / ("long" * 20)))) <= 36, "elsewhere when the name would be too long"
