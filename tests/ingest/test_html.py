@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -252,6 +253,14 @@ def test_short_entries_that_only_the_other_extractor_has_are_taken_on_a_technica
     other = f"{PROSE}\nint\nhours of oil left\nvoid\nlights the lantern at once\n{PROSE[::-1]}"
     assert agreed(ARTICLE, ARTICLE, other, lambda: "", technical=True) == other
     assert agreed(ARTICLE, ARTICLE, other, lambda: "") == ARTICLE
+
+
+def test_agreement_on_a_page_of_single_words_takes_linear_time() -> None:
+    generous = "\n".join(f"a{number}" for number in range(100_000))
+    started = time.process_time()
+    assert agreed(generous, generous.replace("a", "b"), "", lambda: "") == generous
+    # Looked up in the text as a string, each of them would be sought through all of it: 20 s.
+    assert time.process_time() - started < 4
 
 
 def test_an_extractor_that_is_not_installed_is_no_fault_of_the_page(

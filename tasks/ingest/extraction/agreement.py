@@ -57,7 +57,7 @@ class Reading:
         """Return whether at least a share of the word 3-grams of a line is in the text."""
         words = _WORD.findall(line)
         if len(words) < _GRAM:
-            return f" {' '.join(words)} " in self._whole
+            return tuple(words) in self._short
         known = self._grams
         return sum(gram in known for gram in _grams(words)) >= share * (len(words) - _GRAM + 1)
 
@@ -75,8 +75,8 @@ class Reading:
         return set(_grams(self._words))
 
     @cached_property
-    def _whole(self) -> str:
-        return f" {' '.join(self._words)} "
+    def _short(self) -> set[tuple[str, ...]]:
+        return {*zip(self._words), *zip(self._words, self._words[1:], strict=False)}
 
 
 def agreed(generous: str, strict: str, other: str, links: Callable[[], str], *, technical: bool = False) -> str:
