@@ -13,6 +13,7 @@ from tasks.curate import steps
 from tasks.curate.config import CurateParams
 from tasks.curate.dedup.stage import Candidates, Found, find_duplicates
 from tasks.curate.funnel import Funnel, lost_sources, warnings
+from tasks.curate.gather import neighbours
 from tasks.curate.statistics.shards import TextSource
 from tasks.curate.steps import STAGE, Bench, Shard, ShardEvidence
 from tasks.curate.units import CONTAMINATED_FILE, DROPPED, KEPT
@@ -27,7 +28,7 @@ def run(params: CurateParams, *, inputs: Mapping[str, Path], output: Path, works
         NothingKeptError: every document was dropped. What was published stays, to be looked at.
     """
     ingested = stage_input(inputs, "ingest")
-    shards = document_shards(ingested.folder, ingested.manifest)
+    groups = document_shards(ingested.folder, ingested.manifest)
     sources = tuple(sorted(ingested.manifest.summary["sources"]))
     digests = {"ingest": ingested.digest, **steps.external(params, sources)}
     values, code = params.model_dump(mode="json"), digest_code(CODE)
@@ -35,7 +36,8 @@ def run(params: CurateParams, *, inputs: Mapping[str, Path], output: Path, works
         workshop.observer.say(f"{STAGE}: unchanged (same inputs, params and code), taken as it is")
         return _with_something_kept(found, output)
     ingested.verified("documents/")
-    files, funnel, summary = curated(Bench(workshop, params, sources, CODE), shards)
+    bench = Bench(workshop, params, sources, CODE)
+    files, funnel, summary = curated(bench, steps.gathered(bench, groups))
     for warning in summary["warnings"]:
         workshop.observer.say(f"{STAGE}: {warning}")
     environment = {"icu": icu_version()} if "icu" in digests else {}
@@ -81,8 +83,8 @@ def curated(bench: Bench, shards: Sequence[Shard]) -> tuple[dict[str, Placement]
     return _files(shards, evidence, decided, duplicates), funnel, summary
 
 
-def document_shards(folder: Path, manifest: Manifest) -> list[Shard]:
-    """Return the shards of documents that ingest published.
+def document_shards(folder: Path, manifest: Manifest) -> list[tuple[Shard, ...]]:
+    """Return the shards of documents that ingest published; small ones are in groups, to be curated as one.
 
     Raises:
         DataError: the folder is that of another stage, or holds no documents.
@@ -95,8 +97,11 @@ def document_shards(folder: Path, manifest: Manifest) -> list[Shard]:
     if not records:
         raise DataError(f"{folder}: ingest published no documents. Look at its quarantined/ for the reasons.")
     return [
-        Shard(Path(record.path).stem, TextSource(folder.absolute() / record.path), {"s": record.digest})
-        for record in records
+        tuple(
+            Shard(Path(record.path).stem, TextSource(folder.absolute() / record.path), {"s": record.digest})
+            for record in group
+        )
+        for group in neighbours(records)
     ]
 
 

@@ -29,6 +29,7 @@ from tasks.curate.decontaminate.unit import (
     index_benchmarks,
 )
 from tasks.curate.dedup.stage import versions
+from tasks.curate.gather import GatherArgs, gather_shards
 from tasks.curate.judge import Evidence
 from tasks.curate.refine.unit import REFINED, RefineArgs, merged_summaries, refine_identity, refine_shard
 from tasks.curate.rewriting.unit import REWRITING, REWRITTEN, RewriteArgs, rewrite_shard
@@ -112,6 +113,25 @@ class Bench:
             units=[(stage_key(f"{STAGE}.{step}", digests, {"values": values}, code), args) for digests, args in orders],
             packages=packages,
         )
+
+
+def gathered(bench: Bench, groups: Sequence[tuple[Shard, ...]]) -> list[Shard]:
+    """Return one shard per group, called as its first one."""
+    several = [group for group in groups if len(group) > 1]
+    orders = [
+        (
+            {f"s{i}": shard.digests["s"] for i, shard in enumerate(group)},
+            GatherArgs(tuple(shard.texts.documents for shard in group)),
+        )
+        for group in several
+    ]
+    records = iter(bench.units("gather", "small shards", gather_shards, orders, {}, bench.code))
+    return [group[0] if len(group) == 1 else _whole(group[0].number, next(records)) for group in groups]
+
+
+def _whole(number: str, record: UnitRecord) -> Shard:
+    made = record.file(f"{number}.parquet")
+    return Shard(number, TextSource(made.source), {"s": made.record.digest})
 
 
 def annotated(bench: Bench, shards: Sequence[Shard]) -> list[Placement]:

@@ -15,6 +15,7 @@ from tasks.core.errors import DataError, NothingKeptError
 from tasks.core.manifest import Manifest
 from tasks.core.rng import generator
 from tasks.core.scripts import icu_version
+from tasks.curate import gather
 from tasks.curate.audit.folder import read_curated
 from tasks.curate.audit.funnel_table import audit, funnel_table
 from tasks.curate.config import CurateParams
@@ -72,6 +73,12 @@ def split(documents: list[Document], *sizes: int) -> list[list[Document]]:
         shards.append(documents[start : start + size])
         start += size
     return shards
+
+
+@pytest.fixture(autouse=True)
+def small_shards_stay_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What holds for shards of a usual size is tried on small ones."""
+    monkeypatch.setattr(gather, "SMALL_BYTES", 0)
 
 
 @pytest.fixture
