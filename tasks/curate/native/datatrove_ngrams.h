@@ -6,28 +6,6 @@
 
 namespace mixwright {
 
-// Says of things that came twice that they may have; of most others that they did not. Wrong only on the side of "may".
-class MayRepeat {
- public:
-  void begin(size_t most) {
-    size_t slots = 64;
-    shift_ = 58;
-    while (slots < 8 * most) slots *= 2, --shift_;
-    if (slots > seen_.size()) seen_.resize(slots);
-    std::memset(seen_.data(), 0, slots);
-  }
-  // Only the high bits of the hash matter, so a product will do.
-  void add(uint64_t hash) {
-    uint8_t& seen = seen_[hash >> shift_];
-    seen = static_cast<uint8_t>(seen << 1 | 1);
-  }
-  bool operator()(uint64_t hash) const { return seen_[hash >> shift_] > 1; }
-
- private:
-  std::vector<uint8_t> seen_;
-  int shift_ = 58;
-};
-
 inline constexpr uint64_t kOdd = 0x9E3779B97F4A7C15u;
 
 // Whether two ranges hold the same bytes; both may be read up to 7 bytes further. The ranges are short: no call.
@@ -53,7 +31,8 @@ class Tokens {
   unsigned stop_words = 0;
 
   void read(English& english, std::string_view text) {
-    marks.clear(), words = word_chars = alphabetic = 0, stop_words = 0;
+    marks.clear(), reserve_for(marks, 2 * text.size());
+    words = word_chars = alphabetic = 0, stop_words = 0;
     if (joined_.size() < text.size() + kPad) joined_.resize(text.size() + kPad);
     uint32_t bytes = 0, chars = 0;
     english.tokens(text, [&](const Token& token, size_t begin) {
@@ -108,7 +87,11 @@ class TopNgrams {
       kept += may_repeat_(hashes_[i]);
     }
     candidates_.resize(kept);
+    may_repeat_.release();
     for (size_t n = kShortestTop; n <= kLongestTop && tokens.size() >= n; ++n) row[n - kShortestTop] = top(tokens, n);
+    numbering_.release();
+    release_large(hashes_), release_large(candidates_), release_large(groups_);
+    release_large(firsts_), release_large(counts_);
   }
 
  private:
@@ -150,7 +133,9 @@ class DuplicateNgrams {
   void count(const Tokens& tokens, int64_t* row) {
     if (tokens.size() < kShortestDuplicate) return;
     find_candidates(tokens);
+    release_large(hashes_);
     for (size_t n = kShortestDuplicate; n <= kLongestDuplicate; ++n) row[n - kShortestDuplicate] = scan(tokens, n);
+    may_repeat_.release(), numbering_.release(), release_large(candidates_), release_large(firsts_);
   }
 
  private:
@@ -197,6 +182,8 @@ class DuplicateNgrams {
   }
 
   int64_t scan(const Tokens& tokens, size_t n) {
+    const bool many = candidates_.size() > kMany;
+    if (many) look_ahead(tokens, n);
     numbering_.begin(candidates_.size()), firsts_.clear();
     int64_t chars = 0;
     size_t from = 0;
@@ -205,17 +192,27 @@ class DuplicateNgrams {
       if (i + n > tokens.size()) break;
       if (i < from || tokens.bytes(i, n) >= candidate.bytes) continue;
       const std::string_view ngram = tokens.joined(i, n);
+      const uint64_t hash = hash_bytes(ngram);
+      if (many && !may_repeat_(hash)) continue;
       const auto same = [&](uint32_t other) {
         const size_t j = firsts_[other];
         return tokens.bytes(j, n) == ngram.size() && same_bytes(tokens.at(j), ngram.data(), ngram.size());
       };
-      if (numbering_.number(hash_bytes(ngram), same) == firsts_.size()) {
+      if (numbering_.number(hash, same) == firsts_.size()) {
         firsts_.push_back(candidate.at);
       } else {
         chars += tokens.chars(i, n), from = i + n;
       }
     }
     return chars;
+  }
+
+  // Of very many n-grams only those that may come twice are numbered: a number takes more memory.
+  void look_ahead(const Tokens& tokens, size_t n) {
+    may_repeat_.begin(candidates_.size());
+    for (const Candidate& candidate : candidates_)
+      if (candidate.at + n <= tokens.size() && tokens.bytes(candidate.at, n) < candidate.bytes)
+        may_repeat_.add(hash_bytes(tokens.joined(candidate.at, n)));
   }
 };
 

@@ -42,7 +42,7 @@ class Duplicates {
 
   template <class Split>
   void count(std::string_view text, Split split) {
-    pieces_.clear();
+    pieces_.clear(), reserve_for(pieces_, text.size());
     split(text, [&](std::string_view piece) { pieces_.push_back(piece); });
     pieces = static_cast<int64_t>(pieces_.size()), again = again_chars = 0;
     if (pieces_.size() < 2) return;
@@ -55,6 +55,7 @@ class Duplicates {
         ++again, again_chars += count_chars(piece);
       }
     }
+    release_large(pieces_), release_large(firsts_), numbering_.release();
   }
 
  private:

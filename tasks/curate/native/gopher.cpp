@@ -62,6 +62,7 @@ class Layout {
 
   void read(std::string_view text) {
     words.clear(), lines.clear(), paragraphs.clear();
+    reserve_for(words, text.size()), reserve_for(lines, text.size()), reserve_for(paragraphs, text.size());
     alphabetic = 0, wide_ = 0;
     const char* at = text_ = text.data();
     const char* const end = at + text.size();
@@ -161,20 +162,17 @@ class Statistics {
 
   void count(std::string_view text, int64_t* row) {
     layout_.read(text);
+    count_lines(row);
     words_.number(layout_.words);
+    words_.settle();
     row[kCharacters] = count_chars(text);
     row[kWords] = static_cast<int64_t>(layout_.words.size());
+    release_large(layout_.words);
     row[kWordChars] = words_.chars_before.back();
     row[kStopWords] = num_stop_words();
     row[kHashes] = count_of(text, "#");
     row[kEllipses] = count_of(text, kEllipsis) + count_of(text, kEllipsisSign);
     row[kAlphabeticWords] = layout_.alphabetic;
-    write(count_parts(layout_.lines, parts_), row + kLines, row + kDuplicateLines);
-    write(count_parts(layout_.paragraphs, parts_), row + kParagraphs, row + kDuplicateParagraphs);
-    for (const Part& line : layout_.lines) {
-      row[kBulletLines] += is_bullet(line.bytes);
-      row[kEllipsisLines] += ends_with(line.bytes, kEllipsis) || ends_with(line.bytes, kEllipsisSign);
-    }
     count_ngrams(row + kNgrams);
   }
 
@@ -182,6 +180,18 @@ class Statistics {
   Layout layout_;
   Spellings words_, parts_;
   Ngrams ngrams_;
+
+  // Before the words are looked at: what an uncommonly large text needs for the one is given back for the other.
+  void count_lines(int64_t* row) {
+    write(count_parts(layout_.lines, parts_), row + kLines, row + kDuplicateLines);
+    for (const Part& line : layout_.lines) {
+      row[kBulletLines] += is_bullet(line.bytes);
+      row[kEllipsisLines] += ends_with(line.bytes, kEllipsis) || ends_with(line.bytes, kEllipsisSign);
+    }
+    release_large(layout_.lines), parts_.release();
+    write(count_parts(layout_.paragraphs, parts_), row + kParagraphs, row + kDuplicateParagraphs);
+    release_large(layout_.paragraphs), parts_.release();
+  }
 
   int64_t num_stop_words() const {
     unsigned seen = 0;

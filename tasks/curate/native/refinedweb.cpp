@@ -149,7 +149,7 @@ class Document {
 
   // Takes the stripped parts of text.split(separator) that have something in them.
   void split(std::string_view text, std::string_view separator) {
-    parts_.clear();
+    parts_.clear(), reserve_for(parts_, text.size());
     for (size_t start = 0, stop = 0; stop != text.npos; start = stop + separator.size()) {
       stop = text.find(separator, start);
       const std::string_view part = strip(text.substr(start, stop == text.npos ? stop : stop - start));
@@ -160,10 +160,11 @@ class Document {
   void count_repeated(int64_t* row) {
     const PartCounts found = count_parts(parts_, spellings_);
     row[0] = found.all, row[1] = found.all_chars, row[2] = found.repeated, row[3] = found.repeated_chars;
+    release_large(parts_), spellings_.release();
   }
 
   void count_ngrams(std::string_view text, int64_t* row) {
-    parts_.clear();
+    parts_.clear(), reserve_for(parts_, text.size());
     const char* const end = text.data() + text.size();
     for (const char* at = text.data(); at < end;) {
       const char* const start = at;
@@ -174,6 +175,7 @@ class Document {
       if (first.alnum()) parts_.push_back({word, count_chars(word)});
     }
     spellings_.number(parts_);
+    release_large(parts_), spellings_.settle();
     row[kAnnexWordChars] = spellings_.chars_before.back();
     ngrams_.begin(spellings_);
     for (int n = 2; n <= 10; ++n) {

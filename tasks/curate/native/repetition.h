@@ -36,6 +36,13 @@ class Spellings {
     }
   }
 
+  // Gives back what only numbering needs, and `release` all, where an uncommonly large text has filled it.
+  void settle() { numbering_.release(); }
+  void release() {
+    settle();
+    release_large(ids), release_large(counts), release_large(chars_before), release_large(different_);
+  }
+
   // The different parts, in the order of their numbers.
   const std::vector<std::string_view>& different() const { return different_; }
 
@@ -74,6 +81,7 @@ class Ngrams {
   // Starts with the words themselves; `words` must stay as it is while n-grams are looked at.
   void begin(const Spellings& words) {
     length_ = 1, before_ = words.chars_before.data(), groups_ = words.ids;
+    release_large(counts_), release_large(firsts_), release_large(positions_);
     positions_.resize(groups_.size());
     for (size_t i = 0; i < positions_.size(); ++i) positions_[i] = static_cast<uint32_t>(i);
     keep_repeated(static_cast<uint32_t>(words.counts.size()));
@@ -81,16 +89,21 @@ class Ngrams {
 
   // Goes on to the n-grams of one word more.
   void lengthen() {
+    const bool many = positions_.size() > kMany;
+    if (many) look_ahead();
     numbering_.begin(positions_.size());
     size_t joined = 0;
     for (size_t i = 0; i + 1 < positions_.size(); ++i) {
       if (positions_[i + 1] != positions_[i] + 1) continue;
-      const uint64_t pair = static_cast<uint64_t>(groups_[i]) << 32 | groups_[i + 1];
+      const uint64_t hash = pair_hash(i);
+      if (many && !may_repeat_(hash)) continue;
       positions_[joined] = positions_[i];
-      groups_[joined++] = numbering_.number(scramble(pair), [](uint32_t) { return true; });
+      groups_[joined++] = numbering_.number(hash, [](uint32_t) { return true; });
     }
     positions_.resize(joined), groups_.resize(joined);
+    may_repeat_.release();
     ++length_;
+    numbering_.release();
     keep_repeated(numbering_.size());
   }
 
@@ -124,6 +137,17 @@ class Ngrams {
   std::vector<uint32_t> positions_, groups_;  // where a repeated n-gram starts (ascending), and which it is
   std::vector<uint32_t> counts_, firsts_;     // per n-gram: how often, and where first
   Numbering numbering_;
+  MayRepeat may_repeat_;
+
+  // No hash but a number: of the two groups that begin at i, scrambled so that it spreads.
+  uint64_t pair_hash(size_t i) const { return scramble(static_cast<uint64_t>(groups_[i]) << 32 | groups_[i + 1]); }
+
+  // Of very many n-grams only those that may come twice are numbered: a number takes more memory.
+  void look_ahead() {
+    may_repeat_.begin(positions_.size());
+    for (size_t i = 0; i + 1 < positions_.size(); ++i)
+      if (positions_[i + 1] == positions_[i] + 1) may_repeat_.add(pair_hash(i));
+  }
 
   int64_t chars(uint32_t group) const { return before_[firsts_[group] + length_] - before_[firsts_[group]]; }
 

@@ -239,6 +239,48 @@ inline uint64_t hash_bytes(std::string_view bytes) {
   return fold(fold(rest ^ kSecond, state), kFirst);
 }
 
+// What a text may leave behind in memory that is used again: more than this is given back behind an uncommonly large one.
+inline constexpr size_t kKeptBytes = size_t{1} << 22;
+
+template <class T>
+void release_large(std::vector<T>& memory) {
+  if (memory.capacity() * sizeof(T) > kKeptBytes) std::vector<T>().swap(memory);
+}
+
+// Room for as many as a text of so many bytes can have. What is not written takes no memory, and what grows is not copied.
+template <class T>
+void reserve_for(std::vector<T>& memory, size_t bytes) {
+  if (bytes * sizeof(T) > kKeptBytes) memory.reserve(bytes / 2 + 1);
+}
+
+// More things than this in one text are uncommon, and what takes memory for each of them is worth a second look.
+inline constexpr size_t kMany = size_t{1} << 17;
+
+// Says of things that came twice that they may have; of most others that they did not. Wrong only on the side of "may".
+class MayRepeat {
+ public:
+  void begin(size_t most) {
+    size_t slots = 64;
+    shift_ = 58;
+    while (slots < 8 * most) slots *= 2, --shift_;
+    if (slots > seen_.size()) seen_.resize(slots);
+    std::memset(seen_.data(), 0, slots);
+  }
+  // Only the high bits of the hash matter, so a product will do.
+  void add(uint64_t hash) {
+    uint8_t& seen = seen_[hash >> shift_];
+    seen = static_cast<uint8_t>(seen << 1 | 1);
+  }
+  bool operator()(uint64_t hash) const { return seen_[hash >> shift_] > 1; }
+
+  // Gives back the memory that an uncommonly large text has filled.
+  void release() { release_large(seen_); }
+
+ private:
+  std::vector<uint8_t> seen_;
+  int shift_ = 58;
+};
+
 // Numbers things 0, 1, 2, ... in the order they are first seen. Made once, it serves document after document: `begin`
 // forgets all in O(1), by a generation stamp, and uses only as much of the table as this document needs.
 class Numbering {
@@ -246,10 +288,13 @@ class Numbering {
   // Forgets everything; at most `most` different things will come.
   void begin(size_t most) {
     size_t slots = 16;
-    while (slots < 2 * most) slots *= 2;
+    while (slots < 2 * most && slots < kFirstSlots) slots *= 2;
+    release_large(slots_);
     if (slots > slots_.size()) slots_.assign(slots, Slot{}), stamp_ = 0;
     if (++stamp_ == 0) slots_.assign(slots_.size(), Slot{}), stamp_ = 1;
     mask_ = slots - 1;
+    // Of a smaller table half stays empty whatever comes; a larger one grows when it is three quarters full.
+    grown_at_ = slots < kFirstSlots ? slots : slots / 4 * 3;
     size_ = 0;
   }
 
@@ -261,7 +306,8 @@ class Numbering {
       Slot& slot = slots_[at];
       if (slot.stamp != stamp_) {
         slot = {hash, stamp_, size_};
-        return size_++;
+        if (++size_ == grown_at_) grow();
+        return size_ - 1;
       }
       if (slot.hash == hash && same(slot.number)) return slot.number;
     }
@@ -270,14 +316,31 @@ class Numbering {
   // How many different things were seen since `begin`.
   uint32_t size() const { return size_; }
 
+  // Gives back the memory that an uncommonly large text has filled.
+  void release() { release_large(slots_); }
+
  private:
   struct Slot {
     uint64_t hash = 0;
     uint32_t stamp = 0, number = 0;
   };
+  static constexpr size_t kFirstSlots = kKeptBytes / sizeof(Slot);
   std::vector<Slot> slots_;
-  size_t mask_ = 0;
+  size_t mask_ = 0, grown_at_ = 0;
   uint32_t stamp_ = 0, size_ = 0;
+
+  void grow() {
+    std::vector<Slot> larger(2 * (mask_ + 1));
+    const size_t mask = larger.size() - 1;
+    for (const Slot& slot : slots_) {
+      if (slot.stamp != stamp_) continue;
+      size_t at = slot.hash & mask;
+      while (larger[at].stamp) at = (at + 1) & mask;
+      larger[at] = {slot.hash, 1, slot.number};
+    }
+    slots_.swap(larger);
+    stamp_ = 1, mask_ = mask, grown_at_ = slots_.size() / 4 * 3;
+  }
 };
 
 }  // namespace mixwright
