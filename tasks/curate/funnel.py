@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from tasks.core.account import Account, Count
 from tasks.curate.rules.table import FILTERS
 
-EXACT, NEAR = "exact_duplicate", "near_duplicate"
+EXACT, NEAR, REPEATED = "exact_duplicate", "near_duplicate", "only_repeated_text"
 DECONTAMINATE, CONTAMINATED = "decontaminate", "contaminated"
 # Everything that can drop a document, in the order of the decision.
-DROPPERS: tuple[str, ...] = (*FILTERS, DECONTAMINATE, EXACT, NEAR)
+DROPPERS: tuple[str, ...] = (*FILTERS, DECONTAMINATE, EXACT, NEAR, REPEATED)
 # Languages that are named in a warning; the summary has all.
 _NAMED = 12
 UNKNOWN_LANGUAGE = "unknown"
@@ -166,7 +166,7 @@ def _lost_source(name: str, account: Account) -> str:
     reason, count = max(account.dropped.items(), key=lambda item: (item[1].documents, item[0]))
     todo = (
         "They stand in other sources."
-        if reason in {EXACT, NEAR}
+        if reason in {EXACT, NEAR, REPEATED}
         else "If you want it, give it another profile (curate.profile_of_source; any_language for text that is not English)."
     )
     return (

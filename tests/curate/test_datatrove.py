@@ -19,10 +19,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tasks.curate.native import kernel
+from tasks.curate.profiles import built_in, names
 from tasks.curate.rewriting import c4
 from tasks.curate.rewriting.c4 import C4Lines, c4_statistics, rewrite_and_count, rewrite_c4
 from tasks.curate.rules.datatrove import DEFAULTS, RULES
 from tasks.curate.rules.rule import fails
+from tasks.curate.rules.table import INDEX
+from tasks.curate.rules.table import RULES as EVERY_RULE
 from tasks.curate.statistics import english
 from tasks.curate.statistics.english import english_statistics
 from tasks.curate.statistics.texts import Columns, Texts, texts_of
@@ -334,3 +337,16 @@ def test_the_kelvin_sign_is_the_only_character_that_lower_makes_a_letter_of_a_ph
     assert wide == {"\u212a", "\u0130"}
     # U+0130 gives "i" and a dot above, which no phrase ends in.
     assert not any(phrase.endswith("i") for phrase in phrases)
+
+
+def test_a_page_that_line_rules_gut_is_dropped_for_that_by_web_and_by_no_published_profile() -> None:
+    java = "public final class Counter {\n" + "    private int count;\n    return;\n  }\n" * 40 + "}\n"
+    article = "The river was high that day, and the men carried the stones up.\n" * 3 + "Home\n"
+    found = c4_statistics(texts_of([java, article]), C4Lines(filter_no_terminal_punctuation=False))
+    rule = EVERY_RULE[INDEX["min_c4_kept_char_fraction"]]
+    limit = built_in("web").rules[rule.threshold]
+    assert isinstance(limit, float)
+    assert fails(rule, limit, found["c4_kept_char_fraction"]).tolist() == [True, False]
+    assert found["c4_kept_char_fraction"][1] == pytest.approx(1 - len("\nHome\n") / len(article))
+    assert rule.reason == "gutted_by_line_rules"
+    assert [name for name in names() if rule.threshold in built_in(name).rules] == ["web"]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tasks.curate.dedup.config import Duplicates, Repeats
 from tasks.curate.dedup.repeats import Level, normalised, outside, pieces, without
-from tests.curate.dedup_shards import Doc, found_in, kept_texts
+from tests.curate.dedup_shards import Doc, by_id, found_in, kept_texts, table
 from tests.curate.nasty import nasty
 
 FOOTER = "Subscribe to our letter and follow us everywhere."
@@ -50,6 +50,19 @@ def test_what_a_document_repeats_only_in_itself_is_left(tmp_path: Path) -> None:
     # It keeps all of its own where others repeat them, and they lose all of theirs.
     more = {**docs, "c": f"{FOOTER}\nx\n{FOOTER}"}
     assert cut(tmp_path, more, LINES) == {**docs, "c": "x\n"}
+
+
+def test_a_document_that_is_all_repeats_is_dropped_with_that_reason(tmp_path: Path) -> None:
+    shards = [[Doc("a", f"Of a.\n{FOOTER}"), Doc("b", f"{FOOTER}\n \n")], [Doc("c", "Something else of c.")]]
+    found = found_in(tmp_path, shards, LINES)
+    rows = by_id(found, shards)
+    assert {name: row["filter"] for name, row in rows.items()} == {"a": None, "b": "only_repeated_text", "c": None}
+    assert rows["b"]["detail"] == "all of it stands in other documents" and rows["b"]["weight"] is None
+    assert kept_texts(found, shards) == {"a": f"Of a.\n{FOOTER}", "c": "Something else of c."}
+    assert found.summary["emptied"] == 1
+    # What later versions need is of the kept ones.
+    prints = [row["id"] for placed in found.fingerprints.values() for row in table(placed)]
+    assert prints == ["a", "c"]
 
 
 def test_paragraphs_are_compared_whole_and_lines_in_them_are_left(tmp_path: Path) -> None:
@@ -112,9 +125,10 @@ def test_cuts_are_those_of_the_definition_and_the_bytes_add_up(
         lines = text.split("\n")
         ended = [line + "\n" for line in lines[:-1]] + lines[-1:]
         expected[name] = "".join(line for line in ended if not goes(name, line))
-    result = kept_texts(found, parts)
-    assert result == expected
-    before, after = (sum(len(text.encode()) for text in some.values()) for some in (texts, result))
+    # A document of which nothing is left is dropped.
+    left = {name: text for name, text in expected.items() if text == texts[name] or text.strip()}
+    assert kept_texts(found, parts) == left and found.summary["emptied"] == len(expected) - len(left)
+    before, after = (sum(len(text.encode()) for text in some.values()) for some in (texts, expected))
     assert found.summary["lines"]["bytes"] == before - after
 
 

@@ -14,7 +14,7 @@ from tasks.core.errors import ConfigError
 from tasks.core.params import validate
 from tasks.curate.audit.folder import Curated
 from tasks.curate.audit.funnel_table import aligned
-from tasks.curate.funnel import DECONTAMINATE, EXACT, NEAR
+from tasks.curate.funnel import DECONTAMINATE, EXACT, NEAR, REPEATED
 from tasks.curate.rules.decide import PASSES, decide
 from tasks.curate.rules.profile import Profile, laid_over
 from tasks.curate.rules.table import INDEX, RULES
@@ -58,7 +58,7 @@ def what_if(curated: Curated, changes: Sequence[str]) -> WhatIf:
     names_N = curated.profiles_N()
     found = decide(curated.statistics, names_N.tolist(), profiles)
     before = decide(curated.statistics, names_N.tolist(), curated.profiles)
-    gone = curated.dropped.filter(pc.is_in(curated.dropped["filter"], pa.array([EXACT, NEAR, DECONTAMINATE])))
+    gone = curated.dropped.filter(pc.is_in(curated.dropped["filter"], pa.array([EXACT, NEAR, REPEATED, DECONTAMINATE])))
     stays_gone_N = np.isin(curated.annotations["id"].to_numpy(), gone["id"].to_numpy())
     kept_N = (before.failed_rule_N == PASSES) & ~stays_gone_N
     would_N = (found.failed_rule_N == PASSES) & ~stays_gone_N

@@ -27,7 +27,8 @@ from tasks.curate.statistics.texts import Texts, texts_of
 
 HASHES, ROWS, SPANS = "hashes.npy", "rows.npy", "spans.npy"
 REPEATED, KEEPERS, COUNTS = "repeated.npy", "keepers.npy", "documents.npy"
-CUTS, TEXTS = "cuts.parquet", "texts.parquet"
+CUTS, TEXTS, DUPLICATES = "cuts.parquet", "texts.parquet", "duplicates.parquet"
+EMPTIED = "only_repeated_text"
 # Pieces a unit holds: about 60 bytes each, and the ids of their documents.
 PARTITION_PIECES = 1 << 20
 # No document keeps the piece.
@@ -86,6 +87,14 @@ class OverlayArgs:
 
     texts: TextSource
     cuts: Path
+
+
+@dataclass(frozen=True)
+class EmptiedArgs:
+    """A shard's table of duplicates, and its texts without what repeats."""
+
+    duplicates: Path
+    texts: Path
 
 
 def hash_pieces(args: PiecesArgs, folder: Path) -> UnitResult:
@@ -166,6 +175,20 @@ def overlay_shard(args: OverlayArgs, folder: Path) -> UnitResult:
         changed[row] = without(_bytes(texts, row), spans.tolist()).decode()
     write_table(pa.table({"text": pa.array(changed, pa.large_string())}), folder / TEXTS)
     return UnitResult(summary={"documents": sum(text is not None for text in changed)})
+
+
+def drop_emptied(args: EmptiedArgs, folder: Path) -> UnitResult:
+    """Write the table of duplicates of a shard, with the documents dropped of which the cuts leave nothing but blanks."""
+    table, texts = read_shard(args.duplicates), read_shard(args.texts, ("text",))["text"]
+    empty = pc.equal(pc.binary_length(pc.utf8_trim_whitespace(texts)), 0).fill_null(False)
+    gone = pc.and_(empty, pc.and_(table["survivor"].is_valid(), table["filter"].is_null()))
+    told = {"filter": EMPTIED, "detail": "all of it stands in other documents", "weight": None}
+    for name, value in told.items():
+        at = table.column_names.index(name)
+        field = table.schema.field(name)
+        table = table.set_column(at, field, pc.if_else(gone, pa.scalar(value, field.type), table[name]))
+    write_table(table, folder / DUPLICATES)
+    return UnitResult(summary={"emptied": pc.sum(gone).as_py() or 0})
 
 
 def _partition(args: RepeatsArgs) -> tuple[Hashes, Ints]:

@@ -12,13 +12,16 @@ from tasks.curate.dedup.groups import partitions_for
 from tasks.curate.dedup.library import Library
 from tasks.curate.dedup.repeat_units import (
     CUTS,
+    DUPLICATES,
     PARTITION_PIECES,
     TEXTS,
     CutArgs,
+    EmptiedArgs,
     OverlayArgs,
     PiecesArgs,
     RepeatsArgs,
     cut_shard,
+    drop_emptied,
     find_repeats,
     hash_pieces,
     overlay_shard,
@@ -64,6 +67,23 @@ def find_cuts(
         for i, (shelf, cut) in enumerate(zip(library.shelves, cuts, strict=True))
     ]
     return [record.file(TEXTS) for record in run.map("texts without repeats", overlay_shard, units)], summary
+
+
+def drop_all_cut(
+    run: Run, tables: Sequence[Placement], cuts: Sequence[Placement | None]
+) -> tuple[list[Placement], dict[str, int]]:
+    """Return the tables of duplicates without survivors of which the cuts leave nothing, and how many those were."""
+    pairs = [(table, cut) for table, cut in zip(tables, cuts, strict=True) if cut is not None]
+    if not pairs:
+        return list(tables), {}
+    units: list[tuple[dict[str, str], dict[str, Any], EmptiedArgs]] = [
+        ({"duplicates": table.record.digest, "texts": cut.record.digest}, {}, EmptiedArgs(table.source, cut.source))
+        for table, cut in pairs
+    ]
+    records = run.map("texts that are all repeats", drop_emptied, units)
+    return [record.file(DUPLICATES) for record in records], {
+        "emptied": sum(record.summary["emptied"] for record in records)
+    }
 
 
 def _cut(step: _Step, tables: Sequence[Placement], before: Sequence[UnitRecord]) -> list[UnitRecord]:

@@ -33,7 +33,7 @@ from tasks.curate.dedup.fingerprints import FINGERPRINTS, PRINTS, STANDING, Adop
 from tasks.curate.dedup.groups import partitions_for
 from tasks.curate.dedup.library import Library, Shelf
 from tasks.curate.dedup.ngrams import SetsArgs, write_sets
-from tasks.curate.dedup.repeating import find_cuts
+from tasks.curate.dedup.repeating import drop_all_cut, find_cuts
 from tasks.curate.dedup.run import CODE, SIGN_CODE, STAGE, Run, digest_records, folders
 from tasks.curate.dedup.signing.signatures import Shape
 from tasks.curate.dedup.signing.unit import SignArgs, sign_shard
@@ -98,8 +98,9 @@ def find_duplicates(workshop: Workshop, shards: Sequence[Candidates], params: Du
     tables = [united.file(duplicates_file(i)) for i in range(len(shards))]
     # 4. What repeats across the survivors; what later versions need of them.
     cuts, cut = find_cuts(run, library.of_this_run, known, tables)
+    tables, emptied = drop_all_cut(run, tables, cuts)
     prints = _fingerprints(run, library.of_this_run, known, tables, shape)
-    return Found(tables, cuts, prints, {**united.summary, **cut})
+    return Found(tables, cuts, prints, {**united.summary, **cut, **emptied})
 
 
 def versions(params: Duplicates | None) -> dict[str, str]:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Annotated, Literal
 
 import numpy as np
+import pyarrow.compute as pc
 from pydantic import Field
 
 from tasks.core.params import Params
@@ -58,7 +59,7 @@ _RATIOS = {
     "fineweb_newline_word_ratio": ("newlines", "tokens"),
 }
 INTEGERS = tuple(_COPIED)
-STATISTICS = (*INTEGERS, *_RATIOS)
+STATISTICS = (*INTEGERS, *_RATIOS, "c4_kept_char_fraction")
 
 
 def characters_of(ranges: str) -> frozenset[str]:
@@ -112,7 +113,7 @@ def c4_statistics(texts: Texts, config: C4Lines) -> Columns:
       lines behind, and the line itself, are then treated as if the rule were off.
     - c4_sentences: sentences of the kept lines, as spaCy's sentencizer divides each line by itself.
     - c4_lines_kept; c4_lines_removed_<reason>: lines (`str.splitlines`) by the first rule that removed them.
-    - c4_characters: characters of the rewritten text.
+    - c4_characters: characters of the rewritten text; c4_kept_char_fraction (own): of those there were.
 
     From FineWebQualityFilter, of the rewritten text:
     - fineweb_lines: lines between "\n" that are not blank; 0 is its reason "empty".
@@ -133,7 +134,7 @@ def rewrite_and_count(texts: Texts, config: C4Lines) -> tuple[Texts, Columns]:
         data = native.c4_rewrite(
             texts.data, texts.offsets, "".join(TERMINAL_PUNCTUATION), _kernel_config(config), counts, offsets
         )
-        return Texts(data, offsets), _columns(counts)
+        return Texts(data, offsets), _columns(counts, texts)
     rewritten = []
     for row, text in enumerate(texts.to_list()):
         lines, found = _kept_lines(text, config)
@@ -141,7 +142,7 @@ def rewrite_and_count(texts: Texts, config: C4Lines) -> tuple[Texts, Columns]:
         found["sentences"] = sum(map(_num_sentences, lines))
         found.update(_fineweb_counts(rewritten[-1]))
         counts[row] = [found[name] for name in COUNTED]
-    return texts_of(rewritten), _columns(counts)
+    return texts_of(rewritten), _columns(counts, texts)
 
 
 def _kernel_config(config: C4Lines) -> tuple[int, ...]:
@@ -151,10 +152,12 @@ def _kernel_config(config: C4Lines) -> tuple[int, ...]:
     return tuple(map(int, (*numbers, *dropping, *removing)))
 
 
-def _columns(counts: Counts) -> Columns:
+def _columns(counts: Counts, texts: Texts) -> Columns:
     named = {name: counts[:, i] for i, name in enumerate(COUNTED)}
     columns: Columns = {name: named[count].copy() for name, count in _COPIED.items()}
-    return columns | {name: ratio(named[top], named[bottom]) for name, (top, bottom) in _RATIOS.items()}
+    columns |= {name: ratio(named[top], named[bottom]) for name, (top, bottom) in _RATIOS.items()}
+    chars = pc.utf8_length(texts.to_arrow()).to_numpy()
+    return columns | {"c4_kept_char_fraction": ratio(named["characters"], chars)}
 
 
 def _kept_lines(text: str, config: C4Lines) -> tuple[list[str], Counter[str]]:

@@ -18,6 +18,10 @@ OTHERS = (
     Rule("min_language_score", "language_score", "at_least", "language", "uncertain_language", "language"),
     Rule("max_pii_keys", "pii_keys", "at_most", "pii", "secret_keys", "pii"),
 )
-RULES: tuple[Rule, ...] = (*OTHERS, *GOPHER, *REFINEDWEB, *DATATROVE)
+# Mixwright's own, behind those of the filters that they join: C4 keeps whatever its line rules leave of a text.
+LEFT = (
+    Rule("min_c4_kept_char_fraction", "c4_kept_char_fraction", "at_least", "c4", "gutted_by_line_rules", "rewriting"),
+)
+RULES: tuple[Rule, ...] = (*OTHERS, *GOPHER, *REFINEDWEB, *DATATROVE, *LEFT)
 FILTERS: tuple[str, ...] = tuple(dict.fromkeys(rule.filter for rule in RULES))
 INDEX = {rule.threshold: index for index, rule in enumerate(RULES)}
