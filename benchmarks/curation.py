@@ -136,7 +136,7 @@ def _in_one_process(corpus: Corpus, options: Options, place: _Place) -> Iterator
         params = CurateParams(profile=profile, duplicates=None)
 
         def end_to_end(workshop: Workshop, params: CurateParams = params) -> None:
-            raw = raw_input([corpus.pattern], place.new("inputs"))
+            raw = raw_input([corpus.pattern], place.new("inputs"), IngestParams())
             ingest(IngestParams(), inputs={"raw": raw.folder}, output=place.new("ingested"), workshop=workshop)
             curate(params, inputs={"ingest": place.folder / "ingested"}, output=place.new("out"), workshop=workshop)
 

@@ -6,9 +6,10 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import ConfigDict, Field, field_validator
 
 from tasks.cluster.config import ClusterParams, FoundDomains, WardMerge
+from tasks.core.credentials import complaint_about
 from tasks.core.errors import ConfigError
 from tasks.core.params import Params, layered, override, read_yaml, validate
 from tasks.curate.config import CurateParams
@@ -94,12 +95,23 @@ def require_files(params: PipelineParams) -> None:
 class PipelineConfig(Params):
     """What a flow is started with: a name for the versions, the input, and the params.
 
-    `inputs` are files, folders or globs, local or `s3://`; none means the default input of the demo.
+    `inputs` are files, folders or globs, local or `s3://`; none means the default input of the demo. They are stored
+    with the run, so an address with a credential in it is refused, and no message shows it.
     """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")] = "demo"
     inputs: tuple[str, ...] = ()
     params: PipelineParams = PipelineParams()
+
+    @field_validator("inputs")
+    @classmethod
+    def _no_credentials(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for uri in value:
+            if complaint := complaint_about(uri):
+                raise ValueError(complaint)
+        return value
 
 
 def resolved(config: PipelineConfig) -> PipelineConfig:

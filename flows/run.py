@@ -125,7 +125,7 @@ def start_run(step: str, config: PipelineConfig) -> Iterator[Run]:
     close_killed(settings)
     require_files(config.params)
     with TerminalObserver() as terminal:
-        raw = raw_input(config.inputs, settings.home, progress=partial(terminal.progress, "raw input"))
+        raw = raw_input(config.inputs, settings.home, config.params.ingest, partial(terminal.progress, "raw input"))
     require_space(settings.home, _SPACE_PER_RAW_BYTE * raw.bytes)
     # Decided before anything is named after it, and as it was the first time: a run that goes on elsewhere stays the same.
     params = decided_once(config.params, resolved_params, settings.home, lineage_key(config, raw))

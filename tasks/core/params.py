@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
+from tasks.core.credentials import redacted
 from tasks.core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -130,4 +131,4 @@ def _found(mistake: "ErrorDetails") -> str:
         return ""
     if mistake["type"] == "extra_forbidden":
         return " (unknown key: check its spelling)"
-    return f" (found {mistake['input']!r:.80})"
+    return f" (found {redacted(repr(mistake['input'])):.80})"

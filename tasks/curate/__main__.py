@@ -23,7 +23,9 @@ def prepare_inputs(given: Given, workshop: Workshop) -> Mapping[str, Path]:
         return {"ingest": folder}
     own = [setting for setting in given.settings if setting.startswith("ingest.")]
     params = stage_params("ingest", IngestParams, given.params_file, own)
-    raw = raw_input(given.values, given.home, lambda done, total: workshop.observer.progress("list", done, total))
+    raw = raw_input(
+        given.values, given.home, params, lambda done, total: workshop.observer.progress("list", done, total)
+    )
     output = given.home / "ingested" / digest_json([raw.digest, params.model_dump(mode="json")])[:12]
     ingest(params, inputs={"raw": raw.folder}, output=output, workshop=workshop)
     return {"ingest": output}

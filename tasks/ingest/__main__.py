@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from tasks.core.command import Given, stage_command
+from tasks.core.command import Given, stage_command, stage_params
 from tasks.core.stage import Workshop
 from tasks.ingest.config import IngestParams
 from tasks.ingest.raw import RAW
@@ -15,7 +15,10 @@ def prepare_inputs(given: Given, workshop: Workshop) -> Mapping[str, Path]:
     """Return the folder of the raw listing: the one given, or a new one under `home` that lists the URIs given."""
     if len(given.values) == 1 and (folder := Path(given.values[0].removeprefix("raw="))).joinpath(RAW).is_file():
         return {"raw": folder}
-    raw = raw_input(given.values, given.home, lambda done, total: workshop.observer.progress("list", done, total))
+    params = stage_params("ingest", IngestParams, given.params_file, given.settings)
+    raw = raw_input(
+        given.values, given.home, params, lambda done, total: workshop.observer.progress("list", done, total)
+    )
     return {"raw": raw.folder}
 
 

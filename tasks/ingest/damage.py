@@ -1,6 +1,7 @@
 """Files that cannot be used at all: the run stops at them, or they are set aside whole under a budget."""
 
 from tasks.core.errors import DataError
+from tasks.ingest.places import printable
 
 # The reasons of whole files in quarantine. One may hold a million records, so they have a budget of their own: damaged
 # ones, those beyond a limit, those of no known kind, texts that are none, and files in an archive of which this holds.
@@ -27,7 +28,7 @@ class DamagedFileError(DataError):
     def __init__(
         self, message: str, *, reason: str = "damaged_file", location: str = "", offset: int = 0, detail: str = ""
     ) -> None:
-        super().__init__(message)
+        super().__init__(printable(message))
         self.reason, self.location, self.offset, self.detail = reason, location, offset, detail or message
 
 
@@ -47,6 +48,6 @@ def damaged(location: str, detail: str, offset: int) -> DamagedFileError:
 
 def unusable(location: str, reason: str, detail: str, advice: str, size: int = 0) -> DamagedFileError:
     """Return the error of a file that is whole but cannot be read; `advice` is what to do, as a sentence."""
-    allow = "or leave it out of the input, or allow for it with ingest.max_damaged_files"
+    allow = "leave it out of the input, or allow for it with ingest.max_damaged_files"
     message = f"{location}: {detail}. Nothing of this file was used. {advice}, {allow}."
     return DamagedFileError(message, reason=reason, location=location, offset=size, detail=detail)

@@ -13,6 +13,7 @@ from pathlib import Path
 import zstandard
 
 from tasks.core.digest import digest_file
+from tasks.ingest.formats import Format
 from tasks.ingest.installation import Installed, Kind, installed_files
 from tasks.ingest.raw import RawFile, RawListing, write_listing
 from tasks.ingest.texts import Sample, code_text, docstrings, long_description, reference_topics, whole_text
@@ -98,4 +99,5 @@ def _write(source: _Source, max_bytes: int, folder: Path) -> RawFile:
     lines = (json.dumps({"id": sample.id, "text": sample.text}, ensure_ascii=False) + "\n" for sample in chosen)
     path = folder / f"{source.kind}.jsonl.zst"
     path.write_bytes(zstandard.ZstdCompressor(level=_ZSTD_LEVEL).compress("".join(lines).encode()))
-    return RawFile(source.kind, path.name, path.name, None, path.stat().st_size, digest_file(path))
+    chosen_format = Format("jsonl", "zstd")
+    return RawFile(source.kind, path.name, path.name, None, path.stat().st_size, digest_file(path), chosen_format)

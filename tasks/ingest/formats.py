@@ -1,11 +1,10 @@
-"""Which reader takes a file: decided by its name alone, so that the same listing always reads the same way."""
+"""The kinds of files, and what a name says about one. What a file holds decides (`recognition`); the name is a hint."""
 
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import PurePosixPath
 from typing import Literal
 
-Kind = Literal["archive", "html", "jsonl", "parquet", "text", "warc"]
+Kind = Literal["arc", "csv", "html", "json", "jsonl", "parquet", "tar", "text", "unknown", "warc", "zip"]
 Compression = Literal["bzip2", "gzip", "xz", "zstd"]
 
 _COMPRESSIONS: dict[str, Compression] = {
@@ -15,48 +14,71 @@ _COMPRESSIONS: dict[str, Compression] = {
     ".zst": "zstd",
     ".zstd": "zstd",
 }
+_SHORT = {".tgz": ".tar.gz", ".tbz2": ".tar.bz2", ".txz": ".tar.xz", ".tzst": ".tar.zst"}
 _KINDS: dict[str, Kind] = {
+    ".arc": "arc",
+    ".csv": "csv",
+    ".htm": "html",
+    ".html": "html",
+    ".jl": "jsonl",
+    ".json": "json",
     ".jsonl": "jsonl",
+    ".jsonlines": "jsonl",
     ".ndjson": "jsonl",
     ".parquet": "parquet",
-    ".html": "html",
-    ".htm": "html",
-    ".xhtml": "html",
+    ".tab": "csv",
+    ".tar": "tar",
+    ".tsv": "csv",
     ".warc": "warc",
+    ".wat": "warc",
     ".wet": "warc",
-    ".tar": "archive",
-    ".zip": "archive",
+    ".xhtml": "html",
+    ".zip": "zip",
 }
 # A whole file is one document.
 WHOLE: frozenset[Kind] = frozenset({"html", "text"})
+ARCHIVES: frozenset[Kind] = frozenset({"tar", "zip"})
+# Kinds that may hold web pages: what becomes of these depends on the extractor's version.
+OF_PAGES: frozenset[Kind] = frozenset({"arc", "html", "tar", "warc", "zip"})
 
 
 @dataclass(frozen=True)
 class Format:
-    """The kind of a file, its compression, and its name without the suffixes that told so."""
+    """How a file is read. Of an unknown kind `looks_like` says what it seems to be."""
 
     kind: Kind
+    compression: Compression | None = None
+    looks_like: str = ""
+
+
+@dataclass(frozen=True)
+class Hint:
+    """What a name says: a kind or None, a compression or None, the suffix of what is inside, the name without these."""
+
+    kind: Kind | None
     compression: Compression | None
+    suffix: str
     stem: str
 
 
-@lru_cache(maxsize=1024)
-def format_of(name: str) -> Format:
-    """Return the format of a file by its name. Whatever is no known container is a text file: one document.
+def hint_of(name: str) -> Hint:
+    """Return what the name of a file says about it. A suffix without a letter is none: it numbers shards.
 
-    >>> format_of("news/part-000.jsonl.zst")
-    Format(kind='jsonl', compression='zstd', stem='part-000')
-    >>> format_of("crawl.tgz")
-    Format(kind='archive', compression='gzip', stem='crawl')
-    >>> format_of("src/main.c")
-    Format(kind='text', compression=None, stem='main')
+    >>> hint_of("news/part-000.jsonl.zst")
+    Hint(kind='jsonl', compression='zstd', suffix='.jsonl', stem='part-000')
+    >>> hint_of("crawl.tgz")
+    Hint(kind='tar', compression='gzip', suffix='.tar', stem='crawl')
+    >>> hint_of("src/main.c").kind, hint_of("part.00001").suffix
+    (None, '')
     """
     path = PurePosixPath(name)
-    if path.suffix.lower() == ".tgz":
-        path = path.with_suffix(".tar.gz")
+    if long := _SHORT.get(path.suffix.lower()):
+        path = path.with_suffix(long)
     compression = _COMPRESSIONS.get(path.suffix.lower())
     inner = path.with_suffix("") if compression else path
-    kind = _KINDS.get(inner.suffix.lower(), "text")
+    suffix = inner.suffix.lower() if any(map(str.isalpha, inner.suffix)) else ""
+    kind = _KINDS.get(suffix)
+    stem = inner.stem if suffix else inner.name
     # `x.warc.wet.gz` of Common Crawl: the suffix before says the same.
-    stem = PurePosixPath(inner.stem).stem if inner.stem.lower().endswith(".warc") and kind == "warc" else inner.stem
-    return Format(kind, compression, stem)
+    stem = PurePosixPath(stem).stem if kind == "warc" and stem.lower().endswith(".warc") else stem
+    return Hint(kind, compression, suffix, stem)

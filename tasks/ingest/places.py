@@ -4,12 +4,16 @@ Endpoints and credentials come from the environment, as each service has it (`AW
 profiles; `HF_TOKEN`, `HF_ENDPOINT`), or fsspec's configuration; none is ever a parameter, and none is written down.
 """
 
+import os
+import re
+import stat
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
-from urllib.parse import unquote, urlsplit
+from typing import Any, BinaryIO
+from urllib.parse import quote_from_bytes, unquote, unquote_to_bytes, urlsplit
 
+from tasks.core.credentials import complaint_about, redacted
 from tasks.core.errors import DataError
 
 # A file system of fsspec, which has no types, and the path in it.
@@ -25,7 +29,8 @@ _S3: dict[str, Any] = {
     "config_kwargs": {"connect_timeout": 5, "read_timeout": 60, "retries": {"max_attempts": 2}},
 }
 _HUB: dict[str, Any] = {"use_listings_cache": False}
-_LOCAL = "file://"
+_LOCAL, _ESCAPED = "file://", "file:%"
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 def protocol_of(uri: str) -> str:
@@ -50,12 +55,28 @@ def name_of(path: str, protocol: str) -> str:
     return f"{parts.scheme}://{parts.netloc}{unquote(parts.path)}"
 
 
+def printable(name: str) -> str:
+    r"""Return a name as a message or an id can hold it: bytes that are no UTF-8 and control characters are escaped.
+
+    >>> printable("caf\udce9.jsonl"), printable("a\nb")
+    ('caf\\xe9.jsonl', 'a\\x0ab')
+    """
+    if not name.isprintable():
+        with suppress(UnicodeEncodeError):
+            name = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+        name = name.encode("utf-8", "backslashreplace").decode()
+        name = _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", name)
+    return name
+
+
 def file_system_of(uri: str) -> tuple[Any, str]:
     """Return the file system of a path or URI, and the path in it.
 
     Raises:
-        DataError: the protocol is unknown, or what it needs is not installed.
+        DataError: the protocol is unknown, what it needs is not installed, or the URI holds a credential.
     """
+    if complaint := complaint_about(uri):
+        raise DataError(complaint)
     from fsspec.core import url_to_fs
 
     match protocol_of(uri):
@@ -71,7 +92,7 @@ def file_system_of(uri: str) -> tuple[Any, str]:
         file_system, path = url_to_fs(uri, **options)
     except (ValueError, ImportError) as error:
         known = "Name a local path or a URI (s3://, hf://, http://, https://)."
-        raise DataError(f"{uri}: cannot be opened: {error}. {known}") from error
+        raise DataError(f"{redacted(uri)}: cannot be opened: {redacted(str(error))}. {known}") from None
     return file_system, path
 
 
@@ -83,12 +104,36 @@ def opened(location: str) -> Iterator[Any]:
         DataError: it is not there, or cannot be read.
     """
     if protocol_of(location) == "file":
-        with readable(location), Path(location.removeprefix(_LOCAL)).open("rb") as stream:
+        with readable(location), _plain_file(_local_path(location)) as stream:
             yield stream
         return
     file_system, path = file_system_of(location)
     with readable(location), file_system.open(path, "rb") as stream:
         yield stream
+
+
+def storable(uri: str) -> str:
+    """Return an address as a file in UTF-8 can hold it: a path of this machine that is no UTF-8, escaped as a whole."""
+    try:
+        uri.encode()
+    except UnicodeEncodeError:
+        return _ESCAPED + quote_from_bytes(os.fsencode(uri.removeprefix(_LOCAL)))
+    return uri
+
+
+def _local_path(location: str) -> Path:
+    if location.startswith(_ESCAPED):
+        return Path(os.fsdecode(unquote_to_bytes(location.removeprefix(_ESCAPED))))
+    return Path(location.removeprefix(_LOCAL))
+
+
+def _plain_file(path: Path) -> BinaryIO:
+    """Open a file; what has become a pipe since it was listed is refused, not waited for."""
+    stream = os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb")
+    if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+        stream.close()
+        raise DataError(f"{printable(str(path))}: this is no file (a folder, a pipe, a device, ...). Name a file.")
+    return stream
 
 
 @contextmanager
@@ -107,12 +152,15 @@ def readable(location: str) -> Iterator[None]:
             raise
         # fsspec calls a web server that refuses, or does not answer, a file that is not there.
         cause = error.__cause__ if isinstance(error, FileNotFoundError) and error.__cause__ else error
+        # What a client says may show the address that a server redirected to, which is signed.
+        origin = error if protocol_of(location) == "file" else None
+        shown = redacted(printable(location))
         if isinstance(cause, FileNotFoundError) or getattr(cause, "status", None) in _GONE:
-            raise DataError(f"{location}: there is no such file or folder. Check {_place(location)}.") from error
+            raise DataError(f"{shown}: there is no such file or folder. Check {_place(location)}.") from origin
         raise DataError(
-            f"{location}: cannot be read: {type(cause).__name__}: {cause}. Check that it exists, that you may read it"
-            f"{_access(location)}."
-        ) from error
+            f"{shown}: cannot be read: {type(cause).__name__}: {redacted(printable(str(cause)))}. Check that it exists, "
+            f"that you may read it{_access(location)}."
+        ) from origin
 
 
 def _place(location: str) -> str:

@@ -14,13 +14,14 @@ Fate = Literal["quarantined", "dropped"]
 class Record(NamedTuple):
     """One record as it stands in a file: its place (see `schema.REFUSED`) and its fields.
 
-    `name` is that of the file where it is not the listed one: a file in an archive.
+    `name` is that of the file where it is not the listed one: a file in an archive. `is_file` where it is all of a file.
     """
 
     offset: int
     bytes: int
     fields: Mapping[str, Any]
     name: str | None = None
+    is_file: bool = False
 
 
 class Page(NamedTuple):
@@ -38,6 +39,7 @@ class Page(NamedTuple):
     lang: str | None = None
     extra: Mapping[str, Any] = {}
     name: str | None = None
+    is_file: bool = False
 
 
 class Refusal(NamedTuple):

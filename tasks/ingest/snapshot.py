@@ -10,7 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tasks.core.digest import digest_json
-from tasks.ingest.raw import RAW, Progress, RawListing, list_inputs, read_listing, write_listing
+from tasks.ingest.config import IngestParams
+from tasks.ingest.listing import Progress, list_inputs
+from tasks.ingest.places import printable
+from tasks.ingest.raw import RAW, RawListing, read_listing, write_listing
 
 DEFAULT = "default"
 
@@ -24,16 +27,16 @@ class RawInput:
     bytes: int
 
 
-def raw_input(uris: Sequence[str], home: Path, progress: Progress | None = None) -> RawInput:
+def raw_input(uris: Sequence[str], home: Path, params: IngestParams, progress: Progress | None = None) -> RawInput:
     """Return the raw input: what `uris` name, or the default input of this machine, collected on first use.
 
     Raises:
-        DataError: a path does not exist, or a source is empty.
+        DataError: a path does not exist, an address holds a credential, or a source is empty.
     """
     if not uris:
         return collect_default_input(home, refresh=False, progress=progress)
-    listing = list_inputs(uris, progress=progress)
-    folder = home / "inputs" / digest_json(list(uris))[:12]
+    listing = list_inputs(uris, params, progress=progress)
+    folder = home / "inputs" / digest_json([printable(uri) for uri in uris])[:12]
     write_listing(listing, folder)
     return _input(folder, listing)
 

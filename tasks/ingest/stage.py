@@ -7,10 +7,18 @@ from tasks.core.account import Account
 from tasks.core.digest import digest_code
 from tasks.core.manifest import Manifest, stage_key
 from tasks.core.stage import Blocks, Placement, UnitRecord, UnitResult, Workshop, map_block_units, publish, unchanged
-from tasks.ingest.budget import require_readable, summed, told
+from tasks.ingest.budget import (
+    empty_sources,
+    passed_over,
+    refused_files,
+    require_known,
+    require_readable,
+    summed,
+    told,
+)
 from tasks.ingest.config import IngestParams
 from tasks.ingest.extraction.extract import versions
-from tasks.ingest.formats import WHOLE, format_of
+from tasks.ingest.formats import OF_PAGES, WHOLE
 from tasks.ingest.ids import IdShard, require_unique
 from tasks.ingest.raw import RawListing, read_listing
 from tasks.ingest.read import SourceFile
@@ -20,8 +28,6 @@ STAGE = "ingest"
 CODE = ("tasks.core", "tasks.ingest")
 # A unit of text or HTML files holds at most so many: a guess that keeps a unit to seconds.
 _MAX_FILES = 4096
-# Kinds that may hold web pages: what becomes of these depends on the extractor's version.
-_OF_PAGES = frozenset({"archive", "html", "warc"})
 
 
 def run(params: IngestParams, *, inputs: Mapping[str, Path], output: Path, workshop: Workshop) -> Manifest:
@@ -33,19 +39,25 @@ def run(params: IngestParams, *, inputs: Mapping[str, Path], output: Path, works
     if found and found.environment == environment:
         workshop.observer.say("ingest: unchanged (same inputs, params and code), taken as it is")
         return found
+    require_known(listing.files, params)
     groups = list(_groups(listing, inputs["raw"], params.target_shard_bytes))
     units = [(_key(files, params, code), UnitArgs(files, params)) for files in groups]
     records = map_block_units(workshop, stage=STAGE, label="ingest", work=work, units=units, packages=CODE)
     account = sum((record.account for record in records if record.account), Account())
-    summary = summed([record.summary for record in records])
-    require_readable(account, [record.summary for record in records], summary, params)
+    units_told = [record.summary for record in records]
+    summary = summed(units_told) | {
+        "refused_files": refused_files(account, listing),
+        "passed_over": passed_over(listing),
+        "empty_sources": empty_sources(groups, units_told),
+    }
+    require_readable(account, units_told, summary, params)
     shards = [
         (files[0], record.file(name))
         for files, record in zip(groups, records, strict=True)
         for name in _shards(record, "documents")
     ]
     require_unique([IdShard(_label(file), shard.source) for file, shard in shards])
-    for sentence in told(account):
+    for sentence in told(account, summary):
         workshop.observer.say(f"ingest: {sentence}")
     return publish(
         output,
@@ -65,7 +77,7 @@ def _groups(listing: RawListing, folder: Path, target_bytes: int) -> Iterator[tu
     group: list[SourceFile] = []
     num_bytes = 0
     for raw in listing.files:
-        file = SourceFile(raw.name, raw.source, raw.location(folder), raw.digest, raw.bytes)
+        file = SourceFile(raw.name, raw.source, raw.location(folder), raw.digest, raw.bytes, raw.format)
         full = num_bytes + raw.bytes > target_bytes or len(group) == _MAX_FILES
         if group and (full or not _together(group[-1], file)):
             yield tuple(group)
@@ -76,15 +88,16 @@ def _groups(listing: RawListing, folder: Path, target_bytes: int) -> Iterator[tu
 
 
 def _together(left: SourceFile, right: SourceFile) -> bool:
-    kinds = {format_of(left.name).kind, format_of(right.name).kind}
+    kinds = {left.format.kind, right.format.kind}
     return len(kinds) == 1 and kinds <= WHOLE and left.source == right.source
 
 
 def _key(files: Sequence[SourceFile], params: IngestParams, code: str) -> str:
     """Return a unit's identity: what the files are called and hold, not where they lie; budgets change no unit."""
-    named = {f"{number}:{file.source}:{file.name}": file.digest for number, file in enumerate(files)}
-    pages = any(format_of(file.name).kind in _OF_PAGES for file in files)
-    values = params.model_dump(mode="json", exclude={"max_quarantined_fraction", "max_damaged_files"})
+    named = {f"{number}:{file.source}:{file.name}:{file.format.kind}": file.digest for number, file in enumerate(files)}
+    pages = any(file.format.kind in OF_PAGES for file in files)
+    budgets = {"max_quarantined_fraction", "max_damaged_files", "link_roots"}
+    values = params.model_dump(mode="json", exclude=budgets)
     # Without pages the extractor changes nothing.
     values["extraction"] = values["extraction"] | versions(params.extraction) if pages else None
     return stage_key(f"{STAGE}.read", named, values, code)
@@ -92,7 +105,7 @@ def _key(files: Sequence[SourceFile], params: IngestParams, code: str) -> str:
 
 def _environment(listing: RawListing, params: IngestParams) -> dict[str, str]:
     """Return the versions of the libraries that decide the text of pages, where there may be any."""
-    pages = any(format_of(file.name).kind in _OF_PAGES for file in listing.files)
+    pages = any(file.format.kind in OF_PAGES for file in listing.files)
     return versions(params.extraction) if pages else {}
 
 

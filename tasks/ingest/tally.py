@@ -50,11 +50,19 @@ class Tally:
     # The first file, and the fields of its first record: what is named where files do not have the same fields.
     first_file: str = ""
     first_fields: list[str] = field(default_factory=list)
+    # Files in which there is no record: a shard of a partition that nothing fell into, a file that only marks a place.
+    empty: Pair = field(default_factory=Pair)
+    first_empty: list[str] = field(default_factory=list)
 
     def begin(self, file: str, fields: Iterable[str]) -> None:
         """Take note of what a file looks like, if it is the first."""
         if not self.first_file:
             self.first_file, self.first_fields = file, list(fields)[:_FIELDS]
+
+    def begin_empty(self, file: str, num_bytes: int) -> None:
+        """Take note of a file without records."""
+        self.empty.add(num_bytes)
+        self.first_empty = [*self.first_empty, file][:_EXAMPLES]
 
     def keep(self, document: Document) -> None:
         """Count a document, raw and as text."""
@@ -100,6 +108,7 @@ class Tally:
         for name, reason in sorted(self.reasons.items()):
             told[reason.fate][name] = {"documents": reason.total.documents, "first": reason.first}
         damaged = sum(reason.total.documents for name, reason in self.reasons.items() if name in FILE_REASONS)
+        empty = {"files": self.empty.documents, "first": self.first_empty}
         sources = {source: asdict(pair) for source, pair in sorted(self.sources.items())}
         looks = {"file": self.first_file, "fields": self.first_fields}
         lacking = self.lacks_text()
@@ -107,6 +116,7 @@ class Tally:
             "sources": sources,
             **told,
             "damaged_files": damaged,
+            "empty_files": empty,
             "lacking": looks if lacking else None,
             "having": looks if self.first_file and not lacking else None,
         }
@@ -128,4 +138,6 @@ class Tally:
             },
             value["first_file"],
             list(value["first_fields"]),
+            Pair(**value["empty"]),
+            list(value["first_empty"]),
         )

@@ -9,7 +9,6 @@ from tasks.core.errors import DataError
 from tasks.ingest.config import IngestParams
 from tasks.ingest.damage import DamagedFileError, NoTextColumnError
 from tasks.ingest.extraction.child import Extractor, extractor
-from tasks.ingest.formats import WHOLE, format_of
 from tasks.ingest.output import Blocks, NoBlocks, Output, Position
 from tasks.ingest.pages import document_of_page
 from tasks.ingest.read import Found, SourceFile, Start, read_records
@@ -69,15 +68,13 @@ def _read_file(file: SourceFile, index: int, args: UnitArgs, output: Output, pag
         number += 1
         output.advance(Position(index, number, found.offset + found.bytes + 1))
     if not number:
-        message = f"{file.location}: no records in it, the source is empty. Leave it out, or name the right file."
-        raise DamagedFileError(message, reason="empty_file", detail="no records in it")
+        output.tally.begin_empty(file.name, file.bytes)
 
 
 def _made(found: Found, file: SourceFile, number: int, params: IngestParams, pages: Extractor) -> Document | Refusal:
     if isinstance(found, Refusal):
         return found
-    name = found.name or file.name
-    derived_id = name if format_of(name).kind in WHOLE else f"{file.digest[:12]}-{number}"
+    derived_id = (found.name or file.name) if found.is_file else f"{file.digest[:12]}-{number}"
     if isinstance(found, Record):
         return document_of(found, derived_id=derived_id, source=file.source, params=params)
     limit = params.extraction.max_page_bytes

@@ -19,16 +19,19 @@ from hypothesis import strategies as st
 
 from tasks.core.account import Count
 from tasks.core.errors import DataError
+from tasks.ingest.budget import told
 from tasks.ingest.config import IngestParams
 from tasks.ingest.extraction.config import Resiliparse
 from tasks.ingest.readers import parquet as parquet_module
 from tasks.ingest.readers import stream as stream_module
 from tasks.ingest.readers.archive import Member, read_tar
 from tasks.ingest.readers.json_object import object_of
+from tasks.ingest.schema import DOCUMENT
 from tests.ingest.crawl import packed, page, response
 from tests.ingest.workshop import documents, ingest, json_lines, rows, write_records
 
 FAST = IngestParams(extraction=Resiliparse(), max_quarantined_fraction=1)
+LENIENT = FAST.model_copy(update={"max_damaged_files": 9})
 
 
 def reasons(folder: Path) -> list[tuple[str, str]]:
@@ -65,7 +68,9 @@ def test_more_damaged_files_than_the_budget_stop_the_run_with_their_names(tmp_pa
     write_records(tmp_path / "in" / "good.jsonl.gz", documents(50))
     for name in ("x", "y", "z"):
         cut(write_records(tmp_path / "in" / f"{name}.jsonl.gz", documents(50, name)))
-    with pytest.raises(DataError, match=r"3 files are damaged or empty, the limit .* is 2; first: x\.jsonl\.gz at"):
+    with pytest.raises(
+        DataError, match=r"3 files are damaged or cannot be read, the limit .* is 2; first: x\.jsonl\.gz at"
+    ):
         ingest([tmp_path / "in"], tmp_path, IngestParams(max_damaged_files=2))
     # What was set aside under a larger budget does not slip through a smaller one.
     assert ingest([tmp_path / "in"], tmp_path, IngestParams(max_damaged_files=3))
@@ -84,11 +89,75 @@ def test_of_text_files_in_one_unit_only_the_damaged_one_is_set_aside(tmp_path: P
     assert reasons(tmp_path) == [("b.txt.gz", "damaged_file")]
 
 
-def test_an_empty_file_counts_as_damaged(tmp_path: Path) -> None:
-    write_records(tmp_path / "in" / "a.jsonl", documents(5))
-    write_records(tmp_path / "in" / "empty.jsonl.gz", [])
-    ingest([tmp_path / "in"], tmp_path, IngestParams(max_damaged_files=1))
-    assert reasons(tmp_path) == [("empty.jsonl.gz", "empty_file")]
+@pytest.mark.parametrize("name", ["empty.jsonl", "empty.jsonl.gz", "empty.parquet", "__init__.py"])
+def test_a_file_without_records_beside_others_is_nothing_to_stop_for_and_is_told(name: str, tmp_path: Path) -> None:
+    folder = write_records(tmp_path / "in" / "a.jsonl", documents(5)).parent
+    if name.endswith(".parquet"):
+        pq.write_table(DOCUMENT.empty_table(), folder / name)
+    else:
+        write_records(folder / name, [])
+    manifest = ingest([folder], tmp_path)
+    assert manifest.account is not None and manifest.account.taken.documents == 5
+    assert manifest.summary["empty_files"] == {"files": 1, "first": [name]}
+    assert manifest.summary["empty_sources"] == ["in" if name == "__init__.py" else "empty"]
+    assert any(f"1 files without a record: {name}" in line for line in told(manifest.account, manifest.summary))
+
+
+def test_an_input_of_empty_files_stops_the_run(tmp_path: Path) -> None:
+    for name in ("a.jsonl", "b.jsonl.gz"):
+        write_records(tmp_path / "in" / name, [])
+    with pytest.raises(DataError, match=r"all 2 files are empty: no records in a\.jsonl, b\.jsonl\.gz"):
+        ingest([tmp_path / "in"], tmp_path, IngestParams(max_damaged_files=5))
+
+
+# Refused files
+
+
+def text_of(size: int) -> bytes:
+    return b"long " * (size // 5)
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "reason"),
+    [
+        ("shard.bin", b"\0\1\2" * 5000, "unknown_kind"),
+        ("shard.parquet", b"<!DOCTYPE html><html>not found</html>", "unknown_kind"),
+        ("long.txt", text_of(2_000_000), "file_too_long"),
+        ("latin.txt", "d\xe9j\xe0 vu".encode("latin-1") * 100, "file_not_utf8"),
+        ("long.html", b"<html>" + text_of(2_000_000), "file_too_long"),
+    ],
+)
+def test_a_refused_file_stops_the_run_whatever_the_budget_of_records_is(
+    name: str, data: bytes, reason: str, tmp_path: Path
+) -> None:
+    write_records(tmp_path / "in" / "good.jsonl", documents(200))
+    (tmp_path / "in" / name).write_bytes(data)
+    params = IngestParams(max_document_bytes=1_000_000, max_quarantined_fraction=1, extraction=Resiliparse())
+    with pytest.raises(DataError, match=rf"{name}|max_damaged_files"):
+        ingest([tmp_path / "in"], tmp_path, params)
+    allowed = params.model_copy(update={"max_damaged_files": 1, "max_quarantined_fraction": 0.0})
+    manifest = ingest([tmp_path / "in"], tmp_path, allowed)
+    assert manifest.account is not None and manifest.account.kept.documents == 200
+    assert dict(manifest.account.quarantined) == {reason: Count(1, len(data))}
+    size = len(data) + (tmp_path / "in" / "good.jsonl").stat().st_size
+    assert manifest.summary["refused_files"] == {"files": 1, "bytes": len(data), "input_bytes": size}
+    (line, *_) = told(manifest.account, manifest.summary)
+    assert line == f"1 files ({len(data):,} of {size:,} bytes) refused whole, nothing of them used: {reason} 1"
+
+
+def test_files_of_unknown_kinds_are_named_before_anything_is_read(tmp_path: Path) -> None:
+    write_records(tmp_path / "in" / "good.jsonl", documents(20))
+    for name, data in (("a.png", b"\x89PNG\r\n"), ("b.pdf", b"%PDF-1.7"), ("c.json", b"just a text")):
+        (tmp_path / "in" / name).write_bytes(data)
+    with pytest.raises(
+        DataError,
+        match=r"3 of 4 files are of an unknown kind \(25 of [\d,]+ bytes\), the limit \(ingest.max_damaged_files\) is 0; "
+        r"first: a\.png looks like a PNG image; b\.pdf looks like a PDF document; c\.json looks like a text, though",
+    ):
+        ingest([tmp_path / "in"], tmp_path)
+    params = IngestParams(kinds={"png": "unknown", "json": "text"}, max_damaged_files=2)
+    manifest = ingest([tmp_path / "in"], tmp_path, params)
+    assert manifest.account is not None and manifest.account.kept.documents == 21
 
 
 # Bombs
@@ -189,10 +258,10 @@ def zipped(members: dict[str, bytes]) -> bytes:
     return held.getvalue()
 
 
-def read_archive(data: bytes, name: str, folder: Path) -> Any:
-    (folder / "in").mkdir()
+def read_archive(data: bytes, name: str, folder: Path, params: IngestParams = FAST) -> Any:
+    (folder / "in").mkdir(exist_ok=True)
     (folder / "in" / name).write_bytes(data)
-    return ingest([folder / "in" / name], folder, FAST)
+    return ingest([folder / "in" / name], folder, params)
 
 
 def contents() -> dict[str, bytes]:
@@ -243,18 +312,22 @@ def test_names_that_leave_a_zip_links_locks_nests_and_bombs_are_refused(
         link = zipfile.ZipInfo("link.txt")
         link.external_attr = (stat.S_IFLNK | 0o777) << 16
         archive.writestr(link, "/etc/passwd")
-        archive.writestr("inner.zip", b"PK")
+        archive.writestr("inner.zip", b"PK\5\6")
         archive.writestr("bomb.txt", b"\0" * 5_000_000)
-    read_archive(data.getvalue(), "all.zip", tmp_path)
+    read_archive(data.getvalue(), "all.zip", tmp_path, LENIENT)
     assert [row["id"] for row in rows(tmp_path / "ingest")] == ["all.zip/good.txt"]
     found = [row["reason"] for row in rows(tmp_path / "ingest", "quarantined")]
     # 5 MB of zeros take 5 kB: more than 1,000 times, if only just.
-    assert found == ["unsafe_archive_path", "unsafe_archive_path", "nested_archive", "decompression_bomb"]
+    assert found == ["unsafe_archive_path", "unsafe_archive_path", "nested_archive", "member_bomb"]
 
 
 def test_a_damaged_file_in_an_archive_is_refused_with_its_name(tmp_path: Path) -> None:
     inner = gzip.compress(json_lines(documents(200)))
-    read_archive(tar({"a.txt": b"good", "b.jsonl.gz": inner[:-20], "c.txt": b"good too"}), "all.tar", tmp_path)
+    data = tar({"a.txt": b"good", "b.jsonl.gz": inner[:-20], "c.txt": b"good too"})
+    # It may hold more than all others: it counts as a file, not as one of 203 records.
+    with pytest.raises(DataError, match=r"1 files are damaged or cannot be read.*all\.tar/b\.jsonl\.gz"):
+        read_archive(data, "all.tar", tmp_path)
+    read_archive(data, "all.tar", tmp_path, LENIENT)
     assert reasons(tmp_path) == [("all.tar/b.jsonl.gz", "damaged_member")]
     assert {"all.tar/a.txt", "all.tar/c.txt"} <= {row["id"] for row in rows(tmp_path / "ingest")}
 

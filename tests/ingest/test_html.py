@@ -19,7 +19,8 @@ from tasks.ingest.extraction.charset import decoded
 from tasks.ingest.extraction.child import ExtractionError, Extractor, extractor
 from tasks.ingest.extraction.config import Extraction, Resiliparse, Trafilatura
 from tasks.ingest.extraction.extract import extract
-from tasks.ingest.raw import list_inputs, write_listing
+from tasks.ingest.listing import list_inputs
+from tasks.ingest.raw import write_listing
 from tasks.ingest.stage import run
 from tests.ingest.crawl import PROSE, page
 from tests.ingest.workshop import documents, ingest, rows, workshop, write_records

@@ -8,7 +8,8 @@ import pytest
 
 from tasks.core.errors import DataError
 from tasks.ingest.config import IngestParams
-from tasks.ingest.raw import RawListing, list_inputs
+from tasks.ingest.listing import list_inputs
+from tasks.ingest.raw import RawListing
 from tasks.ingest.read import SourceFile, read_records
 from tests.ingest.servers import CutShort, files, hub, served
 from tests.ingest.workshop import documents, write_records
@@ -37,7 +38,10 @@ def names(listing: RawListing) -> list[tuple[str, str]]:
 
 
 def count(listing: RawListing) -> int:
-    read = [SourceFile(file.name, file.source, str(file.uri), file.digest, file.bytes) for file in listing.files]
+    read = [
+        SourceFile(file.name, file.source, str(file.uri), file.digest, file.bytes, file.format)
+        for file in listing.files
+    ]
     return sum(1 for file in read for _ in read_records(file, IngestParams()))
 
 

@@ -17,7 +17,8 @@ from tasks.core.params import validate
 from tasks.core.stage import Workshop
 from tasks.ingest.__main__ import main
 from tasks.ingest.config import IngestParams
-from tasks.ingest.raw import list_inputs, write_listing
+from tasks.ingest.listing import list_inputs
+from tasks.ingest.raw import write_listing
 from tasks.ingest.schema import DOCUMENT, REFUSED
 from tasks.ingest.stage import run
 from tests.ingest.workshop import CONTAINERS, documents, ingest, json_lines, rows, workshop, write_records
@@ -91,17 +92,6 @@ def test_an_input_of_which_nothing_is_left_stops_the_run_under_any_budget(tmp_pa
     path = write_records(tmp_path / "in" / "a.jsonl", [{"id": "1"}])
     with pytest.raises(DataError, match="1 of 1 records"):
         ingest([path.parent], tmp_path, IngestParams(max_quarantined_fraction=1))
-
-
-@pytest.mark.parametrize("name", ["empty.jsonl", "empty.jsonl.gz", "empty.parquet"])
-def test_a_file_without_records_is_an_empty_source(name: str, tmp_path: Path) -> None:
-    folder = corpus(tmp_path / "in")
-    if name.endswith(".parquet"):
-        pq.write_table(DOCUMENT.empty_table(), folder / name)
-    else:
-        write_records(folder / name, [])
-    with pytest.raises(DataError, match=rf"{name}: no records in it, the source is empty"):
-        ingest([folder], tmp_path)
 
 
 def test_a_truncated_file_stops_the_run_and_publishes_nothing(tmp_path: Path) -> None:

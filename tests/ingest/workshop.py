@@ -16,8 +16,10 @@ from tasks.core.digest import digest_file
 from tasks.core.manifest import Manifest
 from tasks.core.stage import Workshop
 from tasks.ingest.config import IngestParams
-from tasks.ingest.raw import list_inputs, write_listing
+from tasks.ingest.listing import list_inputs
+from tasks.ingest.raw import write_listing
 from tasks.ingest.read import SourceFile
+from tasks.ingest.recognition import HEAD_BYTES, recognised
 from tasks.ingest.stage import run
 from tests.in_process import InProcess
 
@@ -30,7 +32,7 @@ def workshop(folder: Path) -> Workshop:
 
 def ingest(inputs: Sequence[Path], home: Path, params: IngestParams | None = None) -> Manifest:
     """List the inputs and run the stage into `home/ingest`."""
-    write_listing(list_inputs([str(path) for path in inputs]), home / "raw")
+    write_listing(list_inputs([str(path) for path in inputs], params), home / "raw")
     return run(params or IngestParams(), inputs={"raw": home / "raw"}, output=home / "ingest", workshop=workshop(home))
 
 
@@ -39,7 +41,9 @@ def rows(folder: Path, kind: str = "documents") -> list[dict[str, Any]]:
 
 
 def source_file(path: Path, source: str = "source") -> SourceFile:
-    return SourceFile(path.name, source, str(path), digest_file(path), path.stat().st_size)
+    data = path.read_bytes()[:HEAD_BYTES]
+    chosen = recognised(path.name, data, whole=path.stat().st_size == len(data))
+    return SourceFile(path.name, source, str(path), digest_file(path), path.stat().st_size, chosen)
 
 
 def json_lines(records: Sequence[Any]) -> bytes:

@@ -19,7 +19,8 @@ from tasks.core.errors import DataError
 from tasks.core.manifest import Manifest
 from tasks.core.stage import Workshop
 from tasks.ingest.config import IngestParams
-from tasks.ingest.raw import list_inputs, write_listing
+from tasks.ingest.listing import list_inputs
+from tasks.ingest.raw import write_listing
 from tasks.ingest.stage import run as ingest
 from tests.fixtures_s3 import S3
 

@@ -7,7 +7,7 @@ import io
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple
@@ -73,7 +73,7 @@ def read_zip(stream: Any, location: str, max_expansion: float | None, floor: int
                     yield Refusal(place, size, "encrypted", ascii(info.filename))
                 elif max_expansion is not None and size > max(floor, max_expansion * info.compress_size):
                     detail = f"{info.filename!a}: {size:,} bytes in {info.compress_size:,} (ingest.max_expansion)"
-                    yield Refusal(place, size, "decompression_bomb", detail)
+                    yield Refusal(place, size, "member_bomb", detail)
                 else:
                     yield Member(info.filename, place, size, partial(archive.open, info))
     except (zipfile.BadZipFile, NotImplementedError, EOFError, zlib.error) as error:
@@ -94,9 +94,9 @@ def content(member: Member, name: str) -> Iterator[bytes]:
         raise damaged(name, f"its bytes in the archive are damaged ({type(error).__name__})", 0) from error
 
 
-def held(member: Member, name: str) -> io.BytesIO:
+def held(blocks: Iterable[bytes]) -> io.BytesIO:
     """Return a member in memory, for a format that is not read from the first byte to the last."""
-    return io.BytesIO(b"".join(content(member, name)))
+    return io.BytesIO(b"".join(blocks))
 
 
 def _unsafe(name: str, kind: str, place: int, num_bytes: int) -> Refusal | None:

@@ -12,7 +12,7 @@ from isal import isal_zlib
 from tasks.core.errors import DataError
 from tasks.ingest.damage import DamagedFileError, damaged
 from tasks.ingest.formats import Compression
-from tasks.ingest.places import opened
+from tasks.ingest.places import opened, printable
 from tasks.ingest.readers.zstd import unzstd
 
 # Typed as a value in the library's stubs.
@@ -39,7 +39,7 @@ def verified_blocks(location: str, digest: str) -> Iterator[bytes]:
             yield block
     if state.hexdigest() != digest:
         raise DataError(
-            f"{location}: its content changed since it was listed (SHA-256 {state.hexdigest()[:12]}, "
+            f"{printable(location)}: its content changed since it was listed (SHA-256 {state.hexdigest()[:12]}, "
             f"not {digest[:12]}). List the input again, or get the listed file back."
         )
 

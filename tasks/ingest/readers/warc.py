@@ -1,15 +1,16 @@
-"""WARC: each response with an HTML body is a page, each conversion (the text records of a WET file) a document.
+"""WARC and ARC: each response with an HTML body is a page, each conversion (a text record of a WET file) a document.
 
-Requests, metadata and other records about records are none themselves. What a record holds is read by fastwarc.
+Requests, metadata and other records about records are none themselves. Headers are read by fastwarc.
 """
 
 import io
 import re
-from collections.abc import Iterator, Mapping
-from typing import Any, Literal, NamedTuple
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
 
 from tasks.ingest.config import IngestParams
-from tasks.ingest.readers.frames import Frame, frames
+from tasks.ingest.readers.frames import Frame, arc_frames, warc_frames
+from tasks.ingest.readers.http_body import BodyError, body_of
 from tasks.ingest.readers.members import Members
 from tasks.ingest.records import Fate, Page, Record, Refusal
 
@@ -17,6 +18,7 @@ _TYPES = frozenset({"response", "resource", "conversion"})
 _HTML = re.compile(rb"<(?:!doctype\s+html|html|head|body)[\s>]", re.IGNORECASE)
 # Where a page without a content type may show that it is HTML.
 _SNIFFED_BYTES = 1024
+_HEADER_END = re.compile(rb"\r?\n\r?\n")
 _LANGUAGE = re.compile(r"\s*([A-Za-z]{2,3})(?:-[A-Za-z0-9-]+)?\s*(?:,|$)")
 
 
@@ -31,17 +33,30 @@ class _Known(NamedTuple):
 
 def read_warc(members: Members, params: IngestParams) -> Iterator[Page | Record | Refusal]:
     """Yield every document of a WARC file, and what cannot become one; a damaged record does not cost the next."""
-    limit = max(params.extraction.max_page_bytes, params.max_document_bytes)
-    for frame in frames(members, limit):
+    return _read(warc_frames(members, _limit(params)), params)
+
+
+def read_arc(members: Members, params: IngestParams) -> Iterator[Page | Record | Refusal]:
+    """Yield every page of an ARC file, the Internet Archive's older format, and what cannot become one."""
+    return _read(arc_frames(members, _limit(params)), params)
+
+
+def _limit(params: IngestParams) -> int:
+    return max(params.extraction.max_page_bytes, params.max_document_bytes)
+
+
+def _read(frames: Iterable[Frame | Refusal], params: IngestParams) -> Iterator[Page | Record | Refusal]:
+    for frame in frames:
         if isinstance(frame, Refusal):
             yield frame
         elif frame.type in _TYPES:
-            yield _made(frame, params, limit)
+            yield _made(frame, params, _limit(params))
 
 
 def _made(frame: Frame, params: IngestParams, limit: int) -> Page | Record | Refusal:
+    block, begin = _body_begin(frame.block)
     try:
-        parsed = _parsed(frame, "none")
+        parsed = _parsed(frame.head + block[:begin])
     except (OSError, ValueError, StopIteration) as error:
         return _refused(frame, "bad_record_header", f"fastwarc: {type(error).__name__}")
     headers = parsed.headers
@@ -53,15 +68,28 @@ def _made(frame: Frame, params: IngestParams, limit: int) -> Page | Record | Ref
     )
     if frame.type == "conversion":
         return _text(frame, known, params) if frame.whole else _too_long(frame, limit)
-    return _no_page(frame, parsed, known) or _page(frame, parsed, known, limit)
+    body = frame.block if parsed.http_headers is None else block[begin:]
+    return _no_page(frame, parsed, known) or _page(frame, parsed, known, body, limit)
 
 
-def _parsed(frame: Frame, decode: Literal["none", "all"]) -> Any:
-    """Return fastwarc's view of a record; `decode` says whether it undoes the encodings of HTTP."""
+def _body_begin(block: bytes) -> tuple[bytes, int]:
+    """Return a block whose HTTP header has the line ends of the standard, and where its body begins."""
+    if not block.startswith(b"HTTP/"):
+        return block, len(block)
+    end = _HEADER_END.search(block)
+    begin = end.end() if end else len(block)
+    head = block[:begin]
+    if head.count(b"\n") == head.count(b"\r\n"):
+        return block, begin
+    head = b"\r\n".join(line.removesuffix(b"\r") for line in head.split(b"\n"))
+    return head + block[begin:], len(head)
+
+
+def _parsed(data: bytes) -> Any:
+    """Return fastwarc's view of a record's headers."""
     from fastwarc.warc import ArchiveIterator
 
-    source = io.BytesIO(frame.head + frame.block)
-    return next(iter(ArchiveIterator(source, parse_http=True, auto_decode=decode, fsspec_args=False)))
+    return next(iter(ArchiveIterator(io.BytesIO(data), parse_http=True, auto_decode="none", fsspec_args=False)))
 
 
 def _no_page(frame: Frame, parsed: Any, known: _Known) -> Refusal | None:
@@ -77,15 +105,20 @@ def _no_page(frame: Frame, parsed: Any, known: _Known) -> Refusal | None:
     return None
 
 
-def _page(frame: Frame, parsed: Any, known: _Known, limit: int) -> Page | Refusal:
-    body = _body(frame, parsed, limit)
+def _page(frame: Frame, parsed: Any, known: _Known, raw: bytes, limit: int) -> Page | Refusal:
+    http = parsed.http_headers
+    body: bytes | None = raw
+    if http is not None and frame.whole:
+        try:
+            body = body_of(raw, http.get("Transfer-Encoding") or "", http.get("Content-Encoding") or "", limit)
+        except BodyError as error:
+            return _refused(frame, "undecodable", f"{error}; {known.url}")
     if body is None:
         return _too_long(frame, limit)
     if not _content_type(parsed) and not _HTML.search(body[:_SNIFFED_BYTES]):
         return _refused(frame, "not_html", f"no content type; {known.url}", "dropped")
     if not frame.whole:
         return _too_long(frame, limit)
-    http = parsed.http_headers
     lang = known.lang or (_language(http.get("Content-Language")) if http is not None else None)
     charset = parsed.http_charset.strip("\"' ") if parsed.http_charset else None
     return Page(frame.offset, frame.bytes, body, known.id, known.url, charset, lang, known.extra)
@@ -94,22 +127,6 @@ def _page(frame: Frame, parsed: Any, known: _Known, limit: int) -> Page | Refusa
 def _content_type(parsed: Any) -> str | None:
     found = parsed.http_content_type if parsed.http_headers is not None else parsed.headers.get("Content-Type")
     return str(found) if found else None
-
-
-def _body(frame: Frame, parsed: Any, limit: int) -> bytes | None:
-    """Return the body with the encodings of HTTP undone; None where that gives more than the limit."""
-    raw = bytes(parsed.reader.read())
-    http = parsed.http_headers
-    names = [http.get("Transfer-Encoding") or "", http.get("Content-Encoding") or ""] if http is not None else []
-    if not frame.whole or not any(name.lower() not in {"", "identity", "none"} for name in names):
-        return raw
-    try:
-        # Reading stops right behind the limit: a bomb is never unpacked.
-        body = bytes(_parsed(frame, "all").reader.read(limit + 1))
-    except (OSError, ValueError, StopIteration):
-        # Crawlers often store the body decoded and leave the header as the server sent it.
-        body = raw
-    return None if len(body) > limit else body
 
 
 def _text(frame: Frame, known: _Known, params: IngestParams) -> Record | Refusal:
