@@ -102,12 +102,12 @@ class _Content:
                 return
             self.skip(max(1, len(data) - _OVERLAP) if len(data) == _WINDOW else len(data))
 
-    def over(self, num_bytes: int, pattern: re.Pattern[bytes], max_held: int) -> int:
-        """Go on, holding what comes behind the first match, at most so much; return by how much.
+    def over(self, num_bytes: int, pattern: re.Pattern[bytes], max_held: int) -> tuple[int, bytes]:
+        """Go on, holding what comes behind the first match, at most so much; return by how much, and the first bytes.
 
-        Where that is less than `num_bytes`, what was held is put back: it stands behind the end of what was passed.
+        What was held can be put back: it stands right before where this ends.
         """
-        passed, window, held = 0, b"", bytearray()
+        passed, first, window, held = 0, b"", b"", bytearray()
         found: re.Match[bytes] | None = None
         while passed < num_bytes and len(held) <= max_held:
             try:
@@ -119,6 +119,7 @@ class _Content:
             if not piece:
                 break
             passed += len(piece)
+            first += piece[: _MAX_HEADER - len(first)]
             if found is None:
                 window = window[-_OVERLAP:] + piece
                 if found := pattern.search(window):
@@ -126,7 +127,7 @@ class _Content:
             else:
                 held += piece
         self._aside = bytes(held) if found else b""
-        return passed
+        return passed, first
 
     def put_aside_back(self) -> bool:
         """Put back what `over` held; return whether there was anything."""
@@ -183,10 +184,12 @@ def _next(content: _Content, base: int, max_bytes: int, dialect: _Dialect) -> Fr
         return _lost(content, base, start, "bad_record_header", head, dialect)
     num_bytes = head.length
     whole = num_bytes <= max_bytes
-    block = content.take(num_bytes if whole else _MAX_HEADER)
-    found = len(block) if whole else len(block) + _rest(content, block, num_bytes, max_bytes, dialect)
+    if whole:
+        found = len(block := content.take(num_bytes))
+    else:
+        found, block = content.over(num_bytes, dialect.next, max_bytes)
     # At the very end some writers leave the line ends out.
-    after = content.peek(len(head.end))
+    after = content.peek(len(head.end)) if found == num_bytes else b""
     if found == num_bytes and (after == head.end[: len(after)] or after[:2] == b"\n\n"):
         return Frame(base + start, head.bytes + num_bytes, head.type, head.as_warc, block, whole)
     # The length is wrong, or the file ends here: what was taken for this record may hold the next ones.
@@ -199,13 +202,6 @@ def _next(content: _Content, base: int, max_bytes: int, dialect: _Dialect) -> Fr
     if not whole and content.put_aside_back():
         return Refusal(base + start, content.position - start, reason, f"{detail}; the next record begins before")
     return _lost(content, base, start, reason, detail, dialect)
-
-
-def _rest(content: _Content, block: bytes, num_bytes: int, max_bytes: int, dialect: _Dialect) -> int:
-    """Pass over the rest of a record that is too long to hold; return by how much."""
-    content.back(block)
-    passed = content.over(num_bytes, dialect.next, max_bytes)
-    return passed - len(block)
 
 
 def _lost(content: _Content, base: int, start: int, reason: str, detail: str, dialect: _Dialect) -> Refusal:
