@@ -53,7 +53,7 @@ class PassedOver:
 class RawListing:
     """All input files, sorted by source and place, and what was passed over: why -> number and first names.
 
-    What was passed over is no input: it is told, and changes no digest.
+    What was passed over is no input, but stands in what is published, so it belongs to the digest.
     """
 
     files: tuple[RawFile, ...]
@@ -65,10 +65,9 @@ class RawListing:
 
     @property
     def digest(self) -> str:
-        """The digest of names, contents and how they are read: the same wherever the files lie."""
-        return digest_json(
-            [[file.source, file.name, file.bytes, file.digest, asdict(file.format)] for file in self.files]
-        )
+        """The digest of names, contents, how they are read, and what is told: the same wherever the files lie."""
+        files = [[file.source, file.name, file.bytes, file.digest, asdict(file.format)] for file in self.files]
+        return digest_json([files, {why: asdict(found) for why, found in self.passed_over.items()}])
 
     @property
     def bytes(self) -> int:
