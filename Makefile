@@ -5,7 +5,7 @@ SIDE_BY_SIDE := -n auto --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check up down bench bench-peers install clean
+.PHONY: demo test test-trainers check up down bench bench-peers install clean
 
 demo: install            ## servers up, then the whole pipeline on text every machine has
 	$(BIN)/mixwright demo $(ARGS)
@@ -18,6 +18,9 @@ down:                    ## stop what `make up` or `make demo` started
 
 test: $(VENV)/.installed-dev .venv-s3/.installed   ## every test; `make test ARGS="-m 'not integration'"` for the fast ones
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE) $(ARGS)
+
+test-trainers: $(VENV)/.installed-dev .venv-trainers/.installed   ## exports, drawn from by the readers of other trainers (1 GB, 3 minutes)
+	$(BIN)/python -m pytest -m slow $(ARGS)
 
 check: $(VENV)/.installed-dev   ## format, lint, strict types, import rules
 	$(BIN)/ruff format --check .
@@ -34,7 +37,7 @@ install: $(VENV)/.installed
 
 clean:                   ## stop the servers, then remove the environments and everything runs have made
 	-test -x $(BIN)/mixwright && $(BIN)/mixwright down
-	rm -rf $(VENV) .venv-s3 .venv-peers .mixwright
+	rm -rf $(VENV) .venv-s3 .venv-peers .venv-trainers .mixwright
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info < (3, 13) else "Mixwright needs Python 3.11 or 3.12: make PYTHON=python3.12 ...")'
@@ -54,6 +57,13 @@ $(VENV)/.installed-dev: $(VENV)/.installed
 .venv-s3/.installed: tests/s3-requirements.txt
 	$(PYTHON) -m venv .venv-s3
 	.venv-s3/bin/python -m pip install --quiet --disable-pip-version-check --only-binary :all: -r tests/s3-requirements.txt
+	touch $@
+
+# The readers of other trainers want an older numpy and transformers; the list is complete, so nothing is looked up for it.
+.venv-trainers/.installed: tests/trainers-requirements.txt
+	$(PYTHON) -m venv .venv-trainers
+	.venv-trainers/bin/python -m pip install --quiet --disable-pip-version-check "$$(grep '^torch==' constraints.txt)" -c tests/trainers-requirements.txt
+	.venv-trainers/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r tests/trainers-requirements.txt
 	touch $@
 
 # Two of the peers bring gigabytes that their filters do not need; these go in without their dependencies.

@@ -68,7 +68,9 @@ def simulate_command(
     from tasks.tokenize.pool import read_pool
 
     with exit_codes(), threadpool_limits(1):
-        params, runs = resolved(read_config(preset, params_file, settings)).params.search, read_runs(runs_file)
+        # A replay confirms nothing, so its budget need not reach for that.
+        config = resolved(read_config(preset, params_file, (*settings, "search.confirm=null")))
+        params, runs = config.params.search, read_runs(runs_file)
         if pool_folder is None:
             problem = free_problem(params, runs, str(runs_file))
         else:

@@ -1,6 +1,7 @@
 """Tables of measured mixtures as a user types it: bring other projects' in, fit any, write ours for others."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ from flows.mixture_options import check_writable, count, file_type, json_option,
 from tasks.core.command import exit_codes
 from tasks.core.errors import ConfigError
 from tasks.core.once import Once
+from tasks.core.words import counted
 from tasks.mixture.runs import PREFIXES, Unit, read_runs, to_csv
 
 if TYPE_CHECKING:
@@ -37,17 +39,27 @@ def fit_command(
     """Choose a predictor by cross-validation, fit it, and predict other mixtures with intervals."""
     from tasks.mixture.predictors.choose import Selection
     from tasks.mixture.table import aligned, read_table, weights_of
+    from tasks.mixture.table_doubts import doubts_of_fit, doubts_of_table
     from tasks.mixture.table_fit import fit_table
 
     with exit_codes():
         measurements = _measurements(mixtures, losses, runs_file, target)
-        wanted = weights_of(aligned(read_table(predict_file), measurements.domains))
+        table = aligned(read_table(predict_file), measurements.domains)
+        wanted = weights_of(table)
         check_writable(output)
+        _warn(doubts := doubts_of_table(measurements))
         selection = Selection()
         with working(f"fit: {len(selection.zoo)} predictors, {selection.num_folds} folds", as_json):
             fitted = fit_table(selection, measurements)
-        write_text(output, fitted.predict(wanted.weights_RD).to_csv())
-        result = _fit_result(measurements, fitted, wanted.normalised, len(wanted.weights_RD), output)
+        told = fitted.predict(wanted.weights_RD)
+        beyond = fitted.range.told(wanted.weights_RD, table.lines)
+        _warn(later := (*doubts_of_fit(measurements, fitted.choice.score), *([] if beyond is None else [beyond])))
+        write_text(output, told.to_csv())
+        result = {
+            **_fit_result(measurements, fitted, wanted.normalised, len(wanted.weights_RD), output),
+            "extrapolated": int(told.extrapolated_M.sum()),
+            "warnings": [*doubts, *later],
+        }
         click.echo(json.dumps(result) if as_json else _fit_text(result))
 
 
@@ -80,14 +92,18 @@ def import_command(
 ) -> None:
     """Bring in tables of another project (RegMix, olmix, your own): rows pair by index, run, run_id or name."""
     from tasks.mixture.table import read_table
+    from tasks.mixture.table_doubts import doubts_of_table
+    from tasks.mixture.table_fit import measurements_of_runs
     from tasks.mixture.table_import import Origin, import_tables
 
     with exit_codes():
         origin = Origin(model_parameters or 0, tokens or 0, seed, unit)
         found = import_tables(read_table(mixtures), read_table(losses, only), origin, target)
         check_writable(output)
+        doubts = doubts_of_table(measurements_of_runs(found.runs, target, str(losses)))
+        _warn(doubts)
         write_text(output, to_csv(found.runs))
-        result = _import_result(found, output)
+        result = {**_import_result(found, output), "warnings": doubts}
         click.echo(json.dumps(result) if as_json else _import_text(result))
 
 
@@ -134,6 +150,8 @@ def _measurements(mixtures: Path | None, losses: Path | None, runs_file: Path | 
 def _fit_result(
     measurements: "Measurements", fitted: "TableFit", wanted_normalised: int, predicted: int, output: Path
 ) -> dict[str, Any]:
+    from tasks.mixture.table_doubts import beats_mean
+
     scores = [
         {"predictor": score.kind, "rmse": score.rmse, "spearman": score.spearman, "coverage": score.coverage}
         for score in fitted.choice.scores
@@ -141,6 +159,7 @@ def _fit_result(
     return {
         "predictor": fitted.choice.predictor.kind,
         "target": measurements.target,
+        "beats_mean": beats_mean(fitted.choice.score, measurements.measured.objective_R),
         "runs": len(measurements.measured.weights_RD),
         "domains": len(measurements.domains),
         "scores": scores,
@@ -153,8 +172,11 @@ def _fit_result(
 
 
 def _fit_text(result: dict[str, Any]) -> str:
+    of = f"{result['target']}, from {result['runs']} runs of {result['domains']} domains"
     lines = [
-        f"{result['predictor']} chosen for {result['target']}, from {result['runs']} runs of {result['domains']} domains",
+        f"{result['predictor']} chosen for {of}"
+        if result["beats_mean"]
+        else f"NO predictor beats the mean for {of}; {result['predictor']} is the least bad and ranks nothing",
         f"{'predictor':<12} {'rmse':>8} {'spearman':>9} {'90% held':>9}   on runs left out",
     ]
     lines += [
@@ -169,7 +191,14 @@ def _fit_text(result: dict[str, Any]) -> str:
             f"normalised: {result['normalised']} of {result['runs']} measured and {result['predicted_normalised']} of "
             f"{result['predicted']} mixtures to predict summed to 1 only up to printed rounding"
         )
-    return "\n".join([*lines, f"{result['predicted']} predictions in {result['output']}"])
+    marked = f", {result['extrapolated']} of them extrapolated" if result["extrapolated"] else ""
+    heeded = [f"{counted(len(result['warnings']), 'warning')} above"] if result["warnings"] else []
+    return "\n".join([*lines, f"{result['predicted']} predictions in {result['output']}{marked}", *heeded])
+
+
+def _warn(doubts: Sequence[str]) -> None:
+    for doubt in doubts:
+        click.echo(f"warning: {doubt}", err=True)
 
 
 def _import_result(found: "Imported", output: Path) -> dict[str, Any]:

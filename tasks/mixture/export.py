@@ -10,7 +10,7 @@
 | json, yaml | every phase with its weights by name | here |
 
 Domains with weight 0 are left out where a trainer asks for positive weights. No format carries our data order: trainers
-draw their own.
+draw their own. What a trainer's own defaults would spoil is written out; what a file relies on stands in it as a comment.
 """
 
 import json
@@ -111,7 +111,7 @@ def export(recipe: Recipe, format_: Format, destination: Destination) -> str:
             value = streaming(recipe, destination)
         case _:
             assert_never(format_)
-    return _yaml(value)
+    return _relied_on(recipe, destination, format_) + _yaml(value)
 
 
 def torchtitan(recipe: Recipe, destination: Destination) -> str:
@@ -163,14 +163,15 @@ def nanotron(recipe: Recipe, destination: Destination) -> dict[str, Any]:
 
 
 def llm_foundry(recipe: Recipe, destination: Destination) -> dict[str, Any]:
-    """Return `train_loader` with `dataset.streams`: a name and the keyword arguments of a `Stream` per domain."""
+    """Return `train_loader` with `dataset`: `streams` by name, the keyword arguments of a `Stream` each, and `shuffle`."""
     return {"train_loader": {"name": "text", "dataset": streaming(recipe, destination, "llm-foundry")}}
 
 
 def streaming(recipe: Recipe, destination: Destination, format_: str = "streaming") -> dict[str, Any]:
-    """Return `streams`: by name, the keyword arguments of `streaming.Stream`.
+    """Return `streams`: by name, the keyword arguments of `streaming.Stream`; and `shuffle`, an argument of the dataset.
 
-    `StreamingDataset(streams=[Stream(**stream) for stream in config["streams"].values()])`. A `proportion` is relative
+    `StreamingDataset(streams=[Stream(**stream) for stream in config["streams"].values()], shuffle=config["shuffle"], ...)`.
+    Without `shuffle` one stream is read to its end before the next, whatever the proportions. A `proportion` is relative
     and must be positive; it counts samples, which are tokens where samples have one length. Data with a scheme, such as
     s3://, is `remote`, and cached where Streaming sees fit; other data is `local`.
     """
@@ -179,7 +180,7 @@ def streaming(recipe: Recipe, destination: Destination, format_: str = "streamin
     for index, name, weight in _used(recipe, phase):
         data = _data(destination, format_, index, name)
         streams[name] = {"remote" if "://" in data else "local": data, "proportion": weight}
-    return {"streams": streams}
+    return {"streams": streams, "shuffle": True}
 
 
 def plain(recipe: Recipe) -> dict[str, Any]:
@@ -189,6 +190,38 @@ def plain(recipe: Recipe) -> dict[str, Any]:
         for phase in recipe.phases
     ]
     return {"phases": phases, "max_epochs": recipe.max_epochs}
+
+
+_SHUFFLED = (
+    "shuffle is false by default in mosaicml-streaming, and then one stream is read to its end before the next: keep it.",
+    "An epoch has as many samples as all streams together unless epoch_size is given. A stream is repeated as often as its",
+    "proportion asks: nothing there holds to the recipe's max_epochs of {epochs:g}.",
+)
+_RELIED_ON: Mapping[Format, tuple[str, ...]] = {
+    "streaming": _SHUFFLED,
+    "llm-foundry": _SHUFFLED,
+    "olmo-core": (
+        "Ask for requested_tokens: {tokens}. A source too small for its ratio at its max_repetition_ratio is refused.",
+        "The paths are flat arrays of token ids; the mixture is exact in instances, and the data loader has to shuffle them",
+        "(its default).",
+    ),
+    "nanotron": (
+        "Nanosets draw by dataset_weights at random, with the seed below. dataset_folder holds .ds files of datatrove.",
+        "Nothing there holds to the recipe's max_epochs of {epochs:g}.",
+    ),
+}
+
+
+def _relied_on(recipe: Recipe, destination: Destination, format_: Format) -> str:
+    """Return as comments what a trainer has to do by itself for the mixture to come out."""
+    lines = _RELIED_ON.get(format_, ())
+    if not lines:
+        return ""
+    phases = recipe.phases if destination.phase is None else (recipe.phases[destination.phase],)
+    tokens = sum(phase.num_tokens for phase in phases)
+    head = f"The mixture of a Mixwright recipe, {tokens:,} tokens."
+    filled = [line.format(epochs=recipe.max_epochs, tokens=tokens) for line in lines]
+    return "".join(f"# {line}\n" for line in [head, *filled])
 
 
 def _used(recipe: Recipe, phase: Phase) -> Sequence[tuple[int, str, float]]:

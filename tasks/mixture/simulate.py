@@ -109,7 +109,7 @@ def truth_of(params: SearchParams, runs: Runs, where: str) -> tuple[Truth, Choic
     """
     shares = np.array(objective_of(params, runs.sets))
     runs = averaged(runs, where)
-    choice = fit_table(params.selection, measurements_of_averages(runs, MEAN)).choice
+    choice = fit_table(params.selection, measurements_of_averages(runs, MEAN, where)).choice
     run_sd = choice.predictor.noise_sd
     between = runs.noise_sd()
     seed_sd = 0.0 if between is None else float(np.sqrt(max(between**2 - run_sd**2, 0.0)))

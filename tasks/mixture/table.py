@@ -6,8 +6,7 @@ names are never features; all others are, and keep their names (`train_the_pile_
 Axes: R rows, C columns, D domains.
 """
 
-import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,13 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from tasks.core.errors import ConfigError, DataError
+from tasks.mixture.table_cells import ALIASES, INDEX, NAME, ROW_NAMES, RUN, causes, number, read_cells, remedy
 
 Array = npt.NDArray[np.float64]
 
-# Columns that name rows, best first. olmix accepts `run` and `run_id` for the same thing, one in each file if need be.
-INDEX, RUN, NAME = "index", "run", "name"
-_ALIASES = {"run_id": RUN}
-ROW_NAMES = (INDEX, RUN, *_ALIASES, NAME)
 # Printed weights are rounded: RegMix's tables to three decimals, so that 17 of them sum to .996 to 1.003.
 MAX_ROUNDING = 0.01
 _EXACT = 1e-9
@@ -66,7 +62,7 @@ def read_table(path: Path, only: Sequence[str] = ()) -> Table:
         DataError: no such file, no rows, a column without a name or with another's, a row of another length, an index
             that occurs twice, or cells that are no finite numbers; says how many, the first, and the remedy.
     """
-    header, lines, rows = _cells(path)
+    header, lines, rows = read_cells(path)
     if unknown := [name for name in only if name not in header]:
         raise ConfigError(f"{path}: there is no column {unknown[0]}. There are: {', '.join(header)}.")
     names = _row_names(header, rows)
@@ -74,37 +70,19 @@ def read_table(path: Path, only: Sequence[str] = ()) -> Table:
     columns = tuple(header[place] for place in kept)
     if not columns:
         raise DataError(f"{path}: no column but those that name rows ({', '.join(header)}). Add the numbers.")
-    values = [[_number(row[place]) for place in kept] for row in rows]
+    values = [[number(row[place]) for place in kept] for row in rows]
     table = Table(str(path), columns, tuple(lines), names, np.array(values).reshape(len(rows), len(kept)))
     for name in (INDEX, RUN):
         _check_unique(table, name)
     bad = np.argwhere(~np.isfinite(table.values_RC))
     if len(bad):
+        cells = [rows[row][kept[column]] for row, column in bad]
         row, column = bad[0]
         raise DataError(
-            f"{path}: {len(bad)} cells are no finite numbers (a run that diverged?); first: {table.place(row)}, column "
-            f"{columns[column]}: {rows[row][kept[column]]!r}. Measure that run again, or leave it out of both tables."
+            f"{path}: {len(bad)} cells are no finite numbers ({causes(cells)}); first: {table.place(row)}, column "
+            f"{columns[column]}: {cells[0]!r}. {remedy(cells[0])}"
         )
     return table
-
-
-def numbered_lines(path: Path) -> list[tuple[int, list[str]]]:
-    """Return the lines of a CSV file with their numbers, the header first, then one or more; blank lines are none.
-
-    Raises:
-        DataError: no such file, no CSV text, or no rows.
-    """
-    if not path.is_file():
-        raise DataError(f"{path}: there is no such file.")
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
-            reader = csv.reader(stream)
-            numbered = [(reader.line_num, cells) for cells in reader if cells]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path}: this is no CSV text in UTF-8: {error}.") from error
-    if len(numbered) < 2:
-        raise DataError(f"{path}: {len(numbered)} line(s): a header and at least one row are needed.")
-    return numbered
 
 
 def weights_of(table: Table) -> Weights:
@@ -124,6 +102,11 @@ def weights_of(table: Table) -> Weights:
     off_R = np.abs(sums_R - 1)
     wrong = np.flatnonzero(~(off_R <= MAX_ROUNDING + _EXACT))
     if len(wrong):
+        if np.all(np.abs(sums_R / 100 - 1) <= MAX_ROUNDING + _EXACT):
+            raise DataError(
+                f"{table.path}: the {len(sums_R)} mixtures sum to 100, so these are percent; first: {table.place(0)} sums "
+                f"to {sums_R[0]:g}. Divide all weights by 100."
+            )
         raise DataError(
             f"{table.path}: {len(wrong)} of {len(sums_R)} mixtures do not sum to 1 within {MAX_ROUNDING:g}; first: "
             f"{table.place(wrong[0])} sums to {sums_R[wrong[0]]:.6f}. Correct its weights, or leave the row out; a "
@@ -150,6 +133,11 @@ def paired(mixtures: Table, losses: Table) -> Table:
         _check_unique(one, by)
         known = {*other.names[by]}
         missing = [row for row, name in enumerate(one.names[by]) if name not in known]
+        if missing and (written := _written_otherwise(one.names[by][missing[0]], known)) is not None:
+            raise DataError(
+                f"{one.path} and {other.path} write {by} in two ways: {one.names[by][missing[0]]!r} in one, {written!r} in "
+                f"the other ({len(missing)} of {len(one.lines)} rows). Write it alike in both."
+            )
         if missing:
             raise DataError(
                 f"{other.path} lacks {len(missing)} of {len(one.lines)} rows of {one.path}; first: "
@@ -230,49 +218,19 @@ def _in_order(mixtures: Table, losses: Table) -> Table:
     return losses
 
 
-def _cells(path: Path) -> tuple[list[str], list[int], list[list[str]]]:
-    """Return header, line numbers and cells; blank lines are no rows, a nameless column of row numbers is none."""
-    numbered = numbered_lines(path)
-    header, rows = [name.strip() for name in numbered[0][1]], [cells for _, cells in numbered[1:]]
-    ragged = [(line, cells) for line, cells in numbered[1:] if len(cells) != len(header)]
-    if ragged:
-        line, cells = ragged[0]
-        raise DataError(
-            f"{path}: {len(ragged)} rows do not have {len(header)} cells; first: line {line} has {len(cells)}. "
-            "Complete it, or leave the row out."
-        )
-    if _nameless(header[0]) and [row[0].strip() for row in rows] in _row_numbers(len(rows)):
-        header, rows = header[1:], [row[1:] for row in rows]
-    if "" in header:
-        raise DataError(f"{path}: column {header.index('') + 1} has no name. Name it; rows are named by `{INDEX}`.")
-    if twice := sorted({name for name in header if header.count(name) > 1}):
-        raise DataError(f"{path}: {len(twice)} column names occur twice; first: {twice[0]}. Rename or drop one.")
-    return header, [line for line, _ in numbered[1:]], rows
-
-
-def _nameless(name: str) -> bool:
-    """Return whether a column is what pandas writes for row numbers, and reads back as `Unnamed: 0`."""
-    return name == "" or name.startswith("Unnamed:")
-
-
-def _row_numbers(count: int) -> tuple[list[str], list[str]]:
-    return [str(row) for row in range(count)], [str(row) for row in range(1, count + 1)]
-
-
 def _row_names(header: Sequence[str], rows: Sequence[Sequence[str]]) -> dict[str, tuple[str, ...]]:
     """Return the columns that name rows; a file with both `run` and `run_id` is named by `run`."""
     places = {name: place for place, name in enumerate(header) if name in ROW_NAMES}
-    for alias, name in _ALIASES.items():
+    for alias, name in ALIASES.items():
         if alias in places:
             places.setdefault(name, places.pop(alias))
     return {name: tuple(row[places[name]].strip() for row in rows) for name in (INDEX, RUN, NAME) if name in places}
 
 
-def _number(cell: str) -> float:
-    try:
-        return float(cell)
-    except ValueError:
-        return float("nan")  # refused with its place by `read_table`
+def _written_otherwise(name: str, known: Iterable[str]) -> str | None:
+    """Return how else a row's number is written among the known names, such as 0 for 0.0 and 0000."""
+    value = number(name)
+    return next((other for other in sorted(known) if number(other) == value), None)
 
 
 def _check_unique(table: Table, column: str) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tasks.core.errors import ConfigError, DataError, EvidenceError
+from tasks.mixture.extrapolation import MeasuredRange
 from tasks.mixture.noise import require_varied, run_noise
 from tasks.mixture.predictors.choose import MIN_RUNS, NINETY, Choice, Selection, choose
 from tasks.mixture.predictors.predictor import Measured
@@ -25,11 +26,16 @@ OBJECTIVE = "objective"
 
 @dataclass(frozen=True)
 class Measurements:
-    """What a predictor is fitted on: the domains, the runs, and which combination of losses is the target."""
+    """What a predictor is fitted on: the domains, the runs, and which combination of losses is the target.
+
+    `columns` name the losses, `places` say where each run stands, in words.
+    """
 
     domains: tuple[str, ...]
     target: str
     measured: Measured
+    columns: tuple[str, ...]
+    places: tuple[str, ...]
     normalised: int = 0
 
 
@@ -38,18 +44,21 @@ class Predictions:
     """The target of every mixture, and where a measurement of it lies with 90 % confidence; shapes [M].
 
     A measurement with the seed of the runs fitted: another seed may shift all mixtures alike, which ranks none of them.
+    `extrapolated_M`: some weight lies beyond the measured ones, and the interval is wider than any measurement says.
     """
 
     prediction_M: Array
     lower_M: Array
     upper_M: Array
+    extrapolated_M: npt.NDArray[np.bool_]
 
     def to_csv(self) -> str:
-        """Return the columns prediction, lower and upper; rows in the order of the mixtures."""
+        """Return the columns prediction, lower, upper and extrapolated (true or false), in the order of the mixtures."""
         stream = io.StringIO()
-        stream.write("prediction,lower,upper\n")
-        for row in zip(self.prediction_M.tolist(), self.lower_M.tolist(), self.upper_M.tolist(), strict=True):
-            stream.write(",".join(map(repr, row)) + "\n")
+        stream.write("prediction,lower,upper,extrapolated\n")
+        numbers = zip(self.prediction_M.tolist(), self.lower_M.tolist(), self.upper_M.tolist(), strict=True)
+        for row, extrapolated in zip(numbers, self.extrapolated_M.tolist(), strict=True):
+            stream.write(",".join([*map(repr, row), str(extrapolated).lower()]) + "\n")
         return stream.getvalue()
 
 
@@ -59,6 +68,7 @@ class TableFit:
 
     domains: tuple[str, ...]
     choice: Choice
+    range: MeasuredRange
 
     @property
     def width(self) -> float:
@@ -66,11 +76,12 @@ class TableFit:
         return NINETY * self.choice.predictor.inflation
 
     def predict(self, weights_MD: Array) -> Predictions:
-        """Return prediction and interval of every mixture."""
+        """Return prediction and interval of every mixture, wider where a weight lies beyond the measured ones."""
         predictor = self.choice.predictor
         mean_M = predictor.mean(weights_MD)
-        half_M = NINETY * predictor.measured_sd(weights_MD)
-        return Predictions(mean_M, mean_M - half_M, mean_M + half_M)
+        half_M = NINETY * predictor.measured_sd(weights_MD) + self.range.widening(weights_MD, mean_M)
+        beyond_M = np.asarray(self.range.beyond(weights_MD).any(axis=1))
+        return Predictions(mean_M, mean_M - half_M, mean_M + half_M, beyond_M)
 
 
 def measurements_of_tables(mixtures: Table, losses: Table, target: str) -> Measurements:
@@ -86,7 +97,9 @@ def measurements_of_tables(mixtures: Table, losses: Table, target: str) -> Measu
         check_varied(losses)
     check_repeats(mixtures, weights.weights_RD, losses)
     measured = Measured(weights.weights_RD, losses.values_RC[:, chosen], _equal(len(chosen)))
-    return Measurements(mixtures.columns, target, measured, weights.normalised)
+    columns = tuple(losses.columns[place] for place in chosen)
+    places = tuple(map(losses.place, range(len(losses.lines))))
+    return Measurements(mixtures.columns, target, measured, columns, places, weights.normalised)
 
 
 def measurements_of_runs(runs: Runs, target: str, where: str) -> Measurements:
@@ -100,11 +113,11 @@ def measurements_of_runs(runs: Runs, target: str, where: str) -> Measurements:
     """
     if target == OBJECTIVE:
         rows = tuple(replace(row, losses=(row.objective,)) for row in runs.rows)
-        return measurements_of_averages(averaged(replace(runs, sets=(OBJECTIVE,), rows=rows), where), target)
+        return measurements_of_averages(averaged(replace(runs, sets=(OBJECTIVE,), rows=rows), where), target, where)
     chosen = _chosen(runs.sets, target.removeprefix(PREFIXES[runs.unit]), where)
     sets = tuple(runs.sets[place] for place in chosen)
     rows = tuple(replace(row, losses=tuple(row.losses[place] for place in chosen)) for row in runs.rows)
-    return measurements_of_averages(averaged(replace(runs, sets=sets, rows=rows), where), target)
+    return measurements_of_averages(averaged(replace(runs, sets=sets, rows=rows), where), target, where)
 
 
 def averaged(runs: Runs, where: str) -> Runs:
@@ -120,11 +133,12 @@ def averaged(runs: Runs, where: str) -> Runs:
     return replace(runs, rows=tuple(replace(row, objective=mean) for row, mean in zip(runs.rows, means, strict=True)))
 
 
-def measurements_of_averages(runs: Runs, target: str) -> Measurements:
+def measurements_of_averages(runs: Runs, target: str, where: str) -> Measurements:
     """Return what runs from `averaged` say about the mean over their held-out sets, which is called `target`."""
     rows = runs.paired(runs.rows[0].seed)
     measured = Measured(rows.weights_RD(), rows.losses_RS(), _equal(len(runs.sets)), run_noise(runs))
-    return Measurements(runs.domains, target, measured)
+    places = tuple(f"{where}, run {row.run}" for row in rows.rows)
+    return Measurements(runs.domains, target, measured, runs.sets, places)
 
 
 def fit_table(selection: Selection, measurements: Measurements) -> TableFit:
@@ -142,7 +156,8 @@ def fit_table(selection: Selection, measurements: Measurements) -> TableFit:
             f"Measure {MIN_RUNS - len(objective_R)} more."
         )
     require_varied(objective_R, f"the target {measurements.target}")
-    return TableFit(measurements.domains, choose(selection, measured))
+    measured_range = MeasuredRange.of(measurements.domains, measured.weights_RD, objective_R)
+    return TableFit(measurements.domains, choose(selection, measured), measured_range)
 
 
 def _chosen(columns: Sequence[str], target: str, where: str) -> list[int]:

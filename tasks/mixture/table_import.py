@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 
 from tasks.core.errors import ConfigError, DataError
 from tasks.mixture.runs import Run, Runs, Unit
-from tasks.mixture.table import INDEX, ROW_NAMES, Table, check_repeats, check_varied, paired, weights_of
+from tasks.mixture.table import Table, check_repeats, check_varied, paired, weights_of
+from tasks.mixture.table_cells import INDEX, ROW_NAMES
 
 MEAN = "mean"
 # Forward and backward pass, per parameter and token (Kaplan et al., arXiv 2001.08361, section 2.1).

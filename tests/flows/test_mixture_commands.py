@@ -126,7 +126,8 @@ def test_fit_writes_a_prediction_and_an_interval_per_row(folder: Path, target: s
     assert result.exit_code == 0, result.output
     assert "chosen for " + target in result.output and "1 of 2 mixtures to predict" in result.output
     rows = list(csv.DictReader((folder / "P.csv").read_text().splitlines()))
-    assert list(rows[0]) == ["prediction", "lower", "upper"] and len(rows) == 2
+    assert list(rows[0]) == ["prediction", "lower", "upper", "extrapolated"] and len(rows) == 2
+    assert [row["extrapolated"] for row in rows] == ["false", "false"] and "warning" not in result.output
     assert all(float(row["lower"]) < float(row["prediction"]) < float(row["upper"]) for row in rows)
     truth = 2.0 - 0.5 * np.mean(np.sqrt([0.5, 0.25, 0.25]) if target == "mean" else np.sqrt([0.5]))
     assert float(rows[0]["prediction"]) == pytest.approx(truth, abs=0.02)
@@ -136,6 +137,42 @@ def test_fit_takes_our_own_table_of_runs_and_answers_in_json(folder: Path) -> No
     value = said(mixwright("fit", "--runs", folder / "runs.csv", "--target", "a", *places(folder), "--json"))
     assert (value["runs"], value["domains"], value["predicted"], value["predicted_normalised"]) == (12, 3, 2, 1)
     assert value["predictor"] in {score["predictor"] for score in value["scores"]}
+
+
+def with_steps(folder: Path) -> None:
+    """Give the losses a column that counts, as a careless export does."""
+    first, *rest = (folder / "B.csv").read_text().splitlines()
+    rows = [f"{line},{1000 + 10 * number}" for number, line in enumerate(rest)]
+    (folder / "B.csv").write_text("\n".join([f"{first},step", *rows]) + "\n")
+
+
+def test_what_is_doubtful_is_warned_of_in_every_output(folder: Path) -> None:
+    with_steps(folder)
+    (folder / "C.csv").write_text("a,b,c\n0.34,0.33,0.33\n1,0,0\n")
+    fitted = mixwright("fit", *pair(folder), *places(folder), "--json")
+    value = said(fitted)
+    assert not value["beats_mean"] and value["extrapolated"] == 1
+    told = [
+        "column step is part of the target",
+        "differ in scale: step",
+        "no predictor beats",
+        "1 of 2 mixtures have a weight",
+    ]
+    assert len(value["warnings"]) == len(told)
+    for words, warning in zip(told, value["warnings"], strict=True):
+        assert words in warning and f"warning: {warning}" in fitted.stderr
+    assert "first: line 3, a 1, measured" in value["warnings"][-1]
+    printed = mixwright("fit", *pair(folder), *places(folder)).stdout
+    assert printed.startswith("NO predictor beats the mean for mean") and "chosen for" not in printed
+    assert "1 of them extrapolated" in printed and "4 warnings above" in printed
+
+
+def test_doubtful_losses_are_warned_of_when_they_are_brought_in(folder: Path) -> None:
+    with_steps(folder)
+    result = mixwright("import", *pair(folder), "--output", folder / "imported.csv", "--json")
+    assert said(result)["warnings"][0].startswith("column step is part of the target")
+    one = mixwright("import", *pair(folder), "--output", folder / "imported.csv", "--target", "x", "--json")
+    assert said(one)["warnings"] == []
 
 
 @pytest.mark.parametrize(

@@ -60,6 +60,28 @@ def test_streaming_gets_keyword_arguments_remote_where_there_is_a_scheme() -> No
     }
 
 
+@pytest.mark.parametrize("format_", ["streaming", "llm-foundry"])
+def test_streams_are_shuffled_as_else_one_is_read_after_the_other(format_: Format) -> None:
+    value = said(ONE, format_)
+    dataset = value if format_ == "streaming" else value["train_loader"]["dataset"]
+    assert dataset["shuffle"] is True
+
+
+@pytest.mark.parametrize(
+    ("format_", "told"),
+    [
+        ("streaming", "holds to the recipe's max_epochs of 4"),
+        ("llm-foundry", "one stream is read to its end before the next"),
+        ("olmo-core", "requested_tokens: 1000"),
+        ("nanotron", "holds to the recipe's max_epochs of 4"),
+    ],
+)
+def test_what_a_file_relies_on_stands_in_it_as_a_comment(format_: Format, told: str) -> None:
+    text = export(ONE, format_, HERE)
+    assert text.startswith("# The mixture of a Mixwright recipe, 1,000 tokens.\n")
+    assert told in " ".join(line for line in text.splitlines() if line.startswith("#"))
+
+
 def test_torchtitan_gets_a_module_that_packs_each_domain_before_it_mixes(monkeypatch: pytest.MonkeyPatch) -> None:
     import sys
     from types import ModuleType

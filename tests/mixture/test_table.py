@@ -166,14 +166,16 @@ def test_intervals_hold_nine_of_ten_measurements_of_a_law_with_noise() -> None:
     assert spearman(told.prediction_M, landscape(fresh_MD).mean(axis=1)) > 0.95
 
 
-def test_predictions_are_three_columns_that_read_back_as_the_same_numbers() -> None:
+def test_predictions_are_columns_that_read_back_as_the_same_numbers() -> None:
     weights_RD = mixtures(12)
     told = fit_table(RIDGE, measurements_of_tables(*runs_of(weights_RD, landscape(weights_RD)), "mean")).predict(
         weights_RD
     )
     lines = told.to_csv().splitlines()
-    assert lines[0] == "prediction,lower,upper" and len(lines) == 13
-    assert [float(cell) for cell in lines[3].split(",")] == [told.prediction_M[2], told.lower_M[2], told.upper_M[2]]
+    assert lines[0] == "prediction,lower,upper,extrapolated" and len(lines) == 13
+    *numbers, extrapolated = lines[3].split(",")
+    assert [float(cell) for cell in numbers] == [told.prediction_M[2], told.lower_M[2], told.upper_M[2]]
+    assert extrapolated == "false"
 
 
 def test_runs_of_a_search_are_fitted_per_seed_and_other_seeds_tell_the_noise() -> None:
