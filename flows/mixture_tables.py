@@ -25,7 +25,12 @@ if TYPE_CHECKING:
 @click.option("--runs", "runs_file", type=file_type, help="runs.csv of a search, instead of the two.")
 @click.option("--target", default="mean", show_default=True, help="A column of losses (or domain), or `mean` of all.")
 @click.option("--predict", "predict_file", type=file_type, required=True, help="CSV of the weights to predict.")
-@click.option("--output", type=file_type, required=True, help="CSV: prediction, lower, upper (90 % of measurements).")
+@click.option(
+    "--output",
+    type=file_type,
+    required=True,
+    help="CSV: prediction, lower, upper (90 % of measurements), extrapolated.",
+)
 @json_option
 def fit_command(
     mixtures: Path | None,
