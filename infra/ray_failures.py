@@ -27,8 +27,9 @@ def started() -> Iterator[None]:
     except Exception as error:
         # Ray raises bare `Exception`s here, and `ConnectionError`, `ValueError` and others.
         raise ServiceError(
-            f"Ray did not start: {_first_line(error)} Its logs: {sessions_folder()}/session_latest/logs. Start the same command "
-            "again when the machine is less busy, name the cluster's address, or do without Ray (MIXWRIGHT_EXECUTOR=local)."
+            f"Ray did not start: {_first_line(error)} Its logs: {sessions_folder()}/session_latest/logs. Start the same "
+            "command again when the machine is less busy, name the cluster's address, or do "
+            "without Ray (MIXWRIGHT_EXECUTOR=local)."
         ) from error
 
 
