@@ -61,6 +61,10 @@ def test_each_encoding_is_undone_or_found_undone_by_itself(transfer: str, conten
     assert body_of(encoded, transfer, content, LIMIT) == PAGE
 
 
+def test_a_body_already_joined_that_begins_like_a_size_is_not_taken_for_chunks() -> None:
+    assert body_of(b"beef\n" + PAGE * 9, "chunked", "", LIMIT) == b"beef\n" + PAGE * 9
+
+
 @settings(max_examples=60, deadline=None)
 @given(size=st.integers(1, 500), cut=st.integers(0, 10_000), extension=st.sampled_from(["", ";x", " "]))
 def test_of_a_body_in_chunks_that_is_cut_off_the_text_is_used_and_never_a_size(

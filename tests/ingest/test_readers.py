@@ -56,6 +56,9 @@ def test_any_texts_in_any_format_come_out_in_order_and_the_account_closes(
     texts: list[str], container: str, limit: int, shard: int
 ) -> None:
     params = IngestParams(max_document_bytes=limit if container == "parquet" else 100_000, target_shard_bytes=shard)
+    if container == "text":
+        # A file with a null byte is no text.
+        texts = [text.replace("\0", "") for text in texts]
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         if container == "text":
