@@ -99,6 +99,19 @@ def test_changed_params_are_a_version_of_their_own(checkout: Checkout, finished:
     assert "up to date" in _dvc(Path(changed["workspace"]), "status", home=checkout.home)
 
 
+def test_thirty_documents_end_in_a_report_with_the_preset_tiny(tmp_path: Path, checkout: Checkout) -> None:
+    import pydoc_data.topics
+
+    texts = sorted(text for text in pydoc_data.topics.topics.values() if 1_500 < len(text) < 6_000)[:30]
+    assert len(texts) == 30
+    for number, text in enumerate(texts):
+        (tmp_path / f"{number}.txt").write_text(text, encoding="utf-8")
+    done = checkout.mixwright("run", "--json", "--preset", "tiny", "--name", "first-look", "--input", str(tmp_path))
+    outcome = json.loads(done.stdout.splitlines()[-1])
+    assert outcome["version"] == "data/first-look/v1"
+    assert "<svg" in Path(outcome["report"]).read_text(encoding="utf-8")
+
+
 def test_prefect_shows_the_stages_as_tasks_of_one_completed_flow(connected: Settings, finished: dict[str, Any]) -> None:
     from prefect.client.orchestration import get_client
     from prefect.client.schemas.filters import FlowRunFilter
