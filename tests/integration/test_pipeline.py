@@ -102,7 +102,7 @@ def test_changed_params_are_a_version_of_their_own(checkout: Checkout, finished:
 def test_thirty_documents_end_in_a_report_with_the_preset_tiny(tmp_path: Path, checkout: Checkout) -> None:
     import pydoc_data.topics
 
-    texts = sorted(text for text in pydoc_data.topics.topics.values() if 1_500 < len(text) < 6_000)[:30]
+    texts = sorted(text for text in pydoc_data.topics.topics.values() if 700 < len(text) < 8_000)[:30]
     assert len(texts) == 30
     for number, text in enumerate(texts):
         (tmp_path / f"{number}.txt").write_text(text, encoding="utf-8")
