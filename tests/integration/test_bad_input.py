@@ -81,7 +81,7 @@ def test_an_unknown_key_a_wrong_type_and_params_that_contradict_each_other(
 @pytest.mark.parametrize("name", ["Not a tag!", ""])
 def test_a_name_that_cannot_be_a_tag(checkout: Checkout, name: str) -> None:
     told = _told(checkout, "run", "--name", name, code=BAD_INPUT)
-    assert "ConfigError: command line" in told and "name" in told
+    assert "ConfigError: preset demo" in told and "name" in told
 
 
 def test_a_yaml_file_that_is_none(checkout: Checkout, tmp_path: Path) -> None:
