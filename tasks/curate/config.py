@@ -22,6 +22,7 @@ PROFILE_OF_SOURCE = {
     "headers": "code",
     "data": "code",
     "math": "math",
+    "legal": "legal",
     "web": "web",
     "multilingual": "any_language",
 }
