@@ -20,9 +20,22 @@ def ended_in_order() -> Iterator[None]:
     if not mine:
         yield
         return
-    signal.signal(signal.SIGTERM, _leave)
+    told: list[int] = []
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        # A second one, while we are leaving, ends the process at once.
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        told.append(number)
+        sys.exit(_SIGTERM_CODE)
+
+    signal.signal(signal.SIGTERM, leave)
     try:
         yield
+    except SystemExit as ending:
+        # Ray, asked while the signal came, passes it on as an exit of its own with another code.
+        if told and ending.code != _SIGTERM_CODE:
+            raise SystemExit(_SIGTERM_CODE) from ending
+        raise
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
@@ -39,9 +52,3 @@ def sigterm_kept() -> Iterator[None]:
     finally:
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, signal.SIG_DFL if before is None else before)
-
-
-def _leave(number: int, frame: FrameType | None) -> None:
-    # A second one, while we are leaving, ends the process at once.
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    sys.exit(_SIGTERM_CODE)

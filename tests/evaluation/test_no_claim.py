@@ -42,6 +42,6 @@ def test_random_parts_of_one_domain_give_no_claim_in_at_least_nineteen_of_twenty
         value = decision(models, recipe, forecast, confidence=0.95, model_parameters=1000, tokens=2048)
         claims += value["claim"]
         kept += "the search kept natural" in value["statement"]
-        assert value["forecast"]["predicted_gain"] < 0.01
+        assert value["forecast"] is None or value["forecast"]["predicted_gain"] < 0.01
     assert REPEATS - claims >= 19
     assert kept < REPEATS, "the comparison was never asked: this test would pass without it"

@@ -282,15 +282,14 @@ def test_a_stage_killed_within_a_run_goes_on_from_its_checkpoint_to_the_same_byt
     write_recipe(inputs["search"], [0.4, 0.4, 0.2], 400 * 4 * LENGTH, max_epochs=1000.0)
     driver = multiprocessing.get_context("spawn").Process(target=drive, args=(inputs, tmp_path))
     driver.start()
-    checkpoints, deadline = tmp_path / "store" / "checkpoints", time.monotonic() + 120
-    while not list(checkpoints.glob("*/step-*")) and time.monotonic() < deadline:
+    kept, deadline = "store/train/*/.blocks-*/step-*", time.monotonic() + 120
+    while not list(tmp_path.glob(kept)) and time.monotonic() < deadline:
         time.sleep(0.01)
     assert driver.pid is not None
     os.kill(driver.pid, signal.SIGKILL)
     driver.join()
     assert not (tmp_path / "train").exists()
-    left = sorted(checkpoints.glob("*/step-*"))
-    assert left
+    assert list(tmp_path.glob(kept))
     place = workshop(tmp_path)
     resumed = run(long_params(), inputs=inputs, output=tmp_path / "train", workshop=place)
     whole = run(long_params(), inputs=inputs, output=tmp_path / "whole", workshop=workshop(tmp_path, store="other"))
