@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 
 from tasks.ingest.readers.stream import EXPANSION_FLOOR
 
-# Rows decoded at a time: many where all the row group's bytes fit in memory, few (2 % slower) where a batch may hold
-# any of them, fewer where one value may be long.
+# Rows decoded at a time: many where all the row group's bytes fit in memory, few where a batch may hold any of them
+# (0.14 s instead of 0.10 s for 20,000 rows), fewer where one value may be long.
 _MANY_ROWS, _FEW_ROWS = 256, 16
 _BATCH_BYTES = 64 << 20
 _WIDTHS = {"BOOLEAN": 1, "INT32": 4, "FLOAT": 4, "INT64": 8, "DOUBLE": 8, "INT96": 12}
