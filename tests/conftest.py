@@ -1,4 +1,4 @@
-"""What all tests share: the fixtures of servers and storage, the folder of real data, and what runs side by side."""
+"""What all tests share: the fixtures of servers and storage, the folder of real data, and the order."""
 
 from pathlib import Path
 
@@ -11,14 +11,8 @@ PROJECT = Path(__file__).resolve().parents[1]
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let a file's tests run in one process, and all that use the servers in one: they are started once.
-
-    The order is from the longest: those with servers, then files with tests of seconds, then the pure ones.
-    """
+    """Begin with the longest: tests with servers, then files with tests of seconds, then the pure ones."""
     slow = {item.path for item in items if item.get_closest_marker("integration")}
-    for item in items:
-        served = "live_servers" in getattr(item, "fixturenames", ())
-        item.add_marker(pytest.mark.xdist_group("servers" if served else item.path.relative_to(PROJECT).as_posix()))
     items.sort(key=lambda item: ("live_servers" not in getattr(item, "fixturenames", ()), item.path not in slow))
 
 
