@@ -40,12 +40,18 @@ class PipelineParams(Params):
     def mistakes(self) -> Iterator[str]:
         """Yield what does not fit together."""
         trained, search = self.train.training, self.search.aimed_at(self.train.training)
-        told = ("target_tokens", search.target.tokens, "num_tokens", trained.num_tokens)
-        length = ("target_sequence_length", search.target.sequence_length)
-        trained_length = ("model.sequence_length", trained.model.sequence_length)
+        both = (
+            ("target_tokens", search.target.tokens, "num_tokens", trained.num_tokens),
+            (
+                "target_sequence_length",
+                search.target.sequence_length,
+                "model.sequence_length",
+                trained.model.sequence_length,
+            ),
+        )
         wrong = [
             f"search.{name} is {value:,} but train.training.{other} is {wanted:,}"
-            for name, value, other, wanted in (told, (*length, *trained_length))
+            for name, value, other, wanted in both
             if value != wanted
         ]
         if wrong:

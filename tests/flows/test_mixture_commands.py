@@ -20,8 +20,6 @@ from tasks.tokenize.pool import write_pool
 DOMAINS = ("a", "b", "c")
 FAST = (
     "--set",
-    "search.confirm=null",
-    "--set",
     "search.selection.zoo=[{kind: ridge_sqrt}]",
     "--set",
     "search.num_runs=10",
