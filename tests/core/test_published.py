@@ -1,0 +1,48 @@
+"""Contracts: written and read by one model, refused with a sentence when they are something else."""
+
+from pathlib import Path
+from typing import ClassVar, Literal
+
+import pytest
+
+from tasks.core.errors import DataError
+from tasks.core.published import Published
+
+
+class Weights(Published):
+    FILE: ClassVar[str] = "weights.json"
+    format: Literal[2] = 2
+    shares: tuple[float, ...]
+
+
+def test_what_is_written_is_read_again(tmp_path: Path) -> None:
+    Weights(shares=(0.25, 0.75)).write(tmp_path)
+    assert Weights.read(tmp_path) == Weights(shares=(0.25, 0.75))
+
+
+def test_the_same_values_give_the_same_bytes(tmp_path: Path) -> None:
+    assert Weights(shares=(0.1,)).text() == '{\n "format": 2,\n "shares": [\n  0.1\n ]\n}\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ('{"format": 1, "shares": []}', "format 1, this version of Mixwright reads 2"),
+        ('{"shares": []}', "format None"),
+        ('{"format": 2, "shares": ["x"]}', "shares.0"),
+        ('{"format": 2, "shares": [], "more": 1}', "more: Extra inputs"),
+        ('{"format": 2, "shares": [NaN]}', "shares.0"),
+        ("[]", "expected a JSON object, found list"),
+        ("{", "not JSON"),
+    ],
+)
+def test_anything_else_is_refused_with_its_place(tmp_path: Path, text: str, told: str) -> None:
+    (tmp_path / "weights.json").write_text(text)
+    with pytest.raises(DataError, match="weights.json") as error:
+        Weights.read(tmp_path)
+    assert told in str(error.value)
+
+
+def test_a_missing_file_names_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="dvc pull"):
+        Weights.read(tmp_path)
