@@ -38,7 +38,7 @@ def test_the_same_values_give_the_same_bytes(tmp_path: Path) -> None:
 )
 def test_anything_else_is_refused_with_its_place(tmp_path: Path, text: str, told: str) -> None:
     (tmp_path / "weights.json").write_text(text)
-    with pytest.raises(DataError, match="weights.json") as error:
+    with pytest.raises(DataError, match=r"weights\.json") as error:
         Weights.read(tmp_path)
     assert told in str(error.value)
 
