@@ -1,10 +1,9 @@
 """The import rules of the design, read from the source; and that the imported packages are this repository's."""
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
-
-import pytest
 
 import flows
 import infra
@@ -17,13 +16,19 @@ BEHIND_A_DRIVER = {ROOT / "tasks/core" / name for name in ("units.py", "store.py
 HEAVY = {"prefect", "mlflow", "ray", "torch", "dvc", "s3fs", "sklearn", "tokenizers", "transformers", "matplotlib"}
 
 
-def _modules(package: str) -> list[Path]:
-    return sorted((ROOT / package).rglob("*.py"))
+def _modules(*packages: str) -> list[Path]:
+    found = sorted(path for package in packages for path in (ROOT / package).rglob("*.py"))
+    assert found, f"no module in {packages}: the rules below would hold of nothing"
+    return found
+
+
+@cache
+def _tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
 
 
 def _imports(path: Path, *, top_level_only: bool = False) -> Iterator[str]:
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    nodes = tree.body if top_level_only else ast.walk(tree)
+    nodes = _tree(path).body if top_level_only else ast.walk(_tree(path))
     for node in nodes:
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -36,41 +41,43 @@ def _roots(path: Path, *, top_level_only: bool = False) -> set[str]:
     return {name.partition(".")[0] for name in _imports(path, top_level_only=top_level_only)}
 
 
-def _name(path: Path) -> str:
-    return path.relative_to(ROOT).as_posix()
+def _offenders(
+    paths: list[Path], forbidden: Callable[[Path], set[str]], *, top_level_only: bool = False
+) -> dict[str, list[str]]:
+    """Return every module that imports what it may not, with what that is."""
+    found = ((path, _roots(path, top_level_only=top_level_only) & forbidden(path)) for path in paths)
+    return {path.relative_to(ROOT).as_posix(): sorted(names) for path, names in found if names}
 
 
-@pytest.mark.parametrize("path", _modules("infra"), ids=_name)
-def test_infra_imports_neither_tasks_nor_flows(path: Path) -> None:
-    assert not _roots(path) & {"tasks", "flows"}
+def test_infra_imports_neither_tasks_nor_flows() -> None:
+    assert _offenders(_modules("infra"), lambda _: {"tasks", "flows"}) == {}
 
 
-@pytest.mark.parametrize("path", _modules("tasks"), ids=_name)
-def test_nobody_imports_flows(path: Path) -> None:
-    assert "flows" not in _roots(path)
+def test_nobody_imports_flows() -> None:
+    assert _offenders(_modules("tasks"), lambda _: {"flows"}) == {}
 
 
-@pytest.mark.parametrize(
-    "path", [p for p in _modules("tasks") if p.name not in SHELL and p not in BEHIND_A_DRIVER], ids=_name
-)
-def test_pure_modules_touch_no_server_and_no_infra(path: Path) -> None:
-    assert not _roots(path) & {"prefect", "mlflow", "dvc", "ray", "s3fs", "infra"}
+def test_pure_modules_touch_no_server_and_no_infra() -> None:
+    pure = [path for path in _modules("tasks") if path.name not in SHELL and path not in BEHIND_A_DRIVER]
+    assert _offenders(pure, lambda _: {"prefect", "mlflow", "dvc", "ray", "s3fs", "infra"}) == {}
 
 
-@pytest.mark.parametrize("path", [p for p in _modules("tasks") if p.name != "task.py"], ids=_name)
-def test_only_a_task_knows_prefect_and_no_stage_knows_mlflow(path: Path) -> None:
-    assert not _roots(path) & {"prefect", "mlflow"}
+def test_only_a_task_knows_prefect_and_no_stage_knows_mlflow() -> None:
+    others = [path for path in _modules("tasks") if path.name != "task.py"]
+    assert _offenders(others, lambda _: {"prefect", "mlflow"}) == {}
 
 
-@pytest.mark.parametrize("path", [p for p in _modules("tasks") if p.name == "task.py"], ids=_name)
-def test_a_task_reaches_the_tracker_through_infra_only(path: Path) -> None:
-    assert not _roots(path) & {"mlflow", "ray", "dvc", "s3fs"}
+def test_a_task_reaches_the_tracker_through_infra_only() -> None:
+    stickers = [path for path in _modules("tasks") if path.name == "task.py"]
+    assert _offenders(stickers, lambda _: {"mlflow", "ray", "dvc", "s3fs"}) == {}
 
 
-@pytest.mark.parametrize("path", [*_modules("infra"), *_modules("tasks")], ids=_name)
-def test_heavy_libraries_are_imported_where_they_are_used(path: Path) -> None:
-    allowed = {"torch"} if "training" in path.parts else {"prefect"} if path.name == "task.py" else set()
-    assert not _roots(path, top_level_only=True) & (HEAVY - allowed)
+def test_heavy_libraries_are_imported_where_they_are_used() -> None:
+    def forbidden(path: Path) -> set[str]:
+        allowed = {"torch"} if "training" in path.parts else {"prefect"} if path.name == "task.py" else set()
+        return HEAVY - allowed
+
+    assert _offenders(_modules("infra", "tasks"), forbidden, top_level_only=True) == {}
 
 
 def test_the_imported_packages_are_this_repositorys() -> None:
