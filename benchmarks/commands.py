@@ -33,7 +33,7 @@ class Peer:
 
 def mixwright(*arguments: str | Path, home: Path) -> Spent:
     """Return what `mixwright ARGUMENTS` took as a fresh process; `home` is Mixwright's own folder."""
-    return spent_by([sys.executable, "-m", "flows", *arguments], {"MIXWRIGHT_HOME": str(home)}, ROOT)
+    return spent_by([sys.executable, "-m", "cli", *arguments], {"MIXWRIGHT_HOME": str(home)}, ROOT)
 
 
 def python_module(name: str, *arguments: str | Path) -> Peer:

@@ -67,7 +67,7 @@ def _watched(told: str, extra: tuple[str, ...], num_bytes: int, options: Options
     peaks, start = _Peaks(), time.perf_counter()
     with tempfile.TemporaryDirectory(dir=folder) as fresh:
         paths = ("--input", str(folder / "grown" / "*.zst"), "--output", f"{fresh}/out")
-        command = [sys.executable, "-m", "flows", "curate", *paths, "--workers", str(options.workers), "--json", *extra]
+        command = [sys.executable, "-m", "cli", "curate", *paths, "--workers", str(options.workers), "--json", *extra]
         log = Path(fresh) / "log"
         with log.open("wb") as output:
             process = psutil.Popen(

@@ -1,1 +1,1 @@
-"""Prefect flows: recipes that read top to bottom, and the command line."""
+"""Prefect flows: recipes that read top to bottom."""

@@ -101,7 +101,7 @@ class Checkout:
     def start(self, *args: str, **environment: str) -> "subprocess.Popen[str]":
         """Start `mixwright ARGS` in the clone."""
         return subprocess.Popen(
-            [sys.executable, "-m", "flows", *args],
+            [sys.executable, "-m", "cli", *args],
             cwd=self.root,
             env=self.environment | environment,
             stdout=subprocess.PIPE,

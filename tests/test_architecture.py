@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 
+import cli
 import flows
 import infra
 import tasks
@@ -53,8 +54,9 @@ def test_infra_imports_neither_tasks_nor_flows() -> None:
     assert _offenders(_modules("infra"), lambda _: {"tasks", "flows"}) == {}
 
 
-def test_nobody_imports_flows() -> None:
-    assert _offenders(_modules("tasks"), lambda _: {"flows"}) == {}
+def test_nobody_imports_the_command_line_and_only_it_imports_flows() -> None:
+    assert _offenders(_modules("tasks", "infra"), lambda _: {"cli", "flows"}) == {}
+    assert _offenders(_modules("flows"), lambda _: {"cli"}) == {}
 
 
 def test_pure_modules_touch_no_server_and_no_infra() -> None:
@@ -81,5 +83,5 @@ def test_heavy_libraries_are_imported_where_they_are_used() -> None:
 
 
 def test_the_imported_packages_are_this_repositorys() -> None:
-    for package in (flows, infra, tasks):
+    for package in (cli, flows, infra, tasks):
         assert Path(str(package.__file__)).resolve() == ROOT / package.__name__ / "__init__.py"

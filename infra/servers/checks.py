@@ -15,7 +15,7 @@ from infra.settings import Settings, project_root
 BOUNDS = {"fastapi": ((0, 139), (0, 146)), "sqlalchemy": ((2, 0), (2, 1))}
 PYTHON = ((3, 11), (3, 13))
 MIN_FREE_BYTES = 2_000_000_000
-_PACKAGES = ("infra", "tasks", "flows")
+_PACKAGES = ("infra", "tasks", "flows", "cli")
 
 
 @dataclass(frozen=True)

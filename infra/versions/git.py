@@ -16,7 +16,7 @@ from pathlib import Path
 
 from infra.errors import VersionError
 
-CODE = ("flows", "tasks", "infra")
+CODE = ("cli", "flows", "tasks", "infra")
 IDENTITY = {
     "GIT_AUTHOR_NAME": "Mixwright",
     "GIT_AUTHOR_EMAIL": "mixwright@localhost",

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from flows.folder import STAGES
+from cli.folder import STAGES
 from infra.settings import Settings
 from tests.fixtures_pipeline import Checkout
 

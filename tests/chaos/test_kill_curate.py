@@ -18,7 +18,7 @@ pytestmark = pytest.mark.integration
 
 SEEDS = (0, 1)
 _KILLS = 6
-_COMMAND = "from flows.cli import main; main()"
+_COMMAND = "from cli.main import main; main()"
 
 
 def write_corpus(folder: Path) -> None:

@@ -38,7 +38,7 @@ def test_what_may_be_repeated_is() -> None:
 
 
 def test_every_command_of_the_command_line_is_so() -> None:
-    from flows.cli import main
+    from cli.main import main
     from tasks.core.once import Once
 
     def commands(one: click.Command, ctx: click.Context) -> list[click.Command]:

@@ -18,7 +18,7 @@ def test_every_preset_is_a_valid_config(path: Path) -> None:
 
 def test_params_yaml_holds_the_params_of_the_demo(project: Path) -> None:
     assert (project / "params.yaml").read_text(encoding="utf-8") == params_text(read_config("demo")), (
-        "params.yaml is not what the defaults say; write it again: python -m flows params > params.yaml"
+        "params.yaml is not what the defaults say; write it again: python -m cli params > params.yaml"
     )
 
 

@@ -281,7 +281,7 @@ def test_no_secret_stands_in_a_file(rayjob: dict[str, Any]) -> None:
 def test_the_entrypoint_is_a_command_line_that_we_have(rayjob: dict[str, Any], project: Path) -> None:
     from click import Context
 
-    from flows.cli import run
+    from cli.main import run
 
     program, verb, *arguments = rayjob["spec"]["entrypoint"].split()
     assert (program, verb) == ("mixwright", "run")

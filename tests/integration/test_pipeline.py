@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from flows.folder import STAGES
+from cli.folder import STAGES
 from infra.settings import Settings
 from tasks.core.manifest import Manifest
 from tasks.mixture.runs import read_runs
@@ -164,7 +164,7 @@ def test_lineage_goes_from_a_document_to_the_models_and_back(checkout: Checkout,
 
 
 def test_another_checkout_of_the_packages_is_the_one_that_runs(checkout: Checkout, finished: dict[str, Any]) -> None:
-    code = "import flows, infra, tasks; print(flows.__file__, infra.__file__, tasks.__file__)"
+    code = "import cli, flows, infra, tasks; print(cli.__file__, flows.__file__, infra.__file__, tasks.__file__)"
     done = subprocess.run(
         [sys.executable, "-c", code],
         cwd=checkout.root,
@@ -173,7 +173,7 @@ def test_another_checkout_of_the_packages_is_the_one_that_runs(checkout: Checkou
         text=True,
         check=True,
     )
-    assert done.stdout.count(str(checkout.root)) == 3
+    assert done.stdout.count(str(checkout.root)) == 4
 
 
 def test_a_run_holds_no_secret_and_no_path_of_this_machine_in_its_manifests(finished: dict[str, Any]) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from flows.folder import RunFolder, run_folder
+from cli.folder import RunFolder, run_folder
 from infra.settings import load_settings, project_root
 from infra.storage import AttemptStore
 from infra.versions import add_remote, list_versions, prune_workspaces, push
@@ -85,7 +85,7 @@ def audit(
 @run_option
 def lineage(key: str, run_path: Path | None) -> None:
     """From a model to what it saw, from a document to the models that saw it, from a digest to its stage."""
-    from flows.lineage import tell
+    from cli.lineage import tell
 
     with exit_codes():
         click.echo("\n".join(tell(run_folder(run_path), key)))

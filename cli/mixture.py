@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, get_args
 
 import click
 
-from flows.mixture_compare import compare_command
-from flows.mixture_options import (
+from cli.mixture_compare import compare_command
+from cli.mixture_options import (
     check_writable,
     file_type,
     json_option,
@@ -16,8 +16,8 @@ from flows.mixture_options import (
     set_option,
     write_text,
 )
-from flows.mixture_plan import plan_command
-from flows.mixture_tables import fit_command, import_command, table_command
+from cli.mixture_plan import plan_command
+from cli.mixture_tables import fit_command, import_command, table_command
 from tasks.core.command import exit_codes
 from tasks.core.errors import DataError
 from tasks.core.once import OnceGroup

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from flows.mixture_options import file_type, folder_type, here, json_option, params_option, preset_option, set_option
+from cli.mixture_options import file_type, folder_type, here, json_option, params_option, preset_option, set_option
 from tasks.core.command import asked_of, decided_once, exit_codes
 from tasks.core.once import Once
 

@@ -10,8 +10,8 @@ import pytest
 import yaml
 from click.testing import CliRunner, Result
 
-from flows.cli import main
-from flows.speed import measured_speed
+from cli.main import main
+from cli.speed import measured_speed
 from tasks.core.rng import generator
 from tasks.mixture.config import SearchParams
 from tasks.mixture.runs import Run, Runs, to_csv

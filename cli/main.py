@@ -50,9 +50,9 @@ class Commands(OnceGroup):
             command: click.Command = importlib.import_module(f"{STAGES[name]}.__main__").main
             return command
         if name in QUESTIONS:
-            return getattr(importlib.import_module("flows.ask"), name)  # type: ignore[no-any-return]
+            return getattr(importlib.import_module("cli.ask"), name)  # type: ignore[no-any-return]
         if name == "mixture":
-            return importlib.import_module("flows.mixture").mixture  # type: ignore[no-any-return]
+            return importlib.import_module("cli.mixture").mixture  # type: ignore[no-any-return]
         return super().get_command(ctx, name)
 
 
@@ -65,7 +65,7 @@ open_option = click.option(
 @click.version_option(package_name="mixwright")
 def main() -> None:
     """From raw text to a model trained on the best mixture of it, every step measured, versioned and repeatable."""
-    from flows.launch import close_what_was_killed
+    from cli.launch import close_what_was_killed
 
     close_what_was_killed()
 
@@ -90,7 +90,7 @@ def run(
     open_: bool,
 ) -> None:
     """Run the whole pipeline as a Prefect flow; the servers must be up."""
-    from flows.launch import placement, run_pipeline
+    from cli.launch import placement, run_pipeline
     from tasks.core.command import exit_codes
 
     with exit_codes():
@@ -104,7 +104,7 @@ def run(
 @open_option
 def demo(refresh: bool, settings: tuple[str, ...], open_: bool) -> None:
     """Start the servers and run the pipeline on text every machine has; the servers stay up."""
-    from flows.launch import placement, refresh_default_input, run_pipeline, start_servers
+    from cli.launch import placement, refresh_default_input, run_pipeline, start_servers
     from tasks.core.command import exit_codes
 
     with exit_codes():
@@ -120,7 +120,7 @@ def demo(refresh: bool, settings: tuple[str, ...], open_: bool) -> None:
 @open_option
 def up(open_: bool) -> None:
     """Start the Prefect and MLflow servers, the work pool, its worker, and register the deployments."""
-    from flows.launch import placement, start_everything
+    from cli.launch import placement, start_everything
     from tasks.core.command import exit_codes
 
     with exit_codes():
@@ -130,7 +130,7 @@ def up(open_: bool) -> None:
 @main.command()
 def down() -> None:
     """Stop the servers and the worker that `up` or `demo` started."""
-    from flows.launch import stop_everything
+    from cli.launch import stop_everything
     from tasks.core.command import exit_codes
 
     with exit_codes():
@@ -141,7 +141,7 @@ def down() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 def status(as_json: bool) -> None:
     """Say which servers are up, and where."""
-    from flows.launch import print_status
+    from cli.launch import print_status
     from tasks.core.command import exit_codes
 
     with exit_codes():
@@ -151,7 +151,7 @@ def status(as_json: bool) -> None:
 @main.command()
 def secret() -> None:
     """Show what the local servers ask for: USER:PASSWORD, on Prefect's login page as one line."""
-    from flows.launch import print_secret
+    from cli.launch import print_secret
     from tasks.core.command import exit_codes
 
     with exit_codes():
@@ -162,7 +162,7 @@ def secret() -> None:
 @open_option
 def env(open_: bool) -> None:
     """Print what `prefect`, `mlflow` and notebooks need, for a shell: eval "$(mixwright env)"."""
-    from flows.launch import placement, print_environment
+    from cli.launch import placement, print_environment
     from tasks.core.command import exit_codes
 
     with exit_codes():
@@ -184,7 +184,7 @@ def params(preset: str) -> None:
 @main.command()
 def doctor() -> None:
     """Check this machine: Python, versions, ports, space, git, and whose packages are imported."""
-    from flows.launch import print_doctor
+    from cli.launch import print_doctor
     from tasks.core.command import exit_codes
 
     with exit_codes():

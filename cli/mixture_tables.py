@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from flows.mixture_options import check_writable, count, file_type, json_option, working, write_text
+from cli.mixture_options import check_writable, count, file_type, json_option, working, write_text
 from tasks.core.command import exit_codes
 from tasks.core.errors import ConfigError
 from tasks.core.once import Once

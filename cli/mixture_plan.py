@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from flows.mixture_options import file_type, here, json_option, params_option, preset_option, set_option, working
+from cli.mixture_options import file_type, here, json_option, params_option, preset_option, set_option, working
 from tasks.core.command import exit_codes
 from tasks.core.errors import ConfigError
 from tasks.core.once import Once
@@ -88,7 +88,7 @@ def plan_command(
 
 
 def _timed(params: "PipelineParams", vocab_size: int, given: "Speeds", quiet: bool) -> "Speeds":
-    from flows.speed import measured_speed
+    from cli.speed import measured_speed
     from tasks.mixture.plan import Speeds
 
     second = params.search.transfer

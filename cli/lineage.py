@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from flows.folder import STAGES, RunFolder
+from cli.folder import STAGES, RunFolder
 from tasks.core.errors import DataError
 from tasks.curate.why import Story, describe, why
 from tasks.tokenize.pool import TokenPool, read_pool
