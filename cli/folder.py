@@ -5,9 +5,8 @@ from pathlib import Path
 
 from infra.settings import load_settings
 from tasks.core.errors import DataError
-from tasks.core.manifest import Manifest
-
-STAGES = ("ingest", "curate", "cluster", "tokenize", "search", "train", "evaluate", "report")
+from tasks.core.manifest import MANIFEST, Manifest
+from tasks.stages import NAMES
 
 
 @dataclass(frozen=True)
@@ -22,9 +21,7 @@ class RunFolder:
 
     def manifests(self) -> dict[str, Manifest]:
         """Return the manifests of all stages that have finished, in order."""
-        return {
-            name: Manifest.read(self.stage(name)) for name in STAGES if (self.stage(name) / "manifest.json").is_file()
-        }
+        return {name: Manifest.read(self.stage(name)) for name in NAMES if (self.stage(name) / MANIFEST).is_file()}
 
 
 def run_folder(path: Path | None) -> RunFolder:

@@ -7,9 +7,10 @@ from typing import Any
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from cli.folder import STAGES, RunFolder
+from cli.folder import RunFolder
 from tasks.core.errors import DataError
 from tasks.curate.why import Story, describe, why
+from tasks.stages import NAMES
 from tasks.tokenize.pool import TokenPool, read_pool
 from tasks.training.config import TrainParams
 from tasks.training.exposure import Span, exposure
@@ -102,7 +103,7 @@ def _specs(run: RunFolder, pool: TokenPool) -> Iterator[tuple[str, RunSpec]]:
 
 def _chain(run: RunFolder, last: str) -> Iterator[str]:
     manifests = run.manifests()
-    for name in STAGES[: STAGES.index(last) + 1]:
+    for name in NAMES[: NAMES.index(last) + 1]:
         if (manifest := manifests.get(name)) is not None:
             yield f"{name:<9} output {manifest.output[:16]}  key {manifest.key[:16]}  code {manifest.code[:12]}"
     yield f"raw input {manifests['ingest'].inputs['raw'][:16]}"

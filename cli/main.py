@@ -10,17 +10,8 @@ from pathlib import Path
 import click
 
 from tasks.core.once import OnceGroup
+from tasks.stages import NAMES, stage_named
 
-STAGES = {
-    "ingest": "tasks.ingest",
-    "curate": "tasks.curate",
-    "cluster": "tasks.cluster",
-    "tokenize": "tasks.tokenize",
-    "search": "tasks.mixture",
-    "train": "tasks.training",
-    "evaluate": "tasks.evaluation",
-    "report": "tasks.report",
-}
 QUESTIONS = ("why", "audit", "lineage", "verify", "compare", "data")
 
 
@@ -32,7 +23,7 @@ class Commands(OnceGroup):
         return [
             "run",
             "demo",
-            *STAGES,
+            *NAMES,
             "mixture",
             *QUESTIONS,
             "up",
@@ -46,9 +37,10 @@ class Commands(OnceGroup):
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         """Import and return one command."""
-        if name in STAGES:
-            command: click.Command = importlib.import_module(f"{STAGES[name]}.__main__").main
-            return command
+        if name in NAMES:
+            from tasks.core.command import command_of
+
+            return command_of(stage_named(name))
         if name in QUESTIONS:
             return getattr(importlib.import_module("cli.ask"), name)  # type: ignore[no-any-return]
         if name == "mixture":

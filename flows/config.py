@@ -18,15 +18,15 @@ from tasks.ingest.config import IngestParams
 from tasks.mixture.budget import require_budget
 from tasks.mixture.config import SearchParams
 from tasks.report.config import ReportParams
+from tasks.stages import STAGES
 from tasks.tokenize.config import TokenizeParams, TokenizerFile
-from tasks.training.command import full_precision, proxy_precision
 from tasks.training.config import TrainParams
 
 PRESETS = Path(__file__).resolve().parents[1] / "configs"
 
 
 class PipelineParams(Params):
-    """The science of a run: one section per stage, as it stands in params.yaml."""
+    """The science of a run: one section per stage of the table (tasks/stages.py), as it stands in params.yaml."""
 
     ingest: IngestParams = IngestParams()
     curate: CurateParams = CurateParams()
@@ -36,6 +36,10 @@ class PipelineParams(Params):
     train: TrainParams = TrainParams()
     evaluate: EvaluateParams = EvaluateParams()
     report: ReportParams = ReportParams()
+
+    def section(self, stage: str) -> Any:
+        """Return the params of a stage."""
+        return getattr(self, stage)
 
     def mistakes(self) -> Iterator[str]:
         """Yield what does not fit together."""
@@ -131,8 +135,11 @@ def resolved(config: PipelineConfig) -> PipelineConfig:
 
 def resolved_params(params: PipelineParams) -> PipelineParams:
     """Do as `resolved` for the params alone."""
-    search = params.search.aimed_at(params.train.training).decided(proxy_precision())
-    decided = {"search": search, "train": params.train.decided(full_precision())}
+    decided = {}
+    for stage in STAGES:
+        extras = stage.load_extras()
+        section = extras.complete(params.section(stage.name), params.section)
+        decided[stage.name] = section if extras.decide is None else extras.decide(section)
     return params.model_copy(update=decided)
 
 

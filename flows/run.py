@@ -35,9 +35,10 @@ from tasks.core.command import decided_once
 from tasks.core.digest import digest_code, digest_json
 from tasks.core.errors import DataError, ForeignCodeError
 from tasks.core.manifest import Manifest
-from tasks.core.task import RunPlace, StageResult
+from tasks.core.task import RunPlace, StageResult, stage_task
 from tasks.ingest.snapshot import RawInput, place_raw, raw_input
 from tasks.report.table import closing_table
+from tasks.stages import RAW, stage_named
 
 PIPELINE = "pipeline"
 # Bytes a run writes per byte of raw input: 20 in the demo, whose input is compressed five times (measured), and room.
@@ -72,20 +73,24 @@ class Run:
     place: RunPlace
     raw: Path
 
-    def published(self, *stages: str) -> dict[str, Path | StageResult]:
-        """Return what earlier stages published in this run's workspace, by name.
+    def stage(self, name: str) -> StageResult:
+        """Run a stage of the table as a Prefect task, on what the stages before it published in this run's workspace.
 
         Raises:
-            DataError: a stage has not been run for this config; names it.
+            DataError: a stage that it reads has not been run for this config; names it.
         """
-        for stage in stages:
-            try:
-                Manifest.read(self.place.folder(stage))
-            except DataError as error:
-                raise DataError(
-                    f"{self.step} needs {stage}, which has not finished for this config. {error}"
-                ) from error
-        return {stage: self.place.folder(stage) for stage in stages}
+        stage = stage_named(name)
+        inputs = {each: self.raw if each == RAW else self._published(each, name) for each in stage.inputs}
+        task = stage_task(name, stage.load_driver(), stage.load_extras().show)
+        return task(self.config.params.section(name), self.place, inputs)
+
+    def _published(self, stage: str, needed_by: str) -> Path:
+        folder = self.place.folder(stage)
+        try:
+            Manifest.read(folder)
+        except DataError as error:
+            raise DataError(f"{needed_by} needs {stage}, which has not finished for this config. {error}") from error
+        return folder
 
     def publish(self, results: Sequence[StageResult]) -> Outcome:
         """Record what the stages made: in DVC, as an immutable version if this is the whole pipeline, and in MLflow."""

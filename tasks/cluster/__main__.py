@@ -1,10 +1,6 @@
-"""`python -m tasks.cluster`: the cluster stage on its own."""
+"""`python -m tasks.cluster` is `mixwright cluster`."""
 
-from tasks.cluster.config import ClusterParams
-from tasks.cluster.stage import run
-from tasks.core.command import stage_command
-
-main = stage_command("cluster", ClusterParams, run, inputs=("curate",))
+from tasks.core.command import main
 
 if __name__ == "__main__":
-    main()
+    main("cluster")

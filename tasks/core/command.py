@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import click
 from pydantic import ValidationError
@@ -30,6 +30,10 @@ from tasks.core.once import Once
 from tasks.core.params import Params, layered, override, read_yaml, validate
 from tasks.core.sealed import read_sealed, sealed_text
 from tasks.core.stage import Workshop, workshop_of
+from tasks.stages import Driver, Stage, stage_named
+
+if TYPE_CHECKING:
+    from tasks.core.task import Shown
 
 ParamsT = TypeVar("ParamsT", bound=Params)
 _SHORT = "mixwright.settings"
@@ -45,29 +49,50 @@ class Given:
     home: Path
 
 
-PrepareInputs = Callable[[Given, Workshop], Mapping[str, Path]]
-Complete = Callable[[Any, Path | None], Any]
+@dataclass(frozen=True)
+class StageExtras:
+    """What a stage's command and task have beyond params, folders to read and a folder to publish.
+
+    `prepare_inputs` makes the folders of a stage that takes something else (URIs); `prepared` names the stages it runs,
+    whose params may be set too. `options` are the command's own (see `short_for`). `complete` fills what the params leave
+    to another stage's section, `decide` decides what they leave to the machine. `show` says what a task shows of a
+    published folder.
+    """
+
+    prepare_inputs: Callable[[Given, Workshop], Mapping[str, Path]] | None = None
+    prepared: tuple[str, ...] = ()
+    options: tuple[click.Option, ...] = ()
+    complete: Callable[[Any, Callable[[str], Any]], Any] = lambda params, _: params
+    decide: Callable[[Any], Any] | None = None
+    show: "Callable[[Path], Shown] | None" = None
+
+
+def main(name: str) -> None:
+    """Run the command of a stage of the table."""
+    command_of(stage_named(name))()
+
+
+def command_of(stage: Stage) -> click.Command:
+    """Return the command line of a stage of the table."""
+    return stage_command(
+        stage.name, stage.load_params(), stage.load_driver(), inputs=stage.inputs, extras=stage.load_extras()
+    )
 
 
 def stage_command(
     name: str,
     params_model: type[ParamsT],
-    run: Callable[..., Manifest],
+    run: Driver,
     *,
     inputs: tuple[str, ...],
-    prepare_inputs: PrepareInputs | None = None,
-    options: Sequence[click.Option] = (),
-    prepared: tuple[str, ...] = (),
-    complete: Complete | None = None,
-    decide: Callable[[ParamsT], ParamsT] | None = None,
+    extras: StageExtras,
 ) -> click.Command:
     """Return the command line of one stage.
 
     `inputs` names the stages whose folders are read. With one input `--input PATH` is enough; with several each is
-    `--input NAME=PATH`. `prepare_inputs` replaces that for a stage that takes something else (URIs); `prepared` names
-    the stages it runs, whose params may be set too. `options` are the stage's own (see `short_for`). `complete`
-    fills what the params leave to another section of the params file, `decide` decides what they leave to the machine.
+    `--input NAME=PATH`.
     """
+    prepare_inputs = extras.prepare_inputs
     named = "PATH" if len(inputs) == 1 else "NAME=PATH"
 
     @click.command(name=name, cls=Once, help=(run.__doc__ or "").strip())
@@ -103,23 +128,24 @@ def stage_command(
         keep_telemetry_off()
         with exit_codes():
             settings = (*ctx.meta.get(_SHORT, ()), *settings)
-            _require_known(settings, (name, *prepared))
+            _require_known(settings, (name, *extras.prepared))
             own = [setting for setting in settings if setting.startswith(f"{name}.")]
             params = stage_params(name, params_model, params_file, own)
-            if complete is not None:
-                params = complete(params, params_file)
+            params = extras.complete(
+                params, lambda other: stage_params(other, stage_named(other).load_params(), params_file, ())
+            )
             placement = load_settings()
             given = Given(values, params_file, settings, placement.home)
             chosen = executor_of(executor, workers or placement.workers, placement.ray_address)
             with ray_closed_after(), closing(chosen), TerminalObserver(quiet=as_json) as observer:
                 workshop = workshop_of(placement, chosen, observer)
                 folders = prepare_inputs(given, workshop) if prepare_inputs else _named(values, inputs)
-                if decide is not None:
-                    params = decided_once(params, decide, placement.home, asked_of(name, params, folders))
+                if extras.decide is not None:
+                    params = decided_once(params, extras.decide, placement.home, asked_of(name, params, folders))
                 manifest = run(params, inputs=folders, output=output, workshop=workshop)
             _print(manifest, output, as_json)
 
-    command.params += options
+    command.params += extras.options
     return command
 
 

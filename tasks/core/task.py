@@ -19,6 +19,7 @@ from infra.tracking import Tracker
 from tasks.core.manifest import Manifest
 from tasks.core.params import Params
 from tasks.core.stage import workshop_of
+from tasks.stages import Driver
 
 
 @dataclass(frozen=True)
@@ -57,27 +58,26 @@ class Shown:
 class StageTask(Protocol):
     """A stage as a step of a flow."""
 
-    def __call__(self, params: Params, place: RunPlace, inputs: Mapping[str, Path | StageResult]) -> StageResult:
+    def __call__(self, params: Params, place: RunPlace, inputs: Mapping[str, Path]) -> StageResult:
         """Run the stage on its inputs, by name, and return what it published."""
 
 
-def stage_task(name: str, run: Callable[..., Manifest], show: Callable[[Path], Shown] | None = None) -> StageTask:
+def stage_task(name: str, run: Driver, show: Callable[[Path], Shown] | None = None) -> StageTask:
     """Return the Prefect task of a stage driver. Work finished before is taken from the store, not from Prefect's cache.
 
     `show` says what is shown of a published folder in MLflow and Prefect.
     """
 
     @task(name=name, task_run_name=name, cache_policy=NO_CACHE, persist_result=False)
-    def step(params: Params, place: RunPlace, inputs: Mapping[str, Path | StageResult]) -> StageResult:
+    def step(params: Params, place: RunPlace, inputs: Mapping[str, Path]) -> StageResult:
         settings, tracker = load_settings(), Tracker(place.tracker_uri)
         tracked = tracker.child_run(place.parent_run, name, f"{place.lineage_key}/{name}", {"mixwright.stage": name})
-        folders = {key: value.folder if isinstance(value, StageResult) else value for key, value in inputs.items()}
         chosen = executor_of(settings.executor, settings.workers, settings.ray_address)
         with closing(chosen) as executor, TerminalObserver() as terminal:
             observer = Observers(terminal, PrefectProgress(name), _Tracked(tracker, tracked, place), _Logged())
             workshop = workshop_of(settings, executor, observer)
             try:
-                manifest = run(params, inputs=folders, output=place.folder(name), workshop=workshop)
+                manifest = run(params, inputs=inputs, output=place.folder(name), workshop=workshop)
             except BaseException as error:
                 tracker.finish_after(error, tracked)
                 raise

@@ -1,10 +1,6 @@
-"""`python -m tasks.evaluation`: the stage `evaluate` on its own."""
+"""`python -m tasks.evaluation` is `mixwright evaluate`."""
 
-from tasks.core.command import stage_command
-from tasks.evaluation.config import EvaluateParams
-from tasks.evaluation.stage import run
-
-main = stage_command("evaluate", EvaluateParams, run, inputs=("tokenize", "search", "train"))
+from tasks.core.command import main
 
 if __name__ == "__main__":
-    main()
+    main("evaluate")

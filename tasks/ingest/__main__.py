@@ -1,28 +1,6 @@
-"""`python -m tasks.ingest`: the ingest stage alone. `--input` is a URI (repeatable), or a folder with a `raw.json`."""
+"""`python -m tasks.ingest` is `mixwright ingest`."""
 
-from collections.abc import Mapping
-from pathlib import Path
-
-from tasks.core.command import Given, stage_command, stage_params
-from tasks.core.stage import Workshop
-from tasks.ingest.config import IngestParams
-from tasks.ingest.raw import RAW
-from tasks.ingest.snapshot import raw_input
-from tasks.ingest.stage import run
-
-
-def prepare_inputs(given: Given, workshop: Workshop) -> Mapping[str, Path]:
-    """Return the folder of the raw listing: the one given, or a new one under `home` that lists the URIs given."""
-    if len(given.values) == 1 and (folder := Path(given.values[0].removeprefix("raw="))).joinpath(RAW).is_file():
-        return {"raw": folder}
-    params = stage_params("ingest", IngestParams, given.params_file, given.settings)
-    raw = raw_input(
-        given.values, given.home, params, lambda done, total: workshop.observer.progress("list", done, total)
-    )
-    return {"raw": raw.folder}
-
-
-main = stage_command("ingest", IngestParams, run, inputs=("raw",), prepare_inputs=prepare_inputs)
+from tasks.core.command import main
 
 if __name__ == "__main__":
-    main()
+    main("ingest")

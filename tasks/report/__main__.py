@@ -1,11 +1,6 @@
-"""`python -m tasks.report`: the stage alone."""
+"""`python -m tasks.report` is `mixwright report`."""
 
-from tasks.core.command import stage_command
-from tasks.report.config import ReportParams
-from tasks.report.load import INPUTS
-from tasks.report.stage import run
-
-main = stage_command("report", ReportParams, run, inputs=INPUTS)
+from tasks.core.command import main
 
 if __name__ == "__main__":
-    main()
+    main("report")

@@ -14,6 +14,7 @@ from tasks.report.experiments import read_recipe, read_training
 from tasks.report.outcome import read_evaluation
 from tasks.report.search_read import read_forecast, read_search
 from tasks.report.types import StageLineage, Story
+from tasks.stages import stage_named
 
 # What the page is made of, by stage; the models' weights and the packed tokens are not looked into.
 READ: Mapping[str, tuple[str, ...]] = {
@@ -25,7 +26,7 @@ READ: Mapping[str, tuple[str, ...]] = {
     "train": ("runs.json", "models/"),
     "evaluate": (),
 }
-INPUTS = tuple(READ)
+INPUTS = stage_named("report").inputs
 
 
 def read_story(folders: Mapping[str, Path], params: ReportParams) -> Story:

@@ -1,10 +1,6 @@
-"""`python -m tasks.tokenize`: the tokenize stage on its own."""
+"""`python -m tasks.tokenize` is `mixwright tokenize`."""
 
-from tasks.core.command import stage_command
-from tasks.tokenize.config import TokenizeParams
-from tasks.tokenize.stage import run
-
-main = stage_command("tokenize", TokenizeParams, run, inputs=("curate", "cluster"))
+from tasks.core.command import main
 
 if __name__ == "__main__":
-    main()
+    main("tokenize")

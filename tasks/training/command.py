@@ -4,7 +4,8 @@ import os
 
 from infra.machine import cpu_flags, gpu_has_bfloat16
 from infra.settings import load_settings
-from tasks.training.config import Precision
+from tasks.core.command import StageExtras
+from tasks.training.config import Precision, TrainParams
 from tasks.training.precision import native_precision
 
 
@@ -18,3 +19,11 @@ def proxy_precision() -> Precision:
 def full_precision() -> Precision:
     """Return what is fastest where full runs are trained."""
     return native_precision("cpu", cpu_flags(), os.environ)
+
+
+def decide(params: TrainParams) -> TrainParams:
+    """Return params with the precision of the full runs decided."""
+    return params.decided(full_precision())
+
+
+EXTRAS = StageExtras(decide=decide)

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from cli.folder import STAGES
 from infra.settings import Settings
+from tasks.stages import NAMES
 from tests.fixtures_pipeline import Checkout
 
 pytestmark = pytest.mark.integration
@@ -35,7 +35,7 @@ def test_a_run_that_is_killed_in_every_stage_ends_with_the_same_digests(
     other = Checkout(checkout.root, tmp_path / "home", live_servers, checkout.text, checkout.params)
     given = ("run", "--name", "tiny", "--input", str(other.text), "--params", str(other.params))
     units: dict[Path, int] = {}
-    for stage in STAGES:
+    for stage in NAMES:
         process = other.start(*given)
         before = sorted(units)
 

@@ -1,6 +1,5 @@
 """The command of a stage decides what its params leave to the machine before the stage sees them."""
 
-import importlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
@@ -10,10 +9,11 @@ import pytest
 from click.testing import CliRunner
 
 from tasks.core import command as core_command
-from tasks.core.command import stage_command
+from tasks.core.command import StageExtras, command_of, stage_command
 from tasks.core.errors import ConfigError
 from tasks.core.manifest import Manifest
 from tasks.core.params import Params
+from tasks.stages import stage_named
 
 
 class Leveled(Params):
@@ -22,7 +22,7 @@ class Leveled(Params):
     level: Literal["auto", "low", "high"] = "auto"
 
 
-def stage(decided: str, seen: list[Leveled]) -> click.Command:
+def leveled(decided: str, seen: list[Leveled]) -> click.Command:
     """Return a stage's command on a machine that decides so; what it is run with is seen."""
 
     def run(params: Leveled, **_: object) -> Manifest:
@@ -33,7 +33,7 @@ def stage(decided: str, seen: list[Leveled]) -> click.Command:
     def decide(params: Leveled) -> Leveled:
         return params.model_copy(update={"level": decided}) if params.level == "auto" else params
 
-    return stage_command("leveled", Leveled, run, inputs=("before",), decide=decide)
+    return stage_command("leveled", Leveled, run, inputs=("before",), extras=StageExtras(decide=decide))
 
 
 def test_a_stage_is_run_with_what_was_decided_and_keeps_it_elsewhere(
@@ -45,7 +45,7 @@ def test_a_stage_is_run_with_what_was_decided_and_keeps_it_elsewhere(
     Manifest("before", {}, {}, "code", ()).write(before)
     words = ["--input", str(before), "--output", str(tmp_path / "out"), "--workers", "1"]
     for decided, more in (("low", ()), ("high", ()), ("high", ("--set", "leveled.level=high"))):
-        result = CliRunner().invoke(stage(decided, seen), [*words, *more])
+        result = CliRunner().invoke(leveled(decided, seen), [*words, *more])
         assert "the stage has begun" in result.output, result.output
     assert [params.level for params in seen] == ["low", "low", "high"]
 
@@ -53,8 +53,8 @@ def test_a_stage_is_run_with_what_was_decided_and_keeps_it_elsewhere(
 @pytest.mark.parametrize(
     ("stage_name", "module", "machine", "training"),
     [
-        ("search", "tasks.mixture.__main__", "proxy_precision", lambda params: params.proxy),
-        ("train", "tasks.training.__main__", "full_precision", lambda params: params.training),
+        ("search", "tasks.mixture.command", "proxy_precision", lambda params: params.proxy),
+        ("train", "tasks.training.command", "full_precision", lambda params: params.training),
     ],
 )
 def test_search_and_train_leave_their_precision_to_the_machine(
@@ -65,7 +65,7 @@ def test_search_and_train_leave_their_precision_to_the_machine(
     machine: str,
     training: Callable[[Any], Any],
 ) -> None:
-    stages, found = importlib.import_module(module), []
+    found = list[str]()
 
     def once(params: Any, decide: Callable[[Any], Any], *_: object) -> Any:
         found.extend([training(params).precision, training(decide(params)).precision])
@@ -74,8 +74,8 @@ def test_search_and_train_leave_their_precision_to_the_machine(
     monkeypatch.setenv("MIXWRIGHT_HOME", str(tmp_path / "home"))
     monkeypatch.setattr(core_command, "decided_once", once)
     monkeypatch.setattr(core_command, "asked_of", lambda *_: "asked")
-    monkeypatch.setattr(stages, machine, lambda: "bfloat16")
-    inputs = ["tokenize=t"] if stage_name == "search" else ["tokenize=t", "search=s"]
-    words = [word for name in inputs for word in ("--input", name)]
-    result = CliRunner().invoke(stages.main, [*words, "--output", str(tmp_path / "out"), "--workers", "1"])
+    monkeypatch.setattr(f"{module}.{machine}", lambda: "bfloat16")
+    stage = stage_named(stage_name)
+    words = [word for name in stage.inputs for word in ("--input", f"{name}={name}")]
+    result = CliRunner().invoke(command_of(stage), [*words, "--output", str(tmp_path / "out"), "--workers", "1"])
     assert (result.exit_code, found) == (2, ["auto", "bfloat16"]), result.output

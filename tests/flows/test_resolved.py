@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 import yaml
 
-from flows import config as flows_config
 from flows.config import PipelineConfig, PipelineParams, read_config, resolved, resolved_params
 from flows.run import params_text
 from tasks.core.command import decided_once
@@ -17,8 +16,8 @@ from tasks.core.errors import DataError
 def machine(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
     """A machine whose precisions a test may change."""
     found = {"proxies": "float32", "full": "float32"}
-    monkeypatch.setattr(flows_config, "proxy_precision", lambda: found["proxies"])
-    monkeypatch.setattr(flows_config, "full_precision", lambda: found["full"])
+    monkeypatch.setattr("tasks.mixture.command.proxy_precision", lambda: found["proxies"])
+    monkeypatch.setattr("tasks.training.command.full_precision", lambda: found["full"])
     return found
 
 

@@ -18,6 +18,7 @@ from infra.servers import bootstrap, checks, process
 from infra.servers.process import Service
 from infra.servers.services import mlflow_server, prefect_server, worker
 from infra.settings import Settings, load_settings, project_root
+from tasks.stages import NAMES
 from tests.fixtures_servers import free_port, local_settings
 
 
@@ -224,8 +225,7 @@ def test_every_deployment_of_prefect_yaml_is_registered_where_this_checkout_lies
     assert not bootstrap.deploy(connected, lambda _: None), "nothing changed, nothing to do"
     with get_client(sync_client=True) as client:
         found = {d.entrypoint: d for d in client.read_deployments() if "mixwright" in d.tags}
-    stages = ("ingest", "curate", "cluster", "tokenize", "search", "train", "evaluate", "report")
-    assert set(found) == {"flows/pipeline.py:pipeline", *(f"flows/stages.py:{stage}" for stage in stages)}
+    assert set(found) == {"flows/pipeline.py:pipeline", *(f"flows/stages.py:{stage}" for stage in NAMES)}
     for deployment in found.values():
         assert deployment.pull_steps == [
             {"prefect.deployments.steps.set_working_directory": {"directory": str(project_root())}}

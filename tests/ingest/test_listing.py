@@ -11,16 +11,19 @@ import pytest
 from click.testing import CliRunner
 
 from flows.config import PipelineConfig
+from tasks.core.command import command_of
 from tasks.core.credentials import credential_in, redacted
 from tasks.core.errors import ConfigError, DataError
 from tasks.core.params import validate
-from tasks.ingest.__main__ import main
 from tasks.ingest.config import IngestParams
 from tasks.ingest.listing import list_inputs
 from tasks.ingest.places import opened
 from tasks.ingest.raw import read_listing, write_listing
+from tasks.stages import stage_named
 from tests.ingest.servers import served
 from tests.ingest.workshop import documents, ingest, rows, write_records
+
+INGEST = command_of(stage_named("ingest"))
 
 
 def put(folder: Path, *names: str) -> Path:
@@ -234,7 +237,7 @@ def test_an_address_with_a_credential_is_refused_everywhere_and_never_shown(
     with pytest.raises(DataError, match="the address holds") as unread, opened(uri):
         pass
     monkeypatch.setenv("MIXWRIGHT_HOME", str(tmp_path / "home"))
-    result = CliRunner().invoke(main, ["--input", uri, "--output", str(tmp_path / "out")])
+    result = CliRunner().invoke(INGEST, ["--input", uri, "--output", str(tmp_path / "out")])
     assert result.exit_code == 2
     for text in (str(mistake.value), str(invalid.value), str(wrong.value), str(unread.value), result.output):
         assert WORD not in text

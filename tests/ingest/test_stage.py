@@ -11,17 +11,20 @@ from click.testing import CliRunner
 from infra.executors import LocalExecutor
 from infra.storage import AttemptStore
 from tasks.core.account import Count
+from tasks.core.command import command_of
 from tasks.core.errors import ConfigError, DataError
 from tasks.core.manifest import Manifest
 from tasks.core.params import validate
 from tasks.core.stage import Workshop
-from tasks.ingest.__main__ import main
 from tasks.ingest.config import IngestParams
 from tasks.ingest.listing import list_inputs
 from tasks.ingest.raw import write_listing
 from tasks.ingest.schema import DOCUMENT, REFUSED
 from tasks.ingest.stage import run
+from tasks.stages import stage_named
 from tests.ingest.workshop import CONTAINERS, documents, ingest, json_lines, rows, workshop, write_records
+
+INGEST = command_of(stage_named("ingest"))
 
 
 def corpus(folder: Path) -> Path:
@@ -203,10 +206,14 @@ def test_the_command_takes_uris_or_a_folder_with_a_listing(tmp_path: Path, monke
     for number, given in enumerate([[str(folder)], [str(tmp_path / "raw")]]):
         arguments = [part for value in given for part in ("--input", value)]
         output = ["--output", str(tmp_path / f"out{number}"), "--workers", "1", "--json"]
-        result = CliRunner().invoke(main, [*arguments, *output, "--set", "ingest.max_quarantined_fraction=0"])
+        result = CliRunner().invoke(
+            command_of(stage_named("ingest")), [*arguments, *output, "--set", "ingest.max_quarantined_fraction=0"]
+        )
         assert result.exit_code == 0, result.output
         digests.add(json.loads(result.stdout.splitlines()[-1])["digest"])
     assert len(digests) == 1
-    missing = CliRunner().invoke(main, ["--input", str(tmp_path / "none"), "--output", str(tmp_path / "out")])
+    missing = CliRunner().invoke(
+        command_of(stage_named("ingest")), ["--input", str(tmp_path / "none"), "--output", str(tmp_path / "out")]
+    )
     assert missing.exit_code == 2
     assert "there is no such file or folder" in missing.stderr

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from cli.folder import STAGES
 from infra.settings import Settings
 from tasks.core.manifest import Manifest
 from tasks.mixture.runs import read_runs
+from tasks.stages import NAMES
 from tests.fixtures_pipeline import Checkout
 
 pytestmark = pytest.mark.integration
@@ -30,14 +30,14 @@ def _dvc(folder: Path, *args: str, home: Path) -> str:
 
 
 def _digests(data: Path) -> dict[str, str]:
-    return {stage: Manifest.read(data / stage).output for stage in STAGES}
+    return {stage: Manifest.read(data / stage).output for stage in NAMES}
 
 
 def test_a_run_ends_in_a_version_with_a_report_and_every_account_closed(
     checkout: Checkout, finished: dict[str, Any]
 ) -> None:
     assert finished["version"] == "data/tiny/v1"
-    assert sorted(finished["digests"]) == sorted(STAGES)
+    assert sorted(finished["digests"]) == sorted(NAMES)
     assert "<svg" in Path(finished["report"]).read_text(encoding="utf-8")
     data = Path(finished["workspace"]) / "data"
     ingest, curate, cluster = (Manifest.read(data / stage).account for stage in ("ingest", "curate", "cluster"))
@@ -51,7 +51,7 @@ def test_the_same_command_again_does_nothing_and_names_the_same_version(
 ) -> None:
     given = ("run", "--name", "tiny", "--input", str(checkout.text), "--params", str(checkout.params))
     again = checkout.mixwright(*given)
-    for stage in STAGES:
+    for stage in NAMES:
         assert f"{stage}: unchanged" in again.stderr
     assert "data/tiny/v1" in again.stdout
 
@@ -84,7 +84,7 @@ def test_another_machine_gets_the_same_bytes_and_makes_them_again(
     _dvc(clone, "remote", "add", "--local", "--default", "store", str(remote), home=tmp_path)
     _dvc(clone, "pull", "--quiet", home=tmp_path)
     assert _digests(clone / "data") == finished["digests"]
-    for stage in STAGES:
+    for stage in NAMES:
         Manifest.read(clone / "data" / stage).verify(clone / "data" / stage)
     shutil.rmtree(clone / "data" / "evaluate")
     _dvc(clone, "repro", "--force", home=tmp_path / "other-home")
@@ -94,8 +94,8 @@ def test_another_machine_gets_the_same_bytes_and_makes_them_again(
 def test_changed_params_are_a_version_of_their_own(checkout: Checkout, finished: dict[str, Any]) -> None:
     changed = checkout.run_pipeline("--set", "evaluate.confidence=0.9")
     assert changed["version"] == "data/tiny/v2"
-    same = {stage for stage in STAGES if changed["digests"][stage] == finished["digests"][stage]}
-    assert same == set(STAGES) - {"evaluate", "report"}
+    same = {stage for stage in NAMES if changed["digests"][stage] == finished["digests"][stage]}
+    assert same == set(NAMES) - {"evaluate", "report"}
     assert "up to date" in _dvc(Path(changed["workspace"]), "status", home=checkout.home)
 
 
@@ -124,7 +124,7 @@ def test_prefect_shows_the_stages_as_tasks_of_one_completed_flow(connected: Sett
         completed = next(run for run in runs if run.state_name == "Completed")
         first = FlowRunFilter.model_validate({"id": {"any_": [completed.id]}})
         tasks = client.read_task_runs(flow_run_filter=first)
-    assert sorted(task.name for task in tasks) == sorted(STAGES)
+    assert sorted(task.name for task in tasks) == sorted(NAMES)
 
 
 def test_mlflow_holds_stages_proxies_inputs_and_a_registered_model(
@@ -136,7 +136,7 @@ def test_mlflow_holds_stages_proxies_inputs_and_a_registered_model(
     parent = client.get_run(finished["tracked_run"].rpartition("/")[2])
     assert parent.data.tags["dvc.rev"] == finished["version"]
     runs = {run.info.run_name: run for run in client.search_runs([parent.info.experiment_id], max_results=200)}
-    assert set(STAGES) <= set(runs)
+    assert set(NAMES) <= set(runs)
     table = read_runs(Path(finished["workspace"]) / "data/search/runs.csv")
     assert sum(name.startswith("proxy-") for name in runs) == len(table.rows)
     assert sum("-seed" in name for name in runs) == 9
@@ -160,7 +160,7 @@ def test_lineage_goes_from_a_document_to_the_models_and_back(checkout: Checkout,
     assert "no model saw it" in checkout.mixwright("lineage", held_out, *run).stdout
     told = checkout.mixwright("lineage", "searched-seed0", *run).stdout
     assert finished["digests"]["tokenize"][:16] in told
-    assert checkout.mixwright("verify", *run).stdout.count(" ok") == len(STAGES)
+    assert checkout.mixwright("verify", *run).stdout.count(" ok") == len(NAMES)
 
 
 def test_another_checkout_of_the_packages_is_the_one_that_runs(checkout: Checkout, finished: dict[str, Any]) -> None:
@@ -177,7 +177,7 @@ def test_another_checkout_of_the_packages_is_the_one_that_runs(checkout: Checkou
 
 
 def test_a_run_holds_no_secret_and_no_path_of_this_machine_in_its_manifests(finished: dict[str, Any]) -> None:
-    for stage in STAGES:
+    for stage in NAMES:
         text = (Path(finished["workspace"]) / "data" / stage / "manifest.json").read_text(encoding="utf-8")
         assert str(Path.home()) not in text
         assert finished["workspace"] not in text
