@@ -1,11 +1,13 @@
 # Every target installs what it needs into .venv, from this project's own files.
 PYTHON ?= python3
-# A process of tests per core, the longest first (tests/conftest.py); `ARGS="-n 0 ..."` runs them in one.
+# A process of tests per core, those that share a fixture in one (tests/conftest.py); `ARGS="-n 0 ..."` runs them in one.
 SIDE_BY_SIDE := -n auto --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
+# How long each test took, for CI to keep: build/tests.xml and build/tests-slow.xml.
+DURATIONS := --junit-xml=build/tests
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-trainers check up down bench bench-peers install clean
+.PHONY: demo test test-slow check up down bench bench-peers install clean
 
 demo: install            ## servers up, then the whole pipeline on text every machine has
 	$(BIN)/mixwright demo $(ARGS)
@@ -16,11 +18,11 @@ up: install              ## start the Prefect and MLflow servers, the work pool 
 down:                    ## stop what `make up` or `make demo` started
 	$(BIN)/mixwright down
 
-test: $(VENV)/.installed-dev .venv-s3/.installed   ## every test; `make test ARGS="-m 'not integration'"` for the fast ones
-	$(BIN)/python -m pytest $(SIDE_BY_SIDE) $(ARGS)
+test: $(VENV)/.installed-dev .venv-s3/.installed   ## every test but the slow; the pure: ARGS="-m 'not server and not ray and not dvc and not s3'"
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) $(DURATIONS).xml $(ARGS)
 
-test-trainers: $(VENV)/.installed-dev .venv-trainers/.installed   ## exports, drawn from by the readers of other trainers (1 GB, 3 minutes)
-	$(BIN)/python -m pytest -m slow $(ARGS)
+test-slow: $(VENV)/.installed-dev .venv-trainers/.installed   ## whole corpora, a kill in every stage, exports read by other trainers (1 GB)
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) $(DURATIONS)-slow.xml -m slow $(ARGS)
 
 check: $(VENV)/.installed-dev   ## format, lint, strict types, import rules
 	$(BIN)/ruff format --check .

@@ -1,4 +1,4 @@
-"""What all tests share: the fixtures of servers and storage, the folder of real data, and the order."""
+"""What all tests share: the fixtures of servers and storage, the folder of real data, what runs where and when."""
 
 from pathlib import Path
 
@@ -7,13 +7,29 @@ import pytest
 pytest_plugins = ["tests.fixtures_servers", "tests.fixtures_s3", "tests.fixtures_pipeline"]
 
 PROJECT = Path(__file__).resolve().parents[1]
+# A test that asks for one of these fixtures needs what stands behind it; what needs Ray or DVC otherwise says so itself.
+NEEDS = {"live_servers": "server", "s3": "s3", "checkout": "dvc", "pipeline_run": "ray"}
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the longest: tests with servers, then files with tests of seconds, then the pure ones."""
-    slow = {item.path for item in items if item.get_closest_marker("integration")}
-    items.sort(key=lambda item: ("live_servers" not in getattr(item, "fixturenames", ()), item.path not in slow))
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark what each test needs, leave slow ones out unless `-m` names them, keep together what shares a fixture.
+
+    A file runs in one process, and so does all that uses the servers. What takes longest comes first: the servers' tests,
+    then the files that use Ray, DVC or S3.
+    """
+    for item in items:
+        fixtures = getattr(item, "fixturenames", ())
+        for need in {NEEDS[name] for name in fixtures if name in NEEDS}:
+            item.add_marker(need)
+    if "slow" not in str(config.option.markexpr):
+        config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("slow")])
+        items[:] = [item for item in items if not item.get_closest_marker("slow")]
+    long = {item.path for item in items if any(item.get_closest_marker(need) for need in ("ray", "dvc", "s3"))}
+    for item in items:
+        served = item.get_closest_marker("server") is not None
+        item.add_marker(pytest.mark.xdist_group("servers" if served else item.path.relative_to(PROJECT).as_posix()))
+    items.sort(key=lambda item: (item.get_closest_marker("server") is None, item.path not in long))
 
 
 @pytest.fixture(scope="session")

@@ -190,6 +190,6 @@ def checkout(tmp_path_factory: pytest.TempPathFactory, live_servers: Settings, t
 
 
 @pytest.fixture(scope="session")
-def finished(checkout: Checkout) -> dict[str, Any]:
+def pipeline_run(checkout: Checkout) -> dict[str, Any]:
     """The outcome of one uninterrupted run of the tiny pipeline: local executor, two workers."""
     return checkout.run_pipeline()

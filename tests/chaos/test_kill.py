@@ -7,13 +7,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from infra.settings import Settings
 from tasks.stages import NAMES
 from tests.fixtures_pipeline import Checkout
-
-pytestmark = pytest.mark.integration
 
 # Stages of many units are killed when one of them is finished, the others while their unit is under way.
 MANY_UNITS = {"ingest", "curate", "tokenize", "search", "train"}
@@ -30,7 +26,7 @@ def _wait_until(process: "subprocess.Popen[str]", condition: Any) -> None:
 
 
 def test_a_run_that_is_killed_in_every_stage_ends_with_the_same_digests(
-    tmp_path: Path, live_servers: Settings, checkout: Checkout, finished: dict[str, Any]
+    tmp_path: Path, live_servers: Settings, checkout: Checkout, pipeline_run: dict[str, Any]
 ) -> None:
     other = Checkout(checkout.root, tmp_path / "home", live_servers, checkout.text, checkout.params)
     given = ("run", "--name", "tiny", "--input", str(other.text), "--params", str(other.params))
@@ -54,7 +50,7 @@ def test_a_run_that_is_killed_in_every_stage_ends_with_the_same_digests(
         assert all(found[path] == made for path, made in units.items()), "a finished unit was made again"
         units = found
     outcome = other.run_pipeline()
-    assert outcome["digests"] == finished["digests"]
+    assert outcome["digests"] == pipeline_run["digests"]
     found = _finished_units(other.home)
     assert all(found[path] == made for path, made in units.items()), "a finished unit was made again"
     assert not list(other.home.glob("workspaces/*/data/.attempt-*"))

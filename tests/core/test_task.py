@@ -5,8 +5,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from infra.settings import Settings
 from infra.tracking import Tracker
 from tasks.core.digest import digest_file
@@ -34,7 +32,6 @@ def _show(folder: Path) -> Shown:
     return Shown({"picture": "<svg/>"}, ("table.csv",), {"rows": [{"text": text}]})
 
 
-@pytest.mark.integration
 def test_what_a_stage_shows_of_its_output_is_in_mlflow_and_in_prefect(connected: Settings, tmp_path: Path) -> None:
     from mlflow import MlflowClient
     from prefect import flow

@@ -37,7 +37,7 @@ def packages(_: int) -> list[str]:
     return [str(Path(str(package.__file__)).resolve()) for package in (flows, infra, tasks)]
 
 
-@pytest.fixture(scope="module", params=[pytest.param("local"), pytest.param("ray", marks=pytest.mark.integration)])
+@pytest.fixture(scope="module", params=[pytest.param("local"), pytest.param("ray", marks=pytest.mark.ray)])
 def executor(request: pytest.FixtureRequest) -> Iterator[Executor]:
     with ray_closed_after():
         made = executor_of(request.param, 2)
@@ -112,7 +112,7 @@ def wait_long(_: int) -> None:
     time.sleep(300)
 
 
-@pytest.mark.integration
+@pytest.mark.ray
 @pytest.mark.parametrize(("kind", "code", "told"), [("raylet", 1, "Ray's raylet died"), ("driver", 143, "")])
 def test_what_dies_of_ray_is_named_and_a_driver_told_to_end_ends_in_order(
     project: Path, kind: str, code: int, told: str
@@ -150,7 +150,7 @@ print(sorted(RayExecutor(2).map(given_gpus, [0])))
 """
 
 
-@pytest.mark.integration
+@pytest.mark.ray
 def test_ray_gives_a_task_the_share_of_a_gpu_it_asks_for_and_none_where_none_is_asked(project: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(project), "RAY_USAGE_STATS_ENABLED": "0"}
     command = [sys.executable, "-W", "ignore", "-c", _PROGRAM]

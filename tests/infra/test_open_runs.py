@@ -96,7 +96,6 @@ def test_without_servers_nothing_is_waited_for_and_the_note_stays(
     assert list((tmp_path / "open").iterdir())
 
 
-@pytest.mark.integration
 def test_prefect_and_mlflow_show_a_killed_run_as_ended(
     connected: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

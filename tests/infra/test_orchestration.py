@@ -24,7 +24,6 @@ def test_progress_is_written_at_most_every_few_seconds_and_always_at_the_end(mon
     assert written == [("shards", 0.0), ("shards", 100.0)]
 
 
-@pytest.mark.integration
 def test_what_a_killed_process_left_open_is_closed_and_the_living_run_is_not(connected: Settings) -> None:
     from prefect import flow
     from prefect.client.orchestration import get_client
@@ -61,7 +60,6 @@ def test_what_a_killed_process_left_open_is_closed_and_the_living_run_is_not(con
     assert reap(lineage) == ()
 
 
-@pytest.mark.integration
 def test_artifacts_of_a_flow_run_can_be_read_back(connected: Settings) -> None:
     from prefect import flow
     from prefect.client.orchestration import get_client

@@ -40,7 +40,7 @@ with ray_closed_after():
 """
 
 
-@pytest.mark.integration
+@pytest.mark.ray
 def test_every_port_of_a_local_ray_is_on_loopback_and_its_token_in_no_file(project: Path, tmp_path: Path) -> None:
     kept = {name: value for name, value in os.environ.items() if not name.startswith("RAY_")}
     environment = {**kept, "PYTHONPATH": str(project), "HOME": str(tmp_path)}

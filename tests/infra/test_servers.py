@@ -165,7 +165,6 @@ def test_a_server_named_by_the_settings_is_used_and_not_started(tmp_path: Path) 
         servers.require_ready(settings)
 
 
-@pytest.mark.integration
 def test_the_servers_answer_and_the_flow_runs_can_be_listed(connected: Settings) -> None:
     from prefect.client.orchestration import get_client
 
@@ -177,7 +176,6 @@ def test_the_servers_answer_and_the_flow_runs_can_be_listed(connected: Settings)
     assert (connected.home / "mlflow" / "mlflow.db").is_file()
 
 
-@pytest.mark.integration
 def test_starting_again_reuses_the_same_processes_at_once(live_servers: Settings) -> None:
     before = servers.status(live_servers)
     began = time.monotonic()
@@ -186,7 +184,6 @@ def test_starting_again_reuses_the_same_processes_at_once(live_servers: Settings
     assert [each.pid for each in after.services[:2]] == [each.pid for each in before.services[:2]]
 
 
-@pytest.mark.integration
 def test_doctor_finds_this_machine_in_order(live_servers: Settings) -> None:
     found = {check.name: check for check in servers.doctor(live_servers)}
     wrong = [check for name, check in found.items() if not check.ok and name != "Prefect worker"]
@@ -203,7 +200,6 @@ def test_doctor_names_a_library_that_breaks_prefect(monkeypatch: pytest.MonkeyPa
         assert "constraints.txt" in check.advice
 
 
-@pytest.mark.integration
 def test_pool_and_zombie_automation_are_made_once(connected: Settings) -> None:
     from prefect.client.orchestration import get_client
 
@@ -216,7 +212,6 @@ def test_pool_and_zombie_automation_are_made_once(connected: Settings) -> None:
     assert [automation.trigger.within.total_seconds() for automation in found] == [120]
 
 
-@pytest.mark.integration
 def test_every_deployment_of_prefect_yaml_is_registered_where_this_checkout_lies(connected: Settings) -> None:
     from prefect.client.orchestration import get_client
 
@@ -235,7 +230,7 @@ def test_every_deployment_of_prefect_yaml_is_registered_where_this_checkout_lies
         assert deployment.work_pool_name == servers.WORK_POOL
 
 
-@pytest.mark.integration
+@pytest.mark.server
 def test_down_ends_what_up_started_and_nothing_else(tmp_path: Path) -> None:
     port = free_port()
     settings = load_settings(home=tmp_path, prefect={"port": free_port()}, mlflow={"url": f"http://127.0.0.1:{port}"})

@@ -19,8 +19,6 @@ from infra.errors import ServiceError
 from infra.secret import home_secret
 from infra.settings import Settings
 
-pytestmark = pytest.mark.integration
-
 SOCKETS = ("/api/events/in", "/api/events/out", "/api/logs/out", "/api/task_runs/subscriptions/scheduled")
 
 

@@ -34,7 +34,6 @@ def test_a_server_that_is_away_at_the_start_is_named_with_the_command_that_start
         tracker.parent_run("demo", "demo", "key", {})
 
 
-@pytest.mark.integration
 def test_a_run_is_found_again_by_its_lineage_and_runs_again(tracker: Tracker, tmp_path: Path) -> None:
     key = uuid.uuid4().hex
     first = tracker.parent_run("demo", "pipeline", key, {"mixwright.stage": "pipeline"})
@@ -47,7 +46,6 @@ def test_a_run_is_found_again_by_its_lineage_and_runs_again(tracker: Tracker, tm
     assert tracker.run_url(first) == f"{tracker.uri}/#/experiments/{run.info.experiment_id}/runs/{first}"
 
 
-@pytest.mark.integration
 def test_a_child_with_the_same_key_is_made_once_and_logging_again_changes_nothing(
     tracker: Tracker, tmp_path: Path
 ) -> None:
@@ -72,7 +70,6 @@ def test_a_child_with_the_same_key_is_made_once_and_logging_again_changes_nothin
     assert run.data.tags["mlflow.parentRunId"] == parent
 
 
-@pytest.mark.integration
 def test_what_a_killed_run_left_running_is_killed_with_all_below_it_and_nothing_else(tracker: Tracker) -> None:
     key, other = uuid.uuid4().hex, uuid.uuid4().hex
     parent, living = tracker.parent_run("demo", "pipeline", key), tracker.parent_run("demo", "pipeline", other)
@@ -85,7 +82,6 @@ def test_what_a_killed_run_left_running_is_killed_with_all_below_it_and_nothing_
     assert statuses == ["KILLED", "KILLED", "KILLED", "FINISHED", "RUNNING"]
 
 
-@pytest.mark.integration
 def test_a_run_that_was_stopped_is_killed_and_one_that_failed_is_failed(tracker: Tracker) -> None:
     for error, status in ((KeyboardInterrupt(), "KILLED"), (SystemExit(143), "KILLED"), (ValueError(), "FAILED")):
         run = tracker.parent_run("demo", "pipeline", uuid.uuid4().hex)
@@ -93,7 +89,6 @@ def test_a_run_that_was_stopped_is_killed_and_one_that_failed_is_failed(tracker:
         assert _client(tracker).get_run(run).info.status == status
 
 
-@pytest.mark.integration
 def test_the_runs_of_a_demo_are_logged_within_seconds(tracker: Tracker) -> None:
     parent = tracker.parent_run("demo", "pipeline", uuid.uuid4().hex)
     began = time.monotonic()
@@ -106,7 +101,6 @@ def test_the_runs_of_a_demo_are_logged_within_seconds(tracker: Tracker) -> None:
     assert time.monotonic() - began < 20, "33 runs are three calls each"
 
 
-@pytest.mark.integration
 def test_a_dataset_input_carries_the_full_digest_and_the_dvc_revision(tracker: Tracker) -> None:
     run = tracker.parent_run("demo", "pipeline", uuid.uuid4().hex)
     digest = "ab" * 32
@@ -125,7 +119,6 @@ def test_a_dataset_input_carries_the_full_digest_and_the_dvc_revision(tracker: T
     }
 
 
-@pytest.mark.integration
 def test_a_model_is_registered_once_and_its_alias_brings_the_same_bytes_back(tracker: Tracker, tmp_path: Path) -> None:
     import mlflow.artifacts
 
@@ -174,7 +167,6 @@ def test_the_champion_is_the_claim_that_is_sure_of_most(versions: list[dict[str,
     assert best_claim(dict(enumerate(versions, start=1))) == best
 
 
-@pytest.mark.integration
 def test_every_run_has_a_version_of_its_own_and_the_champion_leads_to_its_evidence(
     tracker: Tracker, tmp_path: Path
 ) -> None:
@@ -204,7 +196,6 @@ def test_every_run_has_a_version_of_its_own_and_the_champion_leads_to_its_eviden
     assert registered(0, claimed(None))[1]["champion"] == "2"
 
 
-@pytest.mark.integration
 def test_artifacts_of_a_run_are_stored(tracker: Tracker, tmp_path: Path) -> None:
     run = tracker.parent_run("demo", "pipeline", uuid.uuid4().hex)
     page = tmp_path / "report.html"
@@ -218,7 +209,6 @@ def test_artifacts_of_a_run_are_stored(tracker: Tracker, tmp_path: Path) -> None
     assert "all/report.html" in [found.path for found in client.list_artifacts(run, "all")]
 
 
-@pytest.mark.integration
 def test_what_mlflow_refuses_is_an_error_and_not_spooled(tracker: Tracker) -> None:
     run = tracker.parent_run("demo", "pipeline", uuid.uuid4().hex)
     tracker.log(run, params={"seed": 0})
@@ -227,7 +217,6 @@ def test_what_mlflow_refuses_is_an_error_and_not_spooled(tracker: Tracker) -> No
     assert tracker.unsent == 0
 
 
-@pytest.mark.integration
 def test_what_is_said_during_an_outage_is_spooled_and_told_afterwards(
     tracker: Tracker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -315,7 +304,6 @@ def test_what_cannot_be_delivered_is_set_aside_with_its_reason_and_the_rest_goes
     assert all(reason.startswith("this line is not a call") for reason in reasons[:4])
 
 
-@pytest.mark.integration
 def test_a_spool_with_lines_that_no_server_takes_stops_no_run(
     tracker: Tracker, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

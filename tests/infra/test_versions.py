@@ -291,7 +291,7 @@ def _constant(path: Path, name: str) -> tuple[str, ...]:
 # With DVC: seconds.
 
 
-@pytest.mark.integration
+@pytest.mark.dvc
 def test_a_run_ends_in_an_immutable_tag_beside_the_users_branch(root: Path) -> None:
     before = _user_state(root)
     workspace = _run(root)
@@ -307,7 +307,7 @@ def test_a_run_ends_in_an_immutable_tag_beside_the_users_branch(root: Path) -> N
     assert set(dvc_hashes(workspace.path)) == {"data/raw", "data/upper", "data/repeat"}
 
 
-@pytest.mark.integration
+@pytest.mark.dvc
 def test_the_same_run_again_is_the_same_version(root: Path) -> None:
     first = commit_run(_run(root), "demo", "Demo run")
     again = commit_run(_run(root), "demo", "Demo run, again")
@@ -317,7 +317,7 @@ def test_the_same_run_again_is_the_same_version(root: Path) -> None:
     assert [version.tag for version in list_versions(root)] == ["data/demo/v1"]
 
 
-@pytest.mark.integration
+@pytest.mark.dvc
 def test_changed_params_make_the_next_version_and_the_first_stays(root: Path) -> None:
     first = commit_run(_run(root), "demo", "Demo run")
     changed = PARAMS.replace("times: 2", "times: 3")
@@ -329,7 +329,7 @@ def test_changed_params_make_the_next_version_and_the_first_stays(root: Path) ->
     assert commit_run(_run(root), "demo", "Twice again").tag == first.tag
 
 
-@pytest.mark.integration
+@pytest.mark.dvc
 def test_uncommitted_code_ends_in_a_dev_version_that_holds_it(root: Path) -> None:
     (root / "tasks" / "stage.py").write_text(CODE + "# edited\n")
     before = _user_state(root)
@@ -339,7 +339,7 @@ def test_uncommitted_code_ends_in_a_dev_version_that_holds_it(root: Path) -> Non
     assert _user_state(root) == before
 
 
-@pytest.mark.integration
+@pytest.mark.dvc
 def test_two_who_commit_the_same_run_at_once_make_one_version(root: Path, project: Path) -> None:
     _run(root)
     script = (
@@ -354,7 +354,7 @@ def test_two_who_commit_the_same_run_at_once_make_one_version(root: Path, projec
     assert len(list_versions(root)) == 1
 
 
-@pytest.mark.integration
+@pytest.mark.dvc
 def test_a_run_that_is_not_whole_makes_no_version(root: Path) -> None:
     workspace = _prepare(root)
     _work(workspace, stages=("upper",))
@@ -368,7 +368,7 @@ def test_a_run_that_is_not_whole_makes_no_version(root: Path) -> None:
     assert list_versions(root) == []
 
 
-@pytest.mark.integration
+@pytest.mark.dvc
 def test_code_changed_behind_the_run_is_refused(root: Path) -> None:
     workspace = _run(root)
     (workspace.path / "tasks" / "stage.py").write_text(CODE + "# changed in the workspace\n")
@@ -377,7 +377,7 @@ def test_code_changed_behind_the_run_is_refused(root: Path) -> None:
     assert list_versions(root) == []
 
 
-@pytest.mark.integration
+@pytest.mark.dvc
 def test_what_changes_while_it_is_recorded_makes_no_version(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     workspace = _run(root)
 
@@ -394,7 +394,7 @@ def test_what_changes_while_it_is_recorded_makes_no_version(root: Path, monkeypa
     assert list_versions(root) == []
 
 
-@pytest.mark.integration
+@pytest.mark.dvc
 def test_another_clone_gets_the_same_bytes_and_makes_them_itself(root: Path, tmp_path: Path) -> None:
     add_remote(root, "store", str(tmp_path / "store"), default=True)
     workspace = _run(root)
@@ -410,7 +410,7 @@ def test_another_clone_gets_the_same_bytes_and_makes_them_itself(root: Path, tmp
     assert dvc_hashes(clone) == dvc_hashes(workspace.path)
 
 
-@pytest.mark.integration
+@pytest.mark.dvc
 def test_a_version_can_be_pushed_later_and_its_workspace_removed_before(root: Path, tmp_path: Path) -> None:
     workspace = _run(root)
     version = commit_run(workspace, "demo", "Demo run")
@@ -428,7 +428,7 @@ def test_a_version_can_be_pushed_later_and_its_workspace_removed_before(root: Pa
     assert git(root, "worktree", "list").count("\n") == 1
 
 
-@pytest.mark.integration
+@pytest.mark.dvc
 def test_a_damaged_object_of_the_remote_is_refused(root: Path, tmp_path: Path) -> None:
     add_remote(root, "store", str(tmp_path / "store"), default=True)
     workspace = _run(root)
@@ -445,7 +445,7 @@ def test_a_damaged_object_of_the_remote_is_refused(root: Path, tmp_path: Path) -
     assert not (clone / "data" / "repeat" / "text").exists()
 
 
-@pytest.mark.integration
+@pytest.mark.dvc
 def test_a_damaged_object_of_the_cache_is_not_pushed_and_can_be_recorded_anew(root: Path, tmp_path: Path) -> None:
     workspace = _run(root)
     version = commit_run(workspace, "demo", "Demo run")
@@ -463,7 +463,7 @@ def test_a_damaged_object_of_the_cache_is_not_pushed_and_can_be_recorded_anew(ro
     push(root, root / ".mixwright", version.tag, "store")
 
 
-@pytest.mark.integration
+@pytest.mark.dvc
 def test_a_run_that_lost_its_lease_records_nothing(root: Path) -> None:
     home = root / ".mixwright"
     with open_workspace(root, home, name="demo", key=KEY) as workspace:
@@ -477,7 +477,7 @@ def test_a_run_that_lost_its_lease_records_nothing(root: Path) -> None:
     assert list_versions(root) == []
 
 
-@pytest.mark.integration
+@pytest.mark.dvc
 def test_no_tag_is_made_when_the_data_cannot_be_pushed_and_the_same_call_goes_on(root: Path, tmp_path: Path) -> None:
     (tmp_path / "store").write_text("a file where a folder should be")
     add_remote(root, "store", str(tmp_path / "store"), default=True)

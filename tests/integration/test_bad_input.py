@@ -10,8 +10,6 @@ import pytest
 
 from tests.fixtures_pipeline import Checkout
 
-pytestmark = pytest.mark.integration
-
 BAD_INPUT, FAILED = 2, 1
 
 
@@ -90,9 +88,9 @@ def test_a_yaml_file_that_is_none(checkout: Checkout, tmp_path: Path) -> None:
 
 
 def test_weights_that_cannot_be_met_under_the_caps(
-    checkout: Checkout, finished: dict[str, str], tmp_path: Path
+    checkout: Checkout, pipeline_run: dict[str, str], tmp_path: Path
 ) -> None:
-    pool = f"{finished['workspace']}/data/tokenize"
+    pool = f"{pipeline_run['workspace']}/data/tokenize"
     params = ("--params", str(checkout.params), "--set", "search.max_epochs=0.01")
     told = _told(checkout, "search", "--input", pool, "--output", str(tmp_path / "out"), *params, code=BAD_INPUT)
     assert "no weights keep to the caps" in told
@@ -118,5 +116,5 @@ def test_a_misspelt_setting(checkout: Checkout) -> None:
     assert "MIXWRIGHT_WORKRES" in _told(checkout, "status", code=BAD_INPUT, MIXWRIGHT_WORKRES="2")
 
 
-def test_a_document_nobody_knows(checkout: Checkout, finished: dict[str, str]) -> None:
-    assert "nowhere/1" in _told(checkout, "why", "nowhere/1", "--run", finished["workspace"], code=BAD_INPUT)
+def test_a_document_nobody_knows(checkout: Checkout, pipeline_run: dict[str, str]) -> None:
+    assert "nowhere/1" in _told(checkout, "why", "nowhere/1", "--run", pipeline_run["workspace"], code=BAD_INPUT)

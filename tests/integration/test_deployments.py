@@ -7,8 +7,6 @@ import pytest
 from infra.servers.bootstrap import create_pool_and_automation, deploy
 from infra.settings import Settings
 
-pytestmark = pytest.mark.integration
-
 
 @pytest.fixture
 def pipeline_deployment(connected: Settings) -> UUID:

@@ -8,15 +8,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from infra.settings import Settings
 from tasks.core.manifest import Manifest
 from tasks.mixture.runs import read_runs
 from tasks.stages import NAMES
 from tests.fixtures_pipeline import Checkout
-
-pytestmark = pytest.mark.integration
 
 
 def _dvc(folder: Path, *args: str, home: Path) -> str:
@@ -34,12 +30,12 @@ def _digests(data: Path) -> dict[str, str]:
 
 
 def test_a_run_ends_in_a_version_with_a_report_and_every_account_closed(
-    checkout: Checkout, finished: dict[str, Any]
+    checkout: Checkout, pipeline_run: dict[str, Any]
 ) -> None:
-    assert finished["version"] == "data/tiny/v1"
-    assert sorted(finished["digests"]) == sorted(NAMES)
-    assert "<svg" in Path(finished["report"]).read_text(encoding="utf-8")
-    data = Path(finished["workspace"]) / "data"
+    assert pipeline_run["version"] == "data/tiny/v1"
+    assert sorted(pipeline_run["digests"]) == sorted(NAMES)
+    assert "<svg" in Path(pipeline_run["report"]).read_text(encoding="utf-8")
+    data = Path(pipeline_run["workspace"]) / "data"
     ingest, curate, cluster = (Manifest.read(data / stage).account for stage in ("ingest", "curate", "cluster"))
     assert ingest and curate and cluster
     assert ingest.kept.documents == curate.taken.documents
@@ -47,7 +43,7 @@ def test_a_run_ends_in_a_version_with_a_report_and_every_account_closed(
 
 
 def test_the_same_command_again_does_nothing_and_names_the_same_version(
-    checkout: Checkout, finished: dict[str, Any]
+    checkout: Checkout, pipeline_run: dict[str, Any]
 ) -> None:
     given = ("run", "--name", "tiny", "--input", str(checkout.text), "--params", str(checkout.params))
     again = checkout.mixwright(*given)
@@ -56,45 +52,45 @@ def test_the_same_command_again_does_nothing_and_names_the_same_version(
     assert "data/tiny/v1" in again.stdout
 
 
-def test_dvc_finds_nothing_changed_and_has_nothing_to_do(checkout: Checkout, finished: dict[str, Any]) -> None:
-    workspace = Path(finished["workspace"])
+def test_dvc_finds_nothing_changed_and_has_nothing_to_do(checkout: Checkout, pipeline_run: dict[str, Any]) -> None:
+    workspace = Path(pipeline_run["workspace"])
     assert "up to date" in _dvc(workspace, "status", home=checkout.home)
     assert "Running stage" not in _dvc(workspace, "repro", home=checkout.home)
 
 
 def test_ray_and_one_worker_give_the_same_digests(
-    tmp_path: Path, live_servers: Settings, checkout: Checkout, finished: dict[str, Any]
+    tmp_path: Path, live_servers: Settings, checkout: Checkout, pipeline_run: dict[str, Any]
 ) -> None:
     for name, environment in {
         "ray": {"MIXWRIGHT_EXECUTOR": "ray"},
         "one": {"MIXWRIGHT_WORKERS": "1"},
     }.items():
         other = Checkout(checkout.root, tmp_path / name, live_servers, checkout.text, checkout.params)
-        assert other.run_pipeline(**environment)["digests"] == finished["digests"], name
+        assert other.run_pipeline(**environment)["digests"] == pipeline_run["digests"], name
 
 
 def test_another_machine_gets_the_same_bytes_and_makes_them_again(
-    tmp_path: Path, checkout: Checkout, finished: dict[str, Any]
+    tmp_path: Path, checkout: Checkout, pipeline_run: dict[str, Any]
 ) -> None:
-    tag, remote, clone = finished["version"], tmp_path / "remote", tmp_path / "clone"
+    tag, remote, clone = pipeline_run["version"], tmp_path / "remote", tmp_path / "clone"
     checkout.mixwright("data", "remote", "store", str(remote), "--default")
     checkout.mixwright("data", "push", tag)
     subprocess.run(["git", "clone", "--quiet", str(checkout.root), str(clone)], check=True)
     subprocess.run(["git", "checkout", "--quiet", tag], cwd=clone, check=True)
     _dvc(clone, "remote", "add", "--local", "--default", "store", str(remote), home=tmp_path)
     _dvc(clone, "pull", "--quiet", home=tmp_path)
-    assert _digests(clone / "data") == finished["digests"]
+    assert _digests(clone / "data") == pipeline_run["digests"]
     for stage in NAMES:
         Manifest.read(clone / "data" / stage).verify(clone / "data" / stage)
     shutil.rmtree(clone / "data" / "evaluate")
     _dvc(clone, "repro", "--force", home=tmp_path / "other-home")
-    assert _digests(clone / "data") == finished["digests"]
+    assert _digests(clone / "data") == pipeline_run["digests"]
 
 
-def test_changed_params_are_a_version_of_their_own(checkout: Checkout, finished: dict[str, Any]) -> None:
+def test_changed_params_are_a_version_of_their_own(checkout: Checkout, pipeline_run: dict[str, Any]) -> None:
     changed = checkout.run_pipeline("--set", "evaluate.confidence=0.9")
     assert changed["version"] == "data/tiny/v2"
-    same = {stage for stage in NAMES if changed["digests"][stage] == finished["digests"][stage]}
+    same = {stage for stage in NAMES if changed["digests"][stage] == pipeline_run["digests"][stage]}
     assert same == set(NAMES) - {"evaluate", "report"}
     assert "up to date" in _dvc(Path(changed["workspace"]), "status", home=checkout.home)
 
@@ -112,11 +108,13 @@ def test_thirty_documents_end_in_a_report_with_the_preset_tiny(tmp_path: Path, c
     assert "<svg" in Path(outcome["report"]).read_text(encoding="utf-8")
 
 
-def test_prefect_shows_the_stages_as_tasks_of_one_completed_flow(connected: Settings, finished: dict[str, Any]) -> None:
+def test_prefect_shows_the_stages_as_tasks_of_one_completed_flow(
+    connected: Settings, pipeline_run: dict[str, Any]
+) -> None:
     from prefect.client.orchestration import get_client
     from prefect.client.schemas.filters import FlowRunFilter
 
-    tag = {"tags": {"all_": [f"lineage:{finished['lineage_key']}"]}}
+    tag = {"tags": {"all_": [f"lineage:{pipeline_run['lineage_key']}"]}}
     with get_client(sync_client=True) as client:
         runs = client.read_flow_runs(flow_run_filter=FlowRunFilter.model_validate(tag))
         # The same lineage was killed in every stage by another test: those runs were closed as crashed, none is open.
@@ -128,42 +126,44 @@ def test_prefect_shows_the_stages_as_tasks_of_one_completed_flow(connected: Sett
 
 
 def test_mlflow_holds_stages_proxies_inputs_and_a_registered_model(
-    connected: Settings, checkout: Checkout, finished: dict[str, Any]
+    connected: Settings, checkout: Checkout, pipeline_run: dict[str, Any]
 ) -> None:
     from mlflow import MlflowClient
 
     client = MlflowClient(connected.mlflow.tracking_uri)
-    parent = client.get_run(finished["tracked_run"].rpartition("/")[2])
-    assert parent.data.tags["dvc.rev"] == finished["version"]
+    parent = client.get_run(pipeline_run["tracked_run"].rpartition("/")[2])
+    assert parent.data.tags["dvc.rev"] == pipeline_run["version"]
     runs = {run.info.run_name: run for run in client.search_runs([parent.info.experiment_id], max_results=200)}
     assert set(NAMES) <= set(runs)
-    table = read_runs(Path(finished["workspace"]) / "data/search/runs.csv")
+    table = read_runs(Path(pipeline_run["workspace"]) / "data/search/runs.csv")
     assert sum(name.startswith("proxy-") for name in runs) == len(table.rows)
     assert sum("-seed" in name for name in runs) == 9
     inputs = runs["train"].inputs.dataset_inputs
     tags = [{tag.key: tag.value for tag in each.tags} for each in inputs]
     digests = {each["mixwright.digest"] for each in tags}
-    assert digests == {finished["digests"]["tokenize"], finished["digests"]["search"]}
-    assert all(each["dvc.rev"] == finished["version"] and each["dvc.md5"].endswith(".dir") for each in tags)
+    assert digests == {pipeline_run["digests"]["tokenize"], pipeline_run["digests"]["search"]}
+    assert all(each["dvc.rev"] == pipeline_run["version"] and each["dvc.md5"].endswith(".dir") for each in tags)
     model = client.get_model_version_by_alias("mixwright-tiny", "newest")
     assert model.tags["mixwright.lineage"]
 
 
-def test_lineage_goes_from_a_document_to_the_models_and_back(checkout: Checkout, finished: dict[str, Any]) -> None:
+def test_lineage_goes_from_a_document_to_the_models_and_back(checkout: Checkout, pipeline_run: dict[str, Any]) -> None:
     import pyarrow.parquet as pq
 
-    documents = pq.read_table(Path(finished["workspace"]) / "data/tokenize/documents.parquet").to_pylist()
+    documents = pq.read_table(Path(pipeline_run["workspace"]) / "data/tokenize/documents.parquet").to_pylist()
     trained = next(row["id"] for row in documents if row["split"] == "train")
     held_out = next(row["id"] for row in documents if row["split"] == "test")
-    run = ("--run", finished["workspace"])
+    run = ("--run", pipeline_run["workspace"])
     assert "seen by natural-seed0" in checkout.mixwright("lineage", trained, *run).stdout
     assert "no model saw it" in checkout.mixwright("lineage", held_out, *run).stdout
     told = checkout.mixwright("lineage", "searched-seed0", *run).stdout
-    assert finished["digests"]["tokenize"][:16] in told
+    assert pipeline_run["digests"]["tokenize"][:16] in told
     assert checkout.mixwright("verify", *run).stdout.count(" ok") == len(NAMES)
 
 
-def test_another_checkout_of_the_packages_is_the_one_that_runs(checkout: Checkout, finished: dict[str, Any]) -> None:
+def test_another_checkout_of_the_packages_is_the_one_that_runs(
+    checkout: Checkout, pipeline_run: dict[str, Any]
+) -> None:
     code = "import cli, flows, infra, tasks; print(cli.__file__, flows.__file__, infra.__file__, tasks.__file__)"
     done = subprocess.run(
         [sys.executable, "-c", code],
@@ -176,9 +176,9 @@ def test_another_checkout_of_the_packages_is_the_one_that_runs(checkout: Checkou
     assert done.stdout.count(str(checkout.root)) == 4
 
 
-def test_a_run_holds_no_secret_and_no_path_of_this_machine_in_its_manifests(finished: dict[str, Any]) -> None:
+def test_a_run_holds_no_secret_and_no_path_of_this_machine_in_its_manifests(pipeline_run: dict[str, Any]) -> None:
     for stage in NAMES:
-        text = (Path(finished["workspace"]) / "data" / stage / "manifest.json").read_text(encoding="utf-8")
+        text = (Path(pipeline_run["workspace"]) / "data" / stage / "manifest.json").read_text(encoding="utf-8")
         assert str(Path.home()) not in text
-        assert finished["workspace"] not in text
+        assert pipeline_run["workspace"] not in text
         json.loads(text)

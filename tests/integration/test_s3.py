@@ -24,8 +24,6 @@ from tasks.ingest.raw import write_listing
 from tasks.ingest.stage import run as ingest
 from tests.fixtures_s3 import S3
 
-pytestmark = pytest.mark.integration
-
 WORDS = "one document of several words, and a little more"
 DVC_YAML = """
 stages:
@@ -99,6 +97,7 @@ def test_a_wrong_secret_ends_ingest_with_one_clear_error(
     assert "guessed" not in str(refused.value)
 
 
+@pytest.mark.dvc
 def test_versions_travel_over_s3_and_damaged_ones_are_refused(
     s3: S3, files: s3fs.S3FileSystem, tmp_path: Path, project: Path
 ) -> None:

@@ -50,7 +50,6 @@ def live_worker(connected: Settings) -> Iterator[Settings]:
     process.stop(service, 10)
 
 
-@pytest.mark.integration
 def test_an_active_every_minute_deployment_ends_in_a_completed_scheduled_run(
     live_worker: Settings, tmp_path: Path
 ) -> None:

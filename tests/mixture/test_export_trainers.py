@@ -1,6 +1,6 @@
 """Exports as the trainers' own readers draw from them: the mixture over 10,000 samples, and from first to last.
 
-The readers live in an environment of their own (`make test-trainers` makes `.venv-trainers` from
+The readers live in an environment of their own (`make test-slow` makes `.venv-trainers` from
 tests/trainers-requirements.txt); where that is absent these tests say so and are skipped.
 """
 
@@ -31,7 +31,7 @@ FAR = 4.0
 def python(project: Path) -> Path:
     path = project / ".venv-trainers" / "bin" / "python"
     if not path.is_file():
-        pytest.skip("no .venv-trainers: the readers of other trainers are absent (make test-trainers)")
+        pytest.skip("no .venv-trainers: the readers of other trainers are absent (make test-slow)")
     return path
 
 

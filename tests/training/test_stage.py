@@ -207,7 +207,7 @@ def ray_here() -> Iterator[None]:
         yield
 
 
-@pytest.mark.integration
+@pytest.mark.ray
 @RAYS_OWN
 @pytest.mark.usefixtures("ray_here")
 @pytest.mark.parametrize("world_size", [1, 2])
@@ -229,7 +229,7 @@ def test_ray_train_gives_the_same_samples_and_the_same_bytes(
     assert not list((tmp_path / "store/groups").glob("*"))
 
 
-@pytest.mark.integration
+@pytest.mark.ray
 @RAYS_OWN
 @pytest.mark.usefixtures("ray_here")
 def test_an_error_in_a_ray_train_worker_comes_out_by_its_name(inputs: dict[str, Path], tmp_path: Path) -> None:
@@ -256,7 +256,7 @@ def die_once(item: tuple[Path, int], seat: Seat) -> None:
         stream.write("x")
 
 
-@pytest.mark.integration
+@pytest.mark.ray
 @RAYS_OWN
 @pytest.mark.usefixtures("ray_here")
 def test_a_ray_train_worker_that_is_killed_is_started_again(tmp_path: Path) -> None:
