@@ -16,7 +16,7 @@ from infra.machine import cpu_flags
 from tasks.tokenize.pool import TokenPool, write_pool
 from tasks.training.config import ModelConfig, OptimizerConfig, Precision, TrainingConfig, demo_proxy
 from tasks.training.precision import native_precision
-from tasks.training.run import TrainedRun, train
+from tasks.training.run import RunResult, train
 from tasks.training.stacked import train_stacked
 from tasks.training.types import Phase, RunSpec
 
@@ -131,16 +131,16 @@ def _seconds(way: Callable[[], object], clock: Callable[[], float]) -> float:
 
 
 def _same(one: object, other: object) -> bool:
-    assert isinstance(one, TrainedRun)
-    assert isinstance(other, TrainedRun)
+    assert isinstance(one, RunResult)
+    assert isinstance(other, RunResult)
     pairs = zip(one.model.weights.values(), other.model.weights.values(), strict=True)
     return one.losses == other.losses and all(torch.equal(left, right) for left, right in pairs)
 
 
 def _difference(one: object, other: object) -> float:
     """Return the largest relative difference of two runs' losses."""
-    assert isinstance(one, TrainedRun)
-    assert isinstance(other, TrainedRun)
+    assert isinstance(one, RunResult)
+    assert isinstance(other, RunResult)
     return max(abs(left - right) / left for left, right in zip(one.losses, other.losses, strict=True))
 
 

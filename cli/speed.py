@@ -6,7 +6,7 @@ import numpy as np
 
 from tasks.core.errors import ConfigError
 from tasks.core.rng import generator
-from tasks.tokenize.pool import DomainTokens, SplitTokens, TokenPool
+from tasks.tokenize.pool import DomainTokens, SplitTokens, TokenPool, token_bits, token_dtype
 from tasks.training.config import TrainingConfig
 from tasks.training.types import Phase, RunSpec
 
@@ -20,7 +20,7 @@ def measured_speed(training: TrainingConfig, vocab_size: int, seconds: float = 3
     optimizer = training.optimizer.model_copy(update={"warmup_steps": 0})
     steps, stamps = training.num_steps, list[float]()
     tokens = generator(0, "plan", "speed").integers(0, vocab_size, 64 * training.model.sequence_length + 1)
-    split = SplitTokens(tokens.astype(np.uint16), 1, tokens.size)
+    split = SplitTokens(tokens.astype(token_dtype(token_bits(vocab_size))), 1, tokens.size)
     domain = DomainTokens(0, "random", {"train": split, "search": split, "test": split})
     pool = TokenPool((domain,), vocab_size, 0, np.ones(vocab_size, dtype=np.uint16))
     config = training.model_copy(update={"optimizer": optimizer, "checkpoint_every_steps": None})

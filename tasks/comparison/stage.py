@@ -36,7 +36,7 @@ from tasks.mixture.stage import CODE as SEARCH_CODE
 from tasks.mixture.stage import identity, problem_of, searched
 from tasks.report.canvas import standalone
 from tasks.report.search_plots import methods as picture
-from tasks.tokenize.pool import INDEX_FILE, LENGTHS_FILE, TokenPool, read_pool
+from tasks.tokenize.pool import POOL_FILES, TokenPool, read_pool
 from tasks.training.config import TrainingConfig
 from tasks.training.types import Phase, RunSpec
 
@@ -72,7 +72,7 @@ def run(params: ComparisonParams, *, inputs: Mapping[str, Path], output: Path, w
     if (done := unchanged(output, stage=STAGE, inputs=digests, params=values, code=code)) is not None:
         workshop.observer.say("methods: unchanged (same inputs, params and code), taken as it is")
         return done
-    pool = read_pool(stage_input(inputs, "tokenize").verified(INDEX_FILE, LENGTHS_FILE, "tokens/"))
+    pool = read_pool(stage_input(inputs, "tokenize").verified(*POOL_FILES, "tokens/"))
     searches = _searches(params, folder, workshop)
     found = [*_baselines(params, pool), *(each for each, _ in searches)]
     trained = _trained(params, found, pool, folder, digests["tokenize"], workshop)

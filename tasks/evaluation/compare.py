@@ -1,14 +1,14 @@
 """Is a difference real? Paired differences over seeds, a t interval, and a claim only where it excludes zero.
 
 Models with the same seed share initialisation and document order, so that what they have in common cancels in the
-difference. Fewer than three pairs are told as they came out, without an interval and without a claim.
+difference. That holds while they round alike: where the two runs of a seed were trained on different devices or
+instruction sets, the two groups of runs are compared by Welch's test instead. Fewer than three pairs are told as they
+came out, without an interval and without a claim.
 Axes: S seeds, D domains.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,7 @@ from scipy.stats import t as student
 
 from tasks.core.errors import EvidenceError
 from tasks.core.words import counted, percent, signed
+from tasks.evaluation.published import Comparison, Interval, MeasuredModel
 
 Array = npt.NDArray[np.float64]
 
@@ -25,69 +26,37 @@ SEARCHED, NATURAL = "searched", "natural"
 
 
 @dataclass(frozen=True)
-class Measured:
-    """One model's bits per byte on every domain of the test split."""
+class _Pairs:
+    """The searched models and a baseline's, in the order of their seeds."""
 
-    mixture: str
-    seed: int
-    bpb: tuple[float, ...]
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A mean difference and its confidence interval; None where too few pairs were measured for one."""
-
-    gain: float
-    lower: float | None = None
-    upper: float | None = None
+    searched: tuple[MeasuredModel, ...]
+    baseline: tuple[MeasuredModel, ...]
 
     @property
-    def above_zero(self) -> bool:
-        """Whether there is an interval and all of it is a gain."""
-        return self.lower is not None and self.lower > 0
+    def seeds(self) -> tuple[int, ...]:
+        return tuple(model.seed for model in self.searched)
 
-    @property
-    def below_zero(self) -> bool:
-        """Whether there is an interval and all of it is a loss."""
-        return self.upper is not None and self.upper < 0
+    def differing(self) -> list[tuple[str, str]]:
+        """Return where the two runs of a seed were trained, for those that were trained on different machines."""
+        places = [tuple(f"{model.device} {model.instruction_set}" for model in pair) for pair in self._pairs()]
+        return [(ours, theirs) for ours, theirs in places if ours != theirs]
 
+    def means(self) -> tuple[Array, Array]:
+        """Return the objective of the searched models and of the baseline's, shape [S] each."""
+        return _array(model.mean for model in self.searched), _array(model.mean for model in self.baseline)
 
-@dataclass(frozen=True)
-class Comparison:
-    """The searched mixture against one baseline; gains are baseline - searched, so more is better."""
+    def domain(self, name: str) -> tuple[Array, Array]:
+        """Return bits per byte on a domain, as `means` does."""
+        return _array(model.bpb[name] for model in self.searched), _array(model.bpb[name] for model in self.baseline)
 
-    baseline: str
-    claim: bool
-    overall: Interval
-    differences: tuple[float, ...]
-    seeds: tuple[int, ...]
-    per_domain: tuple[Interval, ...]
-    statement: str
-
-    def to_json(self, names: Sequence[str]) -> dict[str, Any]:
-        """Return the comparison as it stands in `decision.json`."""
-        return {
-            "verdict": verdict(self.claim),
-            "claim": self.claim,
-            "statement": self.statement,
-            **vars(self.overall),
-            "differences": list(self.differences),
-            "seeds": list(self.seeds),
-            "per_domain": {name: vars(part) for name, part in zip(names, self.per_domain, strict=True)},
-        }
-
-
-def verdict(claim: bool) -> str:
-    """Return the verdict in words: "claim" or "no claim"."""
-    return "claim" if claim else "no claim"
+    def _pairs(self) -> Iterable[tuple[MeasuredModel, MeasuredModel]]:
+        return zip(self.searched, self.baseline, strict=True)
 
 
 def compare(
-    models: Sequence[Measured], baseline: str, objective_D: Array, *, confidence: float, same_weights: bool = False
+    models: Sequence[MeasuredModel], baseline: str, *, confidence: float, same_weights: bool = False
 ) -> Comparison:
-    """Compare the searched mixture with a baseline, seed by seed.
-
-    `objective_D` are the domains' shares of the mean; `same_weights` says that the search kept the baseline's weights.
+    """Compare the searched mixture with a baseline, seed by seed; `same_weights`: the search kept the baseline's.
 
     With fewer than 3 pairs there is no interval, so no claim. A mixture that is the baseline itself was compared with
     nothing: it has no interval either.
@@ -95,20 +64,28 @@ def compare(
     Raises:
         EvidenceError: no pair at all, seeds that have no partner, or results that are no measurements.
     """
-    seeds, searched_SD, baseline_SD = _pairs(models, baseline)
-    gains_SD = baseline_SD - searched_SD
-    differences_S = gains_SD @ objective_D
-    _require_finite(differences_S)
-    told = _mean if same_weights or len(seeds) < MIN_SEEDS else partial(paired_interval, confidence=confidence)
-    overall = told(differences_S)
+    pairs = _pairs(models, baseline)
+    differing = pairs.differing()
+
+    def interval(searched_S: Array, baseline_S: Array) -> Interval:
+        if same_weights or len(searched_S) < MIN_SEEDS:
+            return Interval(gain=float((baseline_S - searched_S).mean()))
+        if differing:
+            return unpaired_interval(searched_S, baseline_S, confidence)
+        return paired_interval(baseline_S - searched_S, confidence)
+
+    searched_S, baseline_S = pairs.means()
+    overall = interval(searched_S, baseline_S)
     return Comparison(
+        **overall.model_dump(),
         baseline=baseline,
         claim=overall.above_zero,
-        overall=overall,
-        differences=tuple(differences_S.tolist()),
-        seeds=seeds,
-        per_domain=tuple(told(column_S) for column_S in gains_SD.T),
-        statement=_statement(baseline, overall, len(seeds), confidence, same_weights),
+        test="unpaired" if differing else "paired",
+        statement=_no_claim(baseline, overall, pairs, same_weights)
+        or _statement(baseline, overall, _evidence(overall, len(pairs.seeds), confidence, differing)),
+        differences=tuple((baseline_S - searched_S).tolist()),
+        seeds=pairs.seeds,
+        per_domain={name: interval(*pairs.domain(name)) for name in pairs.searched[0].bpb},
     )
 
 
@@ -131,7 +108,31 @@ def paired_interval(differences_S: Array, confidence: float) -> Interval:
     _require_finite(differences_S)
     mean, spread = float(differences_S.mean()), float(differences_S.std(ddof=1))
     half_width = float(student.ppf(0.5 + confidence / 2, number - 1)) * spread / number**0.5
-    return Interval(mean, mean - half_width, mean + half_width)
+    return Interval(gain=mean, lower=mean - half_width, upper=mean + half_width)
+
+
+def unpaired_interval(searched_S: Array, baseline_S: Array, confidence: float) -> Interval:
+    """Return the difference of two means and its interval by Welch's test: runs of different variance, not paired.
+
+    The degrees of freedom are those of Welch and Satterthwaite.
+
+    Raises:
+        EvidenceError: a group has fewer than 3 results.
+    """
+    number = min(len(searched_S), len(baseline_S))
+    if number < MIN_SEEDS:
+        raise EvidenceError(
+            f"{counted(number, 'seed')} cannot tell a difference from noise; {MIN_SEEDS} are needed. Raise train.num_seeds."
+        )
+    gain = float(baseline_S.mean() - searched_S.mean())
+    squares = [float(values_S.var(ddof=1)) / len(values_S) for values_S in (searched_S, baseline_S)]
+    if not sum(squares):
+        return Interval(gain=gain, lower=gain, upper=gain)
+    parts = [
+        square**2 / (len(values_S) - 1) for square, values_S in zip(squares, (searched_S, baseline_S), strict=True)
+    ]
+    half_width = float(student.ppf(0.5 + confidence / 2, sum(squares) ** 2 / sum(parts))) * sum(squares) ** 0.5
+    return Interval(gain=gain, lower=gain - half_width, upper=gain + half_width)
 
 
 def headline(comparisons: Mapping[str, Comparison]) -> tuple[bool, str]:
@@ -144,11 +145,11 @@ def headline(comparisons: Mapping[str, Comparison]) -> tuple[bool, str]:
     return first.claim, " ".join([first.statement, *others])
 
 
-def _pairs(models: Sequence[Measured], baseline: str) -> tuple[tuple[int, ...], Array, Array]:
-    by_mixture: dict[str, dict[int, tuple[float, ...]]] = {SEARCHED: {}, baseline: {}}
+def _pairs(models: Sequence[MeasuredModel], baseline: str) -> _Pairs:
+    by_mixture: dict[str, dict[int, MeasuredModel]] = {SEARCHED: {}, baseline: {}}
     for model in models:
         if model.mixture in by_mixture:
-            by_mixture[model.mixture][model.seed] = model.bpb
+            by_mixture[model.mixture][model.seed] = model
     searched, other = by_mixture[SEARCHED], by_mixture[baseline]
     if unpaired := sorted({*searched} ^ {*other}):
         raise EvidenceError(
@@ -161,16 +162,17 @@ def _pairs(models: Sequence[Measured], baseline: str) -> tuple[tuple[int, ...], 
             f"there is no model of {SEARCHED} and none of {baseline}, so nothing to compare. Train both."
         )
     for mixture, results in by_mixture.items():
-        if len({*results.values()}) < len(seeds):
+        different = {tuple(model.bpb.values()) for model in results.values()}
+        if len(different) < len(seeds):
             raise EvidenceError(
-                f"{mixture}: {len(seeds)} seeds gave {len({*results.values()})} different result(s); copies of one run "
-                "are no evidence. Train with seeds that differ."
+                f"{mixture}: {len(seeds)} seeds gave {len(different)} different result(s); copies of one run are no "
+                "evidence. Train with seeds that differ."
             )
-    return seeds, np.array([searched[seed] for seed in seeds]), np.array([other[seed] for seed in seeds])
+    return _Pairs(tuple(searched[seed] for seed in seeds), tuple(other[seed] for seed in seeds))
 
 
-def _mean(differences_S: Array) -> Interval:
-    return Interval(float(differences_S.mean()))
+def _array(values: Iterable[float]) -> Array:
+    return np.array(list(values), dtype=np.float64)
 
 
 def _require_finite(differences_S: Array) -> None:
@@ -181,20 +183,38 @@ def _require_finite(differences_S: Array) -> None:
         )
 
 
-def _statement(baseline: str, overall: Interval, seeds: int, confidence: float, same_weights: bool) -> str:
+def _no_claim(baseline: str, overall: Interval, pairs: _Pairs, same_weights: bool) -> str | None:
+    """Return why nothing can be claimed whatever was measured, if that is so."""
+    seeds = len(pairs.seeds)
     if same_weights:
         return f"No claim: the search kept {baseline}."
-    if overall.lower is None or overall.upper is None:
+    if seeds < MIN_SEEDS:
         return (
             f"No claim: {counted(seeds, 'seed')} {'is' if seeds == 1 else 'are'} too few for one over {baseline}; "
             f"{MIN_SEEDS} needed (train.num_seeds). Measured gain {signed(overall.gain)} bits per byte."
         )
+    return None
+
+
+def _evidence(overall: Interval, seeds: int, confidence: float, differing: Sequence[tuple[str, str]]) -> str:
+    """Return the interval in words, and what it rests on."""
+    if overall.lower is None or overall.upper is None:
+        return ""
     interval = f"{percent(confidence)} interval {signed(overall.lower)} to {signed(overall.upper)}"
-    told = f"{interval}, {counted(seeds, 'paired seed')}"
+    if not differing:
+        return f"{interval}, {counted(seeds, 'paired seed')}"
+    ours, theirs = differing[0]
+    return (
+        f"{interval}, {counted(seeds, 'seed')} by Welch's unpaired test, because in {len(differing)} of them the two runs "
+        f"were trained on different instruction sets or devices: {ours} and {theirs}"
+    )
+
+
+def _statement(baseline: str, overall: Interval, evidence: str) -> str:
     if overall.above_zero:
         gain = signed(overall.gain).removeprefix("+")
-        return f"Claim: the searched mixture beats {baseline} by {gain} bits per byte ({told})."
+        return f"Claim: the searched mixture beats {baseline} by {gain} bits per byte ({evidence})."
     if overall.below_zero:
         loss = signed(-overall.gain).removeprefix("+")
-        return f"No claim: {baseline} beats the searched mixture by {loss} bits per byte ({told})."
-    return f"No claim: the gain over {baseline} of {signed(overall.gain)} bits per byte may be chance ({told})."
+        return f"No claim: {baseline} beats the searched mixture by {loss} bits per byte ({evidence})."
+    return f"No claim: the gain over {baseline} of {signed(overall.gain)} bits per byte may be chance ({evidence})."

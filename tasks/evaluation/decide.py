@@ -1,4 +1,4 @@
-"""The decision: every comparison, the forecast beside its outcome, and a table per domain, as one JSON value."""
+"""The decision: every comparison, the forecast beside its outcome, and a table per domain."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -6,27 +6,25 @@ from typing import Any
 import numpy as np
 
 from tasks.core.errors import EvidenceError
-from tasks.evaluation.compare import NATURAL, SEARCHED, Comparison, Measured, compare, headline, verdict
+from tasks.evaluation.compare import NATURAL, SEARCHED, compare, headline
 from tasks.evaluation.forecast import forecast_beside_outcome, untested
-
-FORMAT = 2
+from tasks.evaluation.published import Comparison, Decision, ForecastOutcome, MeasuredModel
 
 
 def decision(
-    models: Sequence[Measured],
+    models: Sequence[MeasuredModel],
     recipe: Mapping[str, Any],
     forecast: Mapping[str, Any],
     *,
     confidence: float,
     model_parameters: int,
     tokens: int,
-) -> dict[str, Any]:
-    """Return `decision.json`.
+) -> Decision:
+    """Return what the measured models say.
 
     Raises:
         EvidenceError: there is no searched model or no baseline, or seeds are not paired.
     """
-    names = [str(name) for name in recipe["domains"]]
     found = {model.mixture for model in models}
     baselines = [name for name in recipe["baselines"] if name in found]
     if SEARCHED not in found or not baselines:
@@ -34,26 +32,22 @@ def decision(
             f"there are models of {', '.join(sorted(found)) or 'nothing'}; a comparison needs `{SEARCHED}` and a "
             "baseline. Name them in train.mixtures."
         )
-    objective_D = np.array(recipe["objective"], dtype=np.float64)
     comparisons = {
-        name: compare(models, name, objective_D, confidence=confidence, same_weights=keeps(recipe, name))
-        for name in baselines
+        name: compare(models, name, confidence=confidence, same_weights=keeps(recipe, name)) for name in baselines
     }
     claim, statement = headline(comparisons)
-    told = _forecast(forecast, recipe, comparisons, model_parameters, tokens)
-    return {
-        "format": FORMAT,
-        "headline": verdict(claim),
-        "claim": claim,
-        "statement": statement,
-        "baseline": NATURAL if NATURAL in comparisons else baselines[0],
-        "confidence": confidence,
-        "num_seeds": len(next(iter(comparisons.values())).seeds),
-        "comparisons": {name: comparison.to_json(names) for name, comparison in comparisons.items()},
-        "per_domain": per_domain(models, names, [SEARCHED, *baselines]),
-        "forecast": told,
-        "forecast_statement": untested(NATURAL in comparisons) if told is None else told["statement"],
-    }
+    outcome = _outcome(forecast, recipe, comparisons, model_parameters, tokens)
+    return Decision(
+        claim=claim,
+        statement=statement,
+        baseline=NATURAL if NATURAL in comparisons else baselines[0],
+        confidence=confidence,
+        num_seeds=len(next(iter(comparisons.values())).seeds),
+        comparisons=comparisons,
+        per_domain=per_domain(models, [SEARCHED, *baselines]),
+        forecast=outcome,
+        forecast_statement=untested(NATURAL in comparisons) if outcome is None else outcome.statement,
+    )
 
 
 def keeps(recipe: Mapping[str, Any], baseline: str) -> bool:
@@ -61,23 +55,23 @@ def keeps(recipe: Mapping[str, Any], baseline: str) -> bool:
     return all(phase["weights"] == recipe["baselines"][baseline] for phase in recipe["phases"])
 
 
-def per_domain(
-    models: Sequence[Measured], names: Sequence[str], mixtures: Sequence[str]
-) -> dict[str, dict[str, float]]:
+def per_domain(models: Sequence[MeasuredModel], mixtures: Sequence[str]) -> dict[str, dict[str, float]]:
     """Return bits per byte by domain and mixture, means over seeds."""
     means = {
-        mixture: np.mean([model.bpb for model in models if model.mixture == mixture], axis=0) for mixture in mixtures
+        mixture: np.mean([list(model.bpb.values()) for model in models if model.mixture == mixture], axis=0)
+        for mixture in mixtures
     }
+    names = list(models[0].bpb)
     return {name: {mixture: float(means[mixture][index]) for mixture in mixtures} for index, name in enumerate(names)}
 
 
-def _forecast(
+def _outcome(
     forecast: Mapping[str, Any],
     recipe: Mapping[str, Any],
     comparisons: Mapping[str, Comparison],
     model_parameters: int,
     tokens: int,
-) -> dict[str, Any] | None:
+) -> ForecastOutcome | None:
     """Return what became of the forecast; None where nothing tested it: natural was not trained, or is what was kept."""
     if NATURAL not in comparisons or keeps(recipe, NATURAL):
         return None

@@ -4,49 +4,46 @@ from collections.abc import Mapping
 from typing import Any
 
 from tasks.core.words import counted, percent, signed
-from tasks.evaluation.compare import Comparison
+from tasks.evaluation.published import Comparison, ForecastOutcome
 
 
 def forecast_beside_outcome(
     forecast: Mapping[str, Any], natural: Comparison, *, model_parameters: int, tokens: int
-) -> dict[str, Any]:
+) -> ForecastOutcome:
     """Return prediction and outcome of the gain over natural, whether the outcome lies in the interval, and a sentence.
 
     A forecast of another model size or number of tokens is compared all the same, with a warning that says what search
     knew of other sizes (`status`).
     """
     predicted, lower, upper = (float(forecast[name]) for name in ("gain_over_natural", "lower", "upper"))
-    measured = natural.overall.gain
-    inside = lower <= measured <= upper
-    sizes = {
-        "model_parameters": int(forecast["model_parameters"]),
-        "tokens": int(forecast["tokens"]),
-        "measured_model_parameters": model_parameters,
-        "measured_tokens": tokens,
-    }
-    same = (sizes["model_parameters"], sizes["tokens"]) == (model_parameters, tokens)
-    warning = None if same else _warning(sizes, str(forecast["status"]))
-    seeds = len(natural.seeds)
-    alone = f" ({counted(seeds, 'seed')}, so noise and all)" if natural.overall.lower is None else ""
+    inside = lower <= natural.gain <= upper
+    of = (int(forecast["model_parameters"]), int(forecast["tokens"]))
+    measured = (model_parameters, tokens)
+    warning = None if of == measured else _warning(of, measured, str(forecast["status"]))
+    alone = f" ({counted(len(natural.seeds), 'seed')}, so noise and all)" if natural.lower is None else ""
     statement = (
         f"Forecast {signed(predicted)} ({percent(forecast['confidence'])} interval {signed(lower)} to {signed(upper)}), "
-        f"measured {signed(measured)} bits per byte over natural{alone}: {'inside' if inside else 'outside'} the interval."
+        f"measured {signed(natural.gain)} bits per byte over natural{alone}: {'inside' if inside else 'outside'} the "
+        "interval."
     )
-    return {
-        "predicted_gain": predicted,
-        "lower": lower,
-        "upper": upper,
-        "confidence": float(forecast["confidence"]),
-        "measured_gain": measured,
-        "measured_lower": natural.overall.lower,
-        "measured_upper": natural.overall.upper,
-        "inside": inside,
-        "status": str(forecast["status"]),
-        **sizes,
-        "same_size": same,
-        "warning": warning,
-        "statement": statement if warning is None else f"{statement} {warning}",
-    }
+    return ForecastOutcome(
+        predicted_gain=predicted,
+        lower=lower,
+        upper=upper,
+        confidence=float(forecast["confidence"]),
+        measured_gain=natural.gain,
+        measured_lower=natural.lower,
+        measured_upper=natural.upper,
+        inside=inside,
+        status=str(forecast["status"]),
+        model_parameters=of[0],
+        tokens=of[1],
+        measured_model_parameters=model_parameters,
+        measured_tokens=tokens,
+        same_size=of == measured,
+        warning=warning,
+        statement=statement if warning is None else f"{statement} {warning}",
+    )
 
 
 def untested(natural_trained: bool) -> str:
@@ -55,10 +52,11 @@ def untested(natural_trained: bool) -> str:
     return f"No forecast was tested: {why}."
 
 
-def _warning(sizes: Mapping[str, int], status: str) -> str:
+def _warning(forecast: tuple[int, int], measured: tuple[int, int], status: str) -> str:
+    """Say that the sizes (parameters, tokens) differ."""
     return (
-        f"The forecast is of {sizes['model_parameters']:,} parameters and {sizes['tokens']:,} tokens, measured were "
-        f"{sizes['measured_model_parameters']:,} and {sizes['measured_tokens']:,}: {_known(status)}."
+        f"The forecast is of {forecast[0]:,} parameters and {forecast[1]:,} tokens, measured were {measured[0]:,} and "
+        f"{measured[1]:,}: {_known(status)}."
     )
 
 

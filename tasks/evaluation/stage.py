@@ -1,9 +1,9 @@
 """The stage `evaluate`: one unit per model on the split `test`, then the decision."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,24 +21,22 @@ from tasks.core.stage import (
     stage_input,
     unchanged,
 )
-from tasks.evaluation.compare import Measured
 from tasks.evaluation.config import EvaluateParams
-from tasks.evaluation.decide import FORMAT, decision
-from tasks.tokenize.pool import INDEX_FILE, LENGTHS_FILE, read_pool
+from tasks.evaluation.decide import decision
+from tasks.evaluation.published import Decision, MeasuredModel, MeasuredModels
+from tasks.tokenize.pool import POOL_FILES, read_pool
+from tasks.training.published import CONFIG_FILE, WEIGHTS_FILE, TrainedRun, TrainedRuns
 
 STAGE = "evaluate"
 CODE = ("tasks.core", "tasks.evaluation", "tasks.tokenize", "tasks.training")
 # The split that no search and no training has looked at.
 SPLIT = "test"
-_READ_OF_POOL = (INDEX_FILE, LENGTHS_FILE, f"tokens/{SPLIT}/")
-_MODELS = "models/"
-_WEIGHTS = "model.safetensors"
+_READ_OF_POOL = (*POOL_FILES, f"tokens/{SPLIT}/")
+_READ_OF_MODELS = (WEIGHTS_FILE, CONFIG_FILE)
 
 
 @dataclass(frozen=True)
 class _ModelArgs:
-    mixture: str
-    seed: int
     model: Path
     pool: Path
     tokens_per_domain: int | None
@@ -48,7 +46,8 @@ class _ModelArgs:
 class _DecisionArgs:
     params: EvaluateParams
     names: tuple[str, ...]
-    models: tuple[Measured, ...]
+    runs: tuple[TrainedRun, ...]
+    bpb: tuple[tuple[float, ...], ...]
     recipe: Mapping[str, Any]
     forecast: Mapping[str, Any]
     model_parameters: int
@@ -70,7 +69,7 @@ def run(params: EvaluateParams, *, inputs: Mapping[str, Path], output: Path, wor
     )[0]
     return publish(
         output,
-        {name: decided.file(name) for name in ("decision.json", "results.json")},
+        {name: decided.file(name) for name in (Decision.FILE, MeasuredModels.FILE)},
         lambda files: Manifest(
             STAGE, digests, science, code, files, summary=decided.summary, environment=float_environment()
         ),
@@ -79,11 +78,13 @@ def run(params: EvaluateParams, *, inputs: Mapping[str, Path], output: Path, wor
 
 def _measured(params: EvaluateParams, given: Mapping[str, StageInput], workshop: Workshop, code: str) -> _DecisionArgs:
     """Measure every model, and return all that the decision reads."""
-    pool, trained = given["tokenize"].verified(*_READ_OF_POOL), given["train"].manifest
+    pool, trained = given["tokenize"].verified(*_READ_OF_POOL), given["train"]
     search = given["search"].verified("recipe.json", "forecast.json")
-    models = _models(trained, given["train"].verified(_MODELS), pool, params)
+    runs = TrainedRuns.read(trained.verified(TrainedRuns.FILE)).runs
+    read = [f"{run.folder}/{name}" for run in runs for name in _READ_OF_MODELS]
+    models = [_ModelArgs(trained.verified(*read) / run.folder, pool, params.test_tokens_per_domain) for run in runs]
     pool_digest, science = _read_by_models(given["tokenize"]), {"tokens_per_domain": params.test_tokens_per_domain}
-    digests = [{"pool": pool_digest, "model": _folder_digest(trained, model)} for model in models]
+    digests = [{"pool": pool_digest, "model": _folder_digest(trained.manifest, run)} for run in runs]
     keys = [stage_key("evaluate.model", digest, science, code) for digest in digests]
     records = map_units(
         workshop,
@@ -94,35 +95,20 @@ def _measured(params: EvaluateParams, given: Mapping[str, StageInput], workshop:
         packages=CODE,
     )
     names = read_pool(pool).names
-    results = [tuple(float(record.summary["bpb"][name]) for name in names) for record in records]
     return _DecisionArgs(
         params=params,
         names=names,
-        models=tuple(Measured(args.mixture, args.seed, bpb) for args, bpb in zip(models, results, strict=True)),
+        runs=runs,
+        bpb=tuple(tuple(float(record.summary["bpb"][name]) for name in names) for record in records),
         recipe=_json(search / "recipe.json"),
         forecast=_json(search / "forecast.json"),
         model_parameters=int(records[0].summary["model_parameters"]),
     )
 
 
-def _models(trained: Manifest, folder: Path, pool: Path, params: EvaluateParams) -> list[_ModelArgs]:
-    paths = [PurePosixPath(file.path).parent for file in trained.files if PurePosixPath(file.path).name == _WEIGHTS]
-    found = [path for path in paths if path.as_posix().startswith(_MODELS)]
-    if not found:
-        raise DataError(f"{folder}: there are no models in {_MODELS}. Run the train stage again.")
-    models = []
-    for path in found:
-        mixture, _, seed = path.name.rpartition("-seed")
-        if not mixture or not seed.isdecimal():
-            raise DataError(f"{folder}/{path}: expected a name such as natural-seed0. Run train again.")
-        models.append(_ModelArgs(mixture, int(seed), folder / path, pool, params.test_tokens_per_domain))
-    return models
-
-
-def _folder_digest(trained: Manifest, model: _ModelArgs) -> str:
+def _folder_digest(trained: Manifest, run: TrainedRun) -> str:
     """Return the digest of what is read of a model: weights and config, not its loss curve."""
-    folder = f"{_MODELS}{model.model.name}"
-    read = {f"{folder}/{_WEIGHTS}", f"{folder}/config.json"}
+    read = {f"{run.folder}/{name}" for name in _READ_OF_MODELS}
     return digest_tree({file.path: file.digest for file in trained.files if file.path in read})
 
 
@@ -153,37 +139,32 @@ def _decide(args: _DecisionArgs, folder: Path) -> UnitResult:
             f"recipe.json is for the domains {', '.join(args.recipe['domains'])}, the token pool has "
             f"{', '.join(args.names)}. Run search and train again on this pool."
         )
-    value = decision(
-        args.models,
+    models = _models(args)
+    decided = decision(
+        models,
         args.recipe,
         args.forecast,
         confidence=args.params.confidence,
         model_parameters=args.model_parameters,
         tokens=tokens,
     )
-    _write(folder / "decision.json", value)
-    _write(folder / "results.json", _results(args))
-    told = {"headline": value["headline"], "statement": value["statement"], "per_domain": value["per_domain"]}
-    gains = {name: comparison["gain"] for name, comparison in value["comparisons"].items()}
-    return UnitResult(summary={**told, "gains": gains, "forecast": value["forecast_statement"]})
+    decided.write(folder)
+    MeasuredModels(domains=args.names, models=tuple(models)).write(folder)
+    gains = {name: comparison.gain for name, comparison in decided.comparisons.items()}
+    summary = decided.model_dump(include={"claim", "statement", "per_domain"})
+    return UnitResult(summary={**summary, "gains": gains, "forecast": decided.forecast_statement})
 
 
-def _results(args: _DecisionArgs) -> dict[str, Any]:
+def _models(args: _DecisionArgs) -> Sequence[MeasuredModel]:
     objective_D = np.array(args.recipe["objective"], dtype=np.float64)
-    return {
-        "format": FORMAT,
-        "domains": list(args.names),
-        "models": [
-            {
-                "mixture": model.mixture,
-                "seed": model.seed,
-                "bpb": dict(zip(args.names, model.bpb, strict=True)),
-                "mean": float(np.array(model.bpb) @ objective_D),
-            }
-            for model in args.models
-        ],
-    }
-
-
-def _write(path: Path, value: Any) -> None:
-    path.write_text(json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+    return [
+        MeasuredModel(
+            mixture=run.mixture,
+            seed=run.seed,
+            bpb=dict(zip(args.names, bpb_D, strict=True)),
+            mean=float(np.array(bpb_D) @ objective_D),
+            device=run.device,
+            instruction_set=run.instruction_set,
+        )
+        for run, bpb_D in zip(args.runs, args.bpb, strict=True)
+    ]

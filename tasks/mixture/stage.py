@@ -45,7 +45,7 @@ from tasks.mixture.search import (
 )
 from tasks.mixture.transfer import Size, require_larger
 from tasks.mixture.warm_start import taken
-from tasks.tokenize.pool import INDEX_FILE, LENGTHS_FILE, TokenPool, read_pool
+from tasks.tokenize.pool import POOL_FILES, TokenPool, read_pool
 from tasks.training.order import usable_rows
 from tasks.training.types import DivergedError
 
@@ -56,7 +56,7 @@ PROXY_CODE = ("tasks.core", "tasks.mixture.proxies", "tasks.tokenize", "tasks.tr
 UNIT: Unit = "bits per byte"
 EARLIER = "earlier_runs"
 # What a proxy reads of a pool.
-READ = (INDEX_FILE, LENGTHS_FILE, "tokens/train/", f"tokens/{SPLIT}/")
+READ = (*POOL_FILES, "tokens/train/", f"tokens/{SPLIT}/")
 _CONFIDENCE = 0.95
 # Characters of a digest that stand in the table of runs.
 _DATA = 16

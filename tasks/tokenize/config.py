@@ -18,14 +18,13 @@ class TrainedBpe(Params):
     vocab_size: int | None = Field(
         default=None,
         ge=257,
-        le=65_536,
         description="256 bytes, the end of a document, merges; null = a token per 1,000 bytes of training text, 512 to 4096",
     )
     training_bytes: PositiveInt = Field(default=8_000_000, description="UTF-8 bytes of text to train on, at most")
 
 
 class TokenizerFile(Params):
-    """The user's tokenizer: a byte-level `tokenizer.json` of at most 65,536 tokens that changes no byte of a text."""
+    """The user's tokenizer: a byte-level `tokenizer.json`, of any size, that changes no byte of a text."""
 
     kind: Literal["file"]
     path: str = Field(min_length=1, description="a tokenizer.json")

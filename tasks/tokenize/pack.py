@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tasks.core.rng import generator
+from tasks.tokenize.pool import Tokens
 
 Ints = npt.NDArray[np.int64]
 
@@ -21,9 +22,7 @@ class Packed:
     lengths: Ints
 
 
-def pack(
-    documents: Sequence[npt.NDArray[np.uint16]], *, document_end: int, seed: int, domain: str, split: str
-) -> Packed:
+def pack(documents: Sequence[Tokens], *, document_end: int, seed: int, domain: str, split: str) -> Packed:
     """Return the documents of one domain and split, packed in an order that depends on the seed and these names."""
     order = generator(seed, "pack", domain, split).permutation(len(documents)).astype(np.int64)
     end = np.array([document_end], dtype=np.int64)

@@ -1,11 +1,11 @@
-"""The token pool: packed tokens per domain and split, as memory maps. Needs numpy alone.
+"""The token pool: packed tokens per domain and split, as memory maps. Needs numpy and pydantic alone.
 
 A pool is a folder: `tokens.json` says what is there, `tokens/<split>/<NN>-<domain>.bin` hold the tokens (unsigned
-16-bit, little-endian; documents one after the other, each ended by `document_end`), `token_bytes.bin` the number of
-UTF-8 bytes that each token id stands for (0 for special tokens), so that nats per token become bits per byte.
+little-endian numbers of 16 bits where the vocabulary fits, else of 32; documents one after the other, each ended by
+`document_end`), `token_bytes.bin` the number of UTF-8 bytes that each token id stands for (16 bits; 0 for special
+tokens), so that nats per token become bits per byte.
 """
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,15 +16,21 @@ import numpy as np
 import numpy.typing as npt
 
 from tasks.core.errors import DataError
+from tasks.tokenize.published import (
+    LENGTHS_FILE,
+    SPLITS,
+    PackedDomain,
+    PackedSplit,
+    Split,
+    TokenBits,
+    TokenPoolIndex,
+)
 
-FORMAT = 1
-SPLITS = ("train", "search", "test")
-TOKEN_DTYPE = np.dtype("<u2")
-MAX_VOCAB_SIZE = 1 << 16
-INDEX_FILE = "tokens.json"
-LENGTHS_FILE = "token_bytes.bin"
+# What is read of a pool besides the tokens of its splits.
+POOL_FILES = (TokenPoolIndex.FILE, LENGTHS_FILE)
 
-Tokens = npt.NDArray[np.uint16]
+Tokens = npt.NDArray[np.unsignedinteger[Any]]
+_BYTES_DTYPE = np.dtype("<u2")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -95,6 +101,20 @@ class TokenPool:
         return tokens[start : start + sequence_length + 1]
 
 
+def token_bits(vocab_size: int) -> TokenBits:
+    """Return the bits that the token ids of a vocabulary take.
+
+    >>> token_bits(65_536), token_bits(65_537)
+    (16, 32)
+    """
+    return 16 if vocab_size <= 1 << 16 else 32
+
+
+def token_dtype(bits: TokenBits) -> np.dtype[np.unsignedinteger[Any]]:
+    """Return how token ids of so many bits lie on the disk."""
+    return np.dtype("<u2" if bits == 16 else "<u4")
+
+
 def token_path(split: str, index: int, name: str) -> str:
     """Return where the tokens of a domain and split lie, relative to the pool.
 
@@ -118,14 +138,10 @@ def read_pool(folder: Path) -> TokenPool:
     Raises:
         DataError: there is no pool, its format is another, or a file is missing or not as long as it should be.
     """
-    value = _read_index(folder / INDEX_FILE)
-    try:
-        entries = sorted(value["domains"], key=lambda entry: int(entry["index"]))
-        domains = tuple(_read_domain(folder, entry) for entry in entries)
-        token_bytes = np.array(mapped(folder / LENGTHS_FILE, value["vocab_size"]))
-        return TokenPool(domains, value["vocab_size"], value["document_end"], token_bytes)
-    except (KeyError, TypeError, ValueError) as error:
-        raise DataError(f"{folder / INDEX_FILE}: not whole: {error!r}. Run the tokenize stage again.") from error
+    index = TokenPoolIndex.read(folder)
+    domains = tuple(_read_domain(folder, domain, index.token_bits) for domain in index.domains)
+    token_bytes = np.array(mapped(folder / LENGTHS_FILE, index.vocab_size, _BYTES_DTYPE))
+    return TokenPool(domains, index.vocab_size, index.document_end, token_bytes)
 
 
 def write_pool(
@@ -142,32 +158,30 @@ def write_pool(
     stands for one byte, the end of a document for none.
 
     Raises:
-        DataError: a token is not in the vocabulary, the vocabulary is too large, or a name cannot name a file.
+        DataError: a token is not in the vocabulary, or a name cannot name a file.
     """
     lengths = np.ones(vocab_size, dtype=np.int64) if token_bytes is None else np.array(token_bytes, dtype=np.int64)
     lengths[document_end] = 0
-    entries = []
+    packed = []
     for index, (name, splits) in enumerate(domains.items()):
-        described = {}
+        described: dict[Split, PackedSplit] = {}
         for split in SPLITS:
             tokens = np.asarray(splits.get(split, ()), dtype=np.int64)
             path = token_path(split, index, name)
             write_tokens(folder / path, tokens, vocab_size)
             documents, size = int((tokens == document_end).sum()), int(lengths[tokens].sum())
-            described[split] = {"file": path, "tokens": tokens.size, "bytes": size, "documents": documents}
-        entries.append({"name": name, "index": index, "splits": described})
-    write_index(folder, entries, vocab_size=vocab_size, document_end=document_end, token_bytes=lengths)
+            described[split] = PackedSplit(file=path, tokens=tokens.size, bytes=size, documents=documents)
+        packed.append(PackedDomain(name=name, index=index, splits=described))
+    write_index(folder, packed, vocab_size=vocab_size, document_end=document_end, token_bytes=lengths)
     return read_pool(folder)
 
 
 def write_tokens(path: Path, tokens: npt.NDArray[np.int64], vocab_size: int) -> None:
-    """Write token ids as unsigned 16-bit little-endian numbers.
+    """Write token ids as unsigned little-endian numbers, of 16 bits where the vocabulary fits, else of 32.
 
     Raises:
-        DataError: an id does not belong to the vocabulary, or the vocabulary does not fit 16 bits.
+        DataError: an id does not belong to the vocabulary.
     """
-    if not vocab_size <= MAX_VOCAB_SIZE:
-        raise DataError(f"{path}: {vocab_size:,} token ids do not fit 16 bits; at most {MAX_VOCAB_SIZE:,} do.")
     outside = np.flatnonzero((tokens < 0) | (tokens >= vocab_size))
     if outside.size:
         raise DataError(
@@ -175,52 +189,43 @@ def write_tokens(path: Path, tokens: npt.NDArray[np.int64], vocab_size: int) -> 
             f"first: {tokens[outside[0]]} at position {outside[0]}."
         )
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(tokens.astype(TOKEN_DTYPE).tobytes())
+    path.write_bytes(tokens.astype(token_dtype(token_bits(vocab_size))).tobytes())
 
 
 def write_index(
     folder: Path,
-    domains: Sequence[Mapping[str, Any]],
+    domains: Sequence[PackedDomain],
     *,
     vocab_size: int,
     document_end: int,
     token_bytes: npt.NDArray[np.int64],
 ) -> None:
-    """Write `tokens.json` and `token_bytes.bin`; `domains` are the entries of `tokens.json`."""
-    value = {"format": FORMAT, "vocab_size": vocab_size, "document_end": document_end, "domains": list(domains)}
-    text = json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False)
-    (folder / INDEX_FILE).write_text(text + "\n", encoding="utf-8")
-    (folder / LENGTHS_FILE).write_bytes(token_bytes.astype(TOKEN_DTYPE).tobytes())
+    """Write `tokens.json` and `token_bytes.bin`."""
+    index = TokenPoolIndex(
+        vocab_size=vocab_size,
+        document_end=document_end,
+        token_bits=token_bits(vocab_size),
+        domains=tuple(domains),
+    )
+    index.write(folder)
+    (folder / LENGTHS_FILE).write_bytes(token_bytes.astype(_BYTES_DTYPE).tobytes())
 
 
-def _read_index(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        raise DataError(f"{path}: there is no such file, so this is not a token pool. Run the tokenize stage first.")
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-        found = value["format"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{path}: not an index of a token pool: {error!r}. Run the tokenize stage again.") from error
-    if found != FORMAT:
-        raise DataError(f"{path}: format {found!r}, this version reads {FORMAT}. Run the tokenize stage again.")
-    return dict(value)
-
-
-def _read_domain(folder: Path, entry: Mapping[str, Any]) -> DomainTokens:
-    splits = {
-        split: SplitTokens(mapped(folder / value["file"], value["tokens"]), value["documents"], value["bytes"])
-        for split, value in entry["splits"].items()
+def _read_domain(folder: Path, domain: PackedDomain, bits: TokenBits) -> DomainTokens:
+    splits: dict[str, SplitTokens] = {
+        split: SplitTokens(mapped(folder / own.file, own.tokens, token_dtype(bits)), own.documents, own.bytes)
+        for split, own in domain.splits.items()
     }
-    return DomainTokens(entry["index"], entry["name"], splits)
+    return DomainTokens(domain.index, domain.name, splits)
 
 
-def mapped(path: Path, tokens: int) -> Tokens:
-    """Return a file of `tokens` token ids as a memory map.
+def mapped(path: Path, tokens: int, dtype: np.dtype[np.unsignedinteger[Any]]) -> Tokens:
+    """Return a file of `tokens` numbers as a memory map.
 
     Raises:
         DataError: the file is missing, or holds more or fewer.
     """
-    expected = tokens * TOKEN_DTYPE.itemsize
+    expected = tokens * dtype.itemsize
     size = path.stat().st_size if path.is_file() else None
     if size != expected:
         raise DataError(
@@ -228,4 +233,4 @@ def mapped(path: Path, tokens: int) -> Tokens:
             f"{'no file' if size is None else f'{size:,} bytes'}. Get it again (`dvc checkout`) or run tokenize again."
         )
     # An empty file cannot be mapped.
-    return np.memmap(path, dtype=TOKEN_DTYPE, mode="r") if tokens else np.empty(0, dtype=TOKEN_DTYPE)
+    return np.memmap(path, dtype=dtype, mode="r") if tokens else np.empty(0, dtype=dtype)

@@ -14,7 +14,7 @@ from tasks.core.manifest import Manifest, stage_key
 from tasks.core.stage import StageInput, UnitRecord, UnitWork, Workshop, map_units, publish, stage_input, unchanged
 from tasks.tokenize import units
 from tasks.tokenize.config import TokenizeParams, TokenizerFile, TrainedBpe
-from tasks.tokenize.pool import SPLITS
+from tasks.tokenize.published import DOCUMENTS_FILE, SPLITS, TOKENIZER_FILE, PackedDomain, PackedSplit, Split
 from tasks.tokenize.tokenizer import DOCUMENT_END
 from tasks.tokenize.units import Pair
 
@@ -26,7 +26,7 @@ LEARN, ENCODE, PACK, INDEX = "tokenize: tokenizer", "tokenize: encode", "tokeniz
 
 
 @dataclass(frozen=True)
-class _Domains:
+class _Found:
     """The domains' names in order, and the digest of what cluster published."""
 
     names: Sequence[str]
@@ -45,12 +45,14 @@ def run(params: TokenizeParams, *, inputs: Mapping[str, Path], output: Path, wor
     folder = clustered.verified(ASSIGNMENTS, DOMAINS)
     pairs = _pairs(curated, folder)
     learned = _tokenizer(params, pairs, clustered.digest, workshop)
-    packs = _packed(params, pairs, learned, _Domains(_names(folder), clustered.digest), workshop)
-    entries = _entries(packs)
-    indexed = _indexed(params, learned, packs, entries, workshop)
+    packs = _packed(params, pairs, learned, _Found(_names(folder), clustered.digest), workshop)
+    domains = _domains(packs)
+    indexed = _indexed(params, learned, packs, domains, workshop)
     files = {record.path: indexed.file(record.path) for record in indexed.files}
-    files |= {record.summary["file"]: record.file(record.summary["file"]) for record in packs.values()}
-    summary = _summary(entries, learned, indexed)
+    files |= {
+        own.file: packs[domain.name, split].file(own.file) for domain in domains for split, own in domain.splits.items()
+    }
+    summary = _summary(domains, learned, indexed)
     account = _account(clustered.manifest, packs)
     return publish(output, files, lambda records: Manifest(STAGE, digests, values, code, records, account, summary))
 
@@ -87,12 +89,12 @@ def _packed(
     params: TokenizeParams,
     pairs: tuple[Pair, ...],
     learned: UnitRecord,
-    domains: _Domains,
+    domains: _Found,
     workshop: Workshop,
-) -> dict[tuple[str, str], UnitRecord]:
+) -> dict[tuple[str, Split], UnitRecord]:
     """Return the record of every domain and split."""
-    tokenizer, end = learned.folder / units.TOKENIZER, document_end(params)
-    look = {"document_end": end, "tokenizer": learned.file(units.TOKENIZER).record.digest}
+    tokenizer, end = learned.folder / TOKENIZER_FILE, document_end(params)
+    look = {"document_end": end, "tokenizer": learned.file(TOKENIZER_FILE).record.digest}
     keys = [_key("encode", {"shard": pair.shard.digest}, look) for pair in pairs]
     args = [units.EncodeArgs(pair.shard, tokenizer, end) for pair in pairs]
     records = _map(workshop, ENCODE, units.encode, list(zip(keys, args, strict=True)))
@@ -113,16 +115,16 @@ def _packed(
 def _indexed(
     params: TokenizeParams,
     learned: UnitRecord,
-    packs: Mapping[tuple[str, str], UnitRecord],
-    entries: tuple[dict[str, Any], ...],
+    packs: Mapping[tuple[str, Split], UnitRecord],
+    domains: tuple[PackedDomain, ...],
     workshop: Workshop,
 ) -> UnitRecord:
-    tables = {f"{name}/{split}": record.file(units.DOCUMENTS) for (name, split), record in packs.items()}
+    tables = {f"{name}/{split}": record.file(DOCUMENTS_FILE) for (name, split), record in packs.items()}
     contents = {name: table.record.digest for name, table in tables.items()}
-    contents["tokenizer"] = learned.file(units.TOKENIZER).record.digest
-    look = {"document_end": document_end(params), "domains": list(entries)}
-    documents = tuple(table.source for table in tables.values())
-    args = units.IndexArgs(learned.folder / units.TOKENIZER, document_end(params), entries, documents)
+    contents["tokenizer"] = learned.file(TOKENIZER_FILE).record.digest
+    look = {"document_end": document_end(params), "domains": [domain.model_dump(mode="json") for domain in domains]}
+    documents = tuple(record.folder for record in packs.values())
+    args = units.IndexArgs(learned.folder / TOKENIZER_FILE, document_end(params), domains, documents)
     return _map(workshop, INDEX, units.index, [(_key("index", contents, look), args)])[0]
 
 
@@ -141,24 +143,27 @@ def _names(folder: Path) -> list[str]:
     return [domain["name"] for domain in sorted(domains, key=lambda domain: int(domain["index"]))]
 
 
-def _entries(packs: Mapping[tuple[str, str], UnitRecord]) -> tuple[dict[str, Any], ...]:
+def _domains(packs: Mapping[tuple[str, Split], UnitRecord]) -> tuple[PackedDomain, ...]:
     names = list(dict.fromkeys(name for name, _ in packs))
     return tuple(
-        {"name": name, "index": index, "splits": {split: dict(packs[name, split].summary) for split in SPLITS}}
+        PackedDomain(
+            name=name,
+            index=index,
+            splits={split: PackedSplit.model_validate(packs[name, split].summary) for split in SPLITS},
+        )
         for index, name in enumerate(names)
     )
 
 
-def _summary(entries: Sequence[Mapping[str, Any]], learned: UnitRecord, indexed: UnitRecord) -> dict[str, Any]:
-    numbers = ("tokens", "bytes", "documents")
-    domains = {
-        entry["name"]: {split: {key: own[key] for key in numbers} for split, own in entry["splits"].items()}
-        for entry in entries
+def _summary(domains: Sequence[PackedDomain], learned: UnitRecord, indexed: UnitRecord) -> dict[str, Any]:
+    packed = {
+        domain.name: {split: own.model_dump(exclude={"file"}) for split, own in domain.splits.items()}
+        for domain in domains
     }
-    return {**indexed.summary, **learned.summary, "domains": domains}
+    return {**indexed.summary, **learned.summary, "domains": packed}
 
 
-def _account(clustered: Manifest, packs: Mapping[tuple[str, str], UnitRecord]) -> Account:
+def _account(clustered: Manifest, packs: Mapping[tuple[str, Split], UnitRecord]) -> Account:
     """Return what cluster kept against what was packed."""
     packed = sum((record.account for record in packs.values() if record.account), Account())
     assert clustered.account is not None, "cluster counts documents"

@@ -9,13 +9,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from tasks.core.errors import ConfigError
-from tasks.tokenize.pool import MAX_VOCAB_SIZE, TOKEN_DTYPE
+from tasks.tokenize.pool import Tokens, token_bits, token_dtype
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -36,6 +36,11 @@ class Codec:
     def vocab_size(self) -> int:
         """One more than the largest token id."""
         return len(self.pieces)
+
+    @property
+    def dtype(self) -> np.dtype[np.unsignedinteger[Any]]:
+        """How the token ids lie on the disk."""
+        return token_dtype(token_bits(self.vocab_size))
 
     @property
     def token_bytes(self) -> npt.NDArray[np.int64]:
@@ -91,7 +96,7 @@ def load(path: Path, document_end: str) -> Codec:
     """Return the codec of a `tokenizer.json`.
 
     Raises:
-        ConfigError: no such file, not a tokenizer, not byte-level, too many tokens for 16 bits, or no such end token.
+        ConfigError: no such file, not a tokenizer, not byte-level, or no such end token.
     """
     from tokenizers import Tokenizer
 
@@ -109,22 +114,20 @@ def load(path: Path, document_end: str) -> Codec:
     return Codec(tokenizer, _special(tokenizer, document_end, path), _pieces(tokenizer, path))
 
 
-def encode(
-    codec: Codec, ids: Sequence[str], texts: Sequence[str]
-) -> tuple[npt.NDArray[np.uint16], npt.NDArray[np.int64]]:
+def encode(codec: Codec, ids: Sequence[str], texts: Sequence[str]) -> tuple[Tokens, npt.NDArray[np.int64]]:
     """Return the tokens of all texts one after the other, shape [tokens], and how many each has, shape [texts].
 
     Raises:
         ConfigError: the tokens of a text do not stand for just its bytes; `ids` name it.
     """
-    tokens: list[npt.NDArray[np.uint16]] = []
+    tokens, dtype = list[Tokens](), codec.dtype
     for batch in _batches(texts):
         encoded = codec.tokenizer.encode_batch_fast(texts[batch], add_special_tokens=False)
         for name, text, encoding in zip(ids[batch], texts[batch], encoded, strict=True):
             _require_same_bytes(codec, name, text, encoding.ids)
-            tokens.append(np.array(encoding.ids, dtype=TOKEN_DTYPE))
+            tokens.append(np.array(encoding.ids, dtype=dtype))
     lengths = np.array([own.size for own in tokens], dtype=np.int64)
-    return np.concatenate([np.empty(0, dtype=TOKEN_DTYPE), *tokens]), lengths
+    return np.concatenate([np.empty(0, dtype=dtype), *tokens]), lengths
 
 
 def decode(codec: Codec, tokens: Iterable[int]) -> bytes:
@@ -159,11 +162,6 @@ def _special(tokenizer: "Tokenizer", document_end: str, path: Path) -> int:
 def _pieces(tokenizer: "Tokenizer", path: Path) -> tuple[bytes, ...]:
     vocabulary, added = tokenizer.get_vocab(with_added_tokens=True), tokenizer.get_added_tokens_decoder()
     size = max(vocabulary.values()) + 1
-    if size > MAX_VOCAB_SIZE:
-        raise ConfigError(
-            f"tokenize.tokenizer.path: {path} has {size:,} token ids; packed tokens have 16 bits, so that at most "
-            f"{MAX_VOCAB_SIZE:,} fit. Use a tokenizer with fewer."
-        )
     pieces, alphabet = [b""] * size, byte_alphabet()
     for piece, number in vocabulary.items():
         if number in added:

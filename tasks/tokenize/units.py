@@ -1,7 +1,7 @@
 """The units of the tokenize stage: what a worker does, and the files it leaves."""
 
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,10 +16,17 @@ from tasks.tokenize import tokenizer as bpe
 from tasks.tokenize.config import TrainedBpe
 from tasks.tokenize.pack import Packed, pack
 from tasks.tokenize.pool import mapped, token_path, write_index, write_tokens
+from tasks.tokenize.published import (
+    TOKENIZER_FILE,
+    PackedDomain,
+    PackedSplit,
+    Split,
+    documents_schema,
+    read_documents,
+    write_documents,
+)
 from tasks.tokenize.sample import choose
 
-TOKENIZER = "tokenizer.json"
-DOCUMENTS = "documents.parquet"
 _TOKENS = "tokens.bin"
 _SIZES = "sizes.parquet"
 
@@ -68,17 +75,17 @@ class PackArgs:
     document_end: str
     index: int
     domain: str
-    split: str
+    split: Split
     seed: int
 
 
 @dataclass(frozen=True)
 class IndexArgs:
-    """Write the pool's index; `packed` are the entries of `tokens.json`, `documents` the tables `pack_split` left."""
+    """Write the pool's index; `documents` are the folders of the tables that `pack_split` left."""
 
     tokenizer: Path
     document_end: str
-    domains: tuple[Mapping[str, Any], ...]
+    domains: tuple[PackedDomain, ...]
     documents: tuple[Path, ...]
 
 
@@ -94,14 +101,14 @@ def learn(args: LearnArgs, folder: Path) -> UnitResult:
     size, taken = args.config.vocab_size, sum(taken for _, taken in chosen)
     beginnings = _beginnings(table["text"], chosen)
     text = bpe.train(beginnings, size) if size else bpe.train_at_most(beginnings, bpe.default_vocab_size(taken))
-    (folder / TOKENIZER).write_text(text, encoding="utf-8")
+    (folder / TOKENIZER_FILE).write_text(text, encoding="utf-8")
     return UnitResult(summary={"training_bytes": taken, "training_documents": len(chosen)})
 
 
 def take(args: TakeArgs, folder: Path) -> UnitResult:
     """Check the user's tokenizer, and take it as it is."""
     bpe.load(args.path, args.document_end)
-    shutil.copyfile(args.path, folder / TOKENIZER)
+    shutil.copyfile(args.path, folder / TOKENIZER_FILE)
     return UnitResult()
 
 
@@ -124,26 +131,25 @@ def pack_split(args: PackArgs, folder: Path) -> UnitResult:
     codec = bpe.load(args.tokenizer, args.document_end)
     tables, documents = [], []
     for pair, encoded in zip(args.pairs, args.encoded, strict=True):
-        table, own = _members(args, pair, encoded)
+        table, members = _members(args, pair, encoded, codec.dtype)
         tables.append(table)
-        documents += own
+        documents += members
     packed = pack(documents, document_end=codec.document_end, seed=args.seed, domain=args.domain, split=args.split)
     path = token_path(args.split, args.index, args.domain)
     write_tokens(folder / path, packed.tokens, codec.vocab_size)
-    size = _write_documents(folder / DOCUMENTS, tables, packed, args)
+    size = _write_documents(folder, tables, packed, args)
     stood_for = int(codec.token_bytes[packed.tokens].sum())
-    entry = {"file": path, "tokens": packed.tokens.size, "bytes": size, "documents": len(documents)}
+    own = PackedSplit(file=path, tokens=packed.tokens.size, bytes=size, documents=len(documents))
     # What the tokens stand for is the text, byte for byte: the account of this unit closes on it.
-    return UnitResult(Account(Count(len(documents), size), Count(len(documents), stood_for)), entry)
+    return UnitResult(Account(Count(len(documents), size), Count(len(documents), stood_for)), own.model_dump())
 
 
 def index(args: IndexArgs, folder: Path) -> UnitResult:
     """Write `tokens.json`, `token_bytes.bin` and the table of all documents."""
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     codec = bpe.load(args.tokenizer, args.document_end)
-    shutil.copyfile(args.tokenizer, folder / TOKENIZER)
+    shutil.copyfile(args.tokenizer, folder / TOKENIZER_FILE)
     write_index(
         folder,
         args.domains,
@@ -151,8 +157,7 @@ def index(args: IndexArgs, folder: Path) -> UnitResult:
         document_end=codec.document_end,
         token_bytes=codec.token_bytes,
     )
-    table = pa.concat_tables([pq.read_table(path) for path in args.documents])
-    pq.write_table(table, folder / DOCUMENTS, compression="zstd", compression_level=3)
+    write_documents(pa.concat_tables([read_documents(path) for path in args.documents]), folder)
     return UnitResult(summary={"vocab_size": codec.vocab_size})
 
 
@@ -163,7 +168,7 @@ def _aligned(pair: Pair, columns: list[str]) -> Any:
     return table.append_column("domain", assigned["domain"]).append_column("split", assigned["split"])
 
 
-def _members(args: PackArgs, pair: Pair, encoded: Path) -> tuple[Any, list[Any]]:
+def _members(args: PackArgs, pair: Pair, encoded: Path, dtype: Any) -> tuple[Any, list[Any]]:
     """Return the sizes and the tokens of a shard's documents that belong to this domain and split."""
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -174,26 +179,25 @@ def _members(args: PackArgs, pair: Pair, encoded: Path) -> tuple[Any, list[Any]]
     chosen = pc.and_(pc.equal(assigned["domain"], args.index), pc.equal(assigned["split"], args.split))
     numbers = np.flatnonzero(np.asarray(chosen))
     ends = np.cumsum(np.asarray(sizes["tokens"]))
-    tokens = mapped(encoded / _TOKENS, int(ends[-1]) if ends.size else 0)
+    tokens = mapped(encoded / _TOKENS, int(ends[-1]) if ends.size else 0, dtype)
     own = [tokens[(ends[number - 1] if number else 0) : ends[number]] for number in numbers.tolist()]
     return sizes.take(pa.array(numbers)), own
 
 
-def _write_documents(path: Path, tables: list[Any], packed: Packed, args: PackArgs) -> int:
+def _write_documents(folder: Path, tables: list[Any], packed: Packed, args: PackArgs) -> int:
     """Write which document lies where; return the bytes of text of all of them."""
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     table, rows = pa.concat_tables(tables).take(pa.array(packed.order)), len(packed.order)
     columns = {
         "id": table["id"],
-        "domain": pa.array([args.domain] * rows, pa.string()),
-        "split": pa.array([args.split] * rows, pa.string()),
-        "first_token": pa.array(packed.first_token, pa.int64()),
-        "tokens": pa.array(packed.lengths, pa.int64()),
+        "domain": [args.domain] * rows,
+        "split": [args.split] * rows,
+        "first_token": packed.first_token,
+        "tokens": packed.lengths,
         "bytes": table["bytes"],
     }
-    pq.write_table(pa.table(columns), path, compression="zstd", compression_level=3)
+    write_documents(pa.table(columns, schema=documents_schema()), folder)
     return int(np.asarray(table["bytes"]).sum())
 
 

@@ -8,9 +8,7 @@ from typing import Any
 from tasks.core.errors import DataError
 from tasks.training.config import ModelConfig
 from tasks.training.model import Model, weight_shapes
-
-WEIGHTS, CONFIG = "model.safetensors", "config.json"
-TOKENIZER_FILES = ("generation_config.json", "special_tokens_map.json", "tokenizer_config.json")
+from tasks.training.published import CONFIG_FILE, WEIGHTS_FILE
 
 
 def write_model(model: Model, document_end: int, folder: Path) -> None:
@@ -18,10 +16,10 @@ def write_model(model: Model, document_end: int, folder: Path) -> None:
     from safetensors.torch import save_file
 
     weights = {name: weight.detach().contiguous() for name, weight in model.weights.items()}
-    save_file(weights, folder / WEIGHTS, metadata={"format": "pt"})
+    save_file(weights, folder / WEIGHTS_FILE, metadata={"format": "pt"})
     # safetensors writes for the owner's eyes only; these files are published.
-    (folder / WEIGHTS).chmod(0o644)
-    _write_json(folder / CONFIG, llama_config(model.config, model.vocab_size, document_end))
+    (folder / WEIGHTS_FILE).chmod(0o644)
+    _write_json(folder / CONFIG_FILE, llama_config(model.config, model.vocab_size, document_end))
 
 
 def write_tokenizer_files(tokenizer: Path, document_end: int, sequence_length: int, folder: Path) -> None:
@@ -47,14 +45,16 @@ def read_model(folder: Path) -> Model:
     """
     from safetensors.torch import load_file
 
-    if not ((folder / CONFIG).is_file() and (folder / WEIGHTS).is_file()):
-        raise DataError(f"{folder}: no {CONFIG} and {WEIGHTS} here. Run the train stage first.")
-    values = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+    if not ((folder / CONFIG_FILE).is_file() and (folder / WEIGHTS_FILE).is_file()):
+        raise DataError(f"{folder}: no {CONFIG_FILE} and {WEIGHTS_FILE} here. Run the train stage first.")
+    values = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
     config = model_config(values)
-    found = load_file(folder / WEIGHTS)
+    found = load_file(folder / WEIGHTS_FILE)
     shapes = weight_shapes(config, values["vocab_size"])
     if {name: tuple(weight.shape) for name, weight in found.items()} != shapes:
-        raise DataError(f"{folder}: the weights are not those of its {CONFIG}. Get the files again (`dvc checkout`).")
+        raise DataError(
+            f"{folder}: the weights are not those of its {CONFIG_FILE}. Get the files again (`dvc checkout`)."
+        )
     return Model(config, values["vocab_size"], {name: found[name] for name in shapes})
 
 

@@ -1,8 +1,6 @@
 """The ledger of a run: what was consumed, per block of steps and domain. It can be rebuilt from the recipe alone."""
 
-import csv
-import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,11 +8,11 @@ import numpy.typing as npt
 
 from tasks.core.errors import AccountError
 from tasks.training.order import DataOrder
+from tasks.training.published import LedgerRow
 
 BLOCK_STEPS = 10
 # Steps whose samples are drawn in one call: drawing few costs nearly as much as drawing many.
 _MANY_STEPS = 4096
-COLUMNS = ("first_step", "last_step", "domain", "samples", "tokens", "epochs")
 
 
 @dataclass(frozen=True)
@@ -31,23 +29,17 @@ class Ledger:
         """Samples per domain in the whole run."""
         return tuple(sum(column) for column in zip(*self.counts, strict=True))
 
-    def to_csv(self) -> str:
-        """Return one line per block of steps and domain; `epochs` counts from the start of the run."""
-        stream = io.StringIO()
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(COLUMNS)
-        writer.writerows(self._lines())
-        return stream.getvalue()
-
-    def _lines(self) -> Iterable[tuple[int, int, str, int, int, float]]:
+    def blocks(self) -> Iterator[LedgerRow]:
+        """Yield one row per block of steps and domain; `epochs` counts from the start of the run."""
         seen = [0] * len(self.names)
         for first in range(0, len(self.counts), BLOCK_STEPS):
             block = self.counts[first : first + BLOCK_STEPS]
+            last = first + len(block) - 1
             for domain, (name, rows) in enumerate(zip(self.names, self.rows, strict=True)):
                 samples = sum(step[domain] for step in block)
                 seen[domain] += samples
-                epochs = seen[domain] / rows if rows else 0.0
-                yield first, first + len(block) - 1, name, samples, samples * self.sequence_length, round(epochs, 6)
+                epochs = round(seen[domain] / rows if rows else 0.0, 6)
+                yield LedgerRow(first, last, name, samples, samples * self.sequence_length, epochs)
 
 
 def planned_ledger(order: DataOrder, sequences_per_step: int, sequence_length: int) -> Ledger:

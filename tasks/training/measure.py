@@ -9,7 +9,7 @@ import numpy.typing as npt
 import torch
 
 from tasks.core.errors import EvidenceError
-from tasks.tokenize.pool import TokenPool
+from tasks.tokenize.pool import TokenPool, Tokens
 from tasks.training.config import Precision
 from tasks.training.loop import deterministic
 from tasks.training.loss import nats_per_row
@@ -70,7 +70,7 @@ def _domain(model: Model, pool: TokenPool, index: int, split: str, *, limit: int
     return result
 
 
-def _batches(tokens: npt.NDArray[np.uint16], length: int, limit: int | None) -> Iterator[Windows]:
+def _batches(tokens: Tokens, length: int, limit: int | None) -> Iterator[Windows]:
     """Yield windows of inputs and targets together, shape [rows, length + 1]; the last window may be shorter."""
     num_targets = max(tokens.size - 1, 0)
     whole, rest = divmod(num_targets, length)

@@ -14,14 +14,14 @@ from tasks.training.model import Model, initial_model
 from tasks.training.order import DataOrder, check_caps, data_order
 from tasks.training.types import Phase, RunSpec, World
 
-__all__ = ["Phase", "RunSpec", "TrainedRun", "World", "order_of", "train"]
+__all__ = ["Phase", "RunResult", "RunSpec", "World", "order_of", "train"]
 
 OnStep = Callable[[int, float], None]
 
 
 @dataclass(frozen=True)
-class TrainedRun:
-    """What `train` gives: the model, the loss of every step in nats per token, and what was consumed."""
+class RunResult:
+    """What a run gives: the model, the loss of every step in nats per token, and what was consumed."""
 
     model: Model
     losses: tuple[float, ...]
@@ -35,7 +35,7 @@ def train(
     checkpoints: Path | None = None,
     world: World = World(),  # noqa: B008 (frozen)
     on_step: OnStep | None = None,
-) -> TrainedRun:
+) -> RunResult:
     """Train a model as the spec says, on the pool's `train` split; the same spec and pool give the same weights.
 
     With a folder for `checkpoints` a killed run goes on from its last one when called again, to the same bits.
@@ -57,7 +57,7 @@ def train(
     planned = planned_ledger(order, spec.training.sequences_per_step, spec.training.model.sequence_length)
     check_equal(planned, consumed, spec.name)
     weights = {name: weight.detach() for name, weight in progress.model.weights.items()}
-    return TrainedRun(replace(progress.model, weights=weights), tuple(progress.losses), consumed)
+    return RunResult(replace(progress.model, weights=weights), tuple(progress.losses), consumed)
 
 
 def order_of(spec: RunSpec, pool: TokenPool) -> DataOrder:

@@ -26,7 +26,7 @@ from tasks.training.loop import deterministic, diverged
 from tasks.training.model import Model, initial_model, torch_dtype
 from tasks.training.optimizer import AdamState, adamw, clipped, clipped_rows
 from tasks.training.order import DataOrder, Samples
-from tasks.training.run import TrainedRun, identity, order_of
+from tasks.training.run import RunResult, identity, order_of
 from tasks.training.schedule import learning_rate
 from tasks.training.stacked_model import Layout, gradient_and_nats, layout_of
 from tasks.training.types import DivergedError, RunSpec
@@ -47,7 +47,7 @@ def train_stacked(
     device: str = "cpu",
     on_step: OnSteps | None = None,
     stop: Stop | None = None,
-) -> tuple[TrainedRun | DivergedError, ...]:
+) -> tuple[RunResult | DivergedError, ...]:
     """Train runs of one config together; each gives what `train` gives it, or the error that ended it alone.
 
     With a folder of `checkpoints` for each run a killed stack goes on from its last ones when called again, in this
@@ -316,7 +316,7 @@ def _drop_ended(stack: _Stack) -> None:
         stack.low_NW, stack.sums = stack.low_NW[: len(left)], [sum_NW[: len(left)] for sum_NW in stack.sums]
 
 
-def _result(run: _Run) -> TrainedRun | DivergedError:
+def _result(run: _Run) -> RunResult | DivergedError:
     assert run.end is not None, "every run was trained to its end"
     if isinstance(run.end, DivergedError):
         return run.end
@@ -324,7 +324,7 @@ def _result(run: _Run) -> TrainedRun | DivergedError:
     consumed = consumed_ledger(run.order, run.spec.training.model.sequence_length, _counts(run))
     planned = planned_ledger(run.order, run.spec.training.sequences_per_step, consumed.sequence_length)
     check_equal(replace(planned, counts=planned.counts[: len(run.losses)]), consumed, run.spec.name)
-    return TrainedRun(Model(run.layout.config, run.layout.vocab_size, weights), tuple(run.losses), consumed)
+    return RunResult(Model(run.layout.config, run.layout.vocab_size, weights), tuple(run.losses), consumed)
 
 
 def _counts(run: _Run) -> list[tuple[int, ...]]:

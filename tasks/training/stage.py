@@ -1,14 +1,12 @@
 """The train stage: searched, natural and uniform mixtures, each with the same seeds and the same number of tokens."""
 
-import csv
 import json
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from infra.distributed import Seat
 from infra.progress import UnitReport
@@ -26,28 +24,39 @@ from tasks.core.stage import (
     stage_input,
     unchanged,
 )
-from tasks.tokenize.pool import INDEX_FILE, LENGTHS_FILE, TokenPool, read_pool
+from tasks.tokenize.pool import POOL_FILES, TokenPool, read_pool
+from tasks.tokenize.published import TOKENIZER_FILE
 from tasks.training.config import Mixture, TrainParams, num_flops, num_parameters
+from tasks.training.device import instruction_set
 from tasks.training.order import starved
-from tasks.training.run import TrainedRun, order_of, train
+from tasks.training.published import (
+    CONFIG_FILE,
+    EXPORT_FOLDER,
+    LEDGER_FILE,
+    LOSSES_FILE,
+    TRANSFORMERS_FILES,
+    WEIGHTS_FILE,
+    Consumed,
+    TrainedPhase,
+    TrainedRun,
+    TrainedRuns,
+    ledger_text,
+    losses_text,
+    read_losses,
+)
+from tasks.training.run import RunResult, order_of, train
 from tasks.training.types import Phase, RunSpec, World
 
 STAGE = "train"
 CODE = ("tasks.core", "tasks.tokenize", "tasks.training")
-TOKENIZER, RECIPE = "tokenizer.json", "recipe.json"
+RECIPE = "recipe.json"
 BASELINES: tuple[Mixture, ...] = ("natural", "uniform", "unimax")
-MODEL_FILES = ("config.json", "ledger.csv", "losses.csv", "model.safetensors")
-EXPORT_FILES = (
-    "config.json",
-    "generation_config.json",
-    "model.safetensors",
-    "special_tokens_map.json",
-    "tokenizer_config.json",
-)
+MODEL_FILES = (CONFIG_FILE, LEDGER_FILE, LOSSES_FILE, WEIGHTS_FILE)
+EXPORT_FILES = (CONFIG_FILE, WEIGHTS_FILE, *TRANSFORMERS_FILES)
 
 
 @dataclass(frozen=True)
-class Recipe:
+class Mixtures:
     """What search proposes, and what it must beat: phases by mixture, and how often a domain may be repeated."""
 
     phases: Mapping[Mixture, tuple[Phase, ...]]
@@ -71,33 +80,31 @@ def run(params: TrainParams, *, inputs: Mapping[str, Path], output: Path, worksh
     if found := unchanged(output, stage=STAGE, inputs=contents, params=values, code=code):
         workshop.observer.say("train: unchanged (same inputs, params and code), taken as it is")
         return found
-    folder = tokenized.verified(INDEX_FILE, LENGTHS_FILE, "tokens/train/", TOKENIZER)
+    folder = tokenized.verified(*POOL_FILES, "tokens/train/", TOKENIZER_FILE)
     recipe, pool = searched.verified(RECIPE) / RECIPE, read_pool(folder)
     specs = run_specs(params, read_recipe(recipe, pool, params.training.num_tokens))
     _tell_starved(specs, pool, workshop)
     records = _trained(specs, contents["tokenize"], folder, workshop)
     with tempfile.TemporaryDirectory() as drafts:
-        runs = Path(drafts) / "runs.json"
-        described = [_described(spec, record, pool) for spec, record in zip(specs, records, strict=True)]
-        runs.write_text(
-            json.dumps({"format": 1, "runs": described}, indent=1, allow_nan=False) + "\n", encoding="utf-8"
-        )
+        planned = zip(_planned(params), specs, records, strict=True)
+        trained = TrainedRuns(runs=tuple(_described(one, spec, record, pool) for one, spec, record in planned))
+        files = _files(trained.runs, records) | _tokenizer(folder)
         return publish(
             output,
-            files=_files(specs, records) | {"runs.json": _placement(runs)} | _tokenizer(folder),
+            files=files | {TrainedRuns.FILE: _placement(trained.write(Path(drafts)))},
             manifest=lambda files: Manifest(
                 stage=STAGE,
                 inputs=contents,
                 params=values,
                 code=code,
                 files=files,
-                summary=_summary(params, pool, described),
+                summary=_summary(params, pool, trained.runs),
                 environment=float_environment(),
             ),
         )
 
 
-def read_recipe(path: Path, pool: TokenPool, num_tokens: int) -> Recipe:
+def read_recipe(path: Path, pool: TokenPool, num_tokens: int) -> Mixtures:
     """Return the mixtures of a `recipe.json`; the baselines are one phase of `num_tokens` each.
 
     Raises:
@@ -116,17 +123,25 @@ def read_recipe(path: Path, pool: TokenPool, num_tokens: int) -> Recipe:
             f"{path}: a recipe for the domains {', '.join(domains)}; the pool has {', '.join(pool.names)}. "
             "Run search again on this pool."
         )
-    return Recipe({"searched": searched, **baselines}, max_epochs)
+    return Mixtures({"searched": searched, **baselines}, max_epochs)
 
 
-def run_specs(params: TrainParams, recipe: Recipe) -> list[RunSpec]:
+def run_specs(params: TrainParams, recipe: Mixtures) -> list[RunSpec]:
     """Return the runs, mixture by mixture; runs with the same seed are paired."""
-    seeds = range(params.seed, params.seed + params.num_seeds)
     return [
-        RunSpec(f"{mixture}-seed{seed}", recipe.phases[mixture], seed, params.training, recipe.max_epochs)
-        for mixture in params.mixtures
-        for seed in seeds
+        RunSpec(_name(mixture, seed), recipe.phases[mixture], seed, params.training, recipe.max_epochs)
+        for mixture, seed in _planned(params)
     ]
+
+
+def _planned(params: TrainParams) -> list[tuple[Mixture, int]]:
+    """Return mixture and seed of every run."""
+    seeds = range(params.seed, params.seed + params.num_seeds)
+    return [(mixture, seed) for mixture in params.mixtures for seed in seeds]
+
+
+def _name(mixture: Mixture, seed: int) -> str:
+    return f"{mixture}-seed{seed}"
 
 
 def work(args: RunArgs, folder: Path | None, seat: Seat) -> UnitResult:
@@ -137,18 +152,24 @@ def work(args: RunArgs, folder: Path | None, seat: Seat) -> UnitResult:
     if folder is not None:
         _write(trained, args, pool, folder)
     last = trained.losses[-max(1, len(trained.losses) // 10) :]
-    return UnitResult(summary={"final_loss": sum(last) / len(last), "samples": list(trained.ledger.totals)})
+    return UnitResult(
+        summary={
+            "final_loss": sum(last) / len(last),
+            "samples": list(trained.ledger.totals),
+            "device": "cpu",
+            "instruction_set": instruction_set(),
+        }
+    )
 
 
-def _write(trained: TrainedRun, args: RunArgs, pool: TokenPool, folder: Path) -> None:
+def _write(trained: RunResult, args: RunArgs, pool: TokenPool, folder: Path) -> None:
     from tasks.training.export import write_model, write_tokenizer_files
 
     write_model(trained.model, pool.document_end, folder)
     length = args.spec.training.model.sequence_length
-    write_tokenizer_files(args.pool / TOKENIZER, pool.document_end, length, folder)
-    losses = "".join(f"{step},{loss!r}\n" for step, loss in enumerate(trained.losses))
-    (folder / "losses.csv").write_text("step,loss\n" + losses, encoding="utf-8")
-    (folder / "ledger.csv").write_text(trained.ledger.to_csv(), encoding="utf-8")
+    write_tokenizer_files(args.pool / TOKENIZER_FILE, pool.document_end, length, folder)
+    (folder / LOSSES_FILE).write_text(losses_text(trained.losses), encoding="utf-8")
+    (folder / LEDGER_FILE).write_text(ledger_text(trained.ledger.blocks()), encoding="utf-8")
 
 
 def _trained(specs: list[RunSpec], pool_digest: str, pool: Path, workshop: Workshop) -> list[UnitRecord]:
@@ -195,66 +216,68 @@ def _tell_starved(specs: list[RunSpec], pool: TokenPool, workshop: Workshop) -> 
 
 
 def _report(spec: RunSpec, key: str, record: UnitRecord) -> UnitReport:
-    with (record.folder / "losses.csv").open(encoding="utf-8", newline="") as stream:
-        losses = [(int(row["step"]), float(row["loss"])) for row in csv.DictReader(stream)]
     weights = [list(phase.weights) for phase in spec.phases]
     return UnitReport(
         name=spec.name,
         key=key,
         params={"seed": spec.seed, "tokens": spec.training.num_tokens, "weights": json.dumps(weights)},
         metrics={"final_loss": record.summary["final_loss"]},
-        curves={"loss": losses},
+        curves={"loss": list(enumerate(read_losses(record.folder)))},
     )
 
 
-def _described(spec: RunSpec, record: UnitRecord, pool: TokenPool) -> dict[str, Any]:
-    """Return what `runs.json` tells about a run; `final_loss` is the mean over the last tenth of the steps."""
+def _described(planned: tuple[Mixture, int], spec: RunSpec, record: UnitRecord, pool: TokenPool) -> TrainedRun:
     length = spec.training.model.sequence_length
     rows, samples = pool.rows("train", length).tolist(), record.summary["samples"]
     consumed = {
-        name: {"samples": count, "tokens": count * length, "epochs": count / available if available else 0.0}
+        name: Consumed(samples=count, tokens=count * length, epochs=count / available if available else 0.0)
         for name, count, available in zip(pool.names, samples, rows, strict=True)
     }
-    return {
-        "name": spec.name,
-        "mixture": spec.name.rpartition("-seed")[0],
-        "seed": spec.seed,
-        "phases": [{"tokens": phase.num_tokens, "weights": list(phase.weights)} for phase in spec.phases],
-        "tokens": spec.training.num_tokens,
-        "parameters": num_parameters(spec.training.model, pool.vocab_size)[0],
-        "flops": num_flops(spec.training, pool.vocab_size),
-        "final_loss": record.summary["final_loss"],
-        "consumed": consumed,
-        "weights_digest": record.file("model.safetensors").record.digest,
-    }
+    mixture, seed = planned
+    return TrainedRun(
+        name=spec.name,
+        mixture=mixture,
+        seed=seed,
+        folder=f"models/{spec.name}",
+        phases=tuple(TrainedPhase(tokens=phase.num_tokens, weights=phase.weights) for phase in spec.phases),
+        tokens=spec.training.num_tokens,
+        parameters=num_parameters(spec.training.model, pool.vocab_size)[0],
+        flops=num_flops(spec.training, pool.vocab_size),
+        final_loss=record.summary["final_loss"],
+        consumed=consumed,
+        weights_digest=record.file(WEIGHTS_FILE).record.digest,
+        device=record.summary["device"],
+        instruction_set=record.summary["instruction_set"],
+    )
 
 
-def _files(specs: list[RunSpec], records: list[UnitRecord]) -> dict[str, Placement]:
+def _files(runs: Sequence[TrainedRun], records: Sequence[UnitRecord]) -> dict[str, Placement]:
+    """Return what is published of every run, and the first of the searched mixture once more, to be loaded elsewhere."""
     files = {
-        f"models/{spec.name}/{name}": record.file(name)
-        for spec, record in zip(specs, records, strict=True)
+        f"{run.folder}/{name}": record.file(name)
+        for run, record in zip(runs, records, strict=True)
         for name in MODEL_FILES
     }
-    searched = [record for spec, record in zip(specs, records, strict=True) if spec.name.startswith("searched-")]
-    exported = (searched or records)[0]
-    return files | {f"export/{name}": exported.file(name) for name in EXPORT_FILES}
+    searched = [record for run, record in zip(runs, records, strict=True) if run.mixture == "searched"]
+    exported = [*searched, *records][0]
+    return files | {f"{EXPORT_FOLDER}/{name}": exported.file(name) for name in EXPORT_FILES}
 
 
 def _tokenizer(folder: Path) -> dict[str, Placement]:
-    return {f"export/{TOKENIZER}": _placement(folder / TOKENIZER)}
+    return {f"{EXPORT_FOLDER}/{TOKENIZER_FILE}": _placement(folder / TOKENIZER_FILE)}
 
 
 def _placement(path: Path) -> Placement:
     return Placement(path, FileRecord(path.name, digest_file(path), path.stat().st_size))
 
 
-def _summary(params: TrainParams, pool: TokenPool, described: list[dict[str, Any]]) -> dict[str, Any]:
+def _summary(params: TrainParams, pool: TokenPool, runs: Sequence[TrainedRun]) -> dict[str, object]:
     parameters, body = num_parameters(params.training.model, pool.vocab_size)
     return {
         "parameters": parameters,
         "parameters_outside_embedding": body,
         "tokens_per_run": params.training.num_tokens,
         "flops_per_run": num_flops(params.training, pool.vocab_size),
-        "runs": len(described),
-        "final_loss": {each["name"]: each["final_loss"] for each in described},
+        "runs": len(runs),
+        "final_loss": {run.name: run.final_loss for run in runs},
     }

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from tasks.training.run import TrainedRun, train
+from tasks.training.run import RunResult, train
 from tasks.training.stacked import train_stacked
 from tests.training.conftest import make_pool, small_spec
 
@@ -31,7 +31,7 @@ def difference(changes: dict[str, object]) -> str | None:
     with tempfile.TemporaryDirectory() as folder:
         pool = make_pool(Path(folder))
         for alone, together in zip([train(spec, pool) for spec in specs], train_stacked(specs, pool), strict=True):
-            assert isinstance(together, TrainedRun)
+            assert isinstance(together, RunResult)
             for step, losses in enumerate(zip(alone.losses, together.losses, strict=True)):
                 if losses[0] != losses[1]:
                     return f"{changes}: the loss of step {step}"

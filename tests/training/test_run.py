@@ -12,12 +12,12 @@ from tasks.core.errors import AccountError, ConfigError, DataError
 from tasks.tokenize.pool import TokenPool
 from tasks.training.checkpoint import KEEP
 from tasks.training.ledger import check_equal, consumed_ledger, planned_ledger
-from tasks.training.run import TrainedRun, order_of, train
+from tasks.training.run import RunResult, order_of, train
 from tasks.training.types import DivergedError, Phase, RunSpec
 from tests.training.conftest import LENGTH, small_spec, small_training
 
 
-def digest(run: TrainedRun) -> str:
+def digest(run: RunResult) -> str:
     state = hashlib.sha256()
     for name, weight in run.model.weights.items():
         state.update(name.encode() + weight.detach().numpy().tobytes())

@@ -19,7 +19,7 @@ from tasks.core.errors import ConfigError
 from tasks.tokenize.pool import TokenPool
 from tasks.training import stacked
 from tasks.training.measure import bits_per_byte
-from tasks.training.run import TrainedRun, train
+from tasks.training.run import RunResult, train
 from tasks.training.stacked import train_stacked
 from tasks.training.stacked_model import gradient_and_nats
 from tasks.training.types import DivergedError, Phase, RunSpec
@@ -54,8 +54,8 @@ def specs(count: int, **changes: object) -> list[RunSpec]:
 
 def assert_same(one: object, other: object) -> None:
     """Fail unless two runs have the same losses, weights and ledger, bit for bit."""
-    assert isinstance(one, TrainedRun)
-    assert isinstance(other, TrainedRun)
+    assert isinstance(one, RunResult)
+    assert isinstance(other, RunResult)
     assert one.losses == other.losses
     assert one.ledger == other.ledger
     assert list(one.model.weights) == list(other.model.weights)
@@ -76,7 +76,7 @@ def test_stacked_runs_have_the_bits_of_separate_ones(
         together = train_stacked(asked[:count], pool)
         for one, other in zip(alone[:count], together, strict=True):
             assert_same(one, other)
-            assert isinstance(other, TrainedRun)
+            assert isinstance(other, RunResult)
             assert bits_per_byte(one.model, pool, "search") == bits_per_byte(other.model, pool, "search")
 
 
@@ -116,7 +116,7 @@ def test_runs_of_several_phases_and_shares_of_the_rows_are_stacked_too(pool: Tok
 def test_one_seed_gives_the_same_start_and_the_same_documents(pool: TokenPool) -> None:
     one, other, stranger = train_stacked([small_spec(seed=3), small_spec(seed=3), small_spec(seed=4)], pool)
     assert_same(one, other)
-    assert isinstance(stranger, TrainedRun)
+    assert isinstance(stranger, RunResult)
     assert one.losses[0] != stranger.losses[0]  # type: ignore[union-attr]
 
 
@@ -164,7 +164,7 @@ def test_a_run_that_is_stopped_keeps_what_it_has_and_the_others_go_on(pool: Toke
     runs = train_stacked(asked, pool, stop=stop)
     whole = train(asked[1], pool)
     stopped = runs[1]
-    assert isinstance(stopped, TrainedRun)
+    assert isinstance(stopped, RunResult)
     assert stopped.losses == whole.losses[:4]
     assert stopped.ledger.counts == whole.ledger.counts[:4]
     assert heard == [[True] * 3] * 4 + [[True, False, True]] * 8
@@ -247,8 +247,8 @@ def test_what_a_gpu_does_at_once_is_what_the_cpu_does_one_by_one(
     at_once = train_stacked(asked, pool, on_step=lambda step, losses: heard.append(step))
     assert heard == [16, 20]
     for one, other in zip(exact, at_once, strict=True):
-        assert isinstance(one, TrainedRun)
-        assert isinstance(other, TrainedRun)
+        assert isinstance(one, RunResult)
+        assert isinstance(other, RunResult)
         assert one.losses == pytest.approx(other.losses, rel=1e-4)
         assert one.ledger == other.ledger
 

@@ -10,7 +10,7 @@ from tasks.training.config import TrainingConfig, num_flops, num_parameters
 from tasks.training.types import DivergedError, Phase, RunSpec
 
 if TYPE_CHECKING:
-    from tasks.training.run import TrainedRun
+    from tasks.training.run import RunResult
 
 # The only split that a search may look at; `test` is for the decision alone.
 SPLIT = "search"
@@ -106,7 +106,7 @@ def _device(gpu_share: float) -> str:
 
 
 def _measured(
-    spec: ProxySpec, run: "TrainedRun | DivergedError", pool: TokenPool, device: str
+    spec: ProxySpec, run: "RunResult | DivergedError", pool: TokenPool, device: str
 ) -> ProxyResult | DivergedError:
     from tasks.training.measure import bits_per_byte
 

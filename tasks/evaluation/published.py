@@ -1,0 +1,110 @@
+"""What others may read of the evaluate stage: what was measured, and the decision with the forecast beside its outcome."""
+
+from collections.abc import Mapping
+from typing import ClassVar, Literal
+
+from pydantic import Field, NonNegativeInt, PositiveInt
+
+from tasks.core.published import Model, Published
+
+Test = Literal["paired", "unpaired"]
+
+
+class MeasuredModel(Model):
+    """One model's bits per byte on every domain of the test split; `mean` is the objective of the search.
+
+    `device` and `instruction_set` are those it was trained on.
+    """
+
+    mixture: str
+    seed: NonNegativeInt
+    bpb: Mapping[str, float]
+    mean: float
+    device: str
+    instruction_set: str
+
+
+class MeasuredModels(Published):
+    """What every trained model was measured to be."""
+
+    FILE: ClassVar[str] = "results.json"
+
+    format: Literal[3] = 3
+    domains: tuple[str, ...]
+    models: tuple[MeasuredModel, ...]
+
+
+class Interval(Model):
+    """A mean difference in bits per byte and its confidence interval; None where nothing supports one."""
+
+    gain: float
+    lower: float | None = None
+    upper: float | None = None
+
+    @property
+    def above_zero(self) -> bool:
+        """Whether there is an interval and all of it is a gain."""
+        return self.lower is not None and self.lower > 0
+
+    @property
+    def below_zero(self) -> bool:
+        """Whether there is an interval and all of it is a loss."""
+        return self.upper is not None and self.upper < 0
+
+
+class Comparison(Interval):
+    """The searched mixture against one baseline; gains are baseline - searched, so more is better.
+
+    `differences` are those of each seed. `test` is Welch's, of unpaired runs, where the two runs of a seed were trained on
+    different devices or instruction sets.
+    """
+
+    baseline: str
+    claim: bool
+    test: Test
+    statement: str
+    differences: tuple[float, ...]
+    seeds: tuple[int, ...]
+    per_domain: Mapping[str, Interval]
+
+
+class ForecastOutcome(Model):
+    """The forecast of the gain over natural beside what was measured; a `warning` says that the sizes differ."""
+
+    predicted_gain: float
+    lower: float
+    upper: float
+    confidence: float
+    measured_gain: float
+    measured_lower: float | None
+    measured_upper: float | None
+    inside: bool
+    status: str
+    model_parameters: PositiveInt
+    tokens: PositiveInt
+    measured_model_parameters: PositiveInt
+    measured_tokens: PositiveInt
+    same_size: bool
+    warning: str | None
+    statement: str
+
+
+class Decision(Published):
+    """Whether the search may claim to beat the first baseline, every comparison, and what became of the forecast.
+
+    `per_domain` are bits per byte by domain and mixture, means over seeds. `forecast` is None where nothing tested it;
+    `forecast_statement` says why, or what came out.
+    """
+
+    FILE: ClassVar[str] = "decision.json"
+
+    format: Literal[3] = 3
+    claim: bool
+    statement: str
+    baseline: str
+    confidence: float = Field(gt=0, lt=1)
+    num_seeds: PositiveInt
+    comparisons: Mapping[str, Comparison]
+    per_domain: Mapping[str, Mapping[str, float]]
+    forecast: ForecastOutcome | None
+    forecast_statement: str
