@@ -2,18 +2,16 @@
 
 import json
 from collections.abc import Iterator
-from typing import Any
-
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from cli.folder import RunFolder
 from tasks.core.errors import DataError
 from tasks.curate.why import Story, describe, why
 from tasks.stages import NAMES
 from tasks.tokenize.pool import TokenPool, read_pool
+from tasks.tokenize.published import find_document
 from tasks.training.config import TrainParams
 from tasks.training.exposure import Span, exposure
+from tasks.training.published import TrainedRun, TrainedRuns
 from tasks.training.run import order_of
 from tasks.training.types import Phase, RunSpec
 
@@ -39,21 +37,20 @@ def tell(run: RunFolder, key: str) -> list[str]:
     return [*describe(story).splitlines(), *_of_document(run, story)]
 
 
-def _models(run: RunFolder) -> dict[str, dict[str, Any]]:
-    path = run.stage("train") / "runs.json"
-    if not path.is_file():
+def _models(run: RunFolder) -> dict[str, TrainedRun]:
+    if "train" not in run.manifests():
         return {}
-    return {described["name"]: described for described in json.loads(path.read_text(encoding="utf-8"))["runs"]}
+    return {trained.name: trained for trained in TrainedRuns.read(run.stage("train")).runs}
 
 
-def _of_model(run: RunFolder, described: dict[str, Any]) -> list[str]:
+def _of_model(run: RunFolder, trained: TrainedRun) -> list[str]:
     lines = [
-        f"{described['name']}: {described['parameters']:,} parameters, {described['tokens']:,} tokens, seed "
-        f"{described['seed']}, weights {described['weights_digest'][:12]}",
+        f"{trained.name}: {trained.parameters:,} parameters, {trained.tokens:,} tokens, seed {trained.seed}, weights "
+        f"{trained.weights_digest[:12]}, trained on {trained.device} with {trained.instruction_set}",
         "  saw, by domain:",
     ]
-    for name, consumed in described["consumed"].items():
-        lines.append(f"    {name:<40} {consumed['tokens']:>12,} tokens  {consumed['epochs']:6.2f} epochs")
+    for name, consumed in trained.consumed.items():
+        lines.append(f"    {name:<40} {consumed.tokens:>12,} tokens  {consumed.epochs:6.2f} epochs")
     return [*lines, "  from:", *(f"    {line}" for line in _chain(run, "train"))]
 
 
@@ -67,27 +64,20 @@ def _of_digest(run: RunFolder, key: str) -> list[str]:
 
 
 def _of_document(run: RunFolder, story: Story) -> Iterator[str]:
-    place = _place(run, story.id)
+    tokenized = run.stage("tokenize")
+    place = find_document(tokenized, story.id) if "tokenize" in run.manifests() else None
     if place is None:
         yield "  in no token shard of this run"
         return
-    yield f"  domain {place['domain']}, split {place['split']}, {place['tokens']:,} tokens from {place['first_token']:,}"
-    if place["split"] != "train":
+    yield f"  domain {place.domain}, split {place.split}, {place.tokens:,} tokens from {place.first_token:,}"
+    if place.split != "train":
         yield "  no model saw it: it is held out"
         return
-    pool = read_pool(run.stage("tokenize"))
-    span = Span(pool.names.index(place["domain"]), place["first_token"], place["tokens"])
+    pool = read_pool(tokenized)
+    span = Span(pool.names.index(place.domain), place.first_token, place.tokens)
     for name, spec in _specs(run, pool):
         length = spec.training.model.sequence_length
         yield f"  seen by {name}: {exposure(order_of(spec, pool), span, length):.2f} times"
-
-
-def _place(run: RunFolder, document_id: str) -> dict[str, Any] | None:
-    path = run.stage("tokenize") / "documents.parquet"
-    if not path.is_file():
-        return None
-    rows = pq.read_table(path, filters=pc.field("id") == document_id).to_pylist()
-    return dict(rows[0]) if rows else None
 
 
 def _specs(run: RunFolder, pool: TokenPool) -> Iterator[tuple[str, RunSpec]]:
@@ -96,9 +86,9 @@ def _specs(run: RunFolder, pool: TokenPool) -> Iterator[tuple[str, RunSpec]]:
         return
     params = TrainParams.model_validate(manifest.params)
     recipe = json.loads((run.stage("search") / "recipe.json").read_text(encoding="utf-8"))
-    for name, described in _models(run).items():
-        phases = tuple(Phase(phase["tokens"], tuple(phase["weights"])) for phase in described["phases"])
-        yield name, RunSpec(name, phases, described["seed"], params.training, recipe["max_epochs"])
+    for name, trained in _models(run).items():
+        phases = tuple(Phase(phase.tokens, phase.weights) for phase in trained.phases)
+        yield name, RunSpec(name, phases, trained.seed, params.training, recipe["max_epochs"])
 
 
 def _chain(run: RunFolder, last: str) -> Iterator[str]:

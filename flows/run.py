@@ -1,6 +1,5 @@
 """The life of a run: a workspace of its own, one lineage key everywhere, and one version at the end."""
 
-import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -36,9 +35,11 @@ from tasks.core.digest import digest_code, digest_json
 from tasks.core.errors import DataError, ForeignCodeError
 from tasks.core.manifest import Manifest
 from tasks.core.task import RunPlace, StageResult, stage_task
+from tasks.evaluation.published import Decision
 from tasks.ingest.snapshot import RawInput, place_raw, raw_input
 from tasks.report.table import closing_table
 from tasks.stages import RAW, stage_named
+from tasks.training.published import EXPORT_FOLDER
 
 PIPELINE = "pipeline"
 # Bytes a run writes per byte of raw input: 20 in the demo, whose input is compressed five times (measured), and room.
@@ -197,15 +198,17 @@ def _track_version(
 
 def _register(tracker: Tracker, place: RunPlace, name: str, version: Version) -> None:
     tags = {"dvc.rev": version.tag, **_evidence(place.folder("evaluate"))}
-    tracker.register_model(place.parent_run, place.folder("train") / "export", f"mixwright-{name}", ("newest",), tags)
+    tracker.register_model(
+        place.parent_run, place.folder("train") / EXPORT_FOLDER, f"mixwright-{name}", ("newest",), tags
+    )
     tracker.log_artifact(place.parent_run, place.folder("report") / "report.html")
     tracker.log_artifact(place.parent_run, place.folder("search") / "recipe.json")
 
 
 def _evidence(evaluated: Path) -> dict[str, str]:
     """Return what a model version says about the decision of its run: whether it claims a gain, and how sure that is."""
-    decision = json.loads((evaluated / "decision.json").read_text(encoding="utf-8"))
-    first = decision["comparisons"][decision["baseline"]]
-    gained = {"mixwright.gain": first["gain"], GAIN_LOWER_TAG: first["lower"]}
+    decision = Decision.read(evaluated)
+    first = decision.comparisons[decision.baseline]
+    gained = {"mixwright.gain": first.gain, GAIN_LOWER_TAG: first.lower}
     told = {name: repr(value) for name, value in gained.items() if value is not None}
-    return {CLAIM_TAG: str(decision["claim"]).lower(), "mixwright.baseline": decision["baseline"], **told}
+    return {CLAIM_TAG: str(decision.claim).lower(), "mixwright.baseline": decision.baseline, **told}

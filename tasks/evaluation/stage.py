@@ -25,7 +25,7 @@ from tasks.evaluation.config import EvaluateParams
 from tasks.evaluation.decide import decision
 from tasks.evaluation.published import Decision, MeasuredModel, MeasuredModels
 from tasks.tokenize.pool import POOL_FILES, read_pool
-from tasks.training.published import CONFIG_FILE, WEIGHTS_FILE, TrainedRun, TrainedRuns
+from tasks.training.published import CONFIG_FILE, MODELS_FOLDER, WEIGHTS_FILE, TrainedRun, TrainedRuns
 
 STAGE = "evaluate"
 CODE = ("tasks.core", "tasks.evaluation", "tasks.tokenize", "tasks.training")
@@ -80,9 +80,9 @@ def _measured(params: EvaluateParams, given: Mapping[str, StageInput], workshop:
     """Measure every model, and return all that the decision reads."""
     pool, trained = given["tokenize"].verified(*_READ_OF_POOL), given["train"]
     search = given["search"].verified("recipe.json", "forecast.json")
-    runs = TrainedRuns.read(trained.verified(TrainedRuns.FILE)).runs
-    read = [f"{run.folder}/{name}" for run in runs for name in _READ_OF_MODELS]
-    models = [_ModelArgs(trained.verified(*read) / run.folder, pool, params.test_tokens_per_domain) for run in runs]
+    folder = trained.verified(TrainedRuns.FILE, f"{MODELS_FOLDER}/")
+    runs = TrainedRuns.read(folder).runs
+    models = [_ModelArgs(folder / run.folder, pool, params.test_tokens_per_domain) for run in runs]
     pool_digest, science = _read_by_models(given["tokenize"]), {"tokens_per_domain": params.test_tokens_per_domain}
     digests = [{"pool": pool_digest, "model": _folder_digest(trained.manifest, run)} for run in runs]
     keys = [stage_key("evaluate.model", digest, science, code) for digest in digests]

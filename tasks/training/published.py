@@ -16,6 +16,8 @@ from tasks.training.config import Mixture
 
 # The files in the folder of a trained run.
 WEIGHTS_FILE, CONFIG_FILE, LOSSES_FILE, LEDGER_FILE = "model.safetensors", "config.json", "losses.csv", "ledger.csv"
+# Where the folders of all runs lie.
+MODELS_FOLDER = "models"
 # Where one model lies with its tokenizer, and what `transformers` reads there besides.
 EXPORT_FOLDER = "export"
 TRANSFORMERS_FILES = ("generation_config.json", "special_tokens_map.json", "tokenizer_config.json")

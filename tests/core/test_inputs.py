@@ -52,7 +52,7 @@ READS: dict[str, tuple[Any, dict[str, tuple[str, ...]]]] = {
         {
             "tokenize": (*_POOL, "tokens/test/00-a.bin"),
             "search": ("recipe.json", "forecast.json"),
-            "train": ("models/a-seed0/model.safetensors",),
+            "train": ("models/a-seed0/model.safetensors", "runs.json"),
         },
     ),
     "tasks.report": (

@@ -11,6 +11,7 @@ from infra.executors import LocalExecutor
 from infra.storage import AttemptStore
 from tasks.core.stage import Workshop
 from tasks.evaluation.config import EvaluateParams
+from tasks.evaluation.published import Decision, MeasuredModels
 from tasks.evaluation.stage import run as run_evaluate
 from tasks.mixture.config import SearchParams
 from tasks.mixture.confirm import ConfirmParams
@@ -70,25 +71,26 @@ def test_the_search_cuts_the_domain_of_shuffled_words(folders: Mapping[str, Path
 
 
 def test_the_claim_over_natural_is_made(folders: Mapping[str, Path]) -> None:
-    decision = read(folders["evaluate"] / "decision.json")
-    assert (decision["headline"], decision["claim"], decision["num_seeds"]) == ("claim", True, 3)
-    natural = decision["comparisons"]["natural"]
-    assert natural["lower"] > 0 and natural["gain"] > 0.1
-    assert decision["statement"].startswith("Claim: the searched mixture beats natural by")
+    decision = Decision.read(folders["evaluate"])
+    assert (decision.claim, decision.num_seeds) == (True, 3)
+    natural = decision.comparisons["natural"]
+    assert natural.above_zero and natural.gain > 0.1 and natural.test == "paired"
+    assert decision.statement.startswith("Claim: the searched mixture beats natural by")
 
 
 def test_the_forecast_stands_beside_the_outcome(folders: Mapping[str, Path]) -> None:
-    told, found = read(folders["search"] / "forecast.json"), read(folders["evaluate"] / "decision.json")["forecast"]
-    assert found["predicted_gain"] == told["gain_over_natural"] > 0
-    assert (found["tokens"], found["measured_tokens"]) == (PROXY.num_tokens, FULL.num_tokens)
-    assert found["status"] == "one size" and found["warning"]
+    told, found = read(folders["search"] / "forecast.json"), Decision.read(folders["evaluate"]).forecast
+    assert found is not None
+    assert found.predicted_gain == told["gain_over_natural"] > 0
+    assert (found.tokens, found.measured_tokens) == (PROXY.num_tokens, FULL.num_tokens)
+    assert found.status == "one size" and found.warning
 
 
 def test_every_model_is_measured_on_every_domain(folders: Mapping[str, Path]) -> None:
-    results = read(folders["evaluate"] / "results.json")
-    assert sorted((model["mixture"], model["seed"]) for model in results["models"]) == [
+    results = MeasuredModels.read(folders["evaluate"])
+    assert sorted((model.mixture, model.seed) for model in results.models) == [
         (mixture, seed) for mixture in ("natural", "searched", "uniform") for seed in range(3)
     ]
-    for model in results["models"]:
-        assert model["mean"] == pytest.approx(sum(model["bpb"][name] for name in WANTED) / 3)
-        assert list(model["bpb"]) == results["domains"]
+    for model in results.models:
+        assert model.mean == pytest.approx(sum(model.bpb[name] for name in WANTED) / 3)
+        assert tuple(model.bpb) == results.domains

@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tasks.evaluation.compare import Measured
 from tasks.evaluation.decide import decision
 from tasks.mixture.config import SearchParams
 from tasks.mixture.predictors.choose import Selection
 from tasks.mixture.predictors.gp_sqrt import GpSqrt
 from tasks.mixture.predictors.ridge_sqrt import RidgeSqrt
 from tasks.training.config import demo_full
+from tests.evaluation.made import measured
 from tests.mixture.simulated import Array, bits_per_byte, problem_with, search
 
 REPEATS = 20
@@ -35,13 +35,13 @@ def test_random_parts_of_one_domain_give_no_claim_in_at_least_nineteen_of_twenty
         recipe, forecast = (json.loads((tmp_path / f"{part}.json").read_text()) for part in ("recipe", "forecast"))
         mixtures = {"searched": recipe["phases"][0]["weights"], **recipe["baselines"]}
         models = [
-            Measured(mixture, seed, bits_per_byte(parts_of_one, tuple(weights), 100 * number + seed, f"{name} test"))
+            measured(mixture, seed, bits_per_byte(parts_of_one, tuple(weights), 100 * number + seed, f"{name} test"))
             for mixture, weights in mixtures.items()
             for seed in range(3)
         ]
         value = decision(models, recipe, forecast, confidence=0.95, model_parameters=1000, tokens=2048)
-        claims += value["claim"]
-        kept += "the search kept natural" in value["statement"]
-        assert value["forecast"] is None or value["forecast"]["predicted_gain"] < 0.01
+        claims += value.claim
+        kept += "the search kept natural" in value.statement
+        assert value.forecast is None or value.forecast.predicted_gain < 0.01
     assert REPEATS - claims >= 19
     assert kept < REPEATS, "the comparison was never asked: this test would pass without it"

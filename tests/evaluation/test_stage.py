@@ -4,7 +4,6 @@ import json
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -15,12 +14,16 @@ from tasks.core.errors import DataError
 from tasks.core.manifest import FileRecord, Manifest
 from tasks.core.stage import Workshop
 from tasks.evaluation.config import EvaluateParams
+from tasks.evaluation.published import Decision, MeasuredModels
 from tasks.evaluation.stage import run
+from tasks.training.config import Mixture
 from tasks.training.export import write_model
 from tasks.training.model import initial_model
+from tasks.training.published import TrainedRun, TrainedRuns
 from tests.mixture.test_stage import PROXY, VOCABULARY, Here, Listener, make_pool
+from tests.training.made import trained_run
 
-MIXTURES = ("searched", "natural", "uniform")
+MIXTURES: tuple[Mixture, ...] = ("searched", "natural", "uniform")
 RECIPE = {
     "domains": ["d0", "d1", "d2"],
     "objective": [1 / 3] * 3,
@@ -60,12 +63,15 @@ def make_inputs(root: Path, seeds: int = 3) -> dict[str, Path]:
     (root / "search").mkdir()
     (root / "search" / "recipe.json").write_text(json.dumps(RECIPE))
     (root / "search" / "forecast.json").write_text(json.dumps(FORECAST))
+    runs = list[TrainedRun]()
     for number, mixture in enumerate(MIXTURES):
         for seed in range(seeds):
-            folder = root / "train" / "models" / f"{mixture}-seed{seed}"
+            run = trained_run(mixture, seed)
+            folder = root / "train" / run.folder
             folder.mkdir(parents=True)
             write_model(initial_model(PROXY.model, VOCABULARY, 10 * number + seed), 0, folder)
-            (folder / "losses.csv").write_text("step,loss\n")
+            runs.append(run)
+    TrainedRuns(runs=tuple(runs)).write(root / "train")
     publish(root / "search", "search")
     publish(root / "train", "train")
     return {name: root / name for name in ("tokenize", "search", "train")}
@@ -86,25 +92,19 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Mapping[st
     return root, inputs, evaluate(root, inputs, Here())[0]
 
 
-def read(root: Path, name: str) -> Any:
-    return json.loads((root / "evaluate" / name).read_text(encoding="utf-8"))
-
-
 def test_every_model_is_measured_on_every_domain_and_untrained_models_give_no_claim(
     finished: tuple[Path, Mapping[str, Path], Manifest],
 ) -> None:
     root, _, manifest = finished
     assert [file.path for file in manifest.files] == ["decision.json", "results.json"]
-    results, decision = read(root, "results.json"), read(root, "decision.json")
-    assert {(model["mixture"], model["seed"]) for model in results["models"]} == {
-        (m, s) for m in MIXTURES for s in range(3)
-    }
-    for model in results["models"]:
-        assert model["mean"] == pytest.approx(sum(model["bpb"].values()) / 3)
+    results = MeasuredModels.read(root / "evaluate")
+    assert {(model.mixture, model.seed) for model in results.models} == {(m, s) for m in MIXTURES for s in range(3)}
+    for model in results.models:
+        assert model.mean == pytest.approx(sum(model.bpb.values()) / 3)
         # One token is one byte and all 32 are as likely, so nothing is learned at 5 bits and a little.
-        assert model["mean"] == pytest.approx(5, abs=0.2)
-    assert decision["headline"] == "no claim"
-    assert manifest.summary["headline"] == "no claim"
+        assert model.mean == pytest.approx(5, abs=0.2)
+    assert not Decision.read(root / "evaluate").claim
+    assert manifest.summary["claim"] is False
 
 
 def test_only_the_test_split_is_looked_at(finished: tuple[Path, Mapping[str, Path], Manifest], tmp_path: Path) -> None:
@@ -130,10 +130,37 @@ def test_finished_work_is_not_done_again(finished: tuple[Path, Mapping[str, Path
 @pytest.mark.parametrize("seeds", [1, 2])
 def test_one_or_two_seeds_end_in_no_claim(tmp_path: Path, seeds: int) -> None:
     manifest, _ = evaluate(tmp_path, make_inputs(tmp_path, seeds), Here())
-    assert manifest.summary["headline"] == "no claim"
     assert manifest.summary["statement"].startswith(f"No claim: {seeds} seed")
-    decision = read(tmp_path, "decision.json")
-    assert decision["num_seeds"] == seeds and decision["comparisons"]["natural"]["lower"] is None
+    decision = Decision.read(tmp_path / "evaluate")
+    assert not decision.claim and decision.num_seeds == seeds and decision.comparisons["natural"].lower is None
+
+
+def test_the_mean_of_a_model_weighs_the_domains_as_the_search_did(tmp_path: Path) -> None:
+    inputs = make_inputs(tmp_path)
+    (tmp_path / "search" / "recipe.json").write_text(json.dumps(RECIPE | {"objective": [1.0, 0.0, 0.0]}))
+    publish(tmp_path / "search", "search")
+    evaluate(tmp_path, inputs, Here())
+    assert all(model.mean == model.bpb["d0"] for model in MeasuredModels.read(tmp_path / "evaluate").models)
+
+
+def test_pairs_of_different_instruction_sets_are_compared_unpaired_and_told_so(tmp_path: Path) -> None:
+    inputs = make_inputs(tmp_path)
+    runs = TrainedRuns.read(inputs["train"]).runs
+    moved = [
+        run.model_copy(update={"instruction_set": "AVX512"}) if run.name == "natural-seed1" else run for run in runs
+    ]
+    TrainedRuns(runs=tuple(moved)).write(inputs["train"])
+    publish(inputs["train"], "train")
+    evaluate(tmp_path, inputs, Here())
+    decision = Decision.read(tmp_path / "evaluate")
+    assert {name: found.test for name, found in decision.comparisons.items()} == {
+        "natural": "unpaired",
+        "uniform": "paired",
+    }
+    assert (
+        "in 1 of them the two runs were trained on different instruction sets or devices: cpu AVX2 and cpu AVX512"
+        in (decision.statement)
+    )
 
 
 def test_a_folder_without_models_and_a_recipe_for_other_domains_are_refused(
@@ -141,7 +168,7 @@ def test_a_folder_without_models_and_a_recipe_for_other_domains_are_refused(
 ) -> None:
     _, inputs, _ = finished
     (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError, match="there are no models"):
+    with pytest.raises(DataError, match=r"runs\.json: it cannot be read"):
         evaluate(tmp_path, inputs | {"train": publish(tmp_path / "empty", "train")}, Here())
     shutil.copytree(inputs["search"], tmp_path / "search")
     renamed = RECIPE | {"domains": ["x", "y", "z"]}

@@ -8,8 +8,8 @@ import pytest
 
 from tasks.core.errors import ConfigError
 from tasks.core.rng import generator
-from tasks.evaluation.compare import Comparison, Interval
 from tasks.evaluation.forecast import forecast_beside_outcome
+from tasks.evaluation.published import Comparison
 from tasks.mixture.confirm import Confirmation, Confirmed, Contender, Gain
 from tasks.mixture.decide import Candidate, Pick
 from tasks.mixture.forecast import Forecast, extrapolated, forecast
@@ -211,7 +211,10 @@ def test_natural_is_forecast_to_gain_nothing() -> None:
 
 
 def test_evaluation_says_of_another_size_what_the_search_knew() -> None:
-    outcome = Comparison("natural", True, Interval(0.02, 0.01, 0.03), (0.02,) * 3, (0, 1, 2), (), "")
+    outcome = Comparison(
+        gain=0.02, lower=0.01, upper=0.03, baseline="natural", claim=True, test="paired", statement="",
+        differences=(0.02,) * 3, seeds=(0, 1, 2), per_domain={},
+    )  # fmt: skip
     for found, words in (
         (told(), "untransferred to others"),
         (told(gate("does not transfer")), "did not keep their order"),
@@ -219,6 +222,6 @@ def test_evaluation_says_of_another_size_what_the_search_knew() -> None:
         (replace(told(gate("transfers")), tokens=1), "how far that carries"),
     ):
         value = forecast_beside_outcome(found.to_json(), outcome, model_parameters=16_000, tokens=32_768)
-        assert value["warning"] is not None and words in value["warning"]
+        assert value.warning is not None and words in value.warning
     same = forecast_beside_outcome(told(gate("transfers")).to_json(), outcome, model_parameters=16_000, tokens=32_768)
-    assert same["same_size"] and same["warning"] is None
+    assert same.same_size and same.warning is None

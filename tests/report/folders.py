@@ -15,11 +15,16 @@ from tasks.core.digest import digest_file
 from tasks.core.manifest import FileRecord, Manifest
 from tasks.core.rng import generator
 from tasks.curate.funnel import Fates, tally
-from tasks.evaluation.compare import Measured
 from tasks.evaluation.decide import decision
+from tasks.evaluation.published import MeasuredModels
 from tasks.ingest.schema import DOCUMENT, REFUSED
 from tasks.mixture.forecast import Forecast
 from tasks.mixture.runs import Run, Runs, to_csv
+from tasks.tokenize.published import PackedDomain, PackedSplit, Split, TokenPoolIndex
+from tasks.training.config import Mixture
+from tasks.training.published import LOSSES_FILE, TrainedRuns, losses_text
+from tests.evaluation.made import measured
+from tests.training.made import trained_run
 
 DOMAINS = ("def-self-return", "licence-copyright", "a<b>&\"'-$x_1$")
 LABELS = {"def-self-return": "함수의 정의를 반환"}
@@ -175,9 +180,13 @@ def _cluster(folder: Path) -> None:
 
 
 def _tokenize(folder: Path) -> None:
-    splits = {name: {"tokens": tokens} for name, tokens in (("train", 4000), ("search", 400), ("test", 600))}
-    domains = [{"name": name, "index": index, "splits": splits} for index, name in enumerate(DOMAINS)]
-    _json(folder / "tokens.json", {"format": 1, "vocab_size": 512, "document_end": 0, "domains": domains})
+    sizes: tuple[tuple[Split, int], ...] = (("train", 4000), ("search", 400), ("test", 600))
+    splits = {
+        split: PackedSplit(file=f"tokens/{split}.bin", tokens=tokens, bytes=4 * tokens, documents=9)
+        for split, tokens in sizes
+    }
+    domains = tuple(PackedDomain(name=name, index=index, splits=splits) for index, name in enumerate(DOMAINS))
+    TokenPoolIndex(vocab_size=512, document_end=0, token_bits=16, domains=domains).write(folder)
 
 
 def _search(folder: Path) -> None:
@@ -217,33 +226,27 @@ def _search(folder: Path) -> None:
 
 
 def _train(folder: Path, seeds: int) -> None:
-    runs = []
-    for mixture in ("searched", "natural", "uniform"):
-        for seed in range(seeds):
-            name = f"{mixture}-seed{seed}"
-            (folder / "models" / name).mkdir(parents=True)
-            losses = "".join(f"{step},{6 / (step + 1) ** 0.1 + 0.01 * seed!r}\n" for step in range(30))
-            (folder / "models" / name / "losses.csv").write_text("step,loss\n" + losses, encoding="utf-8")
-            consumed = {domain: {"samples": 3, "tokens": 96, "epochs": 0.5} for domain in DOMAINS}
-            run = {"name": name, "mixture": mixture, "seed": seed, "parameters": 5000, "flops": 10**8}
-            runs.append({**run, "consumed": consumed})
-    _json(folder / "runs.json", {"format": 1, "runs": runs})
+    mixtures: tuple[Mixture, ...] = ("searched", "natural", "uniform")
+    runs = tuple(trained_run(mixture, seed, DOMAINS) for mixture in mixtures for seed in range(seeds))
+    for run in runs:
+        (folder / run.folder).mkdir(parents=True)
+        losses = [6 / (step + 1) ** 0.1 + 0.01 * run.seed for step in range(30)]
+        (folder / run.folder / LOSSES_FILE).write_text(losses_text(losses), encoding="utf-8")
+    TrainedRuns(runs=runs).write(folder)
 
 
 def _evaluate(folder: Path, search: Path, seeds: int) -> None:
     gains = {"searched": 0.03, "natural": 0.0, "uniform": -0.01}
     models = [
-        Measured(mixture, seed, tuple(2.5 - gain + 0.001 * seed * (1 + index) for index in range(3)))
+        measured(mixture, seed, [2.5 - gain + 0.001 * seed * (1 + index) for index in range(3)], domains=DOMAINS)
         for mixture, gain in gains.items()
         for seed in range(seeds)
     ]
     recipe, forecast = (
         json.loads((search / name).read_text(encoding="utf-8")) for name in ("recipe.json", "forecast.json")
     )
-    found = decision(models, recipe, forecast, confidence=0.95, model_parameters=5000, tokens=6000)
-    _json(folder / "decision.json", found)
-    results = [{"mixture": m.mixture, "seed": m.seed, "mean": sum(m.bpb) / 3} for m in models]
-    _json(folder / "results.json", {"format": 1, "domains": DOMAINS, "models": results})
+    decision(models, recipe, forecast, confidence=0.95, model_parameters=5000, tokens=6000).write(folder)
+    MeasuredModels(domains=tuple(DOMAINS), models=tuple(models)).write(folder)
 
 
 def _table(path: Path, rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> None:

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.core.errors import DataError
-from tasks.tokenize.pool import MAX_VOCAB_SIZE, TokenPool, read_pool, token_path, write_pool
+from tasks.tokenize.pool import TokenPool, read_pool, token_path, write_pool
+from tasks.tokenize.published import TokenPoolIndex
 
 
 def _pool(folder: Path) -> TokenPool:
@@ -75,8 +76,8 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         read_pool(tmp_path)
 
 
-def test_a_folder_without_a_pool_says_which_stage_makes_one(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="Run the tokenize stage"):
+def test_a_folder_without_a_pool_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="Run that stage again"):
         read_pool(tmp_path)
 
 
@@ -101,9 +102,22 @@ def test_a_token_outside_the_vocabulary_is_refused_with_its_place(tmp_path: Path
         write_pool(tmp_path, {"a": {"train": [1, 0, 5]}}, vocab_size=5, document_end=0)
 
 
-def test_more_tokens_than_16_bits_hold_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="65,537 token ids do not fit"):
-        write_pool(tmp_path, {"a": {"train": [1, 0]}}, vocab_size=MAX_VOCAB_SIZE + 1, document_end=0)
+@pytest.mark.parametrize(("vocab_size", "bits"), [(65_536, 16), (65_537, 32), (262_144, 32)])
+def test_the_tokens_of_a_large_vocabulary_have_32_bits_and_the_index_says_so(
+    tmp_path: Path, vocab_size: int, bits: int
+) -> None:
+    pool = write_pool(tmp_path, {"a": {"train": [vocab_size - 1, 7, 0]}}, vocab_size=vocab_size, document_end=0)
+    assert pool.domains[0].splits["train"].tokens.tolist() == [vocab_size - 1, 7, 0]
+    assert TokenPoolIndex.read(tmp_path).token_bits == bits
+    assert (tmp_path / "tokens/train/00-a.bin").stat().st_size == 3 * bits // 8
+
+
+def test_an_index_whose_vocabulary_does_not_fit_its_bits_is_refused(tmp_path: Path) -> None:
+    write_pool(tmp_path, {"a": {"train": [65_536, 0]}}, vocab_size=65_537, document_end=0)
+    path = tmp_path / "tokens.json"
+    path.write_text(path.read_text().replace('"token_bits": 32', '"token_bits": 16'))
+    with pytest.raises(DataError, match="65537 token ids with the end 0 in 16 bits"):
+        read_pool(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["", "a/b", "../a", "-a", "ä"])
@@ -112,10 +126,10 @@ def test_a_name_that_cannot_name_a_file_is_refused(name: str) -> None:
         token_path("train", 0, name)
 
 
-def test_reading_a_pool_needs_numpy_alone() -> None:
+def test_reading_a_pool_needs_numpy_and_pydantic_alone() -> None:
     code = (
         "import sys; import tasks.tokenize.pool; "
-        "print(sorted({'pydantic', 'pyarrow', 'tokenizers', 'torch', 'yaml'} & set(sys.modules)))"
+        "print(sorted({'pyarrow', 'tokenizers', 'torch', 'yaml'} & set(sys.modules)))"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"

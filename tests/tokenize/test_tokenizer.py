@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -148,10 +149,13 @@ def test_a_tokenizer_that_is_not_byte_level_is_refused(tmp_path: Path) -> None:
         bpe.load(tmp_path / "tokenizer.json", "</s>")
 
 
-def test_a_vocabulary_of_more_than_16_bits_is_refused(trained: Path, tmp_path: Path) -> None:
+def test_a_vocabulary_of_more_than_16_bits_gives_tokens_of_32(trained: Path, tmp_path: Path) -> None:
     path = _changed(trained, tmp_path, lambda tokenizer: tokenizer.add_tokens([f"word{n}" for n in range(65_300)]))
-    with pytest.raises(ConfigError, match=r"65,620 token ids; packed tokens have 16 bits"):
-        bpe.load(path, DOCUMENT_END)
+    large, small = bpe.load(path, DOCUMENT_END), bpe.load(trained, DOCUMENT_END)
+    tokens, lengths = bpe.encode(large, ["a"], ["word65299 river"])
+    assert large.vocab_size == 65_620 and tokens.dtype == np.dtype("<u4") and tokens[0] == 65_619
+    assert bpe.decode(large, tokens.tolist()) == b"word65299 river" and lengths.tolist() == [tokens.size]
+    assert bpe.encode(small, ["a"], ["river"])[0].dtype == np.dtype("<u2")
 
 
 @pytest.mark.parametrize("text", ["{", json.dumps({"version": "1.0"})])

@@ -12,6 +12,7 @@ from tasks.core.errors import AccountError, ConfigError, DataError
 from tasks.tokenize.pool import TokenPool
 from tasks.training.checkpoint import KEEP
 from tasks.training.ledger import check_equal, consumed_ledger, planned_ledger
+from tasks.training.published import LedgerRow
 from tasks.training.run import RunResult, order_of, train
 from tasks.training.types import DivergedError, Phase, RunSpec
 from tests.training.conftest import LENGTH, small_spec, small_training
@@ -160,9 +161,9 @@ def test_the_ledger_that_was_consumed_is_the_one_the_recipe_promised(pool: Token
     assert run.ledger == planned_ledger(order, 4, LENGTH)
     assert run.ledger.totals == (7, 31, 10)
     assert run.ledger.counts[:2] == ((4, 0, 0), (3, 1, 0))
-    lines = run.ledger.to_csv().splitlines()
-    assert lines[:2] == ["first_step,last_step,domain,samples,tokens,epochs", f"0,9,alpha,7,112,{round(7 / 249, 6)}"]
-    assert sum(int(line.split(",")[4]) for line in lines[1:]) == training.num_tokens
+    blocks = tuple(run.ledger.blocks())
+    assert blocks[0] == LedgerRow(0, 9, "alpha", 7, 112, round(7 / 249, 6))
+    assert sum(block.tokens for block in blocks) == training.num_tokens
 
 
 def test_a_ledger_with_one_sample_moved_is_refused(pool: TokenPool) -> None:
