@@ -15,6 +15,7 @@ from infra.versions import add_remote, list_versions, prune_workspaces, push
 from tasks.core.command import exit_codes
 from tasks.core.errors import DataError
 from tasks.core.once import Once, OnceGroup
+from tasks.core.text_table import text_table
 
 run_option = click.option(
     "--run",
@@ -96,8 +97,8 @@ def lineage(key: str, run_path: Path | None) -> None:
 def verify(run_path: Path | None) -> None:
     """Check every file against its manifest, and every stage against the one before it."""
     with exit_codes():
-        for line in verified(run_folder(run_path)):
-            click.echo(line)
+        rows = list(verified(run_folder(run_path)))
+        click.echo("\n".join(text_table(("stage", "files", "output", "state"), rows)))
 
 
 @click.command(cls=Once)
@@ -125,8 +126,8 @@ def list_(name: str | None, as_json: bool) -> None:
         if as_json:
             click.echo(json.dumps([{"tag": version.tag, "commit": version.commit} for version in versions]))
             return
-        for version in versions:
-            click.echo(f"{version.tag:<24} {version.commit[:12]}")
+        rows = [(version.tag, version.commit[:12]) for version in versions]
+        click.echo("\n".join(text_table(("version", "commit"), rows, left=2)))
 
 
 @data.command()
@@ -160,8 +161,8 @@ def prune() -> None:
         click.echo(f"workspaces removed: {', '.join(removed) or 'none'}; unfinished attempts removed: {swept}")
 
 
-def verified(run: RunFolder) -> Iterator[str]:
-    """Yield a line per stage that is whole and made from what is there.
+def verified(run: RunFolder) -> Iterator[tuple[str, str, str, str]]:
+    """Yield, per stage that is whole and made from what is there: its name, how many files, its output, and `ok`.
 
     Raises:
         DataError: a file differs from its manifest, or a stage was made from another version of its input.
@@ -177,7 +178,7 @@ def verified(run: RunFolder) -> Iterator[str]:
                     f"{run.path}: {name} was made from another {needed} ({digest[:12]}) than the one that is here "
                     f"({manifests[needed].output[:12]}). Run {name} again."
                 )
-        yield f"{name:<9} {len(manifest.files):>5} files  output {manifest.output[:16]}  ok"
+        yield name, f"{len(manifest.files):,}", manifest.output[:16], "ok"
 
 
 def differences(first: RunFolder, second: RunFolder) -> Iterator[str]:

@@ -21,6 +21,7 @@ from infra.servers import (
 )
 from infra.settings import Settings, load_settings
 from tasks.core.errors import ConfigError
+from tasks.core.text_table import text_table
 
 if TYPE_CHECKING:
     from flows.run import Outcome
@@ -167,8 +168,8 @@ def print_status(as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps([{"name": s.name, "state": s.state, "url": s.url} for s in services]))
         return
-    for service in services:
-        click.echo(f"{service.title:<16} {service.state:<16} {service.url}")
+    rows = [(service.title, service.state, str(service.url)) for service in services]
+    click.echo("\n".join(text_table(("server", "state", "address"), rows, left=3)))
 
 
 def print_doctor() -> None:
@@ -178,8 +179,8 @@ def print_doctor() -> None:
         ConfigError: how many checks failed.
     """
     checks = doctor(load_settings())
-    for check in checks:
-        click.echo(f"{'ok ' if check.ok else 'BAD'} {check.name:<12} {check.found}  {check.advice}")
+    rows = [("ok" if check.ok else "BAD", check.name, check.found, check.advice) for check in checks]
+    click.echo("\n".join(text_table(("", "check", "found", "what to do"), rows, left=4)))
     if bad := [check.name for check in checks if not check.ok]:
         raise ConfigError(
             f"{len(bad)} of {len(checks)} checks failed: {', '.join(bad)}. The advice stands beside each."

@@ -10,9 +10,27 @@ from pathlib import Path
 import click
 
 from tasks.core.once import OnceGroup
-from tasks.stages import NAMES, stage_named
+from tasks.stages import NAMES, STAGES, stage_named
 
-QUESTIONS = ("why", "audit", "lineage", "verify", "compare", "data")
+# Commands of other modules: where each is written, and the first line of its help, so that listing them imports none.
+ELSEWHERE = {
+    "mixture": (
+        "cli.mixture",
+        "Bring in and fit any table of runs, plan a search, replay one, export a mixture to other trainers.",
+    ),
+    "why": ("cli.ask", "Tell one document's story: kept or dropped, by which rule, and what it stands for."),
+    "audit": (
+        "cli.ask",
+        "Show the funnel of the curation: what each filter dropped per source, what each rule does, and what if.",
+    ),
+    "lineage": (
+        "cli.ask",
+        "From a model to what it saw, from a document to the models that saw it, from a digest to its stage.",
+    ),
+    "verify": ("cli.ask", "Check every file against its manifest, and every stage against the one before it."),
+    "compare": ("cli.ask", "Compare two runs (workspaces, or clones at a version): params, digests and decisions."),
+    "data": ("cli.ask", "Versions of data: list them, name a remote, push one."),
+}
 
 
 class Commands(OnceGroup):
@@ -20,20 +38,8 @@ class Commands(OnceGroup):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return all names: the run, its stages, mixtures, the questions, the servers."""
-        return [
-            "run",
-            "demo",
-            *NAMES,
-            "mixture",
-            *QUESTIONS,
-            "up",
-            "down",
-            "status",
-            "secret",
-            "env",
-            "doctor",
-            "params",
-        ]
+        servers = ("up", "down", "status", "secret", "env", "doctor", "params")
+        return ["run", "demo", *NAMES, *ELSEWHERE, *servers]
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         """Import and return one command."""
@@ -41,11 +47,17 @@ class Commands(OnceGroup):
             from tasks.core.command import command_of
 
             return command_of(stage_named(name))
-        if name in QUESTIONS:
-            return getattr(importlib.import_module("cli.ask"), name)  # type: ignore[no-any-return]
-        if name == "mixture":
-            return importlib.import_module("cli.mixture").mixture  # type: ignore[no-any-return]
+        if name in ELSEWHERE:
+            module, _ = ELSEWHERE[name]
+            return vars(importlib.import_module(module))[name]  # type: ignore[no-any-return]
         return super().get_command(ctx, name)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing those that are written elsewhere."""
+        about = {stage.name: stage.about for stage in STAGES} | {name: line for name, (_, line) in ELSEWHERE.items()}
+        own = {name: (command.help or "").partition("\n")[0] for name, command in self.commands.items()}
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, (about | own)[name]) for name in self.list_commands(ctx)])
 
 
 open_option = click.option(

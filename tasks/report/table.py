@@ -1,9 +1,9 @@
 """The short table that ends a run in the terminal: plain data, and plain text of it."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tasks.core.text_table import text_table
 from tasks.report.config import ReportParams
 from tasks.report.load import INPUTS, read_story
 from tasks.report.marks import size
@@ -54,26 +54,9 @@ def _labels(story: Story) -> list[str]:
 
 
 def plain(table: Table) -> str:
-    """Return a table as text: names to the left, numbers to the right.
-
-    >>> print(plain(Table("Fruit", ("kind", "number"), (("apples", "3"), ("pears", "12")))))
-    Fruit
-      kind    number
-      apples       3
-      pears       12
-    """
-    lines = [table.header, *table.rows]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(table.header))]
-    return "\n".join([table.title, *(f"  {_line(line, widths)}" for line in lines)])
-
-
-def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
-    padded = [cell.rjust(width) if column else cell.ljust(width) for column, (cell, width) in _placed(cells, widths)]
-    return "  ".join(padded).rstrip()
-
-
-def _placed(cells: Sequence[str], widths: Sequence[int]) -> list[tuple[int, tuple[str, int]]]:
-    return list(enumerate(zip(cells, widths, strict=True)))
+    """Return a table as text: names to the left, numbers to the right."""
+    lines = text_table(table.header, table.rows)
+    return "\n".join([table.title, *(f"  {line}" for line in lines)])
 
 
 def _documents(story: Story) -> Table:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tasks.report.table import Table, closing_sentences, closing_table, closing_tables, plain
+from tasks.report.table import closing_sentences, closing_table, closing_tables
 from tasks.report.types import Story
 from tests.report.folders import DOMAINS
 
@@ -28,11 +28,6 @@ def test_the_sentences_are_the_decision_and_the_forecast_beside_its_outcome(stor
     first, *_, last = closing_sentences(story)
     assert first.startswith("Claim: the searched mixture beats natural")
     assert last.startswith("Forecast +0.0210")
-
-
-def test_names_stand_left_and_numbers_right() -> None:
-    table = Table("T", ("name", "n"), (("a", "1"), ("bbbbbb", "100")))
-    assert plain(table).splitlines() == ["T", "  name      n", "  a         1", "  bbbbbb  100"]
 
 
 def test_the_text_of_a_run_holds_all_of_it(folders: dict[str, Path]) -> None:

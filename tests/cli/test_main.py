@@ -1,0 +1,38 @@
+"""The list of commands: whole sentences, and quick."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from cli.main import ELSEWHERE, main
+from tasks.stages import STAGES
+
+
+def test_the_list_names_every_command_with_a_whole_sentence() -> None:
+    listed = " ".join(CliRunner().invoke(main, ["--help"]).output.partition("Commands:")[2].split())
+    sentences = {stage.name: stage.about for stage in STAGES} | {name: line for name, (_, line) in ELSEWHERE.items()}
+    for name in main.list_commands(click.Context(main)):
+        assert f"{name} {sentences.get(name, '')}" in listed
+    assert "..." not in listed
+
+
+@pytest.mark.parametrize("name", ELSEWHERE)
+def test_a_command_of_another_module_is_listed_as_it_tells_itself(name: str) -> None:
+    command = main.get_command(click.Context(main), name)
+    assert command is not None and command.help is not None
+    assert command.help.partition("\n")[0] == ELSEWHERE[name][1]
+
+
+def test_the_list_of_commands_imports_nothing_that_is_slow(project: Path) -> None:
+    code = (
+        "import json, sys; from click.testing import CliRunner; from cli.main import main; "
+        "assert CliRunner().invoke(main, ['--help']).exit_code == 0; print(json.dumps(sorted(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=project, capture_output=True, text=True, check=True)
+    slow = {"numpy", "pydantic", "pyarrow", "torch", "prefect", "mlflow", "ray", "rich"}
+    assert slow & {name.partition(".")[0] for name in json.loads(done.stdout)} == set()
