@@ -6,6 +6,8 @@ SIDE_BY_SIDE := -n auto --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
 DURATIONS := --junit-xml=build/tests
 VENV := .venv
 BIN := $(VENV)/bin
+# What an installation is made of: when one of these changes it is made again.
+INSTALLED := install.py pyproject.toml constraints.txt setup.py $(wildcard tasks/curate/native/*.cpp tasks/curate/native/*.h)
 
 .PHONY: demo test test-slow check up down bench bench-peers install clean
 
@@ -45,20 +47,20 @@ $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info < (3, 13) else "Mixwright needs Python 3.11 or 3.12: make PYTHON=python3.12 ...")'
 	$(PYTHON) -m venv $(VENV)
 
-# torch comes first and pinned: where an index offers a CPU build of this version it is taken, and nothing replaces it.
-$(VENV)/.installed: $(BIN)/python pyproject.toml constraints.txt setup.py $(wildcard tasks/curate/native/*.cpp tasks/curate/native/*.h)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(grep '^torch==' constraints.txt)" -c constraints.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[s3]'
+# install.py is `pip install`, by uv where it can be had. Where an index offers a CPU build of the pinned torch it is taken.
+$(VENV)/.installed: $(BIN)/python $(INSTALLED)
+	$(BIN)/python install.py -c constraints.txt -e '.[s3]'
 	touch $@
 
-$(VENV)/.installed-dev: $(VENV)/.installed
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,oracle,s3]'
-	touch $@
+# What `install` brings is in it: on a fresh clone the kernels are compiled once.
+$(VENV)/.installed-dev: $(BIN)/python $(INSTALLED)
+	$(BIN)/python install.py -c constraints.txt -e '.[dev,oracle,s3]'
+	touch $(VENV)/.installed $@
 
 # The S3 server of the integration tests lives in an environment of its own: its needs differ from ours.
-.venv-s3/.installed: tests/s3-requirements.txt
+.venv-s3/.installed: install.py tests/s3-requirements.txt
 	$(PYTHON) -m venv .venv-s3
-	.venv-s3/bin/python -m pip install --quiet --disable-pip-version-check --only-binary :all: -r tests/s3-requirements.txt
+	.venv-s3/bin/python install.py --only-binary :all: -r tests/s3-requirements.txt
 	touch $@
 
 # The readers of other trainers want an older numpy and transformers; the list is complete, so nothing is looked up for it.

@@ -5,6 +5,7 @@ succeeds, and the fallbacks give the same results.
 """
 
 import hashlib
+import os
 from pathlib import Path
 
 from setuptools import Extension, setup
@@ -21,7 +22,7 @@ def _source_digest(source: Path) -> str:
 
 setup(
     # Times of files do not tell whether a kernel is of these sources: its digest does, so it is always compiled anew.
-    options={"build_ext": {"force": True}},
+    options={"build_ext": {"force": True, "parallel": os.cpu_count()}},
     ext_modules=[
         Extension(
             f"_mixwright_{source.stem}",
