@@ -1,8 +1,8 @@
-"""Installs by uv where it can be had, in a third of pip's time: `python install.py -c constraints.txt -e .` is `pip install`.
+"""Installs by uv where it can be had, in a third of pip's time: `python install.py ...` for `pip install ...`.
 
-What stands after the name goes to `uv pip install`, or to pip where there is no uv or uv is refused, and into the environment
-of the Python that runs this. uv does not read pip's configuration: where packages come from and whom to trust is handed on in
-uv's own variables, so that both install the same; variables of uv that are set already stay.
+What stands after the name goes to `uv pip install`, or to pip where there is no uv or uv is refused, and into the
+environment of the Python that runs this. uv does not read pip's configuration: where packages come from and whom to
+trust is handed on in uv's own variables, so that both install the same; variables of uv that are set already stay.
 """
 
 import ast
@@ -74,8 +74,8 @@ def install(arguments: Sequence[str]) -> int:
     options = pip_options(subprocess.run(listing, capture_output=True, text=True, check=True).stdout)
     if uv := find_uv(environment):
         limits = [word for path in options.get("constraint", "").split() for word in ("-c", path)]
-        # To compile all of it costs as much as to install it; the first commands compile the modules that they import, unless
-        # the environment forbids it: then every command would do it anew.
+        # To compile all of it costs as much as to install it; the first commands compile the modules that they
+        # import, unless the environment forbids it: then every command would do it anew.
         bytecode = ["--compile-bytecode"] if sys.dont_write_bytecode else []
         command = [uv, "pip", "install", "--quiet", "--python", sys.executable, *bytecode, *limits, *arguments]
         if subprocess.run(command, env=uv_environment(options, environment), check=False).returncode == 0:
