@@ -29,6 +29,7 @@ from tasks.curate.rules.table import RULES as EVERY_RULE
 from tasks.curate.statistics import english
 from tasks.curate.statistics.english import english_statistics
 from tasks.curate.statistics.texts import Columns, Texts, texts_of
+from tests import sampling
 
 Decision = tuple[str | None, str | None]
 
@@ -118,10 +119,12 @@ def native() -> None:
 # ---- datatrove's decisions -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.integration
-def test_every_document_of_the_oracle_is_decided_as_datatrove_decided_it(shared_data: Path, native: None) -> None:
-    texts, expected = documents(shared_data), oracle(shared_data)
-    assert texts.keys() == expected.keys()
+@sampling.every(12)
+def test_documents_of_the_oracle_are_decided_as_datatrove_decided_them(
+    shared_data: Path, native: None, every: int
+) -> None:
+    texts, expected = documents(shared_data, every), oracle(shared_data)
+    assert len(texts) > 4900 and (every > 1 or texts.keys() == expected.keys())
     assert_decided_as_by_datatrove(texts, expected)
 
 
@@ -134,25 +137,25 @@ def test_the_fallback_decides_a_sample_of_the_oracle_as_datatrove_did(
     assert_decided_as_by_datatrove(texts, oracle(shared_data))
 
 
-def unseen_texts() -> list[str]:
+def unseen_texts(every: int) -> list[str]:
     """Text that every machine has and no rule was made with: prose and code of Python's standard library."""
-    files = sorted(Path(sysconfig.get_path("stdlib")).glob("*.py"))[::3]
+    files = sorted(Path(sysconfig.get_path("stdlib")).glob("*.py"))[::every]
     sources = [path.read_text(encoding="utf-8") for path in files]
     texts = [" ".join(string.printable), "", " \n ", "\n\n"]
     texts += [part for source in sources for part in (source[:4000], source[-2000:], " ".join(source.split()[:300]))]
     return [text + tail for text in texts for tail in ("", " It is so [3]. Lorem ipsum! Is it? Yes. {Well} no.\n")]
 
 
-@pytest.mark.integration
+@sampling.every(24, whole=3)
 @pytest.mark.parametrize("config", [C4Lines(), FINEWEB_LINES], ids=["library", "fineweb"])
-def test_unseen_texts_are_decided_as_datatrove_itself_decides_them(config: C4Lines) -> None:
+def test_unseen_texts_are_decided_as_datatrove_itself_decides_them(config: C4Lines, every: int) -> None:
     peer, document_type = (
         pytest.importorskip("datatrove.pipeline.filters"),
         pytest.importorskip("datatrove.data").Document,
     )
     lines = peer.C4QualityFilter(filter_no_terminal_punct=config.filter_no_terminal_punctuation)
     steps = (peer.GopherRepetitionFilter(), peer.GopherQualityFilter(), lines, peer.FineWebQualityFilter())
-    texts = unseen_texts()
+    texts = unseen_texts(every)
     columns, rewritten = statistics(texts_of(texts), config)
     for first in (0, 2):  # the line rules also on what the document rules would have dropped
         for text, after, ours in zip(texts, rewritten, decisions(columns, FILTERS[first:]), strict=True):

@@ -21,6 +21,7 @@ from tasks.curate.english.tokens import count_sentences, words
 from tasks.curate.english.urls import is_url
 from tasks.curate.native import kernel
 from tasks.curate.statistics.texts import texts_of
+from tests import sampling
 
 # What spaCy 3.8.18 gives, run once; a space between two tokens.
 TOKENS = {
@@ -260,10 +261,10 @@ def documents(shared_data: Path, every: int) -> list[str]:
     return texts
 
 
-@pytest.mark.integration
-def test_kernel_and_fallback_agree_on_real_text(shared_data: Path, english_kernel: ModuleType) -> None:
-    texts = documents(shared_data, every=50)
-    assert len(texts) > 1000
+@sampling.every(300, whole=50)
+def test_kernel_and_fallback_agree_on_real_text(shared_data: Path, english_kernel: ModuleType, every: int) -> None:
+    texts = documents(shared_data, every)
+    assert len(texts) > 50_000 / every
     assert_same(english_kernel, texts)
 
 
@@ -278,14 +279,14 @@ def test_the_facts_are_those_of_the_installed_spacy() -> None:
         assert collected[name] == getattr(facts, name)
 
 
-@pytest.mark.integration
-def test_words_and_sentences_are_datatroves(request: pytest.FixtureRequest) -> None:
+@sampling.every(1500, whole=200)
+def test_words_and_sentences_are_datatroves(request: pytest.FixtureRequest, every: int) -> None:
     pytest.importorskip("spacy", reason="spaCy is not installed: its tokens cannot be compared")
     tokenizers = pytest.importorskip("datatrove.utils.word_tokenizers", reason="datatrove is not installed")
     datatrove = tokenizers.load_word_tokenizer("en")
-    texts = nasty_texts(5000, seed=5)
+    texts = nasty_texts(1_000_000 // every, seed=5)
     if Path(__file__).parents[3].joinpath("shared", "data").is_dir():
-        texts += documents(request.getfixturevalue("shared_data"), every=200)
+        texts += documents(request.getfixturevalue("shared_data"), every)
     for text in texts:
         assert words(text) == datatrove.word_tokenize(text), repr(text)
         assert count_sentences(text) == len(datatrove.sent_tokenize(text)), repr(text)

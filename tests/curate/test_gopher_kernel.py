@@ -86,7 +86,7 @@ def test_kernel_and_fallback_count_the_same_in_real_text(shared_data: Path) -> N
     assert_same(texts_of(documents))
 
 
-@pytest.mark.integration
+@pytest.mark.slow
 @pytest.mark.usefixtures("compiled")
 def test_kernel_and_fallback_count_the_same_in_a_third_of_the_whole_corpus(shared_data: Path) -> None:
     for path in sorted((shared_data / "corpus").glob("*.jsonl.gz")):

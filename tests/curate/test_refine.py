@@ -29,6 +29,7 @@ from tasks.curate.refine.unicode import _plan, repair
 from tasks.curate.refine.unit import REFINED, RefineArgs, merged_summaries, refine_shard
 from tasks.curate.statistics.texts import texts_of
 from tasks.ingest.schema import DOCUMENT
+from tests import sampling
 from tests.curate.folders import document
 
 SECRET = "AKIA" + "QWERTYUIOPASDFGH"
@@ -89,16 +90,16 @@ def test_repair_gives_what_ftfy_gives(pieces: list[str], config: UnicodeRepair) 
     assert fixed(text, config) == ftfy.fix_text(text, ftfy.TextFixerConfig(**config.model_dump()))
 
 
-@pytest.mark.parametrize("text", ["1" * 1_000_000 + "Â a", "Ã©" * 500_001 + "\n"])
+@pytest.mark.parametrize("text", ["1" * 1_000_000 + "Â a", "Ã©" * 500_001 + "\n"], ids=["digits", "mojibake"])
 def test_lines_longer_than_ftfy_takes_at_once_are_cut_where_it_cuts_them(text: str) -> None:
     assert fixed(text, UnicodeRepair()) == ftfy.fix_text(text, _plan(UnicodeRepair()).ftfy)
 
 
-@pytest.mark.integration
+@sampling.every(200, whole=20)
 @pytest.mark.parametrize("config", [UnicodeRepair(), UnicodeRepair(fix_character_width=True, normalization="NFKC")])
-def test_repair_gives_what_ftfy_gives_on_real_text(shared_data: Path, config: UnicodeRepair) -> None:
+def test_repair_gives_what_ftfy_gives_on_real_text(shared_data: Path, config: UnicodeRepair, every: int) -> None:
     options = ftfy.TextFixerConfig(**config.model_dump())
-    for text in corpus(shared_data, every=20):
+    for text in corpus(shared_data, every):
         assert fixed(text, config) == ftfy.fix_text(text, options)
 
 
@@ -180,10 +181,10 @@ def test_a_placeholder_must_not_be_somebodys() -> None:
         PiiRedaction(email="someone@gmail.com")
 
 
-@pytest.mark.integration
-def test_nothing_is_left_to_redact_in_real_text(shared_data: Path) -> None:
+@sampling.every(50, whole=5)
+def test_nothing_is_left_to_redact_in_real_text(shared_data: Path, every: int) -> None:
     config = PiiRedaction()
-    for text in corpus(shared_data, every=5):
+    for text in corpus(shared_data, every):
         if edits := redact(text, config):
             assert find_pii(apply(text, edits)) == []
 
