@@ -202,8 +202,8 @@ _RELIED_ON: Mapping[Format, tuple[str, ...]] = {
     "llm-foundry": _SHUFFLED,
     "olmo-core": (
         "Ask for requested_tokens: {tokens}. A source too small for its ratio at its max_repetition_ratio is refused.",
-        "The paths are flat arrays of token ids; the mixture is exact in instances, and the data loader has to shuffle them",
-        "(its default).",
+        "The paths are flat arrays of token ids, of as many bits as the dataset's dtype says (of our pools: token_bits in",
+        "tokens.json). The mixture is exact in instances, and the data loader has to shuffle them (its default).",
     ),
     "nanotron": (
         "Nanosets draw by dataset_weights at random, with the seed below. dataset_folder holds .ds files of datatrove.",

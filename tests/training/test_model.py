@@ -9,7 +9,7 @@ from torch.nn import functional as F  # noqa: N812 (its usual name)
 from tasks.core.errors import DataError
 from tasks.training.config import ModelConfig
 from tasks.training.export import read_model, write_model, write_tokenizer_files
-from tasks.training.loss import CHUNK_ROWS, nats_per_row, total_nats
+from tasks.training.loss import nats_per_row, rows_at_a_time, total_nats
 from tasks.training.model import EMBEDDING, Model, hidden_states, initial_model, logits
 
 CONFIG = ModelConfig(
@@ -36,7 +36,7 @@ def lively(model: Model) -> Model:
     return Model(model.config, model.vocab_size, changed)
 
 
-@pytest.mark.parametrize("rows", [5, CHUNK_ROWS, CHUNK_ROWS + 7])
+@pytest.mark.parametrize("rows", [5, rows_at_a_time(50), rows_at_a_time(50) + 7])
 def test_the_chunked_loss_is_torchs_cross_entropy_with_its_gradient(rows: int) -> None:
     made = torch.Generator().manual_seed(1)
     hidden = torch.randn(rows, 8, generator=made, requires_grad=True)
