@@ -16,6 +16,7 @@ from tasks.core.command import exit_codes
 from tasks.core.errors import DataError
 from tasks.core.once import Once, OnceGroup
 from tasks.core.text_table import text_table
+from tasks.evaluation.published import Decision
 
 run_option = click.option(
     "--run",
@@ -195,7 +196,7 @@ def differences(first: RunFolder, second: RunFolder) -> Iterator[str]:
             yield f"    code: {left[name].code[:12]} | {right[name].code[:12]}"
     for run, manifests in ((first, left), (second, right)):
         if "evaluate" in manifests:
-            yield f"{run.path}: {manifests['evaluate'].summary['statement']}"
+            yield f"{run.path}: {Decision.read(run.stage('evaluate')).statement}"
 
 
 def flat(value: Any, prefix: str = "") -> dict[str, Any]:

@@ -37,7 +37,7 @@ class Stage:
     inputs: tuple[str, ...]
     params: str
     driver: str
-    # The contracts: what others may read of the published folder.
+    # The contracts: the JSON files that others may read of the published folder.
     publishes: tuple[str, ...] = ()
     # What its command and its task have beyond params, folders to read and a folder to publish.
     extras: str | None = None
@@ -96,6 +96,7 @@ STAGES = (
         inputs=("curate", "cluster"),
         params="tasks.tokenize.config:TokenizeParams",
         driver="tasks.tokenize.stage:run",
+        publishes=("tasks.tokenize.published:TokenPoolIndex",),
     ),
     Stage(
         "search",
@@ -111,6 +112,7 @@ STAGES = (
         inputs=("tokenize", "search"),
         params="tasks.training.config:TrainParams",
         driver="tasks.training.stage:run",
+        publishes=("tasks.training.published:TrainedRuns",),
         extras="tasks.training.command:EXTRAS",
     ),
     Stage(
@@ -119,6 +121,7 @@ STAGES = (
         inputs=("tokenize", "search", "train"),
         params="tasks.evaluation.config:EvaluateParams",
         driver="tasks.evaluation.stage:run",
+        publishes=("tasks.evaluation.published:MeasuredModels", "tasks.evaluation.published:Decision"),
     ),
     Stage(
         "report",

@@ -42,6 +42,11 @@ class Interval(Model):
     upper: float | None = None
 
     @property
+    def ends(self) -> tuple[float, float] | None:
+        """The interval, if there is one."""
+        return None if self.lower is None or self.upper is None else (self.lower, self.upper)
+
+    @property
     def above_zero(self) -> bool:
         """Whether there is an interval and all of it is a gain."""
         return self.lower is not None and self.lower > 0
@@ -87,6 +92,11 @@ class ForecastOutcome(Model):
     same_size: bool
     warning: str | None
     statement: str
+
+    @property
+    def measured(self) -> Interval:
+        """What was measured."""
+        return Interval(gain=self.measured_gain, lower=self.measured_lower, upper=self.measured_upper)
 
 
 class Decision(Published):

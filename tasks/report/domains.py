@@ -7,8 +7,9 @@ from tasks.core.errors import DataError
 from tasks.core.manifest import Manifest
 from tasks.report.config import ReportParams
 from tasks.report.curation import excerpt
-from tasks.report.read import Fields, read_fields, read_list
+from tasks.report.read import Fields, read_list
 from tasks.report.types import Cluster, Domain, DomainMap, Example
+from tasks.tokenize.published import SPLITS, PackedDomain, TokenPoolIndex
 
 
 def read_domains(cluster: Path, tokenize: Path, params: ReportParams) -> DomainMap:
@@ -20,8 +21,8 @@ def read_domains(cluster: Path, tokenize: Path, params: ReportParams) -> DomainM
     account = Manifest.read(cluster).account
     if account is None:
         raise DataError(f"{cluster}: its manifest has no account. Run cluster again with this version.")
-    tokens = read_fields(tokenize / "tokens.json")
-    packed = {domain.text("name"): domain for domain in tokens.each("domains")}
+    pool = TokenPoolIndex.read(tokenize)
+    packed = {domain.name: domain for domain in pool.domains}
     found = {domain.text("name"): domain for domain in read_list(cluster / "domains.json")}
     if sorted(packed) != sorted(found):
         raise DataError(
@@ -32,14 +33,13 @@ def read_domains(cluster: Path, tokenize: Path, params: ReportParams) -> DomainM
         domains=tuple(_domain(found[name], packed[name], params) for name in packed),
         clusters=tuple(_cluster(item) for item in read_list(cluster / "clusters.json")),
         pruned=sum(account.dropped.values(), Count()),
-        vocabulary=tokens.whole("vocab_size"),
+        vocabulary=pool.vocab_size,
     )
 
 
-def _domain(found: Fields, packed: Fields, params: ReportParams) -> Domain:
+def _domain(found: Fields, packed: PackedDomain, params: ReportParams) -> Domain:
     sources = found.fields("sources")
     counts = {name: sources.whole(name) for name in sources.value}
-    splits = packed.fields("splits")
     examples = [(item.text("id"), item.text("excerpt")) for item in found.each("examples")]
     return Domain(
         index=found.whole("index"),
@@ -54,7 +54,7 @@ def _domain(found: Fields, packed: Fields, params: ReportParams) -> Domain:
             Example(key, "", "", excerpt(text, params.excerpt_characters))
             for key, text in examples[: params.examples_per_domain]
         ),
-        tokens={split: splits.fields(split).whole("tokens") for split in ("train", "search", "test")},
+        tokens={split: packed.splits[split].tokens for split in SPLITS},
     )
 
 

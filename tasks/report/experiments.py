@@ -6,8 +6,9 @@ from pathlib import Path
 from statistics import fmean
 
 from tasks.core.errors import DataError
-from tasks.report.read import Fields, read_fields, read_rows
+from tasks.report.read import Fields, read_fields
 from tasks.report.types import MIXTURES, Curve, Phase, Recipe, Training
+from tasks.training.published import TrainedRuns, read_losses
 
 # A curve is drawn from at most so many points, each the mean of as many steps.
 _POINTS = 120
@@ -43,21 +44,21 @@ def read_training(train: Path, domains: Sequence[str]) -> Training:
     Raises:
         DataError: a field is missing, there are no runs, or runs of one mixture have different steps.
     """
-    losses: dict[str, list[list[float]]] = defaultdict(list)
+    losses: dict[str, list[tuple[float, ...]]] = defaultdict(list)
     epochs: dict[str, tuple[float, ...]] = {}
-    runs = read_fields(train / "runs.json").each("runs")
-    if not runs:
-        raise DataError(f"{train}/runs.json: it has no runs. Run train again.")
+    runs = TrainedRuns.read(train).runs
     for run in runs:
-        steps = read_rows(train / "models" / run.text("name") / "losses.csv")
-        losses[run.text("mixture")].append([row.number("loss") for row in steps])
-        consumed = run.fields("consumed")
-        epochs.setdefault(run.text("mixture"), tuple(consumed.fields(name).number("epochs") for name in domains))
+        losses[run.mixture].append(read_losses(train / run.folder))
+        if missing := [name for name in domains if name not in run.consumed]:
+            raise DataError(
+                f"{train / TrainedRuns.FILE}: {run.name} consumed nothing of {missing[0]}. Run train again."
+            )
+        epochs.setdefault(run.mixture, tuple(run.consumed[name].epochs for name in domains))
     return Training(
         curves=tuple(curve_of(mixture, losses[mixture]) for mixture in MIXTURES if mixture in losses),
         epochs=epochs,
-        model_parameters=runs[0].whole("parameters"),
-        flops=sum(run.whole("flops") for run in runs),
+        model_parameters=runs[0].parameters,
+        flops=sum(run.flops for run in runs),
     )
 
 

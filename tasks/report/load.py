@@ -1,6 +1,7 @@
 """The whole story, read from the folders that the stages published."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
@@ -11,22 +12,54 @@ from tasks.report.config import ReportParams
 from tasks.report.curation import read_curation
 from tasks.report.domains import read_domains
 from tasks.report.experiments import read_recipe, read_training
-from tasks.report.outcome import read_evaluation
+from tasks.report.outcome import Evaluation, read_evaluation
 from tasks.report.search_read import read_forecast, read_search
-from tasks.report.types import StageLineage, Story
+from tasks.report.search_types import Forecast, Search
+from tasks.report.types import Curation, DomainMap, Recipe, Training
 from tasks.stages import stage_named
+from tasks.tokenize.published import TokenPoolIndex
+from tasks.training.published import MODELS_FOLDER, TrainedRuns
 
 # What the page is made of, by stage; the models' weights and the packed tokens are not looked into.
 READ: Mapping[str, tuple[str, ...]] = {
     "ingest": ("documents/", "quarantined/"),
     "curate": ("dropped/",),
     "cluster": ("domains.json", "clusters.json"),
-    "tokenize": ("tokens.json",),
+    "tokenize": (TokenPoolIndex.FILE,),
     "search": (),
-    "train": ("runs.json", "models/"),
+    "train": (TrainedRuns.FILE, f"{MODELS_FOLDER}/"),
     "evaluate": (),
 }
 INPUTS = stage_named("report").inputs
+
+
+@dataclass(frozen=True)
+class StageLineage:
+    """Where one stage's folder came from."""
+
+    stage: str
+    output: str
+    key: str
+    code: str
+    inputs: Mapping[str, str]
+    files: int
+    bytes: int
+    params: str
+    environment: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Story:
+    """Everything on the page."""
+
+    curation: Curation
+    map: DomainMap
+    recipe: Recipe
+    forecast: Forecast
+    search: Search
+    training: Training
+    evaluation: Evaluation
+    lineage: tuple[StageLineage, ...]
 
 
 def read_story(folders: Mapping[str, Path], params: ReportParams) -> Story:

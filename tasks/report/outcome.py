@@ -1,77 +1,69 @@
 """The evaluation: bits per byte on the test split, the comparisons, and what became of the forecast."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 
 from tasks.core.errors import DataError
-from tasks.report.read import Fields, read_fields
-from tasks.report.types import MIXTURES, Comparison, Difference, Evaluation, Outcome
+from tasks.evaluation.published import Comparison, Decision, MeasuredModels
+from tasks.report.types import MIXTURES
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What was decided, and bits per byte on the test split by mixture: `overall` is the objective, a mean over seeds."""
+
+    decision: Decision
+    domains: tuple[str, ...]
+    overall: Mapping[str, float]
+
+    @property
+    def means(self) -> dict[str, tuple[float, ...]]:
+        """Means over seeds by mixture, in the order of the domains."""
+        table = self.decision.per_domain
+        return {mixture: tuple(table[name][mixture] for name in self.domains) for mixture in self.overall}
+
+    @property
+    def comparisons(self) -> dict[str, Comparison]:
+        """The comparisons by baseline, in the order of `MIXTURES`."""
+        return {name: self.decision.comparisons[name] for name in MIXTURES if name in self.decision.comparisons}
+
+    @property
+    def paired(self) -> bool:
+        """Whether the two runs of each seed were trained alike, in every comparison."""
+        return all(comparison.test == "paired" for comparison in self.comparisons.values())
+
+    @property
+    def has_intervals(self) -> bool:
+        """Whether any comparison could tell a difference from noise."""
+        return any(comparison.ends is not None for comparison in self.comparisons.values())
 
 
 def read_evaluation(evaluate: Path, domains: Sequence[str]) -> Evaluation:
     """Return what evaluation measured and decided.
 
     Raises:
-        DataError: a field is missing, or the domains are not the token pool's.
+        DataError: a file is not as evaluate writes it, or the domains are not the token pool's.
     """
-    decision = read_fields(evaluate / "decision.json")
-    table = decision.fields("per_domain")
-    if sorted(table.value) != sorted(domains):
-        raise DataError(f"{table.where}: its domains are {', '.join(table.value)}, the pool has {', '.join(domains)}.")
-    rows = [table.fields(name) for name in domains]
-    mixtures = [name for name in MIXTURES if rows and name in rows[0].value]
-    comparisons = decision.fields("comparisons")
-    return Evaluation(
-        domains=tuple(domains),
-        seeds=decision.whole("num_seeds"),
-        confidence=decision.number("confidence"),
-        claim=decision.truth("claim"),
-        baseline=decision.text("baseline"),
-        means={name: tuple(row.number(name) for row in rows) for name in mixtures},
-        overall=_overall(evaluate, mixtures),
-        comparisons={
-            name: _comparison(comparisons.fields(name), name, domains) for name in MIXTURES if name in comparisons.value
-        },
-        outcome=None if decision.is_null("forecast") else _outcome(decision.fields("forecast")),
-        forecast_statement=decision.text("forecast_statement"),
-    )
+    decision = Decision.read(evaluate)
+    if sorted(decision.per_domain) != sorted(domains):
+        raise DataError(
+            f"{evaluate / Decision.FILE}: its domains are {', '.join(decision.per_domain)}, the pool has "
+            f"{', '.join(domains)}."
+        )
+    return Evaluation(decision, tuple(domains), _overall(evaluate, decision))
 
 
-def _overall(evaluate: Path, mixtures: Sequence[str]) -> dict[str, float]:
+def _overall(evaluate: Path, decision: Decision) -> dict[str, float]:
     """Return the mean over domains and seeds of each mixture."""
     means: dict[str, list[float]] = defaultdict(list)
-    for model in read_fields(evaluate / "results.json").each("models"):
-        means[model.text("mixture")].append(model.number("mean"))
-    if missing := [name for name in mixtures if name not in means]:
-        raise DataError(f"{evaluate}/results.json: it has no model of {', '.join(missing)}. Run evaluate again.")
-    return {name: fmean(means[name]) for name in mixtures}
-
-
-def _comparison(found: Fields, baseline: str, domains: Sequence[str]) -> Comparison:
-    parts = found.fields("per_domain")
-    return Comparison(
-        baseline=baseline,
-        claim=found.truth("claim"),
-        statement=found.text("statement"),
-        overall=_difference(found),
-        per_domain=tuple(_difference(parts.fields(name)) for name in domains),
-    )
-
-
-def _difference(found: Fields, prefix: str = "") -> Difference:
-    ends = (f"{prefix}lower", f"{prefix}upper")
-    lower, upper = (None if found.is_null(name) else found.number(name) for name in ends)
-    return Difference(found.number(f"{prefix}gain"), lower, upper)
-
-
-def _outcome(found: Fields) -> Outcome:
-    return Outcome(
-        measured=_difference(found, "measured_"),
-        inside=found.truth("inside"),
-        same_size=found.truth("same_size"),
-        model_parameters=found.whole("measured_model_parameters"),
-        tokens=found.whole("measured_tokens"),
-        statement=found.text("statement"),
-    )
+    for model in MeasuredModels.read(evaluate).models:
+        means[model.mixture].append(model.mean)
+    compared = {mixture for row in decision.per_domain.values() for mixture in row}
+    if missing := [name for name in MIXTURES if name in compared and name not in means]:
+        raise DataError(
+            f"{evaluate / MeasuredModels.FILE}: it has no model of {', '.join(missing)}. Run evaluate again."
+        )
+    return {name: fmean(means[name]) for name in MIXTURES if name in compared}

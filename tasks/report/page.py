@@ -8,11 +8,13 @@ from markupsafe import Markup
 
 from tasks.core.account import Count
 from tasks.core.words import counted, percent
+from tasks.evaluation.published import Interval
 from tasks.report import run_plots, text_plots
 from tasks.report.config import ReportParams
 from tasks.report.gallery import pictures_of, proxy_epochs
+from tasks.report.load import Story
 from tasks.report.marks import share, signed, size
-from tasks.report.types import MIXTURES, OVERALL, Difference, Source, Story
+from tasks.report.types import MIXTURES, OVERALL, Source
 
 _TEMPLATES = Path(__file__).with_name("templates")
 
@@ -67,8 +69,8 @@ def pictures(story: Story) -> dict[str, Markup]:
         "curves": run_plots.curves(story.training.curves),
         "differences": run_plots.differences(story.evaluation),
     }
-    if story.evaluation.outcome is not None:
-        drawn["forecast"] = run_plots.forecast_beside_outcome(story.forecast, story.evaluation.outcome)
+    if (outcome := story.evaluation.decision.forecast) is not None:
+        drawn["forecast"] = run_plots.forecast_beside_outcome(story.forecast, outcome)
     return {name: Markup(svg) for name, svg in drawn.items()}  # noqa: S704
 
 
@@ -94,20 +96,20 @@ def bits_rows(story: Story) -> list[dict[str, Any]]:
             "name": name,
             "last": False,
             "bits": {mixture: means[index] for mixture, means in found.means.items()},
-            "differences": {key: _told(each.per_domain[index]) for key, each in found.comparisons.items()},
+            "differences": {key: _told(each.per_domain[name]) for key, each in found.comparisons.items()},
         }
         for index, name in enumerate(found.domains)
     ]
-    overall = {key: _told(each.overall) for key, each in found.comparisons.items()}
+    overall = {key: _told(each) for key, each in found.comparisons.items()}
     return [*rows, {"name": OVERALL, "last": True, "bits": found.overall, "differences": overall}]
 
 
-def _told(difference: Difference) -> dict[str, Any]:
+def _told(difference: Interval) -> dict[str, Any]:
     """Return a difference with a word for what its interval says, so that colour is not the only sign."""
     if difference.ends is None:
         return {"gain": difference.gain, "interval": None, "word": "open"}
     lower, upper = difference.ends
-    word = "better" if lower > 0 else "worse" if upper < 0 else "open"
+    word = "better" if difference.above_zero else "worse" if difference.below_zero else "open"
     return {"gain": difference.gain, "interval": f"{signed(lower)} to {signed(upper)}", "word": word}
 
 

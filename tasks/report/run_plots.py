@@ -4,10 +4,12 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tasks.core import words
+from tasks.evaluation.published import Comparison, ForecastOutcome, Interval
 from tasks.report.canvas import INK, MIXTURE_COLOURS, MUTED, RULE, SEARCHED, UNIFORM, drawn
 from tasks.report.marks import KINDS, WIDTH, legend, room, rows_of, short, signed
+from tasks.report.outcome import Evaluation
 from tasks.report.search_types import Forecast
-from tasks.report.types import MIXTURES, OVERALL, Curve, Difference, Evaluation, Outcome, Recipe
+from tasks.report.types import MIXTURES, OVERALL, Curve, Recipe
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -90,7 +92,7 @@ def differences(evaluation: Evaluation) -> str:
         axes.axhspan(len(names) - 1.5, len(names) - 0.5, color=RULE, alpha=0.35, linewidth=0)
         for index, comparison in enumerate(comparisons):
             place = (index - (len(comparisons) - 1) / 2) * 0.32
-            shown = [*comparison.per_domain, comparison.overall]
+            shown = _rows(evaluation, comparison)
             heights, colour = [row + place for row in rows], MIXTURE_COLOURS[comparison.baseline]
             for height, ends in zip(heights, (d.ends for d in shown), strict=True):
                 if ends is not None:
@@ -103,7 +105,7 @@ def differences(evaluation: Evaluation) -> str:
         axes.set_xlabel("← worse · gain of the searched mixture, bits per byte · better →")
         legend(axes, columns=3)
 
-    pairs = zip(names, (*comparisons[0].per_domain, comparisons[0].overall), strict=True)
+    pairs = zip(names, _rows(evaluation, comparisons[0]), strict=True)
     told = ", ".join(f"{name} {_gain_of(d)}" for name, d in pairs)
     label = f"Gain of the searched mixture over {comparisons[0].baseline} in bits per byte: {told}."
     return drawn(
@@ -111,10 +113,13 @@ def differences(evaluation: Evaluation) -> str:
     )
 
 
-def forecast_beside_outcome(forecast: Forecast, outcome: Outcome) -> str:
+def forecast_beside_outcome(forecast: Forecast, outcome: ForecastOutcome) -> str:
     """Return the interval that was forecast above the interval that came out."""
-    names = [_size_of("forecast", forecast), _size_of("outcome", outcome)]
-    shown = (Difference(forecast.gain, forecast.lower, forecast.upper), outcome.measured)
+    names = [
+        _size_of("forecast", forecast.model_parameters, forecast.tokens),
+        _size_of("outcome", outcome.measured_model_parameters, outcome.measured_tokens),
+    ]
+    shown = (Interval(gain=forecast.gain, lower=forecast.lower, upper=forecast.upper), outcome.measured)
 
     def draw(axes: "Axes") -> None:
         rows = rows_of(axes, names)
@@ -133,10 +138,15 @@ def forecast_beside_outcome(forecast: Forecast, outcome: Outcome) -> str:
     return drawn("forecast", label, (WIDTH, 170), (room(["0.25M parameters, 0.15M tokens"]), 24, 46, 4), draw)
 
 
-def _gain_of(found: Difference) -> str:
+def _rows(evaluation: Evaluation, comparison: Comparison) -> list[Interval]:
+    """Return a comparison domain by domain, and at last over all."""
+    return [*(comparison.per_domain[name] for name in evaluation.domains), comparison]
+
+
+def _gain_of(found: Interval) -> str:
     ends = "" if found.ends is None else " ({} to {})".format(*map(words.signed, found.ends))
     return f"{words.signed(found.gain)}{ends}"
 
 
-def _size_of(name: str, of: Forecast | Outcome) -> str:
-    return f"{name}\n{of.model_parameters / 1e6:.2f}M parameters, {of.tokens / 1e6:.2f}M tokens"
+def _size_of(name: str, parameters: int, tokens: int) -> str:
+    return f"{name}\n{parameters / 1e6:.2f}M parameters, {tokens / 1e6:.2f}M tokens"

@@ -47,6 +47,5 @@ def run(params: ReportParams, *, inputs: Mapping[str, Path], output: Path, works
 def _write(args: _PageArgs, folder: Path) -> UnitResult:
     story = read_story(dict(args.folders), args.params)
     (folder / PAGE).write_text(render(story, args.params), encoding="utf-8")
-    found = story.evaluation
-    statement = found.comparisons[found.baseline].statement
-    return UnitResult(summary={"claim": found.claim, "statement": statement, "page": PAGE})
+    decision = story.evaluation.decision
+    return UnitResult(summary={"claim": decision.claim, "statement": decision.statement, "page": PAGE})

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from tasks.core.text_table import text_table
 from tasks.report.config import ReportParams
-from tasks.report.load import INPUTS, read_story
+from tasks.report.load import INPUTS, Story, read_story
 from tasks.report.marks import size
-from tasks.report.types import MIXTURES, OVERALL, Story
+from tasks.report.types import MIXTURES, OVERALL
 
 _NAME_WIDTH = 40
 
@@ -40,11 +40,10 @@ def closing_tables(story: Story) -> tuple[Table, ...]:
 
 def closing_sentences(story: Story) -> tuple[str, ...]:
     """Return what was decided, and the forecast beside its outcome."""
-    found = story.evaluation
-    first = found.comparisons[found.baseline].statement
-    others = [each.statement for name, each in found.comparisons.items() if name != found.baseline]
-    told = () if found.outcome is not None else (story.forecast.statement,)
-    return first, *others, *told, found.forecast_statement
+    found, decision = story.evaluation, story.evaluation.decision
+    others = [each.statement for name, each in found.comparisons.items() if name != decision.baseline]
+    told = () if decision.forecast is not None else (story.forecast.statement,)
+    return found.comparisons[decision.baseline].statement, *others, *told, decision.forecast_statement
 
 
 def _labels(story: Story) -> list[str]:

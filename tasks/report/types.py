@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tasks.core.account import Count
-from tasks.report.search_types import Forecast, Search, Supply
+from tasks.report.search_types import Supply
 
 MIXTURES = ("searched", "natural", "uniform", "unimax")
 # The row below the domains: the objective of the search, a mean over domains, weighted where the search weighted it.
@@ -189,96 +189,3 @@ class Training:
     epochs: Mapping[str, tuple[float, ...]]
     model_parameters: int
     flops: int
-
-
-@dataclass(frozen=True)
-class Difference:
-    """A paired difference of bits per byte with its interval; positive means the searched mixture is better.
-
-    The ends are None where there is no interval: of one or two seeds, or of a mixture with itself.
-    """
-
-    gain: float
-    lower: float | None
-    upper: float | None
-
-    @property
-    def ends(self) -> tuple[float, float] | None:
-        """The interval, if there is one."""
-        return None if self.lower is None or self.upper is None else (self.lower, self.upper)
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """The searched mixture against one baseline: over all domains, and for each in the order of the domains."""
-
-    baseline: str
-    claim: bool
-    statement: str
-    overall: Difference
-    per_domain: tuple[Difference, ...]
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What came of the forecast: the gain over natural that was measured, and at which size."""
-
-    measured: Difference
-    inside: bool
-    same_size: bool
-    model_parameters: int
-    tokens: int
-    statement: str
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """Bits per byte on the test split: means over seeds by mixture, per domain and overall; comparisons by baseline.
-
-    `outcome` is None where nothing tested the forecast: natural was not trained, or is what the search kept.
-    """
-
-    domains: tuple[str, ...]
-    seeds: int
-    confidence: float
-    claim: bool
-    baseline: str
-    means: Mapping[str, tuple[float, ...]]
-    overall: Mapping[str, float]
-    comparisons: Mapping[str, Comparison]
-    outcome: Outcome | None
-    forecast_statement: str
-
-    @property
-    def has_intervals(self) -> bool:
-        """Whether any comparison could tell a difference from noise."""
-        return any(comparison.overall.lower is not None for comparison in self.comparisons.values())
-
-
-@dataclass(frozen=True)
-class StageLineage:
-    """Where one stage's folder came from."""
-
-    stage: str
-    output: str
-    key: str
-    code: str
-    inputs: Mapping[str, str]
-    files: int
-    bytes: int
-    params: str
-    environment: Mapping[str, str]
-
-
-@dataclass(frozen=True)
-class Story:
-    """Everything on the page."""
-
-    curation: Curation
-    map: DomainMap
-    recipe: Recipe
-    forecast: Forecast
-    search: Search
-    training: Training
-    evaluation: Evaluation
-    lineage: tuple[StageLineage, ...]

@@ -5,9 +5,8 @@ from pathlib import Path
 import pytest
 
 from tasks.report.config import ReportParams
-from tasks.report.load import read_story
+from tasks.report.load import Story, read_story
 from tasks.report.page import render
-from tasks.report.types import Story
 from tests.report.folders import add_evidence, commit, stage_folders
 
 

@@ -15,9 +15,8 @@ from tasks.core.errors import DataError
 from tasks.report.config import ReportParams
 from tasks.report.curation import excerpt
 from tasks.report.experiments import curve_of
-from tasks.report.load import read_story
+from tasks.report.load import Story, read_story
 from tasks.report.search_read import read_search
-from tasks.report.types import Story
 from tests.report.folders import DOMAINS, FATES, NATURAL, SEARCHED, add_evidence, commit, edit
 
 Folders = dict[str, Path]
@@ -118,9 +117,9 @@ def test_evidence_of_a_search_that_is_not_as_agreed_is_an_error_that_names_its_p
         ("search", "forecast.json", lambda v: v.update(gain_over_natural="much"), "'gain_over_natural'"),
         ("search", "forecast.json", lambda v: v.update(lower=float("nan")), "'lower'"),
         ("search", "candidates.json", lambda v: v.pop("held_out"), "'held_out'"),
-        ("train", "runs.json", lambda v: v.update(runs=[]), "no runs"),
+        ("train", "runs.json", lambda v: v.update(runs=[]), "runs: "),
         ("train", "runs.json", lambda v: v["runs"][0]["consumed"].pop(DOMAINS[0]), DOMAINS[0]),
-        ("evaluate", "decision.json", lambda v: v.update(claim=1), "'claim'"),
+        ("evaluate", "decision.json", lambda v: v.update(claim="maybe"), "claim: "),
         ("evaluate", "decision.json", lambda v: v["per_domain"].pop(DOMAINS[0]), "its domains are"),
         ("evaluate", "results.json", lambda v: v.update(models=[]), "no model of searched"),
         ("tokenize", "tokens.json", lambda v: v["domains"].pop(), "Run tokenize again"),
@@ -176,7 +175,7 @@ def test_domains_without_a_quality_and_runs_without_natural_are_told_as_they_are
     commit(own_folders)
     story = read_story(own_folders, ReportParams())
     assert {domain.quality for domain in story.map.domains} == {None}
-    assert story.evaluation.outcome is None
+    assert story.evaluation.decision.forecast is None
 
 
 def test_curves_keep_the_last_step_and_lie_between_the_seeds() -> None:

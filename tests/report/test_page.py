@@ -14,11 +14,10 @@ from infra.storage import AttemptStore
 from tasks.core.manifest import Manifest
 from tasks.core.stage import Workshop
 from tasks.report.config import ReportParams
-from tasks.report.load import INPUTS, read_story
+from tasks.report.load import INPUTS, Story, read_story
 from tasks.report.page import pictures, render
 from tasks.report.stage import PAGE, run
 from tasks.report.table import closing_sentences
-from tasks.report.types import Story
 from tests.report.folders import DOMAINS, commit, edit, stage_folders
 
 UNTESTED = {"forecast": None, "forecast_statement": "No forecast was tested: natural was not trained."}
@@ -107,8 +106,8 @@ def test_ids_are_unique_and_every_reference_finds_its_target(
 def test_the_page_tells_the_decision_the_forecast_and_every_digest(page: str, story: Story) -> None:
     found = story.evaluation
     assert found.comparisons["natural"].statement in page
-    assert found.outcome is not None
-    assert found.outcome.statement in page
+    assert found.decision.forecast is not None
+    assert found.decision.forecast.statement in page
     for stage in story.lineage:
         assert page.count(stage.output) >= 2
         assert stage.key in page
@@ -177,7 +176,7 @@ def test_a_page_of_one_seed_shows_gains_without_intervals(tmp_path: Path) -> Non
     Elements(page)
     assert "No claim: 1 seed is" in page
     assert '<span class="interval">' not in page and "% t interval" not in page
-    assert "Outcome gain" not in page and "(1 seed, so" in found.evaluation.forecast_statement
+    assert "Outcome gain" not in page and "(1 seed, so" in found.evaluation.decision.forecast_statement
     assert closing_sentences(found)[0].startswith("No claim: 1 seed is")
 
 

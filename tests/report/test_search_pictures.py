@@ -13,10 +13,11 @@ import pytest
 from tasks.report.canvas import standalone
 from tasks.report.evidence_plots import interactions, pareto, transfer
 from tasks.report.gallery import best_mixtures, expected_epochs, proxy_epochs, search_pictures
+from tasks.report.load import Story
 from tasks.report.run_plots import epochs
 from tasks.report.search_plots import best_so_far, methods, mixture, predicted, regret
 from tasks.report.search_types import Forecast, Interactions, Pareto, Point, Proxy, Search, Supply, Transfer
-from tasks.report.types import Phase, Recipe, Story
+from tasks.report.types import Phase, Recipe
 from tests.report.folders import DOMAINS, SEARCHED, add_evidence
 
 FORECAST = Forecast("mean bits per byte", 0.1, 0.05, 0.15, 0.9, 2.38, 2.5, 1000, 6000, 0.004, "untransferred", "So.")

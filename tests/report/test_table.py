@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from tasks.report.load import Story
 from tasks.report.table import closing_sentences, closing_table, closing_tables
-from tasks.report.types import Story
 from tests.report.folders import DOMAINS
 
 

@@ -1,0 +1,42 @@
+"""JSON Schemas of what stages publish, for whoever reads it elsewhere: `python -m cli.schemas` writes docs/schemas anew."""
+
+import json
+from pathlib import Path
+
+import click
+
+from tasks.core.published import Published
+from tasks.stages import STAGES
+
+FOLDER = Path(__file__).resolve().parents[1] / "docs" / "schemas"
+_DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+
+def schemas() -> dict[str, str]:
+    """Return the text of every schema, by its name in docs/schemas: the stage, then the file."""
+    return {
+        f"{stage.name}/{Path(contract.FILE).stem}.schema.json": _text(contract)
+        for stage in STAGES
+        for contract in stage.load_publishes()
+    }
+
+
+def write_schemas(folder: Path) -> None:
+    """Write every schema into a folder, and remove those of files that are no longer published."""
+    made = schemas()
+    for path in folder.rglob("*.schema.json"):
+        if path.relative_to(folder).as_posix() not in made:
+            path.unlink()
+    for name, text in made.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text, encoding="utf-8")
+
+
+def _text(contract: type[Published]) -> str:
+    schema = {"$schema": _DIALECT} | contract.model_json_schema(mode="serialization")
+    return json.dumps(schema, indent=1, ensure_ascii=False) + "\n"
+
+
+if __name__ == "__main__":
+    write_schemas(FOLDER)
+    click.echo(f"{len(schemas())} schemas in {FOLDER}")
