@@ -8,7 +8,7 @@ from typing import Any
 
 from infra.distributed import Seat, SeatedCall
 from infra.executors import Call
-from infra.storage import AttemptStore
+from infra.storage import FolderStore
 from tasks.core.stage import Workshop
 
 
@@ -43,7 +43,7 @@ class InlineExecutor:
 def inline_workshop(store: Path) -> tuple[Workshop, InlineExecutor]:
     """Return a workshop without other processes, and its executor."""
     executor = InlineExecutor()
-    return Workshop(executor, AttemptStore(store)), executor
+    return Workshop(executor, FolderStore(store)), executor
 
 
 def steps_of(work: Callable[[Workshop], object], store: Path) -> dict[str, float]:

@@ -10,7 +10,7 @@ import click
 
 from cli.folder import RunFolder, run_folder
 from infra.settings import load_settings, project_root
-from infra.storage import AttemptStore
+from infra.storage import FolderStore
 from infra.versions import add_remote, list_versions, prune_workspaces, push
 from tasks.core.command import exit_codes
 from tasks.core.errors import DataError
@@ -158,7 +158,7 @@ def prune() -> None:
     with exit_codes():
         home = load_settings().home
         removed = prune_workspaces(project_root(), home)
-        swept = AttemptStore(home / "store").prune()
+        swept = FolderStore(home / "store").prune()
         click.echo(f"workspaces removed: {', '.join(removed) or 'none'}; unfinished attempts removed: {swept}")
 
 

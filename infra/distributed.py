@@ -13,7 +13,7 @@ import socket
 import tempfile
 import threading
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import (
     FIRST_EXCEPTION,
     BrokenExecutor,
@@ -127,7 +127,12 @@ class _Board:
 
 
 def ray_map(
-    function: SeatedCall, items: Sequence[Any], world_size: int, slots: int, folder: Path
+    function: SeatedCall,
+    items: Sequence[Any],
+    world_size: int,
+    slots: int,
+    folder: Path,
+    resources_per_worker: Mapping[str, float],
 ) -> Iterator[tuple[int, None]]:
     """Yield (index, None) as items finish, in the workers of one `TorchTrainer`; its own files go to `folder`.
 
@@ -146,7 +151,7 @@ def ray_map(
         _worker_loop,
         train_loop_config={"function": function, "items": list(items), "world_size": world_size, "board": board},
         torch_config=TorchConfig(backend="gloo"),
-        scaling_config=ScalingConfig(num_workers=slots * world_size, resources_per_worker={"CPU": 1}),
+        scaling_config=ScalingConfig(num_workers=slots * world_size, resources_per_worker=dict(resources_per_worker)),
         run_config=RunConfig(
             name=name, storage_path=str(folder.absolute()), failure_config=FailureConfig(max_failures=_FAILURES)
         ),

@@ -10,7 +10,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, ProcessPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import wait as wait_for
 from pathlib import Path
@@ -38,6 +38,19 @@ PINNED_ENVIRONMENT: Mapping[str, str] = {
 }
 
 Call = Callable[[Any], Any]
+# How often an item is given to another worker when its own has died.
+_RETRIES = 3
+# How Ray names a kind of accelerator among a cluster's resources.
+_ACCELERATOR = "accelerator_type:"
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What one item needs while it runs: CPUs, a share of a GPU, bytes of memory (0: no more than any item)."""
+
+    cpus: int = 1
+    gpus: float = 0.0
+    memory_bytes: int = 0
 
 
 class Executor(Protocol):
@@ -47,19 +60,30 @@ class Executor(Protocol):
     def workers(self) -> int:
         """How many items run at the same time."""
 
-    def map(self, function: Call, items: Sequence[Any], gpus: float = 0.0) -> Iterator[tuple[int, Any]]:
+    def map(
+        self, function: Call, items: Sequence[Any], resources: Resources = Resources(), *, warm: bool = False
+    ) -> Iterator[tuple[int, Any]]:
         """Yield (index of the item, result). The first error stops the map and is raised.
 
-        Each item is given `gpus` of a GPU, where the executor knows of GPUs.
+        Each item is given `resources`. `warm`: the workers are kept from item to item, with what the function has loaded.
         """
 
     def map_distributed(
-        self, function: SeatedCall, items: Sequence[Any], world_size: int, folder: Path
+        self,
+        function: SeatedCall,
+        items: Sequence[Any],
+        world_size: int,
+        folder: Path,
+        resources: Resources = Resources(),
     ) -> Iterator[tuple[int, None]]:
         """Yield (index of the item, None); `world_size` processes call `function(item, seat)` together for each item.
 
-        As many items run at a time as whole groups fit into `workers`. `folder` is for the executor's own files.
+        As many items run at a time as whole groups fit into `workers`. `folder` is for the executor's own files;
+        `resources` are those of each process.
         """
+
+    def gpu_family(self) -> str:
+        """Return the kind of GPU that items with a share of one run on, such as `NVIDIA H200`."""
 
     def close(self) -> None:
         """End what the maps have started and nobody else uses."""
@@ -72,8 +96,12 @@ class LocalExecutor:
         self.workers = workers
         self._pool: ProcessPoolExecutor | None = None
 
-    def map(self, function: Call, items: Sequence[Any], gpus: float = 0.0) -> Iterator[tuple[int, Any]]:
+    def map(
+        self, function: Call, items: Sequence[Any], resources: Resources = Resources(), *, warm: bool = False
+    ) -> Iterator[tuple[int, Any]]:
         """Yield (index of the item, result) as workers finish; processes of this machine share its first GPU.
+
+        Its processes are always warm. Fewer items run at a time where their CPUs or memory would not be there.
 
         Raises:
             SettingsError: they would ask for more than one GPU together.
@@ -81,18 +109,19 @@ class LocalExecutor:
         """
         if not items:
             return
+        gpus = resources.gpus
         if self.workers * gpus > 1 + 1e-9:
             raise SettingsError(
                 f"{self.workers} workers with {gpus:g} of a GPU each ask for {self.workers * gpus:g} GPUs, and processes of "
                 f"one machine share one: set MIXWRIGHT_WORKERS (or --workers) to {max(int(1 / gpus), 1)}, or use Ray."
             )
+        limit = at_a_time(self.workers, resources)
         if self._pool is None:
             self._pool = ProcessPoolExecutor(self.workers, multiprocessing.get_context("spawn"), _end_with_parent)
         # Processes start while items are submitted and while results are awaited.
         with pinned_environment():
-            futures = {self._pool.submit(function, item): index for index, item in enumerate(items)}
             try:
-                yield from _as_finished(futures)
+                yield from _windowed(self._pool, function, items, len(items) if limit >= self.workers else limit)
             except BrokenExecutor as error:
                 self.close()
                 raise ServiceError(
@@ -103,6 +132,21 @@ class LocalExecutor:
                 self.close()
                 raise
 
+    def gpu_family(self) -> str:
+        """Return the name of this machine's first GPU.
+
+        Raises:
+            SettingsError: torch finds none.
+        """
+        import torch
+
+        if not torch.cuda.is_available():
+            raise SettingsError(
+                "A share of a GPU is asked for (MIXWRIGHT_GPUS_PER_PROCESS), and torch finds none here. Set it to 0, or run "
+                "where there is one."
+            )
+        return str(torch.cuda.get_device_name(0))
+
     def close(self) -> None:
         """End the processes; what has not begun is not begun."""
         if self._pool is not None:
@@ -110,11 +154,16 @@ class LocalExecutor:
             self._pool = None
 
     def map_distributed(
-        self, function: SeatedCall, items: Sequence[Any], world_size: int, folder: Path
+        self,
+        function: SeatedCall,
+        items: Sequence[Any],
+        world_size: int,
+        folder: Path,
+        resources: Resources = Resources(),
     ) -> Iterator[tuple[int, None]]:
         """Yield (index of the item, None) as groups of `world_size` processes finish."""
         if world_size == 1:
-            yield from self.map(_Alone(function), items)
+            yield from self.map(_Alone(function), items, resources)
         elif items:
             with pinned_environment():
                 slots = min(max(1, self.workers // world_size), len(items))
@@ -141,8 +190,12 @@ class RayExecutor:
         self.workers = workers
         self._address = address
 
-    def map(self, function: Call, items: Sequence[Any], gpus: float = 0.0) -> Iterator[tuple[int, Any]]:
+    def map(
+        self, function: Call, items: Sequence[Any], resources: Resources = Resources(), *, warm: bool = False
+    ) -> Iterator[tuple[int, Any]]:
         """Yield (index of the item, result) as tasks finish; at most two items per worker are in flight.
+
+        Warm workers are actors, one item each at a time; one that dies is started again, with its item.
 
         Raises:
             ServiceError: Ray did not start, or a part of it died.
@@ -150,7 +203,10 @@ class RayExecutor:
         if not items:
             return
         ray = _connected(self.workers, self._address)
-        remote = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=3)(function)
+        if warm:
+            yield from _by_actors(ray, function, items, min(self.workers, len(items)), resources)
+            return
+        remote = ray.remote(max_retries=_RETRIES, **_ray_options(resources))(function)
         waiting = list(enumerate(items))[::-1]
         running: dict[Any, int] = {}
         while waiting or running:
@@ -164,21 +220,39 @@ class RayExecutor:
                 ray_failures.require_alive(done)
             for reference in finished:
                 index = running.pop(reference)
-                try:
-                    with ray_failures.named(f"item {index} of {len(items)}"):
-                        result = ray.get(reference)
-                except ray.exceptions.RayTaskError as error:
-                    raise error.cause from error
-                yield index, result
+                yield index, _result(ray, reference, f"item {index} of {len(items)}")
 
     def map_distributed(
-        self, function: SeatedCall, items: Sequence[Any], world_size: int, folder: Path
+        self,
+        function: SeatedCall,
+        items: Sequence[Any],
+        world_size: int,
+        folder: Path,
+        resources: Resources = Resources(),
     ) -> Iterator[tuple[int, None]]:
         """Yield (index of the item, None) as the slots of one `TorchTrainer` finish."""
         if items:
             _connected(self.workers, self._address)
             slots = min(max(1, self.workers // world_size), len(items))
-            yield from ray_map(function, items, world_size, slots, folder)
+            yield from ray_map(function, items, world_size, slots, folder, _train_resources(resources))
+
+    def gpu_family(self) -> str:
+        """Return the kind of GPU that the cluster has.
+
+        Raises:
+            SettingsError: it has none, or several kinds, whose results would differ under one key.
+        """
+        kinds = sorted(
+            name.removeprefix(_ACCELERATOR)
+            for name in _connected(self.workers, self._address).cluster_resources()
+            if name.startswith(_ACCELERATOR)
+        )
+        if len(kinds) != 1:
+            raise SettingsError(
+                f"A share of a GPU is asked for (MIXWRIGHT_GPUS_PER_PROCESS), and this Ray cluster has {len(kinds)} kinds "
+                f"of GPU ({', '.join(kinds) or 'none'}). Use one with GPUs of one kind, or set it to 0."
+            )
+        return str(kinds[0])
 
     def close(self) -> None:
         """Leave Ray as it is: other executors of this process use it too."""
@@ -248,12 +322,84 @@ def _environment(wanted: Mapping[str, str]) -> Iterator[None]:
                 os.environ[name] = value
 
 
-def _as_finished(futures: dict["Future[Any]", int]) -> Iterator[tuple[int, Any]]:
-    pending = set(futures)
-    while pending:
-        finished, pending = wait(pending, return_when=FIRST_COMPLETED)
-        for future in sorted(finished, key=lambda done: futures[done]):
-            yield futures[future], future.result()
+def at_a_time(workers: int, resources: Resources) -> int:
+    """Return how many items run at the same time on one machine with so many workers, at least 1.
+
+    >>> at_a_time(8, Resources(cpus=3))
+    2
+    """
+    limit = workers // max(resources.cpus, 1)
+    if resources.memory_bytes:
+        limit = min(limit, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // resources.memory_bytes)
+    return max(limit, 1)
+
+
+def _windowed(pool: ProcessPoolExecutor, function: Call, items: Sequence[Any], limit: int) -> Iterator[tuple[int, Any]]:
+    """Yield (index, result) as items finish, with at most `limit` of them handed to the pool."""
+    waiting = list(enumerate(items))[::-1]
+    pending: dict[Future[Any], int] = {}
+    while waiting or pending:
+        while waiting and len(pending) < limit:
+            index, item = waiting.pop()
+            pending[pool.submit(function, item)] = index
+        finished, _ = wait(pending, return_when=FIRST_COMPLETED)
+        for future in sorted(finished, key=lambda done: pending[done]):
+            yield pending.pop(future), future.result()
+
+
+def _ray_options(resources: Resources) -> dict[str, Any]:
+    memory = {"memory": resources.memory_bytes} if resources.memory_bytes else {}
+    return {"num_cpus": resources.cpus, "num_gpus": resources.gpus, **memory}
+
+
+def _train_resources(resources: Resources) -> dict[str, float]:
+    memory = {"memory": float(resources.memory_bytes)} if resources.memory_bytes else {}
+    return {"CPU": resources.cpus, **({"GPU": resources.gpus} if resources.gpus else {}), **memory}
+
+
+class _Warm:
+    """An actor that does one item after another in one process, which keeps what the function has loaded."""
+
+    def call(self, function: Call, item: Any) -> Any:
+        return function(item)
+
+
+def _by_actors(
+    ray: Any, function: Call, items: Sequence[Any], actors: int, resources: Resources
+) -> Iterator[tuple[int, Any]]:
+    """Yield (index, result) as actors finish."""
+    options = {"max_restarts": _RETRIES, "max_task_retries": _RETRIES, **_ray_options(resources)}
+    remote = ray.remote(**options)(_Warm)
+    idle, waiting, running = [remote.remote() for _ in range(actors)], list(enumerate(items))[::-1], dict[Any, Any]()
+    every = list(idle)
+    try:
+        while waiting or running:
+            done = f"{len(items) - len(waiting) - len(running)} of {len(items)} items were finished"
+            with ray_failures.named(done):
+                while waiting and idle:
+                    index, item = waiting.pop()
+                    actor = idle.pop()
+                    running[actor.call.remote(function, item)] = (index, actor)
+                finished, _ = ray.wait(list(running), num_returns=1, timeout=ray_failures.LOOK_S)
+            if not finished:
+                ray_failures.require_alive(done)
+            for reference in finished:
+                index, actor = running.pop(reference)
+                yield index, _result(ray, reference, f"item {index} of {len(items)}")
+                idle.append(actor)
+    finally:
+        if not ray_failures.dead_processes():
+            for actor in every:
+                with suppress(ray.exceptions.RayError):
+                    ray.kill(actor)
+
+
+def _result(ray: Any, reference: Any, what: str) -> Any:
+    try:
+        with ray_failures.named(what):
+            return ray.get(reference)
+    except ray.exceptions.RayTaskError as error:
+        raise error.cause from error
 
 
 def _end_with_parent() -> None:

@@ -1,8 +1,10 @@
-"""Attempts and atomic folders: nothing is visible until it is whole.
+"""The store: where finished work and published folders lie, and the only one who knows.
 
-Finished work lives in a content-keyed store outside the DVC outputs, one folder per key. An attempt writes into a
-folder of its own and is moved into place with one rename, so that a crash anywhere leaves nothing half done. Who writes
-holds a lease beside the folder: one that can be taken proves that its writer is dead, and only then is a folder removed.
+Whoever reads or writes asks a `Store`; a location is its own word for a place, and nobody else takes it apart. The first
+one is `FolderStore`: finished work in a content-keyed folder outside the DVC outputs, one folder per key. An attempt writes
+into a folder of its own and is moved into place with one rename, so that a crash anywhere leaves nothing half done. Who
+writes holds a lease beside the folder: one that can be taken proves that its writer is dead, and only then is a folder
+removed.
 """
 
 import errno
@@ -11,9 +13,11 @@ import shutil
 import socket
 import time
 import uuid
-from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO, Protocol
 
 from infra.disk import explained, fsync, fsync_tree
 from infra.errors import LeaseError
@@ -26,43 +30,105 @@ _LOCK = ".lock"
 _ABANDONED_S = 86_400.0
 
 
-class AttemptStore:
-    """Finished attempts by key, in a folder that every worker can reach."""
+class Store(Protocol):
+    """Where objects lie, as everybody else sees it. It can be pickled: workers use it too.
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    `area` and `key` name finished work; a location names a folder of objects, of finished work or published.
+    """
 
-    def find(self, stage: str, key: str) -> Path | None:
-        """Return the folder of a finished attempt, or None."""
-        path = self._path(stage, key)
-        return path if path.is_dir() else None
+    @property
+    def home(self) -> Path:
+        """A local folder for what is no work: temporary files of this store's users."""
+
+    def find(self, area: str, key: str) -> str | None:
+        """Return the location of finished work, or None."""
+
+    def attempt(self, area: str, key: str) -> AbstractContextManager[Path]:
+        """Give a new empty local folder; when the block ends without error its files become the work called `key`.
+
+        If another attempt was faster its result stays.
+        """
+
+    def scratch(self, area: str, key: str) -> AbstractContextManager[Path]:
+        """Give the local place where attempts called `key` keep what they need to go on; it goes when one is finished."""
+
+    def seen(self, location: str) -> object:
+        """Return what tells the folder at `location` from a later one there; None where there is none."""
+
+    def discard(self, area: str, key: str, seen: object) -> None:
+        """Remove finished work that was found damaged, if it is still the one that was `seen`."""
+
+    def sweep(self, area: str = "*") -> int:
+        """Remove what killed workers left unfinished; return how many folders."""
+
+    def keys(self, area: str) -> list[str]:
+        """Return the keys of finished work, the newest first."""
+
+    def open(self, location: str, name: str) -> BinaryIO:
+        """Return an object as a stream that can seek."""
+
+    def local(self, location: str, names: Sequence[str]) -> Path:
+        """Return a local folder in which these objects are files of these names; nobody may change them."""
+
+    def read(self, location: str, name: str) -> str | None:
+        """Return the text of a small object, or None where there is none."""
+
+    def note(self, area: str, name: str, text: str) -> None:
+        """Keep a small text beside the work of an area, in the place of one of the same name."""
+
+    def noted(self, area: str, name: str) -> str | None:
+        """Return what `note` kept, or None."""
+
+    def publish(self, location: str) -> AbstractContextManager[Path]:
+        """Give an empty local folder that takes the place of `location` when the block ends without error."""
+
+    def occupied(self, location: str, proof: str) -> str | None:
+        """Return why publishing at `location` would remove what is not ours; an object called `proof` marks what is."""
+
+    def require_writable(self, location: str) -> None:
+        """Make sure, before any work is done, that something can be published at `location`."""
+
+
+@dataclass(frozen=True)
+class FolderStore:
+    """A folder that every worker can reach: work under `root`; locations are paths of folders, anywhere."""
+
+    root: Path
+
+    @property
+    def home(self) -> Path:
+        """The root itself."""
+        return self.root
+
+    def find(self, area: str, key: str) -> str | None:
+        """Return the folder of finished work, or None."""
+        path = self._path(area, key)
+        return str(path) if path.is_dir() else None
 
     @contextmanager
-    def attempt(self, stage: str, key: str) -> Iterator[Path]:
-        """Give a new empty folder; when the block ends without error it becomes the attempt called `key`.
-
-        If another attempt was faster its result stays: the same key means the same bytes.
+    def attempt(self, area: str, key: str) -> Iterator[Path]:
+        """Give a new empty folder; when the block ends without error it becomes the work called `key`.
 
         Raises:
             SpaceError: the disk is full; names the folder.
             PlaceError: the store cannot be written.
         """
-        final = self._path(stage, key)
+        final = self._path(area, key)
         with new_folder(final) as folder:
             yield folder
             take_place(folder, final)
 
     @contextmanager
-    def scratch(self, stage: str, key: str) -> Iterator[Path]:
+    def scratch(self, area: str, key: str) -> Iterator[Path]:
         """Give the place where attempts called `key` keep what they need to go on; it goes when one of them is finished.
 
         One at a time has it: whoever comes while it is used gets a new one of his own, which goes with him.
         """
-        final = self._path(stage, key)
+        final = self._path(area, key)
         folder = kept = final.parent / f"{_SCRATCH}{final.name}"
         with ExitStack() as stack:
             try:
-                stack.enter_context(lease(_lock_of(kept), f"make {stage} {key[:12]}", keep_file=False))
+                stack.enter_context(lease(_lock_of(kept), f"make {area} {key[:12]}", keep_file=False))
             except NoLocksError:
                 pass
             except LeaseError:
@@ -73,13 +139,85 @@ class AttemptStore:
                 if folder == kept and final.is_dir():
                     shutil.rmtree(kept, ignore_errors=True)
 
-    def sweep(self, stage: str = "*") -> int:
+    def seen(self, location: str) -> os.stat_result | None:
+        """Return the status of the folder."""
+        try:
+            return Path(location).stat()
+        except FileNotFoundError:
+            return None
+
+    def discard(self, area: str, key: str, seen: object) -> None:
+        """Remove the folder that was `seen`, aside with one rename."""
+        assert isinstance(seen, os.stat_result | None)
+        discard_folder(self._path(area, key), seen)
+
+    def keys(self, area: str) -> list[str]:
+        """Return the keys of finished work, the newest first."""
+        found = [path for path in (self.root / area).glob("??/[!.]*") if path.is_dir()]
+        return [path.name for path in sorted(found, key=lambda path: path.stat().st_mtime, reverse=True)]
+
+    def open(self, location: str, name: str) -> BinaryIO:
+        """Return a file as a stream."""
+        return (Path(location) / name).open("rb")
+
+    def local(self, location: str, names: Sequence[str]) -> Path:
+        """Return the folder itself."""
+        return Path(location)
+
+    def read(self, location: str, name: str) -> str | None:
+        """Return the text of a file, or None where there is none."""
+        path = Path(location) / name
+        return path.read_text(encoding="utf-8") if path.is_file() else None
+
+    def note(self, area: str, name: str, text: str) -> None:
+        """Keep a small text, whole or not at all."""
+        path = self.root / area / name
+        draft = path.with_name(f".{path.name}-{uuid.uuid4().hex[:8]}")
+        with explained(path.parent):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            draft.write_text(text, encoding="utf-8")
+            draft.replace(path)
+
+    def noted(self, area: str, name: str) -> str | None:
+        """Return what `note` kept, or None."""
+        return self.read(str(self.root / area), name)
+
+    @contextmanager
+    def publish(self, location: str) -> Iterator[Path]:
+        """Give an empty folder that takes the place of the one at `location`."""
+        with replace_folder(Path(location)) as folder:
+            yield folder
+
+    def occupied(self, location: str, proof: str) -> str | None:
+        """Return why nothing may be put at `location`: it is a file, where this process runs, or not ours."""
+        target = Path(location)
+        if target.resolve() in (Path.cwd(), *Path.cwd().parents):
+            return f"{target}: the output is the folder this runs in, which it would replace. Name a new one."
+        if target.is_dir() and any(target.iterdir()) and not (target / proof).is_file():
+            return (
+                f"{target}: this folder holds {len(list(target.iterdir()))} files or folders but no {proof}: no stage "
+                "has made it, and publishing would replace it. Name a new folder, or empty this one."
+            )
+        if target.exists() and not target.is_dir():
+            return f"{target}: this is a file, and what is published is a folder. Name another."
+        return None
+
+    def require_writable(self, location: str) -> None:
+        """Make sure that a folder can be put there.
+
+        Raises:
+            PlaceError: it cannot.
+            SpaceError: the disk is full.
+        """
+        require_writable(Path(location))
+
+    def sweep(self, area: str = "*") -> int:
         """Remove what killed workers left unfinished; return how many folders.
 
         An attempt goes as soon as its writer is known to be dead, what it kept to go on as soon as nobody needs it.
         """
-        unfinished = list(self.root.glob(f"{stage}/*/{_ATTEMPT}*"))
-        needless = [path for path in self.root.glob(f"{stage}/*/{_SCRATCH}*") if _of(path).is_dir()]
+        unfinished = list(self.root.glob(f"{area}/*/{_ATTEMPT}*"))
+        needless = [path for path in self.root.glob(f"{area}/*/{_SCRATCH}*") if _of(path).is_dir()]
         return _remove_abandoned([*unfinished, *needless])
 
     def prune(self, older_than_s: float = _ABANDONED_S) -> int:
@@ -93,8 +231,8 @@ class AttemptStore:
                 removed += 1
         return removed
 
-    def _path(self, stage: str, key: str) -> Path:
-        return self.root / stage / key[:2] / key
+    def _path(self, area: str, key: str) -> Path:
+        return self.root / area / key[:2] / key
 
 
 @contextmanager

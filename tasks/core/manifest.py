@@ -13,7 +13,7 @@ from typing import Any
 from tasks.core.account import Account
 from tasks.core.digest import digest_file, digest_json
 from tasks.core.errors import DamagedError, DataError
-from tasks.core.sealed import plain, read_sealed, write_sealed
+from tasks.core.sealed import parse_sealed, plain, write_sealed
 
 MANIFEST = "manifest.json"
 
@@ -31,10 +31,12 @@ class FileRecord:
 class Manifest:
     """What a stage published.
 
-    `key` is the digest of stage, inputs, params and code; `output` the digest over (path, digest) of all files, account
-    and summary. `account` is None for a stage whose unit is not the document. `summary` is what a reader wants first, as
-    JSON. `environment` names what float results depend on (threads, instruction set, library versions), else empty; it
-    is no part of `output`, so that the same bytes made elsewhere are the same output. All of it is under the seal.
+    `key` is the digest of all that decides the output (see `tasks.core.identity`): `inputs` by name, `params`, `code` (a
+    digest over the `modules`), `libraries` by version and, for float stages, the kind of `device`. `output` is the digest
+    over (path, digest) of all files, account and summary. `account` is None for a stage whose unit is not the document.
+    `summary` is what people want first, as JSON. `environment` names what else float results depend on (threads,
+    instruction set); it is no part of `output`, so that the same bytes made elsewhere are the same output. All of it is
+    under the seal.
     """
 
     stage: str
@@ -45,16 +47,17 @@ class Manifest:
     account: Account | None = None
     summary: Mapping[str, Any] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
+    key: str = ""
+    modules: Mapping[str, str] = field(default_factory=dict)
+    libraries: Mapping[str, str] = field(default_factory=dict)
+    device: str | None = None
 
     def __post_init__(self) -> None:
+        if not self.key:
+            object.__setattr__(self, "key", stage_key(self.stage, self.inputs, self.params, self.code))
         paths = [record.path for record in self.files]
         if paths != sorted(set(paths)):
             raise ValueError("files of a manifest must be sorted by path, each once")
-
-    @property
-    def key(self) -> str:
-        """The digest of everything that decides the output."""
-        return stage_key(self.stage, self.inputs, self.params, self.code)
 
     @property
     def output(self) -> str:
@@ -64,19 +67,25 @@ class Manifest:
 
     def write(self, folder: Path) -> None:
         """Write `manifest.json` into a folder."""
-        value = {
+        write_sealed(folder / MANIFEST, self.to_json(), indent=1)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the manifest as it stands in its file, without the seal."""
+        return {
             "stage": self.stage,
             "key": self.key,
             "output": self.output,
             "inputs": dict(self.inputs),
             "params": dict(self.params),
             "code": self.code,
+            "modules": dict(self.modules),
+            "libraries": dict(self.libraries),
+            "device": self.device,
             "account": self._account(),
             "summary": dict(self.summary),
             "environment": dict(self.environment),
             "files": [asdict(record) for record in self.files],
         }
-        write_sealed(folder / MANIFEST, value, indent=1)
 
     def _account(self) -> dict[str, Any] | None:
         return self.account.to_json() if self.account else None
@@ -92,9 +101,19 @@ class Manifest:
         path = folder / MANIFEST
         if not path.is_file():
             raise DataError(f"{folder}: no {MANIFEST} here, so no stage has finished in it. Run that stage first.")
+        return Manifest.parse(path.read_text(encoding="utf-8", errors="replace"), str(path))
+
+    @staticmethod
+    def parse(text: str, where: str) -> "Manifest":
+        """Return the manifest that a text holds; `where` names it in errors.
+
+        Raises:
+            DamagedError: it is not what was written.
+            DataError: it is that of another version.
+        """
         try:
-            value = read_sealed(path)
-            manifest = Manifest(
+            value = parse_sealed(text, where)
+            return Manifest(
                 stage=value["stage"],
                 inputs=value["inputs"],
                 params=value["params"],
@@ -103,6 +122,10 @@ class Manifest:
                 account=Account.from_json(value["account"]) if value["account"] else None,
                 summary=value["summary"],
                 environment=value["environment"],
+                key=value["key"],
+                modules=value["modules"],
+                libraries=value["libraries"],
+                device=value["device"],
             )
         except DamagedError as error:
             raise DamagedError(
@@ -110,8 +133,7 @@ class Manifest:
                 "an earlier version."
             ) from error
         except (ValueError, KeyError, TypeError) as error:
-            raise DataError(f"{path}: not a manifest this version can read: {error}. Run the stage again.") from error
-        return manifest
+            raise DataError(f"{where}: not a manifest this version can read: {error}. Run the stage again.") from error
 
     def verify(self, folder: Path, *read: str) -> None:
         """Check size and digest of every file, or of those whose path begins with one of `read`; hashed in threads.

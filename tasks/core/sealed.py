@@ -43,15 +43,28 @@ def read_sealed(path: Path) -> dict[str, Any]:
         DamagedError: the file is not there, cannot be read, or its content is not what was sealed.
     """
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DamagedError(f"{path}: it cannot be read: {error}.") from error
+    return parse_sealed(text, str(path))
+
+
+def parse_sealed(text: str, where: str) -> dict[str, Any]:
+    """Return the mapping of `sealed_text`, without the seal; `where` names it in errors.
+
+    Raises:
+        DamagedError: it is not JSON, or its content is not what was sealed.
+    """
+    try:
+        value = json.loads(text)
         if not isinstance(value, dict):
             raise ValueError(f"expected an object, found {type(value).__name__}")
         seal = value.pop(SEAL, None)
         intact = digest_json(value) == seal
-    except (OSError, ValueError, RecursionError) as error:
-        raise DamagedError(f"{path}: it cannot be read: {error}.") from error
+    except (ValueError, RecursionError) as error:
+        raise DamagedError(f"{where}: it cannot be read: {error}.") from error
     if not intact:
         raise DamagedError(
-            f"{path}: its content does not match the digest it was sealed with; it was edited or damaged."
+            f"{where}: its content does not match the digest it was sealed with; it was edited or damaged."
         )
     return value

@@ -21,14 +21,13 @@ from tasks.core.units import (
     GroupWork,
     SharedWork,
     UnitWork,
-    Workshop,
     grouped,
     map_block_units,
     map_grouped_units,
     map_shared_units,
     map_units,
-    workshop_of,
 )
+from tasks.runtime.context import Workshop, workshop_of
 
 __all__ = [
     "BlockWork",

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from infra.storage import AttemptStore, discard_folder, new_folder, place, take_place
+from infra.storage import Store, discard_folder, new_folder, place, take_place
 from tasks.core.account import Account
 from tasks.core.digest import digest_file
 from tasks.core.errors import DamagedError
@@ -80,11 +80,12 @@ def read_record(folder: Path) -> UnitRecord:
     return UnitRecord(folder, files, account, summary)
 
 
-def finished(store: AttemptStore, stage: str, key: str, say: Callable[[str], None]) -> UnitRecord | None:
+def finished(store: Store, stage: str, key: str, say: Callable[[str], None]) -> UnitRecord | None:
     """Return the record of a finished unit, or None; a damaged one is told and removed, to be made again."""
-    folder = store.find(stage, key)
-    if folder is None:
+    found = store.find(stage, key)
+    if found is None:
         return None
+    folder = Path(found)
     seen = folder.stat()
     try:
         return read_record(folder)

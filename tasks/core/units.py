@@ -4,48 +4,20 @@ import functools
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from infra.distributed import Seat
-from infra.executors import Executor
-from infra.progress import Observer, SilentObserver
-from infra.storage import AttemptStore, new_folder
+from infra.executors import Resources
+from infra.storage import FolderStore, new_folder
 from tasks.core.digest import digest_code
 from tasks.core.errors import DataError, ForeignCodeError
 from tasks.core.store import Blocks, UnitRecord, UnitResult, finished, write_record
+from tasks.runtime.context import Workshop
 
 if TYPE_CHECKING:
-    from infra.settings import Settings
-
-
-@dataclass(frozen=True)
-class Workshop:
-    """Placement, not science: nothing in here may change a result.
-
-    `world_size` counts data-parallel trainers of a run; `proxies_per_process` are trained together, on
-    `gpus_per_process` of a GPU (0 = on the processor).
-    """
-
-    executor: Executor
-    store: AttemptStore
-    observer: Observer = field(default_factory=SilentObserver)
-    world_size: int = 1
-    proxies_per_process: int = 1
-    gpus_per_process: float = 0.0
-
-
-def workshop_of(settings: "Settings", executor: Executor, observer: Observer) -> Workshop:
-    """Return the workshop of one machine's or cluster's settings."""
-    return Workshop(
-        executor,
-        AttemptStore(settings.home / "store"),
-        observer,
-        settings.world_size,
-        settings.proxies_per_process,
-        settings.gpus_per_process,
-    )
+    pass
 
 
 UnitWork = Callable[[Any, Path], UnitResult]
@@ -129,7 +101,7 @@ def map_shared_units(
 
     Only the first of them is given a folder and keeps its result; the others get None.
     """
-    groups, size = workshop.store.root / "groups", workshop.world_size
+    groups, size = workshop.store.home / "groups", workshop.world_size
     return _mapped(
         workshop,
         stage=stage,
@@ -190,7 +162,7 @@ def _spread_groups(
     executor = workshop.executor
     places = grouped(len(missing), group_size, executor.workers)
     groups = [tuple(missing[place] for place in group) for group in places]
-    done = executor.map(run_group, groups, gpus) if gpus else executor.map(run_group, groups)
+    done = executor.map(run_group, groups, Resources(gpus=gpus))
     for number, result in done:
         yield from ((place, result) for place in places[number])
 
@@ -199,7 +171,7 @@ def _orders(
     workshop: Workshop, stage: str, work: Any, units: Sequence[tuple[str, Any]], packages: tuple[str, ...]
 ) -> list[_Order]:
     code = digest_code(packages)
-    return [_Order(work, args, workshop.store.root, stage, key, packages, code) for key, args in units]
+    return [_Order(work, args, workshop.store.home, stage, key, packages, code) for key, args in units]
 
 
 def _mapped(
@@ -231,7 +203,7 @@ def _mapped(
         found = finished(workshop.store, stage, orders[index].key, workshop.observer.say)
         if found is None:
             raise DataError(
-                f"{stage}: unit {index} finished but its files cannot be read back from {workshop.store.root}. Check "
+                f"{stage}: unit {index} finished but its files cannot be read back from {workshop.store.home}. Check "
                 "that every worker sees this folder, then start the same command again."
             )
         records[index] = found
@@ -251,7 +223,7 @@ def run_unit(order: _Order) -> None:
     if not order.blocks:
         _keep(order, lambda folder: order.work(order.args, folder))
         return
-    with AttemptStore(order.root).scratch(order.stage, order.key) as scratch:
+    with FolderStore(order.root).scratch(order.stage, order.key) as scratch:
         _keep(order, lambda folder: order.work(order.args, folder, Blocks(scratch)))
 
 
@@ -262,7 +234,7 @@ def run_group(orders: Sequence[_Order]) -> None:
         ForeignCodeError: this worker would run other code than its driver.
         Exception: what ended a unit; the others are kept.
     """
-    first, store = orders[0], AttemptStore(orders[0].root)
+    first, store = orders[0], FolderStore(orders[0].root)
     _check_code(first)
     with ExitStack() as stack:
         checkpoints = [stack.enter_context(store.scratch(order.stage, order.key)) for order in orders]
@@ -293,7 +265,7 @@ def run_shared_unit(order: _Order, seat: Seat) -> None:
         ForeignCodeError: this worker would run other code than its driver.
     """
     _check_code(order)
-    if AttemptStore(order.root).find(order.stage, order.key) is not None:
+    if FolderStore(order.root).find(order.stage, order.key) is not None:
         return
     if seat.rank == 0:
         _keep(order, lambda folder: order.work(order.args, folder, seat))
@@ -311,5 +283,5 @@ def _check_code(order: _Order) -> None:
 
 
 def _keep(order: _Order, work: Callable[[Path], UnitResult]) -> None:
-    with AttemptStore(order.root).attempt(order.stage, order.key) as folder:
+    with FolderStore(order.root).attempt(order.stage, order.key) as folder:
         write_record(folder, work(folder))

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from infra.executors import LocalExecutor
-from infra.storage import AttemptStore
+from infra.storage import FolderStore
 from tasks.cluster.config import (
     ClusterParams,
     FoundDomains,
@@ -177,7 +177,7 @@ def test_one_and_two_workers_give_the_same_bytes(tmp_path: Path) -> None:
     curate = write_curated(tmp_path / "curate", [rows[:100], rows[100:250], rows[250:]])
     outputs = []
     for workers in (1, 2):
-        workshop = Workshop(LocalExecutor(workers), AttemptStore(tmp_path / f"store-{workers}"))
+        workshop = Workshop(LocalExecutor(workers), FolderStore(tmp_path / f"store-{workers}"))
         outputs.append(
             run(SMALL, inputs={"curate": curate}, output=tmp_path / f"out-{workers}", workshop=workshop).output
         )

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from infra.executors import Call
-from infra.storage import AttemptStore
+from infra.storage import FolderStore
 from tasks.core.stage import Workshop
 
 
@@ -28,4 +28,4 @@ class SerialExecutor:
 def serial_workshop(folder: Path) -> tuple[Workshop, Counter[str]]:
     """Return a workshop, and the count of units that really ran."""
     executor = SerialExecutor()
-    return Workshop(executor, AttemptStore(folder / "store")), executor.done
+    return Workshop(executor, FolderStore(folder / "store")), executor.done

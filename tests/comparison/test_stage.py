@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.storage import AttemptStore
+from infra.storage import FolderStore
 from tasks.comparison.config import ComparisonParams, Method
 from tasks.comparison.stage import run
 from tasks.core.manifest import Manifest
@@ -28,7 +28,7 @@ COMPARISON = ComparisonParams(
 @pytest.fixture(scope="module")
 def compared(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Manifest, Here]:
     root, executor = tmp_path_factory.mktemp("comparison"), Here()
-    workshop = Workshop(executor, AttemptStore(root / "store"))  # type: ignore[arg-type]
+    workshop = Workshop(executor, FolderStore(root / "store"))  # type: ignore[arg-type]
     # Their order in the pool is not that of the alphabet: x9, x8, x7.
     pool = make_pool(root / "tokenize", first_letter="x")
     manifest = run(COMPARISON, inputs={"tokenize": pool}, output=root / "methods", workshop=workshop)

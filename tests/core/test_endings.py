@@ -14,7 +14,7 @@ from infra.disk import require_space
 from infra.errors import PlaceError
 from infra.leases import lease
 from infra.spool import Spool
-from infra.storage import AttemptStore, keep_first, require_writable
+from infra.storage import FolderStore, keep_first, require_writable
 from tasks.core.command import exit_codes
 
 
@@ -34,7 +34,7 @@ def forbidden(tmp_path: Path) -> Iterator[Path]:
 def test_a_folder_that_may_not_be_written_is_named_by_whoever_meets_it(forbidden: Path) -> None:
     with pytest.raises(PlaceError, match="forbidden"):
         require_writable(forbidden / "out")
-    with pytest.raises(PlaceError, match="forbidden"), AttemptStore(forbidden / "store").attempt("stage", "abcd"):
+    with pytest.raises(PlaceError, match="forbidden"), FolderStore(forbidden / "store").attempt("stage", "abcd"):
         pytest.fail("nothing can be written there")
     with pytest.raises(PlaceError, match="forbidden"), lease(forbidden / "leases" / "run.lock", "run"):
         pytest.fail("nothing can be written there")

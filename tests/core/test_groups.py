@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infra.storage import AttemptStore
+from infra.storage import FolderStore
 from tasks.core.errors import DataError
 from tasks.core.stage import UnitRecord, UnitResult, Workshop, grouped, map_grouped_units
 
@@ -53,7 +53,7 @@ def shout(words: Sequence[str], folders: Sequence[Path], checkpoints: Sequence[P
 def run(
     place: Path, executor: Any, words: Sequence[str] = WORDS, group_size: int = 3, **options: Any
 ) -> list[UnitRecord]:
-    workshop = Workshop(executor, AttemptStore(place / "store"))
+    workshop = Workshop(executor, FolderStore(place / "store"))
     units = [(hashlib.sha256(word.encode()).hexdigest(), word) for word in words]
     return map_grouped_units(
         workshop, stage="s", label="words", work=shout, units=units, group_size=group_size, packages=PACKAGES, **options
@@ -127,5 +127,5 @@ def test_a_group_killed_in_its_middle_finds_its_checkpoints_and_gives_the_same_b
     assert sum(path.endswith("begun") for path in left) == 2
     run(tmp_path / "killed", GroupsHere())
     run(tmp_path / "whole", GroupsHere())
-    assert AttemptStore(tmp_path / "killed" / "store").sweep() == 0
+    assert FolderStore(tmp_path / "killed" / "store").sweep() == 0
     assert contents(tmp_path / "killed") == contents(tmp_path / "whole")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from infra.storage import AttemptStore
+from infra.storage import FolderStore
 from tasks.cluster.config import ClusterParams
 from tasks.comparison.config import ComparisonParams
 from tasks.core.digest import digest_file
@@ -102,7 +102,7 @@ def test_one_flipped_bit_in_what_a_stage_reads_is_named_before_it_is_read(
     damaged = bytearray((folders[stage] / path).read_bytes())
     damaged[-1] ^= 1
     (folders[stage] / path).write_bytes(damaged)
-    run, workshop = importlib.import_module(f"{package}.stage").run, Workshop(InProcess(), AttemptStore(tmp_path / "s"))
+    run, workshop = importlib.import_module(f"{package}.stage").run, Workshop(InProcess(), FolderStore(tmp_path / "s"))
     with pytest.raises(DamagedError, match=rf"not what {stage} published; first: {path}\. Run {stage} again"):
         run(params, inputs={name: folders[name] for name in reads}, output=tmp_path / "out", workshop=workshop)
     assert not (tmp_path / "out").exists()

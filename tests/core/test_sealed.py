@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from infra.progress import SilentObserver
-from infra.storage import AttemptStore
+from infra.storage import FolderStore
 from tasks.core.account import Account, Count
 from tasks.core.errors import DamagedError
 from tasks.core.sealed import read_sealed, write_sealed
@@ -58,7 +58,7 @@ def shout(word: str, folder: Path) -> UnitResult:
 
 
 def run(store: Path, heard: Heard | None = None) -> UnitRecord:
-    workshop = Workshop(InProcess(), AttemptStore(store), heard or Heard())
+    workshop = Workshop(InProcess(), FolderStore(store), heard or Heard())
     units = [(hashlib.sha256(b"word").hexdigest(), "word")]
     return map_units(workshop, stage="s", label="words", work=shout, units=units, packages=("tasks.core",))[0]
 

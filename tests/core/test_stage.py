@@ -9,7 +9,7 @@ import pytest
 
 from infra.executors import LocalExecutor
 from infra.progress import SilentObserver
-from infra.storage import AttemptStore
+from infra.storage import FolderStore
 from tasks.core.account import Account, Count
 from tasks.core.errors import AccountError, ConfigError, DataError, ForeignCodeError
 from tasks.core.manifest import FileRecord, Manifest
@@ -37,7 +37,7 @@ def run(workshop: Workshop, *words: str) -> list[str]:
 
 @pytest.fixture
 def here(tmp_path: Path) -> Workshop:
-    return Workshop(InProcess(), AttemptStore(tmp_path / "store"), SilentObserver())
+    return Workshop(InProcess(), FolderStore(tmp_path / "store"), SilentObserver())
 
 
 def test_results_come_in_the_order_of_the_units_whatever_finishes_first(here: Workshop) -> None:
@@ -76,8 +76,8 @@ def test_a_worker_with_other_code_refuses_to_work(here: Workshop, monkeypatch: p
 
 def test_one_and_two_processes_give_the_same_files(tmp_path: Path) -> None:
     words = ("a", "bb", "ccc", "dddd")
-    one = Workshop(LocalExecutor(1), AttemptStore(tmp_path / "one"))
-    two = Workshop(LocalExecutor(2), AttemptStore(tmp_path / "two"))
+    one = Workshop(LocalExecutor(1), FolderStore(tmp_path / "one"))
+    two = Workshop(LocalExecutor(2), FolderStore(tmp_path / "two"))
     assert run(one, *words) == run(two, *words)
     assert _tree(tmp_path / "one") == _tree(tmp_path / "two")
 

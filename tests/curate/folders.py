@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from infra.executors import Executor
-from infra.storage import AttemptStore
+from infra.storage import FolderStore
 from tasks.core.account import Account, Count
 from tasks.core.digest import digest_file
 from tasks.core.manifest import FileRecord, Manifest
@@ -38,7 +38,7 @@ def ingest_folder(folder: Path, shards: Sequence[Sequence[Document]], stage: str
 
 
 def workshop(folder: Path, executor: Executor | None = None) -> Workshop:
-    return Workshop(executor or InProcess(), AttemptStore(folder / "store"))
+    return Workshop(executor or InProcess(), FolderStore(folder / "store"))
 
 
 def rows(folder: Path, kind: str) -> list[dict[str, Any]]:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from infra.executors import LocalExecutor
-from infra.storage import AttemptStore
+from infra.storage import FolderStore
 from tasks.core.errors import DataError
 from tasks.core.rng import generator
 from tasks.core.stage import Workshop
@@ -239,7 +239,7 @@ def test_workers_in_processes_give_the_same_bytes(tmp_path: Path) -> None:
     shards = [planted(3)[:10], planted(3)[10:]]
     executor = LocalExecutor(2)
     try:
-        bench = Workshop(executor, AttemptStore(tmp_path / "other"))
+        bench = Workshop(executor, FolderStore(tmp_path / "other"))
         found = find_duplicates(bench, write_shards(tmp_path / "s", shards), EXACT_JACCARD, 0)
     finally:
         executor.close()

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from infra.executors import LocalExecutor
-from infra.storage import AttemptStore
+from infra.storage import FolderStore
 from tasks.core.stage import Workshop
 from tasks.evaluation.config import EvaluateParams
 from tasks.evaluation.published import Decision, MeasuredModels
@@ -45,7 +45,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Path]:
     root = tmp_path_factory.mktemp("claim")
     places = {name: root / name for name in ("tokenize", "search", "train", "evaluate")}
     executor = LocalExecutor(2)
-    workshop = Workshop(executor, AttemptStore(root / "store"))
+    workshop = Workshop(executor, FolderStore(root / "store"))
     write_real_pool(places["tokenize"])
     try:
         run_search(SEARCH, inputs={"tokenize": places["tokenize"]}, output=places["search"], workshop=workshop)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from infra.storage import AttemptStore
+from infra.storage import FolderStore
 from tasks.core.digest import digest_file
 from tasks.core.errors import DataError
 from tasks.core.manifest import FileRecord, Manifest
@@ -81,7 +81,7 @@ def evaluate(
     root: Path, inputs: Mapping[str, Path], executor: Here, output: str = "evaluate"
 ) -> tuple[Manifest, Listener]:
     listener = Listener()
-    workshop = Workshop(executor, AttemptStore(root / "store"), listener)  # type: ignore[arg-type]
+    workshop = Workshop(executor, FolderStore(root / "store"), listener)  # type: ignore[arg-type]
     return run(EvaluateParams(), inputs=inputs, output=root / output, workshop=workshop), listener
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from infra.disk import require_space
 from infra.errors import PlaceError, SpaceError
-from infra.storage import AttemptStore, replace_folder, require_writable
+from infra.storage import FolderStore, replace_folder, require_writable
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def tiny_disk(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_an_attempt_is_found_when_it_is_finished_and_not_before(tmp_path: Path) -> None:
-    store = AttemptStore(tmp_path)
+    store = FolderStore(tmp_path)
     with store.attempt("stage", "abcd") as folder:
         (folder / "out").write_text("1")
         assert store.find("stage", "abcd") is None
@@ -38,7 +38,7 @@ def test_an_attempt_is_found_when_it_is_finished_and_not_before(tmp_path: Path) 
 
 
 def test_a_failed_attempt_leaves_nothing(tmp_path: Path) -> None:
-    store = AttemptStore(tmp_path)
+    store = FolderStore(tmp_path)
     with pytest.raises(RuntimeError), store.attempt("stage", "abcd") as folder:
         (folder / "out").write_text("1")
         raise RuntimeError
@@ -47,7 +47,7 @@ def test_a_failed_attempt_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_of_two_attempts_the_first_to_finish_stays(tmp_path: Path) -> None:
-    store = AttemptStore(tmp_path)
+    store = FolderStore(tmp_path)
     with store.attempt("stage", "abcd") as slow:
         (slow / "out").write_text("slow")
         with store.attempt("stage", "abcd") as fast:
@@ -57,7 +57,7 @@ def test_of_two_attempts_the_first_to_finish_stays(tmp_path: Path) -> None:
 
 
 def test_only_attempts_that_were_left_alone_for_long_are_pruned(tmp_path: Path) -> None:
-    store = AttemptStore(tmp_path)
+    store = FolderStore(tmp_path)
     with store.attempt("stage", "abcd") as folder:
         assert store.prune() == 0 and folder.is_dir()
         assert store.prune(older_than_s=-1.0) == 1 and not folder.exists()
@@ -68,17 +68,17 @@ def test_only_attempts_that_were_left_alone_for_long_are_pruned(tmp_path: Path) 
 _WRITE = """
 import os, sys
 from pathlib import Path
-from infra.storage import AttemptStore
-with AttemptStore(Path(sys.argv[1])).scratch("stage", "abcd") as kept:
+from infra.storage import FolderStore
+with FolderStore(Path(sys.argv[1])).scratch("stage", "abcd") as kept:
     kept.mkdir()
-    with AttemptStore(Path(sys.argv[1])).attempt("stage", "abcd") as folder:
+    with FolderStore(Path(sys.argv[1])).attempt("stage", "abcd") as folder:
         print("writes", flush=True)
         sys.stdin.read()
 """
 
 
 def test_what_a_writer_has_begun_goes_when_it_is_dead_and_not_before(tmp_path: Path, project: Path) -> None:
-    store = AttemptStore(tmp_path)
+    store = FolderStore(tmp_path)
     command = [sys.executable, "-c", _WRITE, str(tmp_path)]
     environment = {**os.environ, "PYTHONPATH": str(project)}
     with subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as writer:
@@ -98,11 +98,11 @@ def test_an_attempt_of_another_machine_is_not_called_dead(tmp_path: Path, monkey
     folder = tmp_path / "stage" / "ab" / ".attempt-abcd-1234"
     folder.mkdir(parents=True)
     folder.with_name(folder.name + ".lock").write_text('{"pid": 1, "host": "elsewhere", "what": "write"}')
-    assert AttemptStore(tmp_path).sweep() == 0 and folder.is_dir()
+    assert FolderStore(tmp_path).sweep() == 0 and folder.is_dir()
 
 
 def test_two_that_make_the_same_unit_do_not_take_each_others_checkpoints(tmp_path: Path) -> None:
-    store = AttemptStore(tmp_path)
+    store = FolderStore(tmp_path)
     with store.scratch("stage", "abcd") as slow:
         slow.mkdir()
         with store.scratch("stage", "abcd") as fast, store.attempt("stage", "abcd"):

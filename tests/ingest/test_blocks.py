@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from infra.storage import AttemptStore
+from infra.storage import FolderStore
 from tasks.core.digest import digest_file
 from tasks.core.stage import Blocks
 from tasks.ingest import output as output_module
@@ -190,7 +190,7 @@ def test_blocks_go_when_their_unit_is_finished(tmp_path: Path) -> None:
 
 
 def test_blocks_that_were_left_alone_for_long_are_swept(tmp_path: Path) -> None:
-    store = AttemptStore(tmp_path)
+    store = FolderStore(tmp_path)
     (tmp_path / "file").write_text("x")
     with store.scratch("stage", KEY) as kept:
         Blocks(kept).keep(0, [tmp_path / "file"], "{}")

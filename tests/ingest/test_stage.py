@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from infra.executors import LocalExecutor
-from infra.storage import AttemptStore
+from infra.storage import FolderStore
 from tasks.core.account import Count
 from tasks.core.command import command_of
 from tasks.core.errors import ConfigError, DataError
@@ -161,7 +161,7 @@ def test_one_and_two_workers_give_the_same_bytes(tmp_path: Path) -> None:
     write_listing(list_inputs([str(corpus(tmp_path / "in"))]), tmp_path / "raw")
     outputs = set()
     for workers in (1, 2):
-        shop = Workshop(LocalExecutor(workers), AttemptStore(tmp_path / f"store{workers}"))
+        shop = Workshop(LocalExecutor(workers), FolderStore(tmp_path / f"store{workers}"))
         output = tmp_path / f"out{workers}"
         outputs.add(run(IngestParams(), inputs={"raw": tmp_path / "raw"}, output=output, workshop=shop).output)
         Manifest.read(output).verify(output)

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import zstandard
 
 from infra.progress import SilentObserver
-from infra.storage import AttemptStore
+from infra.storage import FolderStore
 from tasks.core.digest import digest_file
 from tasks.core.manifest import Manifest
 from tasks.core.stage import Workshop
@@ -27,7 +27,7 @@ CONTAINERS = ("jsonl", "jsonl.gz", "jsonl.zst", "parquet")
 
 
 def workshop(folder: Path) -> Workshop:
-    return Workshop(InProcess(), AttemptStore(folder / "store"), SilentObserver())
+    return Workshop(InProcess(), FolderStore(folder / "store"), SilentObserver())
 
 
 def ingest(inputs: Sequence[Path], home: Path, params: IngestParams | None = None) -> Manifest:

@@ -11,7 +11,7 @@ import s3fs
 
 from infra.errors import VersionError
 from infra.executors import LocalExecutor
-from infra.storage import AttemptStore
+from infra.storage import FolderStore
 from infra.versions import add_raw, add_remote, commit_run, dvc_hashes, prepare_workspace, write_params
 from infra.versions.dvc import dvc
 from infra.versions.git import git
@@ -131,7 +131,7 @@ def test_versions_travel_over_s3_and_damaged_ones_are_refused(
 
 def _ingest(uri: str, folder: Path) -> Manifest:
     write_listing(list_inputs([uri]), folder / "raw")
-    workshop = Workshop(LocalExecutor(1), AttemptStore(folder / "store"))
+    workshop = Workshop(LocalExecutor(1), FolderStore(folder / "store"))
     return ingest(IngestParams(), inputs={"raw": folder / "raw"}, output=folder / "ingest", workshop=workshop)
 
 

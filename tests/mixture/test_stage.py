@@ -12,7 +12,7 @@ import torch
 
 from infra.executors import LocalExecutor
 from infra.progress import SilentObserver, UnitReport
-from infra.storage import AttemptStore
+from infra.storage import FolderStore
 from tasks.core.errors import ConfigError, DataError
 from tasks.core.manifest import Manifest
 from tasks.core.rng import generator
@@ -120,7 +120,7 @@ def search(
     root: Path, pool: Path, executor: Here, params: SearchParams = PARAMS, output: str = "search"
 ) -> tuple[Manifest, Listener]:
     listener = Listener()
-    workshop = Workshop(executor, AttemptStore(root / "store"), listener)  # type: ignore[arg-type]
+    workshop = Workshop(executor, FolderStore(root / "store"), listener)  # type: ignore[arg-type]
     return run(params, inputs={"tokenize": pool}, output=root / output, workshop=workshop), listener
 
 
@@ -189,7 +189,7 @@ def test_workers_in_processes_give_the_same_bytes_as_this_one(
 ) -> None:
     root, manifest, _ = finished
     executor = LocalExecutor(2)
-    workshop = Workshop(executor, AttemptStore(tmp_path / "store"))
+    workshop = Workshop(executor, FolderStore(tmp_path / "store"))
     try:
         again = run(PARAMS, inputs={"tokenize": root / "tokenize"}, output=tmp_path / "search", workshop=workshop)
     finally:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from infra.executors import Call, LocalExecutor
-from infra.storage import AttemptStore
+from infra.storage import FolderStore
 from tasks.core.manifest import Manifest
 from tasks.core.stage import Workshop
 from tasks.report.config import ReportParams
@@ -189,13 +189,13 @@ def test_two_processes_write_the_same_bytes_and_a_second_run_takes_them(
 ) -> None:
     manifests = []
     for name in ("one", "two"):
-        workshop = Workshop(LocalExecutor(1), AttemptStore(tmp_path / name / "store"))
+        workshop = Workshop(LocalExecutor(1), FolderStore(tmp_path / name / "store"))
         manifests.append(run(ReportParams(), inputs=folders, output=tmp_path / name / "report", workshop=workshop))
     pages = [(tmp_path / name / "report" / PAGE).read_bytes() for name in ("one", "two")]
     assert pages[0] == pages[1]
     assert manifests[0] == manifests[1]
     assert manifests[0].summary["claim"] is True
-    idle = Workshop(_Idle(1), AttemptStore(tmp_path / "one" / "store"))
+    idle = Workshop(_Idle(1), FolderStore(tmp_path / "one" / "store"))
     again = run(ReportParams(), inputs=folders, output=tmp_path / "one" / "report", workshop=idle)
     assert again == manifests[0]
 
@@ -217,7 +217,7 @@ class _Here(LocalExecutor):
 def test_a_manifest_that_changed_without_its_output_makes_another_page(
     own_folders: dict[str, Path], tmp_path: Path
 ) -> None:
-    workshop = Workshop(_Here(1), AttemptStore(tmp_path / "store"))
+    workshop = Workshop(_Here(1), FolderStore(tmp_path / "store"))
     first = run(ReportParams(), inputs=own_folders, output=tmp_path / "report", workshop=workshop)
     trained = Manifest.read(own_folders["train"])
     replace(trained, environment=dict(trained.environment) | {"torch": "9.9"}).write(own_folders["train"])

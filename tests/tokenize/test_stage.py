@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from infra.executors import LocalExecutor
-from infra.storage import AttemptStore
+from infra.storage import FolderStore
 from tasks.cluster import stage as cluster
 from tasks.cluster.config import ClusterParams, FoundDomains, KMeans, Split, TfidfEmbedder, WardMerge
 from tasks.core.digest import digest_file
@@ -194,7 +194,7 @@ def test_an_output_that_was_deleted_comes_back_from_the_store(inputs: Mapping[st
 def test_one_and_two_workers_give_the_same_bytes(inputs: Mapping[str, Path], tmp_path: Path) -> None:
     outputs = []
     for workers in (1, 2):
-        workshop = Workshop(LocalExecutor(workers), AttemptStore(tmp_path / f"store-{workers}"))
+        workshop = Workshop(LocalExecutor(workers), FolderStore(tmp_path / f"store-{workers}"))
         outputs.append(run(PARAMS, inputs=inputs, output=tmp_path / f"out-{workers}", workshop=workshop).output)
     serial, _ = serial_workshop(tmp_path)
     outputs.append(run(PARAMS, inputs=inputs, output=tmp_path / "out-serial", workshop=serial).output)

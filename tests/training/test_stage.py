@@ -15,7 +15,7 @@ import torch
 from infra.distributed import Seat
 from infra.executors import Executor, LocalExecutor, RayExecutor, ray_closed_after
 from infra.progress import UnitReport
-from infra.storage import AttemptStore
+from infra.storage import FolderStore
 from tasks.core.digest import digest_file
 from tasks.core.errors import ConfigError, DataError
 from tasks.core.manifest import FileRecord, Manifest
@@ -97,7 +97,7 @@ class HereExecutor:
 
 
 def workshop(tmp_path: Path, executor: Executor | None = None, store: str = "store", world_size: int = 1) -> Workshop:
-    return Workshop(executor or HereExecutor(), AttemptStore(tmp_path / store), Listener(), world_size)
+    return Workshop(executor or HereExecutor(), FolderStore(tmp_path / store), Listener(), world_size)
 
 
 def test_every_mixture_is_trained_with_every_seed_and_the_searched_is_exported(

@@ -1,0 +1,44 @@
+"""Where a stage works: an executor, a store, and who watches. Placement, not science: nothing in here changes a result."""
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from infra.executors import Executor
+from infra.progress import Observer, SilentObserver
+from infra.storage import FolderStore, Store
+
+if TYPE_CHECKING:
+    from infra.settings import Settings
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """The executor, the store and the observer of a run, and how its work is spread.
+
+    `world_size` counts data-parallel trainers of a run; `proxies_per_process` are trained together, on `gpus_per_process`
+    of a GPU (0 = on the processor). `touched`: keys by step that this run has looked up or made.
+    """
+
+    executor: Executor
+    store: Store
+    observer: Observer = field(default_factory=SilentObserver)
+    world_size: int = 1
+    proxies_per_process: int = 1
+    gpus_per_process: float = 0.0
+    touched: dict[str, set[str]] = field(default_factory=dict, compare=False, repr=False)
+
+    def device(self, gpus: float) -> str:
+        """Return the kind of device that a step with a share of a GPU runs on: `cpu`, or the GPU's family."""
+        return self.executor.gpu_family() if gpus else "cpu"
+
+
+def workshop_of(settings: "Settings", executor: Executor, observer: Observer) -> Workshop:
+    """Return the workshop of one machine's or cluster's settings."""
+    return Workshop(
+        executor,
+        FolderStore(settings.home / "store"),
+        observer,
+        settings.world_size,
+        settings.proxies_per_process,
+        settings.gpus_per_process,
+    )

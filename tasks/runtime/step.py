@@ -1,0 +1,304 @@
+"""One kind of step: a function over units, where finished ones are taken from the store and missing ones are made.
+
+    SIGN = Step("curate.sign", "curate: signatures", sign_shard)
+    records = SIGN.map(workshop, [SignArgs(shard, shape) for shard in shards])
+
+A unit's args are a frozen dataclass of handles, params and plain values; `work(args, here)` is a module-level function that
+writes into `here.folder` and returns a `UnitResult`. The unit's key follows from its args, from the code that `work` and the
+chosen methods can reach, from the libraries of that code and, where these compute on a device, from its kind. Kinds of work:
+
+* with `blocks`, a long unit keeps blocks on its way (`here.blocks`): a crash costs one;
+* `grouped` work takes a list of args and a list of places, and does units that are cheaper together; in place of a result
+  it may return the exception that ended this unit alone, which is raised when the others are kept;
+* `distributed` work is called by the workshop's `world_size` processes for every unit (`here.rank`, `here.size`);
+* with `hold`, a worker loads something once (a model, an index) and has it for many units (`here.held`).
+
+A learn pass is a step with one unit, whose files are a handle in the args of the next.
+"""
+
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from infra.distributed import Seat
+from infra.executors import Resources
+from infra.storage import Store, new_folder
+from tasks.core.code import ROOT, code_of, source_digest
+from tasks.core.digest import digest_json
+from tasks.core.errors import DataError, ForeignCodeError
+from tasks.core.identity import Identity, kinds_of, reads_of
+from tasks.core.results import Blocks, Here, NoBlocks, UnitResult
+from tasks.runtime.context import Workshop
+from tasks.runtime.explain import nearest_difference, remember_code
+from tasks.runtime.records import FolderBlocks, UnitRecord, finished, keep
+
+OnFinished = Callable[[int, UnitRecord], None]
+# Libraries whose numbers depend on the kind of device.
+ON_DEVICES = frozenset({"torch", "sentence_transformers"})
+
+
+@dataclass(frozen=True)
+class Hold:
+    """What a worker loads once: `load(of(args))`, kept until another unit asks for something else of the same step."""
+
+    of: Callable[[Any], Any]
+    load: Callable[[Any], Any]
+
+
+@dataclass(frozen=True)
+class Step:
+    """A kind of unit. `name` is its area of the store and the first part of every key; `label` is for people."""
+
+    name: str
+    label: str
+    work: Callable[..., Any]
+    blocks: bool = False
+    grouped: bool = False
+    distributed: bool = False
+    hold: Hold | None = None
+    resources: Resources = Resources()  # noqa: RUF009 (frozen)
+
+    def identity(self, args: Any, device: str) -> Identity:
+        """Return what decides the result of a unit.
+
+        Raises:
+            TypeError: its args hold something that has no identity.
+        """
+        code = code_of(self.roots(args))
+        libraries = code.libraries()
+        return Identity(self.name, reads_of(args), code, libraries, device if ON_DEVICES & {*libraries} else None)
+
+    def roots(self, args: Any) -> tuple[str, ...]:
+        """Return the modules at which the code of a unit begins: that of its function, and those of its methods."""
+        holding = () if self.hold is None else (self.hold.load.__module__,)
+        return tuple(sorted({self.work.__module__, *holding, *kinds_of(args)}))
+
+    def one(self, workshop: Workshop, args: Any) -> UnitRecord:
+        """Return the record of the one unit of this step: a learn pass, a decision over everything."""
+        return self.map(workshop, [args])[0]
+
+    def map(
+        self,
+        workshop: Workshop,
+        units: Sequence[Any],
+        *,
+        label: str | None = None,
+        group_size: int = 1,
+        resources: Resources | None = None,
+        on_finished: OnFinished | None = None,
+    ) -> list[UnitRecord]:
+        """Return the records of units, given by their args, in their order; units of one key are one unit.
+
+        `on_finished(index, record)` hears of each, those that were finished before first. At most `group_size` units of
+        grouped work are done together, fewer where workers would be idle.
+
+        Raises:
+            ForeignCodeError: a worker would run other code than this process.
+            DataError: finished work cannot be read back.
+        """
+        chosen = resources or self.resources
+        device = workshop.device(chosen.gpus)
+        orders = [_order(self, args, workshop, device) for args in units]
+        places: dict[str, list[int]] = {}
+        for index, order in enumerate(orders):
+            places.setdefault(order.key, []).append(index)
+        records: dict[str, UnitRecord] = {}
+
+        def take(order: _Order) -> bool:
+            record = finished(workshop.store, self.name, order.key, workshop.observer.say)
+            if record is None:
+                return False
+            records[order.key] = record
+            if on_finished is not None:
+                for index in places[order.key]:
+                    on_finished(index, record)
+            return True
+
+        told, total = label or self.label, len(places)
+        missing = [orders[indices[0]] for indices in places.values() if not take(orders[indices[0]])]
+        if missing:
+            _prepare(workshop, self, missing, told, total)
+        workshop.touched.setdefault(self.name, set()).update(places)
+        if orders:
+            workshop.observer.progress(told, total - len(missing), total)
+        for position in self._spread(workshop, missing, group_size, chosen):
+            if not take(missing[position]):
+                raise DataError(
+                    f"{self.name}: a unit finished but its files cannot be read back from {workshop.store.home}. Check that "
+                    "every worker sees this folder, then start the same command again."
+                )
+            workshop.observer.progress(told, len(records), total)
+        return [records[order.key] for order in orders]
+
+    def _spread(
+        self, workshop: Workshop, missing: Sequence["_Order"], group_size: int, resources: Resources
+    ) -> Iterator[int]:
+        """Yield the positions of units as they are finished."""
+        executor = workshop.executor
+        if self.distributed:
+            folder = workshop.store.home / "groups"
+            for position, _ in executor.map_distributed(
+                run_distributed, missing, workshop.world_size, folder, resources
+            ):
+                yield position
+        elif self.grouped:
+            groups = grouped(len(missing), group_size, executor.workers)
+            orders = [tuple(missing[position] for position in group) for group in groups]
+            for number, _ in executor.map(run_group, orders, resources):
+                yield from groups[number]
+        else:
+            for position, _ in executor.map(run_unit, missing, resources, warm=self.hold is not None):
+                yield position
+
+
+def grouped(num_units: int, group_size: int, workers: int) -> list[range]:
+    """Return groups of neighbours of at most `group_size`, as even as can be, that keep all workers busy.
+
+    >>> grouped(20, 8, 2)
+    [range(0, 5), range(5, 10), range(10, 15), range(15, 20)]
+    """
+    if not num_units:
+        return []
+    rounds = -(-num_units // (group_size * workers))
+    count = min(rounds * workers, num_units)
+    edges = [num_units * number // count for number in range(count + 1)]
+    return [range(first, last) for first, last in itertools.pairwise(edges)]
+
+
+@dataclass(frozen=True)
+class _Order:
+    """A unit on its way to a worker: `identity` is what stands in its record, `source` the digest of its code's files."""
+
+    step: Step
+    args: Any
+    key: str
+    identity: Mapping[str, Any]
+    libraries: Mapping[str, str]
+    roots: tuple[str, ...]
+    source: str
+    store: Store
+
+
+def _order(step: Step, args: Any, workshop: Workshop, device: str) -> _Order:
+    identity, roots = step.identity(args, device), step.roots(args)
+    return _Order(
+        step, args, identity.key, identity.to_json(), identity.libraries, roots, source_digest(roots), workshop.store
+    )
+
+
+def _prepare(workshop: Workshop, step: Step, missing: Sequence[_Order], label: str, total: int) -> None:
+    """Clear what killed workers left, remember the code, and say why something is done again."""
+    store, observer = workshop.store, workshop.observer
+    store.sweep(step.name)
+    for roots in {order.roots for order in missing}:
+        remember_code(store, code_of(roots))
+    touched = workshop.touched.get(step.name, set())
+    if (before := nearest_difference(store, step.name, missing[0].identity, touched)) is not None:
+        observer.say(f"{label}: {before}")
+    if len(missing) < total:
+        observer.say(f"{label}: {total - len(missing)} of {total} were finished before and are taken as they are")
+
+
+def run_unit(order: _Order) -> None:
+    """Do one unit in a worker and keep it under its key.
+
+    Raises:
+        ForeignCodeError: this worker would run other code than its driver.
+    """
+    _require_same_code(order)
+    with ExitStack() as stack:
+        blocks: Blocks = NoBlocks()
+        if order.step.blocks:
+            blocks = FolderBlocks(stack.enter_context(order.store.scratch(order.step.name, order.key)))
+        held = _held(order)
+        _keep(order, lambda folder: order.step.work(order.args, Here(folder, blocks=blocks, held=held)))
+
+
+def run_group(orders: Sequence[_Order]) -> None:
+    """Do several units in one call, and keep each under its own key.
+
+    Raises:
+        ForeignCodeError: this worker would run other code than its driver.
+        Exception: what ended a unit; the others are kept.
+    """
+    first = orders[0]
+    _require_same_code(first)
+    with ExitStack() as stack:
+        scratches = [stack.enter_context(order.store.scratch(order.step.name, order.key)) for order in orders]
+        whole = stack.enter_context(new_folder(scratches[0]))
+        places = [Here(whole / str(number), scratch) for number, scratch in enumerate(scratches)]
+        for here in places:
+            here.folder.mkdir()
+        results = first.step.work([order.args for order in orders], places)
+        for order, here, result in zip(orders, places, results, strict=True):
+            if not isinstance(result, Exception):
+                _keep(order, lambda folder, here=here, result=result: _moved(here.folder, result, folder))  # type: ignore[misc]
+    for result in results:
+        if isinstance(result, Exception):
+            raise result
+
+
+def run_distributed(order: _Order, seat: Seat) -> None:
+    """Do one unit together with others, unless it is done: a restarted group is given all its units again.
+
+    Raises:
+        ForeignCodeError: this worker would run other code than its driver.
+    """
+    _require_same_code(order)
+    store, name = order.store, order.step.name
+    if store.find(name, order.key) is not None:
+        return
+    with ExitStack() as stack:
+        if seat.rank == 0:
+            scratch = stack.enter_context(store.scratch(name, order.key))
+            _keep(order, lambda folder: order.step.work(order.args, _seated(folder, scratch, seat)))
+        else:
+            folder = stack.enter_context(new_folder(store.home / "others" / order.key))
+            order.step.work(order.args, _seated(folder, None, seat))
+
+
+def _seated(folder: Path, scratch: Path | None, seat: Seat) -> Here:
+    return Here(folder, scratch, size=seat.size, rank=seat.rank, group=seat.group)
+
+
+def _moved(made: Path, result: UnitResult, final: Path) -> UnitResult:
+    """Put what a unit wrote into the folder of its attempt."""
+    for path in made.iterdir():
+        path.rename(final / path.name)
+    return result
+
+
+def _keep(order: _Order, work: Callable[[Path], UnitResult]) -> None:
+    keep(order.store, order.step.name, order.key, work, order.identity, order.libraries)
+
+
+def _require_same_code(order: _Order) -> None:
+    try:
+        same = source_digest(order.roots) == order.source
+    except LookupError:
+        same = False
+    if not same:
+        raise ForeignCodeError(
+            f"{order.step.name}: this worker imported `tasks` from {ROOT}, whose code differs from the driver's. Install "
+            "the same version of Mixwright on every machine, and keep other packages of the names `tasks` and `infra` out "
+            "of PYTHONPATH."
+        )
+
+
+_HELD: dict[str, tuple[str, Any]] = {}
+
+
+def _held(order: _Order) -> Any:
+    """Return what this process holds for a step, loaded when it was first asked for."""
+    hold = order.step.hold
+    if hold is None:
+        return None
+    wanted = hold.of(order.args)
+    name = digest_json(reads_of(wanted))
+    if _HELD.get(order.step.name, ("", None))[0] != name:
+        _HELD.pop(order.step.name, None)  # freed before the next is loaded
+        _HELD[order.step.name] = (name, hold.load(wanted))
+    return _HELD[order.step.name][1]
