@@ -196,7 +196,7 @@ def _extractors() -> dict[str, Callable[[bytes], str]]:
 
     from tasks.ingest.config import IngestParams
     from tasks.ingest.extraction.charset import decoded
-    from tasks.ingest.extraction.extract import extract
+    from tasks.ingest.extraction.kinds import extract
 
     extraction = IngestParams().extraction
 

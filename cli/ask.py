@@ -12,11 +12,11 @@ from cli.folder import RunFolder, run_folder
 from infra.settings import load_settings, project_root
 from infra.storage import FolderStore
 from infra.versions import add_remote, list_versions, prune_workspaces, push
-from tasks.core.command import exit_codes
 from tasks.core.errors import DataError
 from tasks.core.once import Once, OnceGroup
 from tasks.core.text_table import text_table
 from tasks.evaluation.published import Decision
+from tasks.runtime.command import exit_codes
 
 run_option = click.option(
     "--run",

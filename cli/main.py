@@ -44,7 +44,7 @@ class Commands(OnceGroup):
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         """Import and return one command."""
         if name in NAMES:
-            from tasks.core.command import command_of
+            from tasks.runtime.command import command_of
 
             return command_of(stage_named(name))
         if name in ELSEWHERE:
@@ -95,7 +95,7 @@ def run(
 ) -> None:
     """Run the whole pipeline as a Prefect flow; the servers must be up."""
     from cli.launch import placement, run_pipeline
-    from tasks.core.command import exit_codes
+    from tasks.runtime.command import exit_codes
 
     with exit_codes():
         outcome, table = run_pipeline(placement(open_), preset, params_file, settings, inputs, name, quiet=as_json)
@@ -109,7 +109,7 @@ def run(
 def demo(refresh: bool, settings: tuple[str, ...], open_: bool) -> None:
     """Start the servers and run the pipeline on text every machine has; the servers stay up."""
     from cli.launch import placement, refresh_default_input, run_pipeline, start_servers
-    from tasks.core.command import exit_codes
+    from tasks.runtime.command import exit_codes
 
     with exit_codes():
         where = placement(open_)
@@ -125,7 +125,7 @@ def demo(refresh: bool, settings: tuple[str, ...], open_: bool) -> None:
 def up(open_: bool) -> None:
     """Start the Prefect and MLflow servers, the work pool, its worker, and register the deployments."""
     from cli.launch import placement, start_everything
-    from tasks.core.command import exit_codes
+    from tasks.runtime.command import exit_codes
 
     with exit_codes():
         start_everything(placement(open_))
@@ -135,7 +135,7 @@ def up(open_: bool) -> None:
 def down() -> None:
     """Stop the servers and the worker that `up` or `demo` started."""
     from cli.launch import stop_everything
-    from tasks.core.command import exit_codes
+    from tasks.runtime.command import exit_codes
 
     with exit_codes():
         stop_everything()
@@ -146,7 +146,7 @@ def down() -> None:
 def status(as_json: bool) -> None:
     """Say which servers are up, and where."""
     from cli.launch import print_status
-    from tasks.core.command import exit_codes
+    from tasks.runtime.command import exit_codes
 
     with exit_codes():
         print_status(as_json)
@@ -156,7 +156,7 @@ def status(as_json: bool) -> None:
 def secret() -> None:
     """Show what the local servers ask for: USER:PASSWORD, on Prefect's login page as one line."""
     from cli.launch import print_secret
-    from tasks.core.command import exit_codes
+    from tasks.runtime.command import exit_codes
 
     with exit_codes():
         print_secret()
@@ -167,7 +167,7 @@ def secret() -> None:
 def env(open_: bool) -> None:
     """Print what `prefect`, `mlflow` and notebooks need, for a shell: eval "$(mixwright env)"."""
     from cli.launch import placement, print_environment
-    from tasks.core.command import exit_codes
+    from tasks.runtime.command import exit_codes
 
     with exit_codes():
         print_environment(placement(open_))
@@ -179,7 +179,7 @@ def params(preset: str) -> None:
     """Print all params of a preset, as params.yaml holds them."""
     from flows.config import read_config
     from flows.run import params_text
-    from tasks.core.command import exit_codes
+    from tasks.runtime.command import exit_codes
 
     with exit_codes():
         click.echo(params_text(read_config(preset)), nl=False)
@@ -189,7 +189,7 @@ def params(preset: str) -> None:
 def doctor() -> None:
     """Check this machine: Python, versions, ports, space, git, and whose packages are imported."""
     from cli.launch import print_doctor
-    from tasks.core.command import exit_codes
+    from tasks.runtime.command import exit_codes
 
     with exit_codes():
         print_doctor()

@@ -18,11 +18,11 @@ from cli.mixture_options import (
 )
 from cli.mixture_plan import plan_command
 from cli.mixture_tables import fit_command, import_command, table_command
-from tasks.core.command import exit_codes
 from tasks.core.errors import DataError
 from tasks.core.once import OnceGroup
 from tasks.mixture.export import Destination, Format, export, read_recipe
 from tasks.mixture.runs import read_runs
+from tasks.runtime.command import exit_codes
 
 if TYPE_CHECKING:
     from tasks.mixture.simulate import Replay

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import click
 
 from cli.mixture_options import file_type, folder_type, here, json_option, params_option, preset_option, set_option
-from tasks.core.command import asked_of, decided_once, exit_codes
 from tasks.core.once import Once
+from tasks.runtime.command import asked_of, decided_once, exit_codes
 
 if TYPE_CHECKING:
     from flows.config import PipelineParams

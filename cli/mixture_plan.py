@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import click
 
 from cli.mixture_options import file_type, here, json_option, params_option, preset_option, set_option, working
-from tasks.core.command import exit_codes
 from tasks.core.errors import ConfigError
 from tasks.core.once import Once
 from tasks.core.words import percent
+from tasks.runtime.command import exit_codes
 
 if TYPE_CHECKING:
     from flows.config import PipelineParams

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli.mixture_options import check_writable, count, file_type, json_option, working, write_text
-from tasks.core.command import exit_codes
 from tasks.core.errors import ConfigError
 from tasks.core.once import Once
 from tasks.core.words import counted
 from tasks.mixture.runs import PREFIXES, Unit, read_runs, to_csv
+from tasks.runtime.command import exit_codes
 
 if TYPE_CHECKING:
     from tasks.mixture.table_fit import Measurements, TableFit

@@ -30,14 +30,14 @@ from infra.versions import (
     open_workspace,
     write_params,
 )
-from tasks.core.command import decided_once
 from tasks.core.digest import digest_code, digest_json
 from tasks.core.errors import DataError, ForeignCodeError
 from tasks.core.manifest import Manifest
-from tasks.core.task import RunPlace, StageResult, stage_task
 from tasks.evaluation.published import Decision
 from tasks.ingest.snapshot import RawInput, place_raw, raw_input
 from tasks.report.table import closing_table
+from tasks.runtime.command import decided_once
+from tasks.runtime.task import RunPlace, StageResult, stage_task
 from tasks.stages import RAW, stage_named
 from tasks.training.published import EXPORT_FOLDER
 

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from tasks.core.command import StageExtras
     from tasks.core.manifest import Manifest
     from tasks.core.params import Params
     from tasks.core.published import Published
     from tasks.core.stage import Workshop
+    from tasks.runtime.command import StageExtras
 
 # What a user brings; the first stage reads it, and no stage makes it.
 RAW = "raw"
@@ -61,7 +61,7 @@ class Stage:
 
     def load_extras(self) -> "StageExtras":
         """Import and return what it has beyond the plain command and task."""
-        from tasks.core.command import StageExtras
+        from tasks.runtime.command import StageExtras
 
         return StageExtras() if self.extras is None else _load(self.extras)
 

@@ -1,9 +1,13 @@
 """An executor for tests of what units do, not of where they run."""
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
-from infra.executors import Call
+from infra.distributed import Seat, SeatedCall
+from infra.executors import Call, Resources
+
+ANY = Resources()
 
 
 class InProcess:
@@ -14,13 +18,40 @@ class InProcess:
     def __init__(self) -> None:
         self.done: list[str] = []
 
-    def map(self, function: Call, items: Sequence[Any]) -> Iterator[tuple[int, Any]]:
+    def map(
+        self, function: Call, items: Sequence[Any], resources: Resources = ANY, *, warm: bool = False
+    ) -> Iterator[tuple[int, Any]]:
         for index in reversed(range(len(items))):
-            self.done.append(items[index].work.__name__)
+            self.done += [_name(one) for one in _each(items[index])]
             yield index, function(items[index])
 
-    def map_distributed(self, *_: Any) -> Iterator[tuple[int, None]]:
-        raise AssertionError("no unit here is shared by several processes")
+    def map_distributed(
+        self,
+        function: SeatedCall,
+        items: Sequence[Any],
+        world_size: int,
+        folder: Path,
+        resources: Resources = ANY,
+    ) -> Iterator[tuple[int, None]]:
+        assert world_size == 1, "one process is all there is"
+        for index in reversed(range(len(items))):
+            self.done.append(_name(items[index]))
+            function(items[index], Seat())
+            yield index, None
+
+    def gpu_family(self) -> str:
+        raise AssertionError("there is no GPU in this process")
 
     def close(self) -> None:
         """End nothing: nothing was started."""
+
+
+def _each(item: Any) -> Sequence[Any]:
+    """Return the units of an item: a group of them, or one."""
+    return item if isinstance(item, tuple) else (item,)
+
+
+def _name(order: Any) -> str:
+    """Return the name of a unit's function."""
+    step = getattr(order, "step", order)
+    return str(step.work.__name__)

@@ -13,7 +13,10 @@ import tasks
 ROOT = Path(__file__).resolve().parents[1]
 SHELL = {"stage.py", "task.py", "__main__.py", "command.py"}
 # What stands behind a driver: where units run, and where they are kept.
-BEHIND_A_DRIVER = {ROOT / "tasks/core" / name for name in ("units.py", "store.py")}
+BEHIND_A_DRIVER = {
+    *(ROOT / "tasks/runtime").glob("*.py"),
+    *(ROOT / "tasks/core" / name for name in ("units.py", "store.py")),
+}
 HEAVY = {"prefect", "mlflow", "ray", "torch", "dvc", "s3fs", "sklearn", "tokenizers", "transformers", "matplotlib"}
 
 

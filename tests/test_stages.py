@@ -10,10 +10,10 @@ import yaml
 
 from flows import stages as stage_flows
 from flows.config import PipelineParams
-from tasks.core.command import command_of
 from tasks.core.params import Params
 from tasks.core.published import Published
 from tasks.report.load import READ
+from tasks.runtime.command import command_of
 from tasks.stages import NAMES, RAW, STAGES, Stage, stage_named
 
 

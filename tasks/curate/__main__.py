@@ -1,6 +1,6 @@
 """`python -m tasks.curate` is `mixwright curate`."""
 
-from tasks.core.command import main
+from tasks.runtime.command import main
 
 if __name__ == "__main__":
     main("curate")

@@ -1,6 +1,6 @@
 """`python -m tasks.evaluation` is `mixwright evaluate`."""
 
-from tasks.core.command import main
+from tasks.runtime.command import main
 
 if __name__ == "__main__":
     main("evaluate")

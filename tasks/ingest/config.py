@@ -6,14 +6,14 @@ from typing import Annotated, Self
 from pydantic import Field, field_validator, model_validator
 
 from tasks.core.params import Params
-from tasks.ingest.extraction.config import Extraction, Trafilatura
+from tasks.ingest.extraction.kinds import Extraction, Trafilatura
 from tasks.ingest.formats import Kind
 
 _FieldName = Annotated[str, Field(min_length=1)]
 
 
-class IngestParams(Params):
-    """How files become documents.
+class ReadParams(Params):
+    """How records become documents: what a unit of ingest sees.
 
     The `*_field`s name the fields of a JSONL record or the columns of a Parquet file; None means: never read.
     A record without an id of its own is called `<first 12 hex of its file's digest>-<its number>`; a text or HTML file
@@ -36,28 +36,16 @@ class IngestParams(Params):
     kinds: Mapping[str, Kind] = {}
     # Folders outside the input, absolute, that links in an input folder may lead to (a dataset linked from a cache).
     link_roots: tuple[str, ...] = ()
-    # How the main text of HTML is found (WARC and HTML files only).
-    extraction: Extraction = Trafilatura()
+    # How the main text of pages is found; None for files that hold none.
+    extraction: Extraction | None = None
     # A shard is closed by the document that fills it, and is then safe from crashes. Half a second of reading.
     target_shard_bytes: Annotated[int, Field(ge=1)] = 32 << 20
-    # Above it the run fails. 5 % is a guess: a healthy crawl has well under 1 %. Pages without a main text do not count.
-    max_quarantined_fraction: Annotated[float, Field(ge=0, le=1)] = 0.05
-    # Files that are refused as a whole: truncated, damaged, too long, of no known kind. Above it the run fails.
-    # Nothing of such a file is used, whatever it holds; the fraction above is of the records of all others.
-    max_damaged_files: Annotated[int, Field(ge=0)] = 0
 
     @field_validator("kinds")
     @classmethod
     def _suffixes_are_plain(cls, value: Mapping[str, Kind]) -> Mapping[str, Kind]:
         if wrong := sorted(suffix for suffix in value if suffix.startswith(".") or suffix != suffix.lower()):
             raise ValueError(f"{wrong[0]!r}: write a suffix in lower case and without its dot, such as `json: text`.")
-        return value
-
-    @field_validator("link_roots")
-    @classmethod
-    def _roots_are_absolute(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        if wrong := [root for root in value if not root.startswith("/")]:
-            raise ValueError(f"{wrong[0]!r}: write the whole path of a folder.")
         return value
 
     @model_validator(mode="after")
@@ -67,3 +55,27 @@ class IngestParams(Params):
         if repeated := sorted({name for name in given if given.count(name) > 1}):
             raise ValueError(f"the field {repeated[0]!r} has two roles; give each *_field a name of its own, or null.")
         return self
+
+
+class IngestParams(ReadParams):
+    """How files become documents, and how much may be set aside."""
+
+    # How the main text of HTML is found (WARC and HTML files only).
+    extraction: Extraction = Trafilatura()
+    # Above it the run fails. 5 % is a guess: a healthy crawl has well under 1 %. Pages without a main text do not count.
+    max_quarantined_fraction: Annotated[float, Field(ge=0, le=1)] = 0.05
+    # Files that are refused as a whole: truncated, damaged, too long, of no known kind. Above it the run fails.
+    # Nothing of such a file is used, whatever it holds; the fraction above is of the records of all others.
+    max_damaged_files: Annotated[int, Field(ge=0)] = 0
+
+    @field_validator("link_roots")
+    @classmethod
+    def _roots_are_absolute(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if wrong := [root for root in value if not root.startswith("/")]:
+            raise ValueError(f"{wrong[0]!r}: write the whole path of a folder.")
+        return value
+
+    def reading(self, *, pages: bool) -> ReadParams:
+        """Return what decides the documents of records, and of `pages` where there may be any; no budgets."""
+        given = {name: getattr(self, name) for name in ReadParams.model_fields}
+        return ReadParams(**given if pages else given | {"extraction": None})

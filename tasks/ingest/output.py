@@ -6,12 +6,12 @@ leaves in its folder are the same.
 """
 
 import json
-from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import NamedTuple, Protocol, Self
+from typing import NamedTuple, Self
 
+from tasks.core.results import Blocks
 from tasks.ingest.records import Document, Refusal
 from tasks.ingest.schema import DOCUMENT, REFUSED
 from tasks.ingest.shards import ShardWriter, rows_in, rows_of
@@ -20,27 +20,6 @@ from tasks.ingest.tally import Tally
 # Three to six seconds of extraction (5 to 10 MB of HTML per second, measured).
 _BLOCK_PAGE_BYTES = 24 << 20
 _KINDS = {"documents": DOCUMENT, "quarantined": REFUSED, "dropped": REFUSED}
-
-
-class Blocks(Protocol):
-    """Where blocks are kept: `tasks.core.store.Blocks`."""
-
-    def keep(self, number: int, files: Sequence[Path], state: str) -> None:
-        """Keep finished files as block `number`, with the state behind them."""
-
-    def restore(self, folder: Path) -> list[str]:
-        """Put the files of all blocks into `folder`; return their states."""
-
-
-class NoBlocks:
-    """Keeps nothing."""
-
-    def keep(self, number: int, files: Sequence[Path], state: str) -> None:
-        """Forget the block."""
-
-    def restore(self, folder: Path) -> list[str]:
-        """Return no states."""
-        return []
 
 
 class Position(NamedTuple):

@@ -1,11 +1,27 @@
-"""From a web page to a document of the one schema, or to a refusal that says why not."""
+"""A unit of ingest whose files hold web pages: each becomes a document of the one schema, or a refusal that says why."""
 
 from typing import Any
 
 from tasks.core.digest import canonical_json
+from tasks.core.results import Here, UnitResult
 from tasks.ingest.extraction.charset import decoded
-from tasks.ingest.extraction.child import ExtractionError, Extractor
+from tasks.ingest.extraction.child import ExtractionError, Extractor, extractor
 from tasks.ingest.records import Document, Page, Refusal, checked, refused
+from tasks.ingest.unit import UnitArgs, documents_of
+
+
+def read_pages(args: UnitArgs, here: Here) -> UnitResult:
+    """Read files that may hold pages; see `documents_of`."""
+    extraction = args.params.extraction
+    assert extraction is not None, "a unit of pages says how their text is found"
+    with extractor(extraction) as pages:
+
+        def of_page(page: Page, derived_id: str, source: str) -> Document | Refusal:
+            return document_of_page(
+                page, pages, derived_id=derived_id, source=source, max_page_bytes=extraction.max_page_bytes
+            )
+
+        return documents_of(args, here, of_page)
 
 
 def document_of_page(

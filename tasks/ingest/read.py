@@ -1,11 +1,12 @@
 """One listed file as records: the reader is chosen by the kind that was found when it was listed."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain, islice
 from typing import assert_never
 
-from tasks.ingest.config import IngestParams
+from tasks.core.identity import LABEL
+from tasks.ingest.config import ReadParams
 from tasks.ingest.damage import DamagedFileError, NoTextColumnError, unusable
 from tasks.ingest.formats import ARCHIVES, WHOLE, Format
 from tasks.ingest.places import opened
@@ -30,7 +31,7 @@ class SourceFile:
 
     name: str
     source: str
-    location: str
+    location: str = field(metadata=LABEL)
     digest: str
     bytes: int
     format: Format
@@ -44,7 +45,7 @@ class Start:
     offset: int = 0
 
 
-def read_records(file: SourceFile, params: IngestParams, start: Start = Start()) -> Iterator[Found]:
+def read_records(file: SourceFile, params: ReadParams, start: Start = Start()) -> Iterator[Found]:
     """Yield everything the file holds from `start` on, in its order, as records, pages and refusals.
 
     Raises:
@@ -71,9 +72,7 @@ def read_records(file: SourceFile, params: IngestParams, start: Start = Start())
         pass
 
 
-def _from(
-    blocks: Iterator[bytes], chosen: Format, location: str, params: IngestParams, start: Start
-) -> Iterator[Found]:
+def _from(blocks: Iterator[bytes], chosen: Format, location: str, params: ReadParams, start: Start) -> Iterator[Found]:
     """Yield what a stream holds that is read from the first byte to the last."""
     if chosen.kind == "jsonl":
         yield from read_jsonl(_plain(blocks, chosen, location, params), params.max_document_bytes, start.offset)
@@ -81,7 +80,7 @@ def _from(
         yield from islice(_all(blocks, chosen, location, params), start.number, None)
 
 
-def _all(blocks: Iterator[bytes], chosen: Format, location: str, params: IngestParams) -> Iterator[Found]:
+def _all(blocks: Iterator[bytes], chosen: Format, location: str, params: ReadParams) -> Iterator[Found]:
     limit, field = params.max_document_bytes, params.text_field
     match chosen.kind:
         case "warc":
@@ -106,17 +105,17 @@ def _all(blocks: Iterator[bytes], chosen: Format, location: str, params: IngestP
             assert_never(chosen.kind)
 
 
-def _members(blocks: Iterator[bytes], chosen: Format, location: str, params: IngestParams) -> Members:
+def _members(blocks: Iterator[bytes], chosen: Format, location: str, params: ReadParams) -> Members:
     if chosen.compression == "gzip":
         return GzipMembers(blocks, params.max_expansion)
     return WholeFile(_plain(blocks, chosen, location, params))
 
 
-def _plain(blocks: Iterator[bytes], chosen: Format, location: str, params: IngestParams) -> Iterator[bytes]:
+def _plain(blocks: Iterator[bytes], chosen: Format, location: str, params: ReadParams) -> Iterator[bytes]:
     return decompressed(blocks, chosen.compression, location, params.max_expansion, params.max_zstd_window_bytes)
 
 
-def _archive(file: SourceFile, params: IngestParams) -> Iterator[Found]:
+def _archive(file: SourceFile, params: ReadParams) -> Iterator[Found]:
     blocks = verified_blocks(file.location, file.digest)
     if file.format.kind == "zip":
         for _ in blocks:
@@ -132,7 +131,7 @@ def _archive(file: SourceFile, params: IngestParams) -> Iterator[Found]:
         pass
 
 
-def _inner(member: Member | Refusal, file: SourceFile, params: IngestParams) -> Iterator[Found]:
+def _inner(member: Member | Refusal, file: SourceFile, params: ReadParams) -> Iterator[Found]:
     """Yield what one file of an archive holds; one that cannot be read is one refusal, and counts as a file."""
     if isinstance(member, Refusal):
         yield member
@@ -151,7 +150,7 @@ def _inner(member: Member | Refusal, file: SourceFile, params: IngestParams) -> 
         yield Refusal(member.offset, member.bytes, reason, f"{error.detail}, at {error.offset:,}", name=name)
 
 
-def _of_member(member: Member, name: str, params: IngestParams) -> Iterator[Found]:
+def _of_member(member: Member, name: str, params: ReadParams) -> Iterator[Found]:
     blocks = content(member, name)
     head = b""
     while len(head) < HEAD_BYTES and (block := next(blocks, b"")):

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
 from tasks.core.digest import canonical_json
-from tasks.ingest.config import IngestParams
+from tasks.ingest.config import ReadParams
 
 Fate = Literal["quarantined", "dropped"]
 
@@ -69,7 +69,7 @@ class Document(NamedTuple):
     text_bytes: int
 
 
-def document_of(record: Record, *, derived_id: str, source: str, params: IngestParams) -> Document | Refusal:
+def document_of(record: Record, *, derived_id: str, source: str, params: ReadParams) -> Document | Refusal:
     """Return the document a record holds, or why it holds none. `derived_id` and `source` stand in for its own."""
     fields = record.fields
     rest = dict(fields)

@@ -4,9 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from tasks.core.account import Account
-from tasks.core.digest import digest_code
-from tasks.core.manifest import Manifest, stage_key
-from tasks.core.stage import Blocks, Placement, UnitRecord, UnitResult, Workshop, map_block_units, publish, unchanged
+from tasks.core.handles import Handle
+from tasks.core.manifest import Manifest
 from tasks.ingest.budget import (
     empty_sources,
     passed_over,
@@ -17,15 +16,21 @@ from tasks.ingest.budget import (
     told,
 )
 from tasks.ingest.config import IngestParams
-from tasks.ingest.extraction.extract import versions
 from tasks.ingest.formats import OF_PAGES, WHOLE
 from tasks.ingest.ids import IdShard, require_unique
+from tasks.ingest.pages import read_pages
 from tasks.ingest.raw import RawListing, read_listing
 from tasks.ingest.read import SourceFile
 from tasks.ingest.unit import UnitArgs, read_unit
+from tasks.runtime.context import Workshop
+from tasks.runtime.records import UnitRecord
+from tasks.runtime.stages import StageRun
+from tasks.runtime.step import Step
 
 STAGE = "ingest"
-CODE = ("tasks.core", "tasks.ingest")
+READ = Step("ingest.read", "ingest: records", read_unit, blocks=True)
+# Apart from the others: what becomes of pages depends on the extractor, its code and its libraries.
+PAGES = Step("ingest.pages", "ingest: pages", read_pages, blocks=True)
 # A unit of text or HTML files holds at most so many: a guess that keeps a unit to seconds.
 _MAX_FILES = 4096
 
@@ -33,16 +38,12 @@ _MAX_FILES = 4096
 def run(params: IngestParams, *, inputs: Mapping[str, Path], output: Path, workshop: Workshop) -> Manifest:
     """Read every input file into documents of one schema; what cannot be read is set aside with place and reason."""
     listing = read_listing(inputs["raw"])
-    digests, values, code = {"raw": listing.digest}, params.model_dump(mode="json"), digest_code(CODE)
-    environment = _environment(listing, params)
-    found = unchanged(output, stage=STAGE, inputs=digests, params=values, code=code)
-    if found and found.environment == environment:
-        workshop.observer.say("ingest: unchanged (same inputs, params and code), taken as it is")
+    stage = StageRun(workshop, STAGE, __name__, params, {"raw": listing.digest}, output)
+    if (found := stage.unchanged()) is not None:
         return found
     require_known(listing.files, params)
     groups = list(_groups(listing, inputs["raw"], params.target_shard_bytes))
-    units = [(_key(files, params, code), UnitArgs(files, params)) for files in groups]
-    records = map_block_units(workshop, stage=STAGE, label="ingest", work=work, units=units, packages=CODE)
+    records = _records(groups, params, workshop)
     account = sum((record.account for record in records if record.account), Account())
     units_told = [record.summary for record in records]
     summary = summed(units_told) | {
@@ -52,24 +53,26 @@ def run(params: IngestParams, *, inputs: Mapping[str, Path], output: Path, works
     }
     require_readable(account, units_told, summary, params)
     shards = [
-        (files[0], record.file(name))
+        (files[0], shard)
         for files, record in zip(groups, records, strict=True)
-        for name in _shards(record, "documents")
+        for shard in record.tree.under("documents-")
     ]
-    require_unique([IdShard(_label(file), shard.source) for file, shard in shards])
+    require_unique([IdShard(_label(file), shard.local()) for file, shard in shards])
     for sentence in told(account, summary):
         workshop.observer.say(f"ingest: {sentence}")
-    return publish(
-        output,
-        _published([shard for _, shard in shards], records),
-        lambda files: Manifest(STAGE, digests, values, code, files, account, summary, environment),
-    )
+    return stage.publish(_published([shard for _, shard in shards], records), account=account, summary=summary)
 
 
-def work(args: UnitArgs, folder: Path, blocks: Blocks) -> UnitResult:
-    """Do one unit in a worker."""
-    account, summary = read_unit(args, folder, blocks)
-    return UnitResult(account, summary)
+def _records(groups: Sequence[tuple[SourceFile, ...]], params: IngestParams, workshop: Workshop) -> list[UnitRecord]:
+    """Return the record of each unit."""
+    set_aside = params.max_damaged_files > 0
+    of_pages = [any(file.format.kind in OF_PAGES for file in files) for files in groups]
+    found = {}
+    for step, pages in ((READ, False), (PAGES, True)):
+        reading = params.reading(pages=pages)
+        chosen = [files for files, own in zip(groups, of_pages, strict=True) if own is pages]
+        found[pages] = iter(step.map(workshop, [UnitArgs(files, reading, set_aside) for files in chosen]))
+    return [next(found[pages]) for pages in of_pages]
 
 
 def _groups(listing: RawListing, folder: Path, target_bytes: int) -> Iterator[tuple[SourceFile, ...]]:
@@ -92,31 +95,10 @@ def _together(left: SourceFile, right: SourceFile) -> bool:
     return len(kinds) == 1 and kinds <= WHOLE and left.source == right.source
 
 
-def _key(files: Sequence[SourceFile], params: IngestParams, code: str) -> str:
-    """Return a unit's identity: what the files are called and hold, not where they lie; budgets change no unit."""
-    named = {f"{number}:{file.source}:{file.name}:{file.format.kind}": file.digest for number, file in enumerate(files)}
-    pages = any(file.format.kind in OF_PAGES for file in files)
-    budgets = {"max_quarantined_fraction", "max_damaged_files", "link_roots"}
-    values = params.model_dump(mode="json", exclude=budgets)
-    # Without pages the extractor changes nothing.
-    values["extraction"] = values["extraction"] | versions(params.extraction) if pages else None
-    return stage_key(f"{STAGE}.read", named, values, code)
-
-
-def _environment(listing: RawListing, params: IngestParams) -> dict[str, str]:
-    """Return the versions of the libraries that decide the text of pages, where there may be any."""
-    pages = any(file.format.kind in OF_PAGES for file in listing.files)
-    return versions(params.extraction) if pages else {}
-
-
-def _shards(record: UnitRecord, kind: str) -> list[str]:
-    return [file.path for file in record.files if file.path.startswith(f"{kind}-")]
-
-
-def _published(documents: Sequence[Placement], records: Sequence[UnitRecord]) -> dict[str, Placement]:
+def _published(documents: Sequence[Handle], records: Sequence[UnitRecord]) -> dict[str, Handle]:
     published = {f"documents/{number:05}.parquet": shard for number, shard in enumerate(documents)}
     for kind in ("quarantined", "dropped"):
-        refused = [record.file(name) for record in records for name in _shards(record, kind)]
+        refused = [shard for record in records for shard in record.tree.under(f"{kind}-")]
         published |= {f"{kind}/{number:05}.parquet": shard for number, shard in enumerate(refused)}
     return published
 

@@ -4,12 +4,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tasks.core.command import StageExtras
 from tasks.mixture.config import SearchParams
+from tasks.runtime.command import StageExtras
 from tasks.training.command import proxy_precision
 
 if TYPE_CHECKING:
-    from tasks.core.task import Shown
+    from tasks.runtime.task import Shown
 
 
 def complete(params: SearchParams, section: Callable[[str], Any]) -> SearchParams:
@@ -24,9 +24,9 @@ def decide(params: SearchParams) -> SearchParams:
 
 def show(folder: Path) -> "Shown":
     """Return the pictures and tables of a search."""
-    from tasks.core.task import Shown
     from tasks.mixture.outcome import FILES
     from tasks.report.gallery import best_mixtures, search_pictures
+    from tasks.runtime.task import Shown
 
     return Shown(search_pictures(folder), FILES, {"best-mixtures": best_mixtures(folder)})
 

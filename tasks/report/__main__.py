@@ -1,6 +1,6 @@
 """`python -m tasks.report` is `mixwright report`."""
 
-from tasks.core.command import main
+from tasks.runtime.command import main
 
 if __name__ == "__main__":
     main("report")

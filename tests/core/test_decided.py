@@ -8,11 +8,11 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from tasks.core import command as core_command
-from tasks.core.command import StageExtras, command_of, stage_command
 from tasks.core.errors import ConfigError
 from tasks.core.manifest import Manifest
 from tasks.core.params import Params
+from tasks.runtime import command as core_command
+from tasks.runtime.command import StageExtras, command_of, stage_command
 from tasks.stages import stage_named
 
 

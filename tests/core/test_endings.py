@@ -15,7 +15,7 @@ from infra.errors import PlaceError
 from infra.leases import lease
 from infra.spool import Spool
 from infra.storage import FolderStore, keep_first, require_writable
-from tasks.core.command import exit_codes
+from tasks.runtime.command import exit_codes
 
 
 @pytest.fixture
@@ -79,7 +79,7 @@ def test_a_home_below_a_file_is_named_before_space_is_asked_for(tmp_path: Path) 
 
 _PROGRAM = """
 import time
-from tasks.core.command import exit_codes
+from tasks.runtime.command import exit_codes
 with exit_codes():
     try:
         print("works", flush=True)

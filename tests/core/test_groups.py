@@ -101,12 +101,6 @@ def test_a_unit_that_fails_is_named_and_the_others_of_its_group_are_kept(tmp_pat
     assert executor.sizes == [1]
 
 
-def test_a_group_asks_for_its_share_of_a_gpu(tmp_path: Path) -> None:
-    executor = GroupsHere()
-    run(tmp_path, executor, group_size=8, gpus=0.25)
-    assert executor.gpus == [0.25]
-
-
 _PROGRAM = """
 import sys
 from pathlib import Path

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
+from pydantic import Field
 
 from infra.storage import FolderStore
 from tasks.core.handles import ByteRange, Handle, RowGroups, Tree
@@ -23,7 +24,7 @@ class After(Params):
     verify: str | None = None
     strict: bool = False
     extra: tuple[str, ...] = ()
-    named: dict[str, int] = {}
+    named: dict[str, int] = Field(default_factory=dict)
 
 
 class Eager(Params):

@@ -46,12 +46,6 @@ def test_a_folder_without_a_manifest_is_an_unfinished_stage(tmp_path: Path) -> N
         Manifest.read(tmp_path)
 
 
-@pytest.mark.parametrize("change", [{"stage": "x"}, {"inputs": {}}, {"params": {"seed": 1}}, {"code": "d"}])
-def test_stage_inputs_params_and_code_are_the_key(published: Path, change: dict[str, object]) -> None:
-    manifest = Manifest.read(published)
-    assert dataclasses.replace(manifest, **change).key != manifest.key  # type: ignore[arg-type]
-
-
 def test_the_summary_and_the_account_are_output_and_the_environment_is_not(published: Path) -> None:
     manifest = Manifest.read(published)
     account = Account(taken=Count(1, 1), kept=Count(1, 1))

@@ -10,7 +10,7 @@ from infra.tracking import Tracker
 from tasks.core.digest import digest_file
 from tasks.core.manifest import FileRecord, Manifest
 from tasks.core.params import Params
-from tasks.core.task import RunPlace, Shown, stage_task
+from tasks.runtime.task import RunPlace, Shown, stage_task
 
 
 class _NoParams(Params):

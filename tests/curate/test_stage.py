@@ -10,7 +10,6 @@ import pytest
 
 from infra.executors import Executor, LocalExecutor
 from tasks.core.account import Account, Count
-from tasks.core.command import _print
 from tasks.core.errors import DataError, NothingKeptError
 from tasks.core.manifest import Manifest
 from tasks.core.rng import generator
@@ -26,6 +25,7 @@ from tasks.curate.stage import run
 from tasks.curate.statistics.gopher import STATISTICS
 from tasks.curate.why import describe, why
 from tasks.ingest.schema import DOCUMENT
+from tasks.runtime.command import _print
 from tests.curate.folders import Document, document, ingest_folder, rows, workshop
 from tests.curate.paragraphs import PARAGRAPHS
 from tests.in_process import InProcess

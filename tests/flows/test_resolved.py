@@ -8,8 +8,8 @@ import yaml
 
 from flows.config import PipelineConfig, PipelineParams, read_config, resolved, resolved_params
 from flows.run import params_text
-from tasks.core.command import decided_once
 from tasks.core.errors import DataError
+from tasks.runtime.command import decided_once
 
 
 @pytest.fixture

@@ -86,7 +86,7 @@ def test_a_process_that_is_killed_is_a_named_error_and_the_next_map_works() -> N
 _KILLED = """
 import os, signal, sys, threading, time
 from infra.executors import RayExecutor, ray_closed_after
-from tasks.core.command import exit_codes
+from tasks.runtime.command import exit_codes
 from tests.infra.test_executors import nothing, wait_long
 
 def kill(kind):

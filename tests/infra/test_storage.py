@@ -34,7 +34,7 @@ def test_an_attempt_is_found_when_it_is_finished_and_not_before(tmp_path: Path) 
         (folder / "out").write_text("1")
         assert store.find("stage", "abcd") is None
     found = store.find("stage", "abcd")
-    assert found and (found / "out").read_text() == "1"
+    assert found and (Path(found) / "out").read_text() == "1"
 
 
 def test_a_failed_attempt_leaves_nothing(tmp_path: Path) -> None:
@@ -53,7 +53,7 @@ def test_of_two_attempts_the_first_to_finish_stays(tmp_path: Path) -> None:
         with store.attempt("stage", "abcd") as fast:
             (fast / "out").write_text("fast")
     found = store.find("stage", "abcd")
-    assert found and (found / "out").read_text() == "fast"
+    assert found and (Path(found) / "out").read_text() == "fast"
 
 
 def test_only_attempts_that_were_left_alone_for_long_are_pruned(tmp_path: Path) -> None:

@@ -10,16 +10,15 @@ from hypothesis import strategies as st
 
 from infra.storage import FolderStore
 from tasks.core.digest import digest_file
-from tasks.core.stage import Blocks
 from tasks.ingest import output as output_module
-from tasks.ingest import unit as unit_module
+from tasks.ingest import pages as pages_module
 from tasks.ingest.config import IngestParams
-from tasks.ingest.extraction.config import Extraction, Resiliparse
-from tasks.ingest.extraction.extract import Extracted, extract
+from tasks.ingest.extraction.kinds import Extracted, Extraction, Resiliparse, extract
 from tasks.ingest.read import SourceFile, Start, read_records
-from tasks.ingest.unit import UnitArgs, read_unit
+from tasks.ingest.unit import UnitArgs
+from tasks.runtime.records import FolderBlocks
 from tests.ingest.crawl import packed, page, response
-from tests.ingest.workshop import documents, ingest, json_lines, source_file, workshop, write_records
+from tests.ingest.workshop import documents, ingest, json_lines, read_files, source_file, workshop, write_records
 
 KEY = "ab" + "0" * 62
 
@@ -28,7 +27,7 @@ class Killed(BaseException):
     """What SIGKILL is to the code that runs: nothing after it happens."""
 
 
-class KilledBlocks(Blocks):
+class KilledBlocks(FolderBlocks):
     """Keeps blocks in a folder, and kills the unit before or after it has kept one."""
 
     def __init__(self, folder: Path, kill_at: int, after: bool) -> None:
@@ -71,17 +70,17 @@ def killed_and_resumed(args: UnitArgs, home: Path, kills: Sequence[tuple[int, bo
     for number, (kill_at, after) in enumerate(kills):
         (home / f"attempt{number}").mkdir()
         try:
-            read_unit(args, home / f"attempt{number}", KilledBlocks(home / "blocks", kill_at, after))
+            read_files(args, home / f"attempt{number}", KilledBlocks(home / "blocks", kill_at, after))
         except Killed:
             continue
     (home / "last").mkdir()
-    told = read_unit(args, home / "last", Blocks(home / "blocks"))
+    told = read_files(args, home / "last", FolderBlocks(home / "blocks"))
     return contents(home / "last"), told
 
 
 def undisturbed(args: UnitArgs, home: Path) -> tuple[dict[str, str], object]:
     (home / "whole").mkdir()
-    told = read_unit(args, home / "whole")
+    told = read_files(args, home / "whole")
     return contents(home / "whole"), told
 
 
@@ -114,7 +113,7 @@ def test_a_unit_killed_at_any_blocks_leaves_the_bytes_of_one_that_was_not(
     params = IngestParams(target_shard_bytes=target, extraction=Resiliparse(), max_quarantined_fraction=1)
     with tempfile.TemporaryDirectory() as temporary, pytest.MonkeyPatch.context() as patch:
         patch.setattr(output_module, "_BLOCK_PAGE_BYTES", 2000)
-        patch.setattr(unit_module, "extractor", ExtractorHere)
+        patch.setattr(pages_module, "extractor", ExtractorHere)
         home = Path(temporary)
         (home / "in").mkdir()
         args = UnitArgs(tuple(many_files(home / "in", container)), params)
@@ -126,7 +125,7 @@ def test_pages_kept_in_any_number_of_blocks_give_the_same_shards(
     kill_at: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(output_module, "_BLOCK_PAGE_BYTES", 1000)
-    monkeypatch.setattr(unit_module, "extractor", ExtractorHere)
+    monkeypatch.setattr(pages_module, "extractor", ExtractorHere)
     args = UnitArgs(tuple(many_files(tmp_path, "warc.gz")), IngestParams(extraction=Resiliparse()))
     assert killed_and_resumed(args, tmp_path, [(kill_at, True)]) == undisturbed(args, tmp_path)
     assert 0 < len(list(tmp_path.glob("blocks/*"))) <= 6
@@ -137,11 +136,11 @@ def test_records_before_the_last_block_are_not_read_again(tmp_path: Path) -> Non
     args = UnitArgs((source_file(path),), IngestParams(target_shard_bytes=300))
     (tmp_path / "one").mkdir()
     with pytest.raises(Killed):
-        read_unit(args, tmp_path / "one", KilledBlocks(tmp_path / "blocks", 3, True))
+        read_files(args, tmp_path / "one", KilledBlocks(tmp_path / "blocks", 3, True))
     (tmp_path / "two").mkdir()
     kept = [path.name for path in sorted(tmp_path.glob("blocks/*"))]
     assert kept == ["00000", "00001", "00002", "00003"]
-    output = output_module.Output(tmp_path / "two", Blocks(tmp_path / "blocks"), 300)
+    output = output_module.Output(tmp_path / "two", FolderBlocks(tmp_path / "blocks"), 300)
     assert output.position.number == output.tally.taken.documents > 40
     line = json_lines(documents(100)).splitlines()[output.position.number]
     (first, *_) = read_records(args.files[0], args.params, Start(output.position.number, output.position.offset))
@@ -164,7 +163,7 @@ def test_a_damaged_block_and_those_behind_it_are_made_again(tmp_path: Path) -> N
     args = UnitArgs((source_file(path),), IngestParams(target_shard_bytes=300))
     (tmp_path / "one").mkdir()
     with pytest.raises(Killed):
-        read_unit(args, tmp_path / "one", KilledBlocks(tmp_path / "blocks", 4, True))
+        read_files(args, tmp_path / "one", KilledBlocks(tmp_path / "blocks", 4, True))
     damaged = tmp_path / "blocks" / "00002" / "documents-00002.parquet"
     damaged.unlink()
     damaged.write_bytes(b"nothing")
@@ -177,8 +176,8 @@ def test_pages_are_kept_by_their_bytes_and_published_in_whole_shards(
     monkeypatch.setattr(output_module, "_BLOCK_PAGE_BYTES", 1500)
     (file,) = many_files(tmp_path, "warc.gz")
     (tmp_path / "out").mkdir()
-    blocks = Blocks(tmp_path / "blocks")
-    read_unit(UnitArgs((file,), IngestParams(extraction=Resiliparse())), tmp_path / "out", blocks)
+    blocks = FolderBlocks(tmp_path / "blocks")
+    read_files(UnitArgs((file,), IngestParams(extraction=Resiliparse())), tmp_path / "out", blocks)
     assert len(list((tmp_path / "blocks").iterdir())) > 2
     assert [name.partition("-")[0] for name in contents(tmp_path / "out")] == ["documents", "dropped"]
 
@@ -193,14 +192,14 @@ def test_blocks_that_were_left_alone_for_long_are_swept(tmp_path: Path) -> None:
     store = FolderStore(tmp_path)
     (tmp_path / "file").write_text("x")
     with store.scratch("stage", KEY) as kept:
-        Blocks(kept).keep(0, [tmp_path / "file"], "{}")
+        FolderBlocks(kept).keep(0, [tmp_path / "file"], "{}")
     assert store.prune() == 0
     assert store.prune(older_than_s=-1.0) == 1
-    assert Blocks(kept).restore(tmp_path) == []
+    assert FolderBlocks(kept).restore(tmp_path) == []
 
 
 def test_of_two_attempts_at_a_block_the_first_stays(tmp_path: Path) -> None:
-    blocks = Blocks(tmp_path / "blocks")
+    blocks = FolderBlocks(tmp_path / "blocks")
     for text in ("first", "second"):
         (tmp_path / "file").write_text(text)
         blocks.keep(0, [tmp_path / "file"], text)

@@ -16,8 +16,7 @@ import pytest
 
 from tasks.ingest.config import IngestParams
 from tasks.ingest.extraction.charset import decoded
-from tasks.ingest.extraction.config import Trafilatura
-from tasks.ingest.extraction.extract import extract
+from tasks.ingest.extraction.kinds import Trafilatura, extract
 from tasks.ingest.readers.members import GzipMembers
 from tasks.ingest.readers.warc import read_warc
 from tasks.ingest.records import Page

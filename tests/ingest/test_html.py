@@ -10,15 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tasks.core import code as code_module
 from tasks.core.errors import ConfigError
 from tasks.core.params import validate
-from tasks.ingest import stage as stage_module
 from tasks.ingest.config import IngestParams
 from tasks.ingest.extraction.agreement import agreed
 from tasks.ingest.extraction.charset import decoded
 from tasks.ingest.extraction.child import ExtractionError, Extractor, extractor
-from tasks.ingest.extraction.config import Extraction, Resiliparse, Trafilatura
-from tasks.ingest.extraction.extract import extract
+from tasks.ingest.extraction.kinds import Extraction, Resiliparse, Trafilatura, extract
 from tasks.ingest.listing import list_inputs
 from tasks.ingest.raw import write_listing
 from tasks.ingest.stage import run
@@ -191,7 +190,9 @@ def test_another_version_of_the_extractor_reads_pages_again_and_nothing_else(
     write_records(tmp_path / "records" / "b.jsonl", documents(3))
     calls: dict[str, list[int]] = {"pages": [], "records": []}
     for version in ("1", "1", "2"):
-        monkeypatch.setattr(stage_module, "versions", lambda extraction, version=version: {"extractor": version})
+        monkeypatch.setattr(
+            code_module, "library_version", lambda name, own=version: own if name == "resiliparse" else "0"
+        )
         for kind, counts in calls.items():
             write_listing(list_inputs([str(tmp_path / kind)]), tmp_path / kind / ".raw")
             shop = workshop(tmp_path / f"{kind}-home")

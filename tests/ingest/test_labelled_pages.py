@@ -9,7 +9,7 @@ import pytest
 from benchmarks.extraction import Overlap, overlap, score
 from benchmarks.losses import labelled, loss, single_readings
 from tasks.ingest.config import IngestParams
-from tasks.ingest.extraction.extract import extract
+from tasks.ingest.extraction.kinds import extract
 
 PAGES = labelled()
 found: dict[str, Overlap] = {}

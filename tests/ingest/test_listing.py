@@ -11,7 +11,6 @@ import pytest
 from click.testing import CliRunner
 
 from flows.config import PipelineConfig
-from tasks.core.command import command_of
 from tasks.core.credentials import credential_in, redacted
 from tasks.core.errors import ConfigError, DataError
 from tasks.core.params import validate
@@ -19,6 +18,7 @@ from tasks.ingest.config import IngestParams
 from tasks.ingest.listing import list_inputs
 from tasks.ingest.places import opened
 from tasks.ingest.raw import read_listing, write_listing
+from tasks.runtime.command import command_of
 from tasks.stages import stage_named
 from tests.ingest.servers import served
 from tests.ingest.workshop import documents, ingest, rows, write_records

@@ -4,8 +4,7 @@ import time
 
 import pytest
 
-from tasks.ingest.extraction.config import Extraction, Resiliparse, Trafilatura
-from tasks.ingest.extraction.extract import extract
+from tasks.ingest.extraction.kinds import Extraction, Resiliparse, Trafilatura, extract
 
 BEFORE = (
     "The surveyors walked along the old canal for three days, measured every lock and every bridge, and wrote down what "

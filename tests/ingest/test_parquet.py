@@ -16,8 +16,8 @@ from tasks.core.errors import DataError
 from tasks.ingest.config import IngestParams
 from tasks.ingest.read import read_records
 from tasks.ingest.records import Record
-from tasks.ingest.unit import UnitArgs, read_unit
-from tests.ingest.workshop import source_file
+from tasks.ingest.unit import UnitArgs
+from tests.ingest.workshop import read_files, source_file
 
 LONG, ROWS = "x" * 2_000_000, 256
 
@@ -56,7 +56,7 @@ def test_a_value_that_python_has_none_for_is_kept_as_text_and_its_document_with_
     path = tmp_path / "a.parquet"
     column, told = VALUES[name]
     pq.write_table(pa.table({"text": ["a text"], "beside": column}), path)
-    account, _ = read_unit(UnitArgs((source_file(path),), IngestParams()), tmp_path)
+    account, _ = read_files(UnitArgs((source_file(path),), IngestParams()), tmp_path)
     assert account.kept.documents == 1
     (row,) = pq.read_table(tmp_path / "documents-00000.parquet").to_pylist()
     assert json.loads(row["metadata"]) == {"beside": told}

@@ -21,8 +21,8 @@ from tasks.ingest.read import read_records
 from tasks.ingest.readers.lines import lines
 from tasks.ingest.readers.stream import decompressed
 from tasks.ingest.records import Page, Record, Refusal
-from tasks.ingest.unit import UnitArgs, read_unit
-from tests.ingest.workshop import CONTAINERS, documents, json_lines, source_file, write_records
+from tasks.ingest.unit import UnitArgs
+from tests.ingest.workshop import CONTAINERS, documents, json_lines, read_files, source_file, write_records
 
 TEXTS = st.lists(st.text(st.characters(exclude_categories=["Cs"])), min_size=1, max_size=8)
 
@@ -40,7 +40,7 @@ def fine(text: str) -> bool:
 def refusals(path: Path, params: IngestParams | None = None) -> list[tuple[int, int, str]]:
     """Read a file as a unit; return offset, bytes and reason of what was set aside."""
     with tempfile.TemporaryDirectory() as folder:
-        read_unit(UnitArgs((source_file(path),), params or IngestParams()), Path(folder))
+        read_files(UnitArgs((source_file(path),), params or IngestParams()), Path(folder))
         found = pq.read_table(Path(folder) / "quarantined-00000.parquet").to_pylist()
     return [(row["offset"], row["bytes"], row["reason"]) for row in found]
 
@@ -70,7 +70,7 @@ def test_any_texts_in_any_format_come_out_in_order_and_the_account_closes(
             records = [{"id": f"{number}.txt", "text": text} for number, text in enumerate(texts)]
             files = [write_records(folder / f"all.{container}", records)]
         (folder / "out").mkdir()
-        account, _ = read_unit(UnitArgs(tuple(map(source_file, files)), params), folder / "out")
+        account, _ = read_files(UnitArgs(tuple(map(source_file, files)), params), folder / "out")
         made = [row for path in sorted((folder / "out").glob("d*")) for row in pq.read_table(path).to_pylist()]
     fits = [len(text.encode()) <= params.max_document_bytes for text in texts]
     empty = texts.count("") if container == "text" else 0
@@ -127,7 +127,7 @@ def test_a_bad_line_is_refused_for_its_reason_at_its_place_and_the_others_are_ke
     before, after = json_lines(documents(2)), json_lines(documents(3, "e"))
     path = tmp_path / "a.jsonl"
     path.write_bytes(before + line + b"\n" + after)
-    account, summary = read_unit(UnitArgs((source_file(path),), IngestParams()), tmp_path)
+    account, summary = read_files(UnitArgs((source_file(path),), IngestParams()), tmp_path)
     assert refusals(path) == [(len(before), len(line), reason)]
     assert account.kept.documents == 5
     assert account.taken.bytes == len(before + line + after) - 5
@@ -171,7 +171,7 @@ def test_what_stands_beside_a_text_never_costs_the_document(
 ) -> None:
     path = tmp_path / "a.jsonl"
     path.write_text(f'{{"text": "a text", {beside}}}\n')
-    account, _ = read_unit(UnitArgs((source_file(path),), IngestParams()), tmp_path)
+    account, _ = read_files(UnitArgs((source_file(path),), IngestParams()), tmp_path)
     assert account.kept.documents == account.taken.documents == 1
     (row,) = pq.read_table(tmp_path / "documents-00000.parquet").to_pylist()
     assert json.loads(row["metadata"]) == metadata
@@ -307,7 +307,7 @@ def test_own_fields_win_ids_are_derived_where_there_are_none_and_the_rest_is_met
     ]
     path = write_records(tmp_path / "a.jsonl", records)
     listed = source_file(path, "file")
-    read_unit(UnitArgs((listed,), IngestParams()), tmp_path)
+    read_files(UnitArgs((listed,), IngestParams()), tmp_path)
     assert pq.read_table(tmp_path / "documents-00000.parquet").to_pylist() == [
         {"id": "17", "text": "a", "source": "own", "url": "u", "lang": "en", "metadata": '{"score":0.5,"tags":["x"]}'},
         {"id": f"{listed.digest[:12]}-1", "text": "b", "source": "file", "url": None, "lang": None, "metadata": None},
@@ -317,7 +317,7 @@ def test_own_fields_win_ids_are_derived_where_there_are_none_and_the_rest_is_met
 def test_a_field_that_is_off_stays_in_the_metadata(tmp_path: Path) -> None:
     path = write_records(tmp_path / "a.jsonl", [{"id": "1", "text": "a", "source": "own"}])
     listed = source_file(path, "file")
-    read_unit(UnitArgs((listed,), IngestParams(id_field=None, source_field=None)), tmp_path)
+    read_files(UnitArgs((listed,), IngestParams(id_field=None, source_field=None)), tmp_path)
     (row,) = pq.read_table(tmp_path / "documents-00000.parquet").to_pylist()
     assert (row["id"], row["source"]) == (f"{listed.digest[:12]}-0", "file")
     assert json.loads(row["metadata"]) == {"id": "1", "source": "own"}
@@ -327,12 +327,12 @@ def test_parquet_values_that_json_has_not_are_kept_as_text(tmp_path: Path) -> No
     path = tmp_path / "a.parquet"
     columns = {"text": ["a"], "day": pa.array([0], pa.date32()), "score": [float("nan")], "raw": [b"\x01"]}
     pq.write_table(pa.table(columns), path)
-    read_unit(UnitArgs((source_file(path),), IngestParams()), tmp_path)
+    read_files(UnitArgs((source_file(path),), IngestParams()), tmp_path)
     (row,) = pq.read_table(tmp_path / "documents-00000.parquet").to_pylist()
     assert json.loads(row["metadata"]) == {"day": "1970-01-01", "score": "nan", "raw": "01"}
 
 
 def test_shards_are_closed_by_the_document_that_fills_them(tmp_path: Path) -> None:
     path = write_records(tmp_path / "a.jsonl", [{"text": "x" * 10} for _ in range(7)])
-    read_unit(UnitArgs((source_file(path),), IngestParams(target_shard_bytes=30)), tmp_path)
+    read_files(UnitArgs((source_file(path),), IngestParams(target_shard_bytes=30)), tmp_path)
     assert [pq.read_metadata(shard).num_rows for shard in sorted(tmp_path.glob("documents-*"))] == [3, 3, 1]

@@ -11,16 +11,16 @@ from click.testing import CliRunner
 from infra.executors import LocalExecutor
 from infra.storage import FolderStore
 from tasks.core.account import Count
-from tasks.core.command import command_of
 from tasks.core.errors import ConfigError, DataError
 from tasks.core.manifest import Manifest
 from tasks.core.params import validate
-from tasks.core.stage import Workshop
 from tasks.ingest.config import IngestParams
 from tasks.ingest.listing import list_inputs
 from tasks.ingest.raw import write_listing
 from tasks.ingest.schema import DOCUMENT, REFUSED
 from tasks.ingest.stage import run
+from tasks.runtime.command import command_of
+from tasks.runtime.context import Workshop
 from tasks.stages import stage_named
 from tests.ingest.workshop import CONTAINERS, documents, ingest, json_lines, rows, workshop, write_records
 

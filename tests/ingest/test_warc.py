@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tasks.core.account import Count
 from tasks.core.manifest import Manifest
 from tasks.ingest.config import IngestParams
-from tasks.ingest.extraction.config import Resiliparse
+from tasks.ingest.extraction.kinds import Resiliparse
 from tasks.ingest.readers.members import GzipMembers, WholeFile
 from tasks.ingest.readers.warc import read_warc
 from tasks.ingest.records import Page, Record, Refusal
@@ -64,7 +64,7 @@ def test_a_response_becomes_a_document_with_all_that_is_known_about_it(tmp_path:
     }
     assert manifest.account is not None
     assert manifest.account.taken == manifest.account.kept
-    assert "trafilatura" in manifest.environment
+    assert {"trafilatura", "justext", "lxml"} <= {*manifest.libraries}
 
 
 @pytest.mark.parametrize("name", ["a.warc", "a.warc.gz", "a.warc.zst", "one-member.warc.gz"])

@@ -2,7 +2,7 @@
 
 import gzip
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +12,19 @@ import zstandard
 
 from infra.progress import SilentObserver
 from infra.storage import FolderStore
+from tasks.core.account import Account
 from tasks.core.digest import digest_file
 from tasks.core.manifest import Manifest
-from tasks.core.stage import Workshop
+from tasks.core.results import Blocks, Here, NoBlocks
 from tasks.ingest.config import IngestParams
 from tasks.ingest.listing import list_inputs
+from tasks.ingest.pages import read_pages
 from tasks.ingest.raw import write_listing
 from tasks.ingest.read import SourceFile
 from tasks.ingest.recognition import HEAD_BYTES, recognised
 from tasks.ingest.stage import run
+from tasks.ingest.unit import UnitArgs
+from tasks.runtime.context import Workshop
 from tests.in_process import InProcess
 
 CONTAINERS = ("jsonl", "jsonl.gz", "jsonl.zst", "parquet")
@@ -34,6 +38,13 @@ def ingest(inputs: Sequence[Path], home: Path, params: IngestParams | None = Non
     """List the inputs and run the stage into `home/ingest`."""
     write_listing(list_inputs([str(path) for path in inputs], params), home / "raw")
     return run(params or IngestParams(), inputs={"raw": home / "raw"}, output=home / "ingest", workshop=workshop(home))
+
+
+def read_files(args: UnitArgs, folder: Path, blocks: Blocks | None = None) -> tuple[Account, Mapping[str, Any]]:
+    """Do one unit of ingest into a folder."""
+    result = read_pages(args, Here(folder, blocks=blocks or NoBlocks()))
+    assert result.account is not None
+    return result.account, result.summary
 
 
 def rows(folder: Path, kind: str = "documents") -> list[dict[str, Any]]:

@@ -19,8 +19,7 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from tasks.core.errors import ConfigError
-from tasks.ingest.extraction.config import Extraction
-from tasks.ingest.extraction.extract import Extracted, extract
+from tasks.ingest.extraction.kinds import Extracted, Extraction, extract
 
 _LENGTH = struct.Struct("<I")
 # Address space of the child: a page that needs more is refused instead of taking the machine down.

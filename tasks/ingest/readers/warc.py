@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from tasks.ingest.config import IngestParams
+from tasks.ingest.config import ReadParams
 from tasks.ingest.readers.frames import Frame, arc_frames, warc_frames
 from tasks.ingest.readers.http_body import BodyError, body_of
 from tasks.ingest.readers.members import Members
@@ -31,21 +31,22 @@ class _Known(NamedTuple):
     extra: Mapping[str, str]
 
 
-def read_warc(members: Members, params: IngestParams) -> Iterator[Page | Record | Refusal]:
+def read_warc(members: Members, params: ReadParams) -> Iterator[Page | Record | Refusal]:
     """Yield every document of a WARC file, and what cannot become one; a damaged record does not cost the next."""
     return _read(warc_frames(members, _limit(params)), params)
 
 
-def read_arc(members: Members, params: IngestParams) -> Iterator[Page | Record | Refusal]:
+def read_arc(members: Members, params: ReadParams) -> Iterator[Page | Record | Refusal]:
     """Yield every page of an ARC file, the Internet Archive's older format, and what cannot become one."""
     return _read(arc_frames(members, _limit(params)), params)
 
 
-def _limit(params: IngestParams) -> int:
+def _limit(params: ReadParams) -> int:
+    assert params.extraction is not None, "a unit of pages says how their text is found"
     return max(params.extraction.max_page_bytes, params.max_document_bytes)
 
 
-def _read(frames: Iterable[Frame | Refusal], params: IngestParams) -> Iterator[Page | Record | Refusal]:
+def _read(frames: Iterable[Frame | Refusal], params: ReadParams) -> Iterator[Page | Record | Refusal]:
     for frame in frames:
         if isinstance(frame, Refusal):
             yield frame
@@ -53,7 +54,7 @@ def _read(frames: Iterable[Frame | Refusal], params: IngestParams) -> Iterator[P
             yield _made(frame, params, _limit(params))
 
 
-def _made(frame: Frame, params: IngestParams, limit: int) -> Page | Record | Refusal:
+def _made(frame: Frame, params: ReadParams, limit: int) -> Page | Record | Refusal:
     block, begin = _body_begin(frame.block)
     try:
         parsed = _parsed(frame.head + block[:begin])
@@ -129,7 +130,7 @@ def _content_type(parsed: Any) -> str | None:
     return str(found) if found else None
 
 
-def _text(frame: Frame, known: _Known, params: IngestParams) -> Record | Refusal:
+def _text(frame: Frame, known: _Known, params: ReadParams) -> Record | Refusal:
     try:
         text = frame.block.decode()
     except UnicodeDecodeError as error:

@@ -33,7 +33,7 @@ from tasks.core.stage import Workshop, workshop_of
 from tasks.stages import Driver, Stage, stage_named
 
 if TYPE_CHECKING:
-    from tasks.core.task import Shown
+    from tasks.runtime.task import Shown
 
 ParamsT = TypeVar("ParamsT", bound=Params)
 _SHORT = "mixwright.settings"
