@@ -1,8 +1,17 @@
-"""Watching a stage from outside: what a driver tells while it works, and who listens."""
+"""Watching a stage from outside: what a driver tells while it works, who listens, and how far its units are."""
 
-from collections.abc import Mapping, Sequence
+import os
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from contextvars import copy_context
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
+
+_WRITTEN_EVERY_S = 1.0
+_LOOKED_AT_EVERY_S = 2.0
 
 
 @dataclass(frozen=True)
@@ -65,3 +74,76 @@ class Observers:
         """Pass the report on."""
         for observer in self._observers:
             observer.unit(report)
+
+
+class StepsFile:
+    """What a unit tells of its steps, in a file that its driver looks at (see `following`). For people alone."""
+
+    def __init__(self, path: Path, every_s: float = _WRITTEN_EVERY_S) -> None:
+        self._path, self._every_s = path, every_s
+        self._written = -every_s
+
+    def __call__(self, done: int, total: int) -> None:
+        """Tell that `done` of `total` steps are made; written at most once a second, and at the end."""
+        now = time.monotonic()
+        if done < total and now - self._written < self._every_s:
+            return
+        self._written = now
+        # Where nothing can be written the work itself will say so, by name.
+        with suppress(OSError):
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            attempt = self._path.with_name(f"{self._path.name}.{os.getpid()}")
+            attempt.write_text(f"{done} {total}", encoding="utf-8")
+            attempt.replace(self._path)
+
+
+@contextmanager
+def following(
+    folder: Path, names: Sequence[str], tell: Callable[[int, int], None], every_s: float = _LOOKED_AT_EVERY_S
+) -> Iterator[None]:
+    """Tell the steps made and the steps there are of all units together, while the block runs and as they change.
+
+    `names` are those of the units' `StepsFile`s in `folder`; nothing is told while no unit reports. A unit that has not
+    begun counts as having as many steps as the others have on average.
+    """
+    stop = threading.Event()
+
+    def look() -> None:
+        seen: dict[str, tuple[int, int]] = {}
+        while not stop.wait(every_s):
+            found = seen | dict(_reported(folder, {*names}))
+            if found != seen:
+                seen = found
+                tell(*_together(seen.values(), len(names)))
+
+    thread = threading.Thread(target=copy_context().run, args=(look,), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+        for name, _ in _reported(folder, {*names}):
+            (folder / name).unlink(missing_ok=True)
+
+
+def _reported(folder: Path, names: set[str]) -> Iterator[tuple[str, tuple[int, int]]]:
+    try:
+        present = [path.name for path in folder.iterdir()]
+    except OSError:
+        return
+    for name in names.intersection(present):
+        with suppress(OSError, ValueError):
+            done, total = (folder / name).read_text(encoding="utf-8").split()
+            yield name, (int(done), int(total))
+
+
+def _together(steps: Iterable[tuple[int, int]], num_units: int) -> tuple[int, int]:
+    """Return (steps made, steps) of all units.
+
+    >>> _together([(10, 100), (50, 50)], 4)
+    (60, 300)
+    """
+    pairs = list(steps)
+    done, total = sum(done for done, _ in pairs), sum(total for _, total in pairs)
+    return done, total + round(total / len(pairs) * (num_units - len(pairs)))

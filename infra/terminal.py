@@ -1,5 +1,8 @@
-"""What a person sees in the terminal while a stage works: sentences and progress bars, on standard error."""
+"""What a person sees while a stage works, on standard error: sentences, and bars or, without a terminal, lines."""
 
+import threading
+import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
@@ -19,6 +22,9 @@ from rich.text import Text
 
 from infra.progress import UnitReport
 
+# A reader of a log should never wait 10 s for a sign of life.
+_LINE_EVERY_S = 8.0
+
 
 class _Rate(ProgressColumn):
     """Units per second, over the whole time: the last few alone would jump with every large one."""
@@ -30,21 +36,17 @@ class _Rate(ProgressColumn):
 
 
 class TerminalObserver:
-    """Shows one bar per label, with rate, time spent and time left; a sentence stands above the bars."""
+    """Shows one bar per label, with rate, time spent and time left; a sentence stands above the bars.
+
+    Where there is no terminal it writes lines instead: see `_Lines`.
+    """
 
     def __init__(self, quiet: bool = False) -> None:
-        self._progress = Progress(
-            TextColumn("{task.description:<24}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            _Rate(),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-            console=Console(stderr=True),
-            disable=quiet,
-        )
-        self._bars: dict[str, TaskID] = {}
-        self._quiet = quiet
+        console = Console(stderr=True, soft_wrap=True)
+        self._console, self._quiet = console, quiet
+        self._shown: _Bars | _Lines | None = None
+        if not quiet:
+            self._shown = _Bars(console) if console.is_terminal else _Lines(self.say)
 
     def __enter__(self) -> Self:
         return self
@@ -52,12 +54,37 @@ class TerminalObserver:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._progress.stop()
+        if self._shown is not None:
+            self._shown.stop()
 
     def say(self, message: str) -> None:
         """Print one sentence."""
         if not self._quiet:
-            self._progress.console.print(message, markup=False, highlight=False)
+            self._console.print(message, markup=False, highlight=False)
+
+    def progress(self, label: str, done: int, total: int) -> None:
+        """Show how far this label is."""
+        if self._shown is not None:
+            self._shown.progress(label, done, total)
+
+    def unit(self, report: UnitReport) -> None:
+        """Show nothing: proxies and runs are looked at in the tracker."""
+
+
+class _Bars:
+    """A bar per label, which moves."""
+
+    def __init__(self, console: Console) -> None:
+        self._progress = Progress(
+            TextColumn("{task.description:<24}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            _Rate(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=console,
+        )
+        self._bars: dict[str, TaskID] = {}
 
     def progress(self, label: str, done: int, total: int) -> None:
         """Move the bar of this label."""
@@ -67,5 +94,51 @@ class TerminalObserver:
             self._bars[label] = self._progress.add_task(label, total=total)
         self._progress.update(self._bars[label], completed=done, total=total)
 
-    def unit(self, report: UnitReport) -> None:
-        """Show nothing: proxies and runs are looked at in the tracker."""
+    def stop(self) -> None:
+        """Leave the bars as they are."""
+        self._progress.stop()
+
+
+class _Lines:
+    """A line when a label is finished, and one every few seconds in between, whether anything was told or not."""
+
+    def __init__(self, write: Callable[[str], None], every_s: float = _LINE_EVERY_S) -> None:
+        self._write, self._every_s = write, every_s
+        self._lock, self._stopped = threading.Lock(), threading.Event()
+        self._begun: dict[str, float] = {}
+        self._newest: tuple[str, int, int] | None = None
+        self._written = time.monotonic()
+        self._thread: threading.Thread | None = None
+
+    def progress(self, label: str, done: int, total: int) -> None:
+        """Take note, and write a line if the label is finished or the last line is some time ago."""
+        with self._lock:
+            self._begun.setdefault(label, time.monotonic())
+            finished = done >= total and self._newest != (label, done, total)
+            self._newest = (label, done, total)
+            if finished or self._is_time():
+                self._line()
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._repeat, daemon=True)
+                self._thread.start()
+
+    def stop(self) -> None:
+        """Write no more lines."""
+        self._stopped.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _repeat(self) -> None:
+        while not self._stopped.wait(self._every_s / 8):
+            with self._lock:
+                if self._is_time():
+                    self._line()
+
+    def _is_time(self) -> bool:
+        return time.monotonic() - self._written >= self._every_s
+
+    def _line(self) -> None:
+        assert self._newest is not None, "there is something to tell once a label was"
+        label, done, total = self._newest
+        self._written = time.monotonic()
+        self._write(f"{label}: {done:,} of {total:,}, {self._written - self._begun[label]:.0f} s")

@@ -1,0 +1,102 @@
+"""How far units are, told from worker to driver, and what a reader of a log sees without a terminal."""
+
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from infra import terminal
+from infra.progress import StepsFile, following
+
+SOON_S = 20.0
+
+
+class Told:
+    """Keeps what was told, and waits for it."""
+
+    def __init__(self) -> None:
+        self.steps: list[tuple[int, int]] = []
+        self._news = threading.Condition()
+
+    def __call__(self, done: int, total: int) -> None:
+        with self._news:
+            self.steps.append((done, total))
+            self._news.notify_all()
+
+    def wait_for(self, expected: tuple[int, int]) -> bool:
+        with self._news:
+            return self._news.wait_for(lambda: expected in self.steps, SOON_S)
+
+
+def test_the_driver_adds_up_the_steps_of_its_units_and_guesses_those_not_begun(tmp_path: Path) -> None:
+    told = Told()
+    with following(tmp_path / "steps", ["a", "b", "c"], told, every_s=0.01):
+        StepsFile(tmp_path / "steps" / "a")(20, 100)
+        assert told.wait_for((20, 300))
+        StepsFile(tmp_path / "steps" / "b")(50, 50)
+        StepsFile(tmp_path / "steps" / "stranger")(7, 7)
+        assert told.wait_for((70, 225))
+    assert sorted(path.name for path in (tmp_path / "steps").iterdir()) == ["stranger"]
+
+
+def test_a_unit_that_tells_of_no_steps_is_not_spoken_of(tmp_path: Path) -> None:
+    told = Told()
+    with following(tmp_path / "steps", ["a"], told, every_s=0.01):
+        time.sleep(0.1)
+    assert told.steps == []
+
+
+def test_steps_are_written_now_and_then_and_at_the_end(tmp_path: Path) -> None:
+    tell = StepsFile(tmp_path / "a", every_s=3600)
+    written = []
+    for step in range(1, 5):
+        tell(step, 4)
+        written.append((tmp_path / "a").read_text())
+    assert written == ["1 4", "1 4", "1 4", "4 4"]
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_a_folder_that_cannot_be_written_stops_no_unit(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    StepsFile(tmp_path / "file" / "a")(1, 2)
+
+
+def test_without_a_terminal_a_line_comes_when_a_label_ends_and_while_nothing_is_told() -> None:
+    lines = list[str]()
+    shown = terminal._Lines(lines.append, every_s=0.2)
+    try:
+        shown.progress("train", 0, 9)
+        deadline = time.monotonic() + SOON_S
+        while not lines and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert lines[0].startswith("train: 0 of 9, ")
+        shown.progress("train", 9, 9)
+        assert any(line.startswith("train: 9 of 9, ") for line in lines)
+    finally:
+        shown.stop()
+
+
+def test_a_label_that_takes_no_time_is_one_line() -> None:
+    lines = list[str]()
+    shown = terminal._Lines(lines.append, every_s=3600)
+    for done in range(4):
+        shown.progress("encode", done, 3)
+    shown.stop()
+    assert [line.rpartition(",")[0] for line in lines] == ["encode: 3 of 3"]
+
+
+@pytest.mark.parametrize("quiet", [False, True])
+def test_a_pipe_is_given_plain_lines_and_a_quiet_one_nothing(quiet: bool) -> None:
+    sentence = "a sentence that is longer than the eighty columns which a console without a terminal is taken to have"
+    code = (
+        "from infra.terminal import TerminalObserver\n"
+        f"with TerminalObserver(quiet={quiet}) as shown:\n"
+        f"    shown.say({sentence!r})\n"
+        "    shown.progress('train', 1, 2)\n"
+        "    shown.progress('train', 2, 2)\n"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stderr
+    assert found.splitlines() == ([] if quiet else [sentence, "train: 2 of 2, 0 s"])
