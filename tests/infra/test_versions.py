@@ -7,6 +7,7 @@ import stat
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ import yaml
 
 from infra.errors import LeaseError, VersionError
 from infra.versions import (
+    Version,
     Workspace,
     add_raw,
     add_remote,
@@ -31,6 +33,7 @@ from infra.versions import (
 from infra.versions.dvc import dvc
 from infra.versions.git import find_base, git, tag_once
 
+GIT_CONFIG = ("GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM")
 KEY = "0123456789abcdef"
 STAGES = {"upper": ("data/raw/text", "data/upper"), "repeat": ("data/upper/text", "data/repeat")}
 CODE = """
@@ -45,11 +48,19 @@ PARAMS = "upper:\n  times: 1\nrepeat:\n  times: 2\n"
 
 
 @pytest.fixture
-def root(tmp_path: Path, project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A user's clone: two tiny stages, one commit on main, nobody known to git."""
-    for name in ("GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM"):
+def nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Git knows no user and no settings of this machine."""
+    for name in GIT_CONFIG:
         monkeypatch.setenv(name, os.devnull)
-    root = tmp_path / "clone"
+
+
+@pytest.fixture
+def root(tmp_path: Path, project: Path, nobody: None) -> Path:
+    """A user's clone: two tiny stages, one commit on main, nobody known to git."""
+    return _make_clone(tmp_path / "clone", project)
+
+
+def _make_clone(root: Path, project: Path) -> Path:
     for name in ("tasks", "flows", ".dvc"):
         (root / name).mkdir(parents=True)
     (root / "tasks" / "stage.py").write_text(CODE)
@@ -62,6 +73,46 @@ def root(tmp_path: Path, project: Path, monkeypatch: pytest.MonkeyPatch) -> Path
     git(root, "add", ".")
     git(root, "commit", "--quiet", "--message", "Start")
     return root
+
+
+@dataclass(frozen=True)
+class Clones:
+    """A clone as it was after a run, and after that was recorded: each test gets a copy, in the same place."""
+
+    place: Path
+    version: Version
+
+    def get(self, state: str) -> Path:
+        """Put the copy of a state in its place, and return that."""
+        shutil.rmtree(self.place)
+        shutil.copytree(self.place.with_name(state), self.place, symlinks=True)
+        return self.place
+
+
+@pytest.fixture(scope="module")
+def clones(tmp_path_factory: pytest.TempPathFactory, project: Path) -> Clones:
+    """A clone where a run has ended and is not recorded yet (`ran`), and where it is (`recorded`)."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in GIT_CONFIG:
+            patch.setenv(name, os.devnull)
+        root = _make_clone(tmp_path_factory.mktemp("versions") / "clone", project)
+        workspace = _run(root)
+        shutil.copytree(root, root.with_name("ran"), symlinks=True)
+        version = commit_run(workspace, "demo", "Demo run")
+        shutil.copytree(root, root.with_name("recorded"), symlinks=True)
+    return Clones(root, version)
+
+
+@pytest.fixture
+def ran(clones: Clones, nobody: None) -> Path:
+    """A clone with a run that is not recorded yet."""
+    return clones.get("ran")
+
+
+@pytest.fixture
+def recorded(clones: Clones, nobody: None) -> Path:
+    """A clone with the version data/demo/v1."""
+    return clones.get("recorded")
 
 
 def _stage(name: str) -> dict[str, object]:
@@ -308,8 +359,8 @@ def test_a_run_ends_in_an_immutable_tag_beside_the_users_branch(root: Path) -> N
 
 
 @pytest.mark.dvc
-def test_the_same_run_again_is_the_same_version(root: Path) -> None:
-    first = commit_run(_run(root), "demo", "Demo run")
+def test_the_same_run_again_is_the_same_version(clones: Clones, recorded: Path) -> None:
+    root, first = recorded, clones.version
     again = commit_run(_run(root), "demo", "Demo run, again")
     elsewhere = commit_run(_run(root, key="f" * 16), "demo", "Demo run, in another workspace")
     for version in (again, elsewhere):
@@ -318,8 +369,8 @@ def test_the_same_run_again_is_the_same_version(root: Path) -> None:
 
 
 @pytest.mark.dvc
-def test_changed_params_make_the_next_version_and_the_first_stays(root: Path) -> None:
-    first = commit_run(_run(root), "demo", "Demo run")
+def test_changed_params_make_the_next_version_and_the_first_stays(clones: Clones, recorded: Path) -> None:
+    root, first = recorded, clones.version
     changed = PARAMS.replace("times: 2", "times: 3")
     second = commit_run(_run(root, key="f" * 16, params=changed), "demo", "Three times")
     assert second.tag == "data/demo/v2"
@@ -340,18 +391,17 @@ def test_uncommitted_code_ends_in_a_dev_version_that_holds_it(root: Path) -> Non
 
 
 @pytest.mark.dvc
-def test_two_who_commit_the_same_run_at_once_make_one_version(root: Path, project: Path) -> None:
-    _run(root)
+def test_two_who_commit_the_same_run_at_once_make_one_version(ran: Path, project: Path) -> None:
     script = (
         "import sys; from pathlib import Path; from infra.versions import *; root = Path(sys.argv[1]);"
         f"w = prepare_workspace(root, root / '.mixwright', name='demo', key='{KEY}');"
         "v = commit_run(w, 'demo', 'Demo run'); print(v.tag, v.created)"
     )
-    command = [sys.executable, "-c", script, str(root)]
+    command = [sys.executable, "-c", script, str(ran)]
     environment = os.environ | {"PYTHONPATH": str(project)}
     both = [subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) for _ in range(2)]
     assert sorted(process.communicate()[0] for process in both) == ["data/demo/v1 False\n", "data/demo/v1 True\n"]
-    assert len(list_versions(root)) == 1
+    assert len(list_versions(ran)) == 1
 
 
 @pytest.mark.dvc
@@ -369,17 +419,17 @@ def test_a_run_that_is_not_whole_makes_no_version(root: Path) -> None:
 
 
 @pytest.mark.dvc
-def test_code_changed_behind_the_run_is_refused(root: Path) -> None:
-    workspace = _run(root)
+def test_code_changed_behind_the_run_is_refused(ran: Path) -> None:
+    workspace = _prepare(ran)
     (workspace.path / "tasks" / "stage.py").write_text(CODE + "# changed in the workspace\n")
     with pytest.raises(VersionError, match=r"1 files here are not those.*tasks/stage\.py"):
         commit_run(workspace, "demo", "Demo run")
-    assert list_versions(root) == []
+    assert list_versions(ran) == []
 
 
 @pytest.mark.dvc
-def test_what_changes_while_it_is_recorded_makes_no_version(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    workspace = _run(root)
+def test_what_changes_while_it_is_recorded_makes_no_version(ran: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    workspace = _prepare(ran)
 
     def dvc_then_write(folder: Path, *args: str) -> str:
         printed = dvc(folder, *args)
@@ -391,7 +441,7 @@ def test_what_changes_while_it_is_recorded_makes_no_version(root: Path, monkeypa
     monkeypatch.setattr("infra.versions.record.dvc", dvc_then_write)
     with pytest.raises(VersionError, match=r"1 stages changed right after they were recorded: repeat"):
         commit_run(workspace, "demo", "Demo run")
-    assert list_versions(root) == []
+    assert list_versions(ran) == []
 
 
 @pytest.mark.dvc
@@ -411,9 +461,11 @@ def test_another_clone_gets_the_same_bytes_and_makes_them_itself(root: Path, tmp
 
 
 @pytest.mark.dvc
-def test_a_version_can_be_pushed_later_and_its_workspace_removed_before(root: Path, tmp_path: Path) -> None:
-    workspace = _run(root)
-    version = commit_run(workspace, "demo", "Demo run")
+def test_a_version_can_be_pushed_later_and_its_workspace_removed_before(
+    clones: Clones, recorded: Path, tmp_path: Path
+) -> None:
+    root, version = recorded, clones.version
+    workspace = _prepare(root)
     under_way = prepare_workspace(root, workspace.home, name="demo", key="f" * 64)
     assert prune_workspaces(root, workspace.home) == (workspace.path.name,)
     assert not workspace.path.exists() and under_way.path.exists()
@@ -429,10 +481,10 @@ def test_a_version_can_be_pushed_later_and_its_workspace_removed_before(root: Pa
 
 
 @pytest.mark.dvc
-def test_a_damaged_object_of_the_remote_is_refused(root: Path, tmp_path: Path) -> None:
-    add_remote(root, "store", str(tmp_path / "store"), default=True)
-    workspace = _run(root)
-    version = commit_run(workspace, "demo", "Demo run")
+def test_a_damaged_object_of_the_remote_is_refused(clones: Clones, recorded: Path, tmp_path: Path) -> None:
+    root, version = recorded, clones.version
+    add_remote(root, "store", str(tmp_path / "store"))
+    push(root, root / ".mixwright", version.tag, "store")
     (damaged,) = [
         path for path in (tmp_path / "store").rglob("*") if path.is_file() and b"SOME TEXT\nSOME" in path.read_bytes()
     ]
@@ -446,9 +498,11 @@ def test_a_damaged_object_of_the_remote_is_refused(root: Path, tmp_path: Path) -
 
 
 @pytest.mark.dvc
-def test_a_damaged_object_of_the_cache_is_not_pushed_and_can_be_recorded_anew(root: Path, tmp_path: Path) -> None:
-    workspace = _run(root)
-    version = commit_run(workspace, "demo", "Demo run")
+def test_a_damaged_object_of_the_cache_is_not_pushed_and_can_be_recorded_anew(
+    clones: Clones, recorded: Path, tmp_path: Path
+) -> None:
+    root, version = recorded, clones.version
+    workspace = _prepare(root)
     add_remote(root, "store", str(tmp_path / "store"))
     cached = (path for path in (root / ".dvc" / "cache" / "files").rglob("*") if path.is_file())
     (damaged,) = [path for path in cached if b"SOME TEXT\nSOME" in path.read_bytes()]
@@ -495,6 +549,7 @@ def _clone(root: Path, target: Path, tag: str) -> Path:
     return target
 
 
+@pytest.mark.dvc
 def test_what_is_known_of_a_remote_nobody_else_reads(root: Path, tmp_path: Path) -> None:
     local = root / ".dvc" / "config.local"
     local.write_text("")
@@ -525,6 +580,7 @@ def test_credentials_in_the_address_of_a_remote_are_refused_and_not_repeated(roo
     assert not (root / ".dvc" / "config.local").exists()
 
 
+@pytest.mark.dvc
 def test_an_address_without_a_password_is_no_credential_and_messages_of_dvc_show_none(root: Path) -> None:
     add_remote(root, "store", "ssh://me@host/data")
     with pytest.raises(VersionError, match=r"unrecognized arguments: https://\*\*\*@host/data"):
