@@ -49,12 +49,12 @@ $(BIN)/python:
 
 # install.py is `pip install`, by uv where it can be had. Where an index offers a CPU build of the pinned torch it is taken.
 $(VENV)/.installed: $(BIN)/python $(INSTALLED)
-	$(BIN)/python install.py -c constraints.txt -e '.[s3]'
+	$(BIN)/python install.py -c constraints.txt -e '.[all]'
 	touch $@
 
 # What `install` brings is in it: on a fresh clone the kernels are compiled once.
 $(VENV)/.installed-dev: $(BIN)/python $(INSTALLED)
-	$(BIN)/python install.py -c constraints.txt -e '.[dev,oracle,s3]'
+	$(BIN)/python install.py -c constraints.txt -e '.[all,dev,oracle]'
 	touch $(VENV)/.installed $@
 
 # The S3 server of the integration tests lives in an environment of its own: its needs differ from ours.

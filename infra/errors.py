@@ -31,3 +31,18 @@ class LeaseError(InfraError):
 
 class VersionError(InfraError):
     """Git or DVC refuse what was asked, or a version would be moved."""
+
+
+class NotInstalledError(InfraError):
+    """What was asked for needs a package of an extra that this installation went without."""
+
+    @classmethod
+    def of(cls, error: ModuleNotFoundError, ours: frozenset[str]) -> "NotInstalledError | None":
+        """Return the named error of a package that is missing; None where it is one of `ours`: then that is a defect."""
+        package = (error.name or "").partition(".")[0]
+        if not package or package in ours:
+            return None
+        return cls(
+            f"{package} is not installed: Mixwright came without the extra that has it. `make install` in the checkout "
+            "installs all extras; what each is for stands in pyproject.toml."
+        )

@@ -7,6 +7,7 @@ from the environment only, and are never printed; the local servers' own is made
 
 import os
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -39,6 +40,11 @@ def usable_cpus() -> int:
     """Return how many CPUs this process may use, at most 8: each worker takes memory of its own (a guess)."""
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, min(usable, 8))
+
+
+def default_executor() -> Literal["ray", "local"]:
+    """Return Ray where it is installed; without the extra `platform` work runs in processes of this machine."""
+    return "local" if find_spec("ray") is None else "ray"
 
 
 class _Group(BaseModel):
@@ -119,7 +125,7 @@ class Settings(BaseSettings):
     open: bool = False
     prefect: PrefectSettings = PrefectSettings()
     mlflow: MlflowSettings = MlflowSettings()
-    executor: Literal["ray", "local"] = "ray"
+    executor: Annotated[Literal["ray", "local"], Field(default_factory=default_executor)]
     workers: Annotated[int, Field(default_factory=usable_cpus, ge=1)]
     ray_address: str | None = None
     world_size: Annotated[int, Field(ge=1)] = 1

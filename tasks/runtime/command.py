@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from infra.disk import named_error
 from infra.endings import ended_in_order
-from infra.errors import InfraError
+from infra.errors import InfraError, NotInstalledError
 from infra.executors import executor_of, ray_closed_after
 from infra.settings import load_settings
 from infra.storage import keep_first
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 ParamsT = TypeVar("ParamsT", bound=Params)
 _SHORT = "mixwright.settings"
+_OURS = frozenset({"cli", "flows", "infra", "tasks"})
 
 
 @dataclass(frozen=True)
@@ -219,6 +220,11 @@ def exit_codes() -> Iterator[None]:
             raise
         click.echo(f"{type(named).__name__}: {named}", err=True)
         sys.exit(named.exit_code)
+    except ModuleNotFoundError as error:
+        if (missing := NotInstalledError.of(error, _OURS)) is None:
+            raise
+        click.echo(f"{type(missing).__name__}: {missing}", err=True)
+        sys.exit(missing.exit_code)
     except KeyboardInterrupt:
         click.echo("Stopped. What is finished is kept; the same command goes on from there.", err=True)
         sys.exit(128 + signal.SIGINT)

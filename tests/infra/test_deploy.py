@@ -220,12 +220,12 @@ def test_versions_agree_with_the_tested_set(rayjob: dict[str, Any], pinned: dict
     assert found is not None
     dockerfile = (DEPLOY / "Dockerfile").read_text(encoding="utf-8")
     assert f"FROM python:{found['python']}-slim" in dockerfile
-    assert "-c constraints.txt" in dockerfile
+    assert "-c constraints.txt '.[all]'" in dockerfile
     assert found["ray"] == pinned["ray"]
     assert f'version = "{found["own"]}"' in (project / "pyproject.toml").read_text(encoding="utf-8")
     launcher = (DEPLOY / "ray-cluster.yaml").read_text(encoding="utf-8")
     assert f"python{found['python']} -m venv" in launcher
-    assert "-c constraints.txt" in launcher
+    assert "-c constraints.txt '.[all]'" in launcher
 
 
 def test_pods_share_the_folder_the_code_and_nothing_of_the_node(rayjob: dict[str, Any]) -> None:
