@@ -1,7 +1,12 @@
 """All that speaks of stages follows from one table, tasks/stages.py; and a new stage is what CONTRIBUTING says it is."""
 
 import importlib
+import json
+import os
 import shlex
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -59,3 +64,91 @@ def _expected(stage: Stage) -> dict[str, Any]:
     inputs = [word for name in named for word in ("--input", name)]
     words = ["python", "-m", stage.package, "--params", "params.yaml", *inputs, "--output", f"data/{stage.name}"]
     return {"cmd": words, "data": data, "params": [stage.name], "outs": [f"data/{stage.name}"]}
+
+
+# What CONTRIBUTING says of a stage of one's own: a package (tests/toys/stage is one) and these lines.
+ROW = """    Stage(
+        "toy",
+        "Count the documents of each source.",
+        inputs=("ingest",),
+        params="tasks.toy.config:ToyParams",
+        driver="tasks.toy.stage:run",
+        publishes=("tasks.toy.published:DocumentCounts",),
+    ),
+)
+NAMES = """
+DVC = """  toy:
+    cmd: python -m tasks.toy --params params.yaml --input ingest=data/ingest --output data/toy
+    deps:
+      - data/ingest
+      - tasks/core
+      - tasks/toy
+    params:
+      - toy
+    outs:
+      - data/toy
+"""
+DEPLOYMENT = """  - name: local
+    description: Count the documents of each source.
+    entrypoint: flows/stages.py:toy
+    tags: [mixwright]
+    parameters: *parameters
+    work_pool: *pool
+    concurrency_limit: *limit
+    schedules: *nightly
+"""
+LINES = (
+    ("tasks/stages.py", ")\nNAMES = ", ROW),
+    (
+        "flows/config.py",
+        "from tasks.training.config",
+        "from tasks.toy.config import ToyParams\nfrom tasks.training.config",
+    ),
+    ("flows/config.py", "    report: ReportParams = ReportParams()\n", "{}    toy: ToyParams = ToyParams()\n"),
+    ("flows/stages.py", 'report = stage_flow("report")\n', '{}toy = stage_flow("toy")\n'),
+)
+
+
+def _checkout_with_a_toy(project: Path, root: Path) -> Path:
+    """Return a copy of the project with a stage more."""
+    for name in ("cli", "flows", "tasks", "infra", "configs", "tests", "docs/schemas"):
+        shutil.copytree(project / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("dvc.yaml", "prefect.yaml", "params.yaml", "pyproject.toml"):
+        shutil.copyfile(project / name, root / name)
+    shutil.copytree(project / "tests" / "toys" / "stage", root / "tasks" / "toy")
+    for name, before, after in LINES:
+        text = (root / name).read_text(encoding="utf-8")
+        assert text.count(before) == 1, f"{name}: {before!r}"
+        (root / name).write_text(text.replace(before, after.replace("{}", before)), encoding="utf-8")
+    for name, entry in (("dvc.yaml", DVC), ("prefect.yaml", DEPLOYMENT)):
+        with (root / name).open("a", encoding="utf-8") as stream:
+            stream.write(entry)
+    return root
+
+
+def test_a_stage_more_is_a_package_and_the_lines_that_contributing_names(project: Path, tmp_path: Path) -> None:
+    root = _checkout_with_a_toy(project, tmp_path / "checkout")
+
+    def python(*words: str) -> str:
+        environment = os.environ | {"MIXWRIGHT_HOME": str(tmp_path / "home")}
+        done = subprocess.run(
+            [sys.executable, *words], cwd=root, env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    (root / "params.yaml").write_text(python("-m", "cli", "params"), encoding="utf-8")
+    python("-m", "cli.schemas")
+    assert "Count the documents of each source." in python("-m", "cli", "--help")
+    tests = ("tests/test_stages.py", "tests/test_architecture.py", "tests/cli/test_schemas.py")
+    python(
+        "-m", "pytest", "-q", "-n", "0", "-p", "no:cacheprovider", *tests, "-k", "not stage_more and not schema_says"
+    )
+    raw, ingested = tmp_path / "raw", tmp_path / "ingested"
+    (raw / "web").mkdir(parents=True)
+    rows = [{"id": f"d{number}", "text": "words " * number} for number in range(1, 5)]
+    (raw / "web" / "a.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    python("-m", "tasks.ingest", "--input", str(raw), "--output", str(ingested))
+    words = ("--params", "params.yaml", "--input", f"ingest={ingested}", "--output", str(tmp_path / "toy"))
+    assert json.loads(python("-m", "tasks.toy", *words, "--set", "toy.min_characters=10", "--json"))["stage"] == "toy"
+    assert json.loads((tmp_path / "toy" / "counts.json").read_text()) == {"format": 1, "documents": {"web": 3}}

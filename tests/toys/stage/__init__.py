@@ -1,0 +1,1 @@
+"""How many documents there are, from each source."""
