@@ -73,6 +73,7 @@ STAGES = (
         inputs=(RAW,),
         params="tasks.ingest.config:IngestParams",
         driver="tasks.ingest.stage:run",
+        publishes=("tasks.ingest.published:Sources",),
         extras="tasks.ingest.command:EXTRAS",
     ),
     Stage(
@@ -81,6 +82,7 @@ STAGES = (
         inputs=("ingest",),
         params="tasks.curate.config:CurateParams",
         driver="tasks.curate.stage:run",
+        publishes=("tasks.curate.published.funnel:Funnel",),
         extras="tasks.curate.command:EXTRAS",
     ),
     Stage(

@@ -7,14 +7,16 @@ is kept, and who watches.
 
 import logging
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from infra.storage import place, replace_folder, require_writable
+from tasks.core.digest import digest_file
 from tasks.core.errors import ConfigError, DamagedError, DataError
 from tasks.core.inputs import StageInput, stage_input
 from tasks.core.manifest import MANIFEST, FileRecord, Manifest, stage_key
+from tasks.core.published import Published
 from tasks.core.store import Blocks, Placement, UnitRecord, UnitResult
 from tasks.core.units import (
     BlockWork,
@@ -92,18 +94,25 @@ def _require_replaceable(output: Path) -> None:
 
 
 def publish(
-    output: Path, files: Mapping[str, Placement], manifest: Callable[[tuple[FileRecord, ...]], Manifest]
+    output: Path,
+    files: Mapping[str, Placement],
+    manifest: Callable[[tuple[FileRecord, ...]], Manifest],
+    contracts: Sequence[Published] = (),
 ) -> Manifest:
     """Put files under their names with one manifest, all at once; return the manifest.
 
-    `files` maps the published path to what is put there; `manifest` makes the manifest from the final file records.
+    `files` maps the published path to what is put there; `contracts` are written under names of their own; `manifest`
+    makes the manifest from the final file records.
     """
     with replace_folder(output) as folder:
         records = []
         for path in sorted(files):
             place(files[path].source, folder / path)
             records.append(FileRecord(path, files[path].record.digest, files[path].record.bytes))
-        made = manifest(tuple(records))
+        for contract in contracts:
+            written = contract.write(folder)
+            records.append(FileRecord(contract.FILE, digest_file(written), written.stat().st_size))
+        made = manifest(tuple(sorted(records, key=lambda record: record.path)))
         if made.account is not None:
             made.account.closed(made.stage)
         made.write(folder)

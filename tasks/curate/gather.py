@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from tasks.core.manifest import FileRecord
 from tasks.core.stage import UnitResult
-from tasks.curate.statistics.shards import read_shard, write_table
+from tasks.core.tables import read_table, write_table
 
 # Compressed. All steps together cost about 40 ms of CPU a shard, and 100 ms for each of these.
 SMALL_BYTES = 1 << 18
@@ -48,6 +48,6 @@ def neighbours(records: Sequence[FileRecord]) -> Iterable[tuple[FileRecord, ...]
 
 def gather_shards(args: GatherArgs, folder: Path) -> UnitResult:
     """Write the documents of several shards as one, in their order."""
-    documents = pa.concat_tables([read_shard(shard) for shard in args.shards]).combine_chunks()
+    documents = pa.concat_tables([read_table(shard) for shard in args.shards]).combine_chunks()
     write_table(documents, folder / args.name)
     return UnitResult(summary={"documents": documents.num_rows})

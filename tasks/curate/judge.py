@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from tasks.core.tables import read_table
 from tasks.curate.config import CurateParams
 from tasks.curate.rules.decide import Decisions, Verdict, decide, verdicts
 from tasks.curate.rules.rule import Values
-from tasks.curate.statistics.shards import read_shard
 
 
 @dataclass(frozen=True)
@@ -42,10 +42,10 @@ def judge(evidence: Evidence, params: CurateParams) -> Judgement:
     Raises:
         DataError: a profile looks at a statistic that was not taken.
     """
-    annotations = read_shard(evidence.annotations)
+    annotations = read_table(evidence.annotations)
     statistics = statistics_of(annotations)
     if evidence.rewriting is not None:
-        statistics |= statistics_of(read_shard(evidence.rewriting))
+        statistics |= statistics_of(read_table(evidence.rewriting))
     profiles = tuple(params.profile_name(source) for source in annotations["source"].to_pylist())
     decisions = decide(statistics, profiles, {name: params.profile_called(name) for name in set(profiles)})
     return Judgement(annotations.select(["id", "source", "bytes", "pretokens"]), statistics, profiles, decisions)

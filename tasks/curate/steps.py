@@ -31,6 +31,7 @@ from tasks.curate.decontaminate.unit import (
 from tasks.curate.dedup.stage import versions
 from tasks.curate.gather import GatherArgs, gather_shards
 from tasks.curate.judge import Evidence
+from tasks.curate.published.funnel import ContaminationCounts, Refinement
 from tasks.curate.refine.unit import REFINED, RefineArgs, merged_summaries, refine_identity, refine_shard
 from tasks.curate.rewriting.unit import REWRITING, REWRITTEN, RewriteArgs, rewrite_shard
 from tasks.curate.rules.profile import Profile
@@ -199,31 +200,33 @@ def rewritten(bench: Bench, shards: Sequence[Shard]) -> tuple[list[Shard], list[
     ]
 
 
-def refined(bench: Bench, shards: Sequence[Shard]) -> tuple[list[Shard], dict[str, Any]]:
-    """Return the shards with their texts refined, and the account of it with samples (empty: refining is off)."""
+def refined(bench: Bench, shards: Sequence[Shard]) -> tuple[list[Shard], Refinement | None]:
+    """Return the shards with their texts refined, and the account of it with samples (None: refining is off)."""
     refine = bench.params.refine
     if refine is None:
-        return list(shards), {}
+        return list(shards), None
     orders = [(shard.digests, RefineArgs(shard.texts.documents, refine)) for shard in shards]
     records = bench.units("refine", "refine", refine_shard, orders, refine_identity(refine), REFINE_CODE)
-    told = merged_summaries([dict(record.summary) for record in records], refine.samples)
-    return [shard.then("refine", record.file(REFINED)) for shard, record in zip(shards, records, strict=True)], told
+    refinement = Refinement.model_validate(merged_summaries([record.summary for record in records], refine.samples))
+    changed = [shard.then("refine", record.file(REFINED)) for shard, record in zip(shards, records, strict=True)]
+    return changed, refinement
 
 
-def contaminated(bench: Bench, shards: Sequence[Shard]) -> tuple[Sequence[Placement | None], dict[str, Any]]:
-    """Return, per shard, the documents that hold n-grams of benchmarks, and how many of which (nothing: it is off)."""
+def contaminated(
+    bench: Bench, shards: Sequence[Shard]
+) -> tuple[Sequence[Placement | None], ContaminationCounts | None]:
+    """Return, per shard, the documents that hold n-grams of benchmarks, and how many of which (None: it is off)."""
     wanted = bench.params.decontaminate
     if wanted is None:
-        return [None] * len(shards), {}
+        return [None] * len(shards), None
     files, values = benchmark_digests(wanted), _json(wanted)
     [index] = bench.units(
         "benchmarks", "benchmarks", index_benchmarks, [(files, IndexArgs(wanted))], values, DECONTAMINATE_CODE
     )
     orders = [({**shard.digests, **files}, DecontaminateArgs(shard.texts, index.folder, wanted)) for shard in shards]
     records = bench.units("decontaminate", "decontaminate", decontaminate_shard, orders, values, DECONTAMINATE_CODE)
-    return [record.file(CONTAMINATION) for record in records], in_all(
-        index.summary, [record.summary for record in records]
-    )
+    counts = ContaminationCounts.model_validate(in_all(index.summary, [record.summary for record in records]))
+    return [record.file(CONTAMINATION) for record in records], counts
 
 
 def standing(bench: Bench, evidence: Sequence[ShardEvidence]) -> list[Placement]:

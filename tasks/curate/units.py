@@ -1,7 +1,7 @@
 """The units that decide: who may stand for others, and then the fate of every document, shard by shard."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +11,17 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from tasks.core.stage import UnitResult
+from tasks.core.tables import read_table, write_table
 from tasks.curate.config import CurateParams
-from tasks.curate.funnel import CONTAMINATED, DECONTAMINATE, Fates, tally
+from tasks.curate.fates import CONTAMINATED, DECONTAMINATE, Fates, tally
 from tasks.curate.judge import Evidence, Judgement, judge
+from tasks.curate.published.documents import write_dropped, write_kept
 from tasks.curate.rules.decide import PASSES, Verdict
 from tasks.curate.statistics.pretokens import pretokens
-from tasks.curate.statistics.shards import TextSource, read_shard, write_table
+from tasks.curate.statistics.shards import TextSource
 from tasks.curate.statistics.texts import texts_of
 
-KEPT, DROPPED, CONTAMINATED_FILE, STANDING = (
+KEPT_FILE, DROPPED_FILE, CONTAMINATED_FILE, STANDING = (
     "kept.parquet",
     "dropped.parquet",
     "contaminated.parquet",
@@ -27,15 +29,6 @@ KEPT, DROPPED, CONTAMINATED_FILE, STANDING = (
 )
 # Characters of a dropped text that stay with its reason, to be looked at.
 _EXCERPT = 160
-_STRINGS = ("id", "source", "filter", "reason", "detail")
-DROPPED_SCHEMA = pa.schema(
-    [
-        *(pa.field(name, pa.string(), nullable=False) for name in _STRINGS),
-        *(pa.field(name, pa.int64(), nullable=False) for name in ("bytes", "pretokens")),
-        pa.field("survivor", pa.string()),
-        pa.field("excerpt", pa.string(), nullable=False),
-    ]
-)
 
 
 @dataclass(frozen=True)
@@ -77,13 +70,13 @@ def decide_shard(args: DecideArgs, folder: Path) -> UnitResult:
     """Write the kept documents with their statistics, and the dropped ones with their reasons."""
     judged = judge(args.evidence, args.params)
     hits = _hits(args.contamination)
-    duplicates = read_shard(args.duplicates) if args.duplicates else None
+    duplicates = read_table(args.duplicates) if args.duplicates else None
     verdicts = _verdicts(judged, hits, duplicates, args.params)
     keep_N = np.array([verdict is None for verdict in verdicts], np.bool_)
-    documents = read_shard(args.texts.documents)
+    documents = read_table(args.texts.documents)
     kept, edits = _edited(documents.filter(pa.array(keep_N)), keep_N, args.texts, judged)
-    write_table(_with_columns(kept, judged, duplicates, keep_N), folder / KEPT)
-    write_table(_dropped(documents, judged.sizes, verdicts, duplicates), folder / DROPPED)
+    write_kept(_with_columns(kept, judged, duplicates, keep_N), folder / KEPT_FILE)
+    write_dropped(_dropped(documents, judged.sizes, verdicts, duplicates), folder / DROPPED_FILE)
     if args.contamination is not None:
         set_aside = [name in hits for name in documents["id"].to_pylist()]
         write_table(documents.filter(pa.array(set_aside, pa.bool_())), folder / CONTAMINATED_FILE)
@@ -99,12 +92,13 @@ def decide_shard(args: DecideArgs, folder: Path) -> UnitResult:
         {step: _over_all(removed[0], keep_N) for step, removed in edits.items()},
         {step: _over_all(removed[1], keep_N) for step, removed in edits.items()},
     )
-    funnel = replace(tally(fates), judged=judged.decisions.documents, failures=judged.decisions.failures)
-    return UnitResult(funnel.account, funnel.to_json())
+    decisions = judged.decisions
+    counts = tally(fates).model_copy(update={"judged": decisions.documents, "failures": decisions.failures})
+    return UnitResult(counts.account, counts.model_dump(mode="json"))
 
 
 def _hits(contamination: Path | None) -> dict[str, dict[str, Any]]:
-    rows = read_shard(contamination).to_pylist() if contamination else []
+    rows = read_table(contamination).to_pylist() if contamination else []
     return {row["id"]: row for row in rows}
 
 
@@ -190,7 +184,7 @@ def _dropped(
         "survivor": nobody if duplicates is None else duplicates["survivor"].filter(gone),
         "excerpt": pc.utf8_slice_codeunits(texts, 0, _EXCERPT),
     }
-    return pa.table(columns).cast(DROPPED_SCHEMA)
+    return pa.table(columns)
 
 
 def _languages(documents: pa.Table, judged: Judgement) -> list[str | None]:

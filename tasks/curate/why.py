@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 
 from tasks.core.errors import DataError
 from tasks.curate.audit.folder import Curated, read_curated
+from tasks.curate.published.documents import ANNOTATIONS, DROPPED, KEPT, REWRITING, row_of
 from tasks.curate.rules.rule import Rule, Threshold, fails
 
 
@@ -59,9 +60,9 @@ def why(folder: Path, document_id: str) -> Story:
         DataError: nothing was published there by curate, or it never saw the document.
     """
     curated = read_curated(folder)
-    for path in sorted(folder.glob("annotations/*.parquet")):
-        if found := _row(path, document_id):
-            behind = _row(folder / "rewriting" / path.name, document_id) or {}
+    for path in sorted(folder.glob(f"{ANNOTATIONS}/*.parquet")):
+        if found := row_of(path, document_id):
+            behind = row_of(folder / REWRITING / path.name, document_id) or {}
             return _story(curated, path.name, found | behind)
     raise DataError(f"{document_id}: curate never saw a document of this id; ids are in {folder}/annotations.")
 
@@ -86,7 +87,7 @@ def describe(story: Story) -> str:
 
 def _story(curated: Curated, shard: str, found: dict[str, Any]) -> Story:
     folder, profile = curated.folder, curated.params.profile_name(found["source"])
-    kept, dropped = _row(folder / "kept" / shard, found["id"]), _row(folder / "dropped" / shard, found["id"])
+    kept, dropped = row_of(folder / KEPT / shard, found["id"]), row_of(folder / DROPPED / shard, found["id"])
     if (kept is None) == (dropped is None):
         raise DataError(
             f"{folder}: {found['id']} is not in exactly one of kept/{shard} and dropped/{shard}. Run curate again."
@@ -116,17 +117,9 @@ def _fails(rule: Rule, limit: Threshold, value: Any) -> bool:
     return bool(fails(rule, limit, np.array([value]))[0])
 
 
-def _row(path: Path, document_id: str) -> dict[str, Any] | None:
-    if not path.is_file():
-        return None
-    names = [name for name in pq.read_schema(path).names if name not in {"text", "excerpt"}]
-    rows = pq.read_table(path, columns=names, filters=pc.field("id") == document_id).to_pylist()
-    return rows[0] if rows else None
-
-
 def _stands_for(folder: Path, document_id: str) -> list[str]:
     found: list[str] = []
-    for path in sorted(folder.glob("dropped/*.parquet")):
+    for path in sorted(folder.glob(f"{DROPPED}/*.parquet")):
         rows = pq.read_table(path, columns=["id"], filters=pc.field("survivor") == document_id)
         found += rows["id"].to_pylist()
     return sorted(found)

@@ -12,14 +12,14 @@ from types import TracebackType
 from typing import NamedTuple, Self
 
 from tasks.core.results import Blocks
+from tasks.ingest.published import DOCUMENT, DOCUMENTS, DROPPED, QUARANTINED, REFUSED
 from tasks.ingest.records import Document, Refusal
-from tasks.ingest.schema import DOCUMENT, REFUSED
 from tasks.ingest.shards import ShardWriter, rows_in, rows_of
 from tasks.ingest.tally import Tally
 
 # Three to six seconds of extraction (5 to 10 MB of HTML per second, measured).
 _BLOCK_PAGE_BYTES = 24 << 20
-_KINDS = {"documents": DOCUMENT, "quarantined": REFUSED, "dropped": REFUSED}
+_KINDS = {DOCUMENTS: DOCUMENT, QUARANTINED: REFUSED, DROPPED: REFUSED}
 
 
 class Position(NamedTuple):
@@ -53,7 +53,7 @@ class Output:
 
     def add(self, document: Document, page_bytes: int = 0) -> None:
         """Write a document; `page_bytes` is the length of the page it was extracted from."""
-        self._writers["documents"].add(document[: len(DOCUMENT)], document.text_bytes)
+        self._writers[DOCUMENTS].add(document[: len(DOCUMENT)], document.text_bytes)
         self._page_bytes += page_bytes
         self.tally.keep(document)
 
@@ -68,7 +68,7 @@ class Output:
     def advance(self, position: Position) -> None:
         """Take note that everything before a place is written; keep the block if it is full."""
         self.position = position
-        full, by_pages = self._writers["documents"].bytes >= self._target_bytes, self._page_bytes >= _BLOCK_PAGE_BYTES
+        full, by_pages = self._writers[DOCUMENTS].bytes >= self._target_bytes, self._page_bytes >= _BLOCK_PAGE_BYTES
         if full or by_pages:
             self._split_by_pages |= not full
             self._commit()
@@ -89,7 +89,7 @@ class Output:
         for writer in self._writers.values():
             writer.close()
         for kind in _KINDS:
-            if kind != "documents" or self._split_by_pages:
+            if kind != DOCUMENTS or self._split_by_pages:
                 self._joined(kind)
         written = {kind: rows_in(self._folder.glob(f"{kind}-*.parquet")) for kind in _KINDS}
         if written != self.tally.rows():
@@ -129,7 +129,7 @@ class Output:
         if len(pieces) <= 1:
             return
         pieces = [piece.rename(piece.with_name(f"piece-{piece.name}")) for piece in pieces]
-        text = DOCUMENT.get_field_index("text") if kind == "documents" else None
+        text = DOCUMENT.get_field_index("text") if kind == DOCUMENTS else None
         self._block = 0
         writer = ShardWriter(self._path(kind), _KINDS[kind])
         for row in rows_of(pieces):

@@ -19,12 +19,13 @@ from tasks.ingest.config import IngestParams
 from tasks.ingest.formats import OF_PAGES, WHOLE
 from tasks.ingest.ids import IdShard, require_unique
 from tasks.ingest.pages import read_pages
+from tasks.ingest.published import DOCUMENTS, DROPPED, QUARANTINED, Sources
 from tasks.ingest.raw import RawListing, read_listing
 from tasks.ingest.read import SourceFile
 from tasks.ingest.unit import UnitArgs, read_unit
 from tasks.runtime.context import Workshop
 from tasks.runtime.records import UnitRecord
-from tasks.runtime.stages import StageRun
+from tasks.runtime.stages import Content, StageRun
 from tasks.runtime.step import Step
 
 STAGE = "ingest"
@@ -55,12 +56,14 @@ def run(params: IngestParams, *, inputs: Mapping[str, Path], output: Path, works
     shards = [
         (files[0], shard)
         for files, record in zip(groups, records, strict=True)
-        for shard in record.tree.under("documents-")
+        for shard in record.tree.under(f"{DOCUMENTS}-")
     ]
     require_unique([IdShard(_label(file), shard.local()) for file, shard in shards])
     for sentence in told(account, summary):
         workshop.observer.say(f"ingest: {sentence}")
-    return stage.publish(_published([shard for _, shard in shards], records), account=account, summary=summary)
+    files: dict[str, Content] = {**_published([shard for _, shard in shards], records)}
+    files[Sources.FILE] = Sources(sources=summary["sources"])
+    return stage.publish(files, account=account, summary=summary)
 
 
 def _records(groups: Sequence[tuple[SourceFile, ...]], params: IngestParams, workshop: Workshop) -> list[UnitRecord]:
@@ -96,8 +99,8 @@ def _together(left: SourceFile, right: SourceFile) -> bool:
 
 
 def _published(documents: Sequence[Handle], records: Sequence[UnitRecord]) -> dict[str, Handle]:
-    published = {f"documents/{number:05}.parquet": shard for number, shard in enumerate(documents)}
-    for kind in ("quarantined", "dropped"):
+    published = {f"{DOCUMENTS}/{number:05}.parquet": shard for number, shard in enumerate(documents)}
+    for kind in (QUARANTINED, DROPPED):
         refused = [shard for record in records for shard in record.tree.under(f"{kind}-")]
         published |= {f"{kind}/{number:05}.parquet": shard for number, shard in enumerate(refused)}
     return published

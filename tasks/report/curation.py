@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from tasks.core.account import Account, Count
 from tasks.core.errors import DataError
-from tasks.core.manifest import MANIFEST, Manifest
+from tasks.core.manifest import Manifest
+from tasks.curate.published.funnel import FateCounts, Funnel
 from tasks.report.config import ReportParams
-from tasks.report.read import Fields
 from tasks.report.types import Curation, Example, Reason, Refusal, Source
 
 if TYPE_CHECKING:
@@ -27,14 +27,14 @@ def read_curation(ingest: Path, curate: Path, params: ReportParams) -> Curation:
         DataError: a field or column is missing, or the dropped documents are not those of the manifest's account.
     """
     taken, account = _account(ingest), _account(curate)
-    summary = Fields(Manifest.read(curate).summary, f"{curate}/{MANIFEST}, summary")
+    funnel = Funnel.read(curate)
     dropped = list(_rows(curate, "dropped", ("id", "source", "filter", "reason", "detail", "bytes", "pretokens")))
     _require_agreement(curate, account, dropped)
     chosen = _chosen(dropped, params.examples_per_reason)
     texts = excerpts(ingest, [row["id"] for rows in chosen.values() for row in rows], params.excerpt_characters)
     refusals = _rows(ingest, "quarantined", ("file", "offset", "bytes", "reason", "detail"))
     return Curation(
-        warnings=summary.texts("warnings"),
+        warnings=funnel.warnings,
         records=taken.taken,
         quarantined=dict(taken.quarantined),
         passed_over=dict(taken.dropped),
@@ -42,7 +42,7 @@ def read_curation(ingest: Path, curate: Path, params: ReportParams) -> Curation:
         refusals=_refusals(refusals, params.quarantined_shown),
         taken=account.taken,
         kept=account.kept,
-        sources=_sources(summary.fields("sources"), summary.fields("filters")),
+        sources=_sources(funnel.counts),
         reasons=_reasons(dropped, chosen, texts),
     )
 
@@ -98,12 +98,11 @@ def _account(folder: Path) -> Account:
     return account
 
 
-def _sources(accounts: Fields, filters: Fields) -> tuple[Source, ...]:
+def _sources(counts: FateCounts) -> tuple[Source, ...]:
     """Return the funnel of each source, the one with most text first, with what each filter dropped."""
     sources = []
-    for name in accounts.value:
-        account = Account.from_json(accounts.fields(name).value)
-        lost = {one: Count(**count) for one, count in filters.fields(name).value.items()}
+    for name, account in counts.sources.items():
+        lost = dict(counts.filters[name])
         if (edited := sum(account.edited.values(), Count())).bytes > 0:
             lost["edited"] = edited
         sources.append(Source(name, account.taken, account.kept, dict(sorted(lost.items()))))

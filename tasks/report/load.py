@@ -23,7 +23,7 @@ from tasks.training.published import MODELS_FOLDER, TrainedRuns
 # What the page is made of, by stage; the models' weights and the packed tokens are not looked into.
 READ: Mapping[str, tuple[str, ...]] = {
     "ingest": ("documents/", "quarantined/"),
-    "curate": ("dropped/",),
+    "curate": ("dropped/", "funnel.json"),
     "cluster": ("domains.json", "clusters.json"),
     "tokenize": (TokenPoolIndex.FILE,),
     "search": (),

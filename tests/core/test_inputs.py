@@ -15,16 +15,18 @@ from tasks.core.manifest import FileRecord, Manifest
 from tasks.core.stage import Workshop
 from tasks.curate.config import CurateParams
 from tasks.evaluation.config import EvaluateParams
+from tasks.ingest.published import Sources
 from tasks.mixture.config import SearchParams
 from tasks.report.config import ReportParams
 from tasks.tokenize.config import TokenizeParams
 from tasks.training.config import TrainParams
 from tests.in_process import InProcess
 
-# What each stage publishes here: nothing is looked into before it was verified, so any bytes do.
+# What each stage publishes here: nothing is looked into before it was verified, so any bytes do; those that a driver needs
+# to know what it has to read are contracts.
 PUBLISHED = {
-    "ingest": ("documents/00000.parquet", "quarantined/00000.parquet"),
-    "curate": ("dropped/00000.parquet", "kept/00000.parquet"),
+    "ingest": ("documents/00000.parquet", "quarantined/00000.parquet", "sources.json"),
+    "curate": ("dropped/00000.parquet", "funnel.json", "kept/00000.parquet"),
     "cluster": ("assignments/00000.parquet", "clusters.json", "domains.json"),
     "tokenize": (
         *("token_bytes.bin", "tokenizer.json", "tokens.json"),
@@ -35,8 +37,9 @@ PUBLISHED = {
     "evaluate": ("decision.json", "results.json"),
 }
 _POOL = ("token_bytes.bin", "tokens.json")
+CONTRACTS = {Sources.FILE: Sources(sources={}).text()}
 READS: dict[str, tuple[Any, dict[str, tuple[str, ...]]]] = {
-    "tasks.curate": (CurateParams(), {"ingest": ("documents/00000.parquet",)}),
+    "tasks.curate": (CurateParams(), {"ingest": ("documents/00000.parquet", "sources.json")}),
     "tasks.cluster": (ClusterParams(), {"curate": ("kept/00000.parquet",)}),
     "tasks.tokenize": (
         TokenizeParams(),
@@ -58,8 +61,8 @@ READS: dict[str, tuple[Any, dict[str, tuple[str, ...]]]] = {
     "tasks.report": (
         ReportParams(),
         {
-            "ingest": PUBLISHED["ingest"],
-            "curate": ("dropped/00000.parquet",),
+            "ingest": PUBLISHED["ingest"][:2],
+            "curate": ("dropped/00000.parquet", "funnel.json"),
             "cluster": ("clusters.json", "domains.json"),
             "tokenize": ("tokens.json",),
             "search": PUBLISHED["search"],
@@ -85,10 +88,10 @@ def publish_all(root: Path) -> dict[str, Path]:
         for path in sorted(paths):
             place = root / stage / path
             place.parent.mkdir(parents=True, exist_ok=True)
-            place.write_bytes(f"{stage} {path}".encode())
+            place.write_bytes(CONTRACTS.get(path, f"{stage} {path}").encode())
             records.append(FileRecord(path, digest_file(place), place.stat().st_size))
         inputs = {name: manifest.output for name, manifest in made.items()}
-        made[stage] = Manifest(stage, inputs, {}, "c", tuple(records), summary={"sources": []})
+        made[stage] = Manifest(stage, inputs, {}, "c", tuple(records))
         made[stage].write(root / stage)
     return {stage: root / stage for stage in PUBLISHED}
 

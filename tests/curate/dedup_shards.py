@@ -15,6 +15,7 @@ from tasks.core.rng import generator
 from tasks.core.stage import Placement
 from tasks.curate.dedup.config import Duplicates
 from tasks.curate.dedup.stage import Candidates, Found, find_duplicates
+from tasks.curate.published.funnel import DuplicateCounts
 from tasks.curate.statistics.shards import TextSource
 from tests.curate.folders import workshop
 
@@ -119,3 +120,9 @@ def publish_version(folder: Path, found: Found, shards: Sequence[Sequence[Doc]])
 def _kept_table(kept: Sequence[Doc]) -> pa.Table:
     texts = pa.array([doc.text for doc in kept], pa.large_string())
     return pa.table({"id": pa.array([doc.id for doc in kept], pa.string()), "text": texts})
+
+
+def counts_of(found: Found) -> DuplicateCounts:
+    """What was counted, where duplicates were looked for."""
+    assert found.counts is not None
+    return found.counts

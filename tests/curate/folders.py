@@ -13,7 +13,7 @@ from tasks.core.account import Account, Count
 from tasks.core.digest import digest_file
 from tasks.core.manifest import FileRecord, Manifest
 from tasks.core.stage import Workshop
-from tasks.ingest.schema import DOCUMENT
+from tasks.ingest.published import DOCUMENT, Sources
 from tests.in_process import InProcess
 
 Document = dict[str, Any]
@@ -32,8 +32,8 @@ def ingest_folder(folder: Path, shards: Sequence[Sequence[Document]], stage: str
         records.append(FileRecord(f"documents/{path.name}", digest_file(path), path.stat().st_size))
     every = [row for documents in shards for row in documents]
     count = Count(len(every), sum(len(row["text"].encode()) for row in every))
-    sources = {row["source"]: vars(count) for row in every}
-    Manifest(stage, {}, {}, "code", tuple(records), Account(count, count), {"sources": sources}).write(folder)
+    Sources(sources={row["source"]: count for row in every}).write(folder)
+    Manifest(stage, {}, {}, "code", tuple(records), Account(count, count)).write(folder)
     return folder
 
 

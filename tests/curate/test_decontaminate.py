@@ -33,7 +33,7 @@ from tasks.curate.decontaminate.words import BASE, ngram_hashes, word_hash, word
 from tasks.curate.native import kernel
 from tasks.curate.statistics.shards import TextSource
 from tasks.curate.statistics.texts import texts_of
-from tasks.ingest.schema import DOCUMENT
+from tasks.ingest.published import DOCUMENT
 from tests.curate.folders import document
 
 QUESTION = "Janet's ducks lay 16 eggs per day. She eats three for breakfast every morning and bakes muffins."

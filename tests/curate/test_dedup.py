@@ -23,9 +23,11 @@ from tasks.curate.dedup.signing import unit
 from tasks.curate.dedup.stage import find_duplicates
 from tasks.curate.dedup.unite import EVEN, joined
 from tasks.curate.dedup.verify import by_signatures, verified
+from tasks.curate.published.funnel import DuplicateCounts
 from tests.curate.dedup_shards import (
     Doc,
     by_id,
+    counts_of,
     edited,
     found_in,
     jaccard,
@@ -124,15 +126,15 @@ def test_only_documents_that_pass_the_rules_take_part(tmp_path: Path) -> None:
     rows = by_id(found, shards)
     assert rows["a"] == dict.fromkeys(("survivor", "filter", "detail", "cluster_documents", "weight"))
     assert rows["c"]["survivor"] == "b" and rows["b"]["cluster_documents"] == 2
-    assert found.summary == {
-        "clusters": 1,
-        "largest_cluster": 2,
-        "compared": 2,
-        "removed": 1,
-        "exact": 1,
-        "near": 0,
-        "of_earlier_versions": 0,
-    }
+    assert counts_of(found) == DuplicateCounts(
+        clusters=1,
+        largest_cluster=2,
+        compared=2,
+        removed=1,
+        exact=1,
+        near=0,
+        of_earlier_versions=0,
+    )
 
 
 def test_a_document_that_fails_a_rule_stands_in_for_no_other_text(tmp_path: Path) -> None:
@@ -205,8 +207,8 @@ def test_results_do_not_depend_on_the_order_of_documents_nor_on_shards(
     shards = [shuffled[one:other] for one, other in pairwise(bounds)]
     expected, result = found_in(tmp_path, [docs], params), found_in(tmp_path, shards, params)
     assert by_id(result, shards) == by_id(expected, [docs])
-    assert result.summary == expected.summary
-    assert 0 < result.summary["removed"] < 24
+    assert counts_of(result) == counts_of(expected)
+    assert 0 < counts_of(result).removed < 24
 
 
 def test_the_account_of_documents_closes(tmp_path: Path) -> None:
@@ -215,7 +217,7 @@ def test_the_account_of_documents_closes(tmp_path: Path) -> None:
     rows = by_id(found, shards)
     dropped = [name for name, row in rows.items() if row["filter"] is not None]
     taking = [doc.id for shard in shards for doc in shard if doc.passes]
-    assert found.summary["compared"] == len(taking) and found.summary["removed"] == len(dropped)
+    assert counts_of(found).compared == len(taking) and counts_of(found).removed == len(dropped)
     assert {rows[name]["survivor"] for name in taking} == {name for name in taking if name not in dropped}
     sizes = {name: sum(rows[other]["survivor"] == name for other in taking) for name in taking}
     assert all(rows[name]["cluster_documents"] == sizes[rows[name]["survivor"]] for name in taking)
@@ -362,5 +364,5 @@ def test_limits_of_memory_change_no_result(tmp_path: Path, params: Duplicates, m
         monkeypatch.setattr(module, name, limit)
     found = found_in(tmp_path / "small", shards, params)
     assert by_id(found, shards) == by_id(expected, shards)
-    assert (found.summary, kept_texts(found, shards)) == (expected.summary, kept_texts(expected, shards))
+    assert (counts_of(found), kept_texts(found, shards)) == (counts_of(expected), kept_texts(expected, shards))
     assert [one.record for one in found.fingerprints.values()] == [one.record for one in expected.fingerprints.values()]

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from tasks.curate.dedup.config import Duplicates, Repeats
 from tasks.curate.dedup.repeats import Level, normalised, outside, pieces, without
-from tests.curate.dedup_shards import Doc, by_id, found_in, kept_texts, table
+from tasks.curate.published.funnel import RepeatedPieces
+from tests.curate.dedup_shards import Doc, by_id, counts_of, found_in, kept_texts, table
 from tests.curate.nasty import nasty
 
 FOOTER = "Subscribe to our letter and follow us everywhere."
@@ -59,7 +60,7 @@ def test_a_document_that_is_all_repeats_is_dropped_with_that_reason(tmp_path: Pa
     assert {name: row["filter"] for name, row in rows.items()} == {"a": None, "b": "only_repeated_text", "c": None}
     assert rows["b"]["detail"] == "all of it stands in other documents" and rows["b"]["weight"] is None
     assert kept_texts(found, shards) == {"a": f"Of a.\n{FOOTER}", "c": "Something else of c."}
-    assert found.summary["emptied"] == 1
+    assert counts_of(found).emptied == 1
     # What later versions need is of the kept ones.
     prints = [row["id"] for placed in found.fingerprints.values() for row in table(placed)]
     assert prints == ["a", "c"]
@@ -83,7 +84,7 @@ def test_documents_that_fall_as_duplicates_keep_nothing_from_the_survivors(tmp_p
     docs = [Doc("a", f"Same.\n{FOOTER}"), Doc("b", f"Same.\n{FOOTER}", quality=1.0), Doc("c", f"{FOOTER}\nOther.")]
     found = found_in(tmp_path, [docs], Duplicates(near=None, lines=Repeats(min_chars=10)))
     assert kept_texts(found, [docs]) == {"b": f"Same.\n{FOOTER}", "c": "Other."}
-    assert found.summary["lines"] == {"pieces": 1, "bytes": len(FOOTER) + 1, "documents": 1}
+    assert counts_of(found).lines == RepeatedPieces(pieces=1, bytes=len(FOOTER) + 1, documents=1)
 
 
 def test_within_a_source_the_lines_of_another_source_do_not_count(tmp_path: Path) -> None:
@@ -127,9 +128,10 @@ def test_cuts_are_those_of_the_definition_and_the_bytes_add_up(
         expected[name] = "".join(line for line in ended if not goes(name, line))
     # A document of which nothing is left is dropped.
     left = {name: text for name, text in expected.items() if text == texts[name] or text.strip()}
-    assert kept_texts(found, parts) == left and found.summary["emptied"] == len(expected) - len(left)
+    assert kept_texts(found, parts) == left and counts_of(found).emptied == len(expected) - len(left)
     before, after = (sum(len(text.encode()) for text in some.values()) for some in (texts, expected))
-    assert found.summary["lines"]["bytes"] == before - after
+    lines = counts_of(found).lines
+    assert lines is not None and lines.bytes == before - after
 
 
 @pytest.mark.parametrize("level", ["lines", "paragraphs"])

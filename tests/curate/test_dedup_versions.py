@@ -10,7 +10,7 @@ from tasks.core.manifest import Manifest
 from tasks.curate.dedup import stage
 from tasks.curate.dedup.config import DatatroveMinHash, Duplicates, FastMinHash, NearDuplicates
 from tasks.curate.dedup.stage import Found
-from tests.curate.dedup_shards import Doc, by_id, edited, found_in, prose, publish_version
+from tests.curate.dedup_shards import Doc, by_id, counts_of, edited, found_in, prose, publish_version
 from tests.curate.folders import ingest_folder
 
 NEAR: tuple[NearDuplicates, ...] = (FastMinHash(), FastMinHash(verify="exact"), DatatroveMinHash())
@@ -43,7 +43,7 @@ def test_a_duplicate_of_an_earlier_version_falls_whatever_its_quality(tmp_path: 
     assert {name for name, row in rows.items() if row["filter"] is None} == {"other"}
     assert {row["survivor"] for name, row in rows.items() if name != "other"} <= kept
     assert all(" (version " in row["detail"] for name, row in rows.items() if name != "other")
-    assert found.summary["of_earlier_versions"] == found.summary["removed"] == 12
+    assert counts_of(found).of_earlier_versions == counts_of(found).removed == 12
 
 
 @pytest.mark.parametrize("near", NEAR)
@@ -106,7 +106,7 @@ def test_a_version_signed_in_another_way_is_refused(tmp_path: Path) -> None:
         found_in(tmp_path, docs, Duplicates(against=(without,)))
     # Equal texts need no signatures.
     found = found_in(tmp_path, docs, Duplicates(near=None, against=(path,)))
-    assert found.summary["of_earlier_versions"] == 3
+    assert counts_of(found).of_earlier_versions == 3
 
 
 def test_texts_that_were_changed_after_signing_have_no_exact_similarity(tmp_path: Path) -> None:

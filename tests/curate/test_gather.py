@@ -12,6 +12,7 @@ from tasks.curate import gather
 from tasks.curate.config import CurateParams
 from tasks.curate.dedup.config import Duplicates
 from tasks.curate.gather import GATHERED_BYTES, SMALL_BYTES, neighbours
+from tasks.curate.published.funnel import Funnel
 from tasks.curate.stage import run
 from tests.curate.folders import document, ingest_folder, rows, workshop
 from tests.curate.test_stage import prose
@@ -46,7 +47,7 @@ def test_hundreds_of_small_sources_take_as_many_units_as_one(tmp_path: Path) -> 
     ):
         folder, executor = tmp_path / str(number), InProcess()
         ingest_folder(folder / "ingest", shards)
-        manifest = run(
+        run(
             CurateParams(),
             inputs={"ingest": folder / "ingest"},
             output=folder / "out",
@@ -56,7 +57,7 @@ def test_hundreds_of_small_sources_take_as_many_units_as_one(tmp_path: Path) -> 
         kept.append({row["id"]: row["source"] for row in rows(folder / "out", "kept")})
         account = Manifest.read(folder / "out").account
         assert account is not None and account.taken.documents == len(shards)
-        assert len(manifest.summary["sources"]) == len(shards)
+        assert len(Funnel.read(folder / "out").counts.sources) == len(shards)
     assert done[0] == sorted([*done[1], "gather_shards"])
     assert kept[0] == {f"d{i:03d}": f"s{i}" for i in range(60)}
 

@@ -28,7 +28,7 @@ from tasks.curate.refine.samples import rank
 from tasks.curate.refine.unicode import _plan, repair
 from tasks.curate.refine.unit import REFINED, RefineArgs, merged_summaries, refine_shard
 from tasks.curate.statistics.texts import texts_of
-from tasks.ingest.schema import DOCUMENT
+from tasks.ingest.published import DOCUMENT
 from tests import sampling
 from tests.curate.folders import document
 

@@ -18,13 +18,14 @@ from tasks.curate import gather
 from tasks.curate.audit.folder import read_curated
 from tasks.curate.audit.funnel_table import audit, funnel_table
 from tasks.curate.config import CurateParams
-from tasks.curate.funnel import Fates, Funnel, tally, warnings
+from tasks.curate.fates import Fates, tally, warnings
 from tasks.curate.native import kernel
+from tasks.curate.published.funnel import FateCounts, Funnel
 from tasks.curate.rules.profile import Profile
 from tasks.curate.stage import run
 from tasks.curate.statistics.gopher import STATISTICS
 from tasks.curate.why import describe, why
-from tasks.ingest.schema import DOCUMENT
+from tasks.ingest.published import DOCUMENT
 from tasks.runtime.command import _print
 from tests.curate.folders import Document, document, ingest_folder, rows, workshop
 from tests.curate.paragraphs import PARAGRAPHS
@@ -231,15 +232,15 @@ def test_without_deduplication_every_document_that_passes_is_kept(tmp_path: Path
 
 
 def test_the_report_says_first_which_source_and_which_language_lost_everything(curated: Path) -> None:
-    found = Manifest.read(curated).summary["warnings"]
-    assert found[:4] == [
+    found = Funnel.read(curated).warnings
+    assert found[:4] == (
         "source mirror: all 5 documents were dropped, 4 of them as near_duplicate. They stand in other sources.",
         "source notes: all 3 documents were dropped, 2 of them as too_few_words. If you want it, give it another "
         "profile (curate.profile_of_source; any_language for text that is not English).",
         "source poems: all 1 documents were dropped, 1 of them as too_few_stop_words. If you want it, give it another "
         "profile (curate.profile_of_source; any_language for text that is not English).",
         "2 of 3 languages lost all their documents: unknown (2), de (1).",
-    ]
+    )
 
 
 def test_a_source_lost_whole_is_the_last_that_a_command_says(curated: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -261,8 +262,8 @@ def test_a_run_that_keeps_nothing_fails_each_time_and_leaves_what_says_why(tmp_p
 
 def test_a_rule_that_fails_everything_and_one_that_fails_nothing_are_called_out() -> None:
     failures = {"p": {"too_few_words": 4, "too_many_words": 0, "mean_word_too_long": 2}}
-    funnel = Funnel(judged={"p": 4}, failures=failures)
-    assert [line.partition(". ")[0].removesuffix(".") for line in warnings(funnel)] == [
+    counts = FateCounts(judged={"p": 4}, failures=failures)
+    assert [line.partition(". ")[0].removesuffix(".") for line in warnings(counts)] == [
         "profile p: the rule too_few_words fails every one of its 4 documents",
         "profile p: 1 of 3 rules fail none of its 4 documents: too_many_words",
     ]
@@ -294,7 +295,7 @@ def test_funnels_of_shards_add_up_to_the_funnel_of_all() -> None:
     both = tally(every) + tally(first)
     assert both.account.taken == Count(11, 28 + 3, 2 * (28 + 3)) and both.account.closed("here")
     assert both.filters["a"] == {"f": Count(2, 1 + 3, 2 * (1 + 3))}
-    assert Funnel.from_json(both.to_json()) == both
+    assert FateCounts.model_validate(both.model_dump(mode="json")) == both
 
 
 def test_audit_shows_the_funnel_of_each_source(curated: Path) -> None:

@@ -22,11 +22,11 @@ from tasks.core.errors import DataError
 from tasks.ingest.budget import told
 from tasks.ingest.config import IngestParams
 from tasks.ingest.extraction.kinds import Resiliparse
+from tasks.ingest.published import DOCUMENT
 from tasks.ingest.readers import parquet as parquet_module
 from tasks.ingest.readers import stream as stream_module
 from tasks.ingest.readers.archive import Member, read_tar
 from tasks.ingest.readers.json_object import object_of
-from tasks.ingest.schema import DOCUMENT
 from tests.ingest.crawl import packed, page, response
 from tests.ingest.workshop import documents, ingest, json_lines, rows, write_records
 

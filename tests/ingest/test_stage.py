@@ -16,8 +16,8 @@ from tasks.core.manifest import Manifest
 from tasks.core.params import validate
 from tasks.ingest.config import IngestParams
 from tasks.ingest.listing import list_inputs
+from tasks.ingest.published import DOCUMENT, REFUSED
 from tasks.ingest.raw import write_listing
-from tasks.ingest.schema import DOCUMENT, REFUSED
 from tasks.ingest.stage import run
 from tasks.runtime.command import command_of
 from tasks.runtime.context import Workshop
@@ -48,7 +48,10 @@ def test_every_format_becomes_documents_of_one_schema_with_an_account(tmp_path: 
         "source3": 40,
         "texts": 3,
     }
-    assert [record.path for record in manifest.files] == [f"documents/{number:05}.parquet" for number in range(5)]
+    assert [record.path for record in manifest.files] == [
+        *(f"documents/{number:05}.parquet" for number in range(5)),
+        "sources.json",
+    ]
     for path in sorted((tmp_path / "ingest" / "documents").iterdir()):
         assert pq.read_schema(path).equals(DOCUMENT)
     texts = rows(tmp_path / "ingest")[-3:]

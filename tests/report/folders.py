@@ -14,10 +14,11 @@ from tasks.core.account import Account, Count
 from tasks.core.digest import digest_file
 from tasks.core.manifest import FileRecord, Manifest
 from tasks.core.rng import generator
-from tasks.curate.funnel import Fates, tally
+from tasks.curate.fates import Fates, tally
+from tasks.curate.published.funnel import Funnel
 from tasks.evaluation.decide import decision
 from tasks.evaluation.published import MeasuredModels
-from tasks.ingest.schema import DOCUMENT, REFUSED
+from tasks.ingest.published import DOCUMENT, REFUSED, Sources
 from tasks.mixture.forecast import Forecast
 from tasks.mixture.runs import Run, Runs, to_csv
 from tasks.tokenize.published import PackedDomain, PackedSplit, Split, TokenPoolIndex
@@ -62,17 +63,16 @@ INPUTS = {
 
 def commit(folders: Mapping[str, Path]) -> None:
     """Write every manifest anew, over the files as they are, in the order of the pipeline."""
-    funnel = tally(_fates())
+    counts = tally(_fates())
     read = Account(Count(9, 900), Count(8, 860), {}, {"no_text": Count(1, 40)})
-    pruned = Account(funnel.account.kept, Count(2, 40), {"low_quality": funnel.account.kept + Count(-2, -40)})
-    accounts = {"ingest": read, "curate": funnel.account, "cluster": pruned}
-    summaries = {"curate": {"warnings": ["source nothing: all 3 documents were dropped"], **funnel.to_json()}}
+    pruned = Account(counts.account.kept, Count(2, 40), {"low_quality": counts.account.kept + Count(-2, -40)})
+    accounts = {"ingest": read, "curate": counts.account, "cluster": pruned}
     made: dict[str, Manifest] = {}
     for name, inputs in INPUTS.items():
         digests = {source: made[source].output for source in inputs} or {"raw": "0" * 64}
         environment = {"torch": "2.13.0", "threads_per_worker": "1"} if name == "train" else {}
         made[name] = Manifest(
-            name, digests, {"seed": 0}, "c" * 64, _records(folders[name]), accounts.get(name), summaries.get(name, {}),
+            name, digests, {"seed": 0}, "c" * 64, _records(folders[name]), accounts.get(name), {},
             environment,
         )  # fmt: skip
         made[name].write(folders[name])
@@ -140,6 +140,10 @@ def _ingest(folder: Path) -> None:
         {"id": f"d{i}", "text": text(i), "source": source, "url": None, "lang": "en", "metadata": None}
         for i, (source, _) in enumerate(FATES)
     ]
+    sizes = [(source, len(text(i).encode())) for i, (source, _) in enumerate(FATES)]
+    Sources(
+        sources={name: Count(4, sum(size for own, size in sizes if own == name)) for name in ("code", "prose")}
+    ).write(folder)
     _table(folder / "documents/00000.parquet", rows[:5], DOCUMENT)
     _table(folder / "documents/00001.parquet", rows[5:], DOCUMENT)
     refusal = {"file": "code/a.jsonl", "offset": 1234567, "bytes": 40, "reason": "no_text", "detail": "<b>no text</b>"}
@@ -157,6 +161,10 @@ def _curate(folder: Path) -> None:
         for i, (source, reason) in enumerate(FATES)
         if reason is not None
     ]  # fmt: skip
+    Funnel(
+        counts=tally(_fates()), warnings=("source nothing: all 3 documents were dropped",), lost_sources=(),
+        duplicates=None, refined=None, contaminated=None,
+    ).write(folder)  # fmt: skip
     _table(folder / "dropped/00000.parquet", rows[:2], schema)
     _table(folder / "dropped/00001.parquet", rows[2:], schema)
 

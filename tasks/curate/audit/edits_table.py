@@ -1,25 +1,25 @@
 """What was done to the documents besides dropping them: edits with their account and samples, and benchmarks found."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
+from tasks.core.account import Account
 from tasks.curate.audit.folder import Curated
 from tasks.curate.audit.funnel_table import aligned
+from tasks.curate.published.funnel import ContaminationCounts, EditSample, OperationCounts
 
 
 def edits_table(curated: Curated, num_samples: int) -> str:
     """Return the account of edits, of refining with samples, and of benchmarks as lines of text; "" for none."""
-    summary = curated.manifest.summary
-    parts = [_edited(curated)]
-    if "refined" in summary:
-        parts += [_operations(summary["refined"]["operations"]), _samples(summary["refined"]["samples"], num_samples)]
-    if "decontaminated" in summary:
-        parts.append(_benchmarks(summary["decontaminated"]))
+    funnel = curated.funnel
+    parts = [_edited(funnel.counts.account)]
+    if funnel.refined is not None:
+        parts += [_operations(funnel.refined.operations), _samples(funnel.refined.samples, num_samples)]
+    if funnel.contaminated is not None:
+        parts.append(_benchmarks(funnel.contaminated))
     return "\n\n".join(part for part in parts if part)
 
 
-def _edited(curated: Curated) -> str:
-    account = curated.funnel.account
+def _edited(account: Account) -> str:
     if not account.edited:
         return ""
     rows = [
@@ -30,12 +30,12 @@ def _edited(curated: Curated) -> str:
     return "\n".join(aligned([("of the kept documents", "MB", "M tokens"), *rows, kept]))
 
 
-def _operations(operations: Sequence[Mapping[str, Any]]) -> str:
+def _operations(operations: Sequence[OperationCounts]) -> str:
     rows = [
         (
-            one["operation"],
-            f"{one['documents_changed']:,} of {one['documents']:,}",
-            *(f"{one[name]:,}" for name in ("bytes_before", "bytes_removed", "bytes_added", "bytes_after")),
+            one.operation,
+            f"{one.documents_changed:,} of {one.documents:,}",
+            *(f"{size:,}" for size in (one.bytes_before, one.bytes_removed, one.bytes_added, one.bytes_after)),
         )
         for one in operations
     ]
@@ -43,18 +43,18 @@ def _operations(operations: Sequence[Mapping[str, Any]]) -> str:
     return "\n".join(aligned([head, *rows]))
 
 
-def _samples(samples: Mapping[str, Sequence[Mapping[str, Any]]], number: int) -> str:
+def _samples(samples: Mapping[str, Sequence[EditSample]], number: int) -> str:
     lines = []
     for operation, shown in samples.items():
         for one in shown[:number]:
-            lines += [f"{operation}, {one['id']}:", f"  - {one['before']}", f"  + {one['after']}"]
+            lines += [f"{operation}, {one.id}:", f"  - {one.before}", f"  + {one.after}"]
     return "\n".join(lines)
 
 
-def _benchmarks(found: Mapping[str, Any]) -> str:
+def _benchmarks(found: ContaminationCounts) -> str:
     rows = [
-        (one["benchmark"], *(f"{one[name]:,}" for name in ("documents_hit", "items", "items_unseen", "ngrams")))
-        for one in found["benchmarks"]
+        (one.benchmark, *(f"{number:,}" for number in (one.documents_hit, one.items, one.items_unseen, one.ngrams)))
+        for one in found.benchmarks
     ]
     head = ("benchmark", "documents hit", "items", "items too short to find", "n-grams")
-    return "\n".join([*aligned([head, *rows]), f"{found['documents_hit']:,} documents hold some of them"])
+    return "\n".join([*aligned([head, *rows]), f"{found.documents_hit:,} documents hold some of them"])

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from tasks.core.errors import DataError
 from tasks.core.manifest import Manifest
 from tasks.curate.config import CurateParams
-from tasks.curate.funnel import Funnel
 from tasks.curate.judge import statistics_of
+from tasks.curate.published.documents import ANNOTATIONS, DROPPED, REWRITING, read_documents
+from tasks.curate.published.funnel import Funnel
 from tasks.curate.rules.profile import Profile
 from tasks.curate.rules.rule import Values
-from tasks.curate.statistics.shards import read_shard
 
 
 @dataclass(frozen=True)
@@ -27,44 +27,39 @@ class Curated:
     manifest: Manifest
     params: CurateParams
 
-    @property
+    @cached_property
     def funnel(self) -> Funnel:
-        """The funnel as it was published."""
-        return Funnel.from_json(self.manifest.summary)
-
-    @property
-    def warnings(self) -> tuple[str, ...]:
-        """What a reader must be told first."""
-        return tuple(self.manifest.summary["warnings"])
+        """What became of the documents, in numbers."""
+        return Funnel.read(self.folder)
 
     @cached_property
     def annotations(self) -> pa.Table:
         """The statistics of every document, shard after shard."""
-        return self._tables("annotations")
+        return self._tables(ANNOTATIONS)
 
     @cached_property
     def statistics(self) -> Values:
         """Every statistic as an array over all documents, those behind a rewriting included."""
-        behind = statistics_of(self._tables("rewriting")) if (self.folder / "rewriting").is_dir() else {}
+        behind = statistics_of(self._tables(REWRITING)) if (self.folder / REWRITING).is_dir() else {}
         return statistics_of(self.annotations) | behind
 
     @cached_property
     def dropped(self) -> pa.Table:
         """The dropped documents with their reasons, shard after shard."""
-        return self._tables("dropped")
+        return self._tables(DROPPED)
 
     @cached_property
     def profiles(self) -> dict[str, Profile]:
         """The profiles that judged these documents, by name."""
-        return self.params.profiles_of(set(self.funnel.sources))
+        return self.params.profiles_of(set(self.funnel.counts.sources))
 
     def profiles_N(self) -> NDArray[Any]:
         """Return the name of the profile that judged each document."""
-        names = {source: self.params.profile_name(source) for source in self.funnel.sources}
+        names = {source: self.params.profile_name(source) for source in self.funnel.counts.sources}
         return np.array([names[source] for source in self.annotations["source"].to_pylist()], dtype=object)
 
     def _tables(self, kind: str) -> pa.Table:
-        return pa.concat_tables([read_shard(path) for path in sorted((self.folder / kind).glob("*.parquet"))])
+        return pa.concat_tables([read_documents(path) for path in sorted((self.folder / kind).glob("*.parquet"))])
 
 
 def read_curated(folder: Path) -> Curated:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from tasks.core.account import Account, Count
 from tasks.curate.audit.folder import Curated
-from tasks.curate.funnel import DROPPERS
+from tasks.curate.fates import DROPPERS
 
 
 @dataclass(frozen=True)
@@ -35,12 +35,12 @@ class Audit:
 
 def audit(curated: Curated) -> Audit:
     """Return the funnel of a curation, per source."""
-    funnel = curated.funnel
-    rows = tuple(_row(source, account, funnel.filters.get(source, {})) for source, account in funnel.sources.items())
+    counts = curated.funnel.counts
+    rows = tuple(_row(source, account, counts.filters.get(source, {})) for source, account in counts.sources.items())
     every: dict[str, Count] = {}
     for row in rows:
         every = {name: every.get(name, Count()) + row.dropped.get(name, Count()) for name in {*every, *row.dropped}}
-    return Audit(rows, _row("all", funnel.account, every), curated.warnings)
+    return Audit(rows, _row("all", counts.account, every), curated.funnel.warnings)
 
 
 def funnel_table(found: Audit) -> str:

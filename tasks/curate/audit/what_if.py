@@ -14,7 +14,7 @@ from tasks.core.errors import ConfigError
 from tasks.core.params import validate
 from tasks.curate.audit.folder import Curated
 from tasks.curate.audit.funnel_table import aligned
-from tasks.curate.funnel import DECONTAMINATE, EXACT, NEAR, REPEATED
+from tasks.curate.fates import DECONTAMINATE, EXACT, NEAR, REPEATED
 from tasks.curate.rules.decide import PASSES, decide
 from tasks.curate.rules.profile import Profile, laid_over
 from tasks.curate.rules.table import INDEX, RULES
@@ -64,7 +64,7 @@ def what_if(curated: Curated, changes: Sequence[str]) -> WhatIf:
     would_N = (found.failed_rule_N == PASSES) & ~stays_gone_N
     sources_N = curated.annotations["source"].to_numpy()
     rows = []
-    for source in curated.funnel.sources:
+    for source in curated.funnel.counts.sources:
         own_N = sources_N == source
         rows.append(Change(source, *(_count(curated, own_N & chosen) for chosen in (True, kept_N, would_N))))
     comes_back_N, goes_N = would_N & ~kept_N, kept_N & ~would_N

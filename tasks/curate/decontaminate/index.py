@@ -14,10 +14,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from tasks.core.errors import DataError
+from tasks.core.tables import read_table, write_table
 from tasks.curate.decontaminate.benchmarks import Benchmark, benchmark_files, read_benchmark
 from tasks.curate.decontaminate.config import Decontaminate
 from tasks.curate.decontaminate.words import Hashes, ngram_hashes, word_hashes, words
-from tasks.curate.statistics.shards import read_shard, write_table
 
 ENTRIES, TEXT, REPORT = "ngrams.parquet", "text.npy", "benchmarks.json"
 
@@ -123,7 +123,7 @@ def read_index(folder: Path) -> NgramIndex:
     Raises:
         DataError: the folder does not hold one.
     """
-    columns = read_shard(folder / ENTRIES, ("hashes", "starts", "ends", "num_words", "benchmark"))
+    columns = read_table(folder / ENTRIES, ("hashes", "starts", "ends", "num_words", "benchmark"))
     try:
         report, text = json.loads((folder / REPORT).read_text(encoding="utf-8")), np.load(folder / TEXT)
     except (OSError, ValueError) as error:

@@ -10,10 +10,11 @@ import numpy as np
 import pyarrow as pa
 
 from tasks.core.stage import UnitResult
+from tasks.core.tables import write_table
 from tasks.curate.decontaminate.config import Decontaminate
 from tasks.curate.decontaminate.contamination import Contamination, contamination
 from tasks.curate.decontaminate.index import NgramIndex, benchmark_ngrams, read_index, write_index
-from tasks.curate.statistics.shards import TextSource, write_table
+from tasks.curate.statistics.shards import TextSource
 from tasks.curate.statistics.texts import texts_of
 
 CONTAMINATION = "contamination.parquet"

@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 from tasks.core.digest import canonical_json, digest_file
 from tasks.core.errors import ConfigError, DataError
 from tasks.core.stage import UnitResult
+from tasks.core.tables import read_table, write_table
 from tasks.curate.dedup.library import Shelf
 from tasks.curate.dedup.signing.signatures import Shape, Signatures
 from tasks.curate.dedup.signing.unit import DIGESTS, LENGTHS, NGRAMS, SIGNATURES, write_signatures
 from tasks.curate.dedup.tables import surviving_rows
-from tasks.curate.statistics.shards import read_shard, write_table
 
-FINGERPRINTS, PRINTS, STANDING = "fingerprints", "fingerprints.parquet", "standing.parquet"
+PRINTS, STANDING = "fingerprints.parquet", "standing.parquet"
 _SHAPE = b"mixwright.signature"
 _STANDING = ("id", "source", "quality")
 # Versions before these columns were written tell neither: among their documents the smallest id survives.
@@ -54,7 +54,7 @@ def print_shard(args: PrintArgs, folder: Path) -> UnitResult:
     About 60 bytes per document without near duplicates, 500 (fast) or 950 (datatrove) with 14 x 8 values.
     """
     rows, signed = surviving_rows(args.duplicates), args.shelf.signed
-    standing = read_shard(args.shelf.standing, _STANDING).take(rows)
+    standing = read_table(args.shelf.standing, _STANDING).take(rows)
     columns: dict[str, Any] = dict(zip(_STANDING, standing.columns, strict=True))
     columns["bytes"] = pa.array(np.load(signed / LENGTHS, mmap_mode="r")[rows])
     columns["digest"] = _binary(np.load(signed / DIGESTS, mmap_mode="r")[rows])
@@ -82,7 +82,7 @@ def adopt(args: AdoptArgs, folder: Path) -> UnitResult:
     """
     columns = ("id", "source", "digest") + (("ngrams", "signature") if args.shape else ())
     _check(args)
-    table = read_shard(args.fingerprints, columns)
+    table = read_table(args.fingerprints, columns)
     known = _known_since(args.fingerprints, table.num_rows)
     np.save(folder / DIGESTS, _rows(table["digest"]))
     np.save(folder / LENGTHS, known["bytes"])
@@ -103,7 +103,7 @@ def adopt(args: AdoptArgs, folder: Path) -> UnitResult:
 
 def _known_since(fingerprints: Path, documents: int) -> dict[str, NDArray[Any]]:
     written = pq.read_schema(fingerprints).names
-    found = read_shard(fingerprints, tuple(name for name in _SINCE if name in written))
+    found = read_table(fingerprints, tuple(name for name in _SINCE if name in written))
     return {
         name: found[name].to_numpy() if name in written else np.zeros(documents, kind) for name, kind in _SINCE.items()
     }

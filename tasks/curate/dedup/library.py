@@ -12,9 +12,10 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
+from tasks.core.tables import read_table
 from tasks.curate.dedup.groups import Ints
 from tasks.curate.dedup.signing.unit import DIGESTS, KEYS, NGRAMS, SIGNATURES
-from tasks.curate.statistics.shards import TextSource, read_shard
+from tasks.curate.statistics.shards import TextSource
 
 
 @dataclass(frozen=True)
@@ -126,13 +127,13 @@ class Library:
 
 def source_codes(shelf: Shelf) -> NDArray[np.uint64]:
     """Return a 64-bit hash of the source of every document of a shelf."""
-    names = read_shard(shelf.standing, ("source",))["source"].combine_chunks().dictionary_encode()
+    names = read_table(shelf.standing, ("source",))["source"].combine_chunks().dictionary_encode()
     codes = np.array([xxhash.xxh3_64_intdigest(name.encode()) for name in names.dictionary.to_pylist()], np.uint64)
     return np.asarray(codes[names.indices.to_numpy()], np.uint64)
 
 
 def _column(shelf: Shelf, name: str) -> NDArray[Any]:
-    return np.asarray(read_shard(shelf.standing, (name,))[name].to_numpy())
+    return np.asarray(read_table(shelf.standing, (name,))[name].to_numpy())
 
 
 def _words(digests: NDArray[np.uint8]) -> NDArray[np.uint64]:

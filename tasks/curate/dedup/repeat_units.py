@@ -17,12 +17,13 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from tasks.core.stage import UnitResult
+from tasks.core.tables import read_table, write_table
 from tasks.curate.dedup.config import Repeats
 from tasks.curate.dedup.groups import Hashes, Ints, in_partition
 from tasks.curate.dedup.library import Library, Shelf
 from tasks.curate.dedup.repeats import Level, Span, outside, piece_hash, pieces, without
 from tasks.curate.dedup.tables import surviving_rows
-from tasks.curate.statistics.shards import TextSource, read_shard, write_table
+from tasks.curate.statistics.shards import TextSource
 from tasks.curate.statistics.texts import Texts, texts_of
 
 HASHES, ROWS, SPANS = "hashes.npy", "rows.npy", "spans.npy"
@@ -100,7 +101,7 @@ class EmptiedArgs:
 def hash_pieces(args: PiecesArgs, folder: Path) -> UnitResult:
     """Write the pieces of the surviving documents: uint64 hashes [N, 2] ascending, rows [N], spans in bytes [N, 2]."""
     texts = texts_of(args.shelf.texts.read(("text",))["text"])
-    sources = read_shard(args.shelf.standing, ("source",))["source"].to_pylist() if args.within_source else None
+    sources = read_table(args.shelf.standing, ("source",))["source"].to_pylist() if args.within_source else None
     cuts = _spans_by_row(args.cut)
     found, rows, spans = bytearray(), [], []
     for row in surviving_rows(args.duplicates).tolist():
@@ -157,7 +158,7 @@ def cut_shard(args: CutArgs, folder: Path) -> UnitResult:
         },
         CUTS_SCHEMA,
     )
-    before = read_shard(args.cut) if args.cut else CUTS_SCHEMA.empty_table()
+    before = read_table(args.cut) if args.cut else CUTS_SCHEMA.empty_table()
     every = pa.concat_tables([before, table]).sort_by([("row", "ascending"), ("begin", "ascending")])
     write_table(every, folder / CUTS)
     size = int((spans[at, 1] - spans[at, 0]).sum())
@@ -179,7 +180,7 @@ def overlay_shard(args: OverlayArgs, folder: Path) -> UnitResult:
 
 def drop_emptied(args: EmptiedArgs, folder: Path) -> UnitResult:
     """Write the table of duplicates of a shard, with the documents dropped of which the cuts leave nothing but blanks."""
-    table, texts = read_shard(args.duplicates), read_shard(args.texts, ("text",))["text"]
+    table, texts = read_table(args.duplicates), read_table(args.texts, ("text",))["text"]
     empty = pc.equal(pc.binary_length(pc.utf8_trim_whitespace(texts)), 0).fill_null(False)
     gone = pc.and_(empty, pc.and_(table["survivor"].is_valid(), table["filter"].is_null()))
     told = {"filter": EMPTIED, "detail": "all of it stands in other documents", "weight": None}
@@ -223,7 +224,7 @@ def _ids(library: Library, numbers: Ints) -> pa.Array:
     known = np.flatnonzero(numbers != _NOBODY)
     names: NDArray[np.object_] = np.full(len(numbers), None, object)
     for shelf, rows, at in library.rows(numbers[known]):
-        names[known[at]] = read_shard(shelf.standing, ("id",))["id"].take(rows).to_pylist()
+        names[known[at]] = read_table(shelf.standing, ("id",))["id"].take(rows).to_pylist()
     return pa.array(names, pa.string())
 
 
@@ -246,7 +247,7 @@ def _comparable(hashes: Hashes) -> NDArray[Any]:
 def _spans_by_row(cut: Path | None) -> dict[int, Ints]:
     if cut is None:
         return {}
-    table = read_shard(cut, ("row", "begin", "end"))
+    table = read_table(cut, ("row", "begin", "end"))
     rows = table["row"].to_numpy()
     spans = np.stack([table["begin"].to_numpy(), table["end"].to_numpy()], axis=1)
     some, starts = np.unique(rows, return_index=True)

@@ -11,7 +11,6 @@ Only the signatures are kept across changed thresholds: their keys know neither 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from tasks.core.digest import digest_code, digest_json
 from tasks.core.errors import DataError
@@ -29,7 +28,7 @@ from tasks.curate.dedup.candidates import (
     verify_groups,
 )
 from tasks.curate.dedup.config import Duplicates, NearDuplicates
-from tasks.curate.dedup.fingerprints import FINGERPRINTS, PRINTS, STANDING, AdoptArgs, PrintArgs, adopt, print_shard
+from tasks.curate.dedup.fingerprints import PRINTS, STANDING, AdoptArgs, PrintArgs, adopt, print_shard
 from tasks.curate.dedup.groups import partitions_for
 from tasks.curate.dedup.library import Library, Shelf
 from tasks.curate.dedup.ngrams import SetsArgs, write_sets
@@ -38,6 +37,8 @@ from tasks.curate.dedup.run import CODE, SIGN_CODE, STAGE, Run, digest_records, 
 from tasks.curate.dedup.signing.signatures import Shape
 from tasks.curate.dedup.signing.unit import SignArgs, sign_shard
 from tasks.curate.dedup.tables import UniteArgs, duplicates_file, unite
+from tasks.curate.published.documents import FINGERPRINTS, KEPT
+from tasks.curate.published.funnel import DuplicateCounts
 from tasks.curate.statistics.shards import TextSource
 
 # Keys, of documents times bands, that are worth a unit of their own: less than a second of work.
@@ -64,18 +65,18 @@ class Found:
 
     `tables`: the tables of duplicates (see `tables.unite`). `cuts`: the texts of survivors without the paragraphs and
     lines that repeat, null where nothing is cut. `fingerprints`: what later versions need of the survivors, by the name
-    of the shard's file. `summary`: JSON.
+    of the shard's file. `counts`: how many (None: nothing was looked for).
     """
 
     tables: Sequence[Placement | None]
     cuts: Sequence[Placement | None]
     fingerprints: Mapping[str, Placement]
-    summary: Mapping[str, Any]
+    counts: DuplicateCounts | None
 
     @staticmethod
     def nothing(shards: int) -> "Found":
         """Return what is found in so many shards when nothing is looked for."""
-        return Found([None] * shards, [None] * shards, {}, {})
+        return Found([None] * shards, [None] * shards, {}, None)
 
 
 def find_duplicates(workshop: Workshop, shards: Sequence[Candidates], params: Duplicates, seed: int) -> Found:
@@ -100,7 +101,8 @@ def find_duplicates(workshop: Workshop, shards: Sequence[Candidates], params: Du
     cuts, cut = find_cuts(run, library.of_this_run, known, tables)
     tables, emptied = drop_all_cut(run, tables, cuts)
     prints = _fingerprints(run, library.of_this_run, known, tables, shape)
-    return Found(tables, cuts, prints, {**united.summary, **cut, **emptied})
+    counts = DuplicateCounts.model_validate({**united.summary, **cut, **emptied})
+    return Found(tables, cuts, prints, counts)
 
 
 def versions(params: Duplicates | None) -> dict[str, str]:
@@ -153,7 +155,7 @@ def _library(
 def _earlier(run: Run, shape: Shape | None) -> list[tuple[Shelf, str]]:
     versions = [(Path(name).absolute(), _published(Path(name))) for name in run.params.against]
     for folder, manifest in versions:
-        manifest.verify(folder, "kept/")  # fingerprints are looked at by who adopts them
+        manifest.verify(folder, f"{KEPT}/")  # fingerprints are looked at by who adopts them
     files = [
         (folder, manifest.output, record)
         for folder, manifest in versions
@@ -171,7 +173,7 @@ def _earlier(run: Run, shape: Shape | None) -> list[tuple[Shelf, str]]:
     )
     shelves = []
     for (folder, version, file), record in zip(files, adopted, strict=True):
-        texts = TextSource(folder / "kept" / Path(file.path).name)
+        texts = TextSource(folder / KEPT / Path(file.path).name)
         shelf = Shelf(record.folder, record.folder / STANDING, texts, record.summary["documents"], version)
         shelves.append((shelf, digest_records(record)))
     return shelves

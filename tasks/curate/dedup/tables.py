@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from tasks.core.stage import UnitResult
+from tasks.core.tables import read_table, write_table
 from tasks.curate.dedup.config import Rehydration
 from tasks.curate.dedup.groups import Groups, Ints
 from tasks.curate.dedup.library import Library, Shelf
@@ -18,7 +19,6 @@ from tasks.curate.dedup.ngrams import gather_sets
 from tasks.curate.dedup.signing.signatures import exact_jaccard
 from tasks.curate.dedup.unite import Survivors, joined, survivors
 from tasks.curate.dedup.weights import weights
-from tasks.curate.statistics.shards import read_shard, write_table
 
 EXACT, NEAR = "exact_duplicate", "near_duplicate"
 # Documents that are compared with their survivors at a time.
@@ -73,7 +73,7 @@ def duplicates_file(shard: int) -> str:
 
 def surviving_rows(duplicates: Path) -> Ints:
     """Return the rows of the documents that survive, from a table of duplicates."""
-    table = read_shard(duplicates, ("survivor", "filter"))
+    table = read_table(duplicates, ("survivor", "filter"))
     return np.flatnonzero(pc.and_(table["survivor"].is_valid(), table["filter"].is_null()).to_numpy())
 
 
@@ -87,7 +87,7 @@ def unite(args: UniteArgs, folder: Path) -> UnitResult:
     """
     library = args.library
     passes_N = np.concatenate(
-        [read_shard(shelf.standing, ("passes",))["passes"].to_numpy() for shelf in library.shelves]
+        [read_table(shelf.standing, ("passes",))["passes"].to_numpy() for shelf in library.shelves]
     )
     clusters = _clusters(args, passes_N)
     counts = {"exact": 0, "near": 0, "of_earlier_versions": 0}
@@ -118,7 +118,7 @@ def _sizes(labels_N: Ints, passes_N: NDArray[np.bool_]) -> Ints:
 
 def _table(args: UniteArgs, clusters: _Clusters, shelf: Shelf, start: int, rows: Ints) -> tuple[pa.Table, int]:
     """Return the table of a shelf, and how many of its documents fall to one of an earlier version."""
-    ids = read_shard(shelf.standing, ("id",))["id"].to_pylist()
+    ids = read_table(shelf.standing, ("id",))["id"].to_pylist()
     columns: dict[str, list[Any]] = {name: [None] * shelf.documents for name in SCHEMA.names}
     sizes = clusters.sizes_N[rows + start]
     for row, size, weight in zip(rows.tolist(), sizes.tolist(), weights(sizes, args.rehydration).tolist(), strict=True):

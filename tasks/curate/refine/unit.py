@@ -1,5 +1,6 @@
 """A unit of work: one shard refined. Only the texts that changed are written, with what was done to each document."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -10,12 +11,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tasks.core.stage import UnitResult
+from tasks.core.tables import read_table, write_table
 from tasks.curate.annotators.phones import phones_known
 from tasks.curate.refine.account import Passed
 from tasks.curate.refine.config import Refine
 from tasks.curate.refine.refine import COLUMNS, Refined, refine_texts
 from tasks.curate.refine.samples import Sample, smallest
-from tasks.curate.statistics.shards import read_shard, write_table
 from tasks.curate.statistics.texts import texts_of
 from tasks.curate.statistics.words import batches
 
@@ -38,7 +39,7 @@ def refine_shard(args: RefineArgs, folder: Path) -> UnitResult:
     Raises:
         AccountError: bytes of text are not accounted for.
     """
-    documents = read_shard(args.documents, ("id", "text"))
+    documents = read_table(args.documents, ("id", "text"))
     ids, texts = documents["id"], documents["text"]
     parts = [_refined(ids[:0], texts[:0], args.params)]
     sizes = pc.binary_length(texts).to_pylist()
@@ -66,7 +67,7 @@ def merged(parts: list[Refined], samples: int) -> dict[str, Any]:
     return _summary(sums, shown)
 
 
-def merged_summaries(summaries: list[dict[str, Any]], samples: int) -> dict[str, Any]:
+def merged_summaries(summaries: Sequence[Mapping[str, Any]], samples: int) -> dict[str, Any]:
     """Return the summaries of several shards, at least one, as one."""
     accounts = [[Passed(**one) for one in summary["operations"]] for summary in summaries]
     sums = [sum(same[1:], same[0]) for same in zip(*accounts, strict=True)]

@@ -11,10 +11,11 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from tasks.core.stage import UnitResult
+from tasks.core.tables import write_table
 from tasks.curate.rewriting import c4, refinedweb
 from tasks.curate.rewriting.c4 import C4Lines
 from tasks.curate.rewriting.refinedweb import RefinedWebLines
-from tasks.curate.statistics.shards import TextSource, write_table
+from tasks.curate.statistics.shards import TextSource
 from tasks.curate.statistics.texts import Columns, Texts, texts_of
 
 REWRITING, REWRITTEN = "rewriting.parquet", "rewritten.parquet"

@@ -1,4 +1,4 @@
-"""Shards of documents: reading the columns a unit needs, writing tables so that the same rows give the same bytes."""
+"""A shard of documents on its way through curate: the documents as they came, and what steps made of their texts."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from tasks.core.errors import DataError
+from tasks.core.tables import read_table
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class TextSource:
         Raises:
             DataError: a file is not Parquet, lacks a column, or has other rows than the shard.
         """
-        table = read_shard(self.documents, columns)
+        table = read_table(self.documents, columns)
         if "text" not in table.column_names:
             return table
         text = table["text"]
@@ -47,28 +47,7 @@ class TextSource:
             DataError: a step has another number of rows.
         """
         for step, path in self.steps:
-            overlay = read_shard(path, ("text",))["text"]
+            overlay = read_table(path, ("text",))["text"]
             if len(overlay) != rows:
                 raise DataError(f"{path}: {len(overlay):,} rows, {self.documents} has {rows:,}. Run curate again.")
             yield step, overlay
-
-
-def read_shard(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
-    """Return columns of a shard (None: all of them).
-
-    Raises:
-        DataError: the file is not Parquet or lacks a column; names those it has.
-    """
-    try:
-        with pq.ParquetFile(path) as file:
-            names = file.schema_arrow.names
-            if missing := [column for column in columns or () if column not in names]:
-                raise DataError(f"{path}: no column {', '.join(missing)}; it has {', '.join(names)}. Run ingest again.")
-            return file.read(None if columns is None else list(columns), use_threads=False)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise DataError(f"{path}: cannot be read as Parquet: {error}. Run ingest again.") from error
-
-
-def write_table(table: pa.Table, path: Path) -> None:
-    """Write a table as Parquet, zstd level 3."""
-    pq.write_table(table, path, compression="zstd", compression_level=3)

@@ -15,10 +15,11 @@ from tasks.curate.annotators.language import LanguageText, languages
 from tasks.curate.annotators.pii import count_pii
 from tasks.curate.annotators.tokens import token_counts
 from tasks.curate.annotators.url import url_matches
+from tasks.curate.published.documents import write_annotations
 from tasks.curate.statistics.english import english_statistics
 from tasks.curate.statistics.gopher import WordRule, gopher_statistics
 from tasks.curate.statistics.pretokens import pretokens
-from tasks.curate.statistics.shards import TextSource, write_table
+from tasks.curate.statistics.shards import TextSource
 from tasks.curate.statistics.texts import Columns, Texts, texts_of
 
 RuleT = TypeVar("RuleT", bound=str)
@@ -80,7 +81,7 @@ def annotate_shard(args: AnnotateArgs, folder: Path) -> UnitResult:
         rows = args.wanted.rows(group, sources)
         readings = [args.wanted.readings[sources[row]] for row in rows.tolist()]
         columns |= spread(_taken(group, documents, rows, readings, args.annotators), rows, documents.num_rows)
-    write_table(pa.table(columns), folder / ANNOTATIONS)
+    write_annotations(pa.table(columns), folder / ANNOTATIONS)
     return UnitResult(summary={"documents": documents.num_rows})
 
 

@@ -1,6 +1,14 @@
-"""The Arrow schemas of what ingest publishes. Every later stage reads `DOCUMENT`."""
+"""What ingest publishes: the sources, and shards of documents, of broken records, and of records that are none."""
+
+from collections.abc import Mapping
+from typing import ClassVar, Literal
 
 import pyarrow as pa
+
+from tasks.core.account import Count
+from tasks.core.published import Published
+
+DOCUMENTS, QUARANTINED, DROPPED = "documents", "quarantined", "dropped"
 
 # `metadata` is a JSON object of the record's further fields; null where there are none.
 DOCUMENT = pa.schema(
@@ -27,3 +35,11 @@ REFUSED = pa.schema(
         pa.field("detail", pa.string(), nullable=False),
     ]
 )
+
+
+class Sources(Published):
+    """Documents and bytes of text of every source, by name."""
+
+    FILE: ClassVar[str] = "sources.json"
+    format: Literal[1] = 1
+    sources: Mapping[str, Count]

@@ -1,4 +1,4 @@
-"""The funnel: what curation took, kept and dropped per source and language, and what a reader must be told first."""
+"""Counting: what curation took, kept and dropped per source and language, and what a reader must be told first."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,6 +9,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from tasks.core.account import Account, Count
+from tasks.curate.published.funnel import FateCounts
 from tasks.curate.rules.table import FILTERS
 
 EXACT, NEAR, REPEATED = "exact_duplicate", "near_duplicate", "only_repeated_text"
@@ -22,7 +23,7 @@ UNKNOWN_LANGUAGE = "unknown"
 
 @dataclass(frozen=True)
 class Fates:
-    """What became of N documents.
+    """What became of N fates.
 
     `filters` and `reasons` are None for a kept one. `bytes_N` and `tokens_N` are of the ingested text, `kept_bytes_N` and
     `kept_tokens_N` those of the text that is kept (0 of a dropped one); per step that edits, what it took out.
@@ -40,60 +41,7 @@ class Fates:
     edited_tokens: Mapping[str, NDArray[np.int64]] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Funnel:
-    """Accounts per source and per language, and per source what each filter dropped.
-
-    Per profile, `judged` says how many documents it judged and `failures` how many fail each rule: a document counts
-    under every rule it fails there; in the accounts and filters only under the first, which dropped it.
-    """
-
-    sources: Mapping[str, Account] = field(default_factory=dict)
-    languages: Mapping[str, Account] = field(default_factory=dict)
-    filters: Mapping[str, Mapping[str, Count]] = field(default_factory=dict)
-    judged: Mapping[str, int] = field(default_factory=dict)
-    failures: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
-
-    def __add__(self, other: "Funnel") -> "Funnel":
-        profiles = sorted({*self.failures, *other.failures})
-        return Funnel(
-            _accounts(self.sources, other.sources),
-            _accounts(self.languages, other.languages),
-            _filters(self.filters, other.filters),
-            _numbers(self.judged, other.judged),
-            {name: _numbers(self.failures.get(name, {}), other.failures.get(name, {})) for name in profiles},
-        )
-
-    @property
-    def account(self) -> Account:
-        """The account of all sources together."""
-        return sum(self.sources.values(), Account())
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the funnel as a JSON value."""
-        return {
-            "sources": {name: account.to_json() for name, account in self.sources.items()},
-            "languages": {name: account.to_json() for name, account in self.languages.items()},
-            "filters": {
-                name: {one: vars(count) for one, count in found.items()} for name, found in self.filters.items()
-            },
-            "judged": dict(self.judged),
-            "failures": {name: dict(counts) for name, counts in self.failures.items()},
-        }
-
-    @staticmethod
-    def from_json(value: Mapping[str, Any]) -> "Funnel":
-        """Return the funnel that `to_json` wrote."""
-        return Funnel(
-            {name: Account.from_json(account) for name, account in value["sources"].items()},
-            {name: Account.from_json(account) for name, account in value["languages"].items()},
-            {name: {one: Count(**count) for one, count in found.items()} for name, found in value["filters"].items()},
-            value["judged"],
-            value["failures"],
-        )
-
-
-def tally(fates: Fates) -> Funnel:
+def tally(fates: Fates) -> FateCounts:
     """Return the accounts of documents by source and by language."""
     sums = {"bytes": fates.bytes_N, "tokens": fates.tokens_N}
     sums |= {"kept_bytes": fates.kept_bytes_N, "kept_tokens": fates.kept_tokens_N}
@@ -118,25 +66,25 @@ def tally(fates: Fates) -> Funnel:
         dropped = filters.setdefault(source, {})
         if name:
             dropped[name] = dropped.get(name, Count()) + account.taken
-    return Funnel(sources, dict(sorted(languages.items())), filters)
+    return FateCounts(sources=sources, languages=dict(sorted(languages.items())), filters=filters)
 
 
-def lost_sources(funnel: Funnel) -> list[str]:
+def lost_sources(counts: FateCounts) -> tuple[str, ...]:
     """Return a sentence per source of which nothing was kept: how many documents, for what, and what to do."""
-    return [_lost_source(name, account) for name, account in funnel.sources.items() if _all_dropped(account)]
+    return tuple(_lost_source(name, account) for name, account in counts.sources.items() if _all_dropped(account))
 
 
-def warnings(funnel: Funnel) -> list[str]:
-    """Return what the report must say in its first lines, the worst first; nothing to say gives an empty list."""
-    lost = lost_sources(funnel)
-    if gone := {name: account for name, account in funnel.languages.items() if _all_dropped(account)}:
+def warnings(counts: FateCounts) -> tuple[str, ...]:
+    """Return what the report must say in its first lines, the worst first; there may be nothing to say."""
+    lost = [*lost_sources(counts)]
+    if gone := {name: account for name, account in counts.languages.items() if _all_dropped(account)}:
         largest = sorted(gone.items(), key=lambda item: (-item[1].taken.documents, item[0]))[:_NAMED]
         named = ", ".join(f"{name} ({account.taken.documents:,})" for name, account in largest)
         more = f" and {len(gone) - _NAMED} more" if len(gone) > _NAMED else ""
-        lost.append(f"{len(gone)} of {len(funnel.languages)} languages lost all their documents: {named}{more}.")
+        lost.append(f"{len(gone)} of {len(counts.languages)} languages lost all their documents: {named}{more}.")
     everything, nothing = [], []
-    for profile, failures in funnel.failures.items():
-        judged = funnel.judged[profile]
+    for profile, failures in counts.failures.items():
+        judged = counts.judged[profile]
         everything += [
             f"profile {profile}: the rule {reason} fails every one of its {judged:,} documents. Is its threshold right?"
             for reason, number in failures.items()
@@ -147,7 +95,7 @@ def warnings(funnel: Funnel) -> list[str]:
                 f"profile {profile}: {len(idle)} of {len(failures)} rules fail none of its {judged:,} documents: "
                 f"{', '.join(idle)}."
             )
-    return lost + everything + nothing
+    return (*lost, *everything, *nothing)
 
 
 def _account(row: Mapping[str, Any], steps: Sequence[str]) -> Account:
@@ -173,21 +121,3 @@ def _lost_source(name: str, account: Account) -> str:
         f"source {name}: all {account.taken.documents:,} documents were dropped, "
         f"{count.documents:,} of them as {reason}. {todo}"
     )
-
-
-def _accounts(left: Mapping[str, Account], right: Mapping[str, Account]) -> dict[str, Account]:
-    return {name: left.get(name, Account()) + right.get(name, Account()) for name in sorted({*left, *right})}
-
-
-def _filters(
-    left: Mapping[str, Mapping[str, Count]], right: Mapping[str, Mapping[str, Count]]
-) -> dict[str, dict[str, Count]]:
-    found: dict[str, dict[str, Count]] = {}
-    for name in sorted({*left, *right}):
-        one, other = left.get(name, {}), right.get(name, {})
-        found[name] = {key: one.get(key, Count()) + other.get(key, Count()) for key in sorted({*one, *other})}
-    return found
-
-
-def _numbers(left: Mapping[str, int], right: Mapping[str, int]) -> dict[str, int]:
-    return {name: left.get(name, 0) + right.get(name, 0) for name in sorted({*left, *right})}
