@@ -13,9 +13,12 @@ chosen methods can reach, from the libraries of that code and, where these compu
 * `distributed` work is called by the workshop's `world_size` processes for every unit (`here.rank`, `here.size`);
 * with `hold`, a worker loads something once (a model, an index) and has it for many units (`here.held`).
 
+A unit that takes long calls `here.progress(done, total)`: people see the steps of all units together.
+
 A learn pass is a step with one unit, whose files are a handle in the args of the next.
 """
 
+import functools
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -25,6 +28,7 @@ from typing import Any
 
 from infra.distributed import Seat
 from infra.executors import Resources
+from infra.progress import StepsFile, following
 from infra.storage import Store, new_folder
 from tasks.core.code import ROOT, code_of, source_digest
 from tasks.core.digest import digest_json
@@ -124,13 +128,15 @@ class Step:
         workshop.touched.setdefault(self.name, set()).update(places)
         if orders:
             workshop.observer.progress(told, total - len(missing), total)
-        for position in self._spread(workshop, missing, group_size, chosen):
-            if not take(missing[position]):
-                raise DataError(
-                    f"{self.name}: a unit finished but its files cannot be read back from {workshop.store.home}. Check that "
-                    "every worker sees this folder, then start the same command again."
-                )
-            workshop.observer.progress(told, len(records), total)
+        tell = functools.partial(workshop.observer.progress, f"{told}, steps")
+        with following(_progress(workshop.store), [order.key for order in missing], tell):
+            for position in self._spread(workshop, missing, group_size, chosen):
+                if not take(missing[position]):
+                    raise DataError(
+                        f"{self.name}: a unit finished but its files cannot be read back from {workshop.store.home}. Check "
+                        "that every worker sees this folder, then start the same command again."
+                    )
+                workshop.observer.progress(told, len(records), total)
         return [records[order.key] for order in orders]
 
     def _spread(
@@ -213,8 +219,8 @@ def run_unit(order: _Order) -> None:
         blocks: Blocks = NoBlocks()
         if order.step.blocks:
             blocks = FolderBlocks(stack.enter_context(order.store.scratch(order.step.name, order.key)))
-        held = _held(order)
-        _keep(order, lambda folder: order.step.work(order.args, Here(folder, blocks=blocks, held=held)))
+        held, tell = _held(order), _teller(order)
+        _keep(order, lambda folder: order.step.work(order.args, Here(folder, blocks=blocks, held=held, progress=tell)))
 
 
 def run_group(orders: Sequence[_Order]) -> None:
@@ -229,7 +235,10 @@ def run_group(orders: Sequence[_Order]) -> None:
     with ExitStack() as stack:
         scratches = [stack.enter_context(order.store.scratch(order.step.name, order.key)) for order in orders]
         whole = stack.enter_context(new_folder(scratches[0]))
-        places = [Here(whole / str(number), scratch) for number, scratch in enumerate(scratches)]
+        places = [
+            Here(whole / str(number), scratch, progress=_teller(order))
+            for number, (order, scratch) in enumerate(zip(orders, scratches, strict=True))
+        ]
         for here in places:
             here.folder.mkdir()
         results = first.step.work([order.args for order in orders], places)
@@ -254,14 +263,20 @@ def run_distributed(order: _Order, seat: Seat) -> None:
     with ExitStack() as stack:
         if seat.rank == 0:
             scratch = stack.enter_context(store.scratch(name, order.key))
-            _keep(order, lambda folder: order.step.work(order.args, _seated(folder, scratch, seat)))
+            here = functools.partial(Here, scratch=scratch, size=seat.size, group=seat.group, progress=_teller(order))
+            _keep(order, lambda folder: order.step.work(order.args, here(folder)))
         else:
             folder = stack.enter_context(new_folder(store.home / "others" / order.key))
-            order.step.work(order.args, _seated(folder, None, seat))
+            order.step.work(order.args, Here(folder, size=seat.size, rank=seat.rank, group=seat.group))
 
 
-def _seated(folder: Path, scratch: Path | None, seat: Seat) -> Here:
-    return Here(folder, scratch, size=seat.size, rank=seat.rank, group=seat.group)
+def _progress(store: Store) -> Path:
+    return store.home / "progress"
+
+
+def _teller(order: _Order) -> StepsFile:
+    """Return what tells the driver how many steps of a unit are made."""
+    return StepsFile(_progress(order.store) / order.key)
 
 
 def _moved(made: Path, result: UnitResult, final: Path) -> UnitResult:

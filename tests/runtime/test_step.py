@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -34,13 +35,19 @@ WORDS = tuple("abcdefgh")
 
 
 class Heard(SilentObserver):
-    """Keeps what was said."""
+    """Keeps what was said, and how far steps were."""
 
     def __init__(self) -> None:
         self.said: list[str] = []
+        self.steps: list[tuple[int, int]] = []
 
     def say(self, message: str) -> None:
         self.said.append(message)
+
+    def progress(self, label: str, done: int, total: int) -> None:
+        if label == "words, steps":
+            self.steps.append((done, total))
+            TOLD.set()
 
 
 def shout(word: str, here: Here) -> UnitResult:
@@ -91,6 +98,18 @@ def answer(args: Asked, here: Here) -> UnitResult:
     return UnitResult(summary={"pid": os.getpid(), "loaded": len(LOADED)})
 
 
+TOLD = threading.Event()
+
+
+def slow(word: str, here: Here) -> UnitResult:
+    """Make one step of four, and go on when somebody has heard of it."""
+    TOLD.clear()
+    here.progress(1, 4)
+    assert TOLD.wait(60)
+    return UnitResult()
+
+
+SLOW = Step("test.slow", "words", slow)
 SHOUT = Step("test.shout", "words", shout)
 TOGETHER = Step("test.together", "words", shout_together, grouped=True)
 NUMBERED = Step("test.numbered", "words", numbered, distributed=True)
@@ -337,3 +356,10 @@ def test_what_is_done_again_is_explained_by_the_first_difference(tmp_path: Path)
     assert said(second) == [
         "words: done again, because times was 1 and is 3 (compared with the most similar unit that was done before)"
     ]
+
+
+def test_the_steps_of_a_unit_are_heard_of_while_it_works(here: Workshop, tmp_path: Path) -> None:
+    SLOW.one(here, "a")
+    assert isinstance(here.observer, Heard)
+    assert here.observer.steps == [(1, 4)]
+    assert not list((tmp_path / "store" / "progress").iterdir())
