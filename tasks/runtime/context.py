@@ -9,6 +9,18 @@ from infra.storage import FolderStore, Store
 
 if TYPE_CHECKING:
     from infra.settings import Settings
+    from tasks.core.manifest import Manifest
+
+
+class WouldWorkError(Exception):
+    """Ends an explanation at the first work that would be done; the message says which and why."""
+
+
+@dataclass(frozen=True)
+class Explaining:
+    """Nothing is done, only looked up; `against` is the manifest to compare a stage with (None: what is published)."""
+
+    against: "Manifest | None" = None
 
 
 @dataclass(frozen=True)
@@ -16,7 +28,8 @@ class Workshop:
     """The executor, the store and the observer of a run, and how its work is spread.
 
     `world_size` counts data-parallel trainers of a run; `proxies_per_process` are trained together, on `gpus_per_process`
-    of a GPU (0 = on the processor). `touched`: keys by step that this run has looked up or made.
+    of a GPU (0 = on the processor). `explaining`: no work is done, see `tasks.runtime.explain`. `touched`: keys by step that
+    this run has looked up or made.
     """
 
     executor: Executor
@@ -25,6 +38,7 @@ class Workshop:
     world_size: int = 1
     proxies_per_process: int = 1
     gpus_per_process: float = 0.0
+    explaining: Explaining | None = None
     touched: dict[str, set[str]] = field(default_factory=dict, compare=False, repr=False)
 
     def device(self, gpus: float) -> str:

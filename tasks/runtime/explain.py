@@ -1,21 +1,63 @@
 """Why a piece of work would be done again: the first thing that differs from work that was done before."""
 
 import json
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+from infra.progress import SilentObserver
 from infra.storage import Store
 from tasks.core.code import Code
 from tasks.core.errors import DamagedError, DataError
 from tasks.core.manifest import Manifest
+from tasks.core.params import Params
 from tasks.core.sealed import parse_sealed, sealed_text
+from tasks.runtime.context import Explaining, Workshop, WouldWorkError
 from tasks.runtime.records import described
 
+Driver = Callable[..., Manifest]
 _CODE, _PUBLISHED = "code", "published"
 # Finished units that are looked at to find the nearest one.
 _LOOKED_AT = 200
 _SHOWN = 60
+
+
+def explain(
+    driver: Driver,
+    params: Params,
+    *,
+    inputs: Mapping[str, Path],
+    output: Path,
+    workshop: Workshop,
+    against: Manifest | None = None,
+) -> list[str]:
+    """Return, in sentences, why a stage would run again or would not, and the first of its units that would be done.
+
+    The driver runs as it always does, on the same store, but up to the first work: nothing is made or published. It is
+    compared with what is published in `output`, or with the manifest `against` of another run or version.
+
+    Raises:
+        DataError: an input was not published, or is damaged.
+    """
+    heard = _Heard()
+    explaining = replace(workshop, observer=heard, explaining=Explaining(against), touched={})
+    try:
+        driver(params, inputs=inputs, output=output, workshop=explaining)
+    except WouldWorkError as error:
+        return [*heard.sentences, str(error)]
+    return heard.sentences
+
+
+class _Heard(SilentObserver):
+    """Keeps the sentences of a driver."""
+
+    def __init__(self) -> None:
+        self.sentences: list[str] = []
+
+    def say(self, message: str) -> None:
+        """Keep the sentence."""
+        self.sentences.append(message)
 
 
 def remember_code(store: Store, code: Code) -> None:

@@ -25,7 +25,7 @@ from tasks.core.identity import Identity, kinds_of, params_of
 from tasks.core.manifest import MANIFEST, FileRecord, Manifest
 from tasks.core.params import Params
 from tasks.core.published import Published
-from tasks.runtime.context import Workshop
+from tasks.runtime.context import Workshop, WouldWorkError
 from tasks.runtime.explain import last_published, note_published, stage_difference
 from tasks.runtime.records import UnitRecord
 from tasks.runtime.step import ON_DEVICES
@@ -144,13 +144,14 @@ class StageRun:
             PlaceError: there is work to do and the output cannot be written.
         """
         store, location, say = self.workshop.store, str(self.output.absolute()), self.workshop.observer.say
-        if (why := store.occupied(location, MANIFEST)) is not None:
+        explaining = self.workshop.explaining
+        if explaining is None and (why := store.occupied(location, MANIFEST)) is not None:
             raise ConfigError(why)
         before = None
         try:
             found = published(store, location)
             before = found.manifest
-            if before.key == self.identity.key:
+            if before.key == self.identity.key and (explaining is None or explaining.against is None):
                 found.tree()
                 say(f"{self.stage}: unchanged (same inputs, params, code, libraries and device), taken as it is")
                 return before
@@ -158,9 +159,12 @@ class StageRun:
             _log.warning("%s: %s It is made again now.", self.stage, error)
         except DataError:
             before = last_published(store, self.stage)
+        if explaining is not None and explaining.against is not None:
+            before = explaining.against
         if before is not None and (why := stage_difference(before, self.draft())) is not None:
             say(f"{self.stage}: {why}")
-        store.require_writable(location)
+        if explaining is None:
+            store.require_writable(location)
         return None
 
     def draft(self) -> Manifest:
@@ -179,7 +183,12 @@ class StageRun:
 
         Raises:
             AccountError: the account does not close; nothing is published.
+            WouldWorkError: this is an explanation.
         """
+        if self.workshop.explaining is not None:
+            raise WouldWorkError(
+                f"{self.stage}: every unit is finished; they would be published, and nothing else be done"
+            )
         store, location = self.workshop.store, str(self.output.absolute())
         if account is not None:
             account.closed(self.stage)

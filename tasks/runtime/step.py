@@ -35,7 +35,7 @@ from tasks.core.digest import digest_json
 from tasks.core.errors import DataError, ForeignCodeError
 from tasks.core.identity import Identity, kinds_of, reads_of
 from tasks.core.results import Blocks, Here, NoBlocks, UnitResult
-from tasks.runtime.context import Workshop
+from tasks.runtime.context import Workshop, WouldWorkError
 from tasks.runtime.explain import nearest_difference, remember_code
 from tasks.runtime.records import FolderBlocks, UnitRecord, finished, keep
 
@@ -196,13 +196,21 @@ def _order(step: Step, args: Any, workshop: Workshop, device: str) -> _Order:
 
 
 def _prepare(workshop: Workshop, step: Step, missing: Sequence[_Order], label: str, total: int) -> None:
-    """Clear what killed workers left, remember the code, and say why something is done again."""
+    """Clear what killed workers left, remember the code, and say why something is done again.
+
+    Raises:
+        WouldWorkError: this is an explanation.
+    """
     store, observer = workshop.store, workshop.observer
-    store.sweep(step.name)
     for roots in {order.roots for order in missing}:
         remember_code(store, code_of(roots))
     touched = workshop.touched.get(step.name, set())
-    if (before := nearest_difference(store, step.name, missing[0].identity, touched)) is not None:
+    before = nearest_difference(store, step.name, missing[0].identity, touched)
+    if workshop.explaining is not None:
+        why = before or "no unit of this step was finished before"
+        raise WouldWorkError(f"{label}: {len(missing)} of {total} units ({step.name}) would be done: {why}")
+    store.sweep(step.name)
+    if before is not None:
         observer.say(f"{label}: {before}")
     if len(missing) < total:
         observer.say(f"{label}: {total - len(missing)} of {total} were finished before and are taken as they are")
