@@ -12,7 +12,15 @@ from typing import Any
 import pytest
 
 from infra.errors import ServiceError, SettingsError
-from infra.executors import PINNED_ENVIRONMENT, Executor, LocalExecutor, executor_of, ray_closed_after
+from infra.executors import (
+    PINNED_ENVIRONMENT,
+    Executor,
+    LocalExecutor,
+    Resources,
+    at_a_time,
+    executor_of,
+    ray_closed_after,
+)
 
 
 def double(number: int) -> int:
@@ -58,6 +66,45 @@ def test_the_error_of_an_item_is_raised_as_it_was(executor: Executor) -> None:
     with pytest.raises(ValueError, match="item 3 is bad"):
         _all(executor, stumble, 6)
     assert _all(executor, double, 2) == [0, 2]
+
+
+COUNTED: list[int] = []
+
+
+def counted(item: tuple[int, str]) -> tuple[int, int]:
+    """Return the process and how many items it has done; the third item kills its first worker."""
+    number, mark = item
+    if number == 2 and not Path(mark).exists():
+        Path(mark).touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    COUNTED.append(number)
+    return os.getpid(), len(COUNTED)
+
+
+def test_warm_workers_keep_what_they_have_from_item_to_item(executor: Executor, tmp_path: Path) -> None:
+    (tmp_path / "alive").touch()
+    results = [
+        result
+        for _, result in executor.map(counted, [(number, str(tmp_path / "alive")) for number in range(10)], warm=True)
+    ]
+    processes = {process for process, _ in results}
+    assert 1 <= len(processes) <= 2
+    # Each process counted on from item to item: none began anew.
+    assert sum(max(count for process, count in results if process == own) for own in processes) >= len(results)
+
+
+@pytest.mark.ray
+def test_an_item_whose_warm_worker_dies_is_done_by_the_next(tmp_path: Path) -> None:
+    with ray_closed_after():
+        items = [(number, str(tmp_path / "killed")) for number in range(6)]
+        results = list(executor_of("ray", 2).map(counted, items, Resources(memory_bytes=1 << 20), warm=True))
+    assert sorted(index for index, _ in results) == list(range(6))
+    assert (tmp_path / "killed").exists()
+
+
+def test_as_many_items_run_at_a_time_as_there_are_cpus_and_memory_for() -> None:
+    assert [at_a_time(8, Resources(cpus=cpus)) for cpus in (1, 2, 3, 16)] == [8, 4, 2, 1]
+    assert at_a_time(8, Resources(memory_bytes=1 << 60)) == 1
 
 
 def test_workers_are_pinned_and_this_process_is_not(executor: Executor) -> None:
@@ -129,7 +176,7 @@ def test_processes_of_one_machine_ask_for_no_more_than_its_gpu() -> None:
     with pytest.raises(
         SettingsError, match=r"4 workers with 0.5 of a GPU each ask for 2 GPUs.*MIXWRIGHT_WORKERS .*to 2"
     ):
-        list(LocalExecutor(4).map(given_gpus, [0], 0.5))
+        list(LocalExecutor(4).map(given_gpus, [0], Resources(gpus=0.5)))
 
 
 def given_gpus(_: int) -> tuple[list[str], str | None]:
@@ -141,11 +188,11 @@ def given_gpus(_: int) -> tuple[list[str], str | None]:
 
 _PROGRAM = """
 import sys, ray
-from infra.executors import RayExecutor, pinned_environment
+from infra.executors import RayExecutor, Resources, pinned_environment
 from tests.infra.test_executors import given_gpus
 with pinned_environment():
     ray.init(num_cpus=2, num_gpus=1, include_dashboard=False, log_to_driver=False, object_store_memory=100_000_000)
-print(sorted(RayExecutor(2).map(given_gpus, [0, 1], 0.5)))
+print(sorted(RayExecutor(2).map(given_gpus, [0, 1], Resources(gpus=0.5))))
 print(sorted(RayExecutor(2).map(given_gpus, [0])))
 """
 
