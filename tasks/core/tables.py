@@ -1,6 +1,7 @@
 """Tables of documents as Parquet: the columns that are asked for, and the same bytes for the same rows."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,8 @@ from numpy.typing import NDArray
 
 from tasks.core.errors import DataError
 
+_BATCH_ROWS = 4096
+
 
 def read_table(path: Path, columns: Sequence[str] | None = None, *, stage: str = "ingest") -> pa.Table:
     """Return columns of a table (None: all of them); `stage` is the one to run again if it cannot be read.
@@ -18,14 +21,30 @@ def read_table(path: Path, columns: Sequence[str] | None = None, *, stage: str =
     Raises:
         DataError: the file is not Parquet or lacks a column; names those it has.
     """
+    with _opened(path, columns or (), stage) as file:
+        return file.read(None if columns is None else list(columns), use_threads=False)
+
+
+def table_batches(path: Path, columns: Sequence[str], *, stage: str) -> Iterator[pa.RecordBatch]:
+    """Yield columns of a table batch by batch, so that one of any size can be gone through.
+
+    Raises:
+        DataError: as `read_table`.
+    """
+    with _opened(path, columns, stage) as file:
+        yield from file.iter_batches(batch_size=_BATCH_ROWS, columns=list(columns))
+
+
+@contextmanager
+def _opened(path: Path, columns: Sequence[str], stage: str) -> Iterator[pq.ParquetFile]:
     try:
         with pq.ParquetFile(path) as file:
             names = file.schema_arrow.names
-            if missing := [column for column in columns or () if column not in names]:
+            if missing := [column for column in columns if column not in names]:
                 raise DataError(
                     f"{path}: no column {', '.join(missing)}; it has {', '.join(names)}. Run {stage} again."
                 )
-            return file.read(None if columns is None else list(columns), use_threads=False)
+            yield file
     except (pa.ArrowInvalid, OSError) as error:
         raise DataError(f"{path}: cannot be read as Parquet: {error}. Run {stage} again.") from error
 

@@ -1,23 +1,76 @@
 """What was dropped and why: the funnel per source, the reasons, and examples of both documents and broken records."""
 
-import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tasks.core.account import Account, Count
 from tasks.core.errors import DataError
 from tasks.core.manifest import Manifest
+from tasks.core.tables import table_batches
+from tasks.curate.published.documents import DROPPED
 from tasks.curate.published.funnel import FateCounts, Funnel
+from tasks.ingest.published import QUARANTINED, REFUSED
 from tasks.report.config import ReportParams
-from tasks.report.types import Curation, Example, Reason, Refusal, Source
+from tasks.report.excerpts import Example, excerpt, excerpts
 
-if TYPE_CHECKING:
-    import pyarrow as pa
 
-# Directions that reorder what follows: shown as a mark, so that an excerpt cannot rearrange the page.
-_BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+@dataclass(frozen=True)
+class Reason:
+    """Why documents were dropped: the filter, its reason, how much went, and some that did."""
+
+    filter: str
+    name: str
+    count: Count
+    examples: tuple[Example, ...]
+
+
+@dataclass(frozen=True)
+class Source:
+    """The funnel of one source: what curation took, kept, and dropped per filter; `edited` counts as a filter."""
+
+    name: str
+    taken: Count
+    kept: Count
+    dropped: Mapping[str, Count]
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A record that could not be read, and where it stands in its file."""
+
+    file: str
+    offset: int
+    bytes: int
+    reason: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class Curation:
+    """What came in, what was kept, and why the rest was not; `warnings` are what curation says must be read first.
+
+    `quarantined` records are broken, `passed_over` ones are whole but hold no document (a page without main text).
+    `edited`: what operations took out of the documents that were kept.
+    """
+
+    warnings: tuple[str, ...]
+    records: Count
+    quarantined: Mapping[str, Count]
+    passed_over: Mapping[str, Count]
+    edited: Mapping[str, Count]
+    refusals: tuple[Refusal, ...]
+    taken: Count
+    kept: Count
+    sources: tuple[Source, ...]
+    reasons: tuple[Reason, ...]
+
+    @property
+    def filters(self) -> tuple[str, ...]:
+        """What took something, in alphabetical order: filters, and what edited the kept documents."""
+        return tuple(sorted({reason.filter for reason in self.reasons} | ({"edited"} if self.edited else set())))
 
 
 def read_curation(ingest: Path, curate: Path, params: ReportParams) -> Curation:
@@ -28,11 +81,12 @@ def read_curation(ingest: Path, curate: Path, params: ReportParams) -> Curation:
     """
     taken, account = _account(ingest), _account(curate)
     funnel = Funnel.read(curate)
-    dropped = list(_rows(curate, "dropped", ("id", "source", "filter", "reason", "detail", "bytes", "pretokens")))
+    columns = ("id", "source", "filter", "reason", "detail", "bytes", "pretokens")
+    dropped = list(_rows(curate / DROPPED, columns, "curate"))
     _require_agreement(curate, account, dropped)
     chosen = _chosen(dropped, params.examples_per_reason)
     texts = excerpts(ingest, [row["id"] for rows in chosen.values() for row in rows], params.excerpt_characters)
-    refusals = _rows(ingest, "quarantined", ("file", "offset", "bytes", "reason", "detail"))
+    refusals = _rows(ingest / QUARANTINED, REFUSED.names, "ingest")
     return Curation(
         warnings=funnel.warnings,
         records=taken.taken,
@@ -45,50 +99,6 @@ def read_curation(ingest: Path, curate: Path, params: ReportParams) -> Curation:
         sources=_sources(funnel.counts),
         reasons=_reasons(dropped, chosen, texts),
     )
-
-
-def excerpts(ingest: Path, ids: Iterable[str], characters: int) -> dict[str, str]:
-    """Return the beginning of the documents with these ids, as `excerpt` makes it."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    wanted = pa.array(sorted(set(ids)), pa.string())
-    found: dict[str, str] = {}
-    for path in sorted(ingest.glob("documents/*.parquet")) if len(wanted) else ():
-        for batch in _batches(path, ("id", "text")):
-            rows = batch.filter(pc.is_in(batch["id"], value_set=wanted))
-            # Cut before the text leaves Arrow: one document may have 200 MB.
-            texts = pc.utf8_slice_codeunits(rows["text"], 0, 4 * characters).to_pylist()
-            found |= {key: excerpt(text, characters) for key, text in zip(rows["id"].to_pylist(), texts, strict=True)}
-    if missing := sorted(set(wanted.to_pylist()) - set(found)):
-        raise DataError(
-            f"{ingest}: {len(missing)} dropped documents are not in it; first: {missing[0]}. Run curate again."
-        )
-    return found
-
-
-def excerpt(text: str, characters: int) -> str:
-    r"""Return the beginning of a text: blank lines joined, invisible characters made visible, cut at a word.
-
-    >>> excerpt("one   two\n\n\nthree\x1b[0m", 40)
-    'one   two\nthree␛[0m'
-    """
-    lines = (line.rstrip() for line in text.replace("\r\n", "\n").replace("\t", "    ").split("\n"))
-    visible = "".join(_visible(character) for character in "\n".join(line for line in lines if line))
-    if len(visible) <= characters:
-        return visible
-    head, blank, _ = visible[:characters].rpartition(" ")
-    return (head if blank and len(head) > characters // 2 else visible[:characters]) + " …"
-
-
-def _visible(character: str) -> str:
-    if character == "\n":
-        return character
-    if ord(character) < 32:
-        return chr(0x2400 + ord(character))
-    if character in _BIDI or unicodedata.category(character) in {"Cc", "Cs", "Co", "Cn"}:
-        return "\ufffd"
-    return character
 
 
 def _account(folder: Path) -> Account:
@@ -156,16 +166,7 @@ def _refusals(rows: Iterable[Mapping[str, Any]], number: int) -> tuple[Refusal, 
     )
 
 
-def _rows(folder: Path, kind: str, columns: tuple[str, ...]) -> Iterator[dict[str, Any]]:
-    for path in sorted(folder.glob(f"{kind}/*.parquet")):
-        for batch in _batches(path, columns):
+def _rows(folder: Path, columns: Sequence[str], stage: str) -> Iterator[dict[str, Any]]:
+    for path in sorted(folder.glob("*.parquet")):
+        for batch in table_batches(path, columns, stage=stage):
             yield from batch.to_pylist()
-
-
-def _batches(path: Path, columns: tuple[str, ...]) -> Iterator["pa.RecordBatch"]:
-    import pyarrow.parquet as pq
-
-    with pq.ParquetFile(path) as file:
-        if missing := [name for name in columns if name not in file.schema_arrow.names]:
-            raise DataError(f"{path}: there is no column {missing[0]!r}. Run that stage again with this version.")
-        yield from file.iter_batches(batch_size=4096, columns=list(columns))

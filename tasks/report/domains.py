@@ -1,15 +1,55 @@
 """The map of domains: what clustering found, and how many tokens each domain has."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from tasks.core.account import Count
 from tasks.core.errors import DataError
 from tasks.core.manifest import Manifest
 from tasks.report.config import ReportParams
-from tasks.report.curation import excerpt
+from tasks.report.excerpts import Example, excerpt
 from tasks.report.read import Fields, read_list
-from tasks.report.types import Cluster, Domain, DomainMap, Example
 from tasks.tokenize.published import SPLITS, PackedDomain, TokenPoolIndex
+
+
+@dataclass(frozen=True)
+class Domain:
+    """One domain of the map; `tokens` by split, `quality` the mean over its documents (None = it was not scored).
+
+    `label` is what a reader calls it: its name, or words in its own script.
+    """
+
+    index: int
+    name: str
+    label: str
+    documents: int
+    bytes: int
+    quality: float | None
+    sources: Mapping[str, int]
+    terms: tuple[str, ...]
+    examples: tuple[Example, ...]
+    tokens: Mapping[str, int]
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """One k-means cluster: its domain (-1 = pruned) and the place of its centre on two principal axes."""
+
+    domain: int
+    documents: int
+    bytes: int
+    position: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class DomainMap:
+    """All domains and the clusters they are made of, what pruning left out, and the size of the vocabulary."""
+
+    domains: tuple[Domain, ...]
+    clusters: tuple[Cluster, ...]
+    pruned: Count
+    vocabulary: int
 
 
 def read_domains(cluster: Path, tokenize: Path, params: ReportParams) -> DomainMap:

@@ -1,17 +1,40 @@
 """What is trained and what training did: the recipe with its baselines, the training curves."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 
 from tasks.core.errors import DataError
 from tasks.report.read import Fields, read_fields
-from tasks.report.types import MIXTURES, Curve, Phase, Recipe, Training
+from tasks.report.types import MIXTURES, Phase, Recipe
 from tasks.training.published import TrainedRuns, read_losses
 
 # A curve is drawn from at most so many points, each the mean of as many steps.
 _POINTS = 120
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Training loss of one mixture over its seeds, nats per token, smoothed: mean, lowest and highest per step."""
+
+    mixture: str
+    seeds: int
+    steps: tuple[int, ...]
+    mean: tuple[float, ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Training:
+    """The full runs: their curves, and by mixture how often each domain was gone through, as the ledger has it."""
+
+    curves: tuple[Curve, ...]
+    epochs: Mapping[str, tuple[float, ...]]
+    model_parameters: int
+    flops: int
 
 
 def read_recipe(search: Path, domains: Sequence[str] | None = None) -> Recipe:

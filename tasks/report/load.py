@@ -9,13 +9,13 @@ import yaml
 from tasks.core.errors import DataError
 from tasks.core.manifest import Manifest
 from tasks.report.config import ReportParams
-from tasks.report.curation import read_curation
-from tasks.report.domains import read_domains
-from tasks.report.experiments import read_recipe, read_training
+from tasks.report.curation import Curation, read_curation
+from tasks.report.domains import DomainMap, read_domains
+from tasks.report.experiments import Training, read_recipe, read_training
 from tasks.report.outcome import Evaluation, read_evaluation
 from tasks.report.search_read import read_forecast, read_search
 from tasks.report.search_types import Forecast, Search
-from tasks.report.types import Curation, DomainMap, Recipe, Training
+from tasks.report.types import Recipe
 from tasks.stages import stage_named
 from tasks.tokenize.published import TokenPoolIndex
 from tasks.training.published import MODELS_FOLDER, TrainedRuns

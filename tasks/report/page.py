@@ -11,10 +11,11 @@ from tasks.core.words import counted, percent
 from tasks.evaluation.published import Interval
 from tasks.report import run_plots, text_plots
 from tasks.report.config import ReportParams
+from tasks.report.curation import Source
 from tasks.report.gallery import pictures_of, proxy_epochs
 from tasks.report.load import Story
 from tasks.report.marks import share, signed, size
-from tasks.report.types import MIXTURES, OVERALL, Source
+from tasks.report.types import MIXTURES, OVERALL
 
 _TEMPLATES = Path(__file__).with_name("templates")
 

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 from tasks.core import words
 from tasks.evaluation.published import Comparison, ForecastOutcome, Interval
 from tasks.report.canvas import INK, MIXTURE_COLOURS, MUTED, RULE, SEARCHED, UNIFORM, drawn
+from tasks.report.experiments import Curve
 from tasks.report.marks import KINDS, WIDTH, legend, room, rows_of, short, signed
 from tasks.report.outcome import Evaluation
 from tasks.report.search_types import Forecast
-from tasks.report.types import MIXTURES, OVERALL, Curve, Recipe
+from tasks.report.types import MIXTURES, OVERALL, Recipe
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from tasks.report.canvas import MUTED, PAPER, SEARCHED, SERIES, drawn
+from tasks.report.curation import Curation
+from tasks.report.domains import Domain, DomainMap
 from tasks.report.marks import WIDTH, beside, legend, percent, room, rows_of, share, short, size, told_share
 from tasks.report.treemap import Box, treemap
-from tasks.report.types import Curation, Domain, DomainMap
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

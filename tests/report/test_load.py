@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tasks.core.account import Count
 from tasks.core.errors import DataError
 from tasks.report.config import ReportParams
-from tasks.report.curation import excerpt
+from tasks.report.excerpts import excerpt
 from tasks.report.experiments import curve_of
 from tasks.report.load import Story, read_story
 from tasks.report.search_read import read_search
