@@ -1,12 +1,12 @@
 """Leases: one process at a time, across processes and threads, freed by the kernel when the holder dies.
 
-A lease is an advisory lock (flock) on a small file. Nothing expires: a killed holder leaves a free lease, and a lease
-that can be taken proves that nobody holds it. The file holds who took it last, for the message to those who wait in vain.
-A file that is removed while it is held makes room for a second holder: the first is told when it wants to commit.
+A lease is a lock of `filelock` (flock) on a small file. Nothing expires: a killed holder leaves a free lease, and a lease
+that can be taken proves that nobody holds it. What is added here: the file holds who took it last, for the message to those
+who wait in vain; and a file that is removed or replaced while it is held makes room for a second holder, so the first asks
+before it commits, which `filelock` does not know.
 """
 
 import errno
-import fcntl
 import json
 import os
 import socket
@@ -15,6 +15,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from infra.disk import explained
 from infra.errors import LeaseError
@@ -62,17 +64,14 @@ def lease(path: Path, what: str, timeout_s: float = 0.0, *, keep_file: bool = Tr
     """
     with explained(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = _acquired(path, what, timeout_s)
+        lock, held = _acquired(path, what, timeout_s)
     try:
-        with explained(path.parent):
-            _sign(descriptor, what)
-        yield Held(path, what, descriptor)
+        yield held
     finally:
-        if not keep_file and _is_file(descriptor, path):
+        if not keep_file and _is_file(held.descriptor, path):
             with suppress(OSError):
                 path.unlink()
-        # Closing alone would leave it to a child that was forked meanwhile and still has its copy.
-        _release(descriptor)
+        lock.release()
 
 
 def holder_host(path: Path) -> str | None:
@@ -81,50 +80,35 @@ def holder_host(path: Path) -> str | None:
     return None if signed is None else signed["host"]
 
 
-def _acquired(path: Path, what: str, timeout_s: float) -> int:
-    """Return the locked descriptor of the file that is at `path` now."""
+def _acquired(path: Path, what: str, timeout_s: float) -> tuple[FileLock, Held]:
+    """Return the lock on the file that is at `path` now, signed."""
+    taken: list[int] = []
+
+    def sign(descriptor: int) -> None:
+        taken.append(descriptor)
+        _sign(descriptor, what)
+
+    lock = FileLock(path, poll_interval=_POLL_S, thread_local=False, preserve_lock_file=True, on_acquired=sign)
     deadline = time.monotonic() + timeout_s
     while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-        locked = False
         try:
-            locked = _try(descriptor, path)
-            if locked and _is_file(descriptor, path):
-                return descriptor
-        except BaseException:
-            os.close(descriptor)
-            raise
-        _release(descriptor)
-        if locked:
-            # The file was removed before we had it: a lock on what is no longer there keeps nobody out.
-            continue
-        if time.monotonic() >= deadline:
+            lock.acquire(timeout=max(0.0, deadline - time.monotonic()))
+        except Timeout:
             raise LeaseError(
                 f"{what}: {_holder(path)} holds {path}, and still does after {timeout_s:g} s. Wait until it is done, "
                 "or stop it; then start the same command again."
-            )
-        time.sleep(_POLL_S)
-
-
-def _try(descriptor: int, path: Path) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        if error.errno in _NO_LOCKS:
+            ) from None
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise
             raise NoLocksError(
                 f"{path}: this file system has no locks ({error.strerror}), so two runs could not be kept apart. Put "
                 "MIXWRIGHT_HOME on one that has (a local disk, NFS 4)."
             ) from error
-        if error.errno not in {errno.EWOULDBLOCK, errno.EACCES}:
-            raise
-        return False
-    return True
-
-
-def _release(descriptor: int) -> None:
-    with suppress(OSError):
-        fcntl.flock(descriptor, fcntl.LOCK_UN)
-    os.close(descriptor)
+        if _is_file(taken[-1], path):
+            return lock, Held(path, what, taken[-1])
+        # Removed or replaced before we had it: a lock on what is no longer there keeps nobody out.
+        lock.release()
 
 
 def _is_file(descriptor: int, path: Path) -> bool:

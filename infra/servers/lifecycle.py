@@ -1,15 +1,14 @@
 """Start, stop and look at the local servers. Doing it twice is doing it once."""
 
-import fcntl
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from infra.errors import ServiceError
+from infra.errors import LeaseError, ServiceError
+from infra.leases import lease
 from infra.secret import prefect_auth, private_home
 from infra.servers.bootstrap import create_pool_and_automation, deploy
 from infra.servers.process import (
@@ -214,29 +213,12 @@ def _status(service: Service, external: str | None) -> ServiceStatus:
 
 @contextmanager
 def _alone(settings: Settings, say: Say) -> Iterator[None]:
-    """Hold the lock of this home folder: two commands that start servers at the same time start each server once."""
-    folder = private_home(settings.home) / "run"
-    folder.mkdir(exist_ok=True)
-    with (folder / "servers.lock").open("w") as lock:
+    """Hold the lease of this home's servers: two commands that start them at the same time start each server once."""
+    path, what = private_home(settings.home) / "run" / "servers.lock", "start or stop the servers"
+    with ExitStack() as stack:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+            stack.enter_context(lease(path, what))
+        except LeaseError:
             say("waiting for another command that starts or stops the servers")
-            _lock_within(lock.fileno(), 2 * settings.timeouts.start_s, folder)
+            stack.enter_context(lease(path, what, timeout_s=2 * settings.timeouts.start_s))
         yield
-
-
-def _lock_within(descriptor: int, timeout_s: float, folder: Path) -> None:
-    deadline = time.monotonic() + timeout_s
-    while True:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() > deadline:
-                raise ServiceError(
-                    f"{folder}: another command has been starting or stopping the servers for {timeout_s:.0f} s. "
-                    "End that command, then start this one again."
-                ) from None
-            time.sleep(0.2)
-        else:
-            return

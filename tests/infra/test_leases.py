@@ -1,5 +1,7 @@
 """Leases: one holder at a time, named to those who wait, and free as soon as the holder is gone."""
 
+import errno
+import fcntl
 import os
 import signal
 import subprocess
@@ -12,7 +14,7 @@ import pytest
 
 from infra import leases
 from infra.errors import LeaseError
-from infra.leases import lease
+from infra.leases import NoLocksError, lease
 
 HOLD = """
 import sys, time
@@ -88,18 +90,32 @@ def test_who_waited_for_a_lease_that_was_removed_takes_the_one_that_is_there(tmp
 def test_a_lock_on_a_file_that_was_removed_meanwhile_is_no_lease(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, calls = leases._try, list[int]()
+    real, calls = leases._sign, list[int]()
 
-    def removed_before_the_first(descriptor: int, path: Path) -> bool:
+    def replaced_before_the_first(descriptor: int, what: str) -> None:
         calls.append(descriptor)
         if len(calls) == 1:
-            path.unlink()
-        return real(descriptor, path)
+            path.rename(path.with_suffix(".old"))
+            path.touch()
+        real(descriptor, what)
 
-    monkeypatch.setattr(leases, "_try", removed_before_the_first)
-    with lease(tmp_path / "run.lock", "first") as held:
+    path = tmp_path / "run.lock"
+    monkeypatch.setattr(leases, "_sign", replaced_before_the_first)
+    with lease(path, "first") as held:
         held.require()
     assert len(calls) == 2
+
+
+@pytest.mark.parametrize("code", [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP])
+def test_a_file_system_without_locks_is_named_and_nobody_goes_on_without_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with pytest.raises(NoLocksError, match="this file system has no locks"), lease(tmp_path / "run.lock", "first"):
+        pytest.fail("it was held without a lock")
 
 
 def test_who_waits_gets_the_lease_when_it_is_given_back(tmp_path: Path) -> None:

@@ -13,7 +13,8 @@ import psutil
 import pytest
 
 from infra import servers
-from infra.errors import ServiceError
+from infra.errors import LeaseError, ServiceError
+from infra.leases import lease
 from infra.servers import bootstrap, checks, process
 from infra.servers.process import Service
 from infra.servers.services import mlflow_server, prefect_server, worker
@@ -156,6 +157,17 @@ def test_no_secret_stands_on_a_command_line_or_in_a_pid_file(tmp_path: Path) -> 
     assert prefect_server(settings).environment()["PREFECT_SERVER_API_AUTH_STRING"] == "admin:do-not-print"
 
 
+def test_a_second_command_that_starts_servers_says_that_it_waits_and_gives_up_by_name(tmp_path: Path) -> None:
+    settings, said = load_settings(home=tmp_path, timeouts={"start_s": 0.1}), list[str]()
+    with (
+        lease(tmp_path / "run" / "servers.lock", "the first"),
+        pytest.raises(LeaseError, match=rf"process {os.getpid()} on .* \(the first\)"),
+    ):
+        servers.down(settings, said.append)
+    assert said == ["waiting for another command that starts or stops the servers"]
+    assert servers.down(settings, said.append) == ()
+
+
 def test_a_server_named_by_the_settings_is_used_and_not_started(tmp_path: Path) -> None:
     settings = load_settings(home=tmp_path, prefect={"url": f"http://127.0.0.1:{free_port()}/api"})
     with pytest.raises(ServiceError, match="MIXWRIGHT_PREFECT__URL"):
@@ -176,11 +188,10 @@ def test_the_servers_answer_and_the_flow_runs_can_be_listed(connected: Settings)
     assert (connected.home / "mlflow" / "mlflow.db").is_file()
 
 
-def test_starting_again_reuses_the_same_processes_at_once(live_servers: Settings) -> None:
-    before = servers.status(live_servers)
-    began = time.monotonic()
-    after = servers.up(live_servers, with_worker=False)
-    assert time.monotonic() - began < 5
+def test_starting_again_reuses_the_same_processes_and_waits_for_nothing(live_servers: Settings) -> None:
+    before, said = servers.status(live_servers), list[str]()
+    after = servers.up(live_servers, said.append, with_worker=False)
+    assert said == [], "nothing was started, and nothing had to be waited for"
     assert [each.pid for each in after.services[:2]] == [each.pid for each in before.services[:2]]
 
 
