@@ -8,7 +8,8 @@ from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field, field_validator
 
-from tasks.cluster.config import ClusterParams, FoundDomains, WardMerge
+from tasks.cluster.config import ClusterParams, FoundDomains
+from tasks.cluster.merge import WardMerge
 from tasks.core.credentials import complaint_about
 from tasks.core.errors import ConfigError
 from tasks.core.params import Params, layered, override, read_yaml, validate

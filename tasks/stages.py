@@ -91,6 +91,7 @@ STAGES = (
         inputs=("curate",),
         params="tasks.cluster.config:ClusterParams",
         driver="tasks.cluster.stage:run",
+        publishes=("tasks.cluster.published.domains:Domains", "tasks.cluster.published.domains:ClusterMap"),
     ),
     Stage(
         "tokenize",

@@ -10,11 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from tasks.cluster import prune
-from tasks.cluster.config import FoundDomains, Split
+from tasks.cluster.config import FoundDomains
 from tasks.cluster.grouping import PRUNED, Clusters, Documents, Grouping
 from tasks.cluster.kmeans import Partition
 from tasks.cluster.merge import Sizes, merge
-from tasks.cluster.split import SPLITS, splits
+from tasks.cluster.split import SPLITS, Split, splits
 from tasks.core.account import Account, Count
 from tasks.core.errors import ConfigError, DataError
 

@@ -6,7 +6,6 @@ Axes: N documents, K clusters, D dimensions.
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +13,7 @@ import numpy.typing as npt
 from tasks.cluster.decide import Decision, split_counts
 from tasks.cluster.grouping import Clusters, Documents, Grouping
 from tasks.cluster.names import discriminative_terms, document_counts, domain_labels, domain_names
+from tasks.cluster.published.domains import ClusterMap, ClusterSummary, DomainExample, Domains, DomainSummary, Pruned
 from tasks.core.rng import generator
 
 _NAMED_FROM = 400
@@ -67,61 +67,65 @@ def names_of(grouping: Grouping, documents: Documents, terms: Sequence[Sequence[
     return tuple(domain_names(terms, sources))
 
 
-def domain_records(
+def domain_summaries(
     documents: Documents,
     decision: Decision,
     terms: Sequence[Sequence[str]],
     chosen: Readings,
     texts: Mapping[int, str],
-) -> list[dict[str, Any]]:
-    """Return the entries of `domains.json`; `texts` holds the beginnings of the chosen documents."""
+) -> Domains:
+    """Return what `domains.json` holds; `texts` are the beginnings of the chosen documents."""
     counts, members = split_counts(documents, decision), decision.grouping.members
     labels = decision.grouping.labels or domain_labels(decision.names, terms)
-    return [
-        {
-            "index": domain,
-            "name": name,
-            "label": labels[domain],
-            "documents": len(own := members(domain)),
-            "bytes": int(documents.bytes_N[own].sum()),
-            **_mean_scores(documents, own),
-            "sources": dict(sorted(_sources(documents, own).items())),
-            "splits": {split: vars(amount) for split, amount in counts[domain].items()},
-            "terms": terms[domain],
-            "examples": [
-                {"id": documents.ids[number], "excerpt": _excerpt(texts[number])}
-                for number in chosen.examples[domain].tolist()
-            ],
-            "kmeans_clusters": _clusters_of(decision.grouping, domain),
-        }
-        for domain, name in enumerate(decision.names)
-    ]
-
-
-def cluster_records(documents: Documents, clusters: Clusters | None) -> list[dict[str, Any]]:
-    """Return the entries of `clusters.json`: size, mean scores, domain or why it was pruned, and place on the map.
-
-    Empty where domains were not found but brought.
-    """
-    if clusters is None:
-        return []
-    positions = _map(clusters.partition.centroids_KD)
-    records = []
-    for cluster, domain in enumerate(clusters.domain_K.tolist()):
-        own = np.flatnonzero(clusters.partition.labels_N == cluster)
-        reason = clusters.pruned.get(cluster)
-        records.append(
-            {
-                "cluster": cluster,
-                "documents": len(own),
-                "bytes": int(documents.bytes_N[own].sum()),
-                "means": {column: float(means[cluster]) for column, means in clusters.means_K.items()},
-                "domain": domain,
-                "pruned": vars(reason) if reason else None,
-                "position": positions[cluster].tolist(),
-            }
+    return Domains(
+        domains=tuple(
+            DomainSummary(
+                index=domain,
+                name=name,
+                label=labels[domain],
+                documents=len(own := members(domain)),
+                bytes=int(documents.bytes_N[own].sum()),
+                means=_mean_scores(documents, own),
+                sources=dict(sorted(_sources(documents, own).items())),
+                splits=counts[domain],
+                terms=tuple(terms[domain]),
+                examples=tuple(
+                    DomainExample(id=documents.ids[number], excerpt=_excerpt(texts[number]))
+                    for number in chosen.examples[domain].tolist()
+                ),
+                kmeans_clusters=tuple(_clusters_of(decision.grouping, domain)),
+            )
+            for domain, name in enumerate(decision.names)
         )
-    return records
+    )
+
+
+def cluster_map(documents: Documents, clusters: Clusters | None) -> ClusterMap:
+    """Return what `clusters.json` holds: nothing where domains were not found but brought."""
+    if clusters is None:
+        return ClusterMap(clusters=())
+    positions = _map(clusters.partition.centroids_KD)
+    return ClusterMap(
+        clusters=tuple(
+            _cluster(documents, clusters, cluster, domain, (float(x), float(y)))
+            for cluster, (domain, (x, y)) in enumerate(zip(clusters.domain_K.tolist(), positions, strict=True))
+        )
+    )
+
+
+def _cluster(
+    documents: Documents, clusters: Clusters, cluster: int, domain: int, position: tuple[float, float]
+) -> ClusterSummary:
+    own, reason = np.flatnonzero(clusters.partition.labels_N == cluster), clusters.pruned.get(cluster)
+    return ClusterSummary(
+        cluster=cluster,
+        documents=len(own),
+        bytes=int(documents.bytes_N[own].sum()),
+        means={column: float(means[cluster]) for column, means in clusters.means_K.items()},
+        domain=domain,
+        pruned=Pruned(column=reason.column, mean=reason.mean, minimum=reason.minimum) if reason else None,
+        position=position,
+    )
 
 
 def _sources(documents: Documents, own: npt.NDArray[np.int64]) -> Counter[str]:

@@ -2,16 +2,34 @@
 
 import warnings
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import Field, PositiveInt
 
 from tasks.cluster import defaults
-from tasks.cluster.config import KMeans
 from tasks.core.errors import ConfigError
+from tasks.core.params import Params
 from tasks.core.rng import seed_of
 
 _DOCUMENTS_PER_CLUSTER = 2
+
+
+class KMeans(Params):
+    """K-means over all documents (Lloyd, k-means++ start).
+
+    A mixture is made of tokens, so a document counts for its bytes by default. On 60,000 documents of 14 sources, 14
+    domains made so share 0.74 of the information with the sources (normalised, in bytes, mean of 3 seeds); with every
+    document counting alike 0.67, because clusters of many short documents then take the place of long ones.
+    """
+
+    num_clusters_initial: PositiveInt | None = Field(
+        default=None, description="null = two thirds of the square root of the number of documents, 4 to 512"
+    )
+    max_iterations: PositiveInt = 100
+    num_starts: PositiveInt = 1
+    weight: Literal["bytes", "documents"] = Field(default="bytes", description="what a document counts for")
 
 
 @dataclass(frozen=True)

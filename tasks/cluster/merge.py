@@ -1,20 +1,50 @@
 """Merging kept clusters into domains by Ward linkage on their centroids. Axes: K clusters, D dimensions."""
 
 from dataclasses import dataclass
-from typing import assert_never
+from typing import Annotated, Literal, assert_never
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import Field, PositiveFloat, PositiveInt
 
 from tasks.cluster import defaults
-from tasks.cluster.config import DistanceMerge, Merge, WardMerge
 from tasks.core.errors import ConfigError
+from tasks.core.params import Params
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
 # One domain is no mixture.
 _LEAST_DOMAINS = 2
+
+
+class WardMerge(Params):
+    """Ward linkage on the kept centroids, cut where `num_domains` groups are large enough to be a domain.
+
+    Left open, both numbers follow the corpus; then the clusters may make fewer domains, but at least two.
+    """
+
+    kind: Literal["ward"] = "ward"
+    num_domains: PositiveInt | None = Field(
+        default=None,
+        description="null = a tenth of the square root of the number of documents, 3 to 16, or what they make",
+    )
+    min_share: float = Field(
+        default=0.01, ge=0, lt=1, description="of the kept bytes; a smaller group joins its nearest"
+    )
+    min_documents: PositiveInt | None = Field(
+        default=None, description="a smaller group joins its nearest; null = a fiftieth of the documents, 3 to 100"
+    )
+
+
+class DistanceMerge(Params):
+    """Ward linkage on the kept centroids, cut at a distance: the rule of CLIMB's code (1.5 there)."""
+
+    kind: Literal["ward_distance"]
+    max_distance: PositiveFloat = 1.5
+
+
+Merge = Annotated[WardMerge | DistanceMerge, Field(discriminator="kind")]
 
 
 @dataclass(frozen=True)

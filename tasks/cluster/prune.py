@@ -2,15 +2,37 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import assert_never
+from typing import Annotated, Literal, assert_never
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import Field
 
-from tasks.cluster.config import Prune, QuantilePrune, ThresholdPrune
 from tasks.core.errors import ConfigError
+from tasks.core.params import Params
 
 Floats = npt.NDArray[np.float64]
+
+
+class QuantilePrune(Params):
+    """Drop clusters whose mean quality lies below a quantile of the clusters' means."""
+
+    kind: Literal["quantile"] = "quantile"
+    quality_column: str = "quality"
+    prune_quantile: float = Field(default=0.1, gt=0, lt=1)
+
+
+class ThresholdPrune(Params):
+    """Keep clusters whose mean reaches every minimum: the rule of CLIMB (arXiv 2504.13161), for those who have scorers.
+
+    CLIMB's paper asks for 3.0 on a scale of 0 to 5; its published code for 2.0 (advertisement) and 1.0 (the others).
+    """
+
+    kind: Literal["thresholds"]
+    minimum_means: Mapping[str, float] = Field(min_length=1, description="score column: smallest mean of a cluster")
+
+
+Prune = Annotated[QuantilePrune | ThresholdPrune, Field(discriminator="kind")]
 
 
 @dataclass(frozen=True)

@@ -3,16 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-import numpy.typing as npt
 
 from tasks.core.account import Account
 from tasks.core.errors import ConfigError, DataError
 from tasks.core.manifest import Manifest
+from tasks.curate.published.documents import KEPT
 
-KEPT = "kept/"
 QUALITY = "quality"
 
 
@@ -31,7 +27,7 @@ def kept_shards(folder: Path, manifest: Manifest) -> tuple[Shard, ...]:
     Raises:
         DataError: there is none; says of how many, and what most were dropped for.
     """
-    records = [record for record in manifest.files if record.path.startswith(KEPT)]
+    records = [record for record in manifest.files if record.path.startswith(f"{KEPT}/")]
     account = manifest.account or Account()
     if not (records and account.kept.documents):
         raise DataError(
@@ -39,39 +35,6 @@ def kept_shards(folder: Path, manifest: Manifest) -> tuple[Shard, ...]:
             "Choose another profile or threshold there, and curate again."
         )
     return tuple(Shard(Path(record.path).stem, folder.absolute() / record.path, record.digest) for record in records)
-
-
-def read_columns(path: Path, columns: Sequence[str]) -> Any:
-    """Return columns of a shard as an Arrow table.
-
-    Raises:
-        DataError: the file is not Parquet or lacks a column; names those it has.
-    """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        names = pq.read_schema(path).names
-        if missing := [column for column in columns if column not in names]:
-            raise DataError(f"{path}: no column {', '.join(missing)}; it has {', '.join(names)}. Run curate again.")
-        return pq.read_table(path, columns=list(columns))
-    except (pa.ArrowInvalid, OSError) as error:
-        raise DataError(f"{path}: cannot be read as Parquet: {error}. Run curate again.") from error
-
-
-def read_texts(path: Path, max_chars: int) -> list[str]:
-    """Return the first `max_chars` characters of every document of a shard."""
-    import pyarrow.compute as pc
-
-    texts: list[str] = pc.utf8_slice_codeunits(read_columns(path, ["text"])["text"], 0, max_chars).to_pylist()
-    return texts
-
-
-def text_bytes(texts: Any) -> npt.NDArray[np.int64]:
-    """Return the UTF-8 bytes of every text of an Arrow column, shape [N]."""
-    import pyarrow.compute as pc
-
-    return np.asarray(pc.binary_length(texts), dtype=np.int64)
 
 
 def score_columns(shards: Sequence[Shard], required: Sequence[str]) -> tuple[str, ...]:

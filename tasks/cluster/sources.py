@@ -3,21 +3,32 @@
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import Field, PositiveInt
 
 from tasks.cluster import defaults
-from tasks.cluster.config import SourceDomains
 from tasks.cluster.grouping import Grouping
 from tasks.core.digest import digest_bytes
 from tasks.core.errors import ConfigError
+from tasks.core.params import Params
 
 _REMEDY = "Give their records another `source`"
 # How many sources are still a mixture that can be searched, and what share of the bytes each has at least (guesses).
 _FEW_SOURCES, _CLEAR_SHARE = 20, 0.01
 # What a file name of the pool may not hold.
 _FOREIGN = re.compile(r"[^A-Za-z0-9._-]+")
+
+
+class SourceDomains(Params):
+    """Domains the user brings: every source is one, under its own name. Nothing is embedded, nothing pruned."""
+
+    kind: Literal["source"]
+    min_documents: PositiveInt | None = Field(
+        default=None, description="a source with fewer is refused, never joined; null = a fiftieth of all, 3 to 100"
+    )
 
 
 def by_source(sources: Sequence[str], bytes_N: npt.NDArray[np.int64], config: SourceDomains) -> Grouping:

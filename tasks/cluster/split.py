@@ -3,15 +3,59 @@
 Axis: N documents.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Self
 
-from tasks.cluster.config import DomainSplit, Split
+from pydantic import Field, model_validator
+
 from tasks.core.errors import ConfigError
+from tasks.core.params import Params
 from tasks.core.rng import seed_of
 
 SPLITS = ("train", "search", "test")
 # With fewer duplicate clusters a side can be empty by chance: 8 % of 50 are none in 1.5 % of all cases.
 _FEW = 50
+
+
+class DomainSplit(Params):
+    """Shares of one domain's duplicate clusters; together 1 = nothing is left to train on: a domain only held out."""
+
+    search_fraction: float = Field(gt=0, lt=1)
+    test_fraction: float = Field(gt=0, lt=1)
+
+    @model_validator(mode="after")
+    def _at_most_all(self) -> Self:
+        if not self.search_fraction + self.test_fraction <= 1:
+            raise ValueError(f"{self.search_fraction} + {self.test_fraction} is more than there is")
+        return self
+
+    @property
+    def held_out(self) -> float:
+        """The share that is not trained on."""
+        return self.search_fraction + self.test_fraction
+
+
+class Split(Params):
+    """Shares of the duplicate clusters held out: `search` is measured while searching, `test` once at the end.
+
+    `per_domain` gives a domain, by name, shares of its own: of a small text that is the target of a search and never
+    trained on, most or all can be measured.
+    """
+
+    search_fraction: float = Field(default=0.08, gt=0, lt=1)
+    test_fraction: float = Field(default=0.08, gt=0, lt=1)
+    per_domain: Mapping[str, DomainSplit] = Field(default={}, description="domain: its own shares")
+
+    @model_validator(mode="after")
+    def _train_remains(self) -> Self:
+        if not self.search_fraction + self.test_fraction < 1:
+            raise ValueError(f"{self.search_fraction} + {self.test_fraction} leave nothing to train on")
+        return self
+
+    def of(self, domain: str) -> DomainSplit:
+        """Return the shares of a domain."""
+        common = DomainSplit(search_fraction=self.search_fraction, test_fraction=self.test_fraction)
+        return self.per_domain.get(domain, common)
 
 
 def split_of(duplicate_cluster: str, fractions: DomainSplit, seed: int) -> str:

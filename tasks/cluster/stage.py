@@ -10,13 +10,17 @@ from pathlib import Path
 from typing import assert_never
 
 from tasks.cluster import prune, units
-from tasks.cluster.config import ClusterParams, FoundDomains, SourceDomains, TfidfEmbedder, TransformerEmbedder
+from tasks.cluster.config import ClusterParams, FoundDomains
 from tasks.cluster.embedders import transformer
-from tasks.cluster.shards import KEPT, Shard, kept_shards, score_columns
+from tasks.cluster.embedders.tfidf import TfidfEmbedder
+from tasks.cluster.embedders.transformer import TransformerEmbedder
+from tasks.cluster.shards import Shard, kept_shards, score_columns
+from tasks.cluster.sources import SourceDomains
 from tasks.core.digest import digest_code, digest_json
 from tasks.core.manifest import Manifest, stage_key
 from tasks.core.scripts import icu_version
 from tasks.core.stage import UnitRecord, UnitWork, Workshop, map_units, publish, stage_input, unchanged
+from tasks.curate.published.documents import KEPT
 
 STAGE = "cluster"
 CODE = ("tasks.core", "tasks.cluster")
@@ -34,7 +38,7 @@ def run(params: ClusterParams, *, inputs: Mapping[str, Path], output: Path, work
     if found := unchanged(output, stage=STAGE, inputs=digests, params=values, code=code):
         workshop.observer.say("cluster: unchanged (same inputs, params and code), taken as it is")
         return found
-    shards = kept_shards(curated.verified(KEPT), curated.manifest)
+    shards = kept_shards(curated.verified(f"{KEPT}/"), curated.manifest)
     decided = _decided(params, shards, workshop)
     if clear := decided.summary["clear_sources"]:
         workshop.observer.say(

@@ -1,7 +1,6 @@
 """The units of the cluster stage: what a worker does, and the files it leaves. Threads are pinned to one."""
 
 import heapq
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,24 +10,23 @@ import numpy as np
 import numpy.typing as npt
 
 from tasks.cluster import decide
-from tasks.cluster.config import (
-    ClusterParams,
-    Embedder,
-    FoundDomains,
-    KMeans,
-    SourceDomains,
-    TfidfEmbedder,
-    TransformerEmbedder,
-)
+from tasks.cluster.config import ClusterParams, FoundDomains
 from tasks.cluster.decide import Decision
-from tasks.cluster.domains import Readings, cluster_records, domain_records, domain_terms, names_of, readings
-from tasks.cluster.embedders import tfidf, transformer
+from tasks.cluster.domains import Readings, cluster_map, domain_summaries, domain_terms, names_of, readings
+from tasks.cluster.embedders import kinds as embedders
+from tasks.cluster.embedders import tfidf
+from tasks.cluster.embedders.kinds import Embedder
+from tasks.cluster.embedders.tfidf import TfidfEmbedder
 from tasks.cluster.grouping import Documents, Grouping
-from tasks.cluster.kmeans import Partition, partition
-from tasks.cluster.shards import Shard, read_columns, read_texts, text_bytes
-from tasks.cluster.sources import by_source, clear
+from tasks.cluster.kmeans import KMeans, Partition, partition
+from tasks.cluster.published.assignments import ASSIGNMENTS, SCHEMA, write_assignments
+from tasks.cluster.published.domains import ClusterMap, Domains
+from tasks.cluster.shards import Shard
+from tasks.cluster.sources import SourceDomains, by_source, clear
 from tasks.core.rng import seed_of
 from tasks.core.stage import UnitResult
+from tasks.core.tables import text_bytes
+from tasks.curate.published.documents import read_beginnings, read_shard
 
 VECTORS = "vectors.npy"
 _COLUMNS = ("id", "source", "duplicate_cluster", "text")
@@ -108,23 +106,16 @@ def learn(args: LearnArgs, folder: Path) -> UnitResult:
 
 def embed(args: EmbedArgs, folder: Path) -> UnitResult:
     """Embed the documents of a shard."""
-    texts = read_texts(args.shard.path, args.max_chars)
+    texts = read_beginnings(args.shard.path, args.max_chars)
     with _one_thread():
-        match args.embedder:
-            case TfidfEmbedder():
-                assert args.learned is not None, "TF-IDF learns before it embeds"
-                vectors_ND = tfidf.embed(tfidf.load(args.learned), texts)
-            case TransformerEmbedder():
-                vectors_ND = transformer.embed(args.embedder, texts)
-            case _:
-                assert_never(args.embedder)
+        vectors_ND = embedders.embed(args.embedder, texts, args.learned)
     np.save(folder / VECTORS, vectors_ND)
     return UnitResult()
 
 
 def group(args: GroupArgs, folder: Path) -> UnitResult:
     """Partition all documents by k-means."""
-    bytes_N = np.concatenate([text_bytes(read_columns(shard.path, ["text"])["text"]) for shard in args.embedded.shards])
+    bytes_N = np.concatenate([text_bytes(read_shard(shard.path, ["text"])["text"]) for shard in args.embedded.shards])
     with _one_thread():
         found = partition(args.embedded.load(), bytes_N, args.kmeans, args.seed)
     np.save(folder / "labels.npy", found.labels_N)
@@ -134,7 +125,7 @@ def group(args: GroupArgs, folder: Path) -> UnitResult:
 
 def assign(args: AssignArgs, folder: Path) -> UnitResult:
     """Decide on every document, and describe the domains."""
-    tables = [read_columns(shard.path, [*_COLUMNS, *args.scores]) for shard in args.shards]
+    tables = [read_shard(shard.path, [*_COLUMNS, *args.scores]) for shard in args.shards]
     documents = _documents(tables, args.scores)
     decide.require_scores(documents)
     with _one_thread():
@@ -144,14 +135,14 @@ def assign(args: AssignArgs, folder: Path) -> UnitResult:
         terms = domain_terms(chosen, texts)
         names = names_of(grouping, documents, terms)
         decision = decide.decide(documents, grouping, names, args.params.split, args.params.seed)
-        domains = domain_records(documents, decision, terms, chosen, texts)
-        clusters = cluster_records(documents, grouping.clusters)
-    _write_json(folder / "domains.json", domains)
-    _write_json(folder / "clusters.json", clusters)
+        domains = domain_summaries(documents, decision, terms, chosen, texts)
+        clusters = cluster_map(documents, grouping.clusters)
+    domains.write(folder)
+    clusters.write(folder)
     start = 0
     for shard, table in zip(args.shards, tables, strict=True):
         part = slice(start, start := start + table.num_rows)
-        _write_assignments(folder / f"assignments/{shard.number}.parquet", part, documents, decision)
+        _write_assignments(folder / f"{ASSIGNMENTS}/{shard.number}.parquet", part, documents, decision)
     suggested = clear(documents.sources, documents.bytes_N) if args.found else ()
     return UnitResult(decide.account(documents, grouping), _summary(domains, clusters) | {"clear_sources": suggested})
 
@@ -169,8 +160,8 @@ def _grouping(args: AssignArgs, documents: Documents) -> Grouping:
 
 def _hashed(args: LearnArgs) -> Iterable[tuple[int, str]]:
     for shard in args.shards:
-        ids = read_columns(shard.path, ["id"])["id"].to_pylist()
-        for name, text in zip(ids, read_texts(shard.path, args.max_chars), strict=True):
+        ids = read_shard(shard.path, ["id"])["id"].to_pylist()
+        for name, text in zip(ids, read_beginnings(shard.path, args.max_chars), strict=True):
             yield seed_of(args.seed, "learn", name), text
 
 
@@ -194,37 +185,26 @@ def _texts(tables: list[Any], chosen: Readings, max_chars: int) -> dict[int, str
 
 def _write_assignments(path: Path, part: slice, documents: Documents, decision: Decision) -> None:
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     ids, grouping = documents.ids[part], decision.grouping
     labels = [None] * len(ids) if grouping.clusters is None else grouping.clusters.partition.labels_N[part]
-    table = pa.table(
-        {
-            "id": pa.array(ids, pa.string()),
-            "kmeans_cluster": pa.array(labels, pa.int32()),
-            "domain": pa.array(grouping.domain_N[part], pa.int32()),
-            "split": pa.array(decision.split_N[part], pa.string()),
-        }
-    )
+    columns = {"id": ids, "kmeans_cluster": labels, "domain": grouping.domain_N[part], "split": decision.split_N[part]}
     path.parent.mkdir(exist_ok=True)
-    pq.write_table(table, path, compression="zstd", compression_level=3)
+    arrays = [pa.array(columns[field.name], field.type) for field in SCHEMA]
+    write_assignments(pa.Table.from_arrays(arrays, schema=SCHEMA), path)
 
 
-def _summary(domains: list[dict[str, Any]], clusters: list[dict[str, Any]]) -> dict[str, Any]:
-    pruned = [cluster for cluster in clusters if cluster["pruned"]]
+def _summary(domains: Domains, clusters: ClusterMap) -> dict[str, Any]:
+    pruned = [cluster for cluster in clusters.clusters if cluster.pruned]
     return {
         "domains": {
-            domain["name"]: {key: domain[key] for key in ("label", "documents", "bytes", "splits")}
-            for domain in domains
+            domain.name: domain.model_dump(mode="json", include={"label", "documents", "bytes", "splits"})
+            for domain in domains.domains
         },
-        "clusters": len(clusters),
+        "clusters": len(clusters.clusters),
         "clusters_pruned": len(pruned),
-        "pruned": [{key: cluster[key] for key in ("cluster", "documents", "bytes", "pruned")} for cluster in pruned],
+        "pruned": [one.model_dump(mode="json", include={"cluster", "documents", "bytes", "pruned"}) for one in pruned],
     }
-
-
-def _write_json(path: Path, value: Any) -> None:
-    path.write_text(json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def _one_thread() -> Any:

@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from tasks.cluster.published.domains import ClusterMap, ClusterSummary, Domains, DomainSummary
 from tasks.core.account import Count
 from tasks.core.errors import DataError
 from tasks.core.manifest import Manifest
 from tasks.report.config import ReportParams
 from tasks.report.excerpts import Example, excerpt
-from tasks.report.read import Fields, read_list
 from tasks.tokenize.published import SPLITS, PackedDomain, TokenPoolIndex
 
 
@@ -63,7 +63,7 @@ def read_domains(cluster: Path, tokenize: Path, params: ReportParams) -> DomainM
         raise DataError(f"{cluster}: its manifest has no account. Run cluster again with this version.")
     pool = TokenPoolIndex.read(tokenize)
     packed = {domain.name: domain for domain in pool.domains}
-    found = {domain.text("name"): domain for domain in read_list(cluster / "domains.json")}
+    found = {domain.name: domain for domain in Domains.read(cluster).domains}
     if sorted(packed) != sorted(found):
         raise DataError(
             f"{tokenize}: it has the domains {', '.join(packed)}, but {cluster} has {', '.join(found)}. "
@@ -71,35 +71,29 @@ def read_domains(cluster: Path, tokenize: Path, params: ReportParams) -> DomainM
         )
     return DomainMap(
         domains=tuple(_domain(found[name], packed[name], params) for name in packed),
-        clusters=tuple(_cluster(item) for item in read_list(cluster / "clusters.json")),
+        clusters=tuple(_cluster(one) for one in ClusterMap.read(cluster).clusters),
         pruned=sum(account.dropped.values(), Count()),
         vocabulary=pool.vocab_size,
     )
 
 
-def _domain(found: Fields, packed: PackedDomain, params: ReportParams) -> Domain:
-    sources = found.fields("sources")
-    counts = {name: sources.whole(name) for name in sources.value}
-    examples = [(item.text("id"), item.text("excerpt")) for item in found.each("examples")]
+def _domain(found: DomainSummary, packed: PackedDomain, params: ReportParams) -> Domain:
     return Domain(
-        index=found.whole("index"),
-        name=found.text("name"),
-        label=found.text("label"),
-        documents=found.whole("documents"),
-        bytes=found.whole("bytes"),
-        quality=found.number("quality") if "quality" in found.value else None,
-        sources=dict(sorted(counts.items(), key=lambda item: (-item[1], item[0]))),
-        terms=found.texts("terms"),
+        index=found.index,
+        name=found.name,
+        label=found.label,
+        documents=found.documents,
+        bytes=found.bytes,
+        quality=found.means.get("quality"),
+        sources=dict(sorted(found.sources.items(), key=lambda item: (-item[1], item[0]))),
+        terms=found.terms,
         examples=tuple(
-            Example(key, "", "", excerpt(text, params.excerpt_characters))
-            for key, text in examples[: params.examples_per_domain]
+            Example(example.id, "", "", excerpt(example.excerpt, params.excerpt_characters))
+            for example in found.examples[: params.examples_per_domain]
         ),
         tokens={split: packed.splits[split].tokens for split in SPLITS},
     )
 
 
-def _cluster(found: Fields) -> Cluster:
-    position = found.numbers("position")
-    if len(position) != 2:
-        raise DataError(f"{found.where}: 'position' has {len(position)} coordinates, expected 2. Run cluster again.")
-    return Cluster(found.whole("domain"), found.whole("documents"), found.whole("bytes"), (position[0], position[1]))
+def _cluster(found: ClusterSummary) -> Cluster:
+    return Cluster(found.domain, found.documents, found.bytes, found.position)

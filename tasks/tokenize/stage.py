@@ -1,17 +1,19 @@
 """The driver of the tokenize stage: a tokenizer, then every shard encoded, then packed per domain and split."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, assert_never
 
-from tasks.cluster.shards import KEPT, kept_shards
+from tasks.cluster.published.assignments import ASSIGNMENTS
+from tasks.cluster.published.domains import Domains
+from tasks.cluster.shards import kept_shards
 from tasks.core.account import Account
 from tasks.core.digest import digest_code, digest_file
 from tasks.core.errors import ConfigError, DataError
 from tasks.core.manifest import Manifest, stage_key
 from tasks.core.stage import StageInput, UnitRecord, UnitWork, Workshop, map_units, publish, stage_input, unchanged
+from tasks.curate.published.documents import KEPT
 from tasks.tokenize import units
 from tasks.tokenize.config import TokenizeParams, TokenizerFile, TrainedBpe
 from tasks.tokenize.published import DOCUMENTS_FILE, SPLITS, TOKENIZER_FILE, PackedDomain, PackedSplit, Split
@@ -20,8 +22,6 @@ from tasks.tokenize.units import Pair
 
 STAGE = "tokenize"
 CODE = ("tasks.core", "tasks.tokenize", "tasks.cluster")
-# What is read of cluster.
-ASSIGNMENTS, DOMAINS = "assignments/", "domains.json"
 LEARN, ENCODE, PACK, INDEX = "tokenize: tokenizer", "tokenize: encode", "tokenize: pack", "tokenize: index"
 
 
@@ -42,10 +42,10 @@ def run(params: TokenizeParams, *, inputs: Mapping[str, Path], output: Path, wor
     if found := unchanged(output, stage=STAGE, inputs=digests, params=values, code=code):
         workshop.observer.say("tokenize: unchanged (same inputs, params and code), taken as it is")
         return found
-    folder = clustered.verified(ASSIGNMENTS, DOMAINS)
+    folder = clustered.verified(f"{ASSIGNMENTS}/", Domains.FILE)
     pairs = _pairs(curated, folder)
     learned = _tokenizer(params, pairs, clustered.digest, workshop)
-    packs = _packed(params, pairs, learned, _Found(_names(folder), clustered.digest), workshop)
+    packs = _packed(params, pairs, learned, _Found(Domains.read(folder).names, clustered.digest), workshop)
     domains = _domains(packs)
     indexed = _indexed(params, learned, packs, domains, workshop)
     files = {record.path: indexed.file(record.path) for record in indexed.files}
@@ -134,13 +134,8 @@ def document_end(params: TokenizeParams) -> str:
 
 
 def _pairs(curated: StageInput, clustered: Path) -> tuple[Pair, ...]:
-    shards = kept_shards(curated.verified(KEPT), curated.manifest)
+    shards = kept_shards(curated.verified(f"{KEPT}/"), curated.manifest)
     return tuple(Pair(shard, clustered / ASSIGNMENTS / f"{shard.number}.parquet") for shard in shards)
-
-
-def _names(folder: Path) -> list[str]:
-    domains = json.loads((folder / DOMAINS).read_text(encoding="utf-8"))
-    return [domain["name"] for domain in sorted(domains, key=lambda domain: int(domain["index"]))]
 
 
 def _domains(packs: Mapping[tuple[str, Split], UnitRecord]) -> tuple[PackedDomain, ...]:

@@ -8,10 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from tasks.cluster.shards import Shard, read_columns, text_bytes
+from tasks.cluster.published.assignments import read_assignments
+from tasks.cluster.shards import Shard
 from tasks.core.account import Account, Count
 from tasks.core.errors import DataError
 from tasks.core.stage import UnitResult
+from tasks.core.tables import text_bytes
+from tasks.curate.published.documents import read_shard
 from tasks.tokenize import tokenizer as bpe
 from tasks.tokenize.config import TrainedBpe
 from tasks.tokenize.pack import Packed, pack
@@ -117,7 +120,7 @@ def encode(args: EncodeArgs, folder: Path) -> UnitResult:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    codec, table = bpe.load(args.tokenizer, args.document_end), read_columns(args.shard.path, ["id", "text"])
+    codec, table = bpe.load(args.tokenizer, args.document_end), read_shard(args.shard.path, ["id", "text"])
     ids = table["id"].to_pylist()
     tokens, lengths = bpe.encode(codec, ids, table["text"].to_pylist())
     (folder / _TOKENS).write_bytes(tokens.tobytes())
@@ -163,7 +166,10 @@ def index(args: IndexArgs, folder: Path) -> UnitResult:
 
 def _aligned(pair: Pair, columns: list[str]) -> Any:
     """Return columns of a shard beside the domain and split of each row."""
-    table, assigned = read_columns(pair.shard.path, columns), read_columns(pair.assignments, ["id", "domain", "split"])
+    table, assigned = (
+        read_shard(pair.shard.path, columns),
+        read_assignments(pair.assignments, ["id", "domain", "split"]),
+    )
     _require_same_ids(pair, table["id"], assigned["id"])
     return table.append_column("domain", assigned["domain"]).append_column("split", assigned["split"])
 
@@ -174,7 +180,7 @@ def _members(args: PackArgs, pair: Pair, encoded: Path, dtype: Any) -> tuple[Any
     import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
-    sizes, assigned = pq.read_table(encoded / _SIZES), read_columns(pair.assignments, ["id", "domain", "split"])
+    sizes, assigned = pq.read_table(encoded / _SIZES), read_assignments(pair.assignments, ["id", "domain", "split"])
     _require_same_ids(pair, sizes["id"], assigned["id"])
     chosen = pc.and_(pc.equal(assigned["domain"], args.index), pc.equal(assigned["split"], args.split))
     numbers = np.flatnonzero(np.asarray(chosen))

@@ -7,8 +7,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from tasks.cluster.config import TfidfEmbedder, TransformerEmbedder
 from tasks.cluster.embedders import tfidf, transformer
+from tasks.cluster.embedders.tfidf import TfidfEmbedder
+from tasks.cluster.embedders.transformer import TransformerEmbedder
 from tasks.core.errors import ConfigError
 from tests.cluster.curated import three_kinds
 

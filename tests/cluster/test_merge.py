@@ -6,8 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.cluster.hierarchy import fcluster, linkage
 
-from tasks.cluster.config import DistanceMerge, WardMerge
-from tasks.cluster.merge import Sizes, merge
+from tasks.cluster.merge import DistanceMerge, Sizes, WardMerge, merge
 from tasks.core.errors import ConfigError
 from tasks.core.rng import generator
 

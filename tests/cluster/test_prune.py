@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from tasks.cluster.config import QuantilePrune, ThresholdPrune
-from tasks.cluster.prune import Reason, columns, pruned
+from tasks.cluster.prune import QuantilePrune, Reason, ThresholdPrune, columns, pruned
 from tasks.core.errors import ConfigError
 
 

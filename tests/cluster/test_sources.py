@@ -1,6 +1,5 @@
 """Domains the user brings: every source is one."""
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,8 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.cluster import stage as cluster
-from tasks.cluster.config import ClusterParams, DomainSplit, FoundDomains, SourceDomains, Split
-from tasks.cluster.sources import by_source, clear, source_name
+from tasks.cluster.config import ClusterParams, FoundDomains
+from tasks.cluster.published.domains import ClusterMap, Domains
+from tasks.cluster.sources import SourceDomains, by_source, clear, source_name
+from tasks.cluster.split import DomainSplit, Split
 from tasks.core.errors import ConfigError, DataError
 from tasks.core.manifest import Manifest
 from tasks.core.params import override, validate
@@ -47,8 +48,7 @@ def _cluster(
 
 
 def _domains(tmp_path: Path) -> list[dict[str, Any]]:
-    domains: list[dict[str, Any]] = json.loads((tmp_path / "cluster" / "domains.json").read_text())
-    return domains
+    return Domains.read(tmp_path / "cluster").model_dump(mode="json")["domains"]
 
 
 def _assigned(tmp_path: Path) -> list[dict[str, Any]]:
@@ -71,7 +71,7 @@ def test_every_source_is_a_domain_by_its_own_name_the_largest_first(tmp_path: Pa
 def test_nothing_is_embedded_and_no_cluster_is_made_up(tmp_path: Path) -> None:
     _, done = _cluster(tmp_path, [_rows()])
     assert done == {"assign": 1}
-    assert json.loads((tmp_path / "cluster" / "clusters.json").read_text()) == []
+    assert ClusterMap.read(tmp_path / "cluster").clusters == ()
     assert {row["kmeans_cluster"] for row in _assigned(tmp_path)} == {None}
     assert [domain["kmeans_clusters"] for domain in _domains(tmp_path)] == [[]] * 3
 
@@ -85,7 +85,7 @@ def test_the_records_and_files_have_the_form_of_found_domains(tmp_path: Path) ->
     texts = {row.id: row for row in rows}
     for domain in _domains(tmp_path):
         assert domain["sources"] == {domain["name"]: 60}
-        assert domain["quality"] == 0.5
+        assert domain["means"] == {"quality": 0.5}
         assert sum(own["documents"] for own in domain["splits"].values()) == domain["documents"] == 60
         examples = [texts[example["id"]] for example in domain["examples"]]
         assert {row.source for row in examples} == {domain["name"]}

@@ -7,8 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from tasks.cluster.config import DomainSplit, Split
-from tasks.cluster.split import split_of, splits
+from tasks.cluster.split import DomainSplit, Split, split_of, splits
 from tasks.core.errors import ConfigError
 
 HALF = DomainSplit(search_fraction=0.3, test_fraction=0.2)

@@ -1,6 +1,5 @@
 """The cluster stage, from curated shards to assignments and domains."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,16 +10,13 @@ import pytest
 
 from infra.executors import LocalExecutor
 from infra.storage import FolderStore
-from tasks.cluster.config import (
-    ClusterParams,
-    FoundDomains,
-    KMeans,
-    QuantilePrune,
-    Split,
-    TfidfEmbedder,
-    ThresholdPrune,
-    WardMerge,
-)
+from tasks.cluster.config import ClusterParams, FoundDomains
+from tasks.cluster.embedders.tfidf import TfidfEmbedder
+from tasks.cluster.kmeans import KMeans
+from tasks.cluster.merge import WardMerge
+from tasks.cluster.prune import QuantilePrune, ThresholdPrune
+from tasks.cluster.published.domains import Domains
+from tasks.cluster.split import Split
 from tasks.cluster.stage import run
 from tasks.core.account import Account, Count
 from tasks.core.errors import ConfigError, DataError
@@ -54,7 +50,7 @@ def _assigned(tmp_path: Path) -> list[dict[str, Any]]:
 
 
 def _domains(tmp_path: Path) -> list[Mapping[str, Any]]:
-    return json.loads((tmp_path / "cluster" / "domains.json").read_text())
+    return Domains.read(tmp_path / "cluster").model_dump(mode="json")["domains"]
 
 
 def test_three_kinds_of_text_become_three_domains_named_after_them(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tasks.cluster.published.domains import ClusterMap, ClusterSummary, DomainExample, Domains, DomainSummary
 from tasks.core.account import Account, Count
 from tasks.core.digest import digest_file
 from tasks.core.manifest import FileRecord, Manifest
@@ -171,20 +172,28 @@ def _curate(folder: Path) -> None:
 
 def _cluster(folder: Path) -> None:
     domains = [
-        {
-            "index": index, "name": name, "label": LABELS.get(name, name),
-            "documents": 40 - 10 * index, "bytes": 9000 - 4000 * index,
-            "quality": 0.5 + 0.1 * index, "sources": {"code": 3, "prose": 20}, "terms": name.split("-"),
-            "examples": [{"id": f"d{index}", "excerpt": EVIL}],
-        }
+        DomainSummary(
+            index=index, name=name, label=LABELS.get(name, name),
+            documents=40 - 10 * index, bytes=9000 - 4000 * index, means={"quality": 0.5 + 0.1 * index},
+            sources={"code": 3, "prose": 20}, splits={}, terms=tuple(name.split("-")),
+            examples=(DomainExample(id=f"d{index}", excerpt=EVIL),), kmeans_clusters=(),
+        )
         for index, name in enumerate(DOMAINS)
     ]  # fmt: skip
     clusters = [
-        {"cluster": i, "documents": 5, "bytes": 500 * (i + 1), "domain": i % 4 - 1, "position": [i % 3, i / 2]}
+        ClusterSummary(
+            cluster=i,
+            documents=5,
+            bytes=500 * (i + 1),
+            means={},
+            domain=i % 4 - 1,
+            pruned=None,
+            position=(i % 3, i / 2),
+        )
         for i in range(8)
     ]
-    _json(folder / "domains.json", domains)
-    _json(folder / "clusters.json", clusters)
+    Domains(domains=tuple(domains)).write(folder)
+    ClusterMap(clusters=tuple(clusters)).write(folder)
 
 
 def _tokenize(folder: Path) -> None:

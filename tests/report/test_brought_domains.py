@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from tasks.cluster.published.domains import ClusterMap
 from tasks.report.config import ReportParams
 from tasks.report.load import read_story
 from tasks.report.page import render
@@ -11,7 +12,7 @@ AXES = "on two principal axes"
 
 
 def test_no_map_of_clusters_is_drawn_where_there_are_none(page: str, own_folders: dict[str, Path]) -> None:
-    (own_folders["cluster"] / "clusters.json").write_text("[]\n")
+    ClusterMap(clusters=()).write(own_folders["cluster"])
     commit(own_folders)
     without = render(read_story(own_folders, ReportParams()), ReportParams())
     assert AXES in page

@@ -123,7 +123,7 @@ def test_evidence_of_a_search_that_is_not_as_agreed_is_an_error_that_names_its_p
         ("evaluate", "decision.json", lambda v: v["per_domain"].pop(DOMAINS[0]), "its domains are"),
         ("evaluate", "results.json", lambda v: v.update(models=[]), "no model of searched"),
         ("tokenize", "tokens.json", lambda v: v["domains"].pop(), "Run tokenize again"),
-        ("cluster", "clusters.json", lambda v: v[0].update(position=[1.0]), "1 coordinates"),
+        ("cluster", "clusters.json", lambda v: v["clusters"][0].update(position=[1.0]), "clusters.0.position"),
     ],
 )
 def test_a_field_that_is_missing_or_wrong_is_an_error_that_names_it(
@@ -170,7 +170,10 @@ def test_a_stage_made_from_another_version_of_its_input_is_refused(own_folders: 
 
 
 def test_domains_without_a_quality_and_runs_without_natural_are_told_as_they_are(own_folders: Folders) -> None:
-    edit(own_folders["cluster"] / "domains.json", lambda domains: [domain.pop("quality") for domain in domains])
+    edit(
+        own_folders["cluster"] / "domains.json",
+        lambda v: [one["means"].pop("quality") for one in v["domains"]],
+    )
     edit(own_folders["evaluate"] / "decision.json", lambda decision: decision.update(forecast=None))
     commit(own_folders)
     story = read_story(own_folders, ReportParams())

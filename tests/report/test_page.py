@@ -159,7 +159,10 @@ def test_unimax_is_told_where_it_is_another_mixture_than_uniform(own_folders: di
 
 
 def test_a_page_without_quality_without_natural_and_without_drops_can_be_written(own_folders: dict[str, Path]) -> None:
-    edit(own_folders["cluster"] / "domains.json", lambda domains: [domain.pop("quality") for domain in domains])
+    edit(
+        own_folders["cluster"] / "domains.json",
+        lambda v: [one["means"].pop("quality") for one in v["domains"]],
+    )
     edit(own_folders["search"] / "recipe.json", lambda recipe: recipe.update(max_epochs=None))
     edit(own_folders["evaluate"] / "decision.json", lambda decision: decision.update(UNTESTED))
     commit(own_folders)

@@ -12,7 +12,9 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from torch.nn import functional as F  # noqa: N812 (its usual name)
 
 from tasks.cluster import stage as cluster
-from tasks.cluster.config import ClusterParams, SourceDomains, Split
+from tasks.cluster.config import ClusterParams
+from tasks.cluster.sources import SourceDomains
+from tasks.cluster.split import Split
 from tasks.core.rng import generator
 from tasks.tokenize import stage as tokenize
 from tasks.tokenize.config import TokenizeParams, TokenizerFile

@@ -7,15 +7,16 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import Field, PositiveInt
 
 from tasks.cluster import defaults
-from tasks.cluster.config import TfidfEmbedder
 from tasks.cluster.terms import terms
 from tasks.core.errors import ConfigError
+from tasks.core.params import Params
 from tasks.core.rng import seed_of
 
 if TYPE_CHECKING:
@@ -26,6 +27,27 @@ Floats = npt.NDArray[np.float32]
 # Terms are runs of letters, so that snake_case falls into its words, and the marks of code and markup, each a term of its
 # own: they tell code and prose apart whatever the identifiers are called.
 _SHORTEST, _SIGNS = 2, r"{}()\[\];=<>/*#&|$@\\^~"
+
+
+class TfidfEmbedder(Params):
+    """Word TF-IDF, then a truncated SVD: needs no model and no network.
+
+    On 60,000 documents of 14 sources, 32, 64 and 128 dimensions, and a fit on 20,000 or 60,000 documents, gave domains
+    that agree with the sources equally well within the spread over seeds; hence the cheaper defaults.
+    """
+
+    kind: Literal["tfidf"] = "tfidf"
+    dimensions: PositiveInt | None = Field(
+        default=None, description="null = 64, or in a small corpus half of its documents or terms"
+    )
+    max_terms: PositiveInt = 20_000
+    min_term_documents: PositiveInt | None = Field(
+        default=None, description="a term in fewer documents is left out; null = 5, below 1,000 documents 2"
+    )
+    max_term_share: float = Field(default=0.5, gt=0, le=1, description="a term in a larger share is left out")
+    fit_documents: PositiveInt = Field(
+        default=20_000, description="documents the terms and dimensions are learned from"
+    )
 
 
 @dataclass(frozen=True)

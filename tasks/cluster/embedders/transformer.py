@@ -2,19 +2,28 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import Field
 
-from tasks.cluster.config import TransformerEmbedder
 from tasks.core.digest import digest_file, digest_tree
 from tasks.core.errors import ConfigError
+from tasks.core.params import Params
 
 Floats = npt.NDArray[np.float32]
 
 # Texts per forward pass on a CPU; part of the code's identity, because padding decides the last bits.
 _BATCH_SIZE = 32
+
+
+class TransformerEmbedder(Params):
+    """A sentence-transformers model, by folder or by name. Needs the extra `embeddings`."""
+
+    kind: Literal["sentence_transformers"]
+    model: str = Field(min_length=1, description="folder, or name on the hub")
+    revision: str | None = Field(default=None, description="commit of a named model; null = its newest")
 
 
 def identity(config: TransformerEmbedder) -> str:

@@ -13,7 +13,7 @@ from tasks.core.errors import DataError
 from tasks.core.manifest import Manifest
 from tasks.curate.config import CurateParams
 from tasks.curate.judge import statistics_of
-from tasks.curate.published.documents import ANNOTATIONS, DROPPED, REWRITING, read_documents
+from tasks.curate.published.documents import ANNOTATIONS, DROPPED, REWRITING, read_shard
 from tasks.curate.published.funnel import Funnel
 from tasks.curate.rules.profile import Profile
 from tasks.curate.rules.rule import Values
@@ -59,7 +59,7 @@ class Curated:
         return np.array([names[source] for source in self.annotations["source"].to_pylist()], dtype=object)
 
     def _tables(self, kind: str) -> pa.Table:
-        return pa.concat_tables([read_documents(path) for path in sorted((self.folder / kind).glob("*.parquet"))])
+        return pa.concat_tables([read_shard(path) for path in sorted((self.folder / kind).glob("*.parquet"))])
 
 
 def read_curated(folder: Path) -> Curated:

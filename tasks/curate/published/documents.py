@@ -72,7 +72,7 @@ def write_dropped(table: pa.Table, path: Path) -> None:
     write_table(table.cast(DROPPED_SCHEMA), path)
 
 
-def read_documents(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
+def read_shard(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
     """Return columns (None: all) of one of these tables.
 
     Raises:
@@ -83,7 +83,7 @@ def read_documents(path: Path, columns: Sequence[str] | None = None) -> pa.Table
 
 def read_beginnings(path: Path, max_chars: int) -> list[str]:
     """Return the first `max_chars` characters of every document of a shard."""
-    texts: list[str] = pc.utf8_slice_codeunits(read_documents(path, ["text"])["text"], 0, max_chars).to_pylist()
+    texts: list[str] = pc.utf8_slice_codeunits(read_shard(path, ["text"])["text"], 0, max_chars).to_pylist()
     return texts
 
 
