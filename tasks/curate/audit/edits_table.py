@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 
 from tasks.core.account import Account
+from tasks.core.text_table import text_table
 from tasks.curate.audit.folder import Curated
-from tasks.curate.audit.funnel_table import aligned
 from tasks.curate.published.funnel import ContaminationCounts, EditSample, OperationCounts
 
 
@@ -27,7 +27,7 @@ def _edited(account: Account) -> str:
         for step, count in account.edited.items()
     ]
     kept = ("kept", f"{account.kept.bytes / 1e6:,.2f}", f"{account.kept.tokens / 1e6:,.3f}")
-    return "\n".join(aligned([("of the kept documents", "MB", "M tokens"), *rows, kept]))
+    return "\n".join(text_table(("of the kept documents", "MB", "M tokens"), [*rows, kept]))
 
 
 def _operations(operations: Sequence[OperationCounts]) -> str:
@@ -40,7 +40,7 @@ def _operations(operations: Sequence[OperationCounts]) -> str:
         for one in operations
     ]
     head = ("refine, of all documents", "changed", "bytes before", "removed", "added", "bytes after")
-    return "\n".join(aligned([head, *rows]))
+    return "\n".join(text_table(head, rows))
 
 
 def _samples(samples: Mapping[str, Sequence[EditSample]], number: int) -> str:
@@ -57,4 +57,4 @@ def _benchmarks(found: ContaminationCounts) -> str:
         for one in found.benchmarks
     ]
     head = ("benchmark", "documents hit", "items", "items too short to find", "n-grams")
-    return "\n".join([*aligned([head, *rows]), f"{found.documents_hit:,} documents hold some of them"])
+    return "\n".join([*text_table(head, rows), f"{found.documents_hit:,} documents hold some of them"])

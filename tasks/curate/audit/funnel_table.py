@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tasks.core.account import Account, Count
+from tasks.core.text_table import text_table
 from tasks.curate.audit.folder import Curated
 from tasks.curate.fates import DROPPERS
 
@@ -47,20 +48,8 @@ def funnel_table(found: Audit) -> str:
     """Return an audit as lines of text: warnings first, then the funnel, documents per filter."""
     filters = [name for name in DROPPERS if name in found.total.dropped]
     head = ("source", "documents", "kept", "kept %", "MB kept", "M tokens kept", *filters)
-    cells = [head, *(_cells(row, filters) for row in (*found.rows, found.total))]
-    return "\n".join([*(f"! {warning}" for warning in found.warnings), *aligned(cells)])
-
-
-def aligned(cells: Sequence[Sequence[str]], left: int = 1) -> list[str]:
-    """Return rows of cells as lines, the first `left` columns to the left and the others to the right."""
-    widths = [max(len(row[i]) for row in cells) for i in range(len(cells[0]))]
-    return [
-        "  ".join(
-            cell.ljust(width) if i < left else cell.rjust(width)
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in cells
-    ]
+    cells = [_cells(row, filters) for row in (*found.rows, found.total)]
+    return "\n".join([*(f"! {warning}" for warning in found.warnings), *text_table(head, cells)])
 
 
 def _cells(row: AuditRow, filters: Sequence[str]) -> tuple[str, ...]:

@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from tasks.core.text_table import text_table
 from tasks.curate.audit.folder import Curated
-from tasks.curate.audit.funnel_table import aligned
 from tasks.curate.rules.decide import failing_rules
 from tasks.curate.rules.rule import Threshold
 
@@ -75,8 +75,7 @@ def rule_audit(curated: Curated, num_examples: int = 2) -> RuleAudit:
 def rule_table(found: RuleAudit) -> str:
     """Return what each rule does as lines of text, then the overlaps, then examples."""
     head = ("profile", "rule", "threshold", "drops first", "fail it", "fail no other", "MB", "M tokens")
-    cells = [head, *(_cells(row) for row in found.rows if row.fails)]
-    lines = aligned(cells, left=2)
+    lines = text_table(head, [_cells(row) for row in found.rows if row.fails], left=2)
     if idle := [f"{row.profile}.{row.rule}" for row in found.rows if not row.fails]:
         lines.append(f"fail nothing: {', '.join(idle)}")
     if found.overlaps:
@@ -84,7 +83,7 @@ def rule_table(found: RuleAudit) -> str:
             (o.profile, f"{o.reasons[0]} and {o.reasons[1]}", f"{o.documents:,}", f"{o.jaccard:.0%}")
             for o in found.overlaps
         ]
-        lines += ["", *aligned([("profile", "fail both", "documents", "of those that fail one"), *pairs], left=2)]
+        lines += ["", *text_table(("profile", "fail both", "documents", "of those that fail one"), pairs, left=2)]
     for reason, documents in found.examples:
         lines += ["", f"{reason}:", *(f"  {name}: {detail}\n    {excerpt}" for name, detail, excerpt in documents)]
     return "\n".join(lines)

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from tasks.core.account import Count
 from tasks.core.errors import ConfigError
 from tasks.core.params import validate
+from tasks.core.text_table import text_table
 from tasks.curate.audit.folder import Curated
-from tasks.curate.audit.funnel_table import aligned
 from tasks.curate.fates import DECONTAMINATE, EXACT, NEAR, REPEATED
 from tasks.curate.rules.decide import PASSES, decide
 from tasks.curate.rules.profile import Profile, laid_over
@@ -101,7 +101,7 @@ def what_if_table(found: WhatIf) -> str:
     """Return the answer as lines of text."""
     head = ("source", "documents", "kept", "would keep", "change", "MB ingested", "would be", "M tokens", "would be")
     every = Change("all", *(sum((getattr(row, name) for row in found.rows), Count()) for name in _COUNTS))
-    lines = [f"what if {', '.join(found.changes)}", *aligned([head, *(_cells(row) for row in (*found.rows, every))])]
+    lines = [f"what if {', '.join(found.changes)}", *text_table(head, [_cells(row) for row in (*found.rows, every)])]
     for told, reasons in (("comes back", found.comes_back), ("goes", found.goes)):
         if reasons:
             lines.append(f"{told}: " + ", ".join(f"{reason} {number:,}" for reason, number in reasons.items()))
