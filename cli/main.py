@@ -29,6 +29,10 @@ ELSEWHERE = {
     ),
     "verify": ("cli.ask", "Check every file against its manifest, and every stage against the one before it."),
     "compare": ("cli.ask", "Compare two runs (workspaces, or clones at a version): params, digests and decisions."),
+    "explain": (
+        "cli.explain",
+        "Say why a stage would run again or would not: the first input, param, module, library or device that differs.",
+    ),
     "data": ("cli.ask", "Versions of data: list them, name a remote, push one."),
 }
 

@@ -2,7 +2,7 @@
 
 from infra.versions.dvc import add_remote, dvc_hashes, dvc_status
 from infra.versions.git import Version, list_versions
-from infra.versions.record import add_raw, commit_raw, commit_run, commit_stages, push
+from infra.versions.record import add_raw, commit_raw, commit_run, commit_stages, push, recorded_text
 from infra.versions.workspaces import (
     Workspace,
     open_workspace,
@@ -27,6 +27,7 @@ __all__ = [
     "prepare_workspace",
     "prune_workspaces",
     "push",
+    "recorded_text",
     "remove_workspace",
     "write_params",
 ]

@@ -50,12 +50,16 @@ def dvc_status(folder: Path) -> dict[str, Any]:
 
 def dvc_hashes(folder: Path) -> dict[str, str]:
     """Return DVC's hash (32 hexadecimal digits, `.dir` for a folder) of everything recorded in a workspace, by path."""
-    hashes: dict[str, str] = {}
-    for stage in _yaml(folder / "dvc.lock").get("stages", {}).values():
-        hashes |= {out["path"]: out["md5"] for out in stage.get("outs", [])}
+    hashes = hashes_of_lock(_yaml(folder / "dvc.lock"))
     for path in sorted(folder.glob("data/*.dvc")):
         hashes |= {f"data/{out['path']}": out["md5"] for out in _yaml(path)["outs"]}
     return dict(sorted(hashes.items()))
+
+
+def hashes_of_lock(lock: Mapping[str, Any]) -> dict[str, str]:
+    """Return DVC's hash of every output of a `dvc.lock`, by path."""
+    outs = (out for stage in lock.get("stages", {}).values() for out in stage.get("outs", []))
+    return {out["path"]: out["md5"] for out in outs}
 
 
 def stage_outputs(folder: Path) -> dict[str, list[str]]:

@@ -31,6 +31,16 @@ def require_intact(cache: Path, hashes: Mapping[str, str], what: str) -> None:
         )
 
 
+def text_in(cache: Path, folder_hash: str, name: str) -> str | None:
+    """Return a text file of a folder, by DVC's hash of the folder; None where the cache has not both, undamaged."""
+    listing = _place(cache, folder_hash)
+    if not listing.is_file() or not _intact(listing):
+        return None
+    hashes = {entry["relpath"]: entry["md5"] for entry in json.loads(listing.read_text(encoding="utf-8"))}
+    found = _place(cache, hashes[name]) if name in hashes else None
+    return found.read_text(encoding="utf-8") if found is not None and found.is_file() and _intact(found) else None
+
+
 def _objects(cache: Path, hashes: Mapping[str, str]) -> Iterator[tuple[Path, str]]:
     """Yield every object that is in the cache, and the path of what it holds; what is missing DVC finds itself."""
     for path, name in hashes.items():

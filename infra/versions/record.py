@@ -6,6 +6,8 @@ The tag is the commit point. Data is pushed before it, so that a tag somebody se
 import re
 from pathlib import Path
 
+import yaml
+
 from infra.errors import VersionError
 from infra.leases import Held
 from infra.versions.dvc import (
@@ -13,6 +15,7 @@ from infra.versions.dvc import (
     default_remote,
     dvc,
     dvc_status,
+    hashes_of_lock,
     push_verified,
     require_outputs,
     stage_outputs,
@@ -28,6 +31,7 @@ from infra.versions.git import (
     worktree,
     written_by_runs,
 )
+from infra.versions.objects import text_in
 from infra.versions.workspaces import Workspace, dvc_lease
 
 
@@ -124,6 +128,26 @@ def push(root: Path, home: Path, tag: str, remote: str | None = None) -> None:
     with dvc_lease(home, f"push {tag}"), worktree(root, folder, tag) as path:
         (path / ".dvc" / "config.local").write_text(config_for_workspace(root), encoding="utf-8")
         push_verified(path, tag, remote)
+
+
+def recorded_text(root: Path, tag: str, folder: str, name: str) -> str:
+    """Return a text file of a folder that a version holds, such as the manifest in `data/train`, from DVC's cache.
+
+    Raises:
+        VersionError: there is no such version, it has no such folder, or the file is not in the cache of this clone.
+
+    """
+    if (lock := asked(root, "show", f"refs/tags/{tag}:dvc.lock")) is None:
+        raise VersionError(f"{root}: there is no version {tag}. `mixwright data list` shows those there are.")
+    hashes = hashes_of_lock(yaml.safe_load(lock))
+    if folder not in hashes:
+        raise VersionError(f"{tag}: it has no {folder}; it has {', '.join(hashes)}.")
+    text = text_in(Path(dvc(root, "cache", "dir").strip()), hashes[folder], name)
+    if text is None:
+        raise VersionError(
+            f"{tag}: {folder}/{name} is not in the DVC cache of {root}. Get it in a clone: git checkout {tag} && dvc fetch."
+        )
+    return text
 
 
 def _require_alone(workspace: Workspace, dvc_held: Held) -> None:

@@ -28,6 +28,7 @@ from infra.versions import (
     prepare_workspace,
     prune_workspaces,
     push,
+    recorded_text,
     write_params,
 )
 from infra.versions.dvc import dvc
@@ -356,6 +357,15 @@ def test_a_run_ends_in_an_immutable_tag_beside_the_users_branch(root: Path) -> N
     assert git(root, "log", "-1", "--format=%an <%ae> %s", version.tag) == "Mixwright <mixwright@localhost> Demo run"
     assert _user_state(root) == before
     assert set(dvc_hashes(workspace.path)) == {"data/raw", "data/upper", "data/repeat"}
+    made = (workspace.path / "data" / "repeat" / "text").read_text()
+    assert recorded_text(root, version.tag, "data/repeat", "text") == made
+    for tag, folder, name, told in (
+        ("data/demo/v9", "data/repeat", "text", "there is no version data/demo/v9"),
+        (version.tag, "data/train", "text", "it has no data/train"),
+        (version.tag, "data/repeat", "manifest.json", "is not in the DVC cache"),
+    ):
+        with pytest.raises(VersionError, match=told):
+            recorded_text(root, tag, folder, name)
 
 
 @pytest.mark.dvc

@@ -1,0 +1,74 @@
+"""`mixwright explain`: why a stage would run again, or that it would not."""
+
+import json
+from pathlib import Path
+
+import click
+
+from cli.ask import run_option
+from cli.folder import RunFolder, run_folder
+from cli.mixture_options import here, json_option, set_option
+from infra.settings import project_root
+from infra.versions import recorded_text
+from tasks.core.manifest import MANIFEST, Manifest
+from tasks.core.once import Once
+from tasks.runtime.command import exit_codes
+from tasks.stages import NAMES, RAW, stage_named
+
+
+@click.command("explain", cls=Once)
+@click.argument("stage", type=click.Choice(NAMES))
+@run_option
+@click.option("--against", metavar="RUN|TAG", help="Another run, or a version, instead of what is published here.")
+@set_option
+@json_option
+def explain(stage: str, run_path: Path | None, against: str | None, settings: tuple[str, ...], as_json: bool) -> None:
+    """Say why a stage would run again or would not: the first input, param, module, library or device that differs.
+
+    Compared is what the run has published with what would be made of the same input and params now, by the code, the
+    libraries and the device of this machine. `--set` asks what another value would change. Nothing is done.
+    """
+    with exit_codes():
+        sentences = explained(run_folder(run_path), stage, against, settings)
+        if as_json:
+            click.echo(json.dumps({"stage": stage, "sentences": sentences}, ensure_ascii=False))
+            return
+        for sentence in sentences:
+            click.echo(sentence)
+
+
+def explained(run: RunFolder, name: str, against: str | None, settings: tuple[str, ...]) -> list[str]:
+    """Return why a stage of a run would be run again or would not, in sentences.
+
+    Raises:
+        DataError: a stage that it reads has not finished in this run.
+        VersionError: `against` is neither a run nor a version of this clone.
+    """
+    from flows.config import read_config, resolved_params
+    from tasks.runtime.explain import explain as explain_driver
+
+    stage = stage_named(name)
+    params = resolved_params(read_config("demo", run.path / "params.yaml", settings).params).section(name)
+    inputs = {each: run.path / "data" / RAW if each == RAW else run.stage(each) for each in stage.inputs}
+    with here(quiet=True) as workshop:
+        return explain_driver(
+            stage.load_driver(),
+            params,
+            inputs=inputs,
+            output=run.stage(name),
+            workshop=workshop,
+            against=None if against is None else manifest_of(against, name),
+        )
+
+
+def manifest_of(run: str, stage: str) -> Manifest:
+    """Return the manifest of a stage of a run, a clone at a version, or a version of this clone.
+
+    Raises:
+        DataError: the stage has not finished there.
+        VersionError: it is no folder, and no version of this clone.
+    """
+    if Path(run).is_dir():
+        return Manifest.read(run_folder(Path(run)).stage(stage))
+    text = recorded_text(project_root(), run, f"data/{stage}", MANIFEST)
+    return Manifest.parse(text, f"{run}:data/{stage}/{MANIFEST}")
