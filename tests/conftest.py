@@ -16,7 +16,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Mark what each test needs, leave slow ones out unless `-m` names them, keep together what shares a fixture.
 
     A file runs in one process, and so does all that uses the servers. What takes longest comes first: the servers' tests,
-    then the files that use Ray, DVC or S3.
+    beginning with the one that waits for the clock, then the files that use Ray, DVC or S3.
     """
     for item in items:
         fixtures = getattr(item, "fixturenames", ())
@@ -29,7 +29,19 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         served = item.get_closest_marker("server") is not None
         item.add_marker(pytest.mark.xdist_group("servers" if served else item.path.relative_to(PROJECT).as_posix()))
-    items.sort(key=lambda item: (item.get_closest_marker("server") is None, item.path not in long))
+
+    def place(item: pytest.Item) -> tuple[bool, bool, bool]:
+        waits = "every_minute" in getattr(item, "fixturenames", ())
+        return item.get_closest_marker("server") is None, not waits, item.path not in long
+
+    items.sort(key=place)
+
+
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """Name a long value by its beginning: else whole pages and megabytes would stand in every report."""
+    if isinstance(val, str | bytes) and len(val) > 60:
+        return f"{val[:40] if isinstance(val, str) else repr(val[:40])}..."
+    return None
 
 
 @pytest.fixture(scope="session")

@@ -18,6 +18,8 @@ from infra.secret import home_secret
 from infra.settings import Settings
 
 PROJECT = Path(__file__).resolve().parents[1]
+# What a shell may hold of other servers and homes.
+OTHERS = ("PREFECT_", "MIXWRIGHT_", "MLFLOW_TRACKING_")
 _MODEL = {
     "hidden_size": 16,
     "num_layers": 1,
@@ -74,8 +76,7 @@ class Checkout:
     @property
     def environment(self) -> dict[str, str]:
         """What a user's shell would hold."""
-        others = ("PREFECT_", "MIXWRIGHT_", "MLFLOW_TRACKING_")
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(others)}
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(OTHERS)}
         return (
             kept
             | (self._team_servers() if self.team else {})
@@ -191,5 +192,5 @@ def checkout(tmp_path_factory: pytest.TempPathFactory, live_servers: Settings, t
 
 @pytest.fixture(scope="session")
 def pipeline_run(checkout: Checkout) -> dict[str, Any]:
-    """The outcome of one uninterrupted run of the tiny pipeline: local executor, two workers."""
-    return checkout.run_pipeline()
+    """The outcome of one uninterrupted run of the tiny pipeline, on Ray with two workers."""
+    return checkout.run_pipeline(MIXWRIGHT_EXECUTOR="ray")

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from infra import servers
+from infra.servers import bootstrap
 from infra.settings import Settings, load_settings
 
 
@@ -37,6 +38,14 @@ def live_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]
     servers.up(settings, with_worker=False)
     yield settings
     servers.down(settings)
+
+
+@pytest.fixture(scope="session")
+def deployed(live_servers: Settings) -> Settings:
+    """The live servers with the work pool and every deployment of `prefect.yaml`."""
+    bootstrap.create_pool_and_automation(live_servers, lambda _: None)
+    assert bootstrap.deploy(live_servers, lambda _: None)
+    return live_servers
 
 
 @pytest.fixture

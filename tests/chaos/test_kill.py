@@ -1,4 +1,4 @@
-"""SIGKILL in the middle of every stage, then the same command again: nothing is lost, nothing finished is done twice."""
+"""SIGKILL in the middle of stages, then the same command again: nothing is lost, nothing finished is done twice."""
 
 import os
 import signal
@@ -7,10 +7,14 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from infra.settings import Settings
 from tasks.stages import NAMES
 from tests.fixtures_pipeline import Checkout
 
+# One stage for each kind of step: units that keep blocks, single units, groups of units, units that several workers share.
+ONE_OF_EACH_KIND = ("ingest", "tokenize", "search", "train")
 # Stages of many units are killed when one of them is finished, the others while their unit is under way.
 MANY_UNITS = {"ingest", "curate", "tokenize", "search", "train"}
 
@@ -25,13 +29,20 @@ def _wait_until(process: "subprocess.Popen[str]", condition: Any) -> None:
         time.sleep(0.01)
 
 
-def test_a_run_that_is_killed_in_every_stage_ends_with_the_same_digests(
-    tmp_path: Path, live_servers: Settings, checkout: Checkout, pipeline_run: dict[str, Any]
+@pytest.mark.parametrize(
+    "stages", [pytest.param(ONE_OF_EACH_KIND, id="kinds"), pytest.param(NAMES, id="all", marks=pytest.mark.slow)]
+)
+def test_a_run_killed_in_stages_ends_on_local_workers_with_the_digests_of_one_on_ray_that_was_not(
+    tmp_path: Path,
+    live_servers: Settings,
+    checkout: Checkout,
+    pipeline_run: dict[str, Any],
+    stages: tuple[str, ...],
 ) -> None:
     other = Checkout(checkout.root, tmp_path / "home", live_servers, checkout.text, checkout.params)
     given = ("run", "--name", "tiny", "--input", str(other.text), "--params", str(other.params))
     units: dict[Path, int] = {}
-    for stage in NAMES:
+    for stage in stages:
         process = other.start(*given)
         before = sorted(units)
 

@@ -14,9 +14,8 @@ import pytest
 from tasks.core.manifest import Manifest
 from tasks.core.rng import generator
 
-pytestmark = pytest.mark.integration
-
-SEEDS = (0, 1)
+# Each seed has other moments, and another number of workers.
+SEEDS = (pytest.param(0, marks=pytest.mark.slow), 1)
 _KILLS = 6
 _COMMAND = "from cli.main import main; main()"
 

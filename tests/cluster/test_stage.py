@@ -167,7 +167,6 @@ def test_where_curate_kept_nothing_the_message_says_so_and_why(tmp_path: Path, s
         run(SMALL, inputs={"curate": curate}, output=tmp_path / "cluster", workshop=serial_workshop(tmp_path)[0])
 
 
-@pytest.mark.integration
 def test_one_and_two_workers_give_the_same_bytes(tmp_path: Path) -> None:
     rows = three_kinds()
     curate = write_curated(tmp_path / "curate", [rows[:100], rows[100:250], rows[250:]])

@@ -111,10 +111,10 @@ def test_a_model_path_that_does_not_exist_is_named() -> None:
 def test_a_file_that_is_no_whole_model_is_refused_at_once(tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
     path = tmp_path / "model.ftz"
     path.write_bytes(damage(_path(None).read_bytes()))
-    start = time.monotonic()
+    start = time.process_time()
     with pytest.raises(ConfigError, match=r"no whole fastText classifier.*Download it again"):
         languages(texts_of(["a"]), LanguageId(model_path=str(path)))
-    assert time.monotonic() - start < 5
+    assert time.process_time() - start < 5
 
 
 def test_the_users_model_gives_its_own_labels(tmp_path: Path) -> None:

@@ -325,7 +325,6 @@ def test_an_index_is_read_as_it_was_written(tmp_path: Path) -> None:
 # ---- Real text ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.integration
 def test_real_contamination_is_what_comparing_all_ngrams_gives(shared_data: Path) -> None:
     compiled()
     paths = tuple(str(shared_data / "evals" / f"{name}.jsonl") for name in ("boolq", "gsm8k", "mmlu"))

@@ -236,7 +236,6 @@ def test_a_changed_limit_or_standing_signs_nothing_again(tmp_path: Path) -> None
     assert bench.executor.done.count("sign_shard") == 1  # type: ignore[attr-defined]
 
 
-@pytest.mark.integration
 def test_workers_in_processes_give_the_same_bytes(tmp_path: Path) -> None:
     shards = [planted(3)[:10], planted(3)[10:]]
     executor = LocalExecutor(2)

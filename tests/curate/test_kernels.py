@@ -67,7 +67,6 @@ def test_a_kernel_that_was_not_compiled_is_none(monkeypatch: pytest.MonkeyPatch)
     assert load("gopher") is None
 
 
-@pytest.mark.integration
 def test_without_a_compiler_the_build_succeeds_and_the_package_gives_the_same_statistics(
     project: Path, tmp_path: Path
 ) -> None:

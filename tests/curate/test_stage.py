@@ -191,7 +191,6 @@ def test_kernels_and_their_fallbacks_publish_the_same_bytes(tmp_path: Path, monk
     assert len(digests) == 1
 
 
-@pytest.mark.integration
 def test_one_worker_and_two_give_the_same_bytes(tmp_path: Path) -> None:
     shards = split(corpus(), 8, 7)
     one = curate(tmp_path / "one", shards, executor=LocalExecutor(1))

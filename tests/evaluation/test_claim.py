@@ -20,8 +20,6 @@ from tasks.training.config import ModelConfig, OptimizerConfig, TrainingConfig, 
 from tasks.training.stage import run as run_train
 from tests.mixture.real_pool import write_real_pool
 
-pytestmark = pytest.mark.integration
-
 MODEL = ModelConfig(hidden_size=32, num_layers=1, num_heads=2, num_kv_heads=1, intermediate_size=64, sequence_length=64)
 OPTIMIZER = OptimizerConfig(learning_rate=1e-2, warmup_steps=5)
 PROXY = TrainingConfig(model=MODEL, optimizer=OPTIMIZER, num_tokens=60 * 512, sequences_per_step=8, precision="float32")
@@ -31,7 +29,7 @@ SEARCH = SearchParams(
     proxy=PROXY,
     objective=dict.fromkeys(WANTED, 1.0),
     search_tokens_per_domain=2048,
-    num_runs=28,
+    num_runs=16,
     num_noise_seeds=1,
     confirm=ConfirmParams(num_candidates=1, num_seeds=3),
     target_tokens=FULL.num_tokens,

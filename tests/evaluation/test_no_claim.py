@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from tasks.evaluation.decide import decision
 from tasks.mixture.config import SearchParams
@@ -24,7 +23,6 @@ def parts_of_one(weights_D: Array) -> Array:
     return np.full(len(weights_D), 2.0)
 
 
-@pytest.mark.integration
 def test_random_parts_of_one_domain_give_no_claim_in_at_least_nineteen_of_twenty_searches(tmp_path: Path) -> None:
     """The real rounds, fits, proposals, decision and comparison; only the proxies and models are simulated."""
     problem = problem_with((200, 300, 500, 800, 1200))

@@ -5,8 +5,6 @@ import os
 import subprocess
 import sys
 
-import pytest
-
 from infra import telemetry
 from infra.settings import project_root
 
@@ -65,12 +63,10 @@ def _who_reports(*, apply: bool, **environment: str) -> set[str]:
     return {name for name, reports in answers.items() if reports}
 
 
-@pytest.mark.integration
 def test_no_library_reports_once_the_switches_are_set() -> None:
     assert _who_reports(apply=True) == set()
 
 
-@pytest.mark.integration
 def test_the_libraries_would_report_without_them_so_the_test_above_can_fail() -> None:
     loud = _who_reports(apply=False)
     assert {"mlflow", "prefect server", "prefect client", "ray", "dvc", "huggingface", "iterative"} <= loud

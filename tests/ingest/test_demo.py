@@ -15,8 +15,6 @@ from tasks.ingest.demo import collect
 from tasks.ingest.installation import Installed
 from tasks.ingest.raw import RawListing, read_listing
 
-pytestmark = pytest.mark.integration
-
 
 @pytest.fixture(scope="module")
 def sample(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, RawListing]:

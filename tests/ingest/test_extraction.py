@@ -12,16 +12,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import mean
 
-import pytest
-
 from tasks.ingest.config import IngestParams
 from tasks.ingest.extraction.charset import decoded
 from tasks.ingest.extraction.kinds import Trafilatura, extract
 from tasks.ingest.readers.members import GzipMembers
 from tasks.ingest.readers.warc import read_warc
 from tasks.ingest.records import Page
-
-pytestmark = pytest.mark.integration
 
 
 def f1(truths: Sequence[str], found: Sequence[str]) -> float:

@@ -2,53 +2,80 @@
 
 import gzip
 import json
+import os
 import socket
-from dataclasses import replace
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
+from unittest.mock import patch
 
 import pytest
+import yaml
+from click.testing import CliRunner, Result
 
-from tests.fixtures_pipeline import Checkout
+from cli.main import main
+from tests.fixtures_pipeline import OTHERS, TINY
 
 BAD_INPUT, FAILED = 2, 1
+Told = Callable[..., str]
 
 
-def _told(checkout: Checkout, *args: str, code: int, **environment: str) -> str:
-    """Return the error message of a command that must fail with `code`, without a traceback."""
-    done = checkout.mixwright(*args, check=False, **environment)
-    assert done.returncode == code, f"exit code {done.returncode}\n{done.stdout}\n{done.stderr}"
-    assert "Traceback" not in done.stderr
-    return " ".join(done.stderr.split())
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Path]:
+    """A home of its own in the environment, which names no server; what a command changes there ends with the test."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(OTHERS)}
+    with patch.dict(os.environ, kept | {"MIXWRIGHT_HOME": str(tmp_path / "home")}, clear=True):
+        yield tmp_path / "home"
 
 
-def _ingest(checkout: Checkout, source: Path, tmp_path: Path, *args: str) -> tuple[str, ...]:
+@pytest.fixture
+def told(home: Path) -> Told:
+    """Returns the error message of a command, run in this process, that must fail with `code` and no traceback."""
+
+    def run(*args: str, code: int) -> str:
+        done = _mixwright(*args)
+        assert done.exit_code == code, f"exit code {done.exit_code}\n{done.stdout}\n{done.stderr}"
+        assert isinstance(done.exception, SystemExit)
+        return " ".join(done.stderr.split())
+
+    return run
+
+
+def _mixwright(*args: str) -> Result:
+    return CliRunner().invoke(main, args)
+
+
+def _ingest(source: Path, tmp_path: Path, *args: str) -> tuple[str, ...]:
     return ("ingest", "--input", str(source), "--output", str(tmp_path / "out"), *args)
 
 
-def test_a_missing_path(checkout: Checkout, tmp_path: Path) -> None:
-    assert "there is no such file or folder" in _told(checkout, "run", "--input", str(tmp_path / "no"), code=BAD_INPUT)
+def test_a_missing_path(told: Told, tmp_path: Path) -> None:
+    assert "there is no such file or folder" in told("run", "--input", str(tmp_path / "no"), code=BAD_INPUT)
 
 
-def test_an_empty_source(checkout: Checkout, tmp_path: Path) -> None:
+def test_an_empty_source(told: Told, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    told = _told(checkout, *_ingest(checkout, tmp_path / "empty", tmp_path), code=BAD_INPUT)
-    assert "the source is empty" in told
+    said = told(*_ingest(tmp_path / "empty", tmp_path), code=BAD_INPUT)
+    assert "the source is empty" in said
 
 
-def test_a_truncated_gzip(checkout: Checkout, tmp_path: Path) -> None:
+def test_a_truncated_gzip(told: Told, tmp_path: Path) -> None:
     whole = gzip.compress("".join(json.dumps({"text": f"document {n}"}) + "\n" for n in range(5000)).encode())
     (tmp_path / "cut.jsonl.gz").write_bytes(whole[: len(whole) // 2])
-    told = _told(checkout, *_ingest(checkout, tmp_path / "cut.jsonl.gz", tmp_path), code=BAD_INPUT)
-    assert "DataError" in told and "cut.jsonl.gz" in told
+    said = told(*_ingest(tmp_path / "cut.jsonl.gz", tmp_path), code=BAD_INPUT)
+    assert "DataError" in said and "cut.jsonl.gz" in said
     assert not (tmp_path / "out").exists()
 
 
-def test_bad_records_are_quarantined_and_counted_until_there_are_too_many(checkout: Checkout, tmp_path: Path) -> None:
+def test_bad_records_are_quarantined_and_counted_until_there_are_too_many(told: Told, tmp_path: Path) -> None:
     good = [json.dumps({"id": str(n), "text": f"document {n}"}).encode() for n in range(200)]
     bad = [b'{"id": "no text"}', b'{"text": "\xff\xfe"}', b"not json", b'{"text": "' + b"x" * 20_000_000 + b'"}']
     source = tmp_path / "mixed.jsonl"
     source.write_bytes(b"\n".join(good[:100] + bad + good[100:]) + b"\n")
-    done = checkout.mixwright(*_ingest(checkout, source, tmp_path, "--json"))
+    done = _mixwright(*_ingest(source, tmp_path, "--json"))
+    assert done.exit_code == 0, done.stderr
     account = json.loads(done.stdout)["account"]
     assert account["kept"]["documents"] == 200
     assert {name: count["documents"] for name, count in account["quarantined"].items()} == {
@@ -58,8 +85,8 @@ def test_bad_records_are_quarantined_and_counted_until_there_are_too_many(checko
         "no_text": 1,
     }
     strict = ("--set", "ingest.max_quarantined_fraction=0.001")
-    told = _told(checkout, *_ingest(checkout, source, tmp_path, *strict), code=BAD_INPUT)
-    assert "4 of 204" in told
+    said = told(*_ingest(source, tmp_path, *strict), code=BAD_INPUT)
+    assert "4 of 204" in said
 
 
 @pytest.mark.parametrize(
@@ -71,50 +98,50 @@ def test_bad_records_are_quarantined_and_counted_until_there_are_too_many(checko
     ],
 )
 def test_an_unknown_key_a_wrong_type_and_params_that_contradict_each_other(
-    checkout: Checkout, setting: str, place: str
+    told: Told, setting: str, place: str
 ) -> None:
-    assert place in _told(checkout, "run", "--set", setting, code=BAD_INPUT)
+    assert place in told("run", "--set", setting, code=BAD_INPUT)
 
 
 @pytest.mark.parametrize("name", ["Not a tag!", ""])
-def test_a_name_that_cannot_be_a_tag(checkout: Checkout, name: str) -> None:
-    told = _told(checkout, "run", "--name", name, code=BAD_INPUT)
-    assert "ConfigError: preset demo" in told and "name" in told
+def test_a_name_that_cannot_be_a_tag(told: Told, name: str) -> None:
+    said = told("run", "--name", name, code=BAD_INPUT)
+    assert "ConfigError: preset demo" in said and "name" in said
 
 
-def test_a_yaml_file_that_is_none(checkout: Checkout, tmp_path: Path) -> None:
+def test_a_yaml_file_that_is_none(told: Told, tmp_path: Path) -> None:
     (tmp_path / "bad.yaml").write_text("search: [1")
-    assert "bad.yaml" in _told(checkout, "run", "--params", str(tmp_path / "bad.yaml"), code=BAD_INPUT)
+    assert "bad.yaml" in told("run", "--params", str(tmp_path / "bad.yaml"), code=BAD_INPUT)
 
 
-def test_weights_that_cannot_be_met_under_the_caps(
-    checkout: Checkout, pipeline_run: dict[str, str], tmp_path: Path
-) -> None:
-    pool = f"{pipeline_run['workspace']}/data/tokenize"
-    params = ("--params", str(checkout.params), "--set", "search.max_epochs=0.01")
-    told = _told(checkout, "search", "--input", pool, "--output", str(tmp_path / "out"), *params, code=BAD_INPUT)
-    assert "no weights keep to the caps" in told
+def test_weights_that_cannot_be_met_under_the_caps(told: Told, pipeline_run: dict[str, Any], tmp_path: Path) -> None:
+    pool, params = f"{pipeline_run['workspace']}/data/tokenize", tmp_path / "params.yaml"
+    params.write_text(yaml.safe_dump(TINY))
+    given = ("--params", str(params), "--set", "search.max_epochs=0.01", "--output", str(tmp_path / "out"))
+    assert "no weights keep to the caps" in told("search", "--input", pool, *given, code=BAD_INPUT)
 
 
-def test_a_port_in_use(checkout: Checkout) -> None:
+def test_a_port_in_use(told: Told, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = str(taken.getsockname()[1])
-        alone = replace(checkout, home=checkout.home / "port", team=False)
-        told = _told(alone, "demo", code=FAILED, MIXWRIGHT_PREFECT__PORT=port)
-    assert port in told and "MIXWRIGHT_PREFECT__PORT" in told
+        monkeypatch.setenv("MIXWRIGHT_PREFECT__PORT", port)
+        said = told("demo", code=FAILED)
+    assert port in said and "MIXWRIGHT_PREFECT__PORT" in said
 
 
-def test_servers_that_are_not_up(checkout: Checkout) -> None:
-    alone = replace(checkout, home=checkout.home / "none", team=False)
-    told = _told(alone, "run", code=FAILED, MIXWRIGHT_PREFECT__PORT="1")
-    assert "mixwright up" in told
+def test_servers_that_are_not_up_and_the_process_ends_as_the_command_does(home: Path, project: Path) -> None:
+    command, environment = [sys.executable, "-m", "cli", "run"], os.environ | {"MIXWRIGHT_PREFECT__PORT": "1"}
+    done = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == FAILED
+    assert "mixwright up" in done.stderr and "Traceback" not in done.stderr
 
 
-def test_a_misspelt_setting(checkout: Checkout) -> None:
-    assert "MIXWRIGHT_WORKRES" in _told(checkout, "status", code=BAD_INPUT, MIXWRIGHT_WORKRES="2")
+def test_a_misspelt_setting(told: Told, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MIXWRIGHT_WORKRES", "2")
+    assert "MIXWRIGHT_WORKRES" in told("status", code=BAD_INPUT)
 
 
-def test_a_document_nobody_knows(checkout: Checkout, pipeline_run: dict[str, str]) -> None:
-    assert "nowhere/1" in _told(checkout, "why", "nowhere/1", "--run", pipeline_run["workspace"], code=BAD_INPUT)
+def test_a_document_nobody_knows(told: Told, pipeline_run: dict[str, Any]) -> None:
+    assert "nowhere/1" in told("why", "nowhere/1", "--run", pipeline_run["workspace"], code=BAD_INPUT)

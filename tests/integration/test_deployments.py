@@ -4,16 +4,13 @@ from uuid import UUID
 
 import pytest
 
-from infra.servers.bootstrap import create_pool_and_automation, deploy
 from infra.settings import Settings
 
 
 @pytest.fixture
-def pipeline_deployment(connected: Settings) -> UUID:
+def pipeline_deployment(connected: Settings, deployed: Settings) -> UUID:
     from prefect.client.orchestration import get_client
 
-    create_pool_and_automation(connected, lambda _: None)
-    deploy(connected, lambda _: None)
     with get_client(sync_client=True) as client:
         return client.read_deployment_by_name("pipeline/local").id
 
@@ -22,7 +19,7 @@ def pipeline_deployment(connected: Settings) -> UUID:
     "config",
     [
         {"nam": "demo"},
-        {"name": "demo", "params": {"search": {"rounds": "many"}}},
+        {"name": "demo", "params": {"search": {"num_runs": "many"}}},
         {"name": "demo", "params": {"curate": {"no_such_rule": 1}}},
     ],
 )

@@ -17,8 +17,6 @@ from tasks.mixture.predictors.power_law import PowerLaw
 from tasks.mixture.predictors.predictor import Measured
 from tasks.mixture.predictors.trees import Lightgbm
 
-pytestmark = pytest.mark.integration
-
 
 @cache
 def tables(folder: Path) -> dict[str, tuple[Table, Table]]:

@@ -183,7 +183,6 @@ def test_where_natural_is_uniform_there_is_one_baseline(tmp_path: Path) -> None:
     assert executor.done.count("search.proxy") == len(runs.rows) == len({(row.weights, row.seed) for row in runs.rows})
 
 
-@pytest.mark.integration
 def test_workers_in_processes_give_the_same_bytes_as_this_one(
     finished: tuple[Path, Manifest, Listener], tmp_path: Path
 ) -> None:

@@ -19,8 +19,6 @@ from tasks.mixture.strategies.strategy import finish
 from tasks.mixture.trajectory import trajectory
 from tasks.training.config import demo_full
 
-pytestmark = pytest.mark.integration
-
 
 def test_the_truth_is_the_stored_one(shared_data: Path) -> None:
     least_D, problem = truth(shared_data)["argmin_mean13"], regmix_problem(shared_data, np.full(13, 1 / 13))

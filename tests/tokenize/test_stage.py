@@ -194,7 +194,6 @@ def test_an_output_that_was_deleted_comes_back_from_the_store(inputs: Mapping[st
     assert not done
 
 
-@pytest.mark.integration
 def test_one_and_two_workers_give_the_same_bytes(inputs: Mapping[str, Path], tmp_path: Path) -> None:
     outputs = []
     for workers in (1, 2):

@@ -185,7 +185,6 @@ def test_a_weight_too_small_for_one_sample_is_said(inputs: dict[str, Path], tmp_
     assert place.observer.said == ["searched-seed0: too small a weight for a single sample: gamma"]
 
 
-@pytest.mark.integration
 def test_local_processes_and_two_gloo_workers_give_the_same_bytes(inputs: dict[str, Path], tmp_path: Path) -> None:
     digests = {}
     for world_size in (1, 2):
@@ -239,7 +238,6 @@ def test_an_error_in_a_ray_train_worker_comes_out_by_its_name(inputs: dict[str, 
         run(broken, inputs=inputs, output=tmp_path / "ray", workshop=place)
 
 
-@pytest.mark.integration
 def test_an_error_in_one_of_two_gloo_workers_comes_out_by_its_name(inputs: dict[str, Path], tmp_path: Path) -> None:
     broken = params(1, learning_rate=1e30, gradient_clip=None, precision="float32", warmup_steps=0)
     with pytest.raises(ConfigError, match="Lower learning_rate"):
@@ -275,7 +273,6 @@ def long_params() -> TrainParams:
     return params(1, num_tokens=400 * 4 * LENGTH, checkpoint_every_steps=20)
 
 
-@pytest.mark.integration
 def test_a_stage_killed_within_a_run_goes_on_from_its_checkpoint_to_the_same_bytes(
     inputs: dict[str, Path], tmp_path: Path
 ) -> None:
