@@ -86,11 +86,11 @@ def simulate_command(
                 params, problem, truth, seeds, lambda done, total: observer.progress("simulate: rounds", done, total)
             )
         if as_json:
-            facts = {"truth": choice.predictor.kind, "run_sd": truth.run_sd, "seed_sd": truth.seed_sd, "seeds": seeds}
+            facts = {"truth": choice.predictor.name, "run_sd": truth.run_sd, "seed_sd": truth.seed_sd, "seeds": seeds}
             click.echo(json.dumps({**facts, **result.to_json()}))
             return
         click.echo(
-            f"truth: {choice.predictor.kind} fitted to {runs_file} (Spearman {choice.score.spearman:.3f} on runs left "
+            f"truth: {choice.predictor.name} fitted to {runs_file} (Spearman {choice.score.spearman:.3f} on runs left "
             f"out), noise of a run {truth.run_sd:.4f}, shift of a seed {truth.seed_sd:.4f}. It is one of our own "
             "predictors, so it is kinder than the world."
         )

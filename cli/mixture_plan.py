@@ -175,7 +175,7 @@ def _outlook_lines(found: "Outlook", runs: "Runs | None", params: "PipelineParam
     ]
     if (known := found.noise.interval(_CONFIDENCE)) is not None:
         lines.append(
-            f"  known from {found.noise.freedom} degrees of freedom: {known[0]:.4f} to {known[1]:.4f} at "
+            f"  known from {found.noise.degrees_of_freedom} degrees of freedom: {known[0]:.4f} to {known[1]:.4f} at "
             f"{percent(_CONFIDENCE)}; more seeds narrow it"
         )
     if params.search.confirm is not None and found.confirmed is not None:

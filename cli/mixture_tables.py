@@ -158,11 +158,11 @@ def _fit_result(
     from tasks.mixture.table_doubts import beats_mean
 
     scores = [
-        {"predictor": score.kind, "rmse": score.rmse, "spearman": score.spearman, "coverage": score.coverage}
+        {"predictor": score.name, "rmse": score.rmse, "spearman": score.spearman, "coverage": score.coverage}
         for score in fitted.choice.scores
     ]
     return {
-        "predictor": fitted.choice.predictor.kind,
+        "predictor": fitted.choice.predictor.name,
         "target": measurements.target,
         "beats_mean": beats_mean(fitted.choice.score, measurements.measured.objective_R),
         "runs": len(measurements.measured.weights_RD),

@@ -8,7 +8,7 @@ Axes: K mixtures (row 0 is natural), S seeds, O held-out sets.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import ceil, sqrt
-from typing import Any, Literal, Self, assert_never
+from typing import Literal, Self, assert_never
 
 import numpy as np
 import numpy.typing as npt
@@ -17,18 +17,25 @@ from pydantic import Field, PositiveInt, model_validator
 from tasks.core.errors import EvidenceError
 from tasks.core.params import Params
 from tasks.core.words import percent
-from tasks.mixture.decide import NATURAL, Candidate, Pick
+from tasks.mixture.decide import Pick
 from tasks.mixture.noise import dunnett_quantile
 from tasks.mixture.problem import Constraint
+from tasks.mixture.published_candidates import (
+    Candidate,
+    Confirmation,
+    ConfirmationVerdict,
+    ConfirmedContender,
+    Contender,
+    GainInterval,
+    Role,
+)
 from tasks.mixture.runs import Run, Runs
 
 Array = npt.NDArray[np.float64]
-Role = Literal["natural", "best measured", "candidate"]
-Verdict = Literal["ship candidate", "ship best measured", "keep natural"]
 
 BEST_MEASURED: Literal["best measured"] = "best measured"
 # With fewer degrees of freedom a 90 % interval is more than six standard errors wide: that is no measurement.
-_MIN_FREEDOM = 2
+_MIN_DEGREES_OF_FREEDOM = 2
 _CLOSE = 1e-9  # two mixtures that differ by less are one
 
 
@@ -44,8 +51,8 @@ class ConfirmParams(Params):
     unproven: Literal["natural", "best measured"] = BEST_MEASURED
 
     @model_validator(mode="after")
-    def _noise_can_be_told(self) -> Self:
-        if self.num_candidates * (self.num_seeds - 1) < _MIN_FREEDOM:
+    def _has_degrees_of_freedom(self) -> Self:
+        if self.num_candidates * (self.num_seeds - 1) < _MIN_DEGREES_OF_FREEDOM:
             raise ValueError("num_candidates and num_seeds are too few to tell a difference from noise; raise one")
         return self
 
@@ -53,102 +60,6 @@ class ConfirmParams(Params):
 def most_runs(params: ConfirmParams, num_noise_seeds: int) -> int:
     """Return how many runs a confirmation takes at most: natural has been run with the noise's seeds already."""
     return (params.num_candidates + 1) * params.num_seeds + max(params.num_seeds - num_noise_seeds, 0)
-
-
-@dataclass(frozen=True)
-class Contender:
-    """A mixture to run again; `gain` over natural and its `gain_sd` as predicted, in the objective's unit."""
-
-    name: str
-    role: Role
-    weights: tuple[float, ...]
-    gain: float
-    gain_sd: float
-
-
-@dataclass(frozen=True)
-class Gain:
-    """How much lower the objective is than another mixture's, with its simultaneous interval."""
-
-    mean: float
-    lower: float
-    upper: float
-
-
-@dataclass(frozen=True)
-class Confirmed:
-    """A contender and what it measured: its objective with each seed, and its gain over natural and the best measured.
-
-    `z` is measured minus predicted gain over natural, in standard deviations of prediction and noise together. `broken`
-    names the constraints that it does not meet.
-    """
-
-    contender: Contender
-    objectives: tuple[float, ...]
-    over_natural: Gain | None
-    over_best: Gain | None
-    z: float | None
-    broken: tuple[str, ...] = ()
-
-    @property
-    def mean(self) -> float:
-        """The objective's mean over seeds."""
-        return float(np.mean(self.objectives))
-
-    @property
-    def beats_natural(self) -> bool:
-        """Whether the interval of the gain over natural excludes 0."""
-        return self.over_natural is not None and self.over_natural.lower > 0
-
-    @property
-    def beats_best(self) -> bool:
-        """Whether the interval of the gain over the best measured excludes 0; nothing to beat is beaten."""
-        return self.over_best is None or self.over_best.lower > 0
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the contender as it stands in `candidates.json`; `predicted` is its gain over natural."""
-        return {
-            "name": self.contender.name,
-            "role": self.contender.role,
-            "weights": list(self.contender.weights),
-            "objectives": list(self.objectives),
-            **_told(self.over_natural, "gain_over_natural", "lower", "upper"),
-            **_told(self.over_best, "gain_over_best", "lower_best", "upper_best"),
-            "predicted": self.contender.gain,
-            "predicted_sd": self.contender.gain_sd,
-            "z": self.z,
-            "broken": list(self.broken),
-        }
-
-
-@dataclass(frozen=True)
-class Confirmation:
-    """What ships and why. `claim`: it is shown to beat natural. `noise_sd` is of one run among those with its seed."""
-
-    shipped: Contender
-    verdict: Verdict
-    claim: bool
-    confidence: float
-    seeds: tuple[int, ...]
-    noise_sd: float
-    freedom: int
-    rows: tuple[Confirmed, ...]
-    statement: str
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the confirmation as it stands in `candidates.json`."""
-        return {
-            "verdict": self.statement,
-            "decision": self.verdict,
-            "claim": self.claim,
-            "shipped": self.shipped.name,
-            "confidence": self.confidence,
-            "seeds": list(self.seeds),
-            "noise_sd": self.noise_sd,
-            "degrees_of_freedom": self.freedom,
-            "natural": list(self.rows[0].objectives),
-            "candidates": [row.to_json() for row in self.rows[1:]],
-        }
 
 
 def contenders(params: ConfirmParams, pick: Pick) -> tuple[Contender, ...]:
@@ -160,7 +71,7 @@ def contenders(params: ConfirmParams, pick: Pick) -> tuple[Contender, ...]:
     Raises:
         EvidenceError: the pick was compared with nothing: a strategy that does not search has nothing to confirm.
     """
-    natural = next((each for each in pick.considered if each.name == NATURAL), None)
+    natural = next((each for each in pick.considered if each.source == "natural"), None)
     if natural is None or len(pick.considered) < 2:
         raise EvidenceError(f"{pick.chosen.name} was compared with nothing, so there is nothing to confirm. Search.")
     ranked = sorted(pick.considered, key=lambda each: -each.score)
@@ -172,11 +83,22 @@ def contenders(params: ConfirmParams, pick: Pick) -> tuple[Contender, ...]:
     for each in [pick.chosen, *ranked]:
         if len(chosen) < limit and not any(_same(each.weights, other.weights) for other, _ in chosen):
             chosen.append((each, "candidate"))
-    return tuple(Contender(each.name, role, each.weights, each.gain, each.gain_sd) for each, role in chosen)
+    return tuple(_contender(each, role) for each, role in chosen)
+
+
+def _contender(candidate: Candidate, role: Role) -> Contender:
+    return Contender(
+        source=candidate.source,
+        run=candidate.run,
+        role=role,
+        weights=candidate.weights,
+        gain=candidate.gain,
+        gain_sd=candidate.gain_sd,
+    )
 
 
 def require_enough(params: ConfirmParams, num_contenders: int) -> None:
-    """Refuse a confirmation whose noise nobody could tell, before its runs are paid for.
+    """Refuse a confirmation whose noise could not be estimated, before its runs are paid for.
 
     `num_contenders` counts natural and may be less than `num_candidates` promises: mixtures that coincide are run once.
     Natural alone is not run again, so nothing is refused there.
@@ -185,12 +107,12 @@ def require_enough(params: ConfirmParams, num_contenders: int) -> None:
         EvidenceError: (num_contenders - 1)(num_seeds - 1) degrees of freedom are too few for an interval.
     """
     if num_contenders > 1:
-        _freedom(num_contenders, params.num_seeds)
+        _degrees_of_freedom(num_contenders, params.num_seeds)
 
 
 def confirm(
     params: ConfirmParams,
-    asked: Sequence[Contender],
+    contenders: Sequence[Contender],
     runs: Runs,
     seeds: Sequence[int],
     constraints: Sequence[Constraint] = (),
@@ -203,86 +125,92 @@ def confirm(
     that either (intersection-union test, Berger 1982). Where nothing differs a claim is made in at most
     (1 - confidence) / 2 of all confirmations. A best measured that breaks a constraint is nothing to be beaten.
 
+    Runs with one seed on different instruction sets are not paired: the seed's shift need not be the same there. Then the
+    seed is part of the noise, which has K (S - 1) degrees of freedom, and the statement says so.
+
     Raises:
         EvidenceError: a run is missing, all runs of a mixture are copies, or there are too few for an interval.
     """
-    objective_KS, losses_KSO = _results(asked, runs, seeds)
-    noise_sd, freedom = _noise(objective_KS)
-    compared = _Compared(params.confidence, objective_KS.mean(axis=1), noise_sd * sqrt(2 / len(seeds)), freedom)
+    rows_KS = _rows(contenders, runs, seeds)
+    objective_KS = np.array([[row.objective for row in rows] for rows in rows_KS])
+    losses_KSO = np.array([[row.losses for row in rows] for rows in rows_KS])
+    mixed = _instruction_sets_of_unpaired(rows_KS)
+    noise_sd, degrees_of_freedom = _unpaired_noise(objective_KS) if mixed else _paired_noise(objective_KS)
+    standard_error = noise_sd * sqrt(2 / len(seeds))
+    means = _Means(params.confidence, objective_KS.mean(axis=1), standard_error, degrees_of_freedom)
     broken_K = [_broken(losses_SO - losses_KSO[0], constraints, runs.sets) for losses_SO in losses_KSO]
-    best = next((at for at, each in enumerate(asked) if each.role == BEST_MEASURED and not broken_K[at]), None)
-    rows = [
-        Confirmed(
-            contender,
-            tuple(objective_KS[at].tolist()),
-            compared.over_natural(at),
-            compared.over_best(at, best),
-            compared.z(at, contender),
-            broken_K[at],
+    best = next((at for at, each in enumerate(contenders) if each.role == BEST_MEASURED and not broken_K[at]), None)
+    rows = tuple(
+        ConfirmedContender(
+            contender=contender,
+            objectives=tuple(objective_KS[at].tolist()),
+            over_natural=means.over_natural(at),
+            over_best=means.over_best(at, best),
+            z=means.z(at, contender),
+            broken_constraints=broken_K[at],
         )
-        for at, contender in enumerate(asked)
-    ]
+        for at, contender in enumerate(contenders)
+    )
     shipped, verdict = _shipped(params, rows)
+    interval = f"{percent(params.confidence)} interval"
     return Confirmation(
         shipped=shipped.contender,
         verdict=verdict,
         claim=shipped.beats_natural,
         confidence=params.confidence,
         seeds=tuple(seeds),
+        paired=not mixed,
         noise_sd=noise_sd,
-        freedom=freedom,
-        rows=tuple(rows),
-        statement=_statement(
-            shipped, rows, f"{percent(params.confidence)} interval", f"{len(seeds)} fresh seeds", runs.unit
-        ),
+        degrees_of_freedom=degrees_of_freedom,
+        rows=rows,
+        statement=_statement(shipped, rows, interval, f"{len(seeds)} fresh seeds", runs.unit) + _said_of_pairs(mixed),
     )
 
 
 def shipped_pick(pick: Pick, confirmation: Confirmation) -> Pick:
     """Return the pick with what ships in the place of what was picked, and the confirmation's sentence as the reason."""
-    wanted = confirmation.shipped.weights
-    chosen = next(each for each in pick.considered if _same(each.weights, wanted))
+    weights = confirmation.shipped.weights
+    chosen = next(each for each in pick.considered if _same(each.weights, weights))
     return replace(pick, chosen=chosen, reason=confirmation.statement)
 
 
 @dataclass(frozen=True)
-class _Compared:
+class _Means:
     """Means of all contenders, and the standard error of the difference of two of them."""
 
     confidence: float
     mean_K: Array
-    error: float
-    freedom: int
+    standard_error: float
+    degrees_of_freedom: int
 
-    def over_natural(self, at: int) -> Gain | None:
+    def over_natural(self, at: int) -> GainInterval | None:
         return None if at == 0 else self._gain(at, 0, len(self.mean_K) - 1)
 
-    def over_best(self, at: int, best: int | None) -> Gain | None:
+    def over_best(self, at: int, best: int | None) -> GainInterval | None:
         return None if best is None or at in {0, best} else self._gain(at, best, len(self.mean_K) - 2)
 
     def z(self, at: int, contender: Contender) -> float | None:
-        doubt = sqrt(contender.gain_sd**2 + self.error**2)
-        return float(self.mean_K[0] - self.mean_K[at] - contender.gain) / doubt if at and doubt else None
+        sd = sqrt(contender.gain_sd**2 + self.standard_error**2)
+        return float(self.mean_K[0] - self.mean_K[at] - contender.gain) / sd if at and sd else None
 
-    def _gain(self, at: int, reference: int, comparisons: int) -> Gain:
+    def _gain(self, at: int, reference: int, comparisons: int) -> GainInterval:
         mean = float(self.mean_K[reference] - self.mean_K[at])
-        half_width = dunnett_quantile(comparisons, self.freedom, self.confidence) * self.error
-        return Gain(mean, mean - half_width, mean + half_width)
+        half_width = dunnett_quantile(comparisons, self.degrees_of_freedom, self.confidence) * self.standard_error
+        return GainInterval(mean=mean, lower=mean - half_width, upper=mean + half_width)
 
 
-def _results(asked: Sequence[Contender], runs: Runs, seeds: Sequence[int]) -> tuple[Array, Array]:
-    """Return the objective [K, S] and the losses [K, S, O] of the contenders, natural first."""
-    if not asked or asked[0].role != "natural" or len(asked) < 2:
+def _rows(contenders: Sequence[Contender], runs: Runs, seeds: Sequence[int]) -> list[list[Run]]:
+    """Return the run of every contender with every seed, natural first."""
+    if not contenders or contenders[0].role != "natural" or len(contenders) < 2:
         raise EvidenceError("nothing was run again beside natural: name at least one contender after it.")
-    found = [[_row(contender, runs, seed) for seed in seeds] for contender in asked]
-    for contender, rows in zip(asked, found, strict=True):
+    rows_KS = [[_row(contender, runs, seed) for seed in seeds] for contender in contenders]
+    for contender, rows in zip(contenders, rows_KS, strict=True):
         if len({row.objective for row in rows}) < len(seeds):
             raise EvidenceError(
                 f"{contender.name}: {len(seeds)} seeds gave {len({row.objective for row in rows})} different result(s); "
                 "copies of one run are no evidence. Confirm with seeds that differ."
             )
-    objective_KS = np.array([[row.objective for row in rows] for rows in found])
-    return objective_KS, np.array([[row.losses for row in rows] for rows in found])
+    return rows_KS
 
 
 def _row(contender: Contender, runs: Runs, seed: int) -> Run:
@@ -296,22 +224,37 @@ def _row(contender: Contender, runs: Runs, seed: int) -> Run:
     return rows[0]
 
 
-def _noise(objective_KS: Array) -> tuple[float, int]:
+def _instruction_sets_of_unpaired(rows_KS: Sequence[Sequence[Run]]) -> tuple[str, ...]:
+    """Return the instruction sets of a seed whose runs were made with several; none where every seed has one."""
+    for rows_K in zip(*rows_KS, strict=True):
+        if len(found := {row.instruction_set or "unknown" for row in rows_K}) > 1:
+            return tuple(sorted(found))
+    return ()
+
+
+def _paired_noise(objective_KS: Array) -> tuple[float, int]:
     """Return the standard deviation of what neither mixture nor seed explains, and its degrees of freedom."""
-    freedom = _freedom(*objective_KS.shape)
+    degrees_of_freedom = _degrees_of_freedom(*objective_KS.shape)
     additive_KS = objective_KS.mean(axis=1, keepdims=True) + objective_KS.mean(axis=0) - objective_KS.mean()
-    return sqrt(float(((objective_KS - additive_KS) ** 2).sum()) / freedom), freedom
+    return sqrt(float(((objective_KS - additive_KS) ** 2).sum()) / degrees_of_freedom), degrees_of_freedom
 
 
-def _freedom(num_mixtures: int, num_seeds: int) -> int:
-    freedom = (num_mixtures - 1) * (num_seeds - 1)
-    if freedom < _MIN_FREEDOM:
+def _unpaired_noise(objective_KS: Array) -> tuple[float, int]:
+    """Return the standard deviation of what the mixture does not explain, and its degrees of freedom."""
+    degrees_of_freedom = objective_KS.shape[0] * (objective_KS.shape[1] - 1)
+    residual_KS = objective_KS - objective_KS.mean(axis=1, keepdims=True)
+    return sqrt(float((residual_KS**2).sum()) / degrees_of_freedom), degrees_of_freedom
+
+
+def _degrees_of_freedom(num_mixtures: int, num_seeds: int) -> int:
+    found = (num_mixtures - 1) * (num_seeds - 1)
+    if found < _MIN_DEGREES_OF_FREEDOM:
         raise EvidenceError(
-            f"search.confirm: {num_mixtures} mixtures, natural among them, with {num_seeds} seeds each leave {freedom} of "
-            f"at least {_MIN_FREEDOM} degrees of freedom, too few to tell a difference from noise. "
-            f"Raise search.confirm.num_seeds to {1 + ceil(_MIN_FREEDOM / (num_mixtures - 1))}."
+            f"search.confirm: {num_mixtures} mixtures, natural among them, with {num_seeds} seeds each leave {found} of "
+            f"at least {_MIN_DEGREES_OF_FREEDOM} degrees of freedom, too few to tell a difference from noise. "
+            f"Raise search.confirm.num_seeds to {1 + ceil(_MIN_DEGREES_OF_FREEDOM / (num_mixtures - 1))}."
         )
-    return freedom
+    return found
 
 
 def _broken(increase_SO: Array, constraints: Sequence[Constraint], names: Sequence[str]) -> tuple[str, ...]:
@@ -320,9 +263,11 @@ def _broken(increase_SO: Array, constraints: Sequence[Constraint], names: Sequen
     return tuple(names[each.set] for each in constraints if not increase_O[each.set] <= each.max_increase)
 
 
-def _shipped(params: ConfirmParams, rows: Sequence[Confirmed]) -> tuple[Confirmed, Verdict]:
+def _shipped(
+    params: ConfirmParams, rows: Sequence[ConfirmedContender]
+) -> tuple[ConfirmedContender, ConfirmationVerdict]:
     natural, *others = rows
-    allowed = sorted((row for row in others if not row.broken), key=lambda row: row.mean)
+    allowed = sorted((row for row in others if not row.broken_constraints), key=lambda row: row.mean)
     for row in allowed:
         if row.contender.role == "candidate" and row.beats_natural and row.beats_best:
             return row, "ship candidate"
@@ -333,37 +278,43 @@ def _shipped(params: ConfirmParams, rows: Sequence[Confirmed]) -> tuple[Confirme
     return (best, "ship best measured") if best.beats_natural or looks_better else (natural, "keep natural")
 
 
-def _statement(shipped: Confirmed, rows: Sequence[Confirmed], interval: str, seeds: str, unit: str) -> str:
-    def told(gain: Gain | None) -> str:
+def _statement(
+    shipped: ConfirmedContender, rows: Sequence[ConfirmedContender], interval: str, seeds: str, unit: str
+) -> str:
+    def said(gain: GainInterval | None) -> str:
         return "" if gain is None else f"{gain.mean:+.4f} {unit} ({interval} {gain.lower:+.4f} to {gain.upper:+.4f})"
 
-    name, others = shipped.contender.name, [row for row in rows[1:] if row is not shipped and not row.broken]
-    rival = min(others, key=lambda row: row.mean, default=None)
+    others = [row for row in rows[1:] if row is not shipped and not row.broken_constraints]
+    name, rival = shipped.contender.name, min(others, key=lambda row: row.mean, default=None)
     match shipped.contender.role:
         case "candidate":
-            over = "" if shipped.over_best is None else f" and the best measured by {told(shipped.over_best)}"
-            text = f"Claim: {name} beats natural by {told(shipped.over_natural)}{over}"
+            over = "" if shipped.over_best is None else f" and the best measured by {said(shipped.over_best)}"
+            text = f"Claim: {name} beats natural by {said(shipped.over_natural)}{over}"
         case "best measured" if shipped.beats_natural:
-            text = f"Claim: the best measured, {name}, beats natural by {told(shipped.over_natural)}"
+            text = f"Claim: the best measured, {name}, beats natural by {said(shipped.over_natural)}"
             if rival is not None:
-                text += f"; no claim that another is better still: {rival.contender.name} {told(rival.over_best)}"
+                text += f"; no claim that another is better still: {rival.contender.name} {said(rival.over_best)}"
         case "best measured":
             text = f"No claim: the best measured, {name}, ships, but its gain over natural may be chance: "
-            text += told(shipped.over_natural)
+            text += said(shipped.over_natural)
         case "natural":
             text = "No claim: natural is kept"
             if rival is not None:
-                text += f"; the strongest other, {rival.contender.name}, has a gain of {told(rival.over_natural)}"
+                text += f"; the strongest other, {rival.contender.name}, has a gain of {said(rival.over_natural)}"
         case _:
             assert_never(shipped.contender.role)
-    left_out = [f"{row.contender.name} ({', '.join(row.broken)})" for row in rows if row.broken]
-    limit = f" Left out, as they break a constraint: {', '.join(left_out)}." if left_out else ""
+    broken = [f"{row.contender.name} ({', '.join(row.broken_constraints)})" for row in rows if row.broken_constraints]
+    limit = f" Left out, as they break a constraint: {', '.join(broken)}." if broken else ""
     return f"{text}; {seeds} of {len(rows)} mixtures.{limit}"
 
 
-def _told(gain: Gain | None, *names: str) -> dict[str, float | None]:
-    values = (None, None, None) if gain is None else (gain.mean, gain.lower, gain.upper)
-    return dict(zip(names, values, strict=True))
+def _said_of_pairs(instruction_sets: Sequence[str]) -> str:
+    if not instruction_sets:
+        return ""
+    return (
+        f" Unpaired, as runs with one seed were made with different instruction sets ({', '.join(instruction_sets)}); "
+        "confirm on machines of one kind for a sharper test."
+    )
 
 
 def _same(one: Sequence[float], other: Sequence[float]) -> bool:

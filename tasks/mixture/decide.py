@@ -8,6 +8,7 @@ Axes: M mixtures, S starts, D domains, B domains of what is searched (fewer than
 """
 
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,8 @@ from tasks.core.params import Params
 from tasks.mixture.predictors.choose import fit
 from tasks.mixture.predictors.gp_sqrt import GpSqrt
 from tasks.mixture.problem import Problem, gridded
+from tasks.mixture.published import BaselineName
+from tasks.mixture.published_candidates import Candidate, MixtureOrigin
 from tasks.mixture.reuse import Reuse
 from tasks.mixture.runs import Run, Runs
 from tasks.mixture.strategies.evidence import MARGIN, Evidence, Predicts, excess, under_caps
@@ -25,7 +28,9 @@ from tasks.mixture.strategies.local_search import ascend
 
 Array = npt.NDArray[np.float64]
 
-NATURAL, PREDICTED = "natural", "predicted best"
+NATURAL: Literal["natural"] = "natural"
+PREDICTED: Literal["predicted"] = "predicted"
+_PREDICTED_ALONE = MixtureOrigin(source=PREDICTED)
 _STARTS = 3
 # What a unit of a broken constraint costs the score of a candidate: more than any gain.
 _BROKEN = 1e3
@@ -41,22 +46,6 @@ class DecisionParams(Params):
     """
 
     caution: float = Field(default=1.0, ge=0)
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """A mixture that could become the recipe. `gain` is over natural, `score` = gain - caution x gain_sd - penalty.
-
-    `measured` is the run's own objective, None for a mixture that was only predicted.
-    """
-
-    name: str
-    weights: tuple[float, ...]
-    measured: float | None
-    predicted: float
-    gain: float
-    gain_sd: float
-    score: float
 
 
 @dataclass(frozen=True)
@@ -87,14 +76,14 @@ def decide(
     predicted = _predicted_best(params, problem, predictor, known, within)
     considered = tuple(sorted([*known, predicted], key=lambda candidate: -candidate.score))
     gain_M, sd_M = predictor.gain(np.array([predicted.weights]), np.array(best.weights))
-    advantage, doubt = float(gain_M[0]), float(sd_M[0])
-    if advantage > params.caution * doubt and predicted.score > best.score:
-        reason = f"predicted to beat the best measured ({best.name}) by {advantage:.4f}, standard deviation {doubt:.4f}"
+    advantage, sd = float(gain_M[0]), float(sd_M[0])
+    if advantage > params.caution * sd and predicted.score > best.score:
+        reason = f"predicted to beat the best measured ({best.name}) by {advantage:.4f}, standard deviation {sd:.4f}"
         return Pick(predicted, reason, considered)
     if best is natural:
         reason = f"no mixture is credibly better than natural: the best gain is {_strongest(considered)}"
         return Pick(natural, reason, considered)
-    reason = f"the best measured; a better one is not credible ({advantage:.4f}, standard deviation {doubt:.4f})"
+    reason = f"the best measured; a better one is not credible ({advantage:.4f}, standard deviation {sd:.4f})"
     return Pick(best, reason, considered)
 
 
@@ -103,14 +92,14 @@ def shipped(params: DecisionParams, problem: Problem, evidence: Evidence, weight
     # What was measured ships as it was measured, not rounded to the grid of proposals.
     as_it_is = _measured(evidence.runs, weights_D) is not None and bool(problem.allows(weights_D[None])[0])
     kept_D, moved = (weights_D, 0.0) if as_it_is else under_caps(weights_D, problem.caps_D)
-    teller = _teller(problem, evidence)
+    predictor = evidence.predictor or fit(GpSqrt(), evidence.measured(problem))
     if moved > 0:
         reason += f"; {moved:.4f} of its weight was above a cap and went to other domains"
-    if float(broken := excess(problem, teller, kept_D[None])[0]) > 0:
+    if float(broken := excess(problem, predictor, kept_D[None])[0]) > 0:
         reason += f"; it is predicted to break the constraints by {broken:.4f}"
-    known = _known(params, problem, teller, evidence.runs)
+    known = _known(params, problem, predictor, evidence.runs)
     same = next((c for c in known if np.abs(np.array(c.weights) - kept_D).max() < 1e-9), None)
-    chosen = same or _candidate(params, problem, teller, PREDICTED, kept_D, None)
+    chosen = same or _candidate(params, problem, predictor, _PREDICTED_ALONE, kept_D, None)
     others = [candidate for candidate in known if candidate is not same]
     return Pick(chosen, reason, tuple(sorted([chosen, *others], key=lambda candidate: -candidate.score)))
 
@@ -124,7 +113,9 @@ def best_measured(params: DecisionParams, problem: Problem, evidence: Evidence, 
     return shipped(params, problem, evidence, np.array(best.weights), f"{reason}: {best.objective:.4f}")
 
 
-def baseline(params: DecisionParams, problem: Problem, evidence: Evidence, name: str, weights_D: Array) -> Pick:
+def baseline(
+    params: DecisionParams, problem: Problem, evidence: Evidence, name: BaselineName, weights_D: Array
+) -> Pick:
     """Return a mixture that needs no search, with what was measured of it beside natural.
 
     Raises:
@@ -132,31 +123,38 @@ def baseline(params: DecisionParams, problem: Problem, evidence: Evidence, name:
     """
     if evidence.predictor is not None:
         pick = shipped(params, problem, evidence, weights_D, f"{name}, as configured: nothing was searched")
-        return replace(pick, chosen=replace(pick.chosen, name=name))
+        return replace(pick, chosen=pick.chosen.model_copy(update={"source": name, "run": None}))
     own, natural = _measured(evidence.runs, weights_D), _measured(evidence.runs, problem.natural)
     if own is None or natural is None or evidence.noise_sd is None:
         raise EvidenceError(
             f"strategy {name}: what it gains over natural is unknown. Measure it, natural and natural with other seeds."
         )
     at_natural = name == NATURAL
-    gain, doubt = (0.0, 0.0) if at_natural else (natural - own, float(np.sqrt(2)) * evidence.noise_sd)
-    score = gain - params.caution * doubt - float(problem.penalty(weights_D[None])[0])
-    chosen = Candidate(name, tuple(weights_D.tolist()), own, own, gain, doubt, score)
+    gain, gain_sd = (0.0, 0.0) if at_natural else (natural - own, float(np.sqrt(2)) * evidence.noise_sd)
+    chosen = Candidate(
+        source=name,
+        weights=tuple(weights_D.tolist()),
+        measured=own,
+        predicted=own,
+        gain=gain,
+        gain_sd=gain_sd,
+        score=gain - params.caution * gain_sd - float(problem.penalty(weights_D[None])[0]),
+    )
     return Pick(chosen, f"{name}, as configured: nothing was searched", (chosen,))
-
-
-def _teller(problem: Problem, evidence: Evidence) -> Predicts:
-    """Return what says how good a mixture is: the chosen predictor, else a process fitted to the runs."""
-    return evidence.predictor or fit(GpSqrt(), evidence.measured(problem))
 
 
 def _known(params: DecisionParams, problem: Problem, predictor: Predicts, runs: Runs) -> list[Candidate]:
     """Return natural, then every run that keeps to the caps."""
-    natural = _candidate(params, problem, predictor, NATURAL, problem.natural, _measured(runs, problem.natural))
+    origin = MixtureOrigin(source=NATURAL)
+    natural = _candidate(params, problem, predictor, origin, problem.natural, _measured(runs, problem.natural))
     rows = [row for row in runs.rows if problem.allows(np.array([row.weights]))[0] and not _is(row, problem.natural)]
+    origins = [MixtureOrigin(source="measured", run=row.run) for row in rows]
     return [
         natural,
-        *(_candidate(params, problem, predictor, f"run {r.run}", np.array(r.weights), r.objective) for r in rows),
+        *(
+            _candidate(params, problem, predictor, origin, np.array(row.weights), row.objective)
+            for row, origin in zip(rows, origins, strict=True)
+        ),
     ]
 
 
@@ -180,21 +178,33 @@ def _predicted_best(
     starts_SB = np.vstack([ranked_SB[:_STARTS], searched.uniform, searched.natural])
     found_SB = ascend(lambda weights_MB: score(whole(weights_MB)), starts_SB, searched.caps_D)
     tops_MD = whole(np.array([gridded(top_B, searched.caps_D) for top_B in found_SB]))
-    return _candidate(params, problem, predictor, PREDICTED, tops_MD[int(np.argmax(score(tops_MD)))], None)
+    return _candidate(params, problem, predictor, _PREDICTED_ALONE, tops_MD[int(np.argmax(score(tops_MD)))], None)
 
 
 def _candidate(
-    params: DecisionParams, problem: Problem, predictor: Predicts, name: str, weights_D: Array, measured: float | None
+    params: DecisionParams,
+    problem: Problem,
+    predictor: Predicts,
+    origin: MixtureOrigin,
+    weights_D: Array,
+    measured: float | None,
 ) -> Candidate:
-    if name == NATURAL:
-        gain, doubt = 0.0, 0.0
+    if origin.source == NATURAL:
+        gain, gain_sd = 0.0, 0.0
     else:
         gain_M, sd_M = predictor.gain(weights_D[None], problem.natural)
-        gain, doubt = float(gain_M[0]), float(sd_M[0])
-    predicted = float(predictor.mean(weights_D[None])[0])
-    score = gain - params.caution * doubt - float(problem.penalty(weights_D[None])[0])
-    score -= _BROKEN * float(excess(problem, predictor, weights_D[None])[0])
-    return Candidate(name, tuple(weights_D.tolist()), measured, predicted, gain, doubt, score)
+        gain, gain_sd = float(gain_M[0]), float(sd_M[0])
+    score = gain - params.caution * gain_sd - float(problem.penalty(weights_D[None])[0])
+    return Candidate(
+        source=origin.source,
+        run=origin.run,
+        weights=tuple(weights_D.tolist()),
+        measured=measured,
+        predicted=float(predictor.mean(weights_D[None])[0]),
+        gain=gain,
+        gain_sd=gain_sd,
+        score=score - _BROKEN * float(excess(problem, predictor, weights_D[None])[0]),
+    )
 
 
 def _measured(runs: Runs, weights_D: Array) -> float | None:
@@ -206,7 +216,7 @@ def _is(row: Run, weights_D: Array) -> bool:
 
 
 def _strongest(considered: tuple[Candidate, ...]) -> str:
-    natural = next(candidate for candidate in considered if candidate.name == NATURAL)
+    natural = next(candidate for candidate in considered if candidate.source == NATURAL)
     others = [candidate for candidate in considered if candidate.weights != natural.weights]
     if not others:
         return "none"

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Literal, assert_never
 
 from tasks.core.errors import ConfigError, DataError
-from tasks.training.types import Phase
+from tasks.mixture.published import Recipe, RecipePhase
 
 Format = Literal["torchtitan", "olmo-core", "nanotron", "llm-foundry", "streaming", "json", "yaml"]
 
@@ -43,15 +43,6 @@ def mixture(datasets):
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """What is exported of a `recipe.json`: domains, phases in order, and how often a domain may be repeated."""
-
-    domains: tuple[str, ...]
-    phases: tuple[Phase, ...]
-    max_epochs: float
-
-
-@dataclass(frozen=True)
 class Destination:
     """What a recipe does not know: where a domain's data is, which phase is meant, and how large a step is.
 
@@ -64,27 +55,14 @@ class Destination:
 
 
 def read_recipe(path: Path) -> Recipe:
-    """Read a `recipe.json`.
+    """Read a recipe from a file of any name.
 
     Raises:
-        DataError: the file is missing or is no recipe of format 1.
-        ConfigError: weights that are negative or do not sum to 1.
+        DataError: the file is missing or is no recipe.
     """
     if not path.is_file():
         raise DataError(f"{path}: there is no such file. Name the recipe.json of a search.")
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-        if value["format"] != 1:
-            raise ValueError(f"format {value['format']!r}, this version reads 1")
-        phases = tuple(Phase(int(p["tokens"]), tuple(map(float, p["weights"]))) for p in value["phases"])
-        recipe = Recipe(tuple(value["domains"]), phases, float(value["max_epochs"]))
-        if not phases or any(len(phase.weights) != len(recipe.domains) for phase in phases):
-            raise ValueError(f"its phases do not have a weight for each of {len(recipe.domains)} domains")
-    except ConfigError as error:
-        raise ConfigError(f"{path}: {error}") from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{path}: this is no recipe: {error!r}. Run search again.") from error
-    return recipe
+    return Recipe.parse(path.read_text(encoding="utf-8"), str(path))
 
 
 def export(recipe: Recipe, format_: Format, destination: Destination) -> str:
@@ -121,7 +99,7 @@ def torchtitan(recipe: Recipe, destination: Destination) -> str:
     """
     phase = _one_phase(recipe, destination, "torchtitan")
     weights = "".join(f"    {name!r}: {weight!r},\n" for _, name, weight in _used(recipe, phase))
-    return _TITAN.format(tokens=phase.num_tokens, weights=f"{{\n{weights}}}")
+    return _TITAN.format(tokens=phase.tokens, weights=f"{{\n{weights}}}")
 
 
 def olmo_core(recipe: Recipe, destination: Destination) -> dict[str, Any]:
@@ -158,7 +136,7 @@ def nanotron(recipe: Recipe, destination: Destination) -> dict[str, Any]:
         # 42 is nanotron's own default seed; the field itself has none.
         data = {"dataset": dataset, "num_loading_workers": 1, "seed": 42}
         stages.append({"name": f"phase {number}", "start_training_step": _step(destination, done), "data": data})
-        done += phase.num_tokens
+        done += phase.tokens
     return {"data_stages": stages}
 
 
@@ -186,7 +164,7 @@ def streaming(recipe: Recipe, destination: Destination, format_: str = "streamin
 def plain(recipe: Recipe) -> dict[str, Any]:
     """Return all phases with their weights by domain, zeros included."""
     phases = [
-        {"tokens": phase.num_tokens, "weights": dict(zip(recipe.domains, phase.weights, strict=True))}
+        {"tokens": phase.tokens, "weights": dict(zip(recipe.domains, phase.weights, strict=True))}
         for phase in recipe.phases
     ]
     return {"phases": phases, "max_epochs": recipe.max_epochs}
@@ -218,19 +196,19 @@ def _relied_on(recipe: Recipe, destination: Destination, format_: Format) -> str
     if not lines:
         return ""
     phases = recipe.phases if destination.phase is None else (recipe.phases[destination.phase],)
-    tokens = sum(phase.num_tokens for phase in phases)
+    tokens = sum(phase.tokens for phase in phases)
     head = f"The mixture of a Mixwright recipe, {tokens:,} tokens."
     filled = [line.format(epochs=recipe.max_epochs, tokens=tokens) for line in lines]
     return "".join(f"# {line}\n" for line in [head, *filled])
 
 
-def _used(recipe: Recipe, phase: Phase) -> Sequence[tuple[int, str, float]]:
+def _used(recipe: Recipe, phase: RecipePhase) -> Sequence[tuple[int, str, float]]:
     """Return index, name and weight of the domains that have one."""
     pairs = zip(recipe.domains, phase.weights, strict=True)
     return [(index, name, weight) for index, (name, weight) in enumerate(pairs) if weight > 0]
 
 
-def _one_phase(recipe: Recipe, destination: Destination, format_: str) -> Phase:
+def _one_phase(recipe: Recipe, destination: Destination, format_: str) -> RecipePhase:
     phases = recipe.phases
     if destination.phase is None and len(phases) > 1:
         raise ConfigError(

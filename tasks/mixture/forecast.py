@@ -4,75 +4,23 @@ Of the size that the proxies had it says what the predictor and fresh seeds say.
 a second size was measured and mixtures kept their order there.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from math import log, sqrt
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import scipy
 
 from tasks.core.words import percent
-from tasks.mixture.confirm import Confirmation
 from tasks.mixture.decide import Pick
 from tasks.mixture.problem import Problem
+from tasks.mixture.published import ONE_SIZE, TRANSFERS, DomainForecast, Forecast, SizeGain
+from tasks.mixture.published_candidates import Confirmation, Transfer
 from tasks.mixture.strategies.evidence import Predicts
-from tasks.mixture.transfer import Size, SizeGain, Transfer, require_larger
+from tasks.mixture.transfer import Size, normal_sd, require_larger, size_gain, size_of
 
 Array = npt.NDArray[np.float64]
 
 CONFIDENCE = 0.9
-ONE_SIZE, TRANSFERS = "one size", "transfers"
-
-
-@dataclass(frozen=True)
-class Forecast:
-    """The predicted gain over natural in bits per byte, lower being better, at one model size and number of tokens.
-
-    The interval comes from the joint posterior of both mixtures, widened by cross-validation, and from fresh seeds where
-    there were any, by Student's t as few seeds do not tell their own noise. It speaks of the expected difference, not of
-    one run: `noise_sd` is what one run differs from another with the same mixture. `model_parameters` and `tokens` are the
-    target's where the order of mixtures transfers, else the proxies'; `predicted_searched`, `predicted_natural` and
-    `per_domain` are always the proxies'. `sizes` holds the gain at every size that was looked at.
-    """
-
-    objective: str
-    gain: float
-    lower: float
-    upper: float
-    predicted_searched: float
-    predicted_natural: float
-    per_domain: Mapping[str, tuple[float, float]]
-    model_parameters: int
-    tokens: int
-    noise_sd: float
-    status: str
-    statement: str
-    sizes: tuple[SizeGain, ...] = ()
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the forecast as it stands in `forecast.json`."""
-        return {
-            "format": 1,
-            "objective": self.objective,
-            "gain_over_natural": self.gain,
-            "lower": self.lower,
-            "upper": self.upper,
-            "confidence": CONFIDENCE,
-            "predicted_searched": self.predicted_searched,
-            "predicted_natural": self.predicted_natural,
-            "per_domain": {
-                name: {"natural": natural, "searched": searched}
-                for name, (natural, searched) in self.per_domain.items()
-            },
-            "model_parameters": self.model_parameters,
-            "tokens": self.tokens,
-            "noise_sd": self.noise_sd,
-            "status": self.status,
-            "statement": self.statement,
-            "sizes": [each.to_json() for each in self.sizes],
-        }
 
 
 def forecast(
@@ -98,29 +46,35 @@ def forecast(
     """
     own = _own(pick, confirmation, Size(model_parameters, tokens))
     sizes = (own,) if transfer is None else (own, transfer.gains[1])
-    told, reached = own, transfer is not None and transfer.verdict == TRANSFERS and target is not None
+    gain, reached = own, transfer is not None and transfer.verdict == TRANSFERS and target is not None
     if reached and sizes[-1].sd is not None:
         assert transfer is not None and target is not None
-        told = extrapolated(own, transfer.gains[1], target, transfer.drift_per_efold)
+        gain = extrapolated(own, transfer.gains[1], target, transfer.drift_per_efold)
     both_MD = np.array([problem.natural, pick.chosen.weights])
     natural_S, searched_S = predictor.outputs(both_MD)
     natural, searched = (float(value) for value in predictor.mean(both_MD))
-    half_width = float(scipy.stats.norm.ppf(0.5 + CONFIDENCE / 2)) * (told.normal_sd(CONFIDENCE) or 0.0)
-    lower, upper = told.gain - half_width, told.gain + half_width
+    half_width = float(scipy.stats.norm.ppf(0.5 + CONFIDENCE / 2)) * (normal_sd(gain, CONFIDENCE) or 0.0)
+    lower, upper = gain.gain - half_width, gain.gain + half_width
     kept = pick.chosen.weights == tuple(problem.natural.tolist())
     return Forecast(
         objective=_objective(problem),
-        gain=told.gain,
+        gain_over_natural=gain.gain,
         lower=lower,
         upper=upper,
+        confidence=CONFIDENCE,
         predicted_searched=searched,
         predicted_natural=natural,
-        per_domain=dict(zip(problem.set_names, zip(natural_S.tolist(), searched_S.tolist(), strict=True), strict=True)),
-        model_parameters=told.size.model_parameters,
-        tokens=told.size.tokens,
+        per_domain={
+            name: DomainForecast(natural=at_natural, searched=at_searched)
+            for name, at_natural, at_searched in zip(
+                problem.set_names, natural_S.tolist(), searched_S.tolist(), strict=True
+            )
+        },
+        model_parameters=gain.model_parameters,
+        tokens=gain.tokens,
         noise_sd=predictor.noise_sd if noise_sd is None else noise_sd,
         status=ONE_SIZE if transfer is None else transfer.verdict,
-        statement=_kept(told.size) if kept else f"{_gains(told, lower, upper)} {_reach(told, own, transfer, target)}",
+        statement=_kept(gain) if kept else f"{_gains(gain, lower, upper)} {_reach(gain, own, transfer, target)}",
         sizes=sizes,
     )
 
@@ -131,29 +85,30 @@ def extrapolated(one: SizeGain, other: SizeGain, target: Size, drift_per_efold: 
     Of the two, in whichever order, `small` has less compute and `large` more. The target is
     h = log(target / large) / log(large / small) steps on from the large one. A gain that grew is held at the large size's:
     two sizes are no proof of growth. One that shrinks ends at 0. The variance adds the noise of both gains, each as
-    `SizeGain.normal_sd` at 90 %, carried h steps on; the change that is extrapolated, as if all of it could be wrong; and
+    `normal_sd` at 90 %, carried h steps on; the change that is extrapolated, as if all of it could be wrong; and
     `drift_per_efold` x log(target / large) of the gain, as two sizes that agree do not show that a third will.
 
     Raises:
         ConfigError: both sizes have the same compute, so that no line leads from them to the target.
     """
-    small, large = sorted((one, other), key=lambda each: each.size.compute)
-    require_larger(small.size, large.size)
-    small_sd, large_sd = small.normal_sd(CONFIDENCE), large.normal_sd(CONFIDENCE)
+    small, large = sorted((one, other), key=lambda each: size_of(each).compute)
+    small_size, large_size = size_of(small), size_of(large)
+    require_larger(small_size, large_size)
+    small_sd, large_sd = normal_sd(small, CONFIDENCE), normal_sd(large, CONFIDENCE)
     assert small_sd is not None and large_sd is not None
-    efolds = log(target.compute / large.size.compute)
-    steps = efolds / log(large.size.compute / small.size.compute)
+    efolds = log(target.compute / large_size.compute)
+    steps = efolds / log(large_size.compute / small_size.compute)
     trend = steps * (large.gain - small.gain)
     held = steps > 0 and trend * large.gain >= 0
     gain = large.gain if held else 0.0 if (large.gain + trend) * large.gain < 0 else large.gain + trend
     noise = large_sd**2 if held else (1 + steps) ** 2 * large_sd**2 + steps**2 * small_sd**2
-    return SizeGain(target, gain, sqrt(noise + trend**2 + (drift_per_efold * efolds * large.gain) ** 2))
+    return size_gain(target, gain, sqrt(noise + trend**2 + (drift_per_efold * efolds * large.gain) ** 2))
 
 
 def _own(pick: Pick, confirmation: Confirmation | None, size: Size) -> SizeGain:
     """Return the gain at the proxies' size: as predicted, and where fresh seeds confirmed it, both by their precision.
 
-    The variance of the fresh mean, 2 noise_sd^2 / S, is taken (t / z)^2 times (`SizeGain.normal_sd`) before it is pooled
+    The variance of the fresh mean, 2 noise_sd^2 / S, is taken (t / z)^2 times (`normal_sd`) before it is pooled
     with the prediction's. Measured here on made gains, 4 degrees of freedom: the 90 % interval holds 90 % where the fresh
     seeds decide and 88 % where both count the same; with noise_sd taken as known it was 83 % of both.
     """
@@ -164,13 +119,14 @@ def _own(pick: Pick, confirmation: Confirmation | None, size: Size) -> SizeGain:
         else None
     )
     if confirmation is None or fresh is None or fresh.over_natural is None:
-        return SizeGain(size, gain, sd)
+        return size_gain(size, gain, sd)
     error = confirmation.noise_sd * sqrt(2 / len(confirmation.seeds))
-    fresh_sd = SizeGain(size, fresh.over_natural.mean, error, confirmation.freedom).normal_sd(CONFIDENCE)
+    fresh_gain = size_gain(size, fresh.over_natural.mean, error, confirmation.degrees_of_freedom)
+    fresh_sd = normal_sd(fresh_gain, CONFIDENCE)
     assert fresh_sd is not None
     variance = fresh_sd**2
     share = 1.0 if not sd**2 + variance > 0 else sd**2 / (sd**2 + variance)
-    return SizeGain(size, gain + share * (fresh.over_natural.mean - gain), sqrt(share * variance))
+    return size_gain(size, gain + share * (fresh.over_natural.mean - gain), sqrt(share * variance))
 
 
 def _objective(problem: Problem) -> str:
@@ -178,34 +134,34 @@ def _objective(problem: Problem) -> str:
     return "mean bits per byte over domains" if equal else "weighted mean bits per byte over domains"
 
 
-def _kept(size: Size) -> str:
+def _kept(gain: SizeGain) -> str:
     return (
-        f"A model of {_told(size)} is predicted to gain nothing over natural weights by any mixture found, so natural is "
-        "kept."
+        f"A model of {_said(size_of(gain))} is predicted to gain nothing over natural weights by any mixture found, so "
+        "natural is kept."
     )
 
 
-def _gains(told: SizeGain, lower: float, upper: float) -> str:
+def _gains(gain: SizeGain, lower: float, upper: float) -> str:
     return (
-        f"A model of {_told(told.size)} with the searched mixture is predicted to need {told.gain:.4f} bits per byte less "
-        f"than with natural weights, {percent(CONFIDENCE)} interval {lower:.4f} to {upper:.4f}."
+        f"A model of {_said(size_of(gain))} with the searched mixture is predicted to need {gain.gain:.4f} bits per byte "
+        f"less than with natural weights, {percent(CONFIDENCE)} interval {lower:.4f} to {upper:.4f}."
     )
 
 
-def _reach(told: SizeGain, own: SizeGain, transfer: Transfer | None, target: Size | None) -> str:
+def _reach(gain: SizeGain, own: SizeGain, transfer: Transfer | None, target: Size | None) -> str:
     if transfer is None:
         return "Proxies had this one size, so it is untransferred to others."
-    if told is not own:
+    if gain is not own:
         return f"{transfer.statement} Between these two sizes and this one nothing was measured."
     second = transfer.gains[1]
-    measured = f"At {_told(second.size)} the mixture gained {second.gain:+.4f}."
+    measured = f"At {_said(size_of(second))} the mixture gained {second.gain:+.4f}."
     if transfer.verdict != TRANSFERS or target is None:
         return f"{transfer.statement} {measured} Of other sizes nothing is said."
     return (
-        f"{transfer.statement} {measured} Of {_told(target)} nothing is said, as noise at the second size is unknown: run "
+        f"{transfer.statement} {measured} Of {_said(target)} nothing is said, as noise at the second size is unknown: run "
         "its mixtures with two seeds."
     )
 
 
-def _told(size: Size) -> str:
+def _said(size: Size) -> str:
     return f"{size.model_parameters:,} parameters trained on {size.tokens:,} tokens"

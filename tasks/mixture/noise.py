@@ -33,13 +33,13 @@ class Noise:
     """Standard deviation of the paired difference between two mixtures, and how it is known.
 
     "measured": from mixtures run with the same seeds. "bounded": only one mixture was repeated, so that what pairing
-    cancels is unknown; sqrt(2) times its standard deviation is what is left if it cancels nothing. `freedom` are its
-    degrees of freedom, 0 where nobody counted them.
+    cancels is unknown; sqrt(2) times its standard deviation is what is left if it cancels nothing. `degrees_of_freedom`
+    are its own, 0 where nobody counted them.
     """
 
     sd: float
     known: Literal["measured", "bounded"]
-    freedom: int = 0
+    degrees_of_freedom: int = 0
 
     @property
     def run_sd(self) -> float:
@@ -52,10 +52,10 @@ class Noise:
         >>> [round(bound, 2) for bound in Noise(1.0, "measured", 4).interval(0.9)]
         [0.65, 2.37]
         """
-        if not self.freedom:
+        if not self.degrees_of_freedom:
             return None
-        most, least = scipy.stats.chi2.ppf((0.5 - confidence / 2, 0.5 + confidence / 2), self.freedom)
-        return self.sd * sqrt(self.freedom / least), self.sd * sqrt(self.freedom / most)
+        most, least = scipy.stats.chi2.ppf((0.5 - confidence / 2, 0.5 + confidence / 2), self.degrees_of_freedom)
+        return self.sd * sqrt(self.degrees_of_freedom / least), self.sd * sqrt(self.degrees_of_freedom / most)
 
 
 @dataclass(frozen=True)
@@ -86,9 +86,10 @@ class Sizing:
 def difference_noise(runs: Runs) -> Noise | None:
     """Return the noise of the objective's paired difference between mixtures; None when nothing was repeated.
 
-    Only runs of one size on the same data are compared; several sizes are pooled, so ask `runs.at(...)` for one.
+    Only runs of one size on the same data and instruction set are compared; several sizes are pooled, so ask
+    `runs.at(...)` for one.
     """
-    squares, pairs, freedom = 0.0, 0, 0
+    squares, pairs, degrees_of_freedom = 0.0, 0, 0
     for group in _by_size(runs).values():
         repeated = {weights: by_seed for weights, by_seed in group.items() if len(by_seed) > 1}
         for one, other in combinations(repeated.values(), 2):
@@ -97,9 +98,9 @@ def difference_noise(runs: Runs) -> Noise | None:
                 differences_S = np.array([one[seed] - other[seed] for seed in shared])
                 squares += float(((differences_S - differences_S.mean()) ** 2).sum())
                 pairs += len(shared) - 1
-        freedom += _freedom(repeated)
+        degrees_of_freedom += _degrees_of_freedom(repeated)
     if pairs:
-        return Noise(sqrt(squares / pairs), "measured", max(freedom, 1))
+        return Noise(sqrt(squares / pairs), "measured", max(degrees_of_freedom, 1))
     noise_sd = runs.noise_sd()
     if noise_sd is None:
         return None
@@ -154,9 +155,9 @@ def confirmable(noise: Noise, mixtures: int, seeds: int, confidence: float, powe
     """
     if min(mixtures, seeds) < 2:
         return None
-    freedom = (mixtures - 1) * (seeds - 1)
-    quantile = dunnett_quantile(mixtures - 1, freedom, confidence)
-    return Effect(_gain(noise, seeds, quantile, freedom, power), seeds, confidence, power)
+    degrees_of_freedom = (mixtures - 1) * (seeds - 1)
+    quantile = dunnett_quantile(mixtures - 1, degrees_of_freedom, confidence)
+    return Effect(_gain(noise, seeds, quantile, degrees_of_freedom, power), seeds, confidence, power)
 
 
 def seeds_needed(noise: Noise, gain: float, confidence: float, power: float = POWER, mixtures: int = 0) -> int | None:
@@ -199,11 +200,11 @@ def sizings(runs: Runs, gain: float, confidence: float, power: float = POWER) ->
 
 
 @cache
-def dunnett_quantile(comparisons: int, freedom: int, confidence: float) -> float:
+def dunnett_quantile(comparisons: int, degrees_of_freedom: int, confidence: float) -> float:
     """Return the half-width, in standard errors, of simultaneous intervals of several means against one they share.
 
     Dunnett (1955): P(max |T_i| <= q) = confidence for T_i = (Z_i - Z_0) / (sqrt(2) s), all with the same number of
-    runs, s^2 a pooled variance with `freedom` degrees of freedom. One comparison gives Student's t.
+    runs, s^2 a pooled variance with `degrees_of_freedom` degrees of freedom. One comparison gives Student's t.
 
     >>> round(dunnett_quantile(3, 20, 0.95), 2)  # Dunnett's table of 1964, two-sided
     2.54
@@ -211,13 +212,14 @@ def dunnett_quantile(comparisons: int, freedom: int, confidence: float) -> float
     True
     """
     point_Q, weight_Q = np.polynomial.hermite_e.hermegauss(64)  # Q points for the mean that is shared
-    low, high = scipy.stats.chi.ppf((1e-12, 1 - 1e-12), freedom)  # U points for s, where its density is not nothing
+    # U points for s, where its density is not nothing.
+    low, high = scipy.stats.chi.ppf((1e-12, 1 - 1e-12), degrees_of_freedom)
     point_U, weight_U = np.polynomial.legendre.leggauss(96)
     chi_U = low + (high - low) * (point_U + 1) / 2
-    density_U = weight_U * scipy.stats.chi.pdf(chi_U, freedom)
+    density_U = weight_U * scipy.stats.chi.pdf(chi_U, degrees_of_freedom)
 
     def excess(quantile: float) -> float:
-        reach_UQ = sqrt(2 / freedom) * quantile * chi_U[:, None]
+        reach_UQ = sqrt(2 / degrees_of_freedom) * quantile * chi_U[:, None]
         inside_UQ = scipy.special.ndtr(point_Q + reach_UQ) - scipy.special.ndtr(point_Q - reach_UQ)
         held_U = inside_UQ**comparisons @ weight_Q / weight_Q.sum()
         return float(held_U @ density_U / density_U.sum()) - confidence
@@ -237,22 +239,23 @@ def penalty_of_noise(noise_sd: float | None, num_runs: int) -> float:
     return 0.0 if noise_sd is None else noise_sd * sqrt(_PENALTY_RUNS / num_runs)
 
 
-def _gain(noise: Noise, seeds: int, quantile: float, freedom: int, power: float) -> float:
+def _gain(noise: Noise, seeds: int, quantile: float, degrees_of_freedom: int, power: float) -> float:
     centre = scipy.optimize.brentq(
-        lambda value: scipy.stats.nct.sf(quantile, freedom, value) - power, 0.0, 10 * quantile + 10
+        lambda value: scipy.stats.nct.sf(quantile, degrees_of_freedom, value) - power, 0.0, 10 * quantile + 10
     )
     return float(centre) * noise.sd / sqrt(seeds)
 
 
 def _by_size(runs: Runs) -> dict[object, dict[tuple[float, ...], dict[int, float]]]:
-    """Return objectives by seed, by mixture, by size and data."""
+    """Return objectives by seed, by mixture, by what pairs must have in common: size, data and instruction set."""
     sizes: dict[object, dict[tuple[float, ...], dict[int, float]]] = {}
     for row in runs.rows:
-        sizes.setdefault((row.fidelity, row.data), {}).setdefault(row.weights, {})[row.seed] = row.objective
+        group = sizes.setdefault((row.fidelity, row.data, row.instruction_set), {})
+        group.setdefault(row.weights, {})[row.seed] = row.objective
     return sizes
 
 
-def _freedom(repeated: Mapping[tuple[float, ...], Mapping[int, float]]) -> int:
+def _degrees_of_freedom(repeated: Mapping[tuple[float, ...], Mapping[int, float]]) -> int:
     """Return the degrees of freedom of objective = mixture + seed + noise: pairs of one mixture are not independent."""
     counts = Counter(seed for by_seed in repeated.values() for seed in by_seed)
     shared = [seed for seed, count in counts.items() if count > 1]

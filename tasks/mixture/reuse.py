@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from tasks.core.errors import ConfigError
 from tasks.mixture.problem import Constraint, Domain, Problem
+from tasks.mixture.published_candidates import Coupling
 from tasks.mixture.runs import Runs
 from tasks.mixture.strategies.evidence import Predicts
 
@@ -37,28 +38,6 @@ class Outputs(Protocol):
     def outputs(self, weights_MD: Array, /) -> Array:
         """Return the predicted losses."""
         ...
-
-
-@dataclass(frozen=True)
-class Coupling:
-    """How a domain goes with a changed one: `similarity` of what they help (-1 to 1), and their `joint` effect (>= 0).
-
-    `joint` is what both together do beyond the sum of each, as a share of what they do alone.
-    """
-
-    domain: str
-    changed: str
-    similarity: float
-    joint: float
-    coupled: bool
-
-    @property
-    def why(self) -> str:
-        """Say the reason in words."""
-        told = f"similarity {self.similarity:.2f}, joint effect {self.joint:.2f}"
-        if not self.coupled:
-            return f"{self.domain} keeps its relative share: not coupled with {self.changed} ({told})"
-        return f"{self.domain} is searched anew: coupled with {self.changed} ({told})"
 
 
 @dataclass(frozen=True)
@@ -96,9 +75,9 @@ class Restricted:
     basis: Basis
 
     @property
-    def kind(self) -> str:
-        """The kind of the whole predictor."""
-        return self.whole.kind
+    def name(self) -> str:
+        """The name of the whole predictor."""
+        return self.whole.name
 
     @property
     def noise_sd(self) -> float:
@@ -170,7 +149,15 @@ def couplings(
         which = int(np.argmax(scores_C))
         similarity, joint = float(similar_DD[place, places[which]]), float(joint_DC[place, which])
         counts = bool(scores_C[which] >= threshold)
-        found.append(Coupling(domain.name, problem.names[places[which]], similarity, joint, counts))
+        found.append(
+            Coupling(
+                domain=domain.name,
+                changed=problem.names[places[which]],
+                similarity=similarity,
+                joint=joint,
+                coupled=counts,
+            )
+        )
     return tuple(found)
 
 

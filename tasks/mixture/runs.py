@@ -1,15 +1,15 @@
-"""The table of runs: what was measured, one frozen row per proxy, in and out as CSV.
+"""The contract of runs.csv: what was measured, one frozen row per proxy, with its one reader and one writer.
 
 Axes: R runs, D domains (what is mixed), S held-out sets (what is measured; in a search of a pool: its domains).
 """
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import isfinite
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal, cast, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -24,9 +24,15 @@ Unit = Literal["bits per byte", "nats per token", "loss"]
 
 # What a column of losses is called in a file: its unit, then the held-out set. "loss": the unit is not known.
 PREFIXES: dict[Unit, str] = {"bits per byte": "bpb:", "nats per token": "nats:", "loss": "loss:"}
-_FIXED = ("run", "round", "kind", "seed", "model_parameters", "tokens", "flops", "data", "objective")
-# Tables of before `data` was a column are read as well.
-_WITHOUT_DATA = tuple(name for name in _FIXED if name != "data")
+_FORMAT = "2"
+_COLUMNS = (
+    "format", "run", "round", "kind", "seed", "model_parameters", "tokens", "flops", "data", "instruction_set", "objective",
+)  # fmt: skip
+# Tables of before `format` was a column are read as well: with `data`, or older ones without.
+_EARLIER_COLUMNS = tuple(
+    tuple(name for name in _COLUMNS if name not in missing)
+    for missing in ({"format", "instruction_set"}, {"format", "instruction_set", "data"})
+)
 
 
 @dataclass(frozen=True)
@@ -35,7 +41,8 @@ class Run:
 
     `data` is the digest of all that decides its losses but mixture and seed (what it read, how it was trained and
     measured), "" where nobody knows (a table of another project); `model_parameters`, `tokens` and `flops` are 0 where
-    such a table does not say them.
+    such a table does not say them. `instruction_set` is that of the CPU it ran on, "" where that is not known: the last
+    bits of its losses depend on it.
     """
 
     run: int
@@ -49,6 +56,7 @@ class Run:
     weights: tuple[float, ...]
     losses: tuple[float, ...]
     data: str = ""
+    instruction_set: str = ""
 
     def __post_init__(self) -> None:
         if self.kind not in get_args(Kind):
@@ -62,7 +70,7 @@ class Run:
 
     @property
     def key(self) -> str:
-        """What was asked for: two runs with the same key must have measured the same."""
+        """What was run: two runs with the same key and instruction set must have measured the same."""
         return digest_json([list(self.weights), self.seed, self.model_parameters, self.tokens, self.data])
 
     @property
@@ -88,14 +96,14 @@ class Runs:
     def __post_init__(self) -> None:
         if self.unit not in PREFIXES:
             raise DataError(f"unit {self.unit!r} is none of {', '.join(PREFIXES)}.")
-        first: dict[str, Run] = {}
+        first: dict[tuple[str, str], Run] = {}
         for row in self.rows:
             if (len(row.weights), len(row.losses)) != (len(self.domains), len(self.sets)):
                 raise DataError(
                     f"run {row.run}: {len(row.weights)} weights for {len(self.domains)} domains and {len(row.losses)} "
                     f"losses for {len(self.sets)} held-out sets. Correct the table."
                 )
-            same = first.setdefault(row.key, row)
+            same = first.setdefault((row.key, row.instruction_set), row)
             if same.losses != row.losses:
                 pairs = zip(self.sets, same.losses, row.losses, strict=True)
                 name, one, other = next(pair for pair in pairs if pair[1] != pair[2])
@@ -133,7 +141,7 @@ class Runs:
         """
         groups: dict[tuple[object, ...], dict[int, float]] = {}
         for row in self.rows:
-            groups.setdefault((row.weights, row.fidelity, row.data), {})[row.seed] = row.objective
+            groups.setdefault((row.weights, row.fidelity, row.data, row.instruction_set), {})[row.seed] = row.objective
         repeated = [np.array(list(group.values())) for group in groups.values() if len(group) > 1]
         if not repeated:
             return None
@@ -145,19 +153,19 @@ def to_csv(runs: Runs) -> str:
     """Return the table as CSV; floats are written so that they read back as the same bits."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(_header(_FIXED, runs.domains, runs.sets, runs.unit))
+    writer.writerow(_header(_COLUMNS, runs.domains, runs.sets, runs.unit))
     for row in runs.rows:
-        fixed = [getattr(row, name) for name in _FIXED[:-1]]
-        writer.writerow([*fixed, *map(repr, (row.objective, *row.weights, *row.losses))])
+        fixed = [getattr(row, name) for name in _COLUMNS[1:-1]]
+        writer.writerow([_FORMAT, *fixed, *map(repr, (row.objective, *row.weights, *row.losses))])
     return stream.getvalue()
 
 
 def read_runs(path: Path) -> Runs:
-    """Read the table that `to_csv` wrote.
+    """Read the table that `to_csv` wrote, or one of an earlier version.
 
     Raises:
-        DataError: no such file, no CSV text, no rows, a column is missing, a cell is no number, or two rows disagree;
-            says the line.
+        DataError: no such file, no CSV text, no rows, another format, a column is missing, a cell is no number, or two
+            rows disagree; says the line.
     """
     (_, header), *lines = numbered_lines(path)
     fixed, domains, sets, unit = _columns(path, header)
@@ -169,14 +177,14 @@ def read_runs(path: Path) -> Runs:
 
 
 def _columns(path: Path, header: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...], Unit]:
-    fixed = _FIXED if "data" in header[: len(_FIXED)] else _WITHOUT_DATA
+    fixed = next((names for names in _EARLIER_COLUMNS if tuple(header[: len(names)]) == names), _COLUMNS)
     domains = tuple(name.removeprefix("w:") for name in header[len(fixed) :] if name.startswith("w:"))
     rest = header[len(fixed) + len(domains) :]
     unit: Unit = next((unit for unit in PREFIXES if rest and rest[0].startswith(PREFIXES[unit])), "loss")
     sets = tuple(name.removeprefix(PREFIXES[unit]) for name in rest)
     if not sets or list(header) != _header(fixed, domains, sets, unit):
         raise DataError(
-            f"{path}: the columns are not those of a table of runs ({', '.join(_FIXED)}, w:DOMAIN ..., bpb:SET ... or "
+            f"{path}: the columns are not those of a table of runs ({', '.join(_COLUMNS)}, w:DOMAIN ..., bpb:SET ... or "
             f"nats:SET ... or loss:SET ...): {', '.join(header)}. Bring other tables in with `mixwright mixture import`."
         )
     return fixed, domains, sets, unit
@@ -190,16 +198,31 @@ def _read_rows(
             if len(cells) != len(names) + num_domains + num_sets:
                 raise ValueError(f"{len(cells)} cells")
             fixed = dict(zip(names, cells, strict=False))
-            kind, data = fixed.pop("kind"), fixed.pop("data", "")
-            objective = float(fixed.pop("objective"))
+            if (found := fixed.get("format", _FORMAT)) != _FORMAT:
+                raise ValueError(f"format {found}, this version of Mixwright reads {_FORMAT}")
             values = tuple(map(float, cells[len(names) :]))
-            whole = {name: int(value) for name, value in fixed.items()}
-            weights, losses = values[:num_domains], values[num_domains:]
-            yield Run(kind=kind, objective=objective, weights=weights, losses=losses, data=data, **whole)  # type: ignore[arg-type]
+            yield _run(fixed, values[:num_domains], values[num_domains:])
         except ValueError as error:
             raise DataError(f"{path}, line {number}: not a run: {error}. Run search again.") from error
         except DataError as error:
             raise DataError(f"{path}, line {number}: {error}") from error
+
+
+def _run(fixed: Mapping[str, str], weights: tuple[float, ...], losses: tuple[float, ...]) -> Run:
+    return Run(
+        run=int(fixed["run"]),
+        round=int(fixed["round"]),
+        kind=cast("Kind", fixed["kind"]),
+        seed=int(fixed["seed"]),
+        model_parameters=int(fixed["model_parameters"]),
+        tokens=int(fixed["tokens"]),
+        flops=int(fixed["flops"]),
+        objective=float(fixed["objective"]),
+        weights=weights,
+        losses=losses,
+        data=fixed.get("data", ""),
+        instruction_set=fixed.get("instruction_set", ""),
+    )
 
 
 def _header(fixed: Sequence[str], domains: Sequence[str], sets: Sequence[str], unit: Unit) -> list[str]:

@@ -4,49 +4,50 @@ Noise first (baselines, and natural and uniform with other seeds), then the stra
 fresh seeds, then, if asked for, the same mixtures at a second size. Each step is a pure function of the runs so far.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import ClassVar, Literal
 
 import numpy as np
 
 from tasks.core.errors import ConfigError, EvidenceError
+from tasks.core.published import Model, Published
 from tasks.mixture.budget import confirming, rounds_of
 from tasks.mixture.config import SearchParams
-from tasks.mixture.confirm import (
-    Confirmation,
-    Contender,
-    confirm,
-    contenders,
-    require_enough,
-    shipped_pick,
-)
+from tasks.mixture.confirm import confirm, contenders, require_enough, shipped_pick
 from tasks.mixture.decide import Pick, decide
 from tasks.mixture.informed import best_before, informed
 from tasks.mixture.noise import run_noise
-from tasks.mixture.predictors.choose import MIN_RUNS, Choice, Selected, Selection, choose, fit, refit
+from tasks.mixture.predictors.choose import MIN_RUNS, Choice, Selection, choose, fit, refit
 from tasks.mixture.predictors.earlier import Earlier
 from tasks.mixture.predictors.gp_sqrt import GpSqrt
 from tasks.mixture.predictors.predictor import Measured, Predictor
 from tasks.mixture.problem import Problem
+from tasks.mixture.published import Weights
+from tasks.mixture.published_candidates import (
+    Confirmation,
+    Contender,
+    PredictorScore,
+    Proposal,
+    Round,
+    Transfer,
+)
 from tasks.mixture.reuse import Restricted, Reuse, couplings, reuse
 from tasks.mixture.runs import Kind, Runs
 from tasks.mixture.strategies.default import Default
-from tasks.mixture.strategies.evidence import Evidence, Proposal
+from tasks.mixture.strategies.evidence import Evidence
 from tasks.mixture.strategies.strategy import finish, first, needs_predictor, propose
-from tasks.mixture.transfer import Size, Transfer, transfer, transfer_mixtures
+from tasks.mixture.transfer import Size, transfer, transfer_mixtures
 from tasks.mixture.warm_start import Wanted
 from tasks.training.config import num_parameters
 
 # What was measured to judge a pick has no part in making it.
 JUDGING: tuple[Kind, ...] = ("confirm", "transfer")
 
-Weights = tuple[float, ...]
-
 
 @dataclass(frozen=True)
 class State:
-    """Where a search stands: what it searches, what was measured, and what each round proposed (as JSON values).
+    """Where a search stands: what it searches, what was measured, and what each round proposed.
 
     `earlier` are runs of an earlier version that inform the predictor, `data` what today's proxies have in common
     (`Run.data`).
@@ -57,7 +58,7 @@ class State:
     vocab_size: int
     data: str
     runs: Runs
-    rounds: tuple[Mapping[str, Any], ...] = ()
+    rounds: tuple[Round, ...] = ()
     earlier: Runs | None = None
 
     @property
@@ -101,15 +102,32 @@ class State:
         )
 
 
-@dataclass(frozen=True)
-class Asked:
-    """A proxy to measure, and what it is in the table; `second` is for the second size."""
+class ProxyRequest(Model):
+    """A proxy to measure, and what it is in the table of runs; `second_size` is for the transfer's size."""
 
     round: int
     kind: Kind
     seed: int
     weights: Weights
-    second: bool = False
+    second_size: bool = False
+
+
+class ProxyRequests(Published):
+    """The proxies that a step of the search asks for, in the order of the table of runs."""
+
+    FILE: ClassVar[str] = "requests.json"
+
+    format: Literal[1] = 1
+    requests: tuple[ProxyRequest, ...]
+
+
+class ProposedRound(Published):
+    """What a round of the strategy proposes."""
+
+    FILE: ClassVar[str] = "round.json"
+
+    format: Literal[1] = 1
+    round: Round
 
 
 def baselines(problem: Problem) -> dict[Kind, Weights]:
@@ -125,13 +143,15 @@ def baselines(problem: Problem) -> dict[Kind, Weights]:
     return {kind: weights for weights, kind in firsts.items()}
 
 
-def noise_round(params: SearchParams, problem: Problem) -> list[Asked]:
+def noise_round(params: SearchParams, problem: Problem) -> list[ProxyRequest]:
     """Return what is measured before anything is proposed: the baselines, natural and uniform again with other seeds."""
     known = baselines(problem)
-    asked = [Asked(0, kind, params.seed, weights) for kind, weights in known.items()]
+    requests = [ProxyRequest(round=0, kind=kind, seed=params.seed, weights=weights) for kind, weights in known.items()]
     again: list[Kind] = ["natural", "uniform"] if "uniform" in known else ["natural"]
     seeds = range(params.seed + 1, params.seed + 1 + params.num_noise_seeds)
-    return asked + [Asked(0, "repeat", seed, known[kind]) for seed in seeds for kind in again]
+    return requests + [
+        ProxyRequest(round=0, kind="repeat", seed=seed, weights=known[kind]) for seed in seeds for kind in again
+    ]
 
 
 def counts(params: SearchParams, problem: Problem) -> tuple[int, ...]:
@@ -142,12 +162,12 @@ def counts(params: SearchParams, problem: Problem) -> tuple[int, ...]:
     """
     noise = noise_round(params, problem)
     # The default's first round begins with the baselines; the others draw their own.
-    counted = [ask for ask in noise if ask.kind == "repeat" or not isinstance(params.strategy, Default)]
+    counted = [each for each in noise if each.kind == "repeat" or not isinstance(params.strategy, Default)]
     return rounds_of(params, len(counted))
 
 
-def design_round(state: State) -> list[Asked]:
-    """Return the strategy's first mixtures; what was measured before is not asked for again."""
+def design_round(state: State) -> list[ProxyRequest]:
+    """Return the strategy's first mixtures; what was measured before is not requested again."""
     planned = counts(state.params, state.problem)
     if not planned:
         return []
@@ -163,27 +183,30 @@ def design_round(state: State) -> list[Asked]:
             f"{state.params.max_epochs:g} epochs at most the domains can hardly fill the run. Lower search.target_tokens, "
             "raise search.max_epochs, or take strategy natural."
         )
-    asked = [Asked(0, "design", state.params.seed, weights) for weights in map(tuple, weights_MD.tolist())]
-    return not_measured(state, asked)
+    requests = [
+        ProxyRequest(round=0, kind="design", seed=state.params.seed, weights=weights)
+        for weights in map(tuple, weights_MD.tolist())
+    ]
+    return not_measured(state, requests)
 
 
-def not_measured(state: State, asked: Sequence[Asked]) -> list[Asked]:
+def not_measured(state: State, requests: Sequence[ProxyRequest]) -> list[ProxyRequest]:
     """Return what of these was not measured before, at the proxies' size and with that seed."""
     known = {(row.weights, row.seed) for row in state.searched.rows}
-    return [ask for ask in asked if ask.second or (ask.weights, ask.seed) not in known]
+    return [each for each in requests if each.second_size or (each.weights, each.seed) not in known]
 
 
 def fitted(state: State) -> Choice:
     """Return the predictor for the runs so far: chosen anew once runs have doubled since the last choice, else refitted."""
     known = _known(state)
-    last = next((round_["selected"] for round_ in reversed(state.rounds) if round_["selected"] is not None), None)
-    if last is None or len(known.measured.weights_RD) >= 2 * int(last["runs"]):
+    last = next((each.selected for each in reversed(state.rounds) if each.selected is not None), None)
+    if last is None or len(known.measured.weights_RD) >= 2 * last.runs:
         return choose(known.selection, known.measured)
-    return refit(Selected.from_json(last), known.measured)
+    return refit(last, known.measured)
 
 
-def next_round(state: State) -> dict[str, Any]:
-    """Return what the next round measures, as a JSON value: how the predictor was chosen, and the proposals."""
+def next_round(state: State) -> Round:
+    """Return what the next round measures: how the predictor was chosen, and the proposals."""
     params, number = state.params, len(state.rounds) + 1
     choice = fitted(state) if needs_predictor(params.strategy) else None
     evidence = Evidence(state.paired, None if choice is None else choice.predictor, run_noise(state.searched))
@@ -198,50 +221,58 @@ def next_round(state: State) -> dict[str, Any]:
     proposals = propose(params.strategy, problem, evidence, number, count, params.seed)
     if reduced is not None:
         proposals = tuple(_expanded(proposal, reduced) for proposal in proposals)
-    return {
-        "round": number,
-        "predictor": None if choice is None else choice.predictor.kind,
-        "selected": None if choice is None else choice.selected.to_json(),
-        "tried": [] if choice is None else scores(choice),
-        "couplings": [] if reduced is None else [vars(each) | {"why": each.why} for each in reduced.couplings],
-        "proposals": [vars(proposal) | {"weights": list(proposal.weights)} for proposal in proposals],
-    }
+    return Round(
+        round=number,
+        predictor=None if choice is None else choice.predictor.name,
+        selected=None if choice is None else choice.selected,
+        tried=() if choice is None else scores(choice),
+        couplings=() if reduced is None else reduced.couplings,
+        proposals=proposals,
+    )
 
 
-def proposed(params: SearchParams, round_: Mapping[str, Any]) -> list[Asked]:
+def proposed(params: SearchParams, round_: Round) -> list[ProxyRequest]:
     """Return the proxies of a round's proposals."""
-    rows = [tuple(float(weight) for weight in proposal["weights"]) for proposal in round_["proposals"]]
-    return [Asked(round_["round"], "proposal", params.seed, weights) for weights in rows]
+    return [
+        ProxyRequest(round=round_.round, kind="proposal", seed=params.seed, weights=proposal.weights)
+        for proposal in round_.proposals
+    ]
 
 
-def contender_round(state: State) -> list[Asked]:
-    """Return the fresh runs of the top candidates, of natural and of the best measured; none where none are asked for."""
+def contender_round(state: State) -> list[ProxyRequest]:
+    """Return the fresh runs of the top candidates, of natural and of the best measured; none without a confirmation."""
     if (params := confirming(state.params)) is None:
         return []
     number = len(state.rounds) + 1
     found = contenders(params, decided(state).pick)
     require_enough(params, len(found))
-    asked = [
-        Asked(number, "confirm", seed, contender.weights)
+    requests = [
+        ProxyRequest(round=number, kind="confirm", seed=seed, weights=contender.weights)
         for contender in (found if len(found) > 1 else ())
         for seed in _fresh_seeds(state.params)
     ]
-    return not_measured(state, asked)
+    return not_measured(state, requests)
 
 
-def transfer_round(state: State) -> list[Asked]:
+def transfer_round(state: State) -> list[ProxyRequest]:
     """Return the mixtures of the second size, and those of the first that their comparison lacks."""
     params, judged = state.params, judgement(state)
     if params.transfer is None:
         return []
     pick = judged.pick.chosen.weights
     natural = tuple(state.problem.natural.tolist())
-    sent = transfer_mixtures(
+    mixtures = transfer_mixtures(
         state.paired, judged.predictor, natural, pick, params.transfer.num_mixtures, params.transfer.top_share
     )
     number, seeds = len(state.rounds) + 2, range(params.seed, params.seed + params.transfer.num_seeds)
-    first_size = [Asked(number, "transfer", params.seed, weights) for weights in sent]
-    second_size = [Asked(number, "transfer", seed, weights, second=True) for weights in sent for seed in seeds]
+    first_size = [
+        ProxyRequest(round=number, kind="transfer", seed=params.seed, weights=weights) for weights in mixtures
+    ]
+    second_size = [
+        ProxyRequest(round=number, kind="transfer", seed=seed, weights=weights, second_size=True)
+        for weights in mixtures
+        for seed in seeds
+    ]
     return not_measured(state, [*first_size, *second_size])
 
 
@@ -275,12 +306,12 @@ def judgement(state: State) -> Judgement:
     """Return the pick after its confirmation, and the second size if it was measured."""
     found = decided(state)
     params = confirming(state.params)
-    asked: Sequence[Contender] = () if params is None else contenders(params, found.pick)
+    confirmed: Sequence[Contender] = () if params is None else contenders(params, found.pick)
     # A search that considered nothing but natural has nothing to confirm.
-    if params is not None and len(asked) > 1:
+    if params is not None and len(confirmed) > 1:
         runs = state.runs.at(state.size.model_parameters, state.size.tokens)
-        told = confirm(params, asked, runs, _fresh_seeds(state.params), state.problem.constraints)
-        found = replace(found, pick=shipped_pick(found.pick, told), confirmation=told)
+        confirmation = confirm(params, confirmed, runs, _fresh_seeds(state.params), state.problem.constraints)
+        found = replace(found, pick=shipped_pick(found.pick, confirmation), confirmation=confirmation)
     second = state.params.transfer
     large = state.second_size
     if second is None or large is None or not state.runs.at(large.model_parameters, large.tokens).rows:
@@ -289,13 +320,13 @@ def judgement(state: State) -> Judgement:
     return replace(found, transfer=transfer(second, state.runs, state.size, large, natural, pick))
 
 
-def scores(choice: Choice) -> list[dict[str, Any]]:
-    """Return how each predictor did on runs it had not seen, as JSON values; only finite predictions."""
-    return [
-        {"kind": score.kind, "rmse": score.rmse, "spearman": score.spearman, "coverage": score.coverage}
+def scores(choice: Choice) -> tuple[PredictorScore, ...]:
+    """Return how each predictor did on runs it had not seen; only finite predictions."""
+    return tuple(
+        PredictorScore(name=score.name, rmse=score.rmse, spearman=score.spearman, coverage=score.coverage)
         for score in choice.scores
         if np.isfinite(score.rmse)
-    ]
+    )
 
 
 @dataclass(frozen=True)
@@ -341,7 +372,7 @@ def _reduced(state: State, predictor: Predictor | None) -> Reuse | None:
 
 def _expanded(proposal: Proposal, reduced: Reuse) -> Proposal:
     weights_D = reduced.basis.expand(np.array([proposal.weights]))[0]
-    return replace(proposal, weights=tuple(weights_D.tolist()))
+    return proposal.model_copy(update={"weights": tuple(weights_D.tolist())})
 
 
 def _fresh_seeds(params: SearchParams) -> range:

@@ -28,11 +28,13 @@ from tasks.mixture.config import SearchParams
 from tasks.mixture.noise import detectable, difference_noise, penalty_of_noise, require_varied, run_noise
 from tasks.mixture.outcome import FILES, conclude
 from tasks.mixture.problem import Domain, Problem
-from tasks.mixture.proxies.proxy import SPLIT, ProxySpec, measure_proxies
+from tasks.mixture.proxies.proxy import SPLIT, ProxyResult, ProxySpec, measure_proxies
 from tasks.mixture.runs import Run, Runs, Unit, read_runs
 from tasks.mixture.search import (
     JUDGING,
-    Asked,
+    ProposedRound,
+    ProxyRequest,
+    ProxyRequests,
     State,
     contender_round,
     counts,
@@ -104,19 +106,21 @@ def searched(params: SearchParams, pool_folder: Path, workshop: Workshop) -> Uni
     if params.kl_to_natural is None:
         penalty = penalty_of_noise(run_noise(state.searched), params.num_runs)
         state = replace(state, problem=replace(problem, kl_to_natural=penalty))
-    designed = [_asked(value) for value in _json_of(workshop, "design", "search: first mixtures", _design, state)]
+    record = _in_worker(workshop, "design", "search: first mixtures", _design, state)
+    designed = ProxyRequests.read(record.folder).requests
     state = replace(state, runs=proxies.measure(state.runs, designed, "first mixtures"))
     for number in range(1, len(counts(params, problem))):
-        value = _json_of(workshop, "propose", f"search: round {number}, proposal", _propose, state)
-        runs = proxies.measure(state.runs, proposed(params, value), f"round {number}")
-        state = replace(state, runs=runs, rounds=(*state.rounds, value))
+        record = _in_worker(workshop, "propose", f"search: round {number}, proposal", _propose, state)
+        round_ = ProposedRound.read(record.folder).round
+        runs = proxies.measure(state.runs, proposed(params, round_), f"round {number}")
+        state = replace(state, runs=runs, rounds=(*state.rounds, round_))
     for step, label, work in (
         ("contenders", "confirmation", _contenders),
         ("transfer", "second size", _transfer),
     ):
         if getattr(params, "confirm" if step == "contenders" else "transfer") is not None:
-            asked = _json_of(workshop, step, f"search: {label}, mixtures", work, state)
-            runs = proxies.measure(state.runs, [_asked(value) for value in asked], label)
+            record = _in_worker(workshop, step, f"search: {label}, mixtures", work, state)
+            runs = proxies.measure(state.runs, ProxyRequests.read(record.folder).requests, label)
             state = replace(state, runs=runs)
     return _in_worker(workshop, "conclude", "search: decision", _conclude, state)
 
@@ -125,8 +129,8 @@ def pilot(params: SearchParams, pool_folder: Path, workshop: Workshop, seeds: in
     """Measure natural and uniform with so many seeds, before a search is paid for; a later one takes these proxies over."""
     problem = problem_of(params, read_pool(stage_input({"tokenize": pool_folder}, "tokenize").verified(*READ)))
     proxies = Proxies(params, problem, pool_folder, pool_digest(pool_folder), workshop)
-    asked = noise_round(params.model_copy(update={"num_noise_seeds": max(seeds - 1, 0)}), problem)
-    return proxies.measure(proxies.none, [ask for ask in asked if ask.kind != "unimax"], "pilot")
+    requests = noise_round(params.model_copy(update={"num_noise_seeds": max(seeds - 1, 0)}), problem)
+    return proxies.measure(proxies.none, [each for each in requests if each.kind != "unimax"], "pilot")
 
 
 def problem_of(params: SearchParams, pool: TokenPool) -> Problem:
@@ -176,30 +180,35 @@ class Proxies:
         """A table without runs."""
         return Runs(self.problem.names, self.problem.set_names, UNIT, ())
 
-    def measure(self, runs: Runs, asked: Sequence[Asked], label: str) -> Runs:
-        """Return the table with the proxies that were asked for, in that order."""
+    def measure(self, runs: Runs, requests: Sequence[ProxyRequest], label: str) -> Runs:
+        """Return the table with the proxies that were requested, in that order."""
         start, code = len(runs.rows), digest_code(PROXY_CODE)
-        specs = [self._spec(ask) for ask in asked]
+        specs = [self._spec(request) for request in requests]
         keys = [stage_key("search.proxy", {"pool": self.data}, spec.to_json(), code) for spec in specs]
         rows: dict[int, Run] = {}
         for second in (False, True):
             # A stack has one training config.
-            chosen = [place for place, ask in enumerate(asked) if ask.second is second]
-            rows |= self._measured({place: (keys[place], specs[place], asked[place]) for place in chosen}, start, label)
-        return replace(runs, rows=(*runs.rows, *(rows[index] for index in range(len(asked)))))
+            chosen = [place for place, request in enumerate(requests) if request.second_size is second]
+            found = {place: (keys[place], specs[place], requests[place]) for place in chosen}
+            rows |= self._measured(found, start, label)
+        return replace(runs, rows=(*runs.rows, *(rows[index] for index in range(len(requests)))))
 
-    def _measured(self, wanted: Mapping[int, tuple[str, ProxySpec, Asked]], start: int, label: str) -> dict[int, Run]:
-        # Where two asked for the same run (natural may be uniform) the table has both, but there is one proxy.
-        units = {key: _ProxyArgs(spec, self.pool, self.workshop.gpus_per_process) for key, spec, _ in wanted.values()}
-        places = {key: [place for place, other in wanted.items() if other[0] == key] for key in units}
+    def _measured(
+        self, requested: Mapping[int, tuple[str, ProxySpec, ProxyRequest]], start: int, label: str
+    ) -> dict[int, Run]:
+        # Where two requests are the same run (natural may be uniform) the table has both, but there is one proxy.
+        units = {
+            key: _ProxyArgs(spec, self.pool, self.workshop.gpus_per_process) for key, spec, _ in requested.values()
+        }
+        places = {key: [place for place, other in requested.items() if other[0] == key] for key in units}
         order, rows = list(units), dict[int, Run]()
 
         def finished(unit: int, record: UnitRecord) -> None:
-            result = json.loads((record.folder / "proxy.json").read_text(encoding="utf-8"))
+            result = ProxyResult.read(record.folder)
             for place in places[order[unit]]:
-                rows[place] = self._row(start + place, wanted[place][2], result)
+                rows[place] = self._row(start + place, requested[place][2], result)
             first = rows[places[order[unit]][0]]
-            self.workshop.observer.unit(_report(self.problem, first, order[unit], result["losses"]))
+            self.workshop.observer.unit(_report(self.problem, first, order[unit], result.losses))
 
         map_grouped_units(
             self.workshop,
@@ -216,15 +225,24 @@ class Proxies:
 
     def content(self, second: bool = False) -> str:
         """Return the digest of all that decides a proxy's losses but its mixture and seed: what its row has as `data`."""
-        spec = self._spec(Asked(0, "natural", self.params.seed, tuple(self.problem.natural.tolist()), second)).to_json()
+        natural = tuple(self.problem.natural.tolist())
+        spec = self._spec(
+            ProxyRequest(round=0, kind="natural", seed=self.params.seed, weights=natural, second_size=second)
+        ).to_json()
         common = {name: value for name, value in spec.items() if name not in ("weights", "seed")}
         return digest_json({"pool": self.data, "code": digest_code(PROXY_CODE), **common})[:_DATA]
 
-    def _spec(self, ask: Asked) -> ProxySpec:
+    def _spec(self, request: ProxyRequest) -> ProxySpec:
         params, second = self.params, self.params.transfer
-        training = second.training if ask.second and second is not None else params.proxy
-        target = params.target.tokens if params.repetition_matched else None
-        return ProxySpec(ask.weights, ask.seed, training, params.max_epochs, self._measured_on(), target_tokens=target)
+        training = second.training if request.second_size and second is not None else params.proxy
+        return ProxySpec(
+            request.weights,
+            request.seed,
+            training,
+            params.max_epochs,
+            self._measured_on(),
+            target_tokens=params.target.tokens if params.repetition_matched else None,
+        )
 
     def _measured_on(self) -> tuple[int, ...]:
         """Return the held-out tokens per domain: fewer where a domain's loss decides nothing."""
@@ -234,19 +252,20 @@ class Proxies:
         most, others = params.search_tokens_per_domain, params.search_tokens_of_others
         return tuple(most if place in counted else others for place in range(len(problem.set_names)))
 
-    def _row(self, number: int, ask: Asked, result: Mapping[str, Any]) -> Run:
+    def _row(self, number: int, request: ProxyRequest, result: ProxyResult) -> Run:
         return Run(
             run=number,
-            round=ask.round,
-            kind=ask.kind,
-            seed=ask.seed,
-            model_parameters=result["model_parameters"],
-            tokens=result["tokens"],
-            flops=result["flops"],
-            objective=sum(share * value for share, value in zip(self.problem.objective, result["bpb"], strict=True)),
-            weights=ask.weights,
-            losses=tuple(result["bpb"]),
-            data=self.content(ask.second),
+            round=request.round,
+            kind=request.kind,
+            seed=request.seed,
+            model_parameters=result.model_parameters,
+            tokens=result.tokens,
+            flops=result.flops,
+            objective=sum(share * value for share, value in zip(self.problem.objective, result.bpb, strict=True)),
+            weights=request.weights,
+            losses=result.bpb,
+            data=self.content(request.second_size),
+            instruction_set=result.instruction_set,
         )
 
 
@@ -310,7 +329,7 @@ def _in_worker(workshop: Workshop, step: str, label: str, work: Any, state: Stat
     seen = {
         "problem": _digest(state.problem),
         "runs": _digest(state.runs),
-        "rounds": digest_json(list(state.rounds)),
+        "rounds": digest_json([each.model_dump(mode="json") for each in state.rounds]),
         "vocab_size": str(state.vocab_size),
         # The file that it was read from: what it predicts follows from that and the params.
         "earlier": "" if params["earlier_runs"] is None else digest_file(Path(params["earlier_runs"])),
@@ -318,11 +337,6 @@ def _in_worker(workshop: Workshop, step: str, label: str, work: Any, state: Stat
     stage = f"search.{step}"
     key = stage_key(stage, seen, params, digest_code(CODE))
     return map_units(workshop, stage=stage, label=label, work=work, units=[(key, state)], packages=CODE)[0]
-
-
-def _json_of(workshop: Workshop, step: str, label: str, work: Any, state: State) -> Any:
-    record = _in_worker(workshop, step, label, work, state)
-    return json.loads((record.folder / "step.json").read_text(encoding="utf-8"))
 
 
 def _digest(value: Problem | Runs) -> str:
@@ -338,34 +352,31 @@ def _measure(args: Sequence[_ProxyArgs], folders: Sequence[Path], checkpoints: S
         if isinstance(result, DivergedError):
             found.append(result)
             continue
-        (folder / "proxy.json").write_text(json.dumps(result.to_json(), allow_nan=False), encoding="utf-8")
+        result.write(folder)
         found.append(UnitResult())
     return found
 
 
-def _written(value: Any, folder: Path) -> UnitResult:
-    (folder / "step.json").write_text(json.dumps(value, allow_nan=False), encoding="utf-8")
-    return UnitResult()
-
-
 def _design(state: State, folder: Path) -> UnitResult:
-    return _written([vars(ask) for ask in design_round(state)], folder)
+    return _requested(design_round(state), folder)
 
 
 def _propose(state: State, folder: Path) -> UnitResult:
-    return _written(next_round(state), folder)
+    ProposedRound(round=next_round(state)).write(folder)
+    return UnitResult()
 
 
 def _contenders(state: State, folder: Path) -> UnitResult:
-    return _written([vars(ask) for ask in contender_round(state)], folder)
+    return _requested(contender_round(state), folder)
 
 
 def _transfer(state: State, folder: Path) -> UnitResult:
-    return _written([vars(ask) for ask in transfer_round(state)], folder)
+    return _requested(transfer_round(state), folder)
 
 
-def _asked(value: Mapping[str, Any]) -> Asked:
-    return Asked(**{**value, "weights": tuple(value["weights"])})
+def _requested(requests: Sequence[ProxyRequest], folder: Path) -> UnitResult:
+    ProxyRequests(requests=tuple(requests)).write(folder)
+    return UnitResult()
 
 
 def _conclude(state: State, folder: Path) -> UnitResult:
@@ -384,7 +395,7 @@ def _conclude(state: State, folder: Path) -> UnitResult:
             "chosen": judged.pick.chosen.name,
             "reason": judged.pick.reason,
             "statement": forecast.statement,
-            "gain_over_natural": forecast.gain,
+            "gain_over_natural": forecast.gain_over_natural,
             "weights": {name: dict(zip(problem.names, weights, strict=True)) for name, weights in mixtures.items()},
         }
     )

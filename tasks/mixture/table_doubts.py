@@ -42,7 +42,7 @@ def doubts_of_fit(measurements: "Measurements", score: Score) -> tuple[str, ...]
     if beats_mean(score, objective_R):
         return ()
     return (
-        f"no predictor beats the mean of the runs: on runs left out {score.kind} has rmse {score.rmse:.4g} and rank "
+        f"no predictor beats the mean of the runs: on runs left out {score.name} has rmse {score.rmse:.4g} and rank "
         f"correlation {score.spearman:.3f}, while the runs' own standard deviation is {float(objective_R.std()):.4g}. "
         "Its predictions rank nothing: check the columns, leave out runs that diverged, or measure more.",
     )

@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from math import sqrt
-from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -20,12 +19,13 @@ from tasks.core.errors import ConfigError, EvidenceError
 from tasks.core.params import Params
 from tasks.core.words import percent
 from tasks.mixture.noise import Noise, difference_noise
+from tasks.mixture.published import SizeGain, TransferVerdict
+from tasks.mixture.published_candidates import Correlation, MixtureAtTwoSizes, Transfer
 from tasks.mixture.runs import Run, Runs
 from tasks.mixture.strategies.evidence import Predicts
 from tasks.training.config import TrainingConfig
 
 Array = npt.NDArray[np.float64]
-Verdict = Literal["transfers", "does not transfer", "cannot tell"]
 
 # Fisher's z has the variance (1 + rho^2 / 2) / (M - 3): below 5 mixtures an interval says nothing.
 _MIN_MIXTURES = 5
@@ -65,92 +65,34 @@ class Size:
         return f"{self.model_parameters:,} parameters and {self.tokens:,} tokens"
 
 
-@dataclass(frozen=True)
-class Correlation:
-    """Spearman's rank correlation of two sizes over `mixtures`, its interval, and what noise leaves possible.
+def normal_sd(found: SizeGain, confidence: float) -> float | None:
+    """Return the known standard deviation whose normal interval is as wide as Student's of the estimated one.
 
-    `ceiling` is what it would be on average if only noise were between the sizes; None where noise is not known at both.
+    That is sd t / z, both quantiles at (1 + confidence) / 2: at 90 %, 1.3 sd with 4 degrees of freedom.
+
+    >>> round(normal_sd(size_gain(Size(1, 1), 0.0, 1.0, 4), 0.9), 3)
+    1.296
     """
-
-    rho: float
-    lower: float
-    upper: float
-    mixtures: int
-    ceiling: float | None
+    if found.sd is None or found.degrees_of_freedom is None:
+        return found.sd
+    point = 0.5 + confidence / 2
+    return found.sd * float(scipy.stats.t.ppf(point, found.degrees_of_freedom)) / float(scipy.stats.norm.ppf(point))
 
 
-@dataclass(frozen=True)
-class SizeGain:
-    """The pick's gain over natural at one size; `sd` is None where its noise is not known.
-
-    `freedom` are the degrees of freedom that `sd` was estimated with, None where it is as good as known.
-    """
-
-    size: Size
-    gain: float
-    sd: float | None
-    freedom: int | None = None
-
-    def normal_sd(self, confidence: float) -> float | None:
-        """Return the known standard deviation whose normal interval is as wide as Student's of the estimated one.
-
-        That is sd t / z, both quantiles at (1 + confidence) / 2: at 90 %, 1.3 sd with 4 degrees of freedom.
-
-        >>> round(SizeGain(Size(1, 1), 0.0, 1.0, 4).normal_sd(0.9), 3)
-        1.296
-        """
-        if self.sd is None or self.freedom is None:
-            return self.sd
-        point = 0.5 + confidence / 2
-        return self.sd * float(scipy.stats.t.ppf(point, self.freedom)) / float(scipy.stats.norm.ppf(point))
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the gain as it stands in `candidates.json` and `forecast.json`."""
-        return {**vars(self.size), "gain": self.gain, "sd": self.sd, "degrees_of_freedom": self.freedom}
+def size_gain(size: Size, gain: float, sd: float | None, degrees_of_freedom: int | None = None) -> SizeGain:
+    """Return the gain at a size."""
+    return SizeGain(
+        model_parameters=size.model_parameters,
+        tokens=size.tokens,
+        gain=gain,
+        sd=sd,
+        degrees_of_freedom=degrees_of_freedom,
+    )
 
 
-@dataclass(frozen=True)
-class Sent:
-    """A mixture measured at both sizes: its objective, as the mean over seeds of its difference to natural puts it.
-
-    `run` is the number of its first run at the small size.
-    """
-
-    run: int
-    weights: tuple[float, ...]
-    small: float
-    large: float
-    top: bool
-
-
-@dataclass(frozen=True)
-class Transfer:
-    """What was seen of the order at two sizes. `top` is None where too few of the best were sent."""
-
-    verdict: Verdict
-    overall: Correlation
-    top: Correlation | None
-    gains: tuple[SizeGain, SizeGain]
-    sent: tuple[Sent, ...]
-    drift_per_efold: float
-    statement: str
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the gate as it stands in `candidates.json`."""
-        return {
-            "verdict": self.statement,
-            "status": self.verdict,
-            "sizes": [gain.to_json() for gain in self.gains],
-            "spearman": self.overall.rho,
-            "lower": self.overall.lower,
-            "upper": self.overall.upper,
-            "ceiling": self.overall.ceiling,
-            "top_quartile": None if self.top is None else self.top.rho,
-            "top_quartile_interval": None if self.top is None else [self.top.lower, self.top.upper],
-            "points": [
-                {"run": each.run, "first": each.small, "second": each.large, "top": each.top} for each in self.sent
-            ],
-        }
+def size_of(found: SizeGain) -> Size:
+    """Return the size that a gain is of."""
+    return Size(found.model_parameters, found.tokens)
 
 
 def require_larger(first: Size, second: Size) -> None:
@@ -219,18 +161,25 @@ def transfer(
     of_top = _correlation(at_small, at_large, top, params.confidence) if len(top) >= _MIN_MIXTURES else None
     gains = (at_small.gain(natural_run, pick_run), at_large.gain(natural_run, pick_run))
     verdict = _verdict(params, overall, of_top, None if pick_run == natural_run else gains[1])
-    sent = tuple(
-        Sent(
-            at_small.levels[each].run,
-            each,
-            at_small.levels[each].objective,
-            at_large.levels[each].objective,
-            each in top,
+    mixtures = tuple(
+        MixtureAtTwoSizes(
+            run=at_small.levels[each].run,
+            weights=each,
+            small=at_small.levels[each].objective,
+            large=at_large.levels[each].objective,
+            top=each in top,
         )
         for each in weights
     )
-    told = _statement(verdict, overall, of_top, small, large, params.confidence)
-    return Transfer(verdict, overall, of_top, gains, sent, params.drift_per_efold, told)
+    return Transfer(
+        verdict=verdict,
+        overall=overall,
+        top=of_top,
+        gains=gains,
+        mixtures=mixtures,
+        drift_per_efold=params.drift_per_efold,
+        statement=_statement(verdict, overall, of_top, small, large, params.confidence),
+    )
 
 
 def spearman(one_M: Array, other_M: Array, confidence: float) -> tuple[float, float, float]:
@@ -275,8 +224,9 @@ class _AtSize:
     def gain(self, natural: tuple[float, ...], pick: tuple[float, ...]) -> SizeGain:
         gain = self.levels[natural].objective - self.levels[pick].objective
         if self.noise is None:
-            return SizeGain(self.size, gain, None)
-        return SizeGain(self.size, gain, self.noise.sd / sqrt(self.levels[pick].num_seeds), self.noise.freedom or None)
+            return size_gain(self.size, gain, None)
+        sd = self.noise.sd / sqrt(self.levels[pick].num_seeds)
+        return size_gain(self.size, gain, sd, self.noise.degrees_of_freedom or None)
 
     def reliability(self, weights: Sequence[tuple[float, ...]]) -> float | None:
         """Return the share of the variance between these mixtures that is no noise; None where noise is not measured."""
@@ -309,13 +259,16 @@ def _correlation(
     one_M, other_M = (np.array([size.levels[each].objective for each in weights]) for size in (small, large))
     shares = [size.reliability(weights) for size in (small, large)]
     ceiling = None if shares[0] is None or shares[1] is None else sqrt(shares[0] * shares[1])
-    return Correlation(*spearman(one_M, other_M, confidence), len(weights), ceiling)
+    rho, lower, upper = spearman(one_M, other_M, confidence)
+    return Correlation(rho=rho, lower=lower, upper=upper, mixtures=len(weights), ceiling=ceiling)
 
 
-def _verdict(params: TransferParams, overall: Correlation, top: Correlation | None, pick: SizeGain | None) -> Verdict:
+def _verdict(
+    params: TransferParams, overall: Correlation, top: Correlation | None, pick: SizeGain | None
+) -> TransferVerdict:
     reach = 1.0 if overall.ceiling is None else overall.ceiling
     width = float(scipy.stats.norm.ppf(0.5 + params.confidence / 2))
-    sd = None if pick is None else pick.normal_sd(params.confidence)
+    sd = None if pick is None else normal_sd(pick, params.confidence)
     lost = pick is not None and sd is not None and pick.gain + width * sd < 0
     if overall.upper < params.min_spearman * reach or lost or (top is not None and top.upper < 0):
         return "does not transfer"
@@ -324,18 +277,18 @@ def _verdict(params: TransferParams, overall: Correlation, top: Correlation | No
 
 
 def _statement(
-    verdict: Verdict, overall: Correlation, top: Correlation | None, small: Size, large: Size, confidence: float
+    verdict: TransferVerdict, overall: Correlation, top: Correlation | None, small: Size, large: Size, confidence: float
 ) -> str:
-    def told(found: Correlation) -> str:
+    def said(found: Correlation) -> str:
         return f"{found.rho:.2f} ({percent(confidence)} interval {found.lower:.2f} to {found.upper:.2f})"
 
     ceiling = "" if overall.ceiling is None else f", noise alone would leave {overall.ceiling:.2f}"
-    best = "too few of the best were sent to say their own" if top is None else f"among the best {told(top)}"
+    best = "too few of the best were sent to say their own" if top is None else f"among the best {said(top)}"
     name = {"transfers": "The order transfers", "does not transfer": "The order does not transfer"}.get(
         verdict, "Whether the order transfers cannot be told"
     )
     return (
-        f"{name} from {small} to {large}: Spearman over {overall.mixtures} mixtures {told(overall)}{ceiling}; {best}."
+        f"{name} from {small} to {large}: Spearman over {overall.mixtures} mixtures {said(overall)}{ceiling}; {best}."
     )
 
 

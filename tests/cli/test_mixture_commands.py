@@ -349,7 +349,10 @@ def test_simulate_on_a_pool_of_other_domains_is_refused(folder: Path) -> None:
 
 
 def test_export_writes_the_file_or_says_what_it_needs(folder: Path) -> None:
-    recipe = {"format": 1, "domains": ["a", "b"], "phases": [{"tokens": 10, "weights": [0.4, 0.6]}], "max_epochs": 4.0}
+    recipe = {
+        "format": 1, "domains": ["a", "b"], "phases": [{"tokens": 10, "weights": [0.4, 0.6]}], "max_epochs": 4.0,
+        "baselines": {name: [0.5, 0.5] for name in ("natural", "uniform", "unimax")}, "objective": [0.5, 0.5],
+    }  # fmt: skip
     (folder / "recipe.json").write_text(json.dumps(recipe))
     asked = ("export", "--recipe", folder / "recipe.json", "--format", "olmo-core", "--output", folder / "mix.yaml")
     refused = mixwright(*asked)

@@ -13,7 +13,7 @@ from tasks.mixture.outcome import conclude
 from tasks.mixture.problem import Domain, Problem, objective_shares
 from tasks.mixture.runs import Run, Runs
 from tasks.mixture.search import (
-    Asked,
+    ProxyRequest,
     State,
     contender_round,
     counts,
@@ -55,11 +55,11 @@ def size_of(training: TrainingConfig) -> Size:
 def search(params: SearchParams, problem: Problem, landscape: Landscape, folder: Path, name: str = "search") -> State:
     """Run a whole search through the real rounds and the real decision; proxies are simulated."""
 
-    def measured(state: State, asked: Sequence[Asked]) -> State:
+    def measured(state: State, requests: Sequence[ProxyRequest]) -> State:
         rows = []
-        for number, ask in enumerate(asked, start=len(state.runs.rows)):
+        for number, ask in enumerate(requests, start=len(state.runs.rows)):
             bpb = bits_per_byte(landscape, ask.weights, ask.seed, name)
-            size = state.size if not ask.second or params.transfer is None else size_of(params.transfer.training)
+            size = state.size if not ask.second_size or params.transfer is None else size_of(params.transfer.training)
             told = (size.model_parameters, size.tokens, 10**6, float(problem.objective_S @ np.array(bpb)))
             rows.append(Run(number, ask.round, ask.kind, ask.seed, *told, ask.weights, bpb))
         return replace(state, runs=replace(state.runs, rows=(*state.runs.rows, *rows)))

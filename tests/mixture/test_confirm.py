@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,18 +12,10 @@ from scipy.stats import ttest_rel
 
 from tasks.core.errors import EvidenceError
 from tasks.core.rng import generator
-from tasks.mixture.confirm import (
-    Confirmation,
-    ConfirmParams,
-    Contender,
-    Role,
-    confirm,
-    contenders,
-    require_enough,
-    shipped_pick,
-)
-from tasks.mixture.decide import Candidate, Pick
+from tasks.mixture.confirm import ConfirmParams, confirm, contenders, require_enough, shipped_pick
+from tasks.mixture.decide import Pick
 from tasks.mixture.problem import Constraint
+from tasks.mixture.published_candidates import Candidate, Confirmation, Contender, Role, Source
 from tasks.mixture.runs import Run, Runs
 
 # Noise of one run among those with its seed, what a seed shifts all of them by, and the noise of a paired difference.
@@ -33,7 +26,8 @@ ROLES: tuple[Role, ...] = ("natural", "best measured", "candidate", "candidate")
 
 
 def contender(number: int, role: Role, gain: float = 0.0, gain_sd: float = 0.01) -> Contender:
-    return Contender(f"mixture {number}", role, (number / 10, 1 - number / 10), gain, gain_sd)
+    origin: dict[str, Any] = {"source": "natural"} if role == "natural" else {"source": "measured", "run": number}
+    return Contender(**origin, role=role, weights=(number / 10, 1 - number / 10), gain=gain, gain_sd=gain_sd)
 
 
 def runs_of(asked: tuple[Contender, ...], objective_KS: npt.NDArray[np.float64]) -> Runs:
@@ -69,7 +63,7 @@ def test_mixtures_that_do_not_differ_are_not_claimed_to_and_no_candidate_ships()
 
 def test_three_seeds_find_a_difference_of_three_paired_standard_deviations() -> None:
     found = Counter(confirmed([0.0, 0.0, 3 * PAIRED_SD, 0.0], seed).shipped.name for seed in range(200))
-    assert found["mixture 2"] >= 180, found
+    assert found["run 2"] >= 180, found
 
 
 def test_a_candidate_no_better_than_the_best_measured_does_not_ship_however_far_above_natural() -> None:
@@ -79,7 +73,7 @@ def test_a_candidate_no_better_than_the_best_measured_does_not_ship_however_far_
 
 def test_intervals_are_those_of_dunnett_and_of_the_paired_t_test() -> None:
     two = confirmed([0.0, 0.01], 0, ConfirmParams(num_seeds=4))
-    assert two.rows[1].over_natural is not None and two.freedom == 3
+    assert two.rows[1].over_natural is not None and two.degrees_of_freedom == 3
     reference = ttest_rel(two.rows[0].objectives, two.rows[1].objectives).confidence_interval(0.9)
     told = two.rows[1].over_natural
     assert (told.lower, told.upper) == pytest.approx((reference.low, reference.high), rel=1e-6)
@@ -105,7 +99,7 @@ def test_where_nothing_is_shown_the_params_say_whether_the_best_measured_ships_a
     runs = runs_of(asked, np.array([[2.0, 2.1, 2.05], [1.999, 2.09, 2.051]]))
     found = confirm(PARAMS, asked, runs, (1, 2, 3))
     assert (found.verdict, found.claim) == ("ship best measured", False)
-    assert found.statement.startswith("No claim: the best measured, mixture 1, ships, but its gain over natural may be")
+    assert found.statement.startswith("No claim: the best measured, run 1, ships, but its gain over natural may be")
     kept = confirm(ConfirmParams(unproven="natural"), asked, runs, (1, 2, 3))
     assert (kept.verdict, kept.claim) == ("keep natural", False)
     worse = runs_of(asked, np.array([[2.0, 2.1, 2.05], [2.001, 2.11, 2.049]]))
@@ -115,7 +109,7 @@ def test_where_nothing_is_shown_the_params_say_whether_the_best_measured_ships_a
 def test_a_claim_is_said_with_both_intervals() -> None:
     found = confirmed([0.0, 0.1, 0.2, 0.0], 0)
     assert found.claim and found.verdict == "ship candidate"
-    assert found.statement.startswith("Claim: mixture 2 beats natural by +0.")
+    assert found.statement.startswith("Claim: run 2 beats natural by +0.")
     assert "and the best measured by +0." in found.statement and "3 fresh seeds of 4 mixtures." in found.statement
 
 
@@ -137,17 +131,17 @@ def test_a_mixture_that_breaks_a_constraint_with_fresh_seeds_does_not_ship() -> 
     objective_KS = np.array([[2.0, 2.1, 2.05], [1.95, 2.06, 2.0], [1.5, 1.6, 1.55]])
     runs = runs_of(asked, objective_KS)  # the second set's loss is 4 - objective: it rises by what the objective falls
     found = confirm(PARAMS, asked, runs, (1, 2, 3), (Constraint(1, 0.1),))
-    assert found.rows[2].broken == ("b",) and found.shipped.name == "mixture 1"
-    assert "break a constraint: mixture 2 (b)" in found.statement
-    assert confirm(PARAMS, asked, runs, (1, 2, 3)).shipped.name == "mixture 2"
+    assert found.rows[2].broken_constraints == ("b",) and found.shipped.name == "run 1"
+    assert "break a constraint: run 2 (b)" in found.statement
+    assert confirm(PARAMS, asked, runs, (1, 2, 3)).shipped.name == "run 2"
 
 
 def test_a_best_measured_that_breaks_a_constraint_is_nothing_to_be_beaten() -> None:
     asked = tuple(contender(number, role) for number, role in enumerate(ROLES[:3]))
     objective_KS = np.array([[2.0, 2.1, 2.05], [1.5, 1.6, 1.55], [1.95, 2.06, 2.0]])
     found = confirm(PARAMS, asked, runs_of(asked, objective_KS), (1, 2, 3), (Constraint(1, 0.1),))
-    assert found.rows[1].broken == ("b",) and found.rows[2].over_best is None
-    assert (found.verdict, found.shipped.name) == ("ship candidate", "mixture 2")
+    assert found.rows[1].broken_constraints == ("b",) and found.rows[2].over_best is None
+    assert (found.verdict, found.shipped.name) == ("ship candidate", "run 2")
 
 
 def test_a_candidate_that_beats_a_poor_best_measured_but_not_natural_does_not_ship() -> None:
@@ -158,7 +152,7 @@ def test_a_candidate_that_beats_a_poor_best_measured_but_not_natural_does_not_sh
 def test_missing_runs_copies_and_too_few_seeds_are_named() -> None:
     asked = tuple(contender(number, role) for number, role in enumerate(ROLES))
     runs = runs_of(asked, 2 + generator(0, "few").standard_normal((4, 3)))
-    with pytest.raises(EvidenceError, match="mixture 0 was not run with seed 7"):
+    with pytest.raises(EvidenceError, match="natural was not run with seed 7"):
         confirm(PARAMS, asked, runs, (1, 7))
     copies = tuple(replace(row, objective=2.0, losses=(2.0, 2.0)) for row in runs.rows)
     with pytest.raises(EvidenceError, match="copies of one run"):
@@ -174,7 +168,7 @@ def test_missing_runs_copies_and_too_few_seeds_are_named() -> None:
 
 def test_contenders_that_are_too_few_to_tell_the_noise_are_refused_before_they_are_run_again() -> None:
     natural, best = candidate("natural", 0.5, 0.0, 2.0), candidate("run 3", 0.2, 0.05, 1.9)
-    same = replace(best, name="predicted best")
+    same = best.model_copy(update={"source": "predicted", "run": None})
     params = ConfirmParams(num_seeds=2)  # two candidates would do, but all that was considered is one mixture
     found = contenders(params, Pick(best, "because", (same, best, natural)))
     with pytest.raises(
@@ -187,7 +181,18 @@ def test_contenders_that_are_too_few_to_tell_the_noise_are_refused_before_they_a
 
 
 def candidate(name: str, first: float, score: float, measured: float | None) -> Candidate:
-    return Candidate(name, (first, 1 - first), measured, 2.0, score, 0.01, score)
+    run = int(name.removeprefix("run ")) if name.startswith("run ") else None
+    source: Source = "measured" if run is not None else "natural" if name == "natural" else "predicted"
+    return Candidate(
+        source=source,
+        run=run,
+        weights=(first, 1 - first),
+        measured=measured,
+        predicted=2.0,
+        gain=score,
+        gain_sd=0.01,
+        score=score,
+    )
 
 
 def test_contenders_are_natural_the_best_measured_the_pick_and_the_next_best_each_once() -> None:
@@ -204,7 +209,23 @@ def test_contenders_are_natural_the_best_measured_the_pick_and_the_next_best_eac
 
 
 def test_what_ships_takes_the_place_of_the_pick() -> None:
-    natural, best = candidate("mixture 0", 0.0, 0.0, 2.0), candidate("mixture 1", 0.1, 0.05, 1.9)
+    natural, best = candidate("natural", 0.0, 0.0, 2.0), candidate("run 1", 0.1, 0.05, 1.9)
     found = confirmed([0.0, 0.2], 0)
     pick = shipped_pick(Pick(natural, "before", (best, natural)), found)
     assert pick.chosen is best and pick.reason == found.statement
+
+
+def test_seeds_whose_runs_have_several_instruction_sets_are_not_paired_and_that_is_said() -> None:
+    compared = tuple(contender(number, role) for number, role in enumerate(ROLES))
+    objective_KS = 2 + RUN_SD * generator(0, "sets").standard_normal((4, 3)) + np.array([0.0, 0.7, -0.3])
+    runs = runs_of(compared, objective_KS)
+    rows = [replace(row, instruction_set="AVX2" if row.run else "AVX512") for row in runs.rows]
+    found = confirm(PARAMS, compared, replace(runs, rows=tuple(rows)), (1, 2, 3))
+    paired = confirm(PARAMS, compared, runs, (1, 2, 3))
+    assert paired.paired and not found.paired
+    assert "different instruction sets (AVX2, AVX512)" in found.statement and "Unpaired" not in paired.statement
+    # What a seed shifts all mixtures by is noise now: the pooled variance within mixtures, 4 x (3 - 1) degrees of freedom.
+    assert found.noise_sd == pytest.approx(np.sqrt(objective_KS.var(axis=1, ddof=1).mean()))
+    assert found.degrees_of_freedom == 8 and found.noise_sd > 10 * paired.noise_sd
+    alike = [replace(row, instruction_set=f"set {row.seed}") for row in runs.rows]
+    assert confirm(PARAMS, compared, replace(runs, rows=tuple(alike)), (1, 2, 3)).paired

@@ -8,11 +8,24 @@ import pytest
 import yaml
 
 from tasks.core.errors import ConfigError, DataError
-from tasks.mixture.export import Destination, Format, Recipe, export, read_recipe
-from tasks.training.types import Phase
+from tasks.mixture.export import Destination, Format, export, read_recipe
+from tasks.mixture.published import Recipe, RecipePhase
 
-ONE = Recipe(("web", "code", "spam"), (Phase(1000, (0.7, 0.3, 0.0)),), 4.0)
-TWO = Recipe(("web", "code", "spam"), (Phase(1000, (0.7, 0.3, 0.0)), Phase(500, (0.0, 0.5, 0.5))), 4.0)
+EVEN = (1 / 3, 1 / 3, 1 / 3)
+
+
+def recipe_of(*phases: tuple[int, tuple[float, ...]]) -> Recipe:
+    return Recipe(
+        domains=("web", "code", "spam"),
+        phases=tuple(RecipePhase(tokens=tokens, weights=weights) for tokens, weights in phases),
+        max_epochs=4.0,
+        baselines={"natural": EVEN, "uniform": EVEN, "unimax": EVEN},
+        objective=EVEN,
+    )
+
+
+ONE = recipe_of((1000, (0.7, 0.3, 0.0)))
+TWO = recipe_of((1000, (0.7, 0.3, 0.0)), (500, (0.0, 0.5, 0.5)))
 HERE = Destination(data="/data/{index:02d}-{domain}")
 ONE_MIXTURE: tuple[Format, ...] = ("torchtitan", "olmo-core", "llm-foundry", "streaming")
 
@@ -132,7 +145,8 @@ def recipe_text(**changes: Any) -> str:
         "domains": ["a", "b"],
         "phases": [{"tokens": 10, "weights": [0.4, 0.6]}],
         "max_epochs": 4.0,
-        "baselines": {},
+        "baselines": {name: [0.5, 0.5] for name in ("natural", "uniform", "unimax")},
+        "objective": [0.5, 0.5],
     }
     return json.dumps({**value, **changes})
 
@@ -140,22 +154,22 @@ def recipe_text(**changes: Any) -> str:
 def test_a_recipe_is_read_and_what_is_none_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "recipe.json"
     path.write_text(recipe_text())
-    assert read_recipe(path) == Recipe(("a", "b"), (Phase(10, (0.4, 0.6)),), 4.0)
-    wrong: tuple[dict[str, Any], ...] = (
-        {"format": 2},
-        {"phases": []},
-        {"domains": ["a"]},
-        {"phases": [{"tokens": 10}]},
+    found = read_recipe(path)
+    assert (found.domains, found.phases) == (("a", "b"), (RecipePhase(tokens=10, weights=(0.4, 0.6)),))
+    wrong: tuple[tuple[dict[str, Any], str], ...] = (
+        ({"format": 2}, "format 2, this version of Mixwright reads 1"),
+        ({"phases": []}, "phases: "),
+        ({"domains": ["a"]}, "2 weights for 1 domains"),
+        ({"phases": [{"tokens": 10}]}, r"phases\.0\.weights"),
+        ({"phases": [{"tokens": 10, "weights": [0.4, 0.4]}]}, r"sum to 0\.8"),
+        ({"baselines": {"natural": [0.5, 0.5]}}, "the baseline uniform is missing"),
     )
-    for changes in wrong:
+    for changes, message in wrong:
         path.write_text(recipe_text(**changes))
-        with pytest.raises(DataError, match="this is no recipe"):
+        with pytest.raises(DataError, match=message):
             read_recipe(path)
-    path.write_text(recipe_text(phases=[{"tokens": 10, "weights": [0.4, 0.4]}]))
-    with pytest.raises(ConfigError, match=r"sum to 0\.8"):
-        read_recipe(path)
     path.write_text("{")
-    with pytest.raises(DataError, match="this is no recipe"):
+    with pytest.raises(DataError, match="this is not JSON"):
         read_recipe(path)
     with pytest.raises(DataError, match="no such file"):
         read_recipe(tmp_path / "nothing.json")

@@ -1,6 +1,6 @@
 """The forecast: what is said of the proxies' size, and what of a size that nobody measured."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -10,11 +10,20 @@ from tasks.core.errors import ConfigError
 from tasks.core.rng import generator
 from tasks.evaluation.forecast import forecast_beside_outcome
 from tasks.evaluation.published import Comparison
-from tasks.mixture.confirm import Confirmation, Confirmed, Contender, Gain
-from tasks.mixture.decide import Candidate, Pick
-from tasks.mixture.forecast import Forecast, extrapolated, forecast
+from tasks.mixture.decide import Pick
+from tasks.mixture.forecast import extrapolated, forecast
 from tasks.mixture.problem import Domain, Problem
-from tasks.mixture.transfer import Correlation, Size, SizeGain, Transfer, Verdict
+from tasks.mixture.published import Forecast, SizeGain, TransferVerdict
+from tasks.mixture.published_candidates import (
+    Candidate,
+    Confirmation,
+    ConfirmedContender,
+    Contender,
+    Correlation,
+    GainInterval,
+    Transfer,
+)
+from tasks.mixture.transfer import Size, size_gain
 
 Array = npt.NDArray[np.float64]
 DOMAINS = tuple(Domain(name, rows * 10, rows * 40, rows, rows) for name, rows in (("a", 300), ("b", 400), ("c", 300)))
@@ -27,7 +36,7 @@ SMALL, LARGE, TARGET = Size(1000, 2048), Size(4000, 8192), Size(16_000, 32_768)
 class Teller:
     """A predictor of which only what it predicts is asked."""
 
-    kind: str = "made"
+    name: str = "made"
     noise_sd: float = 0.004
 
     def outputs(self, weights_MD: Array) -> Array:
@@ -47,13 +56,30 @@ class Teller:
 
 
 def pick(gain: float = 0.03, sd: float = 0.01) -> Pick:
-    chosen = Candidate("run 3", WEIGHTS, 1.9, 1.9, gain, sd, gain - sd)
+    chosen = Candidate(
+        source="measured",
+        run=3,
+        weights=WEIGHTS,
+        measured=1.9,
+        predicted=1.9,
+        gain=gain,
+        gain_sd=sd,
+        score=gain - sd,
+    )
     return Pick(chosen, "because", (chosen,))
 
 
-def gate(verdict: Verdict, first: float = 0.03, second: float = 0.02, sd: float | None = 0.004) -> Transfer:
-    gains = (SizeGain(SMALL, first, sd), SizeGain(LARGE, second, sd))
-    return Transfer(verdict, Correlation(0.9, 0.5, 0.97, 8, None), None, gains, (), 0.2, f"The gate says: {verdict}.")
+def gate(verdict: TransferVerdict, first: float = 0.03, second: float = 0.02, sd: float | None = 0.004) -> Transfer:
+    gains = (size_gain(SMALL, first, sd), size_gain(LARGE, second, sd))
+    return Transfer(
+        verdict=verdict,
+        overall=Correlation(rho=0.9, lower=0.5, upper=0.97, mixtures=8, ceiling=None),
+        top=None,
+        gains=gains,
+        mixtures=(),
+        drift_per_efold=0.2,
+        statement=f"The gate says: {verdict}.",
+    )
 
 
 def told(
@@ -71,26 +97,26 @@ def told(
 def test_from_one_size_only_that_size_is_spoken_of() -> None:
     found = told()
     assert (found.status, found.model_parameters, found.tokens) == ("one size", 1000, 2048)
-    assert (found.gain, found.upper - found.gain) == pytest.approx((0.03, 1.645 * 0.01), rel=1e-3)
+    assert (found.gain_over_natural, found.upper - found.gain_over_natural) == pytest.approx((0.03, 1.645 * 0.01), rel=1e-3)
     assert "untransferred" in found.statement and f"{TARGET.tokens:,}" not in found.statement
-    assert found.noise_sd == 0.004 and found.to_json()["sizes"] == [
+    assert found.noise_sd == 0.004 and found.model_dump()["sizes"] == [
         {"model_parameters": 1000, "tokens": 2048, "gain": 0.03, "sd": 0.01, "degrees_of_freedom": None}
     ]
 
 
 @pytest.mark.parametrize("verdict", ["does not transfer", "cannot tell"])
-def test_where_the_gate_fails_there_is_no_number_for_the_target(verdict: Verdict) -> None:
+def test_where_the_gate_fails_there_is_no_number_for_the_target(verdict: TransferVerdict) -> None:
     found = told(gate(verdict))
-    assert (found.status, found.tokens, found.gain) == (verdict, 2048, 0.03)
+    assert (found.status, found.tokens, found.gain_over_natural) == (verdict, 2048, 0.03)
     assert "Of other sizes nothing is said" in found.statement and f"{TARGET.tokens:,}" not in found.statement
-    assert [each["tokens"] for each in found.to_json()["sizes"]] == [2048, 8192]
+    assert [each["tokens"] for each in found.model_dump()["sizes"]] == [2048, 8192]
 
 
 def test_where_the_order_transfers_the_target_is_forecast_with_a_wider_interval() -> None:
     found = told(gate("transfers"))
     assert (found.status, found.model_parameters, found.tokens) == ("transfers", 16_000, 32_768)
-    assert found.gain == pytest.approx(0.01)  # .03, .02 and as far again in log(parameters x tokens)
-    assert found.upper - found.gain > 1.645 * 0.01
+    assert found.gain_over_natural == pytest.approx(0.01)  # .03, .02 and as far again in log(parameters x tokens)
+    assert found.upper - found.gain_over_natural > 1.645 * 0.01
     assert "The gate says: transfers." in found.statement and "nothing was measured" in found.statement
 
 
@@ -102,7 +128,7 @@ def test_without_a_target_or_without_noise_at_the_second_size_nothing_is_extrapo
 
 
 def gain_at(size: Size, gain: float, sd: float = 0.0) -> SizeGain:
-    return SizeGain(size, gain, sd)
+    return size_gain(size, gain, sd)
 
 
 def test_a_gain_that_grew_is_held_and_one_that_shrinks_ends_at_nothing() -> None:
@@ -133,11 +159,11 @@ def test_no_line_is_drawn_through_two_sizes_of_the_same_compute() -> None:
 
 
 def test_noise_that_few_seeds_tell_widens_what_is_extrapolated_by_students_t() -> None:
-    known = extrapolated(gain_at(SMALL, 0.03), SizeGain(LARGE, 0.03, 0.003), LARGE, 0.2)
-    told = extrapolated(gain_at(SMALL, 0.03), SizeGain(LARGE, 0.03, 0.003, 4), LARGE, 0.2)
+    known = extrapolated(gain_at(SMALL, 0.03), size_gain(LARGE, 0.03, 0.003), LARGE, 0.2)
+    told = extrapolated(gain_at(SMALL, 0.03), size_gain(LARGE, 0.03, 0.003, 4), LARGE, 0.2)
     assert known.sd == 0.003 and told.sd == pytest.approx(0.003 * 2.1318 / 1.6449, rel=1e-4)
-    first = extrapolated(SizeGain(SMALL, 0.04, 0.003, 4), gain_at(LARGE, 0.03), TARGET, 0.2)
-    without = extrapolated(SizeGain(SMALL, 0.04, 0.003), gain_at(LARGE, 0.03), TARGET, 0.2)
+    first = extrapolated(size_gain(SMALL, 0.04, 0.003, 4), gain_at(LARGE, 0.03), TARGET, 0.2)
+    without = extrapolated(size_gain(SMALL, 0.04, 0.003), gain_at(LARGE, 0.03), TARGET, 0.2)
     assert first.sd is not None and without.sd is not None and first.sd > without.sd
 
 
@@ -165,39 +191,62 @@ def test_ninety_percent_of_gains_that_drift_lie_in_the_interval() -> None:
     assert inside / 2000 >= 0.9
 
 
-def confirmation(mean: float, noise_sd: float = 0.01, seeds: int = 2, freedom: int = 10**6) -> Confirmation:
-    shipped = Contender("run 3", "best measured", WEIGHTS, 0.03, 0.01)
-    row = Confirmed(shipped, (1.9, 1.91), Gain(mean, mean - 0.02, mean + 0.02), None, 0.0)
+def confirmation(mean: float, noise_sd: float = 0.01, seeds: int = 2, degrees_of_freedom: int = 10**6) -> Confirmation:
+    shipped = Contender(source="measured", run=3, role="best measured", weights=WEIGHTS, gain=0.03, gain_sd=0.01)
+    row = ConfirmedContender(
+        contender=shipped,
+        objectives=(1.9, 1.91),
+        over_natural=GainInterval(mean=mean, lower=mean - 0.02, upper=mean + 0.02),
+        over_best=None,
+        z=0.0,
+    )
     return Confirmation(
-        shipped, "ship best measured", True, 0.9, tuple(range(seeds)), noise_sd, freedom, (row,), "It ships."
+        shipped=shipped,
+        verdict="ship best measured",
+        claim=True,
+        confidence=0.9,
+        seeds=tuple(range(seeds)),
+        paired=True,
+        noise_sd=noise_sd,
+        degrees_of_freedom=degrees_of_freedom,
+        rows=(row,),
+        statement="It ships.",
     )
 
 
 def test_fresh_seeds_count_by_their_precision() -> None:
     found = told(confirmation=confirmation(0.01))  # predicted .03 and measured .01, both with sd .01
-    assert found.gain == pytest.approx(0.02)
-    assert found.upper - found.gain == pytest.approx(1.645 * 0.01 / 2**0.5, rel=1e-3)
-    assert told(confirmation=confirmation(0.01, noise_sd=1e-9)).gain == pytest.approx(0.01)
+    assert found.gain_over_natural == pytest.approx(0.02)
+    assert found.upper - found.gain_over_natural == pytest.approx(1.645 * 0.01 / 2**0.5, rel=1e-3)
+    assert told(confirmation=confirmation(0.01, noise_sd=1e-9)).gain_over_natural == pytest.approx(0.01)
 
 
-@pytest.mark.parametrize("freedom", [2, 4, 6])
+@pytest.mark.parametrize("degrees_of_freedom", [2, 4, 6])
 def test_ninety_percent_of_gains_lie_in_the_interval_where_fresh_seeds_decide_however_few_tell_the_noise(
-    freedom: int,
+    degrees_of_freedom: int,
 ) -> None:
     stream, inside, error = generator(0, "fresh seeds"), 0, 0.01
     for _ in range(2000):
         truth = 0.03 + 10 * error * stream.standard_normal()
         noise_sd = (
-            error * (stream.chisquare(freedom) / freedom) ** 0.5
+            error * (stream.chisquare(degrees_of_freedom) / degrees_of_freedom) ** 0.5
         )  # of one run; two seeds: of their mean difference
-        fresh = confirmation(truth + error * stream.standard_normal(), noise_sd, 2, freedom)
+        fresh = confirmation(truth + error * stream.standard_normal(), noise_sd, 2, degrees_of_freedom)
         found = told(confirmation=fresh, sd=10 * error)
         inside += found.lower <= truth <= found.upper
     assert 0.87 <= inside / 2000 <= 0.94
 
 
 def test_natural_is_forecast_to_gain_nothing() -> None:
-    natural = Candidate("natural", tuple(PROBLEM.natural.tolist()), 2.0, 2.0, 0.0, 0.0, 0.0)
+    natural = Candidate(
+        source="natural",
+        weights=tuple(PROBLEM.natural.tolist()),
+        measured=2.0,
+        predicted=2.0,
+        gain=0.0,
+        gain_sd=0.0,
+        score=0.0,
+    )
     found = forecast(
         PROBLEM,
         Teller(),
@@ -206,7 +255,7 @@ def test_natural_is_forecast_to_gain_nothing() -> None:
         tokens=2048,
         noise_sd=0.01,
     )
-    assert (found.gain, found.lower, found.upper, found.noise_sd) == (0.0, 0.0, 0.0, 0.01)
+    assert (found.gain_over_natural, found.lower, found.upper, found.noise_sd) == (0.0, 0.0, 0.0, 0.01)
     assert "gain nothing over natural" in found.statement
 
 
@@ -219,9 +268,9 @@ def test_evaluation_says_of_another_size_what_the_search_knew() -> None:
         (told(), "untransferred to others"),
         (told(gate("does not transfer")), "did not keep their order"),
         (told(gate("cannot tell")), "could not be told"),
-        (replace(told(gate("transfers")), tokens=1), "how far that carries"),
+        (told(gate("transfers")).model_copy(update={"tokens": 1}), "how far that carries"),
     ):
-        value = forecast_beside_outcome(found.to_json(), outcome, model_parameters=16_000, tokens=32_768)
+        value = forecast_beside_outcome(found.model_dump(), outcome, model_parameters=16_000, tokens=32_768)
         assert value.warning is not None and words in value.warning
-    same = forecast_beside_outcome(told(gate("transfers")).to_json(), outcome, model_parameters=16_000, tokens=32_768)
+    same = forecast_beside_outcome(told(gate("transfers")).model_dump(), outcome, model_parameters=16_000, tokens=32_768)
     assert same.same_size and same.warning is None

@@ -131,7 +131,7 @@ def test_what_seeds_shift_all_mixtures_by_is_no_noise_of_a_difference() -> None:
     noise = difference_noise(runs_of(values))
     assert noise is not None and noise.known == "measured"
     assert noise.sd == pytest.approx(2**0.5 * 0.01, rel=0.4)
-    assert noise.freedom == 3 * 5
+    assert noise.degrees_of_freedom == 3 * 5
 
 
 def test_the_interval_of_the_noise_holds_the_truth_nine_times_in_ten() -> None:
@@ -140,7 +140,7 @@ def test_the_interval_of_the_noise_holds_the_truth_nine_times_in_ten() -> None:
         stream = generator(number, "noise interval")
         values = [(first, seed, float(stream.standard_normal())) for first in (0.1, 0.2, 0.3) for seed in range(3)]
         noise = difference_noise(runs_of(values))
-        assert noise is not None and noise.freedom == 4
+        assert noise is not None and noise.degrees_of_freedom == 4
         interval = noise.interval(0.9)
         assert interval is not None
         inside += interval[0] <= 2**0.5 <= interval[1]

@@ -1,6 +1,5 @@
 """Choosing and stacking by cross-validation, refitting, and intervals that hold what they say."""
 
-import json
 from dataclasses import replace
 
 import numpy as np
@@ -11,7 +10,7 @@ from tasks.core.errors import EvidenceError
 from tasks.core.rng import generator
 from tasks.mixture.predictors import held_out
 from tasks.mixture.predictors.calibration import Calibration, calibrate
-from tasks.mixture.predictors.choose import Selected, Selection, choose, fit, refit, spearman
+from tasks.mixture.predictors.choose import Selection, choose, fit, refit, spearman
 from tasks.mixture.predictors.gp_sqrt import GpSqrt
 from tasks.mixture.predictors.law_gp import LawGp
 from tasks.mixture.predictors.linear import Linear
@@ -20,6 +19,7 @@ from tasks.mixture.predictors.predictor import Measured
 from tasks.mixture.predictors.ridge_sqrt import RidgeSqrt
 from tasks.mixture.predictors.stack import shares, stacked
 from tasks.mixture.predictors.trees import Lightgbm
+from tasks.mixture.published_candidates import SelectedPredictor
 from tests.mixture.made import law_losses, measured, mixtures
 
 Array = npt.NDArray[np.float64]
@@ -30,7 +30,7 @@ def test_a_stack_of_one_is_that_one() -> None:
     for combine in ("stack", "best"):
         choice = choose(Selection(zoo=(LawGp(),), combine=combine), data)
         alone = replace(fit(LawGp(), data), calibration=choice.selected.calibration)
-        assert choice.predictor.kind == "law_gp" and choice.selected.members[0].share == 1.0
+        assert choice.predictor.name == "law_gp" and choice.selected.members[0].share == 1.0
         assert (choice.predictor.outputs(fresh_MD) == alone.outputs(fresh_MD)).all()
         assert (choice.predictor.sd(fresh_MD) == alone.sd(fresh_MD)).all()
     member = fit(GpSqrt(), data)
@@ -80,7 +80,7 @@ def test_who_is_right_about_good_mixtures_counts_for_more_than_who_is_right_abou
 def test_the_law_has_most_of_the_stack_where_it_is_true_and_the_ridge_where_all_is_linear() -> None:
     def share(choice_of: Measured, *kinds: str) -> float:
         members = choose(Selection(), choice_of).selected.members
-        return sum(member.share for member in members if member.params.kind in kinds)
+        return sum(member.share for member in members if member.name in kinds)
 
     assert share(measured(40, 5, noise=0.003), "law_gp", "power_law") > 0.9
     weights_RD = mixtures(48, 8)
@@ -105,17 +105,17 @@ def test_a_stack_doubts_where_its_members_disagree() -> None:
 def test_the_best_alone_is_taken_where_that_is_asked_for() -> None:
     choice = choose(Selection(combine="best"), measured(30, 4, noise=0.01))
     best = min(choice.scores, key=lambda score: score.rmse)
-    assert choice.predictor.kind == best.kind == choice.score.kind and len(choice.selected.members) == 1
+    assert choice.predictor.name == best.name == choice.score.name and len(choice.selected.members) == 1
 
 
 def test_a_refit_on_the_same_runs_is_the_same_predictor_and_survives_json() -> None:
     data, fresh_MD = measured(30, 4, noise=0.02), mixtures(50, 4, "fresh")
     choice = choose(Selection(zoo=(LawGp(), PowerLaw())), data)
     assert len(choice.selected.members) > 1
-    stored = Selected.from_json(json.loads(json.dumps(choice.selected.to_json())))
+    stored = SelectedPredictor.model_validate_json(choice.selected.model_dump_json())
     assert stored == choice.selected
     again = refit(stored, data)
-    assert again.predictor.kind == "stack" and again.scores == ()
+    assert again.predictor.name == "stack" and again.scores == ()
     assert again.predictor.mean(fresh_MD) == pytest.approx(choice.predictor.mean(fresh_MD), abs=2e-3)
     assert again.predictor.sd(fresh_MD) == pytest.approx(choice.predictor.sd(fresh_MD), rel=0.1)
     assert [member.share for member in again.selected.members] == [m.share for m in choice.selected.members]
@@ -135,7 +135,7 @@ def test_a_refit_to_more_runs_uses_them() -> None:
 
 def test_two_settings_of_one_kind_have_scores_of_their_own() -> None:
     choice = choose(Selection(zoo=(Lightgbm(), Lightgbm(settings="climb"), RidgeSqrt()), num_folds=3), measured(30, 3))
-    kinds = [score.kind for score in choice.scores]
+    kinds = [score.name for score in choice.scores]
     assert kinds[:3] == ["lightgbm", "lightgbm 2", "ridge_sqrt"] and choice.score in choice.scores
 
 

@@ -189,7 +189,7 @@ def test_weights_go_into_the_basis_and_back_and_runs_outside_of_it_are_left_out(
 class Telling(Law):
     """A predictor that tells what it was asked."""
 
-    kind: str = "telling"
+    name: str = "telling"
     noise_sd: float = 0.1
     believed: tuple[tuple[float, ...], ...] = ()
 
@@ -211,7 +211,7 @@ def test_a_restricted_predictor_says_what_the_whole_one_says_of_the_expanded_mix
     whole = Telling(law_with(()).t_SD)
     restricted, asked_MB = Restricted(whole, basis), np.array([[0.3, 0.7], [1.0, 0.0]])
     asked_MD = basis.expand(asked_MB)
-    assert (restricted.kind, restricted.noise_sd) == ("telling", 0.1)
+    assert (restricted.name, restricted.noise_sd) == ("telling", 0.1)
     assert (restricted.outputs(asked_MB) == whole.outputs(asked_MD)).all()
     assert (restricted.mean(asked_MB) == whole.mean(asked_MD)).all() and (
         restricted.sd(asked_MB) == asked_MD[:, 0]

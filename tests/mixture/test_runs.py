@@ -35,7 +35,7 @@ def test_the_table_reads_back_as_the_same_bits(values: list[tuple[float, float, 
 
 
 def test_the_columns_are_those_of_the_seam_and_say_the_unit() -> None:
-    fixed = "run,round,kind,seed,model_parameters,tokens,flops,data,objective,w:a,w:b"
+    fixed = "format,run,round,kind,seed,model_parameters,tokens,flops,data,instruction_set,objective,w:a,w:b"
     assert to_csv(table(run())).splitlines()[0] == f"{fixed},bpb:a,bpb:b"
     assert to_csv(table(run(), unit="nats per token")).splitlines()[0] == f"{fixed},nats:a,nats:b"
     assert to_csv(table(run(), unit="loss")).splitlines()[0] == f"{fixed},loss:a,loss:b"
@@ -48,10 +48,28 @@ def test_held_out_sets_need_not_be_the_domains() -> None:
         table(alone)
 
 
-def test_a_table_of_before_data_was_a_column_is_read(tmp_path: Path) -> None:
-    lines = to_csv(table(run())).replace(",data,", ",").replace(",d0,", ",")
-    (tmp_path / "runs.csv").write_text(lines, encoding="utf-8")
-    assert read_runs(tmp_path / "runs.csv") == table(replace(run(), data=""))
+EARLIER = "run,round,kind,seed,model_parameters,tokens,flops,{data}objective,w:a,w:b,bpb:a,bpb:b\n"
+
+
+@pytest.mark.parametrize("data", ["", "d0"])
+def test_tables_of_before_format_or_data_was_a_column_are_read(tmp_path: Path, data: str) -> None:
+    cells = "0,0,design,0,1000,2048,1000000000,{data}2.5,0.5,0.5,2.0,3.0\n"
+    columns = EARLIER.format(data="data," if data else "") + cells.format(data="d0," if data else "")
+    (tmp_path / "runs.csv").write_text(columns, encoding="utf-8")
+    assert read_runs(tmp_path / "runs.csv") == table(replace(run(), data=data))
+
+
+def test_a_table_of_a_later_format_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "runs.csv").write_text(to_csv(table(run())).replace("\n2,0,0,", "\n3,0,0,"), encoding="utf-8")
+    with pytest.raises(DataError, match="line 2: not a run: format 3, this version of Mixwright reads 2"):
+        read_runs(tmp_path / "runs.csv")
+
+
+def test_a_mixture_may_differ_between_instruction_sets() -> None:
+    other = replace(run(3, losses=(2.0, 3.1)), instruction_set="AVX2")
+    assert len(table(run(0), other).rows) == 2
+    # Two sets are no pair: they say nothing of the noise between seeds.
+    assert table(run(0), replace(other, seed=1)).noise_sd() is None
 
 
 def test_a_mixture_measured_twice_with_different_results_is_refused() -> None:
@@ -78,7 +96,7 @@ def test_nan_and_weights_that_do_not_sum_to_one_are_refused() -> None:
         ("2048", "many", "line 2: not a run"),
         (",0.5,0.5", ",0.5,0.6", "line 2: run 0: its weights sum to 1.1"),
         (",0.5,0.5", ",-0.5,1.5", "line 2: run 0: it has a weight of -0.5, below 0"),
-        (",2.0,3.0", ",2.0", "line 2: not a run: 12 cells"),
+        (",2.0,3.0", ",2.0", "line 2: not a run: 14 cells"),
         (",2.0,3.0", ",2.0,nan", "line 2: run 0: it holds a value that is no finite number"),
         ("bpb:b", "loss:b", "columns are not those of a table of runs"),
         ("run,", "number,", "columns are not those of a table of runs"),

@@ -16,10 +16,11 @@ from tasks.mixture.predictors.choose import Selection
 from tasks.mixture.predictors.gp_sqrt import GpSqrt
 from tasks.mixture.predictors.law_gp import LawGp
 from tasks.mixture.predictors.ridge_sqrt import RidgeSqrt
+from tasks.mixture.published_candidates import Proposal
 from tasks.mixture.runs import Run, Runs
 from tasks.mixture.search import State, counts, fitted
 from tasks.mixture.strategies.default import Default
-from tasks.mixture.strategies.evidence import Evidence, Proposal
+from tasks.mixture.strategies.evidence import Evidence
 from tasks.mixture.strategies.local_search import ascend
 from tasks.mixture.strategies.random_search import RandomSearch
 from tasks.mixture.strategies.strategy import StrategyParams, propose
@@ -110,8 +111,8 @@ def test_recipe_and_candidates_keep_to_the_seam(found: tuple[State, Path]) -> No
     assert recipe["phases"][0]["tokens"] == state.params.target.tokens
     assert recipe["baselines"]["natural"] == [0.05, 0.075, 0.05, 0.825]
     assert (np.array(recipe["phases"][0]["weights"]) <= state.problem.caps_D + 1e-12).all()
-    names = {candidate["name"] for candidate in candidates["considered"]}
-    assert {NATURAL, PREDICTED, candidates["decision"]["chosen"]} <= names
+    sources = {candidate["source"] for candidate in candidates["considered"]}
+    assert {NATURAL, PREDICTED, candidates["decision"]["source"]} <= sources
     assert [value["round"] for value in candidates["rounds"]] == list(range(1, len(state.rounds) + 1))
     assert len(candidates["held_out"]) == len(state.paired.rows)
 
@@ -158,7 +159,7 @@ def test_a_batch_spreads_by_itself(found: tuple[State, Path]) -> None:
     """The incumbent's neighbours share its uncertainty: six proposals are not six times the same."""
     state, _ = found
     for round_ in state.rounds:
-        weights_MD = np.array([proposal["weights"] for proposal in round_["proposals"]])
+        weights_MD = np.array([proposal.weights for proposal in round_.proposals])
         gaps_MM = np.abs(weights_MD[:, None] - weights_MD[None]).max(axis=2) + np.eye(len(weights_MD))
         assert gaps_MM.min() >= Default().min_step - 1e-9
         assert np.median(gaps_MM) > 0.05
@@ -180,7 +181,7 @@ def test_where_nothing_matters_natural_is_kept_most_of_the_time_and_the_forecast
     for number in range(12):
         search(params, problem_with(SKEWED), flat, tmp_path, name=f"flat {number}")
         told = read(tmp_path, "forecast.json")
-        kept += read(tmp_path, "candidates.json")["decision"]["chosen"] == NATURAL
+        kept += read(tmp_path, "candidates.json")["decision"]["source"] == NATURAL
         assert told["gain_over_natural"] < 0.01
     assert kept >= 6
 
@@ -198,14 +199,14 @@ def test_a_prediction_that_is_not_credible_leaves_the_best_measured(found: tuple
     state, _ = found
     predictor = fitted(state).predictor
     pick = decide(DecisionParams(caution=1.0), state.problem, predictor, state.paired)
-    beyond = next(candidate for candidate in pick.considered if candidate.name == PREDICTED)
+    beyond = next(candidate for candidate in pick.considered if candidate.source == PREDICTED)
     measured = [candidate for candidate in pick.considered if candidate.measured is not None]
-    if pick.chosen.name == PREDICTED:
+    if pick.chosen.source == PREDICTED:
         gain_M, sd_M = predictor.gain(np.array([beyond.weights]), np.array(measured[0].weights))
         assert gain_M[0] > sd_M[0]
     doubtful = decide(DecisionParams(caution=3.0), state.problem, predictor, state.paired)
     assert doubtful.chosen.measured is not None
-    assert doubtful.chosen.name.startswith("run ")
+    assert doubtful.chosen.source == "measured"
 
 
 def test_a_measured_mixture_beyond_the_caps_of_the_target_is_no_candidate(found: tuple[State, Path]) -> None:
@@ -216,7 +217,7 @@ def test_a_measured_mixture_beyond_the_caps_of_the_target_is_no_candidate(found:
     pick = decide(DecisionParams(), tight, fitted(state).predictor, state.paired)
     beyond = [row for row in state.paired.rows if not tight.allows(np.array([row.weights]))[0]]
     assert beyond
-    assert not {f"run {row.run}" for row in beyond} & {candidate.name for candidate in pick.considered}
+    assert not {row.run for row in beyond} & {candidate.run for candidate in pick.considered}
     assert all(tight.allows(np.array([candidate.weights]))[0] for candidate in pick.considered)
 
 
@@ -241,6 +242,6 @@ def test_one_lucky_run_does_not_become_the_recipe() -> None:
     predictor = fitted(state).predictor
     pick = decide(DecisionParams(), problem, predictor, state.runs)
     told = forecast(problem, predictor, pick, model_parameters=1, tokens=1, noise_sd=None)
-    assert told.gain < 0.01
+    assert told.gain_over_natural < 0.01
     assert min(rows, key=lambda row: row.objective).run == 5
     assert pick.chosen.gain < 0.5 * (rows[0].objective - rows[5].objective)

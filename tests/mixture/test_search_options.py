@@ -86,7 +86,7 @@ def test_a_second_size_is_measured_and_its_verdict_stands_in_the_forecast(tmp_pa
     assert len(second) == 12 and {row.seed for row in second} == {0, 1}
     told, transfer = read(tmp_path, "forecast.json"), read(tmp_path, "candidates.json")["transfer"]
     # The landscape is the same at both sizes.
-    assert told["status"] == transfer["status"] == "transfers" and transfer["spearman"] > 0.8
+    assert told["status"] == transfer["verdict"] == "transfers" and transfer["overall"]["rho"] > 0.8
     assert len(told["sizes"]) == 2
 
 
@@ -114,7 +114,7 @@ def test_a_confirmed_recipe_was_run_with_fresh_seeds_beside_natural(tmp_path: Pa
     candidates, recipe = read(tmp_path, "candidates.json"), read(tmp_path, "recipe.json")
     weights = tuple(recipe["phases"][0]["weights"])
     assert {row.seed for row in state.runs.rows if row.weights == weights} >= {1, 2, 3}
-    assert candidates["confirmation"]["verdict"] in candidates["decision"]["reason"]
+    assert candidates["confirmation"]["statement"] in candidates["decision"]["reason"]
     # What judges a pick has no part in making it.
     assert not {"confirm", "transfer"} & {row.kind for row in state.paired.rows}
 

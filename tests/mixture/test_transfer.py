@@ -11,13 +11,14 @@ from hypothesis import strategies as st
 
 from tasks.core.errors import ConfigError, EvidenceError
 from tasks.core.rng import generator
+from tasks.mixture.published_candidates import Transfer
 from tasks.mixture.runs import Run, Runs
 from tasks.mixture.transfer import (
     Size,
-    SizeGain,
-    Transfer,
     TransferParams,
+    normal_sd,
     require_larger,
+    size_gain,
     spearman,
     transfer,
     transfer_mixtures,
@@ -135,17 +136,17 @@ def test_a_loss_that_two_seeds_of_one_pair_show_is_no_loss_yet() -> None:
             rows.append(replace(row, objective=row.objective - own * row.seed * at_large))
     found = transfer(PARAMS, Runs(("a", "b"), ("a", "b"), "bits per byte", tuple(rows)), SMALL, LARGE, NATURAL, PICK)
     told = found.gains[1]
-    assert told.sd is not None and told.sd == pytest.approx(0.005) and told.freedom == 1
+    assert told.sd is not None and told.sd == pytest.approx(0.005) and told.degrees_of_freedom == 1
     assert told.gain == pytest.approx(-0.01)
     assert told.gain + 1.645 * told.sd < 0 and found.verdict == "cannot tell"
 
 
 def test_the_degrees_of_freedom_of_a_gain_are_those_of_its_noise_and_widen_it_as_students_t() -> None:
     found = gate(RANKED, RANKED)
-    assert [each.freedom for each in found.gains] == [19, 19]
-    assert found.to_json()["sizes"][0]["degrees_of_freedom"] == 19
-    assert SizeGain(SMALL, 0.0, 1.0, 2).normal_sd(0.9) == pytest.approx(2.92 / 1.6449, rel=1e-4)
-    assert SizeGain(SMALL, 0.0, 1.0).normal_sd(0.9) == 1.0 and SizeGain(SMALL, 0.0, None, 2).normal_sd(0.9) is None
+    assert [each.degrees_of_freedom for each in found.gains] == [19, 19]
+    assert normal_sd(size_gain(SMALL, 0.0, 1.0, 2), 0.9) == pytest.approx(2.92 / 1.6449, rel=1e-4)
+    assert normal_sd(size_gain(SMALL, 0.0, 1.0), 0.9) == 1.0
+    assert normal_sd(size_gain(SMALL, 0.0, None, 2), 0.9) is None
 
 
 def test_a_second_size_without_more_compute_is_refused() -> None:

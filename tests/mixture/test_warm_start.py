@@ -167,7 +167,7 @@ def test_an_earlier_table_counts_among_the_predictors_and_a_refit_keeps_it() -> 
     weights_RD = generator(1, "today").dirichlet(np.ones(4), 10)
     measured = Measured(weights_RD, 0.2 + asked.outputs(weights_RD), np.full(2, 0.5), earlier=asked)
     choice = choose(Selection(zoo=(RidgeSqrt(), Warm()), num_folds=3), measured)
-    assert "warm" in [member.params.kind for member in choice.selected.members]
+    assert "warm" in [member.name for member in choice.selected.members]
     again = refit(Selected.from_json(choice.selected.to_json()), measured).predictor
     assert again.mean(weights_RD) == pytest.approx(choice.predictor.mean(weights_RD), abs=1e-4)
 

@@ -10,20 +10,20 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field
+from pydantic import Field, TypeAdapter
 
 from tasks.core.errors import EvidenceError
 from tasks.core.params import Params
-from tasks.mixture.predictors.calibration import CONFIDENCE, NINETY, calibrate
+from tasks.mixture.predictors.calibration import CONFIDENCE, NINETY, Calibration, calibrate
 from tasks.mixture.predictors.gp_sqrt import GpSqrt
 from tasks.mixture.predictors.held_out import HeldOut, Score, hold_out, predicted, score, spearman
 from tasks.mixture.predictors.law_gp import LawGp
 from tasks.mixture.predictors.power_law import PowerLaw
-from tasks.mixture.predictors.predictor import Measured, Predictor
+from tasks.mixture.predictors.predictor import Measured, Near, Predictor
 from tasks.mixture.predictors.ridge_sqrt import RidgeSqrt
-from tasks.mixture.predictors.selected import Member, Selected
 from tasks.mixture.predictors.stack import shares, stacked
 from tasks.mixture.predictors.zoo import PredictorParams, fit, names
+from tasks.mixture.published_candidates import CalibrationFactors, SelectedPredictor, StackMember
 
 __all__ = [
     "CONFIDENCE",
@@ -32,13 +32,14 @@ __all__ = [
     "Choice",
     "PredictorParams",
     "Score",
-    "Selected",
     "Selection",
     "choose",
     "fit",
     "refit",
     "spearman",
 ]
+
+_PREDICTOR: TypeAdapter[PredictorParams] = TypeAdapter(PredictorParams)
 
 Array = npt.NDArray[np.float64]
 
@@ -57,14 +58,14 @@ class Selection(Params):
 class Choice:
     """The chosen predictor, fitted on all runs, and the scores of all that were tried (none after a refit)."""
 
-    selected: Selected
+    selected: SelectedPredictor
     predictor: Predictor
     scores: tuple[Score, ...]
 
     @property
     def score(self) -> Score:
         """The score of the chosen one."""
-        return next(score for score in self.scores if score.kind == self.predictor.kind)
+        return next(score for score in self.scores if score.name == self.predictor.name)
 
 
 def choose(selection: Selection, measured: Measured) -> Choice:
@@ -82,7 +83,8 @@ def choose(selection: Selection, measured: Measured) -> Choice:
     fitted_K = [fit(params, measured) for params in selection.zoo]
     held_out = hold_out(selection.zoo, selection.num_folds, measured, fitted_K)
     objective_R = measured.objective_R
-    tried = zip(names(selection.zoo), held_out.predicted_RK.T, held_out.sd_RK.T, strict=True)
+    names_K = names(selection.zoo)
+    tried = zip(names_K, held_out.predicted_RK.T, held_out.sd_RK.T, strict=True)
     scores = [score(name, objective_R, predicted_R, sd_R) for name, predicted_R, sd_R in tried]
     share_K = _shares(selection, held_out.error_REK, objective_R)
     if not share_K.sum() > 0:
@@ -91,13 +93,22 @@ def choose(selection: Selection, measured: Measured) -> Choice:
     if len(chosen) > 1:
         scores.append(score("stack", objective_R, *_cross_fitted(selection, measured, held_out)))
     best = scores[-1] if len(chosen) > 1 else scores[chosen[0]]
-    members = tuple(Member(selection.zoo[k], float(share_K[k]), _hyper(fitted_K[k])) for k in chosen)
-    selected = Selected(members, calibrate(objective_R, best.predicted_R, best.sd_R), runs)
+    members = tuple(
+        StackMember(
+            name=names_K[k],
+            params=selection.zoo[k].model_dump(mode="json"),
+            share=float(share_K[k]),
+            hyperparameters=_hyperparameters(fitted_K[k]),
+        )
+        for k in chosen
+    )
+    calibration = calibrate(objective_R, best.predicted_R, best.sd_R)
+    selected = SelectedPredictor(members=members, calibration=CalibrationFactors(**vars(calibration)), runs=runs)
     predictor = stacked([fitted_K[k] for k in chosen], share_K[chosen])
-    return Choice(selected, replace(predictor, kind=best.kind, calibration=selected.calibration), tuple(scores))
+    return Choice(selected, replace(predictor, name=best.name, calibration=calibration), tuple(scores))
 
 
-def refit(selected: Selected, measured: Measured) -> Choice:
+def refit(selected: SelectedPredictor, measured: Measured) -> Choice:
     """Fit the chosen members to more runs: the same shares and calibration, hyper-parameters searched from the last.
 
     Raises:
@@ -107,12 +118,19 @@ def refit(selected: Selected, measured: Measured) -> Choice:
         raise EvidenceError(
             f"{len(measured.weights_RD)} measured mixtures are too few; at least {MIN_RUNS} are needed."
         )
-    fitted_K = [fit(member.params, measured, member.near) for member in selected.members]
+    fitted_K = [fit(_PREDICTOR.validate_python(each.params), measured, _near(each)) for each in selected.members]
     members = tuple(
-        replace(member, hyper=_hyper(fitted)) for member, fitted in zip(selected.members, fitted_K, strict=True)
+        member.model_copy(update={"hyperparameters": _hyperparameters(fitted)})
+        for member, fitted in zip(selected.members, fitted_K, strict=True)
     )
     predictor = stacked(fitted_K, np.array([member.share for member in members]))
-    return Choice(replace(selected, members=members), replace(predictor, calibration=selected.calibration), ())
+    calibration = Calibration(**selected.calibration.model_dump())
+    name = members[0].name if len(members) == 1 else predictor.name
+    return Choice(
+        selected.model_copy(update={"members": members}),
+        replace(predictor, name=name, calibration=calibration),
+        (),
+    )
 
 
 def _cross_fitted(selection: Selection, measured: Measured, held_out: HeldOut) -> tuple[Array, Array]:
@@ -137,5 +155,10 @@ def _shares(selection: Selection, error_REK: Array, objective_R: Array) -> Array
     return share_K
 
 
-def _hyper(predictor: Predictor) -> tuple[float, ...] | None:
+def _hyperparameters(predictor: Predictor) -> tuple[float, ...] | None:
     return None if predictor.near.hyper_H is None else tuple(predictor.near.hyper_H.tolist())
+
+
+def _near(member: StackMember) -> Near:
+    """Return where to start the next fit of a member."""
+    return Near() if member.hyperparameters is None else Near(np.array(member.hyperparameters))

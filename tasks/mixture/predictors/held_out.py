@@ -25,7 +25,7 @@ class Score:
     90 % intervals made of it. The shares of a stack never saw the runs it is scored on.
     """
 
-    kind: str
+    name: str
     rmse: float
     spearman: float
     coverage: float
@@ -76,13 +76,13 @@ def predicted(predictor: Predictor, weights_MD: Array) -> tuple[Array, Array]:
     return predictor.mean(weights_MD), predictor.measured_sd(weights_MD)
 
 
-def score(kind: str, objective_R: Array, predicted_R: Array, sd_R: Array) -> Score:
+def score(name: str, objective_R: Array, predicted_R: Array, sd_R: Array) -> Score:
     """Return how held-out predictions did; an error that is not finite is infinite."""
     error_R = objective_R - predicted_R
     rmse = float(np.sqrt((error_R**2).mean()))
     coverage = float((np.abs(error_R) <= NINETY * sd_R).mean())
     rank = spearman(predicted_R, objective_R)
-    return Score(kind, rmse if np.isfinite(rmse) else np.inf, rank, coverage, predicted_R, sd_R)
+    return Score(name, rmse if np.isfinite(rmse) else np.inf, rank, coverage, predicted_R, sd_R)
 
 
 def spearman(left: Sequence[float] | Array, right: Sequence[float] | Array) -> float:

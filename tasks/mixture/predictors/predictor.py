@@ -94,7 +94,7 @@ class Predictor:
     `objective` is there where the objective has a shorter way than over all outputs; it gives the same.
     """
 
-    kind: str
+    name: str
     surface: Surface
     doubt: Doubt
     objective_O: Array

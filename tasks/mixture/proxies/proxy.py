@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from tasks.core.published import Published
 from tasks.tokenize.pool import TokenPool, read_pool
 from tasks.training.config import TrainingConfig, num_flops, num_parameters
 from tasks.training.types import DivergedError, Phase, RunSpec
@@ -49,19 +50,21 @@ class ProxySpec:
         }
 
 
-@dataclass(frozen=True)
-class ProxyResult:
-    """Bits per byte per domain, the training loss of each step (nats per token), and the size of the run."""
+class ProxyResult(Published):
+    """Bits per byte per domain, the training loss of each step (nats per token), and the size of the run.
 
+    `instruction_set` is that of the CPU it ran on: the last bits depend on it, so it is recorded; no key holds it.
+    """
+
+    FILE: ClassVar[str] = "proxy.json"
+
+    format: Literal[2] = 2
     bpb: tuple[float, ...]
     losses: tuple[float, ...]
     model_parameters: int
     tokens: int
     flops: int
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the result as it stands in `proxy.json`."""
-        return {**vars(self), "bpb": list(self.bpb), "losses": list(self.losses)}
+    instruction_set: str
 
 
 def measure_proxies(
@@ -108,6 +111,8 @@ def _device(gpu_share: float) -> str:
 def _measured(
     spec: ProxySpec, run: "RunResult | DivergedError", pool: TokenPool, device: str
 ) -> ProxyResult | DivergedError:
+    import torch
+
     from tasks.training.measure import bits_per_byte
 
     if isinstance(run, DivergedError):
@@ -123,4 +128,5 @@ def _measured(
         model_parameters=num_parameters(spec.training.model, pool.vocab_size)[0],
         tokens=spec.training.num_tokens,
         flops=num_flops(spec.training, pool.vocab_size),
+        instruction_set=torch.backends.cpu.get_cpu_capability(),
     )

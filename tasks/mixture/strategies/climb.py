@@ -18,7 +18,8 @@ from tasks.mixture.designs.swarm import Source, Swarm, candidates
 from tasks.mixture.predictors.choose import fit
 from tasks.mixture.predictors.trees import Lightgbm
 from tasks.mixture.problem import Problem
-from tasks.mixture.strategies.evidence import Evidence, Proposal, under_caps
+from tasks.mixture.published_candidates import Proposal
+from tasks.mixture.strategies.evidence import Evidence, under_caps
 from tasks.mixture.strategies.one_round import swarm_under_caps
 from tasks.mixture.strategies.rounds import in_proportion
 
@@ -61,7 +62,9 @@ def propose(
         weights = tuple(kept_D.tolist())
         if weights not in taken and len(proposals) < count:
             taken.add(weights)
-            proposals.append(Proposal(weights, "sampled", float(predicted_M[index]), None, moved))
+            proposals.append(
+                Proposal(weights=weights, reason="sampled", predicted=float(predicted_M[index]), moved=moved)
+            )
     return tuple(proposals)
 
 

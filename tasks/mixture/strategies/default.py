@@ -17,7 +17,8 @@ from tasks.mixture.decide import DecisionParams, Pick, decide
 from tasks.mixture.designs.design import DesignParams, design
 from tasks.mixture.designs.space_filling import SpaceFilling, baselines, draws
 from tasks.mixture.problem import Problem, gridded
-from tasks.mixture.strategies.evidence import MARGIN, Evidence, Predicts, Proposal, excess
+from tasks.mixture.published_candidates import Proposal, ProposalReason
+from tasks.mixture.strategies.evidence import MARGIN, Evidence, Predicts, excess
 from tasks.mixture.strategies.local_search import ascend, diverse
 from tasks.mixture.strategies.rounds import in_batches
 
@@ -134,7 +135,8 @@ def batch(
             break
         # What is said of a proposal is what the fit says, not what it says after believing the proposals before.
         mean, sd = float(predictor.mean(weights_D[None])[0]), float(predictor.sd(weights_D[None])[0])
-        proposals.append(Proposal(tuple(weights_D.tolist()), "exploration" if explores else "improvement", mean, sd))
+        reason: ProposalReason = "exploration" if explores else "improvement"
+        proposals.append(Proposal(weights=tuple(weights_D.tolist()), reason=reason, predicted=mean, sd=sd))
         believer = believer.believing(weights_D[None])
         taken_RD = np.vstack([taken_RD, weights_D])
     return tuple(proposals)

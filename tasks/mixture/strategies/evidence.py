@@ -4,7 +4,7 @@ Axes: M mixtures, P believed mixtures, D domains, S held-out sets.
 """
 
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +24,7 @@ class Predicts(Protocol):
     """What strategies ask of a predictor (tasks.mixture.predictors.predictor says what it means)."""
 
     @property
-    def kind(self) -> str: ...  # noqa: D102
+    def name(self) -> str: ...  # noqa: D102
     @property
     def noise_sd(self) -> float: ...  # noqa: D102
     def outputs(self, weights_MD: Array, /) -> Array: ...  # noqa: D102
@@ -61,20 +61,6 @@ class Evidence:
                 f"strategy {strategy}: no predictor was fitted to the {len(self.runs.rows)} runs. Measure the first round."
             )
         return self.predictor
-
-
-@dataclass(frozen=True)
-class Proposal:
-    """A mixture to measure, why, and what is predicted of it (objective; standard deviation without noise, if known).
-
-    `moved` is how much weight had to go to other domains to keep what a released method asked for under the caps.
-    """
-
-    weights: tuple[float, ...]
-    reason: Literal["improvement", "exploration", "random", "sampled", "optimum"]
-    predicted: float | None
-    sd: float | None
-    moved: float = 0.0
 
 
 def under_caps(weights_D: Array, caps_D: Array) -> tuple[Array, float]:

@@ -17,8 +17,9 @@ from tasks.mixture.predictors.exponential import Exponential
 from tasks.mixture.predictors.olmix import Olmix as LogLinear
 from tasks.mixture.predictors.olmix import fit_olmix
 from tasks.mixture.problem import Problem
+from tasks.mixture.published_candidates import Proposal
 from tasks.mixture.strategies.convex import law_minimum
-from tasks.mixture.strategies.evidence import Evidence, Proposal
+from tasks.mixture.strategies.evidence import Evidence
 from tasks.mixture.strategies.one_round import swarm_under_caps, with_optimum
 
 Array = npt.NDArray[np.float64]

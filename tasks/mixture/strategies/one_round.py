@@ -8,7 +8,8 @@ import numpy.typing as npt
 
 from tasks.mixture.designs.swarm import Swarm, swarm
 from tasks.mixture.problem import Problem
-from tasks.mixture.strategies.evidence import Evidence, Proposal, under_caps
+from tasks.mixture.published_candidates import Proposal
+from tasks.mixture.strategies.evidence import Evidence, under_caps
 
 Array = npt.NDArray[np.float64]
 
@@ -28,9 +29,9 @@ def with_optimum(
     """
     best_D, predicted = optimum
     kept_D, moved = under_caps(best_D, problem.caps_D)
-    found = [Proposal(tuple(kept_D.tolist()), "optimum", predicted, None, moved)]
+    found = [Proposal(weights=tuple(kept_D.tolist()), reason="optimum", predicted=predicted, moved=moved)]
     for row_D in swarm(params, problem.natural, 2 * count, seed):
         kept_D, moved = under_caps(row_D, problem.caps_D)
-        found.append(Proposal(tuple(kept_D.tolist()), "random", None, None, moved))
+        found.append(Proposal(weights=tuple(kept_D.tolist()), reason="random", moved=moved))
     taken = {row.weights for row in evidence.runs.rows}
     return tuple({p.weights: p for p in reversed(found) if p.weights not in taken}.values())[::-1][:count]

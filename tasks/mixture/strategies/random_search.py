@@ -10,7 +10,8 @@ from tasks.core.params import Params
 from tasks.mixture.decide import DecisionParams, Pick, best_measured
 from tasks.mixture.designs.space_filling import draws, farthest
 from tasks.mixture.problem import Problem
-from tasks.mixture.strategies.evidence import Evidence, Proposal
+from tasks.mixture.published_candidates import Proposal
+from tasks.mixture.strategies.evidence import Evidence
 
 Array = npt.NDArray[np.float64]
 
@@ -35,9 +36,12 @@ def propose(
     measured_RD = evidence.runs.weights_RD()
     chosen_MD = _spread(params, problem, measured_RD, count, seed * 1_000_003 + round_)[len(measured_RD) :]
     if evidence.predictor is None:
-        return tuple(Proposal(tuple(row.tolist()), "random", None, None) for row in chosen_MD)
-    told = zip(chosen_MD, evidence.predictor.mean(chosen_MD), evidence.predictor.sd(chosen_MD), strict=True)
-    return tuple(Proposal(tuple(row.tolist()), "random", float(mean), float(sd)) for row, mean, sd in told)
+        return tuple(Proposal(weights=tuple(row.tolist()), reason="random") for row in chosen_MD)
+    rows = zip(chosen_MD, evidence.predictor.mean(chosen_MD), evidence.predictor.sd(chosen_MD), strict=True)
+    return tuple(
+        Proposal(weights=tuple(row.tolist()), reason="random", predicted=float(mean), sd=float(sd))
+        for row, mean, sd in rows
+    )
 
 
 def finish(params: RandomSearch, decision: DecisionParams, problem: Problem, evidence: Evidence, seed: int) -> Pick:

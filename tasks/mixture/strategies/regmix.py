@@ -16,7 +16,8 @@ from tasks.mixture.designs.swarm import Source, Swarm, candidates
 from tasks.mixture.predictors.choose import fit
 from tasks.mixture.predictors.trees import Lightgbm
 from tasks.mixture.problem import Problem
-from tasks.mixture.strategies.evidence import Evidence, Proposal
+from tasks.mixture.published_candidates import Proposal
+from tasks.mixture.strategies.evidence import Evidence
 from tasks.mixture.strategies.one_round import swarm_under_caps, with_optimum
 
 Array = npt.NDArray[np.float64]

@@ -9,11 +9,12 @@ from pydantic import Field
 from tasks.core.errors import ConfigError
 from tasks.mixture.decide import DecisionParams, Pick
 from tasks.mixture.problem import Problem
+from tasks.mixture.published_candidates import Proposal
 from tasks.mixture.strategies import baselines, climb, default, mixing_laws, olmix, random_search, regmix
 from tasks.mixture.strategies.baselines import Natural, Uniform, Unimax
 from tasks.mixture.strategies.climb import Climb
 from tasks.mixture.strategies.default import Default
-from tasks.mixture.strategies.evidence import Evidence, Proposal
+from tasks.mixture.strategies.evidence import Evidence
 from tasks.mixture.strategies.mixing_laws import MixingLaws
 from tasks.mixture.strategies.olmix import Olmix
 from tasks.mixture.strategies.random_search import RandomSearch

@@ -1,0 +1,341 @@
+"""What a search publishes of its evidence: every round, every candidate, and all that spoke for and against them.
+
+Objectives and losses: lower is better. Gains are over natural, in the objective's unit: higher is better.
+"""
+
+from collections.abc import Mapping
+from statistics import fmean
+from typing import ClassVar, Literal, Self
+
+from pydantic import JsonValue, NonNegativeFloat, NonNegativeInt, model_validator
+
+from tasks.core.published import Model, Published
+from tasks.mixture.published import SizeGain, TransferVerdict, Weights
+from tasks.mixture.runs import Kind, Unit
+
+Source = Literal["natural", "uniform", "unimax", "measured", "predicted"]
+Role = Literal["natural", "best measured", "candidate"]
+ConfirmationVerdict = Literal["ship candidate", "ship best measured", "keep natural"]
+ProposalReason = Literal["improvement", "exploration", "random", "sampled", "optimum"]
+
+
+class MixtureOrigin(Model):
+    """Where a mixture comes from: a baseline, the run that measured it (`run`, of runs.csv), or a prediction alone."""
+
+    source: Source
+    run: NonNegativeInt | None = None
+
+    @model_validator(mode="after")
+    def _names_its_run(self) -> Self:
+        if (self.source == "measured") != (self.run is not None):
+            raise ValueError("a measured mixture names its run, and no other does")
+        return self
+
+    @property
+    def name(self) -> str:
+        """What people call it."""
+        if self.run is not None:
+            return f"run {self.run}"
+        return "predicted best" if self.source == "predicted" else self.source
+
+
+class Candidate(MixtureOrigin):
+    """A mixture that could become the recipe: `score` = gain - caution x gain_sd - penalty.
+
+    `measured` is the run's own objective, None for a mixture that was only predicted.
+    """
+
+    weights: Weights
+    measured: float | None
+    predicted: float
+    gain: float
+    gain_sd: NonNegativeFloat
+    score: float
+
+
+class Decision(MixtureOrigin):
+    """Which mixture became the recipe, and why it and no other."""
+
+    reason: str
+
+
+class Contender(MixtureOrigin):
+    """A mixture that was run again; `gain` over natural and its `gain_sd` as predicted, in the objective's unit."""
+
+    role: Role
+    weights: Weights
+    gain: float
+    gain_sd: NonNegativeFloat
+
+
+class GainInterval(Model):
+    """How much lower the objective is than another mixture's, with its simultaneous interval."""
+
+    mean: float
+    lower: float
+    upper: float
+
+
+class ConfirmedContender(Model):
+    """A contender and what it measured: its objective with each seed, and its gain over natural and the best measured.
+
+    `z` is measured minus predicted gain over natural, in standard deviations of prediction and noise together.
+    `broken_constraints` names the held-out sets that lose more than they may.
+    """
+
+    contender: Contender
+    objectives: tuple[float, ...]
+    over_natural: GainInterval | None
+    over_best: GainInterval | None
+    z: float | None
+    broken_constraints: tuple[str, ...] = ()
+
+    @property
+    def mean(self) -> float:
+        """The objective's mean over seeds."""
+        return fmean(self.objectives)
+
+    @property
+    def beats_natural(self) -> bool:
+        """Whether the interval of the gain over natural excludes 0."""
+        return self.over_natural is not None and self.over_natural.lower > 0
+
+    @property
+    def beats_best(self) -> bool:
+        """Whether the interval of the gain over the best measured excludes 0; nothing to beat is beaten."""
+        return self.over_best is None or self.over_best.lower > 0
+
+
+class Confirmation(Model):
+    """What fresh seeds said and which mixture ships. `claim`: it is shown to beat natural.
+
+    `rows` begin with natural. `noise_sd` is of one run: among runs with its seed where the comparison is `paired`, among
+    all runs of its mixture where runs with one seed were made with different instruction sets.
+    """
+
+    shipped: Contender
+    verdict: ConfirmationVerdict
+    claim: bool
+    confidence: float
+    seeds: tuple[int, ...]
+    paired: bool
+    noise_sd: NonNegativeFloat
+    degrees_of_freedom: int
+    rows: tuple[ConfirmedContender, ...]
+    statement: str
+
+
+class Correlation(Model):
+    """Spearman's rank correlation of two sizes over `mixtures`, its interval, and what noise leaves possible.
+
+    `ceiling` is what it would be on average if only noise were between the sizes; None where noise is not known at both.
+    """
+
+    rho: float
+    lower: float
+    upper: float
+    mixtures: int
+    ceiling: float | None
+
+
+class MixtureAtTwoSizes(Model):
+    """A mixture measured at both sizes: its objective, as the mean over seeds of its difference to natural puts it.
+
+    `run` is the number of its first run at the small size; `top`: it is among the best there.
+    """
+
+    run: int
+    weights: Weights
+    small: float
+    large: float
+    top: bool
+
+
+class Transfer(Model):
+    """What was seen of the order of mixtures at two sizes; `top` is None where too few of the best were measured again."""
+
+    verdict: TransferVerdict
+    overall: Correlation
+    top: Correlation | None
+    gains: tuple[SizeGain, SizeGain]
+    mixtures: tuple[MixtureAtTwoSizes, ...]
+    drift_per_efold: float
+    statement: str
+
+
+class PredictorScore(Model):
+    """How a predictor did on runs it had not seen; `coverage` is of its 90 % intervals.
+
+    `name` is its kind, with a number where the kind was tried more than once, or `stack`.
+    """
+
+    name: str
+    rmse: NonNegativeFloat
+    spearman: float
+    coverage: float
+
+
+class StackMember(Model):
+    """A member of the chosen predictor: its name among those tried, its params, its share, its hyper-parameters."""
+
+    name: str
+    params: Mapping[str, JsonValue]
+    share: float
+    hyperparameters: tuple[float, ...] | None
+
+
+class CalibrationFactors(Model):
+    """The factor on every standard deviation: `factor` exp(`slope` u), u = (prediction - `centre`) / `spread`."""
+
+    factor: float
+    slope: float
+    centre: float
+    spread: float
+
+
+class SelectedPredictor(Model):
+    """What cross-validation decided, on how many runs: enough to fit the same predictor again without deciding anew."""
+
+    members: tuple[StackMember, ...]
+    calibration: CalibrationFactors
+    runs: int
+
+
+class ChosenPredictor(Model):
+    """The predictor that the decision was made with; `inflation` is its factor on an average standard deviation."""
+
+    name: str
+    runs: int
+    inflation: float
+    members: tuple[StackMember, ...]
+
+
+class HeldOutPrediction(Model):
+    """A run as it was predicted from the others; `sd` includes the noise of a run, but no calibration."""
+
+    run: int
+    measured: float
+    predicted: float
+    sd: float
+
+
+class Coupling(Model):
+    """How a domain goes with a changed one: `similarity` of what they help (-1 to 1), and their `joint` effect (>= 0).
+
+    `joint` is what both together do beyond the sum of each, as a share of what they do alone. A `coupled` domain is
+    searched anew, the others keep their relative shares.
+    """
+
+    domain: str
+    changed: str
+    similarity: float
+    joint: float
+    coupled: bool
+
+    @property
+    def why(self) -> str:
+        """The reason in words."""
+        found = f"similarity {self.similarity:.2f}, joint effect {self.joint:.2f}"
+        if not self.coupled:
+            return f"{self.domain} keeps its relative share: not coupled with {self.changed} ({found})"
+        return f"{self.domain} is searched anew: coupled with {self.changed} ({found})"
+
+
+class Proposal(Model):
+    """A mixture to measure, why, and what is predicted of it (objective; standard deviation without noise, if known).
+
+    `moved` is how much weight had to go to other domains to keep what a released method asked for under the caps.
+    """
+
+    weights: Weights
+    reason: ProposalReason
+    predicted: float | None = None
+    sd: float | None = None
+    moved: NonNegativeFloat = 0.0
+
+
+class Round(Model):
+    """What a round of the strategy measured, and the predictor that it was proposed with, if the strategy has one."""
+
+    round: int
+    predictor: str | None
+    selected: SelectedPredictor | None
+    tried: tuple[PredictorScore, ...]
+    couplings: tuple[Coupling, ...]
+    proposals: tuple[Proposal, ...]
+
+
+class TokenSupply(Model):
+    """Tokens that each domain has: for the run that the recipe is for, and for a proxy (sub-sampled or not)."""
+
+    target: tuple[NonNegativeInt, ...]
+    proxy: tuple[NonNegativeInt, ...]
+
+
+class Interactions(Model):
+    """How much a larger share of a domain lowers the loss of each held-out set: rows are sets, columns are domains.
+
+    In `unit` for a share that grows by `step`; a positive value is a loss that falls.
+    """
+
+    sets: tuple[str, ...]
+    domains: tuple[str, ...]
+    values: tuple[tuple[float, ...], ...]
+    unit: Unit
+    step: float
+
+    @model_validator(mode="after")
+    def _is_a_table(self) -> Self:
+        if [len(row) for row in self.values] != [len(self.domains)] * len(self.sets):
+            raise ValueError(f"expected {len(self.sets)} rows of {len(self.domains)} values")
+        return self
+
+
+class ParetoPoint(Model):
+    """A measured mixture by several objectives; `front`: no other is better in one and as good in all others."""
+
+    run: int
+    kind: Kind
+    values: tuple[float, ...]
+    front: bool
+
+
+class Pareto(Model):
+    """All measured mixtures by several objectives, with what is predicted of the chosen one and of natural."""
+
+    objectives: tuple[str, ...]
+    points: tuple[ParetoPoint, ...]
+    chosen: tuple[float, ...]
+    natural: tuple[float, ...]
+
+    @model_validator(mode="after")
+    def _has_a_value_per_objective(self) -> Self:
+        for values in (self.chosen, self.natural, *(point.values for point in self.points)):
+            if len(values) != len(self.objectives):
+                raise ValueError(f"{len(values)} values for {len(self.objectives)} objectives")
+        return self
+
+
+class Candidates(Published):
+    """The evidence of a search, for people and for the report.
+
+    What a search did not look at is None: one objective has no Pareto front, one size no transfer.
+    """
+
+    FILE: ClassVar[str] = "candidates.json"
+
+    format: Literal[2] = 2
+    strategy: str
+    predictor: ChosenPredictor
+    tried: tuple[PredictorScore, ...]
+    rounds: tuple[Round, ...]
+    held_out: tuple[HeldOutPrediction, ...]
+    noise_sd: NonNegativeFloat | None
+    kl_to_natural: NonNegativeFloat
+    decision: Decision
+    considered: tuple[Candidate, ...]
+    confirmation: Confirmation | None
+    transfer: Transfer | None
+    supply: TokenSupply
+    interactions: Interactions
+    pareto: Pareto | None
