@@ -107,6 +107,11 @@ STAGES = (
         inputs=("tokenize",),
         params="tasks.mixture.config:SearchParams",
         driver="tasks.mixture.stage:run",
+        publishes=(
+            "tasks.mixture.published:Recipe",
+            "tasks.mixture.published:Forecast",
+            "tasks.mixture.published_candidates:Candidates",
+        ),
         extras="tasks.mixture.command:EXTRAS",
     ),
     Stage(

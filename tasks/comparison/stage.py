@@ -4,22 +4,28 @@ Proxies go into the same store as those of every search, keyed by content: metho
 the same seed share one run, and a comparison that is repeated with one more method measures only what is new.
 """
 
-import csv
-import io
-import json
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from math import isnan
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import ClassVar, Literal
 
 import numpy as np
 
 from tasks.comparison.config import BASELINES, ComparisonParams, Method
-from tasks.comparison.table import NATURAL, Row, Trained, differences, interval, markdown, rows
+from tasks.comparison.picture import methods
+from tasks.comparison.published import (
+    TRAINED_FILE,
+    ComparedMixture,
+    ComparedMixtures,
+    ComparedModel,
+    ComparisonTable,
+    trained_csv,
+)
+from tasks.comparison.table import NATURAL, gain_over, markdown, rows
 from tasks.core.digest import digest_code, digest_file
 from tasks.core.manifest import FileRecord, Manifest, stage_key
+from tasks.core.published import Published
 from tasks.core.stage import (
     Placement,
     UnitRecord,
@@ -32,29 +38,29 @@ from tasks.core.stage import (
     unchanged,
 )
 from tasks.mixture.config import SearchParams
+from tasks.mixture.published import Recipe
+from tasks.mixture.runs import RUNS_FILE, read_runs
 from tasks.mixture.stage import CODE as SEARCH_CODE
 from tasks.mixture.stage import identity, problem_of, searched
-from tasks.report.canvas import standalone
-from tasks.report.search_plots import methods as picture
+from tasks.pictures.canvas import standalone
 from tasks.tokenize.pool import POOL_FILES, TokenPool, read_pool
 from tasks.training.config import TrainingConfig
 from tasks.training.types import Phase, RunSpec
 
 STAGE = "methods"
-CODE = ("tasks.comparison", *SEARCH_CODE, "tasks.report")
+CODE = ("tasks.comparison", *SEARCH_CODE, "tasks.pictures")
 RUN_CODE = ("tasks.core", "tasks.tokenize", "tasks.training")
 # Search seeds are so far apart that no seed of one search (noise, confirmation) is a seed of another.
 _SEED_STEP = 100
 
 
-@dataclass(frozen=True)
-class Found:
-    """A mixture to train: who found it in which search (None for a baseline), with how many proxies."""
+class TestLosses(Published):
+    """What a trained model measured on the test split, bits per byte per domain."""
 
-    method: str
-    search: int | None
-    weights: tuple[float, ...]
-    proxies: int
+    FILE: ClassVar[str] = "bpb.json"
+
+    format: Literal[1] = 1
+    bpb: tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -76,10 +82,14 @@ def run(params: ComparisonParams, *, inputs: Mapping[str, Path], output: Path, w
     searches = _searches(params, folder, workshop)
     found = [*_baselines(params, pool), *(each for each, _ in searches)]
     trained = _trained(params, found, pool, folder, digests["tokenize"], workshop)
-    table = rows(trained, params.confidence)
-    pairs = {other: _versus(trained, params, other) for other in _others(params)}
+    ours = params.methods[0].strategy.kind
+    table = ComparisonTable(
+        table=rows(trained, params.confidence),
+        versus={other: gain_over(trained, ours, other, params.confidence) for other in _others(params)},
+    )
+    mixtures = ComparedMixtures(domains=pool.names, mixtures=tuple(found))
     with tempfile.TemporaryDirectory() as scratch:
-        files = _written(Path(scratch), found, trained, table, pairs)
+        files = _written(Path(scratch), mixtures, trained, table)
         for each, record in searches:
             files |= {
                 f"searches/{each.method}-{each.search}/{file.path}": record.file(file.path) for file in record.files
@@ -93,24 +103,27 @@ def run(params: ComparisonParams, *, inputs: Mapping[str, Path], output: Path, w
                 values,
                 code,
                 records,
-                summary={"table": [row.to_json() for row in table], "versus": pairs},
+                summary=table.model_dump(mode="json", exclude={"format"}),
                 environment=float_environment(),
             ),
         )
 
 
-def _searches(params: ComparisonParams, pool: Path, workshop: Workshop) -> list[tuple[Found, UnitRecord]]:
+def _searches(params: ComparisonParams, pool: Path, workshop: Workshop) -> list[tuple[ComparedMixture, UnitRecord]]:
     """Return what every method found with every search seed, and the record of that search."""
-    # A record keeps its names sorted; weights stand in the order of the pool.
-    done, names = [], read_pool(pool).names
+    done = []
     for number in range(params.num_search_seeds):
         for method in params.methods:
             kind = method.strategy.kind
             workshop.observer.say(f"methods: {kind}, search {number + 1} of {params.num_search_seeds}")
-            one = _search_of(params, method, number)
-            record = searched(one, pool, workshop)
-            weights = tuple(float(record.summary["weights"]["searched"][name]) for name in names)
-            done.append((Found(kind, number, weights, int(record.summary["proxies"])), record))
+            record = searched(_search_of(params, method, number), pool, workshop)
+            found = ComparedMixture(
+                method=kind,
+                search=number,
+                weights=Recipe.read(record.folder).searched,
+                proxies=len(read_runs(record.folder / RUNS_FILE).rows),
+            )
+            done.append((found, record))
     return done
 
 
@@ -121,21 +134,29 @@ def _search_of(params: ComparisonParams, method: Method, number: int) -> SearchP
     return params.search.model_copy(update={"strategy": method.strategy, "seed": seed, **released})
 
 
-def _baselines(params: ComparisonParams, pool: TokenPool) -> list[Found]:
+def _baselines(params: ComparisonParams, pool: TokenPool) -> list[ComparedMixture]:
     problem = problem_of(params.search, pool)
     weights = {NATURAL: problem.natural, "uniform": problem.uniform, "unimax": problem.unimax}
-    return [Found(name, None, tuple(weights[name].tolist()), 0) for name in BASELINES]
+    return [
+        ComparedMixture(method=name, search=None, weights=tuple(weights[name].tolist()), proxies=0)
+        for name in BASELINES
+    ]
 
 
 def _trained(
-    params: ComparisonParams, found: Sequence[Found], pool: TokenPool, folder: Path, digest: str, workshop: Workshop
-) -> list[Trained]:
+    params: ComparisonParams,
+    found: Sequence[ComparedMixture],
+    pool: TokenPool,
+    folder: Path,
+    digest: str,
+    workshop: Workshop,
+) -> list[ComparedModel]:
     """Train every mixture with every seed and measure it on the test split; what is the same run is made once."""
     seeds = range(params.training_seed, params.training_seed + params.num_training_seeds)
-    wanted = [(each, seed) for each in found for seed in seeds]
+    runs = [(each, seed) for each in found for seed in seeds]
     args = [
         _RunArgs(_spec(each.weights, seed, params.training, params.search), folder, params.test_tokens_per_domain)
-        for each, seed in wanted
+        for each, seed in runs
     ]
     keys = [_key(each, digest) for each in args]
     units = dict(zip(keys, args, strict=True))
@@ -144,10 +165,16 @@ def _trained(
         workshop, stage=STAGE, label="methods: training", work=_work, units=list(units.items()), packages=RUN_CODE
     )
     shares_S = problem_of(params.search, pool).objective_S
-    objectives = [float(shares_S @ np.array(record.summary["bpb"])) for record in records]
+    objectives = [float(shares_S @ np.array(TestLosses.read(record.folder).bpb)) for record in records]
     return [
-        Trained(each.method, each.search, seed, objectives[order.index(key)], each.proxies)
-        for (each, seed), key in zip(wanted, keys, strict=True)
+        ComparedModel(
+            method=each.method,
+            search=each.search,
+            seed=seed,
+            objective=objectives[order.index(key)],
+            proxies=each.proxies,
+        )
+        for (each, seed), key in zip(runs, keys, strict=True)
     ]
 
 
@@ -166,13 +193,14 @@ def _key(args: _RunArgs, pool_digest: str) -> str:
     return stage_key(f"{STAGE}.run", {"tokenize": pool_digest}, params, digest_code((*RUN_CODE, "tasks.comparison")))
 
 
-def _work(args: _RunArgs, _: Path) -> UnitResult:
+def _work(args: _RunArgs, folder: Path) -> UnitResult:
     from tasks.training.measure import bits_per_byte
     from tasks.training.run import train
 
     pool = read_pool(args.pool)
     bpb = bits_per_byte(train(args.spec, pool).model, pool, "test", args.test_tokens_per_domain)
-    return UnitResult(summary={"bpb": [bpb[name] for name in pool.names]})
+    TestLosses(bpb=tuple(bpb[name] for name in pool.names)).write(folder)
+    return UnitResult()
 
 
 def _others(params: ComparisonParams) -> list[str]:
@@ -180,28 +208,15 @@ def _others(params: ComparisonParams) -> list[str]:
     return [*BASELINES, *(method.strategy.kind for method in params.methods[1:])]
 
 
-def _versus(trained: Sequence[Trained], params: ComparisonParams, other: str) -> dict[str, Any]:
-    """Return the first method's gain over another one, paired by search and training seed."""
-    gains_K = differences(trained, params.methods[0].strategy.kind, other)
-    lower, upper = interval(gains_K, params.confidence)
-    ends = {"lower": None, "upper": None} if isnan(lower) else {"lower": lower, "upper": upper}
-    return {"gain": float(gains_K.mean()), **ends, "searches": gains_K.tolist()}
-
-
 def _written(
-    scratch: Path,
-    found: Sequence[Found],
-    trained: Sequence[Trained],
-    table: Sequence[Row],
-    versus: Mapping[str, Any],
+    scratch: Path, mixtures: ComparedMixtures, trained: Sequence[ComparedModel], table: ComparisonTable
 ) -> dict[str, Placement]:
-    mixtures = [asdict(each) for each in found]
     texts = {
-        "table.md": markdown(table),
-        "trained.csv": _csv(asdict(each) for each in trained),
-        "mixtures.json": _json({"format": 1, "mixtures": mixtures}),
-        "table.json": _json({"format": 1, "table": [row.to_json() for row in table], "versus": dict(versus)}),
-        "methods.svg": standalone(picture(table)),
+        "table.md": markdown(table.table),
+        TRAINED_FILE: trained_csv(trained),
+        ComparedMixtures.FILE: mixtures.text(),
+        ComparisonTable.FILE: table.text(),
+        "methods.svg": standalone(methods(table.table)),
     }
     for name, text in texts.items():
         (scratch / name).write_text(text, encoding="utf-8")
@@ -209,16 +224,3 @@ def _written(
     return {
         name: Placement(path, FileRecord(name, digest_file(path), path.stat().st_size)) for name, path in paths.items()
     }
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value, indent=1, allow_nan=False) + "\n"
-
-
-def _csv(values: Iterable[Mapping[str, Any]]) -> str:
-    listed = list(values)
-    stream = io.StringIO()
-    writer = csv.DictWriter(stream, fieldnames=list(listed[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(listed)
-    return stream.getvalue()

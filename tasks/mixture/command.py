@@ -25,7 +25,7 @@ def decide(params: SearchParams) -> SearchParams:
 def show(folder: Path) -> "Shown":
     """Return the pictures and tables of a search."""
     from tasks.mixture.outcome import FILES
-    from tasks.report.gallery import best_mixtures, search_pictures
+    from tasks.mixture.pictures.gallery import best_mixtures, search_pictures
     from tasks.runtime.task import Shown
 
     return Shown(search_pictures(folder), FILES, {"best-mixtures": best_mixtures(folder)})

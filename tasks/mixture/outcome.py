@@ -22,12 +22,11 @@ from tasks.mixture.published_candidates import (
     TokenSupply,
 )
 from tasks.mixture.reuse import STEP, interactions
-from tasks.mixture.runs import to_csv
+from tasks.mixture.runs import RUNS_FILE, to_csv
 from tasks.mixture.search import Judgement, State, judgement, scores
 from tasks.mixture.transfer import Size
 
-RUNS = "runs.csv"
-FILES = (Candidates.FILE, Forecast.FILE, Recipe.FILE, RUNS)
+FILES = (Candidates.FILE, Forecast.FILE, Recipe.FILE, RUNS_FILE)
 
 Array = npt.NDArray[np.float64]
 
@@ -49,7 +48,7 @@ def conclude(state: State, folder: Path, target: Size | None = None) -> tuple[Ju
         transfer=judged.transfer,
         target=target,
     )
-    (folder / RUNS).write_text(to_csv(state.runs), encoding="utf-8")
+    (folder / RUNS_FILE).write_text(to_csv(state.runs), encoding="utf-8")
     _candidates(state, judged).write(folder)
     _recipe(state, judged, digest_file(predicted.write(folder))).write(folder)
     return judged, predicted

@@ -17,6 +17,7 @@ TransferVerdict = Literal["transfers", "does not transfer", "cannot tell"]
 Weights = tuple[NonNegativeFloat, ...]
 
 BASELINES: tuple[BaselineName, ...] = ("natural", "uniform", "unimax")
+MIXTURES: tuple[MixtureName, ...] = ("searched", *BASELINES)
 ONE_SIZE: Literal["one size"] = "one size"
 TRANSFERS: Literal["transfers"] = "transfers"
 # Mixtures that differ by less in every weight are the same one.

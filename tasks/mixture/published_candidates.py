@@ -284,6 +284,11 @@ class Interactions(Model):
     unit: Unit
     step: float
 
+    @property
+    def unit_of_values(self) -> str:
+        """What a value is of, for people."""
+        return f"{self.unit} per +{self.step:g} of weight"
+
     @model_validator(mode="after")
     def _is_a_table(self) -> Self:
         if [len(row) for row in self.values] != [len(self.domains)] * len(self.sets):

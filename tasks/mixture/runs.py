@@ -22,6 +22,10 @@ Array = npt.NDArray[np.float64]
 Kind = Literal["natural", "uniform", "unimax", "design", "proposal", "repeat", "confirm", "transfer", "imported"]
 Unit = Literal["bits per byte", "nats per token", "loss"]
 
+# What was measured to judge a pick has no part in making it.
+JUDGING: tuple[Kind, ...] = ("confirm", "transfer")
+RUNS_FILE = "runs.csv"
+
 # What a column of losses is called in a file: its unit, then the held-out set. "loss": the unit is not known.
 PREFIXES: dict[Unit, str] = {"bits per byte": "bpb:", "nats per token": "nats:", "loss": "loss:"}
 _FORMAT = "2"

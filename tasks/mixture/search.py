@@ -33,16 +33,13 @@ from tasks.mixture.published_candidates import (
     Transfer,
 )
 from tasks.mixture.reuse import Restricted, Reuse, couplings, reuse
-from tasks.mixture.runs import Kind, Runs
+from tasks.mixture.runs import JUDGING, Kind, Runs
 from tasks.mixture.strategies.default import Default
 from tasks.mixture.strategies.evidence import Evidence
 from tasks.mixture.strategies.strategy import finish, first, needs_predictor, propose
 from tasks.mixture.transfer import Size, transfer, transfer_mixtures
 from tasks.mixture.warm_start import Wanted
 from tasks.training.config import num_parameters
-
-# What was measured to judge a pick has no part in making it.
-JUDGING: tuple[Kind, ...] = ("confirm", "transfer")
 
 
 @dataclass(frozen=True)

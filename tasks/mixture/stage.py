@@ -29,9 +29,8 @@ from tasks.mixture.noise import detectable, difference_noise, penalty_of_noise, 
 from tasks.mixture.outcome import FILES, conclude
 from tasks.mixture.problem import Domain, Problem
 from tasks.mixture.proxies.proxy import SPLIT, ProxyResult, ProxySpec, measure_proxies
-from tasks.mixture.runs import Run, Runs, Unit, read_runs
+from tasks.mixture.runs import JUDGING, Run, Runs, Unit, read_runs
 from tasks.mixture.search import (
-    JUDGING,
     ProposedRound,
     ProxyRequest,
     ProxyRequests,

@@ -7,8 +7,7 @@ from pathlib import Path
 from statistics import fmean
 
 from tasks.core.errors import DataError
-from tasks.report.read import Fields, read_fields
-from tasks.report.types import MIXTURES, Phase, Recipe
+from tasks.mixture.published import MIXTURES, Recipe
 from tasks.training.published import TrainedRuns, read_losses
 
 # A curve is drawn from at most so many points, each the mean of as many steps.
@@ -37,28 +36,18 @@ class Training:
     flops: int
 
 
-def read_recipe(search: Path, domains: Sequence[str] | None = None) -> Recipe:
-    """Return the recipe; its domains are checked against `domains` where those are known (the token pool's).
+def read_recipe(search: Path, domains: Sequence[str]) -> Recipe:
+    """Return the recipe; its domains are checked against the token pool's.
 
     Raises:
-        DataError: a field is missing, or the recipe is for other domains.
+        DataError: it is no recipe, or is for other domains.
     """
-    recipe = read_fields(search / "recipe.json")
-    names = recipe.texts("domains")
-    if domains is not None and names != tuple(domains):
-        raise DataError(f"{search}/recipe.json: its domains are {', '.join(names)}, the pool has {', '.join(domains)}.")
-    baselines = recipe.fields("baselines")
-    return Recipe(
-        domains=names,
-        phases=tuple(
-            Phase(phase.whole("tokens"), _per_domain(phase, "weights", names)) for phase in recipe.each("phases")
-        ),
-        natural=_per_domain(baselines, "natural", names),
-        uniform=_per_domain(baselines, "uniform", names),
-        unimax=_per_domain(baselines, "unimax", names),
-        max_epochs=None if recipe.is_null("max_epochs") else recipe.number("max_epochs"),
-        uniform_capped=recipe.texts("uniform_capped"),
-    )
+    recipe = Recipe.read(search)
+    if recipe.domains != tuple(domains):
+        raise DataError(
+            f"{search / Recipe.FILE}: its domains are {', '.join(recipe.domains)}, the pool has {', '.join(domains)}."
+        )
+    return recipe
 
 
 def read_training(train: Path, domains: Sequence[str]) -> Training:
@@ -107,10 +96,3 @@ def curve_of(mixture: str, losses: Sequence[Sequence[float]]) -> Curve:
         low=tuple(min(column) for column in columns),
         high=tuple(max(column) for column in columns),
     )
-
-
-def _per_domain(fields: Fields, name: str, domains: Sequence[str]) -> tuple[float, ...]:
-    weights = fields.numbers(name)
-    if len(weights) != len(domains):
-        raise DataError(f"{fields.where}: {len(weights)} {name} for {len(domains)} domains. Run search again.")
-    return weights

@@ -8,14 +8,13 @@ import yaml
 
 from tasks.core.errors import DataError
 from tasks.core.manifest import Manifest
+from tasks.mixture.pictures.evidence import Evidence, read_evidence
+from tasks.mixture.published import Forecast, Recipe
 from tasks.report.config import ReportParams
 from tasks.report.curation import Curation, read_curation
 from tasks.report.domains import DomainMap, read_domains
 from tasks.report.experiments import Training, read_recipe, read_training
 from tasks.report.outcome import Evaluation, read_evaluation
-from tasks.report.search_read import read_forecast, read_search
-from tasks.report.search_types import Forecast, Search
-from tasks.report.types import Recipe
 from tasks.stages import stage_named
 from tasks.tokenize.published import TokenPoolIndex
 from tasks.training.published import MODELS_FOLDER, TrainedRuns
@@ -56,7 +55,7 @@ class Story:
     map: DomainMap
     recipe: Recipe
     forecast: Forecast
-    search: Search
+    search: Evidence
     training: Training
     evaluation: Evaluation
     lineage: tuple[StageLineage, ...]
@@ -75,8 +74,8 @@ def read_story(folders: Mapping[str, Path], params: ReportParams) -> Story:
         curation=read_curation(folders["ingest"], folders["curate"], params),
         map=domains,
         recipe=read_recipe(folders["search"], names),
-        forecast=read_forecast(folders["search"]),
-        search=read_search(folders["search"]),
+        forecast=Forecast.read(folders["search"]),
+        search=read_evidence(folders["search"]),
         training=read_training(folders["train"], names),
         evaluation=read_evaluation(folders["evaluate"], names),
         lineage=lineage,

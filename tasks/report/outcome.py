@@ -8,7 +8,10 @@ from statistics import fmean
 
 from tasks.core.errors import DataError
 from tasks.evaluation.published import Comparison, Decision, MeasuredModels
-from tasks.report.types import MIXTURES
+from tasks.mixture.published import MIXTURES
+
+# The row below the domains: the objective of the search, a mean over domains, weighted where the search weighted it.
+OVERALL = "all domains"
 
 
 @dataclass(frozen=True)

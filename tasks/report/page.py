@@ -9,13 +9,16 @@ from markupsafe import Markup
 from tasks.core.account import Count
 from tasks.core.words import counted, percent
 from tasks.evaluation.published import Interval
+from tasks.mixture.pictures import search_plots
+from tasks.mixture.pictures.gallery import pictures_of
+from tasks.mixture.published import MIXTURES
+from tasks.pictures.canvas import palette
+from tasks.pictures.marks import share, signed, size
 from tasks.report import run_plots, text_plots
 from tasks.report.config import ReportParams
 from tasks.report.curation import Source
-from tasks.report.gallery import pictures_of, proxy_epochs
 from tasks.report.load import Story
-from tasks.report.marks import share, signed, size
-from tasks.report.types import MIXTURES, OVERALL
+from tasks.report.outcome import OVERALL
 
 _TEMPLATES = Path(__file__).with_name("templates")
 
@@ -44,7 +47,7 @@ def render(story: Story, params: ReportParams) -> str:
         "short": lambda digest: digest[:12],
     }
     # The stylesheet is this package's own file, and the pictures escape what they write: both are markup already.
-    css = Markup((_TEMPLATES / "report.css").read_text(encoding="utf-8"))  # noqa: S704
+    css = Markup(palette() + (_TEMPLATES / "report.css").read_text(encoding="utf-8"))  # noqa: S704
     return environment.get_template("report.html").render(
         title=params.title,
         css=css,
@@ -66,7 +69,7 @@ def pictures(story: Story) -> dict[str, Markup]:
         "map": text_plots.domain_map(story.map),
         "clusters": text_plots.cluster_map(story.map),
         **pictures_of(story.recipe, story.search, story.forecast),
-        "epochs": run_plots.epochs(story.recipe, story.training.epochs, proxy_epochs(story.search)),
+        "epochs": search_plots.epochs(story.recipe, story.training.epochs, story.search.proxy_epochs),
         "curves": run_plots.curves(story.training.curves),
         "differences": run_plots.differences(story.evaluation),
     }

@@ -1,58 +1,18 @@
-"""The pictures of the full runs: how often text is gone through, their training, and what came of the forecast."""
+"""The pictures of the full runs: their training, what they gained, and what came of the forecast."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from tasks.core import words
 from tasks.evaluation.published import Comparison, ForecastOutcome, Interval
-from tasks.report.canvas import INK, MIXTURE_COLOURS, MUTED, RULE, SEARCHED, UNIFORM, drawn
+from tasks.mixture.published import Forecast
+from tasks.pictures.canvas import INK, MIXTURE_COLOURS, RULE, SEARCHED, UNIFORM, drawn
+from tasks.pictures.marks import KINDS, WIDTH, legend, room, rows_of, short, signed
 from tasks.report.experiments import Curve
-from tasks.report.marks import KINDS, WIDTH, legend, room, rows_of, short, signed
-from tasks.report.outcome import Evaluation
-from tasks.report.search_types import Forecast
-from tasks.report.types import MIXTURES, OVERALL, Recipe
+from tasks.report.outcome import OVERALL, Evaluation
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-# The range (lowest, highest) of each domain's epochs over the proxies.
-Range = Sequence[tuple[float, float]]
-_BEYOND = 1.5
-
-
-def epochs(recipe: Recipe, by_mixture: Mapping[str, Sequence[float]], proxies: Range | None) -> str:
-    """Return how often each domain's training text is gone through in the full runs and in proxies, against the cap."""
-    names = [short(name) for name in recipe.domains]
-    shown = [name for name in MIXTURES if name in by_mixture]
-    largest = max(*(value for name in shown for value in by_mixture[name]), recipe.max_epochs or 0.0, 1e-9)
-    # Proxies may go through a small domain many times: what they reach beyond this is told in words.
-    reach = min(max((high for _, high in proxies or ()), default=0.0), _BEYOND * largest)
-
-    def draw(axes: "Axes") -> None:
-        rows = rows_of(axes, names)
-        axes.hlines(rows, 0, [max(by_mixture[name][row] for name in shown) for row in rows], color=RULE, zorder=1)
-        if proxies is not None:
-            lows, highs = zip(*proxies, strict=True)
-            axes.hlines(rows, lows, highs, color=MUTED, alpha=0.3, linewidth=7, zorder=2, label="proxies, all of them")
-        for name in shown:
-            axes.plot(
-                by_mixture[name], rows, linestyle="none", marker=KINDS[name][0], markersize=8, alpha=0.9,
-                color=MIXTURE_COLOURS[name], label=name, zorder=3,
-            )  # fmt: skip
-        if recipe.max_epochs is not None:
-            axes.axvline(recipe.max_epochs, color=INK, linestyle=(0, (4, 3)), linewidth=1.2, label="cap")
-        axes.set_xlim(0, 1.06 * max(largest, reach))
-        axes.set_xlabel("epochs over the domain's training text")
-        axes.grid(axis="x")
-        legend(axes, columns=6)
-
-    pairs = zip(recipe.domains, by_mixture[shown[0]], strict=True)
-    told = ", ".join(f"{name} {value:.2f}" for name, value in pairs)
-    cap = "no cap" if recipe.max_epochs is None else f"the cap is {recipe.max_epochs:g}"
-    most = "" if proxies is None else f"; proxies reach {max(high for _, high in proxies):.2f}"
-    label = f"Epochs per domain under the {shown[0]} mixture: {told}; {cap}{most}."
-    height = 30 if len(names) <= 14 else 21
-    return drawn("epochs", label, (WIDTH, 84 + height * len(names)), (room(names), 24, 48, 34), draw)
 
 
 def curves(shown: Sequence[Curve]) -> str:
@@ -120,7 +80,7 @@ def forecast_beside_outcome(forecast: Forecast, outcome: ForecastOutcome) -> str
         _size_of("forecast", forecast.model_parameters, forecast.tokens),
         _size_of("outcome", outcome.measured_model_parameters, outcome.measured_tokens),
     ]
-    shown = (Interval(gain=forecast.gain, lower=forecast.lower, upper=forecast.upper), outcome.measured)
+    shown = (Interval(gain=forecast.gain_over_natural, lower=forecast.lower, upper=forecast.upper), outcome.measured)
 
     def draw(axes: "Axes") -> None:
         rows = rows_of(axes, names)

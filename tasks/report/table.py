@@ -4,10 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tasks.core.text_table import text_table
+from tasks.mixture.published import MIXTURES
+from tasks.pictures.marks import size
 from tasks.report.config import ReportParams
 from tasks.report.load import INPUTS, Story, read_story
-from tasks.report.marks import size
-from tasks.report.types import MIXTURES, OVERALL
+from tasks.report.outcome import OVERALL
 
 _NAME_WIDTH = 40
 

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from tasks.report.canvas import MUTED, PAPER, SEARCHED, SERIES, drawn
+from tasks.pictures.canvas import MUTED, PAPER, SEARCHED, SERIES, drawn
+from tasks.pictures.marks import WIDTH, beside, legend, percent, room, rows_of, share, short, size, told_share
 from tasks.report.curation import Curation
 from tasks.report.domains import Domain, DomainMap
-from tasks.report.marks import WIDTH, beside, legend, percent, room, rows_of, share, short, size, told_share
 from tasks.report.treemap import Box, treemap
 
 if TYPE_CHECKING:

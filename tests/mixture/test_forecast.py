@@ -97,11 +97,11 @@ def told(
 def test_from_one_size_only_that_size_is_spoken_of() -> None:
     found = told()
     assert (found.status, found.model_parameters, found.tokens) == ("one size", 1000, 2048)
-    assert (found.gain_over_natural, found.upper - found.gain_over_natural) == pytest.approx((0.03, 1.645 * 0.01), rel=1e-3)
+    assert (found.gain_over_natural, found.upper - found.gain_over_natural) == pytest.approx(
+        (0.03, 1.645 * 0.01), rel=1e-3
+    )
     assert "untransferred" in found.statement and f"{TARGET.tokens:,}" not in found.statement
-    assert found.noise_sd == 0.004 and found.model_dump()["sizes"] == [
-        {"model_parameters": 1000, "tokens": 2048, "gain": 0.03, "sd": 0.01, "degrees_of_freedom": None}
-    ]
+    assert found.noise_sd == 0.004 and found.sizes == (size_gain(SMALL, 0.03, 0.01),)
 
 
 @pytest.mark.parametrize("verdict", ["does not transfer", "cannot tell"])
@@ -272,5 +272,7 @@ def test_evaluation_says_of_another_size_what_the_search_knew() -> None:
     ):
         value = forecast_beside_outcome(found.model_dump(), outcome, model_parameters=16_000, tokens=32_768)
         assert value.warning is not None and words in value.warning
-    same = forecast_beside_outcome(told(gate("transfers")).model_dump(), outcome, model_parameters=16_000, tokens=32_768)
+    same = forecast_beside_outcome(
+        told(gate("transfers")).model_dump(), outcome, model_parameters=16_000, tokens=32_768
+    )
     assert same.same_size and same.warning is None

@@ -130,7 +130,7 @@ def test_freezing_what_is_coupled_costs_more_than_freezing_what_is_not() -> None
     found = couplings(law, whole, (NEW,), THRESHOLD)
     losses = []
     for couple in ("d8", "d0"):
-        chosen = [replace(coupling, coupled=coupling.domain == couple) for coupling in found]
+        chosen = [each.model_copy(update={"coupled": each.domain == couple}) for each in found]
         smaller = reuse(law, whole, before_D, (NEW,), chosen)
         losses.append(law.objective(smaller.basis.expand(optimum_of(law, smaller.basis, smaller.problem)[None])[0]))
     assert losses[0] < losses[1] - 1e-3

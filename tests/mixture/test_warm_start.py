@@ -9,7 +9,7 @@ import pytest
 from tasks.core.errors import ConfigError, DataError
 from tasks.core.rng import generator
 from tasks.mixture.informed import best_before, informed
-from tasks.mixture.predictors.choose import Selected, Selection, choose, refit
+from tasks.mixture.predictors.choose import Selection, choose, refit
 from tasks.mixture.predictors.earlier import warm_mean
 from tasks.mixture.predictors.gp_sqrt import GpSqrt
 from tasks.mixture.predictors.law_gp import LawGp
@@ -168,7 +168,7 @@ def test_an_earlier_table_counts_among_the_predictors_and_a_refit_keeps_it() -> 
     measured = Measured(weights_RD, 0.2 + asked.outputs(weights_RD), np.full(2, 0.5), earlier=asked)
     choice = choose(Selection(zoo=(RidgeSqrt(), Warm()), num_folds=3), measured)
     assert "warm" in [member.name for member in choice.selected.members]
-    again = refit(Selected.from_json(choice.selected.to_json()), measured).predictor
+    again = refit(choice.selected, measured).predictor
     assert again.mean(weights_RD) == pytest.approx(choice.predictor.mean(weights_RD), abs=1e-4)
 
 

@@ -20,8 +20,29 @@ from tasks.curate.published.funnel import Funnel
 from tasks.evaluation.decide import decision
 from tasks.evaluation.published import MeasuredModels
 from tasks.ingest.published import DOCUMENT, REFUSED, Sources
-from tasks.mixture.forecast import Forecast
-from tasks.mixture.runs import Run, Runs, to_csv
+from tasks.mixture.published import DomainForecast, Forecast, Recipe, RecipePhase, SizeGain
+from tasks.mixture.published_candidates import (
+    Candidates,
+    ChosenPredictor,
+    Confirmation,
+    ConfirmedContender,
+    Contender,
+    Correlation,
+    Decision,
+    GainInterval,
+    HeldOutPrediction,
+    Interactions,
+    MixtureAtTwoSizes,
+    Pareto,
+    ParetoPoint,
+    PredictorScore,
+    Role,
+    Source,
+    StackMember,
+    TokenSupply,
+    Transfer,
+)
+from tasks.mixture.runs import RUNS_FILE, Run, Runs, to_csv
 from tasks.tokenize.published import PackedDomain, PackedSplit, Split, TokenPoolIndex
 from tasks.training.config import Mixture
 from tasks.training.published import LOSSES_FILE, TrainedRuns, losses_text
@@ -97,38 +118,53 @@ def edit(path: Path, change: Callable[[Any], object]) -> None:
 
 def add_evidence(search: Path, objectives: int = 2) -> None:
     """Give a search all that it may publish besides its runs; what the text has lets domain 1 be at its cap."""
-    names = [f"held-out {number}" for number in range(objectives)]
+    names = tuple(f"held-out {number}" for number in range(objectives))
     points = [
-        {"run": run, "kind": "design", "values": [2.0 + run, *[2.0 - run] * (objectives - 1)], "front": run < 2}
+        ParetoPoint(run=run, kind="design", values=(2.0 + run, *[2.0 - run] * (objectives - 1)), front=run < 2)
         for run in range(4)
     ]
-    intervals = {"lower": 0.01, "upper": 0.03, "gain_over_best": 0.005, "lower_best": -0.01, "upper_best": 0.02}
-    best = {"gain_over_best": None, "lower_best": None, "upper_best": None, "predicted": None, "z": None}
+    natural = _confirmed("natural", None, "natural", None, None)
+    best = _confirmed("measured", 3, "best measured", GainInterval(mean=0.015, lower=0.01, upper=0.03), None)
+    candidate = _confirmed(
+        "predicted",
+        None,
+        "candidate",
+        GainInterval(mean=0.02, lower=0.01, upper=0.03),
+        GainInterval(mean=0.005, lower=-0.01, upper=0.02),
+    )
+    correlation = Correlation(rho=0.6, lower=0.1, upper=0.9, mixtures=8, ceiling=None)
+    sizes = ((1000, 6000), (8000, 48000))
     evidence = {
-        "supply": {"target": [9000.0, 675.0, 6000.0], "proxy": [9000.0, 675.0, 6000.0]},
-        "interactions": {
-            "sets": DOMAINS, "domains": DOMAINS, "unit": "bits per byte per +0.1 of weight",
-            "values": [[0.05, -0.002, 0.0], [0.001, 0.04, 0.002], [0.0, 0.003, -0.012]],
-        },
-        "pareto": {
-            "objectives": names, "points": points, "chosen": points[0]["values"], "natural": [2.5] * objectives,
-        },
-        "confirmation": {
-            "candidates": [
-                {"name": "predicted best", "gain_over_natural": 0.02, **intervals, "predicted": 0.025, "z": -0.6},
-                {"name": "run 3", "gain_over_natural": 0.015, **intervals, **best},
-            ],
-            "verdict": "Claim: it beats natural.",
-        },
-        "transfer": {
-            "sizes": [{"model_parameters": 1000, "tokens": 6000}, {"model_parameters": 8000, "tokens": 48000}],
-            "points": [
-                {"run": run, "first": 2.5 + run, "second": 2.2 + run % 7, "top": run < 3} for run in range(8)
-            ],
-            "spearman": 0.6, "lower": 0.1, "upper": 0.9, "top_quartile": None, "verdict": "Refused: too uncertain.",
-        },
+        "supply": TokenSupply(target=(9000, 675, 6000), proxy=(9000, 675, 6000)),
+        "pareto": Pareto(
+            objectives=names, points=tuple(points), chosen=points[0].values, natural=(2.5,) * objectives
+        ),
+        "confirmation": Confirmation(
+            shipped=candidate.contender, verdict="ship candidate", claim=True, confidence=0.9, seeds=(1, 2, 3),
+            paired=True, noise_sd=0.01, degrees_of_freedom=4, rows=(natural, candidate, best),
+            statement="Claim: it beats natural.",
+        ),
+        "transfer": Transfer(
+            verdict="cannot tell", overall=correlation, top=None, drift_per_efold=0.2,
+            gains=tuple(SizeGain(model_parameters=p, tokens=t, gain=0.02, sd=None) for p, t in sizes),
+            mixtures=tuple(
+                MixtureAtTwoSizes(run=run, weights=NATURAL, small=2.5 + run, large=2.2 + run % 7, top=run < 3)
+                for run in range(8)
+            ),
+            statement="Refused: too uncertain.",
+        ),
     }  # fmt: skip
-    edit(search / "candidates.json", lambda candidates: candidates.update(evidence))
+    Candidates.read(search).model_copy(update=evidence).write(search)
+
+
+def _confirmed(
+    source: Source, run: int | None, role: Role, over_natural: GainInterval | None, over_best: GainInterval | None
+) -> ConfirmedContender:
+    contender = Contender(source=source, run=run, role=role, weights=NATURAL, gain=0.025, gain_sd=0.01)
+    z = -0.6 if role == "candidate" else None
+    return ConfirmedContender(
+        contender=contender, objectives=(2.5, 2.6, 2.7), over_natural=over_natural, over_best=over_best, z=z
+    )
 
 
 def text(number: int) -> str:
@@ -216,30 +252,41 @@ def _search(folder: Path) -> None:
         bpb = tuple((2.5 + 0.1 * rng.standard_normal(3)).tolist())
         first = Run(number, 0, "design", int(kind == "repeat"), 1000, 6000, 10**6, sum(bpb) / 3, weights, bpb)
         rows.append(replace(first, kind=kind, round=int(kind == "proposal")))  # type: ignore[arg-type]
-    (folder / "runs.csv").write_text(to_csv(Runs(DOMAINS, DOMAINS, "bits per byte", tuple(rows))), encoding="utf-8")
-    forecast = Forecast(
-        "mean bits per byte over domains", 0.021, 0.009, 0.033, 2.48, 2.501, dict.fromkeys(DOMAINS, (2.5, 2.48)),
-        1000, 6000, 0.004, "one size", "A model of 1,000 parameters is predicted to gain 0.0210.",
-    )  # fmt: skip
-    held_out = [
-        {"run": row.run, "measured": row.objective, "predicted": row.objective + 0.01, "sd": 0.02}
+    (folder / RUNS_FILE).write_text(to_csv(Runs(DOMAINS, DOMAINS, "bits per byte", tuple(rows))), encoding="utf-8")
+    Forecast(
+        objective="mean bits per byte over domains", gain_over_natural=0.021, lower=0.009, upper=0.033, confidence=0.9,
+        predicted_searched=2.48, predicted_natural=2.501,
+        per_domain={name: DomainForecast(natural=2.5, searched=2.48) for name in DOMAINS},
+        model_parameters=1000, tokens=6000, noise_sd=0.004, status="one size",
+        statement="A model of 1,000 parameters is predicted to gain 0.0210.",
+    ).write(folder)  # fmt: skip
+    held_out = tuple(
+        HeldOutPrediction(run=row.run, measured=row.objective, predicted=row.objective + 0.01, sd=0.02)
         for row in rows
         if row.kind != "repeat"
-    ]
-    tried = [{"kind": kind, "rmse": 0.01, "spearman": 0.8, "coverage": 0.9} for kind in ("gp", "log_linear")]
-    candidates = {
-        "predictor": {"chosen": "gp", "members": [{"params": {"kind": "gp"}, "share": 1.0}]},
-        "tried": tried, "held_out": held_out,
-        "decision": {"chosen": "predicted best", "reason": "predicted to beat the best measured"},
-    }  # fmt: skip
-    recipe = {
-        "format": 1, "domains": DOMAINS, "max_epochs": 4.0, "objective": UNIFORM, "uniform_capped": [],
-        "phases": [{"tokens": 6000, "weights": SEARCHED}],
-        "baselines": {"natural": NATURAL, "uniform": UNIFORM, "unimax": UNIFORM},
-    }  # fmt: skip
-    _json(folder / "forecast.json", forecast.to_json())
-    _json(folder / "candidates.json", candidates)
-    _json(folder / "recipe.json", recipe)
+    )
+    Candidates(
+        strategy="default", rounds=(), noise_sd=0.004, kl_to_natural=0.0, considered=(), confirmation=None,
+        predictor=ChosenPredictor(
+            name="gp", runs=len(held_out), inflation=1.0,
+            members=(StackMember(name="gp", params={"kind": "gp"}, share=1.0, hyperparameters=None),),
+        ),
+        tried=tuple(
+            PredictorScore(name=name, rmse=0.01, spearman=0.8, coverage=0.9) for name in ("gp", "log_linear")
+        ),
+        held_out=held_out,
+        decision=Decision(source="predicted", reason="predicted to beat the best measured"),
+        transfer=None, pareto=None,
+        supply=TokenSupply(target=(9000, 9000, 9000), proxy=(9000, 9000, 9000)),
+        interactions=Interactions(
+            sets=DOMAINS, domains=DOMAINS, unit="bits per byte", step=0.1,
+            values=((0.05, -0.002, 0.0), (0.001, 0.04, 0.002), (0.0, 0.003, -0.012)),
+        ),
+    ).write(folder)  # fmt: skip
+    Recipe(
+        domains=DOMAINS, phases=(RecipePhase(tokens=6000, weights=SEARCHED),), max_epochs=4.0, objective=UNIFORM,
+        baselines={"natural": NATURAL, "uniform": UNIFORM, "unimax": UNIFORM},
+    ).write(folder)  # fmt: skip
 
 
 def _train(folder: Path, seeds: int) -> None:

@@ -13,6 +13,7 @@ from infra.executors import Call, LocalExecutor
 from infra.storage import FolderStore
 from tasks.core.manifest import Manifest
 from tasks.core.stage import Workshop
+from tasks.pictures.canvas import palette
 from tasks.report.config import ReportParams
 from tasks.report.load import INPUTS, Story, read_story
 from tasks.report.page import pictures, render
@@ -86,7 +87,7 @@ def test_every_picture_says_in_words_what_it_shows(
     elements: list[tuple[str, dict[str, str | None]]], story: Story, searching: Story
 ) -> None:
     labels = [attributes.get("aria-label") for tag, attributes in elements if tag == "svg"]
-    assert len(labels) == len(pictures(story)) == 11
+    assert len(labels) == len(pictures(story)) == 12
     assert len(pictures(searching)) == 15
     assert all(
         len(label) > 40 for svg in pictures(searching).values() for label in re.findall("aria-label=(.*?) xmlns", svg)
@@ -121,7 +122,7 @@ def test_every_domain_is_in_the_map_the_mixture_and_the_table_of_results(page: s
 
 
 def test_colours_are_the_page_s_so_that_pictures_follow_the_dark_mode(searching: Story) -> None:
-    css = (Path(__file__).resolve().parents[2] / "tasks/report/templates/report.css").read_text(encoding="utf-8")
+    css = palette()
     for name, picture in pictures(searching).items():
         used = set(re.findall(r"var\((--[a-z0-9-]+)\)", picture))
         assert used, name
@@ -163,7 +164,6 @@ def test_a_page_without_quality_without_natural_and_without_drops_can_be_written
         own_folders["cluster"] / "domains.json",
         lambda v: [one["means"].pop("quality") for one in v["domains"]],
     )
-    edit(own_folders["search"] / "recipe.json", lambda recipe: recipe.update(max_epochs=None))
     edit(own_folders["evaluate"] / "decision.json", lambda decision: decision.update(UNTESTED))
     commit(own_folders)
     bare = ReportParams(examples_per_reason=0, examples_per_domain=0, quarantined_shown=0)

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.report.canvas import Draw, drawn, inlined
-from tasks.report.marks import size
+from tasks.pictures.canvas import Draw, drawn, inlined
+from tasks.pictures.marks import size
 from tasks.report.treemap import Box, treemap
 
 if TYPE_CHECKING:

@@ -121,13 +121,16 @@ def inlined(svg: str, name: str, label: str) -> str:
     return re.sub(r"\n\s*", "\n", root + svg[opening.end() :])
 
 
+def palette() -> str:
+    """Return the style sheet that gives the colour variables their values, in the light and in the dark mode."""
+    return Path(__file__).with_name("palette.css").read_text(encoding="utf-8")
+
+
 def standalone(svg: str) -> str:
-    """Return a picture of the page as a file of its own: with its size, its font, and the colours of both modes."""
-    css = Path(__file__).with_name("templates").joinpath("report.css").read_text(encoding="utf-8")
-    palette = css[: css.index("* {")]
+    """Return a picture of a page as a file of its own: with its size, its font, and the colours of both modes."""
     box = re.search(r'viewBox="0 0 ([0-9.]+) ([0-9.]+)"', svg)
     assert box is not None, "a picture of the page has a viewBox"
-    style = f"{palette}svg {{ background: var(--paper); font-family: {_FONT}; }}\nsvg * {{ stroke-linejoin: round; }}"
+    style = f"{palette()}svg {{ background: var(--paper); font-family: {_FONT}; }}\nsvg * {{ stroke-linejoin: round; }}"
     opening = svg.index(">") + 1
     root = svg[: opening - 1] + f' width="{box[1]}" height="{box[2]}">'
     return f"{root}<style>\n{style}\n</style>{svg[opening:]}\n"

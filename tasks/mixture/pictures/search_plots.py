@@ -1,14 +1,14 @@
-"""The pictures of a search: the mixture it found, what every run brought, what was foreseen, and how methods compare."""
+"""The pictures of a search: the mixture it found and its epochs, what every run brought, and what was foreseen."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
-from tasks.report.canvas import INK, MIXTURE_COLOURS, MUTED, NATURAL, PAPER, RULE, SEARCHED, SERIES, drawn
-from tasks.report.marks import KINDS, WIDTH, beside, by_kind, legend, percent, room, rows_of, short, signed
-from tasks.report.search_types import Forecast, Proxy, Search
-from tasks.report.types import Recipe
+from tasks.mixture.pictures.evidence import Evidence, PredictedRun
+from tasks.mixture.published import BASELINES, Forecast, Recipe
+from tasks.pictures.canvas import INK, MIXTURE_COLOURS, MUTED, PAPER, RULE, SEARCHED, drawn
+from tasks.pictures.marks import KINDS, WIDTH, beside, by_kind, legend, percent, room, rows_of, short, signed
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -17,28 +17,30 @@ if TYPE_CHECKING:
 _BARS = 14
 # Runs this many times above what a picture is about would flatten it: they are drawn at its upper edge.
 _HEADROOM = 1.6
+_BEYOND = 1.5
+# The range (lowest, highest) of each domain's epochs over the proxies.
+Range = Sequence[tuple[float, float]]
 
 
-def mixture(recipe: Recipe, caps: Sequence[float] | None) -> str:
+def mixture(recipe: Recipe, caps: Sequence[float]) -> str:
     """Return the weights of the searched mixture beside the baselines', per domain, with the caps."""
     many = len(recipe.domains) > _BARS
     order = sorted(range(len(recipe.domains)), key=lambda d: -recipe.searched[d] if many else 0.0)
     names = [short(recipe.domains[d]) for d in order]
-    weights = {name: [recipe.weights(name)[d] for d in order] for name in recipe.mixtures}
-    marked = None if caps is None else [caps[d] for d in order]
+    weights: dict[str, list[float]] = {name: [recipe.weights(name)[d] for d in order] for name in recipe.mixtures}
+    marked = [caps[d] for d in order]
     largest = max(max(column) for column in weights.values())
 
     def draw(axes: "Axes") -> None:
         (_points if many else _bars)(axes, rows_of(axes, names), weights)
-        if marked is not None:
-            _caps(axes, [(row, cap) for row, cap in enumerate(marked) if cap <= largest])
+        _caps(axes, [(row, cap) for row, cap in enumerate(marked) if cap <= largest])
         axes.set_xlim(0, (1.03 if many else 1.12) * largest)
         percent(axes)
         legend(axes, columns=5)
 
-    pairs = zip(recipe.domains, recipe.searched, recipe.natural, strict=True)
+    pairs = zip(recipe.domains, recipe.searched, recipe.weights("natural"), strict=True)
     told = ", ".join(f"{name} {found:.0%} (natural {natural:.0%})" for name, found, natural in pairs)
-    held = [] if caps is None else [d for d, cap in enumerate(caps) if cap < 1 and recipe.searched[d] >= 0.99 * cap]
+    held = [d for d, cap in enumerate(caps) if cap < 1 and recipe.searched[d] >= 0.99 * cap]
     at_cap = f"; at the cap: {', '.join(recipe.domains[d] for d in held)}" if held else ""
     height = 21 if many else 16 + 10 * len(weights)
     label = f"Weights of the searched mixture: {told}{at_cap}."
@@ -73,16 +75,16 @@ def _caps(axes: "Axes", caps: Sequence[tuple[int, float]]) -> None:
         )
 
 
-def regret(search: Search, forecast: Forecast) -> str:
+def regret(search: Evidence, forecast: Forecast) -> str:
     """Return how far each run, and the best so far, lies above the best that the search measured."""
     runs = search.shown
-    compared = set(search.compared)
-    comparable = [proxy in compared for proxy in runs]
-    best = min(proxy.objective for proxy in compared)
+    compared = {proxy.run for proxy in search.compared}
+    comparable = [proxy.run in compared for proxy in runs]
+    best = min(proxy.objective for proxy in search.compared)
     values = [proxy.objective - best for proxy in runs]
     so_far = best_so_far(values, comparable)
-    levels = {proxy.kind: proxy.objective - best for proxy in search.compared}
-    baselines = {name: levels[name] for name in ("natural", "uniform", "unimax") if name in levels}
+    levels: dict[str, float] = {proxy.kind: proxy.objective - best for proxy in search.compared}
+    baselines = {name: levels[name] for name in BASELINES if name in levels}
     foreseen = forecast.predicted_searched - best
     top = _HEADROOM * max(median(values), so_far[0], *baselines.values(), forecast.noise_sd)
     beyond = [index for index, value in enumerate(values) if value > top]
@@ -129,8 +131,8 @@ def best_so_far(values: Sequence[float], comparable: Sequence[bool]) -> list[flo
     return found
 
 
-def _ring(axes: "Axes", search: Search, runs: Sequence[Proxy], values: Sequence[float]) -> None:
-    chosen = [index for index, proxy in enumerate(runs) if search.chosen == f"run {proxy.run}"]
+def _ring(axes: "Axes", search: Evidence, runs: Sequence[PredictedRun], values: Sequence[float]) -> None:
+    chosen = [index for index, proxy in enumerate(runs) if proxy.run == search.candidates.decision.run]
     if chosen:
         axes.plot(
             chosen, [values[index] for index in chosen], linestyle="none", marker="o", markersize=13,
@@ -149,27 +151,29 @@ def _rounds(axes: "Axes", rounds: Sequence[int]) -> None:
 
 
 @dataclass(frozen=True)
-class _Told:
+class _Prediction:
     """A prediction beside what was measured; `z` only of confirmed candidates."""
 
     kind: str
-    said: float
+    predicted: float
     sd: float
     measured: float
     name: str = ""
     z: float = 0.0
 
 
-def predicted(search: Search, forecast: Forecast) -> str:
+def predicted(search: Evidence, forecast: Forecast) -> str:
     """Return what the predictor says of each run it has not seen, and of confirmed candidates, against what came out."""
     known = [
-        _Told(proxy.kind, proxy.predicted, proxy.predicted_sd, proxy.objective)
-        for proxy in search.proxies
+        _Prediction(proxy.kind, proxy.predicted, proxy.predicted_sd, proxy.objective)
+        for proxy in search.runs
         if proxy.predicted is not None and proxy.predicted_sd is not None
     ]
     confirmed = _confirmed(search, forecast)
     ends = [
-        value for each in (*known, *confirmed) for value in (each.said - each.sd, each.said + each.sd, each.measured)
+        value
+        for each in (*known, *confirmed)
+        for value in (each.predicted - each.sd, each.predicted + each.sd, each.measured)
     ]
     low, high = min(ends, default=0.0), max(ends, default=1.0)
     pad = 0.05 * (high - low) or 0.01
@@ -178,14 +182,14 @@ def predicted(search: Search, forecast: Forecast) -> str:
     def draw(axes: "Axes") -> None:
         axes.plot(span, span, color=MUTED, linewidth=1, zorder=0)
         axes.hlines(
-            [each.measured for each in known], [each.said - each.sd for each in known],
-            [each.said + each.sd for each in known], color=MUTED, linewidth=1, alpha=0.6, zorder=1,
+            [each.measured for each in known], [each.predicted - each.sd for each in known],
+            [each.predicted + each.sd for each in known], color=MUTED, linewidth=1, alpha=0.6, zorder=1,
         )  # fmt: skip
         both = [*known, *confirmed]
-        by_kind(axes, [e.kind for e in both], [e.said for e in both], [e.measured for e in both])
+        by_kind(axes, [e.kind for e in both], [e.predicted for e in both], [e.measured for e in both])
         for index, each in enumerate(confirmed):
             # Points lie along the diagonal: the upper left is free.
-            axes.text(0.03, 0.95 - 0.05 * index, _told_z(each), transform=axes.transAxes, fontsize=11, va="center")
+            axes.text(0.03, 0.95 - 0.05 * index, _with_z(each), transform=axes.transAxes, fontsize=11, va="center")
         axes.set(xlim=span, ylim=span)
         axes.set_xlabel("predicted by a fit without it")
         axes.set_ylabel("measured")
@@ -193,100 +197,66 @@ def predicted(search: Search, forecast: Forecast) -> str:
         axes.set_aspect("equal")
         legend(axes, columns=4)
 
-    error = (sum((each.measured - each.said) ** 2 for each in known) / max(len(known), 1)) ** 0.5
-    told = "".join(f"; with fresh seeds {_told_z(each)}" for each in confirmed)
+    error = (sum((each.measured - each.predicted) ** 2 for each in known) / max(len(known), 1)) ** 0.5
+    told = "".join(f"; with fresh seeds {_with_z(each)}" for each in confirmed)
     label = (
         f"Predicted against measured objective of {len(known)} proxy runs; root mean square error {error:.4f}{told}."
     )
     return drawn("predicted", label, (430, 450), (62, 10, 46, 54), draw)
 
 
-def _confirmed(search: Search, forecast: Forecast) -> list[_Told]:
+def _confirmed(search: Evidence, forecast: Forecast) -> list[_Prediction]:
     """Return the confirmed candidates: their gains, below what natural is predicted to have and what it measured."""
-    if search.confirmation is None or search.natural.kind != "natural":
+    confirmation = search.candidates.confirmation
+    if confirmation is None or search.natural.kind != "natural":
         return []
-    natural = search.natural.objective
     return [
-        _Told(
+        _Prediction(
             kind="confirm",
-            said=forecast.predicted_natural - each.predicted,
+            predicted=forecast.predicted_natural - row.contender.gain,
             sd=0.0,
-            measured=natural - each.over_natural.gain,
-            name=each.name,
-            z=each.z,
+            measured=search.natural.objective - row.over_natural.mean,
+            name=row.contender.name,
+            z=row.z,
         )
-        for each in search.confirmation.candidates
-        if each.predicted is not None and each.z is not None
+        for row in confirmation.rows
+        if row.over_natural is not None and row.z is not None
     ]
 
 
-def _told_z(each: _Told) -> str:
+def _with_z(each: _Prediction) -> str:
     return f"{each.name}: z {signed(each.z, 1)}"
 
 
-class Method(Protocol):
-    """A method of search, or a baseline, in a comparison: gains over natural, an interval that is NaN if there is none."""
-
-    @property
-    def method(self) -> str:
-        """Its name."""
-
-    @property
-    def objective(self) -> float:
-        """Mean over searches and training seeds."""
-
-    @property
-    def gain(self) -> float:
-        """Mean gain over natural."""
-
-    @property
-    def lower(self) -> float:
-        """Lower end of the gain's interval."""
-
-    @property
-    def upper(self) -> float:
-        """Upper end of the gain's interval."""
-
-    @property
-    def searches(self) -> tuple[float, ...]:
-        """The gain of every single search; of a baseline, one."""
-
-
-def methods(rows: Sequence[Method]) -> str:
-    """Return the gain of every method over natural: its searches as dots, their mean, and its interval; best on top."""
-    shown = sorted(rows, key=lambda row: -row.gain)
-    names = [row.method.replace("_", " ") for row in shown]
+def epochs(recipe: Recipe, by_mixture: Mapping[str, Sequence[float]], proxies: Range | None) -> str:
+    """Return how often each domain's training text is gone through in the full runs and in proxies, against the cap."""
+    names = [short(name) for name in recipe.domains]
+    shown = [name for name in ("searched", *BASELINES) if name in by_mixture]
+    largest = max(*(value for name in shown for value in by_mixture[name]), recipe.max_epochs, 1e-9)
+    # Proxies may go through a small domain many times: what they reach beyond this is told in words.
+    reach = min(max((high for _, high in proxies or ()), default=0.0), _BEYOND * largest)
 
     def draw(axes: "Axes") -> None:
-        heights = rows_of(axes, names)
-        axes.axvline(0, color=NATURAL, linewidth=1.4, linestyle=(0, (4, 3)), label="natural", zorder=1)
-        for height, row in zip(heights, shown, strict=True):
-            axes.hlines(height, row.lower, row.upper, color=SEARCHED, alpha=0.35, linewidth=7, zorder=2)
-            if len(row.searches) > 1:
-                axes.plot(
-                    row.searches, [height + 0.24] * len(row.searches), linestyle="none", marker="o", markersize=6,
-                    color=SERIES[0], markeredgecolor=PAPER, markeredgewidth=0.8, zorder=3,
-                )  # fmt: skip
-            axes.plot([row.gain], [height], marker="D", markersize=8, color=SEARCHED, zorder=4)
-            axes.annotate(
-                f"{row.objective:.4f}", (1, height), (8, 0), xycoords=("axes fraction", "data"),
-                textcoords="offset points", va="center", color=MUTED, fontsize=11,
+        rows = rows_of(axes, names)
+        axes.hlines(rows, 0, [max(by_mixture[name][row] for name in shown) for row in rows], color=RULE, zorder=1)
+        if proxies is not None:
+            lows, highs = zip(*proxies, strict=True)
+            axes.hlines(rows, lows, highs, color=MUTED, alpha=0.3, linewidth=7, zorder=2, label="proxies, all of them")
+        for name in shown:
+            axes.plot(
+                by_mixture[name], rows, linestyle="none", marker=KINDS[name][0], markersize=8, alpha=0.9,
+                color=MIXTURE_COLOURS[name], label=name, zorder=3,
             )  # fmt: skip
-        axes.annotate(
-            "objective", (1, 1), (4, 6), xycoords="axes fraction", textcoords="offset points", color=MUTED, fontsize=11
-        )
-        axes.plot([], [], linestyle="none", marker="D", markersize=8, color=SEARCHED, label="mean")
-        axes.plot([], [], linestyle="none", marker="o", markersize=6, color=SERIES[0], label="one search each")
-        axes.plot([], [], color=SEARCHED, alpha=0.35, linewidth=7, label="interval")
-        axes.margins(x=0.06)
+        axes.axvline(recipe.max_epochs, color=INK, linestyle=(0, (4, 3)), linewidth=1.2, label="cap")
+        axes.set_xlim(0, 1.06 * max(largest, reach))
+        axes.set_xlabel("epochs over the domain's training text")
         axes.grid(axis="x")
-        axes.set_xlabel("← worse · gain over natural, bits per byte · better →")
-        legend(axes, columns=4)
+        legend(axes, columns=6)
 
-    told = "; ".join(f"{row.method} {signed(row.gain)}{_span(row)}" for row in shown)
-    label = f"Gain over natural in bits per byte on the test split, mean over searches and training seeds: {told}."
-    return drawn("methods", label, (WIDTH, 90 + 38 * len(names)), (room(names), 64, 48, 34), draw)
-
-
-def _span(row: Method) -> str:
-    return f" ({signed(row.lower)} to {signed(row.upper)})" if row.upper > row.lower else ""
+    pairs = zip(recipe.domains, by_mixture[shown[0]], strict=True)
+    told = ", ".join(f"{name} {value:.2f}" for name, value in pairs)
+    cap = f"the cap is {recipe.max_epochs:g}"
+    most = "" if proxies is None else f"; proxies reach {max(high for _, high in proxies):.2f}"
+    label = f"Epochs per domain under the {shown[0]} mixture: {told}; {cap}{most}."
+    height = 30 if len(names) <= 14 else 21
+    return drawn("epochs", label, (WIDTH, 84 + height * len(names)), (room(names), 24, 48, 34), draw)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from tasks.core import words
-from tasks.report.canvas import MUTED, NATURAL, PAPER, SEARCHED, SERIES, UNIFORM, UNIMAX
+from tasks.pictures.canvas import MUTED, NATURAL, PAPER, SEARCHED, SERIES, UNIFORM, UNIMAX
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

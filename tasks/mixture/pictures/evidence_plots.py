@@ -3,9 +3,18 @@
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from tasks.report.canvas import INK, MUTED, NATURAL, PAPER, SEARCHED, SERIES, UNIFORM, drawn
-from tasks.report.marks import WIDTH, legend, room, rows_of, short, signed
-from tasks.report.search_types import Confirmation, Confirmed, Interactions, Interval, Pareto, Transfer
+from tasks.mixture.published import SizeGain
+from tasks.mixture.published_candidates import (
+    Confirmation,
+    ConfirmedContender,
+    Correlation,
+    GainInterval,
+    Interactions,
+    Pareto,
+    Transfer,
+)
+from tasks.pictures.canvas import INK, MUTED, NATURAL, PAPER, SEARCHED, SERIES, UNIFORM, drawn
+from tasks.pictures.marks import WIDTH, legend, room, rows_of, short, signed
 
 if TYPE_CHECKING:
     import numpy as np
@@ -46,13 +55,17 @@ def interactions(found: Interactions) -> str:
         axes.set_xlabel("a larger share of this domain", loc="left")
         axes.spines["bottom"].set_visible(False)
         numbers = (
-            f"(thousandths of {found.unit})" if width >= _NUMBER_WIDTH else f"(strongest: {largest:.3f} {found.unit})"
+            f"(thousandths of {found.unit_of_values})"
+            if width >= _NUMBER_WIDTH
+            else f"(strongest: {largest:.3f} {found.unit_of_values})"
         )
         for colour, told in ((SEARCHED, "lowers the loss"), (NATURAL, f"raises it {numbers}")):
             axes.bar(0, 0, color=colour, alpha=_STRONGEST, label=told)
         legend(axes, columns=2)
 
-    label = f"What a larger share of a domain does to each held-out set, in {found.unit}: {_strongest(found)}."
+    label = (
+        f"What a larger share of a domain does to each held-out set, in {found.unit_of_values}: {_strongest(found)}."
+    )
     return drawn("interactions", label, (WIDTH, 44 + bottom + _ROW * len(sets)), (left, 16, bottom, 34), draw)
 
 
@@ -162,8 +175,9 @@ def _told_front(found: Pareto) -> str:
 
 def confirmation(found: Confirmation) -> str:
     """Return the gains of candidates that were run again with fresh seeds, with intervals, beside their predictions."""
-    names = [short(each.name) for each in found.candidates]
-    kinds: tuple[tuple[float, str, str, Callable[[Confirmed], Interval | None]], ...] = (
+    rows_shown = found.rows[1:]
+    names = [short(row.contender.name) for row in rows_shown]
+    kinds: tuple[tuple[float, str, str, Callable[[ConfirmedContender], GainInterval | None]], ...] = (
         (-0.14, NATURAL, "over natural", lambda each: each.over_natural),
         (0.2, SEARCHED, "over the best measured", lambda each: each.over_best),
     )
@@ -172,15 +186,14 @@ def confirmation(found: Confirmation) -> str:
         rows = rows_of(axes, names)
         axes.axvline(0, color=INK, linewidth=1)
         for place, colour, told, gain in kinds:
-            shown = [(row + place, gain(each)) for row, each in zip(rows, found.candidates, strict=True)]
+            shown = [(row + place, gain(each)) for row, each in zip(rows, rows_shown, strict=True)]
             _intervals(axes, [(row, each) for row, each in shown if each is not None], colour, told)
-        foreseen = [(row - 0.14, each.predicted) for row, each in zip(rows, found.candidates, strict=True)]
-        known = [(value, row) for row, value in foreseen if value is not None]
+        predicted = [(each.contender.gain, row - 0.14) for row, each in zip(rows, rows_shown, strict=True)]
         axes.plot(
-            *_columns(known), linestyle="none", marker="D", markersize=9, markerfacecolor="none", color=INK,
+            *_columns(predicted), linestyle="none", marker="D", markersize=9, markerfacecolor="none", color=INK,
             label="predicted, over natural", zorder=4,
         )  # fmt: skip
-        for row, each in zip(rows, found.candidates, strict=True):
+        for row, each in zip(rows, rows_shown, strict=True):
             if each.z is not None:
                 axes.annotate(
                     f"z {signed(each.z, 1)}", (1, row - 0.14), (8, 0), xycoords=("axes fraction", "data"),
@@ -191,66 +204,76 @@ def confirmation(found: Confirmation) -> str:
         axes.set_xlabel("← worse · paired gain with fresh seeds, bits per byte · better →")
         legend(axes, columns=3)
 
-    label = f"Candidates with fresh seeds: {'; '.join(map(_told_candidate, found.candidates))}."
+    label = f"Candidates with fresh seeds: {'; '.join(map(_told_candidate, rows_shown))}."
     return drawn("confirmation", label, (WIDTH, 90 + 46 * len(names)), (room(names), 64, 48, 34), draw)
 
 
-def _intervals(axes: "Axes", shown: Sequence[tuple[float, Interval]], colour: str, told: str) -> None:
+def _intervals(axes: "Axes", shown: Sequence[tuple[float, GainInterval]], colour: str, told: str) -> None:
     if shown:
         rows = [row for row, _ in shown]
         axes.hlines(
             rows, [each.lower for _, each in shown], [each.upper for _, each in shown], color=colour, linewidth=2
         )
         axes.plot(
-            [each.gain for _, each in shown], rows, linestyle="none", marker="o", markersize=7, color=colour, label=told
+            [each.mean for _, each in shown], rows, linestyle="none", marker="o", markersize=7, color=colour, label=told
         )
 
 
-def _told_candidate(each: Confirmed) -> str:
-    gain = each.over_natural
-    told = f"{each.name} gains {signed(gain.gain)} ({signed(gain.lower)} to {signed(gain.upper)}) over natural"
+def _told_candidate(each: ConfirmedContender) -> str:
+    found = f"{each.contender.name} gains"
+    if each.over_natural is not None:
+        found += f" {_told_interval(each.over_natural)} over natural"
     if each.over_best is not None:
-        best = each.over_best
-        told += f" and {signed(best.gain)} ({signed(best.lower)} to {signed(best.upper)}) over the best measured"
-    return told if each.predicted is None else f"{told}, predicted {signed(each.predicted)}"
+        found += f" and {_told_interval(each.over_best)} over the best measured"
+    return f"{found}, predicted {signed(each.contender.gain)}"
+
+
+def _told_interval(gain: GainInterval) -> str:
+    return f"{signed(gain.mean)} ({signed(gain.lower)} to {signed(gain.upper)})"
 
 
 def transfer(found: Transfer) -> str:
     """Return the ranks of the same mixtures at both sizes; on the diagonal nothing changes. The best stand out."""
     from scipy.stats import rankdata
 
-    first, second = (rankdata(values).tolist() for values in (found.first, found.second))
-    number, best = len(first), sum(found.top)
-    stay = sum(is_top and rank <= best for is_top, rank in zip(found.top, second, strict=True))
-    corner = [f"Spearman {found.spearman:.2f} ({found.lower:.2f} to {found.upper:.2f})"]
-    corner += [] if found.top_quartile is None else [f"best quarter {found.top_quartile:.2f}"]
+    first = rankdata([each.small for each in found.mixtures]).tolist()
+    second = rankdata([each.large for each in found.mixtures]).tolist()
+    among_best = [each.top for each in found.mixtures]
+    number, best = len(first), sum(among_best)
+    stay = sum(is_top and rank <= best for is_top, rank in zip(among_best, second, strict=True))
+    corner = [f"Spearman {_told_correlation(found.overall)}"]
+    corner += [] if found.top is None else [f"best quarter {found.top.rho:.2f}"]
 
     def draw(axes: "Axes") -> None:
         span = (0.2, number + 0.8)
         axes.plot(span, span, color=MUTED, linewidth=1, zorder=0)
         for top, colour, marker, told in ((True, SEARCHED, "o", "best quarter"), (False, SERIES[0], "s", "others")):
-            chosen = [index for index, is_top in enumerate(found.top) if is_top == top]
+            chosen = [index for index, is_top in enumerate(among_best) if is_top == top]
             axes.plot(
                 [first[i] for i in chosen], [second[i] for i in chosen], linestyle="none", marker=marker, markersize=8,
                 color=colour, markeredgecolor=PAPER, markeredgewidth=0.8, label=told,
             )  # fmt: skip
         axes.set(xlim=span, ylim=span)
-        axes.set_xlabel(f"rank at {_size(found.sizes[0])}")
-        axes.set_ylabel(f"rank at {_size(found.sizes[1])}")
+        axes.set_xlabel(f"rank at {_size(found.gains[0])}")
+        axes.set_ylabel(f"rank at {_size(found.gains[1])}")
         axes.grid(True)
         axes.set_aspect("equal")
         for index, told in enumerate(corner):
             axes.text(0.03, 0.95 - 0.05 * index, told, transform=axes.transAxes, fontsize=11, va="center")
         legend(axes, columns=2)
 
-    top = "" if found.top_quartile is None else f"; among the best quarter {found.top_quartile:.2f}"
+    top = "" if found.top is None else f"; among the best quarter {found.top.rho:.2f}"
     label = (
-        f"Ranks of {number} mixtures at {_size(found.sizes[0])} and at {_size(found.sizes[1])}: rank correlation "
-        f"{found.spearman:.2f} ({found.lower:.2f} to {found.upper:.2f}){top}; of the {best} that belong to the best "
+        f"Ranks of {number} mixtures at {_size(found.gains[0])} and at {_size(found.gains[1])}: rank correlation "
+        f"{_told_correlation(found.overall)}{top}; of the {best} that belong to the best "
         f"quarter, {stay} are among the best {best} at the second size."
     )
     return drawn("transfer", label, (430, 430), (62, 10, 46, 34), draw)
 
 
-def _size(size: tuple[int, int]) -> str:
-    return f"{size[0] / 1e6:.2f}M parameters, {size[1] / 1e6:.2f}M tokens"
+def _told_correlation(found: Correlation) -> str:
+    return f"{found.rho:.2f} ({found.lower:.2f} to {found.upper:.2f})"
+
+
+def _size(of: SizeGain) -> str:
+    return f"{of.model_parameters / 1e6:.2f}M parameters, {of.tokens / 1e6:.2f}M tokens"
