@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from infra.distributed import Seat, SeatedCall
-from infra.executors import Call
+from infra.executors import Call, Resources
 from infra.storage import FolderStore
-from tasks.core.stage import Workshop
+from tasks.runtime.context import Workshop
+
+ANY = Resources()
 
 
 class InlineExecutor:
@@ -20,21 +22,33 @@ class InlineExecutor:
     def __init__(self) -> None:
         self.cpu_s: dict[str, float] = defaultdict(float)
 
-    def map(self, function: Call, items: Sequence[Any]) -> Iterator[tuple[int, Any]]:
+    def map(
+        self, function: Call, items: Sequence[Any], resources: Resources = ANY, *, warm: bool = False
+    ) -> Iterator[tuple[int, Any]]:
         """Yield (index of the item, result)."""
         for index, item in enumerate(items):
             start = time.process_time()
             result = function(item)
-            self.cpu_s[item.work.__name__] += time.process_time() - start
+            first = item[0] if isinstance(item, tuple) else item
+            self.cpu_s[getattr(first, "step", first).work.__name__] += time.process_time() - start
             yield index, result
 
     def map_distributed(
-        self, function: SeatedCall, items: Sequence[Any], world_size: int, folder: Path
+        self,
+        function: SeatedCall,
+        items: Sequence[Any],
+        world_size: int,
+        folder: Path,
+        resources: Resources = ANY,
     ) -> Iterator[tuple[int, None]]:
         """Yield (index of the item, None), each done by one process."""
         for index, item in enumerate(items):
             function(item, Seat())
             yield index, None
+
+    def gpu_family(self) -> str:
+        """Refuse: there is no GPU in this process."""
+        raise AssertionError("benchmarks of units run on the processor")
 
     def close(self) -> None:
         """Do nothing: nothing was started."""
