@@ -39,7 +39,7 @@ DISTRIBUTIONS: Mapping[str, str] = {
 BRINGS: Mapping[str, tuple[str, ...]] = {"trafilatura": ("justext", "lxml")}
 _OUTSIDE_PACKAGES = ("tasks.runtime", "tasks.report")
 _OUTSIDE_NAMES = frozenset({"kinds", "task", "command", "__main__"})
-_DATA = frozenset({".json", ".yaml", ".cpp", ".h"})
+_DATA = frozenset({".json", ".yaml", ".html", ".css", ".cpp", ".h"})
 # Methods of str whose answers change with the version of Unicode that Python was built with.
 _UNICODE = frozenset(
     (
@@ -94,6 +94,8 @@ def code_of(roots: tuple[str, ...], root: Path = ROOT) -> Code:
     """
     found: dict[str, _Module] = {}
     waiting = list(roots)
+    # What is outside of all others is inside of its own.
+    outside = tuple(name for name in _OUTSIDE_PACKAGES if not any(_is_in(one, name) for one in roots))
     while waiting:
         name = waiting.pop()
         if name in found:
@@ -101,8 +103,7 @@ def code_of(roots: tuple[str, ...], root: Path = ROOT) -> Code:
         if (path := _path(name, root)) is None:
             raise LookupError(f"{name}: no module of this repository, so its code has no identity.")
         found[name] = module = _module(path, name, root)
-        waiting += [one for one in module.imports if _inside(one)]
-        waiting += [parent for parent in _parents(name) if _inside(parent)]
+        waiting += [one for one in (*module.imports, *_parents(name)) if _inside(one, outside)]
     digests = {name: module.digest for name, module in found.items()}
     for name in found:
         if (folder := root / name.replace(".", "/")).is_dir():
@@ -150,9 +151,13 @@ def _tree(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"))
 
 
-def _inside(name: str) -> bool:
-    outside = any(name == package or name.startswith(f"{package}.") for package in _OUTSIDE_PACKAGES)
-    return name.partition(".")[0] == "tasks" and not outside and name.rpartition(".")[2] not in _OUTSIDE_NAMES
+def _inside(name: str, outside: tuple[str, ...]) -> bool:
+    known = _is_in(name, "tasks") and name.rpartition(".")[2] not in _OUTSIDE_NAMES
+    return known and not any(_is_in(name, package) for package in outside)
+
+
+def _is_in(name: str, package: str) -> bool:
+    return name == package or name.startswith(f"{package}.")
 
 
 def _parents(name: str) -> Iterator[str]:
@@ -166,7 +171,12 @@ def _path(name: str, root: Path) -> Path | None:
 
 
 def _data(folder: Path) -> Iterator[Path]:
-    return (path for path in sorted(folder.iterdir()) if path.suffix in _DATA)
+    """Yield the data of a package: what lies in its folder, and in those below it that are no packages."""
+    for path in sorted(folder.iterdir()):
+        if path.is_dir() and not (path / "__init__.py").exists():
+            yield from _data(path)
+        elif path.suffix in _DATA:
+            yield path
 
 
 def _walked(node: ast.AST) -> Iterator[ast.AST]:

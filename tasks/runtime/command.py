@@ -23,9 +23,10 @@ from infra.settings import load_settings
 from infra.storage import keep_first
 from infra.telemetry import apply as keep_telemetry_off
 from infra.terminal import TerminalObserver
-from tasks.core.digest import digest_code
+from tasks.core.digest import digest_json
 from tasks.core.errors import ConfigError, DamagedError, DataError, MixwrightError
-from tasks.core.manifest import Manifest, stage_key
+from tasks.core.identity import params_of
+from tasks.core.manifest import Manifest
 from tasks.core.once import Once
 from tasks.core.params import Params, layered, override, read_yaml, validate
 from tasks.core.sealed import read_sealed, sealed_text
@@ -175,7 +176,7 @@ def stage_params(name: str, model: type[ParamsT], params_file: Path | None, sett
 def asked_of(name: str, params: Params, folders: Mapping[str, Path]) -> str:
     """Return the key of what was asked of a stage or command, before anything in it is decided."""
     contents = {given: Manifest.read(folder).output for given, folder in folders.items()}
-    return stage_key(name, contents, params.model_dump(mode="json"), digest_code(("tasks",)))
+    return digest_json({"name": name, "inputs": contents, "params": params_of(params)})
 
 
 def decided_once(params: ParamsT, decide: Callable[[ParamsT], ParamsT], home: Path, asked: str) -> ParamsT:

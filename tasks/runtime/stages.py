@@ -62,6 +62,13 @@ class StageInput:
         require_intact(found, self.manifest.stage)
         return found
 
+    def with_manifest(self, *prefixes: str) -> Tree:
+        """Return files as `tree` does, and the manifest: for who tells keys, params and environments."""
+        text = self.store.read(self.location, MANIFEST) or ""
+        found = self.tree(*prefixes)
+        own = (MANIFEST, digest_bytes(text.encode()), len(text.encode()))
+        return Tree.of(self.store, self.location, [*found.files, own])
+
     def read(self, model: type[PublishedT]) -> PublishedT:
         """Return a contract that the stage has published.
 

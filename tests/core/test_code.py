@@ -22,6 +22,7 @@ TOY: Mapping[str, str] = {
         import numpy
         import click
         from tasks.runtime.step import WINDOW
+        from tasks.report.page import SIZE
         from tasks.toy.config import ToyParams
         from tasks.toy.kinds import chosen
         if TYPE_CHECKING:
@@ -52,7 +53,9 @@ TOY: Mapping[str, str] = {
     "tasks/toy/data.py": "def table(): return 'x'.lower()",
     "tasks/toy/facts.json": "{}",
     "tasks/toy/kernel.cpp": "int f();",
-    "tasks/toy/page.html": "<p>",
+    "tasks/toy/templates/page.html": "<p>",
+    "tasks/report/__init__.py": "",
+    "tasks/report/page.py": "SIZE = 1",
     "tasks/toy/deeper/__init__.py": "",
     "tasks/toy/deeper/other.json": "{}",
 }
@@ -77,7 +80,8 @@ EDITS: Mapping[str, tuple[str, str, str, bool]] = {
     "a kind that was not chosen": ("one.py", "1", "2", False),
     "data of the package": ("facts.json", "{}", "{1}", True),
     "a kernel": ("kernel.cpp", "int", "long", True),
-    "a page": ("page.html", "<p>", "<b>", False),
+    "a template": ("templates/page.html", "<p>", "<b>", True),
+    "the report": ("../report/page.py", "1", "2", False),
     "data of another package": ("deeper/other.json", "{}", "[]", False),
 }
 
@@ -107,6 +111,11 @@ def test_the_chosen_kind_is_in_where_it_is_named(tmp_path: Path) -> None:
     before, after = code_of(roots, toy(tmp_path / "a")), code_of(roots, toy(tmp_path / "b", ("one.py", "1", "2")))
     assert before.digest != after.digest
     assert before.modules.keys() - code_of((UNIT,), tmp_path / "a").modules.keys() == {"tasks.toy.one"}
+
+
+def test_the_report_is_inside_its_own_code(tmp_path: Path) -> None:
+    assert "tasks.report.page" in code_of(("tasks.report.page",), toy(tmp_path)).modules
+    assert "tasks.report.page" not in code_of((UNIT,), tmp_path).modules
 
 
 def test_libraries_are_the_packages_that_are_imported_without_those_that_decide_no_byte(tmp_path: Path) -> None:

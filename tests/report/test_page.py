@@ -1,24 +1,23 @@
 """The page: safe, self-contained, described for those who do not see it, and the same bytes every time."""
 
 import re
-from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from infra.executors import Call, LocalExecutor
+from infra.executors import LocalExecutor
 from infra.storage import FolderStore
 from tasks.core.manifest import Manifest
-from tasks.core.stage import Workshop
 from tasks.pictures.canvas import palette
 from tasks.report.config import ReportParams
 from tasks.report.load import INPUTS, Story, read_story
 from tasks.report.page import pictures, render
 from tasks.report.stage import PAGE, run
 from tasks.report.table import closing_sentences
+from tasks.runtime.context import Workshop
+from tests.in_process import InProcess
 from tests.report.folders import DOMAINS, commit, edit, stage_folders
 
 UNTESTED = {"forecast": None, "forecast_statement": "No forecast was tested: natural was not trained."}
@@ -198,29 +197,16 @@ def test_two_processes_write_the_same_bytes_and_a_second_run_takes_them(
     assert pages[0] == pages[1]
     assert manifests[0] == manifests[1]
     assert manifests[0].summary["claim"] is True
-    idle = Workshop(_Idle(1), FolderStore(tmp_path / "one" / "store"))
-    again = run(ReportParams(), inputs=folders, output=tmp_path / "one" / "report", workshop=idle)
-    assert again == manifests[0]
-
-
-class _Idle(LocalExecutor):
-    """Refuses to work."""
-
-    def map(self, function: Call, items: Sequence[Any], gpus: float = 0.0) -> Iterator[tuple[int, Any]]:
-        raise AssertionError("nothing is left to do")
-
-
-class _Here(LocalExecutor):
-    """Works in this process."""
-
-    def map(self, function: Call, items: Sequence[Any], gpus: float = 0.0) -> Iterator[tuple[int, Any]]:
-        return ((index, function(item)) for index, item in enumerate(items))
+    idle = InProcess()
+    workshop = Workshop(idle, FolderStore(tmp_path / "one" / "store"))
+    assert run(ReportParams(), inputs=folders, output=tmp_path / "one" / "report", workshop=workshop) == manifests[0]
+    assert idle.done == [], "nothing was left to do"
 
 
 def test_a_manifest_that_changed_without_its_output_makes_another_page(
     own_folders: dict[str, Path], tmp_path: Path
 ) -> None:
-    workshop = Workshop(_Here(1), FolderStore(tmp_path / "store"))
+    workshop = Workshop(InProcess(), FolderStore(tmp_path / "store"))
     first = run(ReportParams(), inputs=own_folders, output=tmp_path / "report", workshop=workshop)
     trained = Manifest.read(own_folders["train"])
     replace(trained, environment=dict(trained.environment) | {"torch": "9.9"}).write(own_folders["train"])
