@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from tasks.cluster import prune
-from tasks.cluster.config import FoundDomains
 from tasks.cluster.grouping import PRUNED, Clusters, Documents, Grouping
 from tasks.cluster.kmeans import Partition
-from tasks.cluster.merge import Sizes, merge
+from tasks.cluster.merge import Merge, Sizes, merge
+from tasks.cluster.prune import Prune
 from tasks.cluster.split import SPLITS, Split, splits
 from tasks.core.account import Account, Count
 from tasks.core.errors import ConfigError, DataError
@@ -30,7 +30,7 @@ class Decision:
     split_N: Sequence[str]
 
 
-def by_cluster(documents: Documents, partition: Partition, config: FoundDomains) -> Grouping:
+def by_cluster(documents: Documents, partition: Partition, pruning: Prune | None, merging: Merge) -> Grouping:
     """Prune and merge clusters into domains.
 
     Raises:
@@ -39,10 +39,10 @@ def by_cluster(documents: Documents, partition: Partition, config: FoundDomains)
     clusters = len(partition.centroids_KD)
     sizes = _sizes(documents.bytes_N, partition.labels_N, clusters)
     means_K = {column: _means(scores, partition.labels_N) for column, scores in documents.scores_N.items()}
-    reasons = prune.pruned(config.prune, {column: means_K[column] for column in prune.columns(config.prune)})
+    reasons = prune.pruned(pruning, {column: means_K[column] for column in prune.columns(pruning)})
     kept = np.setdiff1d(np.arange(clusters), list(reasons)).astype(np.int64)
     kept_sizes = Sizes(sizes.documents_K[kept], sizes.bytes_K[kept])
-    groups = merge(config.merge, partition.centroids_KD[kept], kept_sizes)
+    groups = merge(merging, partition.centroids_KD[kept], kept_sizes)
     domain_K = np.full(clusters, PRUNED, dtype=np.int32)
     domain_K[kept] = _largest_first(groups, kept_sizes.bytes_K)
     found = Clusters(partition, domain_K, means_K, reasons)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from tasks.core.account import Account
 from tasks.core.errors import ConfigError, DataError
+from tasks.core.handles import Handle
 from tasks.core.manifest import Manifest
 from tasks.curate.published.documents import KEPT
 
@@ -21,33 +22,42 @@ class Shard:
     digest: str
 
 
+def require_kept(manifest: Manifest, where: str) -> None:
+    """Make sure that curate kept something.
+
+    Raises:
+        DataError: it did not; says of how many, and what most were dropped for.
+    """
+    account = manifest.account or Account()
+    if not (account.kept.documents and any(record.path.startswith(f"{KEPT}/") for record in manifest.files)):
+        raise DataError(
+            f"{where}: curate kept none of {account.taken.documents:,} documents ({account.losses() or 'no reasons'}). "
+            "Choose another profile or threshold there, and curate again."
+        )
+
+
 def kept_shards(folder: Path, manifest: Manifest) -> tuple[Shard, ...]:
     """Return the shards of kept documents that curate published.
 
     Raises:
         DataError: there is none; says of how many, and what most were dropped for.
     """
+    require_kept(manifest, str(folder))
     records = [record for record in manifest.files if record.path.startswith(f"{KEPT}/")]
-    account = manifest.account or Account()
-    if not (records and account.kept.documents):
-        raise DataError(
-            f"{folder}: curate kept none of {account.taken.documents:,} documents ({account.losses() or 'no reasons'}). "
-            "Choose another profile or threshold there, and curate again."
-        )
     return tuple(Shard(Path(record.path).stem, folder.absolute() / record.path, record.digest) for record in records)
 
 
-def score_columns(shards: Sequence[Shard], required: Sequence[str]) -> tuple[str, ...]:
+def score_columns(shards: Sequence[Handle], required: Sequence[str]) -> tuple[str, ...]:
     """Return the columns of scores to average: those required, and `quality` where there is one.
 
     Raises:
         ConfigError: a shard lacks a required column of numbers; names the columns of numbers that it has.
     """
-    numeric = [_numeric(shard.path) for shard in shards]
+    numeric = [_numeric(shard.local()) for shard in shards]
     for shard, names in zip(shards, numeric, strict=True):
         if missing := [column for column in required if column not in names]:
             raise ConfigError(
-                f"cluster.domains.prune: {shard.path} has no column of numbers called {', '.join(missing)}; it has "
+                f"cluster.domains.prune: {shard.local()} has no column of numbers called {', '.join(missing)}; it has "
                 f"{', '.join(names) or 'none'}. Name one of these, or add the scores in curate."
             )
     everywhere = [QUALITY] if all(QUALITY in names for names in numeric) else []

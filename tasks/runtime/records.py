@@ -62,7 +62,21 @@ def environment_of(libraries: Mapping[str, str]) -> dict[str, str]:
     """
     if "torch" in libraries or "sentence_transformers" in libraries:
         return _float_environment()
+    if "sklearn" in libraries or "scipy" in libraries:
+        return {"machine": platform.machine(), "blas": _blas(), "threads": "1"}
     return {"machine": platform.machine()}
+
+
+@cache
+def _blas() -> str:
+    """Return the BLAS of numpy and scipy, each with the instruction set it chose."""
+    # Both bring one of their own; loaded here, they are named whatever else this process has imported.
+    import numpy  # noqa: F401
+    import scipy.linalg  # noqa: F401
+    from threadpoolctl import threadpool_info
+
+    found = (lib for lib in threadpool_info() if lib["user_api"] == "blas")
+    return ", ".join(sorted({f"{lib['internal_api']} {lib['version']} {lib.get('architecture')}" for lib in found}))
 
 
 @cache

@@ -7,10 +7,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from tasks.cluster.embedders import tfidf, transformer
+from tasks.cluster.embedders import kinds, tfidf, transformer
 from tasks.cluster.embedders.tfidf import TfidfEmbedder
 from tasks.cluster.embedders.transformer import TransformerEmbedder
+from tasks.cluster.embedding import EmbedderFiles
 from tasks.core.errors import ConfigError
+from tasks.core.identity import reads_of
+from tasks.runtime.stages import folder_tree
 from tests.cluster.curated import three_kinds
 
 SMALL = TfidfEmbedder(dimensions=8, min_term_documents=2)
@@ -18,7 +21,7 @@ SMALL = TfidfEmbedder(dimensions=8, min_term_documents=2)
 
 def test_kinds_of_text_lie_apart_and_a_kind_lies_together() -> None:
     rows = three_kinds(40)
-    vectors = tfidf.embed(tfidf.fit([row.text for row in rows], SMALL, 0), [row.text for row in rows])
+    vectors = tfidf.embedder(tfidf.fit([row.text for row in rows], SMALL, 0))([row.text for row in rows])
     kinds = np.array([row.source for row in rows])
     alike = vectors @ vectors.T
     same = kinds[:, None] == kinds[None]
@@ -28,20 +31,20 @@ def test_kinds_of_text_lie_apart_and_a_kind_lies_together() -> None:
 def test_a_vector_does_not_depend_on_the_texts_around_it() -> None:
     texts = [row.text for row in three_kinds(30)]
     model = tfidf.fit(texts, SMALL, 0)
-    assert np.array_equal(tfidf.embed(model, texts)[7:9], tfidf.embed(model, texts[7:9]))
+    assert np.array_equal(tfidf.embedder(model)(texts)[7:9], tfidf.embedder(model)(texts[7:9]))
 
 
 def test_the_model_comes_back_from_the_disk_as_it_was(tmp_path: Path) -> None:
     texts = [row.text for row in three_kinds(30)]
     model = tfidf.fit(texts, SMALL, 0)
     tfidf.save(model, tmp_path)
-    assert np.array_equal(tfidf.embed(tfidf.load(tmp_path), texts), tfidf.embed(model, texts))
+    assert np.array_equal(tfidf.embedder(tfidf.load(tmp_path))(texts), tfidf.embedder(model)(texts))
 
 
 def test_text_without_a_known_term_gives_zeros_and_no_text_gives_no_rows() -> None:
     model = tfidf.fit([row.text for row in three_kinds(30)], SMALL, 0)
-    assert not tfidf.embed(model, ["42 7"]).any()
-    assert tfidf.embed(model, []).shape == (0, 8)
+    assert not tfidf.embedder(model)(["42 7"]).any()
+    assert tfidf.embedder(model)([]).shape == (0, 8)
 
 
 @pytest.mark.parametrize("texts", [["river stone"] * 3, [], ["1 2 3"] * 50])
@@ -53,7 +56,7 @@ def test_too_little_text_is_refused_with_numbers(texts: list[str]) -> None:
 def test_a_missing_package_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "sentence_transformers", None)
     with pytest.raises(ConfigError, match=r"mixwright\[embeddings\]"):
-        transformer.embed(TransformerEmbedder(kind="sentence_transformers", model="a-model"), ["text"])
+        transformer.embedder(TransformerEmbedder(kind="sentence_transformers", model="a-model"), None)
 
 
 def test_the_model_named_is_the_model_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -68,9 +71,10 @@ def test_the_model_named_is_the_model_loaded(monkeypatch: pytest.MonkeyPatch) ->
 
     monkeypatch.setitem(sys.modules, "sentence_transformers", SimpleNamespace(SentenceTransformer=Model))
     config = TransformerEmbedder(kind="sentence_transformers", model="some/model", revision="abc")
-    assert transformer.embed(config, ["one", "two"]).shape == (2, 3)
-    assert transformer.embed(config, []).shape == (0, 3)
-    assert loaded == [("some/model", "abc")] * 2
+    embed = transformer.embedder(config, None)
+    assert embed(["one", "two"]).shape == (2, 3)
+    assert embed([]).shape == (0, 3)
+    assert loaded == [("some/model", "abc")]
 
 
 def test_a_model_that_cannot_be_loaded_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -79,12 +83,16 @@ def test_a_model_that_cannot_be_loaded_is_named(monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setitem(sys.modules, "sentence_transformers", SimpleNamespace(SentenceTransformer=fail))
     with pytest.raises(ConfigError, match=r"'some/model'.*no such model"):
-        transformer.embed(TransformerEmbedder(kind="sentence_transformers", model="some/model"), ["text"])
+        transformer.embedder(TransformerEmbedder(kind="sentence_transformers", model="some/model"), None)
 
 
-def test_another_content_of_a_model_folder_is_another_model(tmp_path: Path) -> None:
-    config = TransformerEmbedder(kind="sentence_transformers", model=str(tmp_path))
-    (tmp_path / "weights").write_text("1")
-    before = transformer.identity(config)
-    (tmp_path / "weights").write_text("2")
-    assert transformer.identity(config) != before
+def test_a_model_folder_is_what_it_holds_wherever_it_lies(tmp_path: Path) -> None:
+    found = []
+    for place, weights in (("one", "1"), ("two", "1"), ("two", "2")):
+        (tmp_path / place).mkdir(exist_ok=True)
+        (tmp_path / place / "weights").write_text(weights)
+        config = TransformerEmbedder(kind="sentence_transformers", model=str(tmp_path / place))
+        folder = kinds.model_folder(config)
+        assert folder is not None
+        found.append(reads_of(EmbedderFiles(kinds.without_place(config), folder_tree(folder))))
+    assert found[0] == found[1] != found[2]

@@ -4,8 +4,9 @@ Axes: N documents, V terms, D dimensions.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -84,13 +85,16 @@ def fit(texts: Sequence[str], config: TfidfEmbedder, seed: int) -> TfidfModel:
     return TfidfModel(terms, vectorizer.idf_.astype(np.float32), svd.components_.astype(np.float32))
 
 
-def embed(model: TfidfModel, texts: Sequence[str]) -> Floats:
-    """Return unit vectors, shape [N, D]; a text without any known term gives zeros."""
-    dimensions = model.components_DV.shape[0]
-    if not texts:
-        return np.zeros((0, dimensions), dtype=np.float32)
+def embedder(model: TfidfModel) -> Callable[[Sequence[str]], Floats]:
+    """Return the function from texts to unit vectors, shape [N, D]; a text without any known term gives zeros."""
     vectorizer = _vectorizer(vocabulary=list(model.terms))
     vectorizer.idf_ = model.idf_V
+    return partial(_embedded, model, vectorizer)
+
+
+def _embedded(model: TfidfModel, vectorizer: "TfidfVectorizer", texts: Sequence[str]) -> Floats:
+    if not texts:
+        return np.zeros((0, model.components_DV.shape[0]), dtype=np.float32)
     vectors_ND = np.asarray(vectorizer.transform(texts) @ model.components_DV.T, dtype=np.float32)
     lengths_N1 = np.linalg.norm(vectors_ND, axis=1, keepdims=True)
     return (vectors_ND / np.where(lengths_N1 > 0, lengths_N1, 1)).astype(np.float32)

@@ -1,6 +1,7 @@
 """A sentence-transformers model as the embedder, where the user has one."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -8,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from tasks.core.digest import digest_file, digest_tree
 from tasks.core.errors import ConfigError
 from tasks.core.params import Params
 
@@ -26,28 +26,16 @@ class TransformerEmbedder(Params):
     revision: str | None = Field(default=None, description="commit of a named model; null = its newest")
 
 
-def identity(config: TransformerEmbedder) -> str:
-    """Return the digest of a model's files when it is a folder, else its name and revision."""
-    folder = Path(config.model)
-    if not folder.is_dir():
-        return f"{config.model}@{config.revision or 'newest'}"
-    paths = (path for path in sorted(folder.rglob("*")) if path.is_file())
-    return digest_tree({path.relative_to(folder).as_posix(): digest_file(path) for path in paths})
-
-
-def located(config: TransformerEmbedder) -> TransformerEmbedder:
-    """Return the config with a folder's absolute path: a worker may run in another folder."""
-    folder = Path(config.model)
-    return config.model_copy(update={"model": str(folder.absolute())}) if folder.is_dir() else config
-
-
-def embed(config: TransformerEmbedder, texts: Sequence[str]) -> Floats:
-    """Return unit vectors, shape [N, D].
+def embedder(config: TransformerEmbedder, folder: Path | None) -> Callable[[Sequence[str]], Floats]:
+    """Return the function from texts to unit vectors, shape [N, D]; the model is loaded from `folder`, or by its name.
 
     Raises:
         ConfigError: sentence-transformers is not installed, or the model cannot be loaded.
     """
-    model = _load(config)
+    return partial(_embedded, _load(config, str(folder or config.model)))
+
+
+def _embedded(model: Any, texts: Sequence[str]) -> Floats:
     if not texts:
         return np.zeros((0, model.encode([""]).shape[1]), dtype=np.float32)
     vectors_ND = model.encode(
@@ -56,7 +44,7 @@ def embed(config: TransformerEmbedder, texts: Sequence[str]) -> Floats:
     return np.asarray(vectors_ND, dtype=np.float32)
 
 
-def _load(config: TransformerEmbedder) -> Any:
+def _load(config: TransformerEmbedder, model: str) -> Any:
     try:
         from sentence_transformers import SentenceTransformer
     except ImportError as error:
@@ -65,7 +53,7 @@ def _load(config: TransformerEmbedder) -> Any:
             "`pip install 'mixwright[embeddings]'`, or use kind tfidf."
         ) from error
     try:
-        return SentenceTransformer(config.model, revision=config.revision)
+        return SentenceTransformer(model, revision=config.revision)
     except (OSError, ValueError, RuntimeError) as error:
         raise ConfigError(
             f"cluster.domains.embedder.model: {config.model!r} (revision {config.revision or 'newest'}) cannot be loaded: "

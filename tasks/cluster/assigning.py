@@ -1,0 +1,126 @@
+"""The unit that decides: groups, names and splits all documents, and describes the domains. Threads are pinned to one."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tasks.cluster import decide
+from tasks.cluster.decide import Decision
+from tasks.cluster.domains import Readings, cluster_map, domain_summaries, domain_terms, names_of, readings
+from tasks.cluster.grouping import Documents, Grouping
+from tasks.cluster.merge import Merge
+from tasks.cluster.partitioning import load_partition, load_vectors
+from tasks.cluster.prune import Prune
+from tasks.cluster.published.assignments import ASSIGNMENTS, SCHEMA, write_assignments
+from tasks.cluster.published.domains import ClusterMap, Domains
+from tasks.cluster.sources import SourceDomains, by_source, clear
+from tasks.cluster.split import Split
+from tasks.cluster.threads import one_thread
+from tasks.core.handles import Handle, Tree
+from tasks.core.results import Here, UnitResult
+from tasks.core.tables import text_bytes
+from tasks.curate.published.documents import read_shard
+
+_COLUMNS = ("id", "source", "duplicate_cluster", "text")
+
+
+@dataclass(frozen=True)
+class Found:
+    """What domains are found in, and how: the vectors of every shard, their partition by k-means, pruning and merging."""
+
+    vectors: tuple[Handle, ...]
+    partition: Tree
+    prune: Prune | None
+    merge: Merge
+
+
+@dataclass(frozen=True)
+class AssignArgs:
+    """Group, name and split; `domains` are found in clusters or brought by the user, `scores` the columns to average.
+
+    `shards` are a tree, because what is decided is written under their names.
+    """
+
+    shards: Tree
+    domains: Found | SourceDomains
+    scores: tuple[str, ...]
+    max_chars: int
+    split: Split
+    seed: int
+
+
+def assign(args: AssignArgs, here: Here) -> UnitResult:
+    """Decide on every document, and describe the domains."""
+    tables = [read_shard(shard.local(), [*_COLUMNS, *args.scores]) for shard in args.shards]
+    documents = _documents(tables, args.scores)
+    decide.require_scores(documents)
+    vectors_ND = load_vectors(args.domains.vectors) if isinstance(args.domains, Found) else None
+    with one_thread():
+        grouping = _grouping(args, documents)
+        chosen = readings(grouping, documents, vectors_ND, args.seed)
+        texts = _texts(tables, chosen, args.max_chars)
+        terms = domain_terms(chosen, texts)
+        names = names_of(grouping, documents, terms)
+        decision = decide.decide(documents, grouping, names, args.split, args.seed)
+        domains = domain_summaries(documents, decision, terms, chosen, texts)
+        clusters = cluster_map(documents, grouping.clusters)
+    domains.write(here.folder)
+    clusters.write(here.folder)
+    start = 0
+    for shard, table in zip(args.shards, tables, strict=True):
+        part = slice(start, start := start + table.num_rows)
+        _write_assignments(here.folder / f"{ASSIGNMENTS}/{shard.stem}.parquet", part, documents, decision)
+    suggested = clear(documents.sources, documents.bytes_N) if isinstance(args.domains, Found) else ()
+    return UnitResult(decide.account(documents, grouping), _summary(domains, clusters) | {"clear_sources": suggested})
+
+
+def _grouping(args: AssignArgs, documents: Documents) -> Grouping:
+    if isinstance(args.domains, Found):
+        found = args.domains
+        return decide.by_cluster(documents, load_partition(found.partition), found.prune, found.merge)
+    return by_source(documents.sources, documents.bytes_N, args.domains)
+
+
+def _documents(tables: list[Any], score_columns: Iterable[str]) -> Documents:
+    import pyarrow as pa
+
+    table = pa.concat_tables(tables)
+    scores = {column: np.asarray(table[column].cast(pa.float64()), dtype=np.float64) for column in score_columns}
+    ids, sources, duplicates = (table[column].to_pylist() for column in ("id", "source", "duplicate_cluster"))
+    return Documents(ids, sources, duplicates, text_bytes(table["text"]), scores)
+
+
+def _texts(tables: list[Any], chosen: Readings, max_chars: int) -> dict[int, str]:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    column = pa.chunked_array([chunk for table in tables for chunk in table["text"].chunks], pa.large_string())
+    texts = pc.utf8_slice_codeunits(column.take(pa.array(chosen.documents)), 0, max_chars).to_pylist()
+    return dict(zip(chosen.documents.tolist(), texts, strict=True))
+
+
+def _write_assignments(path: Path, part: slice, documents: Documents, decision: Decision) -> None:
+    import pyarrow as pa
+
+    ids, grouping = documents.ids[part], decision.grouping
+    labels = [None] * len(ids) if grouping.clusters is None else grouping.clusters.partition.labels_N[part]
+    columns = {"id": ids, "kmeans_cluster": labels, "domain": grouping.domain_N[part], "split": decision.split_N[part]}
+    path.parent.mkdir(exist_ok=True)
+    arrays = [pa.array(columns[field.name], field.type) for field in SCHEMA]
+    write_assignments(pa.Table.from_arrays(arrays, schema=SCHEMA), path)
+
+
+def _summary(domains: Domains, clusters: ClusterMap) -> dict[str, Any]:
+    pruned = [cluster for cluster in clusters.clusters if cluster.pruned]
+    return {
+        "domains": {
+            domain.name: domain.model_dump(mode="json", include={"label", "documents", "bytes", "splits"})
+            for domain in domains.domains
+        },
+        "clusters": len(clusters.clusters),
+        "clusters_pruned": len(pruned),
+        "pruned": [one.model_dump(mode="json", include={"cluster", "documents", "bytes", "pruned"}) for one in pruned],
+    }
