@@ -67,7 +67,7 @@ def run_pipeline(
 
 def closing_words(outcome: "Outcome") -> str:
     """Return what a person reads at the end: the table, the report, the version and the addresses of both UIs."""
-    from tasks.report.table import closing_table
+    from flows.closing import closing_table
 
     where = load_settings()
     lines = [

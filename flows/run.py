@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from flows.closing import closing_table
 from flows.config import PipelineConfig, require_files, resolved_params
 from infra.disk import require_space
 from infra.executors import ray_closed_after
@@ -35,7 +36,6 @@ from tasks.core.errors import DataError, ForeignCodeError
 from tasks.core.manifest import Manifest
 from tasks.evaluation.published import Decision
 from tasks.ingest.snapshot import RawInput, place_raw, raw_input
-from tasks.report.table import closing_table
 from tasks.runtime.command import decided_once
 from tasks.runtime.task import RunPlace, StageResult, stage_task
 from tasks.stages import RAW, stage_named

@@ -62,6 +62,17 @@ def test_nobody_imports_the_command_line_and_only_it_imports_flows() -> None:
     assert _offenders(_modules("flows"), lambda _: {"cli"}) == {}
 
 
+def test_the_report_comes_last_and_nobody_imports_it() -> None:
+    # The params of a pipeline have a section for each stage; the table of stages imports nothing until it is asked.
+    allowed = {"flows/config.py": {"tasks.report.config"}}
+    found = {
+        name: [one for one in _imports(path) if f"{one}.".startswith("tasks.report.")]
+        for path in _modules("tasks", "infra", "flows", "cli")
+        if not (name := path.relative_to(ROOT).as_posix()).startswith("tasks/report/")
+    }
+    assert {name: names for name, names in found.items() if {*names} - allowed.get(name, set())} == {}
+
+
 def test_pure_modules_touch_no_server_and_no_infra() -> None:
     pure = [path for path in _modules("tasks") if path.name not in SHELL and path not in BEHIND_A_DRIVER]
     assert _offenders(pure, lambda _: {"prefect", "mlflow", "dvc", "ray", "s3fs", "infra"}) == {}

@@ -1,6 +1,8 @@
 """What others may read of the evaluate stage: what was measured, and the decision with the forecast beside its outcome."""
 
+from collections import defaultdict
 from collections.abc import Mapping
+from statistics import fmean
 from typing import ClassVar, Literal
 
 from pydantic import Field, NonNegativeInt, PositiveInt
@@ -32,6 +34,14 @@ class MeasuredModels(Published):
     format: Literal[3] = 3
     domains: tuple[str, ...]
     models: tuple[MeasuredModel, ...]
+
+    @property
+    def overall(self) -> dict[str, float]:
+        """The objective of the search by mixture, a mean over seeds."""
+        means: dict[str, list[float]] = defaultdict(list)
+        for model in self.models:
+            means[model.mixture].append(model.mean)
+        return {mixture: fmean(values) for mixture, values in means.items()}
 
 
 class Interval(Model):

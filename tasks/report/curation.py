@@ -8,7 +8,6 @@ from typing import Any
 
 from tasks.core.account import Account, Count
 from tasks.core.errors import DataError
-from tasks.core.manifest import Manifest
 from tasks.core.tables import table_batches
 from tasks.curate.published.documents import DROPPED
 from tasks.curate.published.funnel import FateCounts, Funnel
@@ -73,13 +72,12 @@ class Curation:
         return tuple(sorted({reason.filter for reason in self.reasons} | ({"edited"} if self.edited else set())))
 
 
-def read_curation(ingest: Path, curate: Path, params: ReportParams) -> Curation:
-    """Return what came in, what was kept, and why the rest was not.
+def read_curation(taken: Account, account: Account, ingest: Path, curate: Path, params: ReportParams) -> Curation:
+    """Return what came in (`taken` by ingest), what was kept, and why the rest was not (`account` of curate).
 
     Raises:
-        DataError: a field or column is missing, or the dropped documents are not those of the manifest's account.
+        DataError: a column is missing, or the dropped documents are not those of the account.
     """
-    taken, account = _account(ingest), _account(curate)
     funnel = Funnel.read(curate)
     columns = ("id", "source", "filter", "reason", "detail", "bytes", "pretokens")
     dropped = list(_rows(curate / DROPPED, columns, "curate"))
@@ -99,13 +97,6 @@ def read_curation(ingest: Path, curate: Path, params: ReportParams) -> Curation:
         sources=_sources(funnel.counts),
         reasons=_reasons(dropped, chosen, texts),
     )
-
-
-def _account(folder: Path) -> Account:
-    account = Manifest.read(folder).account
-    if account is None:
-        raise DataError(f"{folder}: its manifest has no account. Run that stage again with this version.")
-    return account
 
 
 def _sources(counts: FateCounts) -> tuple[Source, ...]:

@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tasks.cluster.published.domains import ClusterMap, ClusterSummary, Domains, DomainSummary
-from tasks.core.account import Count
+from tasks.core.account import Account, Count
 from tasks.core.errors import DataError
-from tasks.core.manifest import Manifest
 from tasks.report.config import ReportParams
 from tasks.report.excerpts import Example, excerpt
 from tasks.tokenize.published import SPLITS, PackedDomain, TokenPoolIndex
@@ -33,34 +32,21 @@ class Domain:
 
 
 @dataclass(frozen=True)
-class Cluster:
-    """One k-means cluster: its domain (-1 = pruned) and the place of its centre on two principal axes."""
-
-    domain: int
-    documents: int
-    bytes: int
-    position: tuple[float, float]
-
-
-@dataclass(frozen=True)
 class DomainMap:
     """All domains and the clusters they are made of, what pruning left out, and the size of the vocabulary."""
 
     domains: tuple[Domain, ...]
-    clusters: tuple[Cluster, ...]
+    clusters: tuple[ClusterSummary, ...]
     pruned: Count
     vocabulary: int
 
 
-def read_domains(cluster: Path, tokenize: Path, params: ReportParams) -> DomainMap:
-    """Return the domains in the order of the token pool.
+def read_domains(account: Account, cluster: Path, tokenize: Path, params: ReportParams) -> DomainMap:
+    """Return the domains in the order of the token pool; `account` is that of cluster.
 
     Raises:
         DataError: a field is missing, or the two stages do not name the same domains.
     """
-    account = Manifest.read(cluster).account
-    if account is None:
-        raise DataError(f"{cluster}: its manifest has no account. Run cluster again with this version.")
     pool = TokenPoolIndex.read(tokenize)
     packed = {domain.name: domain for domain in pool.domains}
     found = {domain.name: domain for domain in Domains.read(cluster).domains}
@@ -71,7 +57,7 @@ def read_domains(cluster: Path, tokenize: Path, params: ReportParams) -> DomainM
         )
     return DomainMap(
         domains=tuple(_domain(found[name], packed[name], params) for name in packed),
-        clusters=tuple(_cluster(one) for one in ClusterMap.read(cluster).clusters),
+        clusters=ClusterMap.read(cluster).clusters,
         pruned=sum(account.dropped.values(), Count()),
         vocabulary=pool.vocab_size,
     )
@@ -93,7 +79,3 @@ def _domain(found: DomainSummary, packed: PackedDomain, params: ReportParams) ->
         ),
         tokens={split: packed.splits[split].tokens for split in SPLITS},
     )
-
-
-def _cluster(found: ClusterSummary) -> Cluster:
-    return Cluster(found.domain, found.documents, found.bytes, found.position)

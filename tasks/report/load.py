@@ -6,6 +6,7 @@ from pathlib import Path
 
 import yaml
 
+from tasks.core.account import Account
 from tasks.core.errors import DataError
 from tasks.core.manifest import Manifest
 from tasks.mixture.pictures.evidence import Evidence, read_evidence
@@ -15,7 +16,6 @@ from tasks.report.curation import Curation, read_curation
 from tasks.report.domains import DomainMap, read_domains
 from tasks.report.experiments import Training, read_recipe, read_training
 from tasks.report.outcome import Evaluation, read_evaluation
-from tasks.stages import stage_named
 from tasks.tokenize.published import TokenPoolIndex
 from tasks.training.published import MODELS_FOLDER, TrainedRuns
 
@@ -29,7 +29,7 @@ READ: Mapping[str, tuple[str, ...]] = {
     "train": (TrainedRuns.FILE, f"{MODELS_FOLDER}/"),
     "evaluate": (),
 }
-INPUTS = stage_named("report").inputs
+INPUTS = tuple(READ)
 
 
 @dataclass(frozen=True)
@@ -62,16 +62,18 @@ class Story:
 
 
 def read_story(folders: Mapping[str, Path], params: ReportParams) -> Story:
-    """Return everything the page tells.
+    """Return everything the page tells, from what each stage published.
 
     Raises:
         DataError: a stage has not run, its output does not follow from the others here, or it lacks a field.
     """
-    lineage = read_lineage(folders)
-    domains = read_domains(folders["cluster"], folders["tokenize"], params)
+    manifests = {name: Manifest.read(folders[name]) for name in INPUTS}
+    lineage = lineage_of(manifests)
+    accounts = {name: account_of(manifests[name]) for name in ("ingest", "curate", "cluster")}
+    domains = read_domains(accounts["cluster"], folders["cluster"], folders["tokenize"], params)
     names = [domain.name for domain in domains.domains]
     return Story(
-        curation=read_curation(folders["ingest"], folders["curate"], params),
+        curation=read_curation(accounts["ingest"], accounts["curate"], folders["ingest"], folders["curate"], params),
         map=domains,
         recipe=read_recipe(folders["search"], names),
         forecast=Forecast.read(folders["search"]),
@@ -82,18 +84,28 @@ def read_story(folders: Mapping[str, Path], params: ReportParams) -> Story:
     )
 
 
-def read_lineage(folders: Mapping[str, Path]) -> tuple[StageLineage, ...]:
-    """Return where each folder came from, in the order of the pipeline.
+def account_of(manifest: Manifest) -> Account:
+    """Return the account of a stage that counts documents.
 
     Raises:
-        DataError: a folder was made from another version of a stage than the one that is here; such a page would lie.
+        DataError: there is none.
     """
-    manifests = {name: Manifest.read(folders[name]) for name in INPUTS}
+    if manifest.account is None:
+        raise DataError(f"{manifest.stage}: its manifest has no account. Run {manifest.stage} again with this version.")
+    return manifest.account
+
+
+def lineage_of(manifests: Mapping[str, Manifest]) -> tuple[StageLineage, ...]:
+    """Return where each stage's folder came from, in the order of the pipeline.
+
+    Raises:
+        DataError: one was made from another version of a stage than the one that is here; such a page would lie.
+    """
     for name, manifest in manifests.items():
         for source, digest in manifest.inputs.items():
             if source in manifests and manifests[source].output != digest:
                 raise DataError(
-                    f"{folders[name]}: {name} was made from {source} {digest[:12]}, but {folders[source]} has "
+                    f"{name} was made from {source} {digest[:12]}, but {source} is now "
                     f"{manifests[source].output[:12]}. Run {name} again, and what comes after it."
                 )
     return tuple(_lineage(manifest) for manifest in manifests.values())

@@ -1,10 +1,8 @@
 """The evaluation: bits per byte on the test split, the comparisons, and what became of the forecast."""
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import fmean
 
 from tasks.core.errors import DataError
 from tasks.evaluation.published import Comparison, Decision, MeasuredModels
@@ -60,13 +58,11 @@ def read_evaluation(evaluate: Path, domains: Sequence[str]) -> Evaluation:
 
 
 def _overall(evaluate: Path, decision: Decision) -> dict[str, float]:
-    """Return the mean over domains and seeds of each mixture."""
-    means: dict[str, list[float]] = defaultdict(list)
-    for model in MeasuredModels.read(evaluate).models:
-        means[model.mixture].append(model.mean)
+    """Return the objective of each mixture that was compared."""
+    overall = MeasuredModels.read(evaluate).overall
     compared = {mixture for row in decision.per_domain.values() for mixture in row}
-    if missing := [name for name in MIXTURES if name in compared and name not in means]:
+    if missing := [name for name in MIXTURES if name in compared and name not in overall]:
         raise DataError(
             f"{evaluate / MeasuredModels.FILE}: it has no model of {', '.join(missing)}. Run evaluate again."
         )
-    return {name: fmean(means[name]) for name in MIXTURES if name in compared}
+    return {name: overall[name] for name in MIXTURES if name in compared}

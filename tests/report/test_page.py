@@ -15,7 +15,6 @@ from tasks.report.config import ReportParams
 from tasks.report.load import INPUTS, Story, read_story
 from tasks.report.page import pictures, render
 from tasks.report.stage import PAGE, run
-from tasks.report.table import closing_sentences
 from tasks.runtime.context import Workshop
 from tests.in_process import InProcess
 from tests.report.folders import DOMAINS, commit, edit, stage_folders
@@ -179,7 +178,7 @@ def test_a_page_of_one_seed_shows_gains_without_intervals(tmp_path: Path) -> Non
     assert "No claim: 1 seed is" in page
     assert '<span class="interval">' not in page and "% t interval" not in page
     assert "Outcome gain" not in page and "(1 seed, so" in found.evaluation.decision.forecast_statement
-    assert closing_sentences(found)[0].startswith("No claim: 1 seed is")
+    assert found.evaluation.decision.statement.startswith("No claim: 1 seed is")
 
 
 def test_the_title_is_escaped(story: Story) -> None:
