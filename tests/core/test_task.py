@@ -36,6 +36,7 @@ def test_what_a_stage_shows_of_its_output_is_in_mlflow_and_in_prefect(connected:
     from mlflow import MlflowClient
     from prefect import flow
     from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
 
     uri, key = connected.mlflow.tracking_uri, uuid.uuid4().hex
     place = RunPlace(tmp_path, key, uri, Tracker(uri, tmp_path / "spool").parent_run("toy", "toy", key))
@@ -51,7 +52,8 @@ def test_what_a_stage_shows_of_its_output_is_in_mlflow_and_in_prefect(connected:
     assert kept == ["manifest.json", "pictures", "table.csv"]
     assert [found.path for found in client.list_artifacts(tracked, "pictures")] == ["pictures/picture.svg"]
     with get_client(sync_client=True) as api:
-        artifacts = {artifact.key: artifact for artifact in api.read_artifacts()}
+        named = ArtifactFilter(key=ArtifactFilterKey(like_="toy-%"))
+        artifacts = {artifact.key: artifact for artifact in api.read_artifacts(artifact_filter=named)}
     assert "a,b" in str(artifacts["toy-rows"].data)
     assert "data:image/svg+xml;base64" in str(artifacts["toy-pictures"].data)
     assert artifacts["toy-pictures"].task_run_id is not None

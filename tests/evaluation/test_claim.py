@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from infra.executors import LocalExecutor
 from infra.storage import FolderStore
 from tasks.core.stage import Workshop
 from tasks.evaluation.config import EvaluateParams
@@ -18,6 +17,7 @@ from tasks.mixture.confirm import ConfirmParams
 from tasks.mixture.stage import run as run_search
 from tasks.training.config import ModelConfig, OptimizerConfig, TrainingConfig, TrainParams
 from tasks.training.stage import run as run_train
+from tests.in_process import InProcess
 from tests.mixture.real_pool import write_real_pool
 
 MODEL = ModelConfig(hidden_size=32, num_layers=1, num_heads=2, num_kv_heads=1, intermediate_size=64, sequence_length=64)
@@ -42,17 +42,13 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Path]:
     """The folders of tokenize, search, train and evaluate, made by the stages themselves."""
     root = tmp_path_factory.mktemp("claim")
     places = {name: root / name for name in ("tokenize", "search", "train", "evaluate")}
-    executor = LocalExecutor(2)
-    workshop = Workshop(executor, FolderStore(root / "store"))
+    workshop = Workshop(InProcess(), FolderStore(root / "store"))
     write_real_pool(places["tokenize"])
-    try:
-        run_search(SEARCH, inputs={"tokenize": places["tokenize"]}, output=places["search"], workshop=workshop)
-        inputs = {name: places[name] for name in ("tokenize", "search")}
-        run_train(TrainParams(training=FULL), inputs=inputs, output=places["train"], workshop=workshop)
-        inputs = {name: places[name] for name in ("tokenize", "search", "train")}
-        run_evaluate(EvaluateParams(), inputs=inputs, output=places["evaluate"], workshop=workshop)
-    finally:
-        executor.close()
+    run_search(SEARCH, inputs={"tokenize": places["tokenize"]}, output=places["search"], workshop=workshop)
+    inputs = {name: places[name] for name in ("tokenize", "search")}
+    run_train(TrainParams(training=FULL), inputs=inputs, output=places["train"], workshop=workshop)
+    inputs = {name: places[name] for name in ("tokenize", "search", "train")}
+    run_evaluate(EvaluateParams(), inputs=inputs, output=places["evaluate"], workshop=workshop)
     return places
 
 

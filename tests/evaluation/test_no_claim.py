@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from tasks.evaluation.decide import decision
 from tasks.mixture.config import SearchParams
@@ -14,7 +15,6 @@ from tasks.training.config import demo_full
 from tests.evaluation.made import measured
 from tests.mixture.simulated import Array, bits_per_byte, problem_with, search
 
-REPEATS = 20
 # A small zoo: what is tested is what becomes of its choice.
 PARAMS = SearchParams(selection=Selection(zoo=(GpSqrt(), RidgeSqrt()), num_folds=4)).aimed_at(demo_full())
 
@@ -23,11 +23,12 @@ def parts_of_one(weights_D: Array) -> Array:
     return np.full(len(weights_D), 2.0)
 
 
-def test_random_parts_of_one_domain_give_no_claim_in_at_least_nineteen_of_twenty_searches(tmp_path: Path) -> None:
+@pytest.mark.parametrize("repeats", [6, pytest.param(20, marks=pytest.mark.slow)])
+def test_random_parts_of_one_domain_give_a_claim_in_at_most_one_search(tmp_path: Path, repeats: int) -> None:
     """The real rounds, fits, proposals, decision and comparison; only the proxies and models are simulated."""
     problem = problem_with((200, 300, 500, 800, 1200))
     claims = kept = 0
-    for number in range(REPEATS):
+    for number in range(repeats):
         name = f"repeat {number}"
         search(PARAMS.model_copy(update={"seed": 100 * number}), problem, parts_of_one, tmp_path, name)
         recipe, forecast = (json.loads((tmp_path / f"{part}.json").read_text()) for part in ("recipe", "forecast"))
@@ -41,5 +42,5 @@ def test_random_parts_of_one_domain_give_no_claim_in_at_least_nineteen_of_twenty
         claims += value.claim
         kept += "the search kept natural" in value.statement
         assert value.forecast is None or value.forecast.predicted_gain < 0.01
-    assert REPEATS - claims >= 19
-    assert kept < REPEATS, "the comparison was never asked: this test would pass without it"
+    assert claims <= 1
+    assert kept < repeats, "the comparison was never asked: this test would pass without it"

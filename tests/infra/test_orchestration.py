@@ -63,6 +63,7 @@ def test_what_a_killed_process_left_open_is_closed_and_the_living_run_is_not(con
 def test_artifacts_of_a_flow_run_can_be_read_back(connected: Settings) -> None:
     from prefect import flow
     from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
 
     @flow(name="artifacts")
     def show() -> None:
@@ -77,7 +78,8 @@ def test_artifacts_of_a_flow_run_can_be_read_back(connected: Settings) -> None:
 
     show()
     with get_client(sync_client=True) as client:
-        found = {artifact.key: artifact for artifact in client.read_artifacts()}
+        named = ArtifactFilter(key=ArtifactFilterKey(like_="test-%"))
+        found = {artifact.key: artifact for artifact in client.read_artifacts(artifact_filter=named)}
     assert float(str(found["test-shards"].data)) == 100.0
     assert found["test-shards"].description == "shards: 10 of 10"
     assert found["test-summary"].type == "table"

@@ -6,45 +6,31 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import pytest
 import yaml
-from click.testing import CliRunner, Result
+from click.testing import Result
 
-from cli.main import main
-from tests.fixtures_pipeline import OTHERS, TINY
+from tests.fixtures_pipeline import TINY
 
 BAD_INPUT, FAILED = 2, 1
 Told = Callable[..., str]
 
 
 @pytest.fixture
-def home(tmp_path: Path) -> Iterator[Path]:
-    """A home of its own in the environment, which names no server; what a command changes there ends with the test."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(OTHERS)}
-    with patch.dict(os.environ, kept | {"MIXWRIGHT_HOME": str(tmp_path / "home")}, clear=True):
-        yield tmp_path / "home"
-
-
-@pytest.fixture
-def told(home: Path) -> Told:
+def told(mixwright: Callable[..., Result]) -> Told:
     """Returns the error message of a command, run in this process, that must fail with `code` and no traceback."""
 
     def run(*args: str, code: int) -> str:
-        done = _mixwright(*args)
+        done = mixwright(*args)
         assert done.exit_code == code, f"exit code {done.exit_code}\n{done.stdout}\n{done.stderr}"
         assert isinstance(done.exception, SystemExit)
         return " ".join(done.stderr.split())
 
     return run
-
-
-def _mixwright(*args: str) -> Result:
-    return CliRunner().invoke(main, args)
 
 
 def _ingest(source: Path, tmp_path: Path, *args: str) -> tuple[str, ...]:
@@ -69,12 +55,14 @@ def test_a_truncated_gzip(told: Told, tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
-def test_bad_records_are_quarantined_and_counted_until_there_are_too_many(told: Told, tmp_path: Path) -> None:
+def test_bad_records_are_quarantined_and_counted_until_there_are_too_many(
+    mixwright: Callable[..., Result], told: Told, tmp_path: Path
+) -> None:
     good = [json.dumps({"id": str(n), "text": f"document {n}"}).encode() for n in range(200)]
     bad = [b'{"id": "no text"}', b'{"text": "\xff\xfe"}', b"not json", b'{"text": "' + b"x" * 20_000_000 + b'"}']
     source = tmp_path / "mixed.jsonl"
     source.write_bytes(b"\n".join(good[:100] + bad + good[100:]) + b"\n")
-    done = _mixwright(*_ingest(source, tmp_path, "--json"))
+    done = mixwright(*_ingest(source, tmp_path, "--json"))
     assert done.exit_code == 0, done.stderr
     account = json.loads(done.stdout)["account"]
     assert account["kept"]["documents"] == 200

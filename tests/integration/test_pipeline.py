@@ -5,8 +5,12 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+import pytest
+from click.testing import Result
 
 from infra.secret import home_secret
 from infra.settings import Settings
@@ -86,6 +90,7 @@ def test_changed_params_are_a_version_of_their_own(checkout: Checkout, pipeline_
     assert "up to date" in _dvc(Path(changed["workspace"]), "status", home=checkout.home)
 
 
+@pytest.mark.slow
 def test_thirty_documents_end_in_a_report_with_the_preset_tiny(tmp_path: Path, checkout: Checkout) -> None:
     import pydoc_data.topics
 
@@ -138,18 +143,20 @@ def test_mlflow_holds_stages_proxies_inputs_and_a_registered_model(
     assert model.tags["mixwright.lineage"]
 
 
-def test_lineage_goes_from_a_document_to_the_models_and_back(checkout: Checkout, pipeline_run: dict[str, Any]) -> None:
+def test_lineage_goes_from_a_document_to_the_models_and_back(
+    mixwright: Callable[..., Result], pipeline_run: dict[str, Any]
+) -> None:
     import pyarrow.parquet as pq
 
     documents = pq.read_table(Path(pipeline_run["workspace"]) / "data/tokenize/documents.parquet").to_pylist()
     trained = next(row["id"] for row in documents if row["split"] == "train")
     held_out = next(row["id"] for row in documents if row["split"] == "test")
     run = ("--run", pipeline_run["workspace"])
-    assert "seen by natural-seed0" in checkout.mixwright("lineage", trained, *run).stdout
-    assert "no model saw it" in checkout.mixwright("lineage", held_out, *run).stdout
-    told = checkout.mixwright("lineage", "searched-seed0", *run).stdout
+    assert "seen by natural-seed0" in mixwright("lineage", trained, *run).stdout
+    assert "no model saw it" in mixwright("lineage", held_out, *run).stdout
+    told = mixwright("lineage", "searched-seed0", *run).stdout
     assert pipeline_run["digests"]["tokenize"][:16] in told
-    assert checkout.mixwright("verify", *run).stdout.count(" ok") == len(NAMES)
+    assert mixwright("verify", *run).stdout.count(" ok") == len(NAMES)
 
 
 def test_another_checkout_of_the_packages_is_the_one_that_runs(

@@ -270,13 +270,13 @@ def drive(inputs: dict[str, Path], folder: Path) -> None:
 
 
 def long_params() -> TrainParams:
-    return params(1, num_tokens=400 * 4 * LENGTH, checkpoint_every_steps=20)
+    return params(1, num_tokens=160 * 4 * LENGTH, checkpoint_every_steps=10)
 
 
 def test_a_stage_killed_within_a_run_goes_on_from_its_checkpoint_to_the_same_bytes(
     inputs: dict[str, Path], tmp_path: Path
 ) -> None:
-    write_recipe(inputs["search"], [0.4, 0.4, 0.2], 400 * 4 * LENGTH, max_epochs=1000.0)
+    write_recipe(inputs["search"], [0.4, 0.4, 0.2], 160 * 4 * LENGTH, max_epochs=1000.0)
     driver = multiprocessing.get_context("spawn").Process(target=drive, args=(inputs, tmp_path))
     driver.start()
     kept, deadline = "store/train/*/.blocks-*/step-*", time.monotonic() + 120
