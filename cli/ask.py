@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from cli.folder import RunFolder, run_folder
+from cli.options import run_option
 from infra.settings import load_settings, project_root
 from infra.storage import FolderStore
 from infra.versions import add_remote, list_versions, prune_workspaces, push
@@ -17,14 +18,7 @@ from tasks.core.once import Once, OnceGroup
 from tasks.core.text_table import text_table
 from tasks.evaluation.published import Decision
 from tasks.runtime.command import exit_codes
-
-run_option = click.option(
-    "--run",
-    "run_path",
-    type=click.Path(path_type=Path),
-    help="A run's workspace, or a clone at a version; default: the newest.",
-)
-
+from tasks.runtime.explain import stage_differences
 
 curated_option = click.option(
     "--folder", type=click.Path(path_type=Path), help="A folder that curate published, instead of a run's."
@@ -183,27 +177,12 @@ def verified(run: RunFolder) -> Iterator[tuple[str, str, str, str]]:
 
 
 def differences(first: RunFolder, second: RunFolder) -> Iterator[str]:
-    """Yield what two runs differ in: params key by key, output digests, and how each ended."""
+    """Yield what two runs differ in: outputs, then inputs, params, code and libraries one by one, and how each ended."""
     left, right = first.manifests(), second.manifests()
     for name in [stage for stage in left if stage in right]:
         same = left[name].output == right[name].output
         yield f"{name:<9} {'same output' if same else 'different'}  {left[name].output[:12]} {right[name].output[:12]}"
-        a, b = flat(left[name].params), flat(right[name].params)
-        for key in sorted(a.keys() | b.keys()):
-            if a.get(key) != b.get(key):
-                yield f"    {name}.{key}: {a.get(key)} | {b.get(key)}"
-        if left[name].code != right[name].code:
-            yield f"    code: {left[name].code[:12]} | {right[name].code[:12]}"
+        yield from (f"    {difference}" for difference in stage_differences(left[name], right[name]))
     for run, manifests in ((first, left), (second, right)):
         if "evaluate" in manifests:
             yield f"{run.path}: {Decision.read(run.stage('evaluate')).statement}"
-
-
-def flat(value: Any, prefix: str = "") -> dict[str, Any]:
-    """Return a nested mapping as one level, names joined by dots."""
-    if not isinstance(value, dict):
-        return {prefix.removesuffix("."): value}
-    result: dict[str, Any] = {}
-    for key, inner in value.items():
-        result |= flat(inner, f"{prefix}{key}.")
-    return result

@@ -5,9 +5,8 @@ from pathlib import Path
 
 import click
 
-from cli.ask import run_option
 from cli.folder import RunFolder, run_folder
-from cli.mixture_options import here, json_option, set_option
+from cli.options import here, json_option, run_option, set_option
 from infra.settings import project_root
 from infra.versions import recorded_text
 from tasks.core.manifest import MANIFEST, Manifest

@@ -1,12 +1,13 @@
 """Lineage, both ways: from a model to what it saw, from a document to the models that saw it, from a digest to its stage."""
 
-import json
 from collections.abc import Iterator
 
 from cli.folder import RunFolder
 from tasks.core.errors import DataError
+from tasks.core.text_table import text_table
 from tasks.curate.why import Story, describe, why
-from tasks.stages import NAMES
+from tasks.mixture.published import Recipe
+from tasks.stages import NAMES, RAW
 from tasks.tokenize.pool import TokenPool, read_pool
 from tasks.tokenize.published import find_document
 from tasks.training.config import TrainParams
@@ -49,8 +50,8 @@ def _of_model(run: RunFolder, trained: TrainedRun) -> list[str]:
         f"{trained.weights_digest[:12]}, trained on {trained.device} with {trained.instruction_set}",
         "  saw, by domain:",
     ]
-    for name, consumed in trained.consumed.items():
-        lines.append(f"    {name:<40} {consumed.tokens:>12,} tokens  {consumed.epochs:6.2f} epochs")
+    rows = [(name, f"{seen.tokens:,}", f"{seen.epochs:.2f}") for name, seen in trained.consumed.items()]
+    lines += [f"    {line}" for line in text_table(("domain", "tokens", "epochs"), rows)]
     return [*lines, "  from:", *(f"    {line}" for line in _chain(run, "train"))]
 
 
@@ -85,15 +86,15 @@ def _specs(run: RunFolder, pool: TokenPool) -> Iterator[tuple[str, RunSpec]]:
     if manifest is None:
         return
     params = TrainParams.model_validate(manifest.params)
-    recipe = json.loads((run.stage("search") / "recipe.json").read_text(encoding="utf-8"))
+    max_epochs = Recipe.read(run.stage("search")).max_epochs
     for name, trained in _models(run).items():
         phases = tuple(Phase(phase.tokens, phase.weights) for phase in trained.phases)
-        yield name, RunSpec(name, phases, trained.seed, params.training, recipe["max_epochs"])
+        yield name, RunSpec(name, phases, trained.seed, params.training, max_epochs)
 
 
 def _chain(run: RunFolder, last: str) -> Iterator[str]:
     manifests = run.manifests()
-    for name in NAMES[: NAMES.index(last) + 1]:
-        if (manifest := manifests.get(name)) is not None:
-            yield f"{name:<9} output {manifest.output[:16]}  key {manifest.key[:16]}  code {manifest.code[:12]}"
-    yield f"raw input {manifests['ingest'].inputs['raw'][:16]}"
+    chain = {name: manifests[name] for name in NAMES[: NAMES.index(last) + 1] if name in manifests}
+    rows = [(name, one.output[:16], one.key[:16], one.code[:12]) for name, one in chain.items()]
+    yield from text_table(("stage", "output", "key", "code"), rows, left=4)
+    yield f"raw input {manifests['ingest'].inputs[RAW][:16]}"

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, get_args
 import click
 
 from cli.mixture_compare import compare_command
-from cli.mixture_options import (
+from cli.mixture_plan import plan_command
+from cli.mixture_tables import fit_command, import_command, table_command
+from cli.options import (
     check_writable,
     file_type,
     json_option,
@@ -16,10 +18,9 @@ from cli.mixture_options import (
     set_option,
     write_text,
 )
-from cli.mixture_plan import plan_command
-from cli.mixture_tables import fit_command, import_command, table_command
 from tasks.core.errors import DataError
 from tasks.core.once import OnceGroup
+from tasks.core.text_table import text_table
 from tasks.mixture.export import Destination, Format, export, read_recipe
 from tasks.mixture.runs import read_runs
 from tasks.runtime.command import exit_codes
@@ -116,11 +117,11 @@ def export_command(
 
 
 def _replay_lines(result: "Replay") -> list[str]:
-    lines = [f"{'strategy':<24} {'runs':>5} {'regret':>8} {'sd':>8}"]
+    rows = []
     for row in result.to_json()["strategies"]:
         regrets = row["regrets"]
         mean = sum(regrets) / len(regrets)
         spread = (sum((value - mean) ** 2 for value in regrets) / max(len(regrets) - 1, 1)) ** 0.5
-        lines.append(f"{row['strategy']:<24} {row['runs']:>5} {mean:>8.4f} {spread:>8.4f}")
-    lines += [f"{name:<24} {'':>5} {regret:>8.4f}" for name, regret in result.baselines.items()]
-    return lines
+        rows.append((row["strategy"], f"{row['runs']}", f"{mean:.4f}", f"{spread:.4f}"))
+    rows += [(name, "", f"{regret:.4f}", "") for name, regret in result.baselines.items()]
+    return text_table(("strategy", "runs", "regret", "sd"), rows)

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cli.mixture_options import file_type, folder_type, here, json_option, params_option, preset_option, set_option
+from cli.options import file_type, folder_type, here, json_option, params_option, preset_option, set_option
 from tasks.core.once import Once
 from tasks.runtime.command import asked_of, decided_once, exit_codes
 
 if TYPE_CHECKING:
     from flows.config import PipelineParams
     from tasks.comparison.config import ComparisonParams
-    from tasks.core.manifest import Manifest
+    from tasks.comparison.published import ComparisonTable
 
 
 @click.command("compare", cls=Once)
@@ -45,6 +45,7 @@ def compare_command(
     """
     from flows.config import read_config, resolved_params
     from infra.settings import load_settings
+    from tasks.comparison.published import ComparisonTable
     from tasks.comparison.stage import run
 
     with exit_codes():
@@ -53,8 +54,9 @@ def compare_command(
         sections = decided_once(sections, resolved_params, load_settings().home, asked)
         params = _params(sections, methods, search_seeds)
         with here(as_json, workers) as workshop:
-            manifest = run(params, inputs={"tokenize": pool_folder}, output=output, workshop=workshop)
-        click.echo(json.dumps(manifest.summary) if as_json else _told(manifest, output))
+            run(params, inputs={"tokenize": pool_folder}, output=output, workshop=workshop)
+        found = ComparisonTable.read(output)
+        click.echo(json.dumps(found.model_dump(mode="json", exclude={"format"})) if as_json else _told(found, output))
 
 
 def _params(sections: "PipelineParams", methods: tuple[str, ...], search_seeds: int) -> "ComparisonParams":
@@ -76,12 +78,12 @@ def _params(sections: "PipelineParams", methods: tuple[str, ...], search_seeds: 
     return validate(ComparisonParams, values, "mixture compare")
 
 
-def _told(manifest: "Manifest", output: Path) -> str:
+def _told(found: "ComparisonTable", output: Path) -> str:
     table = (output / "table.md").read_text(encoding="utf-8")
     first = "the first method"
     lines = [
-        f"{first} over {name}: {value['gain']:+.4f}"
-        + ("" if value["lower"] is None else f" ({value['lower']:+.4f} to {value['upper']:+.4f})")
-        for name, value in manifest.summary["versus"].items()
+        f"{first} over {name}: {gain.gain:+.4f}"
+        + ("" if gain.lower is None else f" ({gain.lower:+.4f} to {gain.upper:+.4f})")
+        for name, gain in found.versus.items()
     ]
     return "\n".join([table.rstrip(), "", *lines, f"{output}: table.md, methods.svg, trained.csv, searches/"])

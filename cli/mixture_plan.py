@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cli.mixture_options import file_type, here, json_option, params_option, preset_option, set_option, working
+from cli.options import file_type, here, json_option, params_option, preset_option, set_option, working
 from tasks.core.errors import ConfigError
 from tasks.core.once import Once
+from tasks.core.text_table import text_table
 from tasks.core.words import percent
 from tasks.runtime.command import exit_codes
 
@@ -125,17 +126,18 @@ def _vocab_size(params: "PipelineParams", pool: "TokenPool | None") -> int:
 def _cost_lines(costs: "tuple[Part, ...]") -> list[str]:
     from tasks.mixture.plan import total
 
-    head = f"{'':<19} {'runs':>5} {'parameters':>12} {'tokens each':>14} {'tokens':>16}"
-    lines = [f"{head} {'FLOPs':>9} {'tokens/s':>9} {'hours':>8}"]
     search, training = total(costs[:-1]), total(costs[-1:])
-    for part in costs:
-        if part is costs[-1]:
-            sums = f"{'':>12} {'':>14} {search['all_tokens']:>16,} {search['all_flops']:>9.2e} {'':>9}"
-            lines.append(f"{'search, at most':<19} {search['runs']:>5} {sums} {_told(search['hours'], '.2f'):>8}")
-        lines.append(
-            f"{part.name:<19} {part.runs:>5} {part.parameters:>12,} {part.tokens:>14,} {part.runs * part.tokens:>16,} "
-            f"{part.runs * part.flops:>9.2e} {_told(part.tokens_per_s, ',.0f'):>9} {_told(part.hours, '.2f'):>8}"
+    rows: list[tuple[str, ...]] = [
+        (
+            *(part.name, f"{part.runs}", f"{part.parameters:,}", f"{part.tokens:,}", f"{part.runs * part.tokens:,}"),
+            *(f"{part.runs * part.flops:.2e}", _told(part.tokens_per_s, ",.0f"), _told(part.hours, ".2f")),
         )
+        for part in costs
+    ]
+    sums = (f"{search['all_tokens']:,}", f"{search['all_flops']:.2e}", "", _told(search["hours"], ".2f"))
+    rows.insert(-1, ("search, at most", f"{search['runs']}", "", "", *sums))
+    head = ("", "runs", "parameters", "tokens each", "tokens", "FLOPs", "tokens/s", "hours")
+    lines = text_table(head, rows)
     share = search["all_flops"] / training["all_flops"]
     lines.append(f"the search costs {share:.0%} of the training, in FLOPs of training steps (measuring is not counted)")
     if search["hours"] is None or training["hours"] is None:
@@ -152,10 +154,9 @@ def _told(value: float | None, format_: str) -> str:
 def _pool_lines(problem: "Problem | None") -> list[str]:
     if problem is None:
         return ["caps are not checked: name the folder of tokenize with --tokens"]
-    lines = [f"{'domain':<40} {'tokens':>12} {'natural':>8} {'uniform':>8} {'at most':>8}"]
-    rows = zip(problem.domains, problem.natural, problem.uniform, problem.caps_D, strict=True)
-    lines += [f"{d.name:<40.40} {d.tokens:>12,} {n:>8.3f} {u:>8.3f} {cap:>8.3f}" for d, n, u, cap in rows]
-    return lines
+    columns = zip(problem.domains, problem.natural, problem.uniform, problem.caps_D, strict=True)
+    rows = [(one.name, f"{one.tokens:,}", *(f"{weight:.3f}" for weight in weights)) for one, *weights in columns]
+    return text_table(("domain", "tokens", "natural", "uniform", "at most"), rows)
 
 
 def _outlook_lines(found: "Outlook", runs: "Runs | None", params: "PipelineParams") -> list[str]:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cli.mixture_options import check_writable, count, file_type, json_option, working, write_text
+from cli.options import check_writable, count, file_type, json_option, working, write_text
 from tasks.core.errors import ConfigError
 from tasks.core.once import Once
+from tasks.core.text_table import text_table
 from tasks.core.words import counted
 from tasks.mixture.runs import PREFIXES, Unit, read_runs, to_csv
 from tasks.runtime.command import exit_codes
@@ -182,12 +183,12 @@ def _fit_text(result: dict[str, Any]) -> str:
         f"{result['predictor']} chosen for {of}"
         if result["beats_mean"]
         else f"NO predictor beats the mean for {of}; {result['predictor']} is the least bad and ranks nothing",
-        f"{'predictor':<12} {'rmse':>8} {'spearman':>9} {'90% held':>9}   on runs left out",
     ]
-    lines += [
-        f"{score['predictor']:<12} {score['rmse']:>8.4f} {score['spearman']:>9.3f} {score['coverage']:>9.1%}"
+    rows = [
+        (score["predictor"], f"{score['rmse']:.4f}", f"{score['spearman']:.3f}", f"{score['coverage']:.1%}")
         for score in result["scores"]
     ]
+    lines += text_table(("on runs left out", "rmse", "spearman", "90% held"), rows)
     lines.append(
         f"intervals: {result['interval_width_sd']:.2f} standard deviations, so that 90 % of those runs lie inside"
     )

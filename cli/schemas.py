@@ -13,12 +13,16 @@ _DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
 def schemas() -> dict[str, str]:
-    """Return the text of every schema, by its name in docs/schemas: the stage, then the file."""
-    return {
-        f"{stage.name}/{Path(contract.FILE).stem}.schema.json": _text(contract)
-        for stage in STAGES
-        for contract in stage.load_publishes()
-    }
+    """Return the text of every schema, by its name in docs/schemas: the stage or command, then the file."""
+    return {f"{name}/{Path(contract.FILE).stem}.schema.json": _text(contract) for name, contract in contracts()}
+
+
+def contracts() -> list[tuple[str, type[Published]]]:
+    """Return every contract with its stage, and those of `mixwright mixture compare`."""
+    from tasks.comparison.published import ComparedMixtures, ComparisonTable
+
+    of_stages = [(stage.name, contract) for stage in STAGES for contract in stage.load_publishes()]
+    return [*of_stages, ("compare", ComparisonTable), ("compare", ComparedMixtures)]
 
 
 def write_schemas(folder: Path) -> None:

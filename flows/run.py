@@ -36,6 +36,7 @@ from tasks.core.errors import DataError, ForeignCodeError
 from tasks.core.manifest import Manifest
 from tasks.evaluation.published import Decision
 from tasks.ingest.snapshot import RawInput, place_raw, raw_input
+from tasks.mixture.published import Recipe
 from tasks.runtime.command import decided_once
 from tasks.runtime.task import RunPlace, StageResult, stage_task
 from tasks.stages import RAW, stage_named
@@ -202,7 +203,7 @@ def _register(tracker: Tracker, place: RunPlace, name: str, version: Version) ->
         place.parent_run, place.folder("train") / EXPORT_FOLDER, f"mixwright-{name}", ("newest",), tags
     )
     tracker.log_artifact(place.parent_run, place.folder("report") / "report.html")
-    tracker.log_artifact(place.parent_run, place.folder("search") / "recipe.json")
+    tracker.log_artifact(place.parent_run, place.folder("search") / Recipe.FILE)
 
 
 def _evidence(evaluated: Path) -> dict[str, str]:

@@ -34,6 +34,11 @@ UNIMPORTED = {
 # What each room may import besides the base.
 EXTRAS = {
     "tasks/core/scripts.py": {"curation"},
+    "tasks/core/splitting.py": {"curation"},
+    "tasks/core/tables.py": {"curation"},
+    "tasks/comparison/picture.py": {"report"},
+    "tasks/mixture/pictures": {"report"},
+    "tasks/pictures": {"report"},
     "tasks/runtime/task.py": {"platform"},
     "tasks/cluster/embedders/transformer.py": {"curation", "embeddings"},
     "tasks/ingest": {"curation"},
@@ -130,11 +135,16 @@ def test_search_and_training_import_nothing_beyond_the_base() -> None:
     modules = {
         ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
         for path in [*rooms, ROOT / "cli/main.py", ROOT / "cli/mixture.py"]
-        if path.name not in {"task.py", "__main__.py"}
+        if path.name not in {"task.py", "__main__.py"} and not _is_of_tables(path)
     }
     command = [sys.executable, "-c", HELD_BACK, ",".join(missing), ",".join(modules)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def _is_of_tables(path: Path) -> bool:
+    """Return whether a module is for tables of documents alone, which search and training never open."""
+    return path in {ROOT / "tasks/core/splitting.py", ROOT / "tasks/core/tables.py"}
 
 
 def _is_kernel(name: str) -> bool:

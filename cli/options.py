@@ -1,4 +1,4 @@
-"""What the commands about mixtures have in common: options, a place to work, a file to write."""
+"""What commands have in common: options, a place to work, a file to write."""
 
 import os
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ import click
 from tasks.core.errors import ConfigError
 
 if TYPE_CHECKING:
-    from tasks.core.stage import Workshop
+    from tasks.runtime.context import Workshop
 
 file_type = click.Path(path_type=Path)
 folder_type = click.Path(path_type=Path, file_okay=False)
@@ -19,6 +19,12 @@ count = click.IntRange(min=1)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 preset_option = click.option("--preset", default="demo", show_default=True, help="configs/PRESET.yaml.")
 params_option = click.option("--params", "params_file", type=file_type, help="YAML with the sections to change.")
+run_option = click.option(
+    "--run",
+    "run_path",
+    type=click.Path(path_type=Path),
+    help="A run's workspace, or a clone at a version; default: the newest.",
+)
 set_option = click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Such as search.num_runs=48.")
 
 
@@ -28,7 +34,7 @@ def here(quiet: bool, workers: int | None = None) -> "Iterator[Workshop]":
     from infra.executors import executor_of
     from infra.settings import load_settings
     from infra.terminal import TerminalObserver
-    from tasks.core.stage import workshop_of
+    from tasks.runtime.context import workshop_of
 
     placement = load_settings()
     chosen = executor_of("local", workers or placement.workers)
