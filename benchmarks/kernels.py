@@ -9,7 +9,10 @@ from pathlib import Path
 from benchmarks.inputs import every_nth, whole_corpus
 from benchmarks.measure import Line, Note, rate, ratio
 from benchmarks.options import Options
-from tasks.curate.dedup.signing.signatures import Kind, Shape, ngram_sets, sign
+from tasks.curate.dedup.signing.datatrove import DatatroveMinHash
+from tasks.curate.dedup.signing.fast import FastMinHash
+from tasks.curate.dedup.signing.kinds import ngram_sets, sign
+from tasks.curate.dedup.signing.signatures import shape_of
 from tasks.curate.english.tokens import words
 from tasks.curate.native import kernel
 from tasks.curate.rewriting import c4, refinedweb
@@ -41,8 +44,8 @@ def run(options: Options) -> Iterator[Line | Note]:
 
 
 def _works(texts: Texts) -> dict[str, tuple[str, Callable[[], object]]]:
-    def signed(kind: Kind) -> Callable[[], object]:
-        return lambda: sign(texts, Shape(kind, 5, 14, 8, 0))
+    fast, datatrove = shape_of(FastMinHash(), 0), shape_of(DatatroveMinHash(), 0)
+    assert fast is not None and datatrove is not None
 
     return {
         "statistics of gopher": ("gopher", lambda: gopher_statistics(texts)),
@@ -54,9 +57,9 @@ def _works(texts: Texts) -> dict[str, tuple[str, Callable[[], object]]]:
             lambda: refinedweb.rewrite_and_count(texts, refinedweb.RefinedWebLines()),
         ),
         "English tokens": ("english", lambda: _tokens(texts)),
-        "signatures of kind fast": ("minhash", signed("fast")),
-        "signatures of kind datatrove": ("minhash", signed("datatrove")),
-        "sets of 5-grams of kind fast": ("minhash", lambda: ngram_sets(texts, "fast", 5)),
+        "signatures of kind fast": ("minhash", lambda: sign(texts, fast)),
+        "signatures of kind datatrove": ("minhash", lambda: sign(texts, datatrove)),
+        "sets of 5-grams of kind fast": ("minhash", lambda: ngram_sets(texts, fast)),
     }
 
 

@@ -6,7 +6,10 @@ import time
 from pathlib import Path
 
 from benchmarks.inputs import lines_of
-from tasks.curate.dedup.signing.signatures import Shape, sign
+from tasks.curate.dedup.signing.datatrove import DatatroveMinHash
+from tasks.curate.dedup.signing.fast import FastMinHash
+from tasks.curate.dedup.signing.kinds import sign
+from tasks.curate.dedup.signing.signatures import shape_of
 from tasks.curate.statistics.texts import texts_of
 
 # Texts signed at a time, as a unit of curate does.
@@ -18,7 +21,8 @@ def main(kind: str, *files: str) -> None:
     start = time.process_time()
     texts = [json.loads(line)["text"] for file in files for line in lines_of(Path(file))]
     batches = [texts_of(texts[i : i + _BATCH]) for i in range(0, len(texts), _BATCH)]
-    shape = Shape(kind, 5, 14, 8, 1)  # type: ignore[arg-type]
+    shape = shape_of(FastMinHash() if kind == "fast" else DatatroveMinHash(), seed=1)
+    assert shape is not None
     times = [time.process_time()]
     for _ in range(2):
         for batch in batches:

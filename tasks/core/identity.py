@@ -6,7 +6,7 @@ what a unit reads cannot be missing from its key. A path is refused, because wha
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from pydantic import BaseModel
 
@@ -17,6 +17,14 @@ from tasks.core.handles import Handle, Tree
 # Set as `field(metadata=LABEL)` on what only names a unit for people.
 LABEL = {"identity": False}
 _OFF: tuple[Any, ...] = (None, False, (), [], {})
+
+
+@runtime_checkable
+class KnownContent(Protocol):
+    """Args of many units that are large, and say once what they are: a collection of thousands of handles."""
+
+    def identity(self) -> str:
+        """Return the digest of all that they hold."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +60,7 @@ def reads_of(value: Any) -> Any:
     match value:
         case None | bool() | int() | float() | str():
             return value
-        case Handle() | Tree():
+        case Handle() | Tree() | KnownContent():
             return value.identity()
         case BaseModel():
             return params_of(value)
@@ -98,7 +106,7 @@ def kinds_of(value: Any) -> Iterator[str]:
     elif isinstance(value, Sequence) and not isinstance(value, str | bytes):
         for one in value:
             yield from kinds_of(one)
-    elif is_dataclass(value) and not isinstance(value, type | Handle | Tree):
+    elif is_dataclass(value) and not isinstance(value, type | Handle | Tree | KnownContent):
         for field in fields(value):
             yield from kinds_of(getattr(value, field.name))
 

@@ -1,19 +1,19 @@
 """The params of `curate`: profiles and which source gets which, what else is annotated, refined, set aside, deduplicated."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from tasks.core.params import Params
 from tasks.curate.annotators.config import Annotators
+from tasks.curate.annotators.kinds import Group
 from tasks.curate.decontaminate.config import Decontaminate
 from tasks.curate.dedup.config import Duplicates
 from tasks.curate.profiles import built_in, names
 from tasks.curate.refine.config import Refine
-from tasks.curate.rules.profile import Profile, Rewriting, laid_over
-
-Group = Literal["gopher", "english", "language", "url", "pii", "tokens"]
+from tasks.curate.rewriting.kinds import Rewriting
+from tasks.curate.rules.profile import Profile, laid_over
 
 # Sources that are not named here are judged by the default profile.
 PROFILE_OF_SOURCE = {

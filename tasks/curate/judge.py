@@ -1,15 +1,16 @@
 """What the rules say of a shard: its tables of statistics read, its documents judged by the profile of their source."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
+from tasks.core.handles import Handle
 from tasks.core.tables import read_table
-from tasks.curate.config import CurateParams
 from tasks.curate.rules.decide import Decisions, Verdict, decide, verdicts
+from tasks.curate.rules.profile import Profile
 from tasks.curate.rules.rule import Values
 
 
@@ -17,8 +18,16 @@ from tasks.curate.rules.rule import Values
 class Evidence:
     """The tables about one shard, row for row: statistics, and those behind a rewriting (None: nothing is rewritten)."""
 
-    annotations: Path
-    rewriting: Path | None = None
+    annotations: Handle
+    rewriting: Handle | None = None
+
+
+@dataclass(frozen=True)
+class Judges:
+    """The profiles, by name, and which of them judges the documents of a source."""
+
+    profiles: Mapping[str, Profile]
+    of_source: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -30,24 +39,23 @@ class Judgement:
     profiles: tuple[str, ...]
     decisions: Decisions
 
-    def verdicts(self, params: CurateParams) -> list[Verdict | None]:
+    def verdicts(self, judges: Judges) -> list[Verdict | None]:
         """Return why each document is dropped by a rule; None for those that pass."""
-        chosen = {name: params.profile_called(name) for name in set(self.profiles)}
-        return verdicts(self.statistics, self.decisions.failed_rule_N, self.profiles, chosen)
+        return verdicts(self.statistics, self.decisions.failed_rule_N, self.profiles, judges.profiles)
 
 
-def judge(evidence: Evidence, params: CurateParams) -> Judgement:
+def judge(evidence: Evidence, judges: Judges) -> Judgement:
     """Return the decision over every document of a shard.
 
     Raises:
         DataError: a profile looks at a statistic that was not taken.
     """
-    annotations = read_table(evidence.annotations)
+    annotations = read_table(evidence.annotations.local())
     statistics = statistics_of(annotations)
     if evidence.rewriting is not None:
-        statistics |= statistics_of(read_table(evidence.rewriting))
-    profiles = tuple(params.profile_name(source) for source in annotations["source"].to_pylist())
-    decisions = decide(statistics, profiles, {name: params.profile_called(name) for name in set(profiles)})
+        statistics |= statistics_of(read_table(evidence.rewriting.local()))
+    profiles = tuple(judges.of_source[source] for source in annotations["source"].to_pylist())
+    decisions = decide(statistics, profiles, judges.profiles)
     return Judgement(annotations.select(["id", "source", "bytes", "pretokens"]), statistics, profiles, decisions)
 
 

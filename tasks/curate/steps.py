@@ -1,25 +1,14 @@
-"""The steps of a curation over all shards: each lists its units, maps them, and says what it found.
-
-A unit's key holds what its result follows from and nothing else: the digests of the shard's texts, the params of this
-very step, and the code it runs.
-"""
+"""The steps of a curation over all shards: each lists its units, maps them, and says what it found."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
 
-from tasks.core.digest import digest_code, digest_json
-from tasks.core.manifest import stage_key
-from tasks.core.params import Params
-from tasks.core.scripts import icu_version
-from tasks.core.stage import Placement, UnitRecord, UnitWork, Workshop, map_units
-from tasks.curate.annotators.language import model_digest
-from tasks.curate.annotators.phones import phones_known
-from tasks.curate.annotators.tokens import tokenizer_digest
-from tasks.curate.annotators.url import list_digests
+from tasks.core.handles import Handle
+from tasks.curate.annotators import kinds
+from tasks.curate.annotators.kinds import GROUPS, Annotator, Group
+from tasks.curate.annotators.pii import PersonalData
 from tasks.curate.config import CurateParams
-from tasks.curate.decontaminate.benchmarks import benchmark_digests
+from tasks.curate.decontaminate.benchmarks import benchmark_files
 from tasks.curate.decontaminate.unit import (
     CONTAMINATION,
     DecontaminateArgs,
@@ -28,227 +17,201 @@ from tasks.curate.decontaminate.unit import (
     in_all,
     index_benchmarks,
 )
-from tasks.curate.dedup.stage import versions
-from tasks.curate.gather import GatherArgs, gather_shards
-from tasks.curate.judge import Evidence
+from tasks.curate.gather import GATHERED, GatherArgs, gather_shards
+from tasks.curate.judge import Evidence, Judges
 from tasks.curate.published.funnel import ContaminationCounts, Refinement
-from tasks.curate.refine.unit import REFINED, RefineArgs, merged_summaries, refine_identity, refine_shard
-from tasks.curate.rewriting.unit import REWRITING, REWRITTEN, RewriteArgs, rewrite_shard
-from tasks.curate.rules.profile import Profile
+from tasks.curate.refine.unit import REFINED, RefineArgs, merged_summaries, refine_shard
+from tasks.curate.rewriting.unit import REWRITING_FILE, REWRITTEN, RewriteArgs, rewrite_shard
+from tasks.curate.rules.profile import deciding
+from tasks.curate.statistics.english import English
+from tasks.curate.statistics.gopher import Gopher
 from tasks.curate.statistics.shards import TextSource
-from tasks.curate.statistics.unit import ANNOTATIONS, GROUPS, AnnotateArgs, Reading, Wanted, annotate_shard
+from tasks.curate.statistics.unit import (
+    ANNOTATIONS_FILE,
+    AnnotateArgs,
+    ChosenAnnotator,
+    Selection,
+    annotate_shard,
+    held_annotator,
+    load_held,
+)
 from tasks.curate.units import STANDING, DecideArgs, StandArgs, decide_shard, stand_shard
+from tasks.runtime.context import Workshop
+from tasks.runtime.files import handles_of
+from tasks.runtime.records import UnitRecord
+from tasks.runtime.step import Hold, Step
 
-STAGE = "curate"
-# What the expensive units run: a changed rule, profile or cluster step leaves their results as they are.
-_TEXT_CODE = ("tasks.core", "tasks.curate.statistics", "tasks.curate.native", "tasks.curate.english")
-ANNOTATE_CODE = (*_TEXT_CODE, "tasks.curate.annotators")
-REWRITE_CODE = (*_TEXT_CODE, "tasks.curate.rewriting")
-REFINE_CODE = (*_TEXT_CODE, "tasks.curate.annotators", "tasks.curate.refine")
-DECONTAMINATE_CODE = (*_TEXT_CODE, "tasks.curate.decontaminate")
+GATHER = Step("curate.gather", "curate: small shards", gather_shards)
+REFINE = Step("curate.refine", "curate: refine", refine_shard)
+# A worker keeps the language model from shard to shard.
+ANNOTATE = Step("curate.annotate", "curate: statistics", annotate_shard, hold=Hold(held_annotator, load_held))
+REWRITE = Step("curate.rewrite", "curate: lines", rewrite_shard)
+INDEX = Step("curate.benchmarks", "curate: benchmarks", index_benchmarks)
+DECONTAMINATE = Step("curate.decontaminate", "curate: decontaminate", decontaminate_shard)
+STAND = Step("curate.stand", "curate: standing", stand_shard)
+DECIDE = Step("curate.decide", "curate: decisions", decide_shard)
 
 
 @dataclass(frozen=True)
 class Shard:
-    """A shard of documents on its way: its number, its texts after the steps so far, and what those follow from."""
+    """A shard of documents on its way: its number, and its texts after the steps so far."""
 
     number: str
     texts: TextSource
-    digests: Mapping[str, str]
 
-    def then(self, step: str, changed: Placement) -> "Shard":
+    def then(self, step: str, texts: Handle) -> "Shard":
         """Return the shard after a step that changed its texts."""
-        return Shard(self.number, self.texts.then(step, changed.source), {**self.digests, step: changed.record.digest})
+        return Shard(self.number, self.texts.then(step, texts))
 
 
 @dataclass(frozen=True)
 class ShardEvidence:
     """What was found out about one shard: its statistics, those behind a rewriting, what benchmarks share with it."""
 
-    statistics: Placement
-    rewriting: Placement | None
-    contamination: Placement | None
+    statistics: Handle
+    rewriting: Handle | None
+    contamination: Handle | None
 
     @property
     def tables(self) -> Evidence:
-        """Where the statistics lie."""
-        return Evidence(self.statistics.source, self.rewriting.source if self.rewriting else None)
-
-    @property
-    def hits(self) -> Path | None:
-        """Where the contaminated documents are listed."""
-        return self.contamination.source if self.contamination else None
-
-    @property
-    def digests(self) -> dict[str, str]:
-        """The digests of the tables."""
-        tables = {"statistics": self.statistics, "rewriting": self.rewriting, "contamination": self.contamination}
-        return {name: table.record.digest for name, table in tables.items() if table is not None}
+        """What is judged by rules."""
+        return Evidence(self.statistics, self.rewriting)
 
 
 @dataclass(frozen=True)
-class Bench:
-    """What every step works with: where units run, the params, the sources of the documents, and the stage's code."""
+class Curation:
+    """What every step is given: where units run, the params, the sources of the documents, and the user's files."""
 
     workshop: Workshop
     params: CurateParams
     sources: tuple[str, ...]
-    code: tuple[str, ...]
+    annotators: tuple[ChosenAnnotator, ...]
+    benchmarks: Mapping[str, Handle]
 
-    def units(
-        self,
-        step: str,
-        label: str,
-        work: UnitWork,
-        orders: Sequence[tuple[Mapping[str, str], Any]],
-        values: Any,
-        packages: tuple[str, ...],
-    ) -> list[UnitRecord]:
-        """Return the records of one step's units; an order is (digests of what it reads, args)."""
-        code = digest_code(packages)
-        return map_units(
-            self.workshop,
-            stage=STAGE,
-            label=f"{STAGE}: {label}",
-            work=work,
-            units=[(stage_key(f"{STAGE}.{step}", digests, {"values": values}, code), args) for digests, args in orders],
-            packages=packages,
-        )
+    @staticmethod
+    def of(workshop: Workshop, params: CurateParams, sources: tuple[str, ...]) -> "Curation":
+        """Return a curation; the user's files are read once, for their digests.
 
+        Raises:
+            ConfigError: one of them does not exist.
+        """
+        benchmarks = benchmark_files(params.decontaminate) if params.decontaminate else {}
+        chosen = tuple(_chosen(workshop, one) for one in annotators_of(params, sources))
+        return Curation(workshop, params, sources, chosen, handles_of(workshop.store, benchmarks))
 
-def gathered(bench: Bench, groups: Sequence[tuple[Shard, ...]]) -> list[Shard]:
-    """Return one shard per group, called as its first one."""
-    several = [group for group in groups if len(group) > 1]
-    orders = [
-        (
-            {f"s{i}": shard.digests["s"] for i, shard in enumerate(group)},
-            GatherArgs(tuple(shard.texts.documents for shard in group)),
-        )
-        for group in several
-    ]
-    records = iter(bench.units("gather", "small shards", gather_shards, orders, {}, bench.code))
-    return [group[0] if len(group) == 1 else _whole(group[0].number, next(records)) for group in groups]
+    @property
+    def user_files(self) -> dict[str, str]:
+        """The digests of the files that the params name."""
+        named = {f"{one.config.kind}.{name}": file for one in self.annotators for name, file in one.files.items()}
+        named |= {f"benchmarks.{name}": file for name, file in self.benchmarks.items()}
+        return {name: file.digest for name, file in named.items()}
+
+    @property
+    def judges(self) -> Judges:
+        """Who judges the documents of which source."""
+        of_source = {source: self.params.profile_name(source) for source in self.sources}
+        names = sorted(set(of_source.values()))
+        return Judges({name: deciding(self.params.profile_called(name)) for name in names}, of_source)
 
 
-def _whole(number: str, record: UnitRecord) -> Shard:
-    made = record.file(f"{number}.parquet")
-    return Shard(number, TextSource(made.source), {"s": made.record.digest})
+def annotators_of(params: CurateParams, sources: Sequence[str]) -> list[Annotator]:
+    """Return the annotators that the profiles of these sources, or `annotate`, ask for, in the order of their columns."""
+    given = params.annotators
+    every: dict[Group, Annotator | None] = {
+        "gopher": Gopher(),
+        "english": English(),
+        "language": given.language,
+        "url": given.url,
+        "pii": PersonalData(),
+        "tokens": given.tokens,
+    }
+    profiles = (params.profile_called(params.profile_name(source)) for source in sources)
+    asked = {*params.annotate, *(group for profile in profiles for group in profile.groups)}
+    return [config for group in GROUPS if group in asked and (config := every[group]) is not None]
 
 
-def annotated(bench: Bench, shards: Sequence[Shard]) -> list[Placement]:
-    """Return the table of statistics of every shard."""
-    params, wanted = bench.params, wanted_groups(bench.params, bench.sources)
-    values = {"wanted": asdict(wanted), "annotators": _json(params.annotators), "files": files_of(params, wanted)}
-    values |= {"phonenumbers": phones_known()} if "pii" in wanted.every else {}
-    orders = [(shard.digests, AnnotateArgs(shard.texts, wanted, params.annotators)) for shard in shards]
-    records = bench.units("annotate", "statistics", annotate_shard, orders, values, ANNOTATE_CODE)
-    return [record.file(ANNOTATIONS) for record in records]
-
-
-def wanted_groups(params: CurateParams, sources: Sequence[str]) -> Wanted:
-    """Return which statistics are taken of the documents of which source."""
-    groups = {name: params.profile_called(name).groups for name in {params.profile_name(one) for one in sources}}
-    used = {group for found in groups.values() for group in found} | {*params.annotate}
-    return Wanted(
-        tuple(group for group in GROUPS if group in used),
-        params.annotate,
-        {one: tuple(group for group in GROUPS if group in groups[params.profile_name(one)]) for one in sources},
-        {one: _reading(params.profile_called(params.profile_name(one))) for one in sources},
+def selection_of(params: CurateParams, sources: Sequence[str]) -> Selection:
+    """Return which annotators are run over the documents of which source, and how these are read."""
+    profiles = {source: params.profile_called(params.profile_name(source)) for source in sources}
+    return Selection(
+        tuple(params.annotate),
+        {source: tuple(group for group in GROUPS if group in one.groups) for source, one in profiles.items()},
+        {source: one.reading for source, one in profiles.items()},
     )
 
 
-def _reading(profile: Profile) -> Reading:
-    return Reading(profile.words, profile.language_text)
-
-
-def files_of(params: CurateParams, wanted: Wanted) -> dict[str, str]:
-    """Return digests of what statistics follow from besides params: the user's files, and ICU's version."""
-    annotators, found = params.annotators, {}
-    if "gopher" in wanted.every and any(reading.words == "script" for reading in wanted.readings.values()):
-        found["icu"] = digest_json(icu_version())
-    if "language" in wanted.every:
-        found["language model"] = model_digest(annotators.language)
-    if "url" in wanted.every:
-        found |= list_digests(annotators.url)
-    if "tokens" in wanted.every and annotators.tokens is not None:
-        found["tokenizer"] = tokenizer_digest(annotators.tokens)
-    return found
-
-
-def external(params: CurateParams, sources: Sequence[str]) -> dict[str, str]:
-    """Return the digests of all that a curation reads besides its documents."""
-    found = files_of(params, wanted_groups(params, sources))
-    if params.decontaminate is not None:
-        found |= benchmark_digests(params.decontaminate)
-    if params.duplicates is not None:
-        found |= versions(params.duplicates)
-    return found
-
-
-def rewritten(bench: Bench, shards: Sequence[Shard]) -> tuple[list[Shard], list[Placement | None]]:
-    """Return the shards with their lines rewritten, and the statistics taken on the way (None: nothing is rewritten)."""
-    of_source = {source: bench.params.rewriting_of(source) for source in bench.sources}
-    every = tuple(sorted({one for one in of_source.values() if one is not None}, key=lambda one: one.model_dump_json()))
-    if not every:
-        return list(shards), [None] * len(shards)
-    values = {source: _json(one) for source, one in of_source.items()}
-    orders = [(shard.digests, RewriteArgs(shard.texts, of_source, every)) for shard in shards]
-    records = bench.units("rewrite", "lines", rewrite_shard, orders, values, REWRITE_CODE)
-    pairs = zip(shards, records, strict=True)
-    return [shard.then("rewriting", record.file(REWRITTEN)) for shard, record in pairs], [
-        record.file(REWRITING) for record in records
+def gathered(workshop: Workshop, groups: Sequence[tuple[Handle, ...]]) -> list[Shard]:
+    """Return one shard per group of small ones, called as its first one."""
+    records = iter(GATHER.map(workshop, [GatherArgs(group) for group in groups if len(group) > 1]))
+    return [
+        Shard(group[0].stem, TextSource(group[0] if len(group) == 1 else next(records).file(GATHERED)))
+        for group in groups
     ]
 
 
-def refined(bench: Bench, shards: Sequence[Shard]) -> tuple[list[Shard], Refinement | None]:
+def refined(curation: Curation, shards: Sequence[Shard]) -> tuple[list[Shard], Refinement | None]:
     """Return the shards with their texts refined, and the account of it with samples (None: refining is off)."""
-    refine = bench.params.refine
+    refine = curation.params.refine
     if refine is None:
         return list(shards), None
-    orders = [(shard.digests, RefineArgs(shard.texts.documents, refine)) for shard in shards]
-    records = bench.units("refine", "refine", refine_shard, orders, refine_identity(refine), REFINE_CODE)
+    records = REFINE.map(curation.workshop, [RefineArgs(shard.texts.documents, refine) for shard in shards])
     refinement = Refinement.model_validate(merged_summaries([record.summary for record in records], refine.samples))
     changed = [shard.then("refine", record.file(REFINED)) for shard, record in zip(shards, records, strict=True)]
     return changed, refinement
 
 
+def annotated(curation: Curation, shards: Sequence[Shard]) -> list[Handle]:
+    """Return the table of statistics of every shard."""
+    selection = selection_of(curation.params, curation.sources)
+    units = [AnnotateArgs(shard.texts, curation.annotators, selection) for shard in shards]
+    return [record.file(ANNOTATIONS_FILE) for record in ANNOTATE.map(curation.workshop, units)]
+
+
+def rewritten(curation: Curation, shards: Sequence[Shard]) -> tuple[list[Shard], list[Handle | None]]:
+    """Return the shards with their lines rewritten, and the statistics taken on the way (None: nothing is rewritten)."""
+    of_source = {source: curation.params.rewriting_of(source) for source in curation.sources}
+    every = tuple(sorted({one for one in of_source.values() if one is not None}, key=lambda one: one.model_dump_json()))
+    if not every:
+        return list(shards), [None] * len(shards)
+    records = REWRITE.map(curation.workshop, [RewriteArgs(shard.texts, of_source, every) for shard in shards])
+    changed = [shard.then("rewriting", record.file(REWRITTEN)) for shard, record in zip(shards, records, strict=True)]
+    return changed, [record.file(REWRITING_FILE) for record in records]
+
+
 def contaminated(
-    bench: Bench, shards: Sequence[Shard]
-) -> tuple[Sequence[Placement | None], ContaminationCounts | None]:
+    curation: Curation, shards: Sequence[Shard]
+) -> tuple[Sequence[Handle | None], ContaminationCounts | None]:
     """Return, per shard, the documents that hold n-grams of benchmarks, and how many of which (None: it is off)."""
-    wanted = bench.params.decontaminate
-    if wanted is None:
+    params = curation.params.decontaminate
+    if params is None:
         return [None] * len(shards), None
-    files, values = benchmark_digests(wanted), _json(wanted)
-    [index] = bench.units(
-        "benchmarks", "benchmarks", index_benchmarks, [(files, IndexArgs(wanted))], values, DECONTAMINATE_CODE
-    )
-    orders = [({**shard.digests, **files}, DecontaminateArgs(shard.texts, index.folder, wanted)) for shard in shards]
-    records = bench.units("decontaminate", "decontaminate", decontaminate_shard, orders, values, DECONTAMINATE_CODE)
+    looked_for = params.model_copy(update={"benchmarks": (), "min_hits": 1})
+    index = INDEX.one(curation.workshop, IndexArgs(curation.benchmarks, looked_for))
+    units = [DecontaminateArgs(shard.texts, index.tree, params.min_hits) for shard in shards]
+    records = DECONTAMINATE.map(curation.workshop, units)
     counts = ContaminationCounts.model_validate(in_all(index.summary, [record.summary for record in records]))
     return [record.file(CONTAMINATION) for record in records], counts
 
 
-def standing(bench: Bench, evidence: Sequence[ShardEvidence]) -> list[Placement]:
+def standing(curation: Curation, evidence: Sequence[ShardEvidence]) -> list[Handle]:
     """Return, per shard, which documents may stand for their duplicates."""
-    values = _json(bench.params)
-    orders = [(one.digests, StandArgs(one.tables, one.hits, bench.params)) for one in evidence]
-    return [
-        record.file(STANDING) for record in bench.units("stand", "standing", stand_shard, orders, values, bench.code)
-    ]
+    judges = curation.judges
+    units = [StandArgs(one.tables, one.contamination, judges) for one in evidence]
+    return [record.file(STANDING) for record in STAND.map(curation.workshop, units)]
 
 
 def decided(
-    bench: Bench, shards: Sequence[Shard], evidence: Sequence[ShardEvidence], duplicates: Sequence[Placement | None]
+    curation: Curation, shards: Sequence[Shard], evidence: Sequence[ShardEvidence], duplicates: Sequence[Handle | None]
 ) -> list[UnitRecord]:
     """Return the records with what is kept and what is dropped."""
-    orders = []
-    for shard, one, found in zip(shards, evidence, duplicates, strict=True):
-        digests = {**shard.digests, **one.digests, "duplicates": found.record.digest if found else ""}
-        args = DecideArgs(shard.texts, one.tables, one.hits, found.source if found else None, bench.params)
-        orders.append((digests, args))
-    return bench.units("decide", "decisions", decide_shard, orders, _json(bench.params), bench.code)
+    judges = curation.judges
+    units = [
+        DecideArgs(shard.texts, one.tables, one.contamination, found, judges)
+        for shard, one, found in zip(shards, evidence, duplicates, strict=True)
+    ]
+    return DECIDE.map(curation.workshop, units)
 
 
-def _json(params: Params | None) -> Any:
-    return None if params is None else params.model_dump(mode="json")
+def _chosen(workshop: Workshop, config: Annotator) -> ChosenAnnotator:
+    files = handles_of(workshop.store, kinds.user_files(config))
+    return ChosenAnnotator(config.model_copy(update=dict.fromkeys(files, "")), files)

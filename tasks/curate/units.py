@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,11 +9,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from tasks.core.stage import UnitResult
+from tasks.core.handles import Handle
+from tasks.core.results import Here, UnitResult
 from tasks.core.tables import read_table, write_table
-from tasks.curate.config import CurateParams
 from tasks.curate.fates import CONTAMINATED, DECONTAMINATE, Fates, tally
-from tasks.curate.judge import Evidence, Judgement, judge
+from tasks.curate.judge import Evidence, Judgement, Judges, judge
 from tasks.curate.published.documents import write_dropped, write_kept
 from tasks.curate.rules.decide import PASSES, Verdict
 from tasks.curate.statistics.pretokens import pretokens
@@ -36,8 +35,8 @@ class StandArgs:
     """A shard's evidence and its table of contamination (None: benchmarks were not looked for)."""
 
     evidence: Evidence
-    contamination: Path | None
-    params: CurateParams
+    contamination: Handle | None
+    judges: Judges
 
 
 @dataclass(frozen=True)
@@ -46,14 +45,14 @@ class DecideArgs:
 
     texts: TextSource
     evidence: Evidence
-    contamination: Path | None
-    duplicates: Path | None
-    params: CurateParams
+    contamination: Handle | None
+    duplicates: Handle | None
+    judges: Judges
 
 
-def stand_shard(args: StandArgs, folder: Path) -> UnitResult:
+def stand_shard(args: StandArgs, here: Here) -> UnitResult:
     """Write, per document, whether it may stand for its duplicates (it passes all else) and how good it is."""
-    judged = judge(args.evidence, args.params)
+    judged = judge(args.evidence, args.judges)
     hit = _hits(args.contamination)
     clean = np.array([name not in hit for name in judged.sizes["id"].to_pylist()], np.bool_)
     columns = {
@@ -62,24 +61,24 @@ def stand_shard(args: StandArgs, folder: Path) -> UnitResult:
         "passes": pa.array((judged.decisions.failed_rule_N == PASSES) & clean),
         "quality": pa.array(judged.decisions.quality_N),
     }
-    write_table(pa.table(columns), folder / STANDING)
+    write_table(pa.table(columns), here.folder / STANDING)
     return UnitResult(summary={"documents": judged.sizes.num_rows})
 
 
-def decide_shard(args: DecideArgs, folder: Path) -> UnitResult:
+def decide_shard(args: DecideArgs, here: Here) -> UnitResult:
     """Write the kept documents with their statistics, and the dropped ones with their reasons."""
-    judged = judge(args.evidence, args.params)
+    judged = judge(args.evidence, args.judges)
     hits = _hits(args.contamination)
-    duplicates = read_table(args.duplicates) if args.duplicates else None
-    verdicts = _verdicts(judged, hits, duplicates, args.params)
+    duplicates = read_table(args.duplicates.local()) if args.duplicates else None
+    verdicts = _verdicts(judged, hits, duplicates, args.judges)
     keep_N = np.array([verdict is None for verdict in verdicts], np.bool_)
-    documents = read_table(args.texts.documents)
+    documents = read_table(args.texts.documents.local())
     kept, edits = _edited(documents.filter(pa.array(keep_N)), keep_N, args.texts, judged)
-    write_kept(_with_columns(kept, judged, duplicates, keep_N), folder / KEPT_FILE)
-    write_dropped(_dropped(documents, judged.sizes, verdicts, duplicates), folder / DROPPED_FILE)
+    write_kept(_with_columns(kept, judged, duplicates, keep_N), here.folder / KEPT_FILE)
+    write_dropped(_dropped(documents, judged.sizes, verdicts, duplicates), here.folder / DROPPED_FILE)
     if args.contamination is not None:
         set_aside = [name in hits for name in documents["id"].to_pylist()]
-        write_table(documents.filter(pa.array(set_aside, pa.bool_())), folder / CONTAMINATED_FILE)
+        write_table(documents.filter(pa.array(set_aside, pa.bool_())), here.folder / CONTAMINATED_FILE)
     fates = Fates(
         judged.sizes["source"].to_pylist(),
         _languages(documents, judged),
@@ -97,15 +96,15 @@ def decide_shard(args: DecideArgs, folder: Path) -> UnitResult:
     return UnitResult(counts.account, counts.model_dump(mode="json"))
 
 
-def _hits(contamination: Path | None) -> dict[str, dict[str, Any]]:
-    rows = read_table(contamination).to_pylist() if contamination else []
+def _hits(contamination: Handle | None) -> dict[str, dict[str, Any]]:
+    rows = read_table(contamination.local()).to_pylist() if contamination else []
     return {row["id"]: row for row in rows}
 
 
 def _verdicts(
-    judged: Judgement, hits: Mapping[str, Mapping[str, Any]], duplicates: pa.Table | None, params: CurateParams
+    judged: Judgement, hits: Mapping[str, Mapping[str, Any]], duplicates: pa.Table | None, judges: Judges
 ) -> list[Verdict | None]:
-    found = judged.verdicts(params)
+    found = judged.verdicts(judges)
     if hits:
         for row, name in enumerate(judged.sizes["id"].to_pylist()):
             if found[row] is None and name in hits:

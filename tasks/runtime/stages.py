@@ -76,7 +76,12 @@ class StageInput:
             DataError: it published none, or one of another format.
             DamagedError: the file is not as it was published.
         """
-        return model.parse(self.tree(model.FILE)[model.FILE].text(), f"{self.location}/{model.FILE}")
+        found = self.tree(model.FILE)
+        if model.FILE not in found.names:
+            raise DataError(
+                f"{self.location}: {self.manifest.stage} published no {model.FILE}; run this version of it."
+            )
+        return model.parse(found[model.FILE].text(), f"{self.location}/{model.FILE}")
 
 
 def stage_input(workshop: Workshop, inputs: Mapping[str, Path], stage: str) -> StageInput:

@@ -10,14 +10,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tasks.core.digest import digest_file
+from tasks.core.handles import Handle
 from tasks.core.manifest import FileRecord, Manifest
 from tasks.core.rng import generator
-from tasks.core.stage import Placement
 from tasks.curate.dedup.config import Duplicates
+from tasks.curate.dedup.signing.datatrove import DatatroveMinHash
+from tasks.curate.dedup.signing.fast import FastMinHash
+from tasks.curate.dedup.signing.signatures import Shape, shape_of
 from tasks.curate.dedup.stage import Candidates, Found, find_duplicates
 from tasks.curate.published.funnel import DuplicateCounts
 from tasks.curate.statistics.shards import TextSource
-from tests.curate.folders import workshop
+from tests.curate.folders import file, workshop
 
 
 @dataclass(frozen=True)
@@ -63,8 +66,7 @@ def write_shards(folder: Path, shards: Sequence[Sequence[Doc]]) -> list[Candidat
         arrays = {name: pa.array(values, types[name]) for name, values in columns.items()}
         pq.write_table(pa.table({name: arrays[name] for name in ("id", "text")}), texts)
         pq.write_table(pa.table({name: arrays[name] for name in ("id", "source", "passes", "quality")}), standing)
-        digests = {"s": digest_file(texts)}
-        candidates.append(Candidates(TextSource(texts), digests, standing, digest_file(standing)))
+        candidates.append(Candidates(f"{number:05d}", TextSource(file(texts)), file(standing)))
     return candidates
 
 
@@ -73,9 +75,9 @@ def found_in(folder: Path, shards: Sequence[Sequence[Doc]], params: Duplicates, 
     return find_duplicates(workshop(folder), write_shards(folder / name, shards), params, seed)
 
 
-def table(placed: Placement | None) -> list[dict[str, Any]]:
+def table(placed: Handle | None) -> list[dict[str, Any]]:
     assert placed is not None
-    return list(pq.read_table(placed.source).to_pylist())
+    return list(pq.read_table(placed.local()).to_pylist())
 
 
 def by_id(found: Found, shards: Sequence[Sequence[Doc]]) -> dict[str, dict[str, Any]]:
@@ -102,17 +104,17 @@ def kept_texts(found: Found, shards: Sequence[Sequence[Doc]]) -> dict[str, str]:
 def publish_version(folder: Path, found: Found, shards: Sequence[Sequence[Doc]]) -> str:
     """Write what a curate folder holds of the survivors: kept/, fingerprints/ and a manifest; return its path."""
     records = []
-    for (name, fingerprint), docs, duplicates in zip(found.fingerprints.items(), shards, found.tables, strict=True):
+    for (number, fingerprint), docs, duplicates in zip(found.fingerprints.items(), shards, found.tables, strict=True):
         rows = table(duplicates)
         kept = [doc for doc, row in zip(docs, rows, strict=True) if row["survivor"] and row["filter"] is None]
         for kind, write in (
             ("kept", lambda path, kept=kept: pq.write_table(_kept_table(kept), path)),
-            ("fingerprints", lambda path, source=fingerprint.source: path.write_bytes(source.read_bytes())),
+            ("fingerprints", lambda path, made=fingerprint: path.write_bytes(made.local().read_bytes())),
         ):
-            path = folder / kind / name
+            path = folder / kind / f"{number}.parquet"
             path.parent.mkdir(parents=True, exist_ok=True)
             write(path)
-            records.append(FileRecord(f"{kind}/{name}", digest_file(path), path.stat().st_size))
+            records.append(FileRecord(f"{kind}/{path.name}", digest_file(path), path.stat().st_size))
     Manifest("curate", {}, {}, "code", tuple(sorted(records, key=lambda record: record.path))).write(folder)
     return str(folder)
 
@@ -126,3 +128,11 @@ def counts_of(found: Found) -> DuplicateCounts:
     """What was counted, where duplicates were looked for."""
     assert found.counts is not None
     return found.counts
+
+
+def shape(kind: str, ngram_words: int = 5, bands: int = 14, rows: int = 8, seed: int = 0) -> Shape:
+    """How texts are signed."""
+    kinds = {"fast": FastMinHash, "datatrove": DatatroveMinHash}
+    found = shape_of(kinds[kind](ngram_words=ngram_words, bands=bands, rows=rows), seed)
+    assert found is not None
+    return found

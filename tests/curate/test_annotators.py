@@ -15,11 +15,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tasks.core.errors import ConfigError
+from tasks.curate.annotators import tokens
 from tasks.curate.annotators.fasttext_file import MAGIC, ModelFile, inspect
-from tasks.curate.annotators.language import UNDETERMINED, LanguageId, _path, languages, model_digest, normalised
+from tasks.curate.annotators.language import UNDETERMINED, LanguageId, _path, languages, normalised, user_files
 from tasks.curate.annotators.pii import COLUMNS, KINDS, Span, count_pii, find_pii
-from tasks.curate.annotators.tokens import TokenCounts, token_counts, tokenizer_digest
-from tasks.curate.annotators.url import UrlLists, host, list_digests, url_matches
+from tasks.curate.annotators.tokens import TokenCounts, token_counts
+from tasks.curate.annotators.url import UrlLists, host, url_matches
 from tasks.curate.profiles import built_in
 from tasks.curate.statistics.texts import texts_of
 from tasks.tokenize.tokenizer import train
@@ -92,7 +93,7 @@ def test_a_model_path_that_does_not_exist_is_named() -> None:
     with pytest.raises(ConfigError, match=r"language\.model_path: models/none\.bin is no file"):
         languages(texts_of(["a"]), LanguageId(model_path="models/none.bin"))
     with pytest.raises(ConfigError, match=r"models/none\.bin"):
-        model_digest(LanguageId(model_path="models/none.bin"))
+        user_files(LanguageId(model_path="models/none.bin"))
 
 
 @pytest.mark.parametrize(
@@ -123,7 +124,7 @@ def test_the_users_model_gives_its_own_labels(tmp_path: Path) -> None:
     assert inspect(path) == ModelFile(2, 2)
     columns = languages(texts_of(["yes yes", "no no no"]), LanguageId(model_path=str(path)))
     assert columns["language"].tolist() == ["aff_Latn", "neg_Latn"]
-    assert model_digest(LanguageId(model_path=str(path))) != model_digest(LanguageId())
+    assert user_files(LanguageId(model_path=str(path))) == {"model_path": path}
 
 
 def test_a_model_that_was_replaced_under_its_name_is_loaded_again(tmp_path: Path) -> None:
@@ -229,11 +230,10 @@ def test_a_list_that_cannot_be_used_is_named(tmp_path: Path) -> None:
         url_matches([None], UrlLists(blocked_domains=str(tmp_path / "latin")))
 
 
-def test_a_changed_list_changes_the_digest_and_the_result(tmp_path: Path) -> None:
+def test_a_changed_list_changes_the_result(tmp_path: Path) -> None:
     config = lists(tmp_path, blocked_domains="bad.com\n")
-    before, found = list_digests(config), one("https://worse.com", config)["url_blocked_domain"]
+    found = one("https://worse.com", config)["url_blocked_domain"]
     lists(tmp_path, blocked_domains="bad.com\nworse.com\n")
-    assert list_digests(config) != before and list(before) == ["blocked_domains"]
     assert (found, one("https://worse.com", config)["url_blocked_domain"]) == (0, 1)
 
 
@@ -401,7 +401,7 @@ def test_a_tokenizer_that_cannot_be_used_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"tokens\.tokenizer_path: no/tokenizer\.json is no file"):
         token_counts(texts_of(["a"]), missing)
     with pytest.raises(ConfigError, match=r"no/tokenizer\.json"):
-        tokenizer_digest(missing)
+        tokens.user_files(missing)
     (tmp_path / "tokenizer.json").write_text("{}")
     with pytest.raises(ConfigError, match=re.escape("is not a tokenizer.json")):
         token_counts(texts_of(["a"]), TokenCounts(tokenizer_path=str(tmp_path / "tokenizer.json")))

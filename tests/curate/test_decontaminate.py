@@ -17,10 +17,11 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from tasks.core.errors import ConfigError, DataError
-from tasks.curate.decontaminate.benchmarks import Benchmark, benchmark_digests, benchmark_files, read_benchmark
+from tasks.core.results import Here
+from tasks.curate.decontaminate.benchmarks import Benchmark, benchmark_files, read_benchmark
 from tasks.curate.decontaminate.config import Decontaminate
 from tasks.curate.decontaminate.contamination import contamination, matches, matches_in_python
-from tasks.curate.decontaminate.index import NgramIndex, benchmark_ngrams, index_of, read_index, write_index
+from tasks.curate.decontaminate.index import NgramIndex, index_of, read_index, write_index
 from tasks.curate.decontaminate.unit import (
     CONTAMINATION,
     DecontaminateArgs,
@@ -34,7 +35,7 @@ from tasks.curate.native import kernel
 from tasks.curate.statistics.shards import TextSource
 from tasks.curate.statistics.texts import texts_of
 from tasks.ingest.published import DOCUMENT
-from tests.curate.folders import document
+from tests.curate.folders import document, file, tree
 
 QUESTION = "Janet's ducks lay 16 eggs per day. She eats three for breakfast every morning and bakes muffins."
 OTHER = "A robe takes two bolts of blue fiber and half that much white fiber; how many bolts in total does it take?"
@@ -207,20 +208,17 @@ def test_globs_and_compressed_files_are_benchmarks_by_name(tmp_path: Path) -> No
     params = Decontaminate(benchmarks=(str(tmp_path / "*.jsonl*"), str(tmp_path / "one.jsonl")))
     assert list(benchmark_files(params)) == ["one", "two"]
     assert [one.items for one in benchmark_ngrams(params).coverage] == [1, 1]
-    before = benchmark_digests(params)
-    write(tmp_path / "one.jsonl", {"q": QUESTION})
-    assert benchmark_digests(params)["one"] != before["one"] and benchmark_digests(params)["two"] == before["two"]
 
 
 def test_benchmarks_that_are_not_there_are_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"gone\.jsonl: there is no such file"):
-        benchmark_digests(Decontaminate(benchmarks=(str(tmp_path / "gone.jsonl"),)))
+        benchmark_files(Decontaminate(benchmarks=(str(tmp_path / "gone.jsonl"),)))
     with pytest.raises(ConfigError, match=r"\*\.jsonl: the glob matches no file"):
-        benchmark_digests(Decontaminate(benchmarks=(str(tmp_path / "*.jsonl"),)))
+        benchmark_files(Decontaminate(benchmarks=(str(tmp_path / "*.jsonl"),)))
     (tmp_path / "other").mkdir()
     both = (str(write(tmp_path / "b.jsonl", {"q": "a"})), str(write(tmp_path / "other" / "b.jsonl", {"q": "b"})))
     with pytest.raises(ConfigError, match="would both be called b"):
-        benchmark_digests(Decontaminate(benchmarks=both))
+        benchmark_files(Decontaminate(benchmarks=both))
 
 
 @pytest.mark.parametrize(
@@ -257,6 +255,13 @@ def test_a_damaged_archive_and_undecodable_bytes_are_named(tmp_path: Path) -> No
         read_benchmark("c", tmp_path / "c.jsonl", None)
 
 
+def benchmark_ngrams(params: Decontaminate) -> NgramIndex:
+    """The index of the files that params name."""
+    return index_of(
+        [read_benchmark(name, path, params.fields) for name, path in benchmark_files(params).items()], params
+    )
+
+
 # ---- Units -------------------------------------------------------------------------------------------------------------
 
 
@@ -264,9 +269,10 @@ def units(folder: Path, params: Decontaminate, texts: Sequence[str]) -> tuple[li
     rows = [document(f"d{i}", text) for i, text in enumerate(texts)]
     pq.write_table(pa.Table.from_pylist(rows, DOCUMENT), folder / "shard.parquet")
     (folder / "index").mkdir()
-    index_benchmarks(IndexArgs(params), folder / "index")
-    args = DecontaminateArgs(TextSource(folder / "shard.parquet"), folder / "index", params)
-    result = decontaminate_shard(args, folder)
+    benchmarks = {name: file(path) for name, path in benchmark_files(params).items()}
+    index_benchmarks(IndexArgs(benchmarks, params), Here(folder / "index"))
+    args = DecontaminateArgs(TextSource(file(folder / "shard.parquet")), tree(folder / "index"), params.min_hits)
+    result = decontaminate_shard(args, Here(folder))
     return pq.read_table(folder / CONTAMINATION).to_pylist(), dict(result.summary)
 
 

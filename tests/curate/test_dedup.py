@@ -16,13 +16,17 @@ from infra.storage import FolderStore
 from tasks.core.errors import DataError
 from tasks.core.rng import generator
 from tasks.core.stage import Workshop
-from tasks.curate.dedup import ngrams, repeating, stage, tables, unite
-from tasks.curate.dedup.config import DatatroveMinHash, Duplicates, FastMinHash, Rehydration, Repeats
-from tasks.curate.dedup.groups import Groups, Ints, equal_rows, groups_of, in_partition, partitions_for
+from tasks.curate.dedup import clusters, duplicates, similarity, stage
+from tasks.curate.dedup.clusters import EVEN, joined
+from tasks.curate.dedup.config import Duplicates, Rehydration, Repeats
+from tasks.curate.dedup.groups import Groups, equal_rows, groups_of, in_partition, partitions_for
+from tasks.curate.dedup.repeats import steps as repeats_steps
 from tasks.curate.dedup.signing import unit
+from tasks.curate.dedup.signing.datatrove import DatatroveMinHash
+from tasks.curate.dedup.signing.fast import FastMinHash
+from tasks.curate.dedup.signing.signatures import Ints
+from tasks.curate.dedup.similarity import by_signatures, verified
 from tasks.curate.dedup.stage import find_duplicates
-from tasks.curate.dedup.unite import EVEN, joined
-from tasks.curate.dedup.verify import by_signatures, verified
 from tasks.curate.published.funnel import DuplicateCounts
 from tests.curate.dedup_shards import (
     Doc,
@@ -248,7 +252,7 @@ def test_workers_in_processes_give_the_same_bytes(tmp_path: Path) -> None:
     pairs = zip(
         (*found.tables, *found.fingerprints.values()), (*alone.tables, *alone.fingerprints.values()), strict=True
     )
-    assert all(one is not None and other is not None and one.record == other.record for one, other in pairs)
+    assert all(one is not None and other is not None and one.digest == other.digest for one, other in pairs)
 
 
 def test_a_quality_that_is_no_number_fails(tmp_path: Path) -> None:
@@ -347,7 +351,7 @@ def test_tables_have_the_rows_of_their_shards_and_fingerprints_those_of_survivor
     found = found_in(tmp_path, shards, Duplicates())
     assert [len(table(placed)) for placed in found.tables] == [5, 0, 19]
     kept = [sum(row["survivor"] is not None and row["filter"] is None for row in table(one)) for one in found.tables]
-    assert [pq.read_metadata(one.source).num_rows for one in found.fingerprints.values()] == kept
+    assert [pq.read_metadata(one.local()).num_rows for one in found.fingerprints.values()] == kept
 
 
 @pytest.mark.parametrize("params", [Duplicates(lines=Repeats(min_chars=3)), EXACT_JACCARD])
@@ -355,13 +359,13 @@ def test_limits_of_memory_change_no_result(tmp_path: Path, params: Duplicates, m
     shards = [planted(5)[:13], planted(5)[13:]]
     expected = found_in(tmp_path / "large", shards, params)
     monkeypatch.setattr(stage, "partitions_for", lambda _: 4)
-    monkeypatch.setattr(repeating, "partitions_for", lambda *_: 8)
+    monkeypatch.setattr(repeats_steps, "partitions_for", lambda *_: 8)
     for module, name, limit in (
-        *((stage, "_UNIT_KEYS", 1), (unit, "_BATCH", 3), (unite, "_CANDIDATES", 2), (unite, "_PAIRS", 1)),
-        *((tables, "_BLOCK", 2), (ngrams, "_BATCH_BYTES", 1)),
+        *((stage, "_UNIT_KEYS", 1), (unit, "_BATCH", 3), (clusters, "_CANDIDATES", 2), (clusters, "_PAIRS", 1)),
+        *((duplicates, "_BLOCK", 2), (similarity, "_BATCH_BYTES", 1)),
     ):
         monkeypatch.setattr(module, name, limit)
     found = found_in(tmp_path / "small", shards, params)
     assert by_id(found, shards) == by_id(expected, shards)
     assert (counts_of(found), kept_texts(found, shards)) == (counts_of(expected), kept_texts(expected, shards))
-    assert [one.record for one in found.fingerprints.values()] == [one.record for one in expected.fingerprints.values()]
+    assert [one.digest for one in found.fingerprints.values()] == [one.digest for one in expected.fingerprints.values()]

@@ -12,7 +12,9 @@ from typing import Any
 
 import pytest
 
-from tasks.curate.dedup.config import DatatroveMinHash, Duplicates, FastMinHash
+from tasks.curate.dedup.config import Duplicates
+from tasks.curate.dedup.signing.datatrove import DatatroveMinHash
+from tasks.curate.dedup.signing.fast import FastMinHash
 from tests import sampling
 from tests.curate.dedup_shards import Doc, by_id, found_in
 

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from tasks.curate.dedup.config import Duplicates, Repeats
-from tasks.curate.dedup.repeats import Level, normalised, outside, pieces, without
+from tasks.curate.dedup.repeats.pieces import Level, normalised, outside, pieces, without
 from tasks.curate.published.funnel import RepeatedPieces
 from tests.curate.dedup_shards import Doc, by_id, counts_of, found_in, kept_texts, table
 from tests.curate.nasty import nasty

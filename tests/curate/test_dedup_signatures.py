@@ -15,25 +15,23 @@ import tasks.curate.native as native
 from tasks.core.rng import generator
 from tasks.core.scripts import mostly_unspaced
 from tasks.curate.dedup.signing.datatrove import ngram_hashes, simplify, simplify_part
+from tasks.curate.dedup.signing.kinds import ngram_sets, sign
 from tasks.curate.dedup.signing.signatures import (
-    Kind,
     Shape,
     Signatures,
     band_keys,
     estimated_jaccard,
     exact_jaccard,
     mixed,
-    ngram_sets,
-    sign,
 )
 from tasks.curate.native import kernel
 from tasks.curate.statistics.texts import Texts, texts_of
-from tests.curate.dedup_shards import edited, jaccard, prose, shingles
+from tests.curate.dedup_shards import edited, jaccard, prose, shape, shingles
 from tests.curate.nasty import PIECES, nasty
 from tests.curate.paragraphs import PARAGRAPHS
 
-FAST = Shape("fast", 5, 14, 8, 0)
-DATATROVE = Shape("datatrove", 5, 14, 8, 1)
+FAST = shape("fast", 5, 14, 8, 0)
+DATATROVE = shape("datatrove", 5, 14, 8, 1)
 
 # What datatrove 0.10.1 (spaCy 3.8.18) signs: the first four values and the last one.
 OF_DATATROVE = {
@@ -52,19 +50,19 @@ OF_DATATROVE = {
 }
 
 
-def signed(texts: Sequence[str], shape: Shape = FAST) -> Signatures:
-    return sign(texts_of(list(texts)), shape)
+def signed(texts: Sequence[str], how: Shape = FAST) -> Signatures:
+    return sign(texts_of(list(texts)), how)
 
 
-def both(texts: list[str], shape: Shape) -> tuple[tuple[Signatures, np.ndarray], tuple[Signatures, np.ndarray]]:
+def both(texts: list[str], how: Shape) -> tuple[tuple[Signatures, np.ndarray], tuple[Signatures, np.ndarray]]:
     """What the kernel and what Python gives: signatures, and sets of n-grams with their starts."""
     found = []
     for setting in ("", "python"):
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("MIXWRIGHT_KERNELS", setting)
             kernel.cache_clear()
-            sets = ngram_sets(texts_of(texts), shape.kind, shape.ngram_words)
-            found.append((signed(texts, shape), np.concatenate([sets.hashes, sets.starts.astype(np.uint64)])))
+            sets = ngram_sets(texts_of(texts), how)
+            found.append((signed(texts, how), np.concatenate([sets.hashes, sets.starts.astype(np.uint64)])))
     kernel.cache_clear()
     return found[0], found[1]
 
@@ -83,13 +81,13 @@ needs_kernel = pytest.mark.skipif(native.kernel("minhash") is None, reason="the 
 @pytest.mark.parametrize("kind", ["fast", "datatrove"])
 @settings(max_examples=60, deadline=None)
 @given(texts=st.lists(nasty, max_size=4))
-def test_the_kernel_and_python_sign_alike(kind: Kind, texts: list[str]) -> None:
-    assert_same(texts, Shape(kind, 2, 3, 2, 0))
+def test_the_kernel_and_python_sign_alike(kind: str, texts: list[str]) -> None:
+    assert_same(texts, shape(kind, 2, 3, 2, 0))
 
 
 @needs_kernel
 @pytest.mark.parametrize("kind", ["fast", "datatrove"])
-def test_the_kernel_and_python_sign_alike_what_is_rare(kind: Kind) -> None:
+def test_the_kernel_and_python_sign_alike_what_is_rare(kind: str) -> None:
     words = [
         "ΟΔΥΣΣΕΥΣ",
         "ΑΣ.",
@@ -108,15 +106,15 @@ def test_the_kernel_and_python_sign_alike_what_is_rare(kind: Kind) -> None:
     lengths = [letter * size for letter in "aé" for size in (*range(1, 70), 96, 97, 128, 129, 130, 240, 241, 300, 3000)]
     texts = [" ".join(words), "  ".join(words[::-1]), *lengths, " ".join(lengths), "3.14.15 1,2,3 $9 a.b (c) -- d"]
     for ngram_words in (1, 3):
-        assert_same(texts, Shape(kind, ngram_words, 5, 7, 3))
+        assert_same(texts, shape(kind, ngram_words, 5, 7, 3))
 
 
 @needs_kernel
 @pytest.mark.parametrize("kind", ["fast", "datatrove"])
-def test_a_part_of_a_buffer_is_signed_as_that_part(kind: Kind) -> None:
+def test_a_part_of_a_buffer_is_signed_as_that_part(kind: str) -> None:
     texts = texts_of([" ".join(prose(i)) for i in range(4)])
-    part = sign(Texts(texts.data, texts.offsets[1:4]), Shape(kind, 5, 14, 8, 1))
-    assert np.array_equal(part.values_DP, sign(texts, Shape(kind, 5, 14, 8, 1)).values_DP[1:3])
+    part = sign(Texts(texts.data, texts.offsets[1:4]), shape(kind, 5, 14, 8, 1))
+    assert np.array_equal(part.values_DP, sign(texts, shape(kind, 5, 14, 8, 1)).values_DP[1:3])
 
 
 @pytest.mark.parametrize("setting", ["", "python"])
@@ -155,7 +153,7 @@ def test_values_are_those_of_the_first_version() -> None:
 def test_hashes_of_every_length_are_xxh3() -> None:
     words = ["x" * size for size in range(1, 200)]
     hashes = np.array([xxhash.xxh3_64_intdigest(word) for word in map(str.encode, words)], np.uint64)
-    sets = ngram_sets(texts_of(words), "fast", 1)
+    sets = ngram_sets(texts_of(words), shape("fast", 1))
     assert np.array_equal(sets.hashes, mixed(hashes))
 
 
@@ -164,7 +162,7 @@ def test_ngrams_of_datatrove_are_xxh64_of_its_tokens() -> None:
     text = "It cannot be 12.5km from here!"
     expected = [xxhash.xxh64_intdigest(" ".join(tokens[i : i + 5]).encode()) for i in range(4)]
     assert ngram_hashes(text, 5).tolist() == expected
-    assert sorted(expected) == ngram_sets(texts_of([text]), "datatrove", 5).hashes.tolist()
+    assert sorted(expected) == ngram_sets(texts_of([text]), shape("datatrove")).hashes.tolist()
 
 
 def test_simplifying_parts_is_simplifying_the_whole() -> None:
@@ -178,9 +176,9 @@ def test_the_estimated_similarity_is_the_jaccard_similarity_of_the_n_grams() -> 
         true = jaccard(shingles(one), shingles(other))
         texts = [" ".join(one), " ".join(other)]
         # 2048 permutations: standard error at most 0.011.
-        values = signed(texts, Shape("fast", 5, 64, 32, 0)).values_DP
+        values = signed(texts, shape("fast", 5, 64, 32, 0)).values_DP
         assert estimated_jaccard(values[0], values[1:])[0] == pytest.approx(true, abs=0.04)
-        sets = ngram_sets(texts_of(texts), "fast", 5)
+        sets = ngram_sets(texts_of(texts), shape("fast"))
         middle = sets.starts[1]
         assert exact_jaccard(sets.hashes[:middle], sets.hashes[middle:]) == true
 
@@ -195,18 +193,18 @@ def test_case_and_punctuation_around_words_change_no_signature() -> None:
 def test_other_seeds_and_lengths_give_other_signatures_and_the_same_seed_the_same() -> None:
     text = [" ".join(prose(9))]
     assert np.array_equal(signed(text).values_DP, signed(text).values_DP)
-    assert not np.array_equal(signed(text).values_DP, signed(text, Shape("fast", 5, 14, 8, 1)).values_DP)
-    assert not np.array_equal(signed(text).values_DP, signed(text, Shape("fast", 4, 14, 8, 0)).values_DP)
+    assert not np.array_equal(signed(text).values_DP, signed(text, shape("fast", 5, 14, 8, 1)).values_DP)
+    assert not np.array_equal(signed(text).values_DP, signed(text, shape("fast", 4, 14, 8, 0)).values_DP)
 
 
 @pytest.mark.parametrize("kind", ["fast", "datatrove"])
-def test_a_signature_does_not_depend_on_the_texts_beside_it(kind: Kind) -> None:
-    shape = Shape(kind, 5, 14, 8, 1)
+def test_a_signature_does_not_depend_on_the_texts_beside_it(kind: str) -> None:
+    how = shape(kind, seed=1)
     texts = [" ".join(prose(i, words)) for i, words in enumerate((3, 300, 5, 0, 6_000, 17))]
-    together = signed(texts, shape)
+    together = signed(texts, how)
     assert (together.ngrams_D > 0).tolist() == [False, True, True, False, True, True]
     for i, text in enumerate(texts):
-        alone = signed([text], shape)
+        alone = signed([text], how)
         assert np.array_equal(alone.values_DP[0], together.values_DP[i]) and alone.ngrams_D[0] == together.ngrams_D[i]
 
 
@@ -221,13 +219,13 @@ def test_equal_bands_have_equal_keys_and_others_do_not() -> None:
 @pytest.mark.parametrize("kind", ["fast", "datatrove"])
 @pytest.mark.parametrize("language", ["zh", "ja", "th", "km", "lo", "my"])
 def test_texts_without_blanks_that_differ_in_a_word_share_most_n_grams(
-    language: str, kind: Kind, setting: str, monkeypatch: pytest.MonkeyPatch
+    language: str, kind: str, setting: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MIXWRIGHT_KERNELS", setting)
     kernel.cache_clear()
     text = "".join(PARAGRAPHS[language].split())[:150]
     other = "".join(PARAGRAPHS["zh" if language == "ja" else "ja"].split())[:150]
-    sets = ngram_sets(texts_of([text, text[:70] + "山川" + text[72:], other]), kind, 5)
+    sets = ngram_sets(texts_of([text, text[:70] + "山川" + text[72:], other]), shape(kind))
     kernel.cache_clear()
     one, edited_, unlike = (sets.hashes[a:b] for a, b in pairwise(sets.starts))
     assert exact_jaccard(one, edited_) > 0.8

@@ -8,10 +8,13 @@ import pytest
 from tasks.core.errors import ConfigError, DataError
 from tasks.core.manifest import Manifest
 from tasks.curate.dedup import stage
-from tasks.curate.dedup.config import DatatroveMinHash, Duplicates, FastMinHash, NearDuplicates
+from tasks.curate.dedup.config import Duplicates
+from tasks.curate.dedup.signing.datatrove import DatatroveMinHash
+from tasks.curate.dedup.signing.fast import FastMinHash
+from tasks.curate.dedup.signing.kinds import NearDuplicates
 from tasks.curate.dedup.stage import Found
 from tests.curate.dedup_shards import Doc, by_id, counts_of, edited, found_in, prose, publish_version
-from tests.curate.folders import ingest_folder
+from tests.curate.folders import ingest_folder, workshop
 
 NEAR: tuple[NearDuplicates, ...] = (FastMinHash(), FastMinHash(verify="exact"), DatatroveMinHash())
 
@@ -74,10 +77,11 @@ def test_a_document_that_comes_again_falls_for_its_earlier_self(tmp_path: Path) 
 def test_the_digest_of_the_version_stands_in_the_detail(tmp_path: Path) -> None:
     docs = [documents(0, 3)]
     _, found, path = versions(tmp_path, docs, docs, Duplicates())
-    version = Manifest.read(Path(path)).output[:12]
-    assert by_id(found, docs)["d00"]["detail"] == f"same text as d00 (version {version})"
-    assert stage.versions(Duplicates(against=(path,))) == {"against/0": Manifest.read(Path(path)).output}
-    assert stage.versions(None) == {}
+    digest = Manifest.read(Path(path)).output
+    assert by_id(found, docs)["d00"]["detail"] == f"same text as d00 (version {digest[:12]})"
+    [version] = stage.earlier_versions(workshop(tmp_path), Duplicates(against=(path,)))
+    assert version.digest == digest
+    assert stage.earlier_versions(workshop(tmp_path), None) == []
 
 
 def test_several_versions_are_asked_one_after_another(tmp_path: Path) -> None:
@@ -125,7 +129,7 @@ def test_a_folder_that_is_no_version_or_was_edited_is_refused(tmp_path: Path) ->
         found_in(tmp_path, docs, Duplicates(against=(str(folder),)))
     path = Path(publish_version(tmp_path / "v1", found_in(tmp_path, docs, Duplicates()), docs))
     next((path / "fingerprints").iterdir()).write_bytes(b"edited")
-    with pytest.raises(DataError, match="not the file that was published"):
+    with pytest.raises(DataError, match="are not what curate published"):
         found_in(tmp_path, docs, Duplicates(against=(str(path),)))
 
 
@@ -146,8 +150,8 @@ def test_a_version_without_sizes_and_qualities_is_taken_up_as_before(tmp_path: P
     docs = [documents(0, 3)]
     found = found_in(tmp_path, docs, Duplicates())
     [print_] = found.fingerprints.values()
-    old = pq.read_table(print_.source)
-    pq.write_table(old.drop_columns(["bytes", "quality"]), print_.source)
+    old = pq.read_table(print_.local())
+    pq.write_table(old.drop_columns(["bytes", "quality"]), print_.local())
     path = publish_version(tmp_path / "v1", found, docs)
     rows = by_id(found_in(tmp_path / "new", docs, Duplicates(against=(path,))), docs)
     assert {name: row["survivor"] for name, row in rows.items()} == {"d00": "d00", "d01": "d01", "d02": "d02"}

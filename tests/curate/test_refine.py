@@ -18,6 +18,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from tasks.core.errors import AccountError
+from tasks.core.handles import Handle
+from tasks.core.results import Here
 from tasks.curate.annotators.pii import find_pii
 from tasks.curate.refine.account import Passed, closed
 from tasks.curate.refine.config import LineRemoval, PiiRedaction, Refine, UnicodeRepair
@@ -30,7 +32,7 @@ from tasks.curate.refine.unit import REFINED, RefineArgs, merged_summaries, refi
 from tasks.curate.statistics.texts import texts_of
 from tasks.ingest.published import DOCUMENT
 from tests import sampling
-from tests.curate.folders import document
+from tests.curate.folders import document, file
 
 SECRET = "AKIA" + "QWERTYUIOPASDFGH"
 
@@ -291,14 +293,16 @@ def test_samples_are_the_same_in_whatever_order_and_shards() -> None:
 # ---- The unit ----------------------------------------------------------------------------------------------------------
 
 
-def shard(path: Path, texts: Sequence[str], first: int = 0) -> Path:
+def shard(path: Path, texts: Sequence[str], first: int = 0) -> Handle:
     rows = [document(f"d{first + i}", text) for i, text in enumerate(texts)]
     pq.write_table(pa.Table.from_pylist(rows, DOCUMENT), path)
-    return path
+    return file(path)
 
 
 def test_a_shard_keeps_only_texts_that_changed(tmp_path: Path) -> None:
-    result = refine_shard(RefineArgs(shard(tmp_path / "s.parquet", ["plain", "cafÃ©", PERSONAL]), Refine()), tmp_path)
+    result = refine_shard(
+        RefineArgs(shard(tmp_path / "s.parquet", ["plain", "cafÃ©", PERSONAL]), Refine()), Here(tmp_path)
+    )
     table = pq.read_table(tmp_path / REFINED)
     assert table.column_names == ["id", "text", *COLUMNS]
     assert table.schema.field("text").type == pa.large_string()
@@ -309,7 +313,7 @@ def test_a_shard_keeps_only_texts_that_changed(tmp_path: Path) -> None:
 
 
 def test_an_empty_shard_is_refined_to_nothing(tmp_path: Path) -> None:
-    result = refine_shard(RefineArgs(shard(tmp_path / "s.parquet", []), Refine()), tmp_path)
+    result = refine_shard(RefineArgs(shard(tmp_path / "s.parquet", []), Refine()), Here(tmp_path))
     assert pq.read_table(tmp_path / REFINED).num_rows == 0
     assert result.summary["operations"][0]["documents"] == 0
 
@@ -321,14 +325,14 @@ def test_batches_and_shards_do_not_change_bytes_accounts_or_samples(
     config = Refine(samples=3)
     for name in ("one", "small", "first", "second"):
         (tmp_path / name).mkdir()
-    whole = refine_shard(RefineArgs(shard(tmp_path / "a", texts), config), tmp_path / "one")
+    whole = refine_shard(RefineArgs(shard(tmp_path / "a", texts), config), Here(tmp_path / "one"))
     halves = [
-        refine_shard(RefineArgs(shard(tmp_path / "b", texts[:15]), config), tmp_path / "first"),
-        refine_shard(RefineArgs(shard(tmp_path / "c", texts[15:], 15), config), tmp_path / "second"),
+        refine_shard(RefineArgs(shard(tmp_path / "b", texts[:15]), config), Here(tmp_path / "first")),
+        refine_shard(RefineArgs(shard(tmp_path / "c", texts[15:], 15), config), Here(tmp_path / "second")),
     ]
     assert merged_summaries([dict(half.summary) for half in halves], 3) == whole.summary
     monkeypatch.setattr("tasks.curate.refine.unit._BATCH_BYTES", 50)
-    small = refine_shard(RefineArgs(tmp_path / "a", config), tmp_path / "small")
+    small = refine_shard(RefineArgs(file(tmp_path / "a"), config), Here(tmp_path / "small"))
     assert small.summary == whole.summary
     assert (tmp_path / "small" / REFINED).read_bytes() == (tmp_path / "one" / REFINED).read_bytes()
 

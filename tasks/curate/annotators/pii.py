@@ -14,6 +14,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
+from tasks.core.params import Params
 from tasks.curate.annotators.phones import NUMBER_RUN, phone_numbers
 from tasks.curate.statistics.texts import Columns, Texts
 from tasks.curate.statistics.top_level_domains import TOP_LEVEL_DOMAINS
@@ -22,6 +23,12 @@ Kind = Literal["email", "ip", "phone", "key"]
 
 KINDS: tuple[Kind, ...] = ("key", "email", "ip", "phone")  # where two overlap, the first one named has it
 COLUMNS: dict[Kind, str] = {"email": "pii_emails", "ip": "pii_ips", "phone": "pii_phones", "key": "pii_keys"}
+
+
+class PersonalData(Params):
+    """What is counted of personal data; it has no options."""
+
+    kind: Literal["pii"] = "pii"
 
 
 class Span(NamedTuple):

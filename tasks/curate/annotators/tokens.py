@@ -2,13 +2,13 @@
 
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from tasks.core.errors import ConfigError
 from tasks.core.params import Params
-from tasks.curate.annotators.files import digest_of, existing_file, stamp
+from tasks.curate.annotators.user_file import existing_file, stamp
 from tasks.curate.statistics.texts import Columns, Texts
 
 _WHAT = "a tokenizer.json of Hugging Face tokenizers"
@@ -19,6 +19,7 @@ _BATCH_BYTES = 2_000_000
 class TokenCounts(Params):
     """`tokenizer_path`: a Hugging Face `tokenizer.json`."""
 
+    kind: Literal["tokens"] = "tokens"
     tokenizer_path: str
 
 
@@ -39,13 +40,13 @@ def token_counts(texts: Texts, config: TokenCounts) -> Columns:
     return {"tokens": counts}
 
 
-def tokenizer_digest(config: TokenCounts) -> str:
-    """Return the digest of the tokenizer's file: part of the key of the column.
+def user_files(config: TokenCounts) -> dict[str, Path]:
+    """Return the file of the tokenizer.
 
     Raises:
         ConfigError: there is no such file.
     """
-    return digest_of(config.tokenizer_path, "tokens.tokenizer_path", _WHAT)
+    return {"tokenizer_path": existing_file(config.tokenizer_path, "tokens.tokenizer_path", _WHAT)}
 
 
 @lru_cache(maxsize=2)

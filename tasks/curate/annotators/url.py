@@ -8,12 +8,14 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
 from tasks.core.errors import ConfigError
 from tasks.core.params import Params
-from tasks.curate.annotators.files import digest_of, existing_file, stamp
+from tasks.curate.annotators.user_file import existing_file, stamp
 from tasks.curate.statistics.texts import Columns
 
 FIELDS = ("blocked_domains", "banned_substrings", "hard_words", "soft_words")
@@ -26,6 +28,7 @@ _NOT_ALPHANUMERIC = re.compile(r"[^a-z0-9]+")
 class UrlLists(Params):
     """Paths of text files, one entry per line; blank lines and those that start with # do not count. None: no list."""
 
+    kind: Literal["url"] = "url"
     blocked_domains: str | None = None
     banned_substrings: str | None = None
     hard_words: str | None = None
@@ -50,20 +53,19 @@ def url_matches(urls: Sequence[str | None], config: UrlLists) -> Columns:
     Raises:
         ConfigError: a list does not exist, is not UTF-8, or holds an entry that can never match.
     """
-    paths = [existing_file(path, f"url.{name}", _WHAT) for name, path in config.model_dump(exclude_none=True).items()]
-    lists = _read(config, tuple(stamp(path) for path in paths))
+    lists = _read(config, tuple(stamp(path) for path in user_files(config).values()))
     rows = np.array([_counts(url, lists) if url else (0, 0, 0, 0) for url in urls], np.int64).reshape(-1, len(COLUMNS))
     return {name: rows[:, i].copy() for i, name in enumerate(COLUMNS)}
 
 
-def list_digests(config: UrlLists) -> dict[str, str]:
-    """Return the digest of every list that is named: part of the key of the columns.
+def user_files(config: UrlLists) -> dict[str, Path]:
+    """Return the file of every list that is named.
 
     Raises:
         ConfigError: a list does not exist.
     """
-    paths = config.model_dump(exclude_none=True)
-    return {name: digest_of(path, f"url.{name}", _WHAT) for name, path in paths.items()}
+    named = {name: path for name in FIELDS if (path := getattr(config, name)) is not None}
+    return {name: existing_file(path, f"url.{name}", _WHAT) for name, path in named.items()}
 
 
 def host(url: str) -> str:

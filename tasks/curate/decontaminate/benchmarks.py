@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tasks.core.digest import digest_file
 from tasks.core.errors import ConfigError, DataError
 from tasks.curate.decontaminate.config import Decontaminate
 
@@ -38,15 +37,6 @@ def benchmark_files(config: Decontaminate) -> dict[str, Path]:
                     f"decontaminate.benchmarks: {files[name]} and {path} would both be called {name}. Rename one of them."
                 )
     return dict(sorted(files.items()))
-
-
-def benchmark_digests(config: Decontaminate) -> dict[str, str]:
-    """Return the digest of every benchmark's file by name: part of the key of what is found with them.
-
-    Raises:
-        ConfigError: a path does not exist, a glob matches nothing, or two files have the same name.
-    """
-    return {name: digest_file(path) for name, path in benchmark_files(config).items()}
 
 
 def read_benchmark(name: str, path: Path, fields: tuple[str, ...] | None) -> Benchmark:

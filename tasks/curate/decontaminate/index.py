@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from tasks.core.errors import DataError
 from tasks.core.tables import read_table, write_table
-from tasks.curate.decontaminate.benchmarks import Benchmark, benchmark_files, read_benchmark
+from tasks.curate.decontaminate.benchmarks import Benchmark
 from tasks.curate.decontaminate.config import Decontaminate
 from tasks.curate.decontaminate.words import Hashes, ngram_hashes, word_hashes, words
 
@@ -71,17 +71,6 @@ class _Entries:
     starts: NDArray[np.int64]
     ends: NDArray[np.int64]
     num_words: NDArray[np.int32]
-
-
-def benchmark_ngrams(config: Decontaminate) -> NgramIndex:
-    """Return the index of the benchmarks that a config names.
-
-    Raises:
-        ConfigError: a file is missing, two have the same name, or none of an entire file's items has text.
-        DataError: a file cannot be read or holds what is no JSON object; says the line.
-    """
-    benchmarks = [read_benchmark(name, path, config.fields) for name, path in benchmark_files(config).items()]
-    return index_of(benchmarks, config)
 
 
 def index_of(benchmarks: list[Benchmark], config: Decontaminate) -> NgramIndex:

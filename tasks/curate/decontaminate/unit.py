@@ -3,17 +3,18 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from tasks.core.stage import UnitResult
+from tasks.core.handles import Handle, Tree
+from tasks.core.results import Here, UnitResult
 from tasks.core.tables import write_table
+from tasks.curate.decontaminate.benchmarks import read_benchmark
 from tasks.curate.decontaminate.config import Decontaminate
 from tasks.curate.decontaminate.contamination import Contamination, contamination
-from tasks.curate.decontaminate.index import NgramIndex, benchmark_ngrams, read_index, write_index
+from tasks.curate.decontaminate.index import NgramIndex, index_of, read_index, write_index
 from tasks.curate.statistics.shards import TextSource
 from tasks.curate.statistics.texts import texts_of
 
@@ -30,41 +31,43 @@ CONTAMINATION_SCHEMA = pa.schema(
 
 @dataclass(frozen=True)
 class IndexArgs:
-    """The benchmarks to index. The key of the unit must hold `benchmark_digests(params)`: paths say nothing."""
+    """The files of the benchmarks by name, and how they are looked for; `params` name no files themselves."""
 
+    benchmarks: Mapping[str, Handle]
     params: Decontaminate
 
 
 @dataclass(frozen=True)
 class DecontaminateArgs:
-    """A shard of documents after every step that changes texts, and the folder of the unit that made the index."""
+    """A shard of documents after every step that changes texts, the index, and the n-grams that make a hit."""
 
     texts: TextSource
-    index: Path
-    params: Decontaminate
+    index: Tree
+    min_hits: int
 
 
-def index_benchmarks(args: IndexArgs, folder: Path) -> UnitResult:
+def index_benchmarks(args: IndexArgs, here: Here) -> UnitResult:
     """Write the index; the summary says per benchmark how much of it can be found.
 
     Raises:
         ConfigError: a file is missing, two have the same name, or none of a file's items has text.
         DataError: a file cannot be read or holds what is no JSON object; says the line.
     """
-    index = benchmark_ngrams(args.params)
-    write_index(index, folder)
+    files = {name: file.local() for name, file in args.benchmarks.items()}
+    index = index_of([read_benchmark(name, path, args.params.fields) for name, path in files.items()], args.params)
+    write_index(index, here.folder)
     return UnitResult(summary={"benchmarks": [asdict(one) for one in index.coverage]})
 
 
-def decontaminate_shard(args: DecontaminateArgs, folder: Path) -> UnitResult:
+def decontaminate_shard(args: DecontaminateArgs, here: Here) -> UnitResult:
     """Write id, benchmark (that with the most hits), hits and first n-gram of every contaminated document.
 
     The summary counts documents per benchmark; a document that two benchmarks hit counts for both.
     """
-    index = read_index(args.index)
+    index = read_index(args.index.local())
     documents = args.texts.read(("id", "text"))
-    found = _enough(contamination(texts_of(documents["text"]), index), args.params.min_hits)
-    write_table(_table(documents["id"], found, index), folder / CONTAMINATION)
+    found = _enough(contamination(texts_of(documents["text"]), index), args.min_hits)
+    write_table(_table(documents["id"], found, index), here.folder / CONTAMINATION)
     return UnitResult(summary=_summary(found, index, documents.num_rows))
 
 

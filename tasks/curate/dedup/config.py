@@ -6,56 +6,10 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from tasks.core.params import Params
+from tasks.curate.dedup.signing.kinds import DEFAULT, NearDuplicates
 
 Scope = Literal["all", "within_source"]
 Step = tuple[Annotated[int, Field(ge=1)], Annotated[float, Field(gt=0)]]
-
-
-class _MinHash(Params):
-    """MinHash with banding: two texts meet when all rows of at least one band agree (Broder 1997).
-
-    With b bands of r rows, texts of Jaccard similarity s meet with probability 1 - (1 - s^r)^b (Leskovec et al.,
-    Mining of Massive Datasets, chapter 3): 0.92 at 0.8 for 14 x 8. `verify` then asks pairs that meet for a similarity
-    of at least `min_jaccard`: "estimated" by all b r values (standard error below 0.05 for 112 of them), or "exact",
-    of the sets of n-grams of the two texts. None takes every pair that meets.
-    """
-
-    bands: Annotated[int, Field(ge=1, le=256)] = 14
-    rows: Annotated[int, Field(ge=1, le=64)] = 8
-    ngram_words: Annotated[int, Field(ge=1, le=64)] = 5
-    verify: Literal["estimated", "exact"] | None = "estimated"
-    min_jaccard: Annotated[float, Field(ge=0, le=1)] | None = 0.7
-
-    @model_validator(mode="after")
-    def _a_limit_for_what_is_verified(self) -> Self:
-        if (self.verify is None) != (self.min_jaccard is None):
-            raise ValueError(
-                f"verify is {self.verify} and min_jaccard is {self.min_jaccard}: give both, or null for both."
-            )
-        return self
-
-
-class FastMinHash(_MinHash):
-    """Words in lower case without marks at their ends, 32-bit values: for text in any language.
-
-    Words are those between blanks; in scripts without blanks (Chinese, Japanese, Thai, ...) every letter is one.
-    """
-
-    kind: Literal["fast"] = "fast"
-
-
-class DatatroveMinHash(_MinHash):
-    """MinHash as datatrove 0.10.1: English tokens of simplified text, 61-bit values, every pair that meets is taken.
-
-    A text mostly in scripts without blanks is taken letter by letter, where datatrove's English tokens are whole clauses.
-    """
-
-    kind: Literal["datatrove"] = "datatrove"
-    verify: Literal["estimated", "exact"] | None = None
-    min_jaccard: Annotated[float, Field(ge=0, le=1)] | None = None
-
-
-NearDuplicates = Annotated[FastMinHash | DatatroveMinHash, Field(discriminator="kind")]
 
 
 class Repeats(Params):
@@ -101,7 +55,7 @@ class Duplicates(Params):
     """
 
     documents: bool = True
-    near: NearDuplicates | None = FastMinHash()
+    near: NearDuplicates | None = DEFAULT
     paragraphs: Repeats | None = None
     lines: Repeats | None = None
     scope: Scope = "all"

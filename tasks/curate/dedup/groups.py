@@ -2,22 +2,32 @@
 
 Documents have numbers, counted through all shards. A unit looks at the documents whose 64-bit keys fall into one
 partition of all keys; the keys only gather, and the rows themselves decide.
+
+A unit takes one partition of the texts' keys, or of a band's; so a machine holds a part of one band at a time, whatever the
+number of documents, and many machines hold many. Where documents are few a unit goes through several bands. Read per
+document: 32 bytes and its standing for equal texts; for a band 16 bytes and its standing, and what its signature holds of
+the band where it meets another's.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-Ints = NDArray[np.int64]
-Hashes = NDArray[np.uint64]
+from tasks.core.handles import Tree
+from tasks.core.results import Here, UnitResult
+from tasks.curate.dedup.corpus import Corpus
+from tasks.curate.dedup.signing.signatures import Hashes, Ints
+
 # The rows of documents, by their numbers.
 Gather = Callable[[Ints], NDArray[Any]]
 
 MEMBERS, STARTS = "members.npy", "starts.npy"
+MET = "met.npy"
 # Documents whose keys a unit holds: about 40 bytes each, 170 MB.
 PARTITION_DOCUMENTS = 1 << 22
 # Documents whose rows are in memory at a time: 112 MB of the largest ones (128 values of 8 bytes).
@@ -44,9 +54,73 @@ class Groups:
         np.save(folder / STARTS, self.starts)
 
     @staticmethod
-    def load(folder: Path) -> "Groups":
+    def load(tree: Tree) -> "Groups":
         """Read what `save` wrote."""
+        folder = tree.local()
         return Groups(np.load(folder / MEMBERS), np.load(folder / STARTS))
+
+
+@dataclass(frozen=True)
+class EqualTextsArgs:
+    """The documents, and which partition of them."""
+
+    corpus: Corpus
+    partition: int
+    partitions: int
+
+
+@dataclass(frozen=True)
+class BandArgs:
+    """The documents, the groups of equal texts, the rows of a band, and which bands and partition."""
+
+    corpus: Corpus
+    equal_texts: tuple[Tree, ...]
+    rows: int
+    bands: tuple[int, ...]
+    partition: int
+    partitions: int
+
+
+@dataclass(frozen=True)
+class MetArgs:
+    """The groups of all bands."""
+
+    bands: tuple[Tree, ...]
+
+
+def group_equal_texts(args: EqualTextsArgs, here: Here) -> UnitResult:
+    """Write the groups of documents with the same text."""
+    corpus = args.corpus
+    keys, numbers = _chosen(corpus.text_keys(), args.partition, args.partitions)
+    groups = equal_rows(keys, numbers, corpus.texts_and_sources, corpus.digests)
+    groups.save(here.folder)
+    return UnitResult(summary={"groups": len(groups), "documents": len(groups.members)})
+
+
+def group_bands(args: BandArgs, here: Here) -> UnitResult:
+    """Write the groups of documents whose values agree in all rows of a band; of equal texts, one stands for all."""
+    corpus, rows = args.corpus, args.rows
+    copies = np.zeros(corpus.documents, np.bool_)
+    for tree in args.equal_texts:
+        groups = Groups.load(tree)
+        copies[np.delete(groups.members, groups.starts[:-1])] = True
+    found: list[Groups] = []
+    for band in args.bands:
+        keys, numbers = _chosen(corpus.band_keys(band, copies), args.partition, args.partitions)
+        columns = slice(band * rows, (band + 1) * rows)
+        found.append(equal_rows(keys, numbers, partial(corpus.band, columns=columns), corpus.digests))
+    groups = one_after_another(found)
+    groups.save(here.folder)
+    return UnitResult(summary={"groups": len(groups), "documents": len(groups.members)})
+
+
+def list_met(args: MetArgs, here: Here) -> UnitResult:
+    """Write the numbers of the documents that met another in any band, ascending."""
+    met = np.zeros(0, np.int64)
+    for tree in args.bands:
+        met = np.union1d(met, np.load(tree.local() / MEMBERS))
+    np.save(here.folder / MET, met)
+    return UnitResult(summary={"documents": len(met)})
 
 
 def groups_of(groups: list[Ints]) -> Groups:
@@ -131,3 +205,13 @@ def _equal_to_first(numbers: Ints, rows: Gather, order: Gather, block: int) -> I
         ranks = np.concatenate([order(group[start : start + block]) for start in range(0, len(group), block)])
         if len(group) > 1:
             yield group[np.lexsort(ranks.T[::-1])]
+
+
+def _chosen(
+    keys: Iterator[tuple[NDArray[np.uint64], Ints]], partition: int, partitions: int
+) -> tuple[NDArray[np.uint64], Ints]:
+    parts = [(np.zeros(0, np.uint64), np.zeros(0, np.int64))]
+    for some, numbers in keys:
+        chosen = in_partition(some, partition, partitions)
+        parts.append((some[chosen], numbers[chosen]))
+    return np.concatenate([part[0] for part in parts]), np.concatenate([part[1] for part in parts])

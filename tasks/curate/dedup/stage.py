@@ -1,76 +1,82 @@
 """The driver of deduplication: signatures per shard, groups per band, clusters over all, what repeats in the survivors.
 
-No unit holds all documents' signatures. What each reads, and its memory: `signing.unit` and `ngrams` one shard's texts;
-`candidates` one partition of one band's keys, 40 bytes for each of at most 4 million documents, and blocks of rows;
-`unite` 100 bytes per document of all shards; `repeat_units` one shard's texts, or one million pieces. The units go to
-the workshop's executor: where one machine is too small, Ray spreads the bands over many.
+No unit holds all documents' signatures. What each reads, and its memory: `signing.unit` and `similarity` one shard's texts;
+`groups` one partition of one band's keys, 40 bytes for each of at most 4 million documents, and blocks of rows; `duplicates`
+100 bytes per document of all shards; `repeats` one shard's texts, or one million pieces. The units go to the workshop's
+executor: where one machine is too small, Ray spreads the bands over many.
 
-Only the signatures are kept across changed thresholds: their keys know neither standings nor limits.
+Only the signatures are kept across changed thresholds: they know neither standings nor limits.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
-from tasks.core.digest import digest_code, digest_json
 from tasks.core.errors import DataError
-from tasks.core.manifest import Manifest, stage_key
-from tasks.core.stage import Placement, UnitRecord, Workshop, map_units
-from tasks.curate.dedup.candidates import (
+from tasks.core.handles import Handle, Tree
+from tasks.curate.dedup.config import Duplicates
+from tasks.curate.dedup.corpus import Corpus, SignedShard
+from tasks.curate.dedup.duplicates import UniteArgs, duplicates_file, unite
+from tasks.curate.dedup.fingerprints import PRINTS, STANDING, AdoptArgs, PrintArgs, adopt, print_shard
+from tasks.curate.dedup.groups import (
     MET,
     BandArgs,
     EqualTextsArgs,
     MetArgs,
-    VerifyArgs,
     group_bands,
     group_equal_texts,
     list_met,
-    verify_groups,
+    partitions_for,
 )
-from tasks.curate.dedup.config import Duplicates, NearDuplicates
-from tasks.curate.dedup.fingerprints import PRINTS, STANDING, AdoptArgs, PrintArgs, adopt, print_shard
-from tasks.curate.dedup.groups import partitions_for
-from tasks.curate.dedup.library import Library, Shelf
-from tasks.curate.dedup.ngrams import SetsArgs, write_sets
-from tasks.curate.dedup.repeating import drop_all_cut, find_cuts
-from tasks.curate.dedup.run import CODE, SIGN_CODE, STAGE, Run, digest_records, folders
-from tasks.curate.dedup.signing.signatures import Shape
+from tasks.curate.dedup.repeats.steps import drop_all_cut, find_cuts
+from tasks.curate.dedup.signing.signatures import Shape, shape_of
 from tasks.curate.dedup.signing.unit import SignArgs, sign_shard
-from tasks.curate.dedup.tables import UniteArgs, duplicates_file, unite
+from tasks.curate.dedup.similarity import SetsArgs, VerifyArgs, verify_groups, write_sets
 from tasks.curate.published.documents import FINGERPRINTS, KEPT
 from tasks.curate.published.funnel import DuplicateCounts
 from tasks.curate.statistics.shards import TextSource
+from tasks.runtime.context import Workshop
+from tasks.runtime.records import UnitRecord
+from tasks.runtime.stages import StageInput, published
+from tasks.runtime.step import Step
 
+SIGN = Step("curate.sign", "curate: signatures", sign_shard)
+ADOPT = Step("curate.adopt", "curate: earlier versions", adopt)
+EQUAL_TEXTS = Step("curate.equal-texts", "curate: equal texts", group_equal_texts)
+BANDS = Step("curate.bands", "curate: bands", group_bands)
+MEETINGS = Step("curate.met", "curate: who met", list_met)
+SETS = Step("curate.ngrams", "curate: n-grams of those that met", write_sets)
+SIMILARITIES = Step("curate.similarities", "curate: similarities", verify_groups)
+CLUSTERS = Step("curate.clusters", "curate: clusters", unite)
+PRINT = Step("curate.fingerprints", "curate: fingerprints", print_shard)
 # Keys, of documents times bands, that are worth a unit of their own: less than a second of work.
 _UNIT_KEYS = 1 << 20
 
 
 @dataclass(frozen=True)
 class Candidates:
-    """A shard to look for duplicates in.
+    """A shard to look for duplicates in: its number, the texts that are compared, and the standing of its documents.
 
-    `texts`: those that are compared, and `digests` of all they follow from. `standing`: Parquet with the same rows, id,
-    source, passes (bool) and quality (float64); `standing_digest`: of that file.
+    `standing`: Parquet with the same rows, id, source, passes (bool) and quality (float64).
     """
 
+    number: str
     texts: TextSource
-    digests: Mapping[str, str]
-    standing: Path
-    standing_digest: str
+    standing: Handle
 
 
 @dataclass(frozen=True)
 class Found:
     """What deduplication found, shard by shard in the order given.
 
-    `tables`: the tables of duplicates (see `tables.unite`). `cuts`: the texts of survivors without the paragraphs and
-    lines that repeat, null where nothing is cut. `fingerprints`: what later versions need of the survivors, by the name
-    of the shard's file. `counts`: how many (None: nothing was looked for).
+    `tables`: the tables of duplicates (see `duplicates.unite`). `cuts`: the texts of survivors without the paragraphs and
+    lines that repeat, null where nothing is cut. `fingerprints`: what later versions need of the survivors, by the number
+    of the shard. `counts`: how many (None: nothing was looked for).
     """
 
-    tables: Sequence[Placement | None]
-    cuts: Sequence[Placement | None]
-    fingerprints: Mapping[str, Placement]
+    tables: Sequence[Handle | None]
+    cuts: Sequence[Handle | None]
+    fingerprints: Mapping[str, Handle]
     counts: DuplicateCounts | None
 
     @staticmethod
@@ -79,7 +85,7 @@ class Found:
         return Found([None] * shards, [None] * shards, {}, None)
 
 
-def find_duplicates(workshop: Workshop, shards: Sequence[Candidates], params: Duplicates, seed: int) -> Found:
+def find_duplicates(workshop: Workshop, candidates: Sequence[Candidates], params: Duplicates, seed: int) -> Found:
     """Find who survives for each document that passes the rules, over all shards at once.
 
     Raises:
@@ -87,209 +93,101 @@ def find_duplicates(workshop: Workshop, shards: Sequence[Candidates], params: Du
         DataError: a folder of `against` is no output of curate, or holds no fingerprints.
     """
     shape = shape_of(params.near, seed)
-    run = Run(workshop, params, digest_code(CODE))
-    signed = _sign(workshop, shards, shape)
-    library, known = _library(run, shards, signed, shape)
+    corpus = _corpus(workshop, candidates, params, shape)
     # 1. Equal texts; one of them stands for the others in what follows.
-    equal = _equal_texts(run, library, known) if params.documents else []
+    equal = _equal_texts(workshop, corpus) if params.documents else ()
     # 2. Near duplicates: who meets whom in a band, and who of them is similar enough.
-    near, sets = _near(run, library, known, shape, equal)
+    near, sets = _near(workshop, corpus, params, shape, equal)
     # 3. Clusters, and who survives.
-    united = _unite(run, library, known, equal, near, sets)
-    tables = [united.file(duplicates_file(i)) for i in range(len(shards))]
+    united = CLUSTERS.one(workshop, UniteArgs(corpus, equal, near, sets, params.rehydration))
+    tables = [united.file(duplicates_file(i)) for i in range(len(candidates))]
     # 4. What repeats across the survivors; what later versions need of them.
-    cuts, cut = find_cuts(run, library.of_this_run, known, tables)
-    tables, emptied = drop_all_cut(run, tables, cuts)
-    prints = _fingerprints(run, library.of_this_run, known, tables, shape)
+    own = corpus.of_this_run
+    cuts, cut = find_cuts(workshop, params, own, tables)
+    tables, emptied = drop_all_cut(workshop, tables, cuts)
+    units = [PrintArgs(shard, table, shape) for shard, table in zip(own.shards, tables, strict=True)]
+    prints = zip(candidates, PRINT.map(workshop, units), strict=True)
     counts = DuplicateCounts.model_validate({**united.summary, **cut, **emptied})
-    return Found(tables, cuts, prints, counts)
+    return Found(tables, cuts, {one.number: record.file(PRINTS) for one, record in prints}, counts)
 
 
-def versions(params: Duplicates | None) -> dict[str, str]:
-    """Return the digests of the earlier versions that are read: their paths alone do not say what is in them.
+def earlier_versions(workshop: Workshop, params: Duplicates | None) -> list[StageInput]:
+    """Return the earlier versions that documents are compared with, by what is in them.
 
     Raises:
         DataError: a folder is no output of curate, or holds no fingerprints.
     """
     names = params.against if params is not None else ()
-    return {f"against/{i}": _published(Path(name)).output for i, name in enumerate(names)}
+    found = [published(workshop.store, str(Path(name).absolute())) for name in names]
+    for name, version in zip(names, found, strict=True):
+        if not any(record.path.startswith(f"{FINGERPRINTS}/") for record in version.manifest.files):
+            raise DataError(
+                f"{name}: published by {version.manifest.stage}, with no {FINGERPRINTS}/ in it. Name in duplicates.against "
+                "folders that curate wrote with duplicates on."
+            )
+    return found
 
 
-def shape_of(near: NearDuplicates | None, seed: int) -> Shape | None:
-    """Return what decides the signatures of these params; datatrove's know no seed."""
-    if near is None:
-        return None
-    return Shape(near.kind, near.ngram_words, near.bands, near.rows, seed if near.kind == "fast" else 1)
-
-
-def _sign(workshop: Workshop, shards: Sequence[Candidates], shape: Shape | None) -> list[UnitRecord]:
-    values, code = {"shape": asdict(shape) if shape else None}, digest_code(SIGN_CODE)
-    return map_units(
-        workshop,
-        stage=STAGE,
-        label="curate: signatures",
-        work=sign_shard,
-        units=[
-            (stage_key("curate.sign", shard.digests, values, code), SignArgs(shard.texts, shape)) for shard in shards
-        ],
-        packages=SIGN_CODE,
-    )
-
-
-def _library(
-    run: Run, shards: Sequence[Candidates], signed: list[UnitRecord], shape: Shape | None
-) -> tuple[Library, str]:
-    """Return the documents of this run and of earlier versions, and the digest of all that is known of them."""
-    shelves = [
-        Shelf(record.folder, shard.standing, shard.texts, record.summary["documents"])
-        for shard, record in zip(shards, signed, strict=True)
+def _corpus(workshop: Workshop, candidates: Sequence[Candidates], params: Duplicates, shape: Shape | None) -> Corpus:
+    """Return the documents of this run and of earlier versions."""
+    signed = SIGN.map(workshop, [SignArgs(one.texts, shape) for one in candidates])
+    shards = [
+        SignedShard(record.tree, one.standing, one.texts, record.summary["documents"])
+        for one, record in zip(candidates, signed, strict=True)
     ]
-    known = [[digest_records(record), shard.standing_digest] for shard, record in zip(shards, signed, strict=True)]
-    for shelf, digest in _earlier(run, shape):
-        shelves.append(shelf)
-        known.append([digest, str(shelf.version)])
-    within_source = run.params.scope == "within_source"
-    return Library(tuple(shelves), within_source), digest_json([known, within_source])
+    return Corpus((*shards, *_earlier(workshop, params, shape)), params.scope == "within_source")
 
 
-def _earlier(run: Run, shape: Shape | None) -> list[tuple[Shelf, str]]:
-    versions = [(Path(name).absolute(), _published(Path(name))) for name in run.params.against]
-    for folder, manifest in versions:
-        manifest.verify(folder, f"{KEPT}/")  # fingerprints are looked at by who adopts them
+def _earlier(workshop: Workshop, params: Duplicates, shape: Shape | None) -> list[SignedShard]:
     files = [
-        (folder, manifest.output, record)
-        for folder, manifest in versions
-        for record in manifest.files
-        if record.path.startswith(f"{FINGERPRINTS}/")
+        (version.digest, kept, prints)
+        for version in earlier_versions(workshop, params)
+        for kept, prints in zip(version.tree(f"{KEPT}/"), version.tree(f"{FINGERPRINTS}/"), strict=True)
     ]
-    values = {"shape": asdict(shape) if shape else None}
-    adopted = run.map(
-        "earlier versions",
-        adopt,
-        [
-            ({"fingerprints": file.digest}, values, AdoptArgs(folder / file.path, file.digest, shape))
-            for folder, _, file in files
-        ],
-    )
-    shelves = []
-    for (folder, version, file), record in zip(files, adopted, strict=True):
-        texts = TextSource(folder / KEPT / Path(file.path).name)
-        shelf = Shelf(record.folder, record.folder / STANDING, texts, record.summary["documents"], version)
-        shelves.append((shelf, digest_records(record)))
-    return shelves
-
-
-def _published(folder: Path) -> Manifest:
-    manifest = Manifest.read(folder)
-    if not any(record.path.startswith(f"{FINGERPRINTS}/") for record in manifest.files):
-        raise DataError(
-            f"{folder}: published by {manifest.stage}, with no {FINGERPRINTS}/ in it. Name in duplicates.against folders "
-            "that curate wrote with duplicates on."
-        )
-    return manifest
-
-
-def _equal_texts(run: Run, library: Library, known: str) -> list[UnitRecord]:
-    partitions = partitions_for(library.documents)
-    units = [
-        ({"library": known}, {"partition": [i, partitions]}, EqualTextsArgs(library, i, partitions))
-        for i in range(partitions)
+    adopted = ADOPT.map(workshop, [AdoptArgs(prints, shape) for _, _, prints in files])
+    return [
+        SignedShard(record.tree, record.file(STANDING), TextSource(kept), record.summary["documents"], version)
+        for (version, kept, _), record in zip(files, adopted, strict=True)
     ]
-    return run.map("equal texts", group_equal_texts, units)
 
 
-def _bands(run: Run, library: Library, known: str, shape: Shape, equal: list[UnitRecord]) -> list[UnitRecord]:
-    partitions, texts = partitions_for(library.documents), folders(equal)
-    inputs = {"library": known, "equal": digest_records(*equal)}
-    each = max(1, _UNIT_KEYS // max(library.documents, 1))
-    parts = [tuple(range(first, min(first + each, shape.bands))) for first in range(0, shape.bands, each)]
-    units = [
-        (
-            inputs,
-            {"shape": asdict(shape), "bands": bands, "partition": [i, partitions]},
-            BandArgs(library, texts, shape, bands, i, partitions),
-        )
-        for bands in parts
-        for i in range(partitions)
-    ]
-    return run.map("bands", group_bands, units)
-
-
-def _sets(run: Run, library: Library, known: str, shape: Shape, bands: list[UnitRecord]) -> list[UnitRecord]:
-    [met] = run.map("who met", list_met, [({"bands": digest_records(*bands)}, {}, MetArgs(folders(bands)))])
-    inputs, starts = {"library": known, "met": digest_records(met)}, library.starts.tolist()
-    units = [
-        (inputs, {"shelf": i, "shape": asdict(shape)}, SetsArgs(shelf, starts[i], met.folder / MET, shape))
-        for i, shelf in enumerate(library.shelves)
-    ]
-    return run.map("n-grams of those that met", write_sets, units)
-
-
-def _verified(
-    run: Run,
-    library: Library,
-    known: str,
-    groups: list[UnitRecord],
-    sets: list[UnitRecord] | None,
-    limit: float,
-) -> list[UnitRecord]:
-    of_sets = None if sets is None else folders(sets)
-    units = [
-        (
-            {"library": known, "groups": digest_records(record), "sets": digest_records(*(sets or ()))},
-            {"min_jaccard": limit},
-            VerifyArgs(library, record.folder, of_sets, limit),
-        )
-        for record in groups
-    ]
-    return run.map("similarities", verify_groups, units)
-
-
-def _unite(
-    run: Run,
-    library: Library,
-    known: str,
-    equal: list[UnitRecord],
-    near: list[UnitRecord],
-    sets: list[UnitRecord] | None,
-) -> UnitRecord:
-    rehydration = run.params.rehydration
-    inputs = {
-        "library": known,
-        "equal": digest_records(*equal),
-        "near": digest_records(*near),
-        "sets": digest_records(*(sets or ())),
-    }
-    values = {"rehydration": rehydration.model_dump(mode="json") if rehydration else None, "exact": sets is not None}
-    places = folders(equal), folders(near), None if sets is None else folders(sets)
-    [record] = run.map("clusters", unite, [(inputs, values, UniteArgs(library, *places, rehydration))])
-    return record
+def _equal_texts(workshop: Workshop, corpus: Corpus) -> tuple[Tree, ...]:
+    partitions = partitions_for(corpus.documents)
+    units = [EqualTextsArgs(corpus, i, partitions) for i in range(partitions)]
+    return _trees(EQUAL_TEXTS.map(workshop, units))
 
 
 def _near(
-    run: Run, library: Library, known: str, shape: Shape | None, equal: list[UnitRecord]
-) -> tuple[list[UnitRecord], list[UnitRecord] | None]:
+    workshop: Workshop, corpus: Corpus, params: Duplicates, shape: Shape | None, equal: tuple[Tree, ...]
+) -> tuple[tuple[Tree, ...], tuple[Tree, ...] | None]:
     """Return the groups of near duplicates, and the sets of n-grams if these decided."""
-    near = run.params.near
+    near = params.near
     if near is None or shape is None:
-        return [], None
-    groups = _bands(run, library, known, shape, equal)
-    sets = _sets(run, library, known, shape, groups) if near.verify == "exact" else None
+        return (), None
+    groups = _bands(workshop, corpus, shape, equal)
+    sets = _sets(workshop, corpus, shape, groups) if near.verify == "exact" else None
     if near.min_jaccard is not None:
-        groups = _verified(run, library, known, groups, sets, near.min_jaccard)
+        units = [VerifyArgs(corpus, group, sets, near.min_jaccard) for group in groups]
+        groups = _trees(SIMILARITIES.map(workshop, units))
     return groups, sets
 
 
-def _fingerprints(
-    run: Run, library: Library, known: str, tables: Sequence[Placement], shape: Shape | None
-) -> dict[str, Placement]:
-    records = run.map(
-        "fingerprints",
-        print_shard,
-        [
-            ({"library": known, "duplicates": table.record.digest}, {"shelf": i}, PrintArgs(shelf, table.source, shape))
-            for i, (shelf, table) in enumerate(zip(library.shelves, tables, strict=True))
-        ],
-    )
-    names = (shelf.texts.documents.name for shelf in library.shelves)
-    return {name: record.file(PRINTS) for name, record in zip(names, records, strict=True)}
+def _bands(workshop: Workshop, corpus: Corpus, shape: Shape, equal: tuple[Tree, ...]) -> tuple[Tree, ...]:
+    partitions, bands = partitions_for(corpus.documents), shape.minhash.bands
+    each = max(1, _UNIT_KEYS // max(corpus.documents, 1))
+    parts = [tuple(range(first, min(first + each, bands))) for first in range(0, bands, each)]
+    units = [
+        BandArgs(corpus, equal, shape.minhash.rows, part, i, partitions) for part in parts for i in range(partitions)
+    ]
+    return _trees(BANDS.map(workshop, units))
+
+
+def _sets(workshop: Workshop, corpus: Corpus, shape: Shape, bands: tuple[Tree, ...]) -> tuple[Tree, ...]:
+    met = MEETINGS.one(workshop, MetArgs(bands)).file(MET)
+    starts = corpus.starts.tolist()
+    units = [SetsArgs(shard, starts[i], met, shape) for i, shard in enumerate(corpus.shards)]
+    return _trees(SETS.map(workshop, units))
+
+
+def _trees(records: Sequence[UnitRecord]) -> tuple[Tree, ...]:
+    return tuple(record.tree for record in records)

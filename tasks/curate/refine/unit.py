@@ -2,17 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tasks.core.stage import UnitResult
+from tasks.core.handles import Handle
+from tasks.core.results import Here, UnitResult
 from tasks.core.tables import read_table, write_table
-from tasks.curate.annotators.phones import phones_known
 from tasks.curate.refine.account import Passed
 from tasks.curate.refine.config import Refine
 from tasks.curate.refine.refine import COLUMNS, Refined, refine_texts
@@ -29,34 +27,25 @@ _BATCH_BYTES = 8_000_000
 class RefineArgs:
     """The shard to refine, and how."""
 
-    documents: Path
+    documents: Handle
     params: Refine
 
 
-def refine_shard(args: RefineArgs, folder: Path) -> UnitResult:
+def refine_shard(args: RefineArgs, here: Here) -> UnitResult:
     """Write id, text (null where it did not change) and the counts; the summary holds the account and the samples.
 
     Raises:
         AccountError: bytes of text are not accounted for.
     """
-    documents = read_table(args.documents, ("id", "text"))
+    documents = read_table(args.documents.local(), ("id", "text"))
     ids, texts = documents["id"], documents["text"]
     parts = [_refined(ids[:0], texts[:0], args.params)]
     sizes = pc.binary_length(texts).to_pylist()
     parts += [_refined(ids[part], texts[part], args.params) for part in batches(sizes, _BATCH_BYTES)]
     counts = {name: np.concatenate([part.columns[name] for _, part in parts]) for name in COLUMNS}
     changed = pa.chunked_array([column for column, _ in parts], pa.large_string())
-    write_table(pa.table({"id": ids, "text": changed, **counts}), folder / REFINED)
+    write_table(pa.table({"id": ids, "text": changed, **counts}), here.folder / REFINED)
     return UnitResult(summary=merged([part for _, part in parts], args.params.samples))
-
-
-def refine_identity(params: Refine) -> dict[str, Any]:
-    """Return what the key of the unit must hold: the params, and the releases of the libraries that are used."""
-    return {
-        "params": params.model_dump(mode="json"),
-        "ftfy": version("ftfy") if params.unicode is not None else None,
-        "phonenumbers": phones_known() if params.pii is not None else None,
-    }
 
 
 def merged(parts: list[Refined], samples: int) -> dict[str, Any]:

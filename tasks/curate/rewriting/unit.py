@@ -2,24 +2,20 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, assert_never
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from tasks.core.stage import UnitResult
+from tasks.core.results import Here, UnitResult
 from tasks.core.tables import write_table
-from tasks.curate.rewriting import c4, refinedweb
-from tasks.curate.rewriting.c4 import C4Lines
-from tasks.curate.rewriting.refinedweb import RefinedWebLines
+from tasks.curate.rewriting.kinds import Rewriting, rewrite
 from tasks.curate.statistics.shards import TextSource
-from tasks.curate.statistics.texts import Columns, Texts, texts_of
+from tasks.curate.statistics.texts import Columns, texts_of
 
-REWRITING, REWRITTEN = "rewriting.parquet", "rewritten.parquet"
-Rewriting = C4Lines | RefinedWebLines
+REWRITING_FILE, REWRITTEN = "rewriting.parquet", "rewritten.parquet"
 
 
 @dataclass(frozen=True)
@@ -34,7 +30,7 @@ class RewriteArgs:
     every: tuple[Rewriting, ...]
 
 
-def rewrite_shard(args: RewriteArgs, folder: Path) -> UnitResult:
+def rewrite_shard(args: RewriteArgs, here: Here) -> UnitResult:
     """Write the rewritten texts (null where nothing changed), and the statistics taken on the way."""
     documents = args.texts.read(("id", "source", "text"))
     chosen = [args.of_source[source] for source in documents["source"].to_pylist()]
@@ -46,22 +42,11 @@ def rewrite_shard(args: RewriteArgs, folder: Path) -> UnitResult:
         rewritten.append(texts.to_arrow())
         parts.append(statistics)
     columns = {"id": documents["id"], **_merged(parts, rows_of, documents.num_rows)}
-    write_table(pa.table(columns), folder / REWRITING)
+    write_table(pa.table(columns), here.folder / REWRITING_FILE)
     after = pa.concat_arrays([pa.array([], pa.large_string()), *rewritten]).take(_index(rows_of, documents.num_rows))
     changed = pc.if_else(pc.equal(after, documents["text"].cast(pa.large_string())), None, after)
-    write_table(pa.table({"id": documents["id"], "text": changed}), folder / REWRITTEN)
+    write_table(pa.table({"id": documents["id"], "text": changed}), here.folder / REWRITTEN)
     return UnitResult(summary={"documents": sum(map(len, rows_of))})
-
-
-def rewrite(texts: Texts, rewriting: Rewriting) -> tuple[Texts, Columns]:
-    """Return the texts that a rewriting leaves, and the statistics it takes."""
-    match rewriting:
-        case C4Lines():
-            return c4.rewrite_and_count(texts, rewriting)
-        case RefinedWebLines():
-            return refinedweb.rewrite_and_count(texts, rewriting)
-        case _ as other:
-            assert_never(other)
 
 
 def _merged(parts: Sequence[Columns], rows_of: Sequence[NDArray[np.int64]], number: int) -> dict[str, Any]:

@@ -2,19 +2,15 @@
 
 import math
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from tasks.core.params import Params
-from tasks.curate.annotators.language import LanguageText
-from tasks.curate.rewriting.c4 import C4Lines
-from tasks.curate.rewriting.refinedweb import RefinedWebLines
+from tasks.curate.annotators.method import LanguageText, Reading, WordRule
+from tasks.curate.rewriting.kinds import Rewriting
 from tasks.curate.rules.rule import Rule, Threshold
 from tasks.curate.rules.table import FILTERS, INDEX, RULES
-from tasks.curate.statistics.gopher import WordRule
-
-Rewriting = Annotated[C4Lines | RefinedWebLines, Field(discriminator="kind")]
 
 
 class Profile(Params):
@@ -65,6 +61,18 @@ class Profile(Params):
     def groups(self) -> frozenset[str]:
         """The groups of statistics that its rules look at."""
         return frozenset(rule.group for _, rule, _ in self.active)
+
+    @property
+    def reading(self) -> Reading:
+        """How it has its documents read."""
+        return Reading(self.words, self.language_text)
+
+
+def deciding(profile: Profile) -> Profile:
+    """Return what of a profile decides over statistics that were taken: without how texts are read and rewritten."""
+    return profile.model_copy(
+        update={"description": "", "rewriting": None, "words": "blanks", "language_text": "normalised"}
+    )
 
 
 def laid_over(below: Mapping[str, Any], above: Any) -> Any:

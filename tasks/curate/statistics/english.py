@@ -9,10 +9,12 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import cache
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tasks.core.params import Params
 from tasks.curate.english.facts import load_facts
 from tasks.curate.english.tokens import words
 from tasks.curate.native import kernel
@@ -65,6 +67,12 @@ _RATIOS = {
 }
 INTEGERS = ("english_characters", "english_tokens", "english_words", "english_stop_words")
 STATISTICS = (*INTEGERS, *_RATIOS)
+
+
+class English(Params):
+    """The statistics that datatrove's rules look at; it has no options."""
+
+    kind: Literal["english"] = "english"
 
 
 def english_statistics(texts: Texts) -> Columns:

@@ -9,14 +9,14 @@ from typing import Literal
 import numpy as np
 
 from tasks.core import scripts
+from tasks.core.params import Params
+from tasks.curate.annotators.method import Documents, WordRule, by_rule
 from tasks.curate.native import kernel
 from tasks.curate.statistics.lines import LINE_COUNTS, line_counts
 from tasks.curate.statistics.ngrams import DUPLICATE_LENGTHS, TOP_LENGTHS, ngram_counts
 from tasks.curate.statistics.texts import Columns, Texts
 from tasks.curate.statistics.words import Ints, Words, alphabetic_words, batches, lay_out, stop_words
 
-# What a word is: what stands between blanks, as in the paper; or, in scripts without blanks, what ICU finds there.
-WordRule = Literal["blanks", "script"]
 WORD_COUNTS = ("characters", "words", "word_chars", "stop_words", "hashes", "ellipses", "alphabetic_words")
 NGRAM_COUNTS = (
     *(f"top_{n}_gram_chars" for n in TOP_LENGTHS),
@@ -45,6 +45,18 @@ FRACTIONS = tuple(_RATIOS)
 STATISTICS = (*COUNTS, *FRACTIONS)
 # The fallback holds some thirty bytes per byte of text: large enough that numpy's cost per call vanishes (measured).
 _BATCH_BYTES = 4_000_000
+
+
+class Gopher(Params):
+    """The statistics that Gopher's rules look at; what a word is, the profile of each document says."""
+
+    kind: Literal["gopher"] = "gopher"
+
+
+def annotate(documents: Documents) -> Columns:
+    """Return the statistics of every document, read as its profile does; see `gopher_statistics`."""
+    words = [reading.words for reading in documents.readings]
+    return by_rule(documents.texts, words, "blanks", gopher_statistics)
 
 
 def gopher_statistics(texts: Texts, words: WordRule = "blanks") -> Columns:

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from tasks.core.errors import DataError
+from tasks.core.handles import Handle
 from tasks.core.tables import read_table
 
 
@@ -19,12 +19,12 @@ class TextSource:
     was). The last step that changed a text has the last word.
     """
 
-    documents: Path
-    steps: tuple[tuple[str, Path], ...] = ()
+    documents: Handle
+    steps: tuple[tuple[str, Handle], ...] = ()
 
-    def then(self, step: str, path: Path) -> "TextSource":
+    def then(self, step: str, texts: Handle) -> "TextSource":
         """Return this source after one more step."""
-        return TextSource(self.documents, (*self.steps, (step, path)))
+        return TextSource(self.documents, (*self.steps, (step, texts)))
 
     def read(self, columns: Sequence[str] | None = None) -> pa.Table:
         """Return columns of the shard (None: all of them), with the texts as they are after every step.
@@ -32,7 +32,7 @@ class TextSource:
         Raises:
             DataError: a file is not Parquet, lacks a column, or has other rows than the shard.
         """
-        table = read_table(self.documents, columns)
+        table = read_table(self.documents.local(), columns)
         if "text" not in table.column_names:
             return table
         text = table["text"]
@@ -46,8 +46,10 @@ class TextSource:
         Raises:
             DataError: a step has another number of rows.
         """
-        for step, path in self.steps:
-            overlay = read_table(path, ("text",))["text"]
+        for step, texts in self.steps:
+            overlay = read_table(texts.local(), ("text",))["text"]
             if len(overlay) != rows:
-                raise DataError(f"{path}: {len(overlay):,} rows, {self.documents} has {rows:,}. Run curate again.")
+                raise DataError(
+                    f"{texts.name} of {step}: {len(overlay):,} rows, {self.documents.name} has {rows:,}. Run curate again."
+                )
             yield step, overlay

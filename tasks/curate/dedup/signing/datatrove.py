@@ -13,12 +13,14 @@ Axes: D documents, S n-grams (shingles), P permutations.
 import re
 import unicodedata
 from collections.abc import Sequence
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import xxhash
+from pydantic import Field
 
 from tasks.core.scripts import letters_apart, mostly_unspaced
-from tasks.curate.dedup.signing.signatures import Hashes, NgramSets, Signatures
+from tasks.curate.dedup.signing.signatures import Hashes, MinHash, NgramSets, Signatures
 from tasks.curate.native import kernel
 from tasks.curate.statistics.texts import Texts
 from tasks.curate.statistics.words import running_total
@@ -33,7 +35,7 @@ _BLOCK = 4_096
 _MARKS = "«´»–—’“”„…∶━►、。〈〉《》「」【】！％（），．１：；？～"
 _BLANK_CODES = [code for code in range(160) if not chr(code).isalnum() or code >= 127]
 _TO_BLANKS = {code: " " for code in [*_BLANK_CODES, *map(ord, _MARKS)] if chr(code) not in "\t\n "}
-# Decimal digits of Unicode 15 to 17, which the library that finds numbers there knows whatever Python's own tables say.
+# Decimal digits of Unicode 15 to 17, which the corpus that finds numbers there knows whatever Python's own tables say.
 _NEW_DIGITS = "".join(
     f"\\U{start:08x}-\\U{start + length - 1:08x}"
     for start, length in (
@@ -42,6 +44,27 @@ _NEW_DIGITS = "".join(
     )
 )
 _NUMBER = re.compile(rf"[\d{_NEW_DIGITS}]+(?:[.,،٫⎖⎗⎘][\d{_NEW_DIGITS}]+)?")
+
+
+class DatatroveMinHash(MinHash):
+    """MinHash as datatrove 0.10.1: English tokens of simplified text, 61-bit values, every pair that meets is taken.
+
+    A text mostly in scripts without blanks is taken letter by letter, where datatrove's English tokens are whole clauses.
+    """
+
+    kind: Literal["datatrove"] = "datatrove"
+    verify: Literal["estimated", "exact"] | None = None
+    min_jaccard: Annotated[float, Field(ge=0, le=1)] | None = None
+
+    @property
+    def dtype(self) -> "np.dtype[Any]":
+        """The type of a signature's values."""
+        return np.dtype(np.uint64)
+
+    @property
+    def is_seeded(self) -> bool:
+        """Its permutations are fixed."""
+        return False
 
 
 def simplify(text: str) -> str:

@@ -9,13 +9,14 @@ Axes: D documents, W words, S n-grams (shingles), P permutations.
 import string
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
+from typing import Any, Literal
 
 import numpy as np
 import xxhash
 
 from tasks.core.rng import generator
 from tasks.core.scripts import letters_apart
-from tasks.curate.dedup.signing.signatures import MULTIPLIER, Hashes, Ints, NgramSets, Signatures, mixed
+from tasks.curate.dedup.signing.signatures import MULTIPLIER, Hashes, Ints, MinHash, NgramSets, Signatures, mixed
 from tasks.curate.native import kernel
 from tasks.curate.statistics.texts import Texts
 from tasks.curate.statistics.words import batches, lay_out, running_total
@@ -27,6 +28,20 @@ _MARKS = (
 )
 # Block of n-grams hashed at a time: stays in the second-level cache (256 KB).
 _BLOCK = 32_768
+
+
+class FastMinHash(MinHash):
+    """Words in lower case without marks at their ends, 32-bit values: for text in any language.
+
+    Words are those between blanks; in scripts without blanks (Chinese, Japanese, Thai, ...) every letter is one.
+    """
+
+    kind: Literal["fast"] = "fast"
+
+    @property
+    def dtype(self) -> "np.dtype[Any]":
+        """The type of a signature's values."""
+        return np.dtype(np.uint32)
 
 
 def sign_fast(texts: Texts, *, ngram_words: int, num_permutations: int, seed: int) -> Signatures:

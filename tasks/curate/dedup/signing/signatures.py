@@ -1,20 +1,20 @@
-"""What both kinds of MinHash share: the signature, its bands and the sets of n-grams, and the choice of a kind.
+"""What all kinds of MinHash share: their params, the signature, its bands, and the sets of n-grams.
 
 Axes: D documents, W words, S n-grams (shingles), P permutations, B bands.
 """
 
 from dataclasses import dataclass
-from typing import Any, Literal, assert_never
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field, model_validator
 
+from tasks.core.params import Params
 from tasks.curate.native import kernel
-from tasks.curate.statistics.texts import Texts
 
 Hashes = NDArray[np.uint64]
 Ints = NDArray[np.int64]
-Kind = Literal["fast", "datatrove"]
 
 
 @dataclass(frozen=True)
@@ -36,55 +36,63 @@ class NgramSets:
     starts: Ints
 
 
-@dataclass(frozen=True)
-class Shape:
-    """What decides a signature. `seed` draws the permutations of the kind fast; datatrove's are fixed."""
+class MinHash(Params):
+    """MinHash with banding: two texts meet when all rows of at least one band agree (Broder 1997).
 
-    kind: Kind
-    ngram_words: int
-    bands: int
-    rows: int
-    seed: int
+    With b bands of r rows, texts of Jaccard similarity s meet with probability 1 - (1 - s^r)^b (Leskovec et al.,
+    Mining of Massive Datasets, chapter 3): 0.92 at 0.8 for 14 x 8. `verify` then asks pairs that meet for a similarity
+    of at least `min_jaccard`: "estimated" by all b r values (standard error below 0.05 for 112 of them), or "exact",
+    of the sets of n-grams of the two texts. None takes every pair that meets.
+    """
+
+    bands: Annotated[int, Field(ge=1, le=256)] = 14
+    rows: Annotated[int, Field(ge=1, le=64)] = 8
+    ngram_words: Annotated[int, Field(ge=1, le=64)] = 5
+    verify: Literal["estimated", "exact"] | None = "estimated"
+    min_jaccard: Annotated[float, Field(ge=0, le=1)] | None = 0.7
+
+    @model_validator(mode="after")
+    def _a_limit_for_what_is_verified(self) -> Self:
+        if (self.verify is None) != (self.min_jaccard is None):
+            raise ValueError(
+                f"verify is {self.verify} and min_jaccard is {self.min_jaccard}: give both, or null for both."
+            )
+        return self
+
+    @property
+    def dtype(self) -> "np.dtype[Any]":
+        """The type of a signature's values."""
+        raise NotImplementedError
+
+    @property
+    def is_seeded(self) -> bool:
+        """Whether a seed draws the permutations."""
+        return True
 
     @property
     def permutations(self) -> int:
         """How many values a signature has."""
         return self.bands * self.rows
 
-    @property
-    def dtype(self) -> "np.dtype[Any]":
-        """The type of a signature's values."""
-        return np.dtype(np.uint32 if self.kind == "fast" else np.uint64)
+
+@dataclass(frozen=True)
+class Shape:
+    """What decides a signature: MinHash without its limits, and the seed that draws the permutations (None: fixed)."""
+
+    minhash: MinHash
+    seed: int | None
+
+    def described(self) -> dict[str, Any]:
+        """Return the same as JSON: two signatures compare only where these are equal."""
+        values = self.minhash.model_dump(mode="json", include={"kind", "ngram_words", "bands", "rows"})
+        return {**values, "seed": self.seed}
 
 
-def sign(texts: Texts, shape: Shape) -> Signatures:
-    """Return the signature of every text."""
-    match shape.kind:
-        case "fast":
-            from tasks.curate.dedup.signing.fast import sign_fast
-
-            return sign_fast(texts, ngram_words=shape.ngram_words, num_permutations=shape.permutations, seed=shape.seed)
-        case "datatrove":
-            from tasks.curate.dedup.signing.datatrove import sign_datatrove
-
-            return sign_datatrove(texts, ngram_words=shape.ngram_words, num_permutations=shape.permutations)
-        case _ as other:
-            assert_never(other)
-
-
-def ngram_sets(texts: Texts, kind: Kind, ngram_words: int) -> NgramSets:
-    """Return the set of 64-bit hashes of every text's n-grams, as its signature is made of."""
-    match kind:
-        case "fast":
-            from tasks.curate.dedup.signing.fast import sets_fast
-
-            return sets_fast(texts, ngram_words=ngram_words)
-        case "datatrove":
-            from tasks.curate.dedup.signing.datatrove import sets_datatrove
-
-            return sets_datatrove(texts, ngram_words=ngram_words)
-        case _ as other:
-            assert_never(other)
+def shape_of(near: MinHash | None, seed: int) -> Shape | None:
+    """Return what decides the signatures that these params ask for; their limits do not."""
+    if near is None:
+        return None
+    return Shape(near.model_copy(update={"verify": None, "min_jaccard": None}), seed if near.is_seeded else None)
 
 
 def band_keys(signatures: Signatures, bands: int) -> Hashes:

@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from tasks.core.stage import UnitResult
-from tasks.curate.dedup.signing.signatures import Shape, Signatures, band_keys, sign
+from tasks.core.results import Here, UnitResult
+from tasks.curate.dedup.signing.kinds import sign
+from tasks.curate.dedup.signing.signatures import Shape, Signatures, band_keys
 from tasks.curate.statistics.shards import TextSource
 from tasks.curate.statistics.texts import Texts, texts_of
 
@@ -34,26 +35,27 @@ class SignArgs:
     shape: Shape | None
 
 
-def sign_shard(args: SignArgs, folder: Path) -> UnitResult:
+def sign_shard(args: SignArgs, here: Here) -> UnitResult:
     """Write the digest and the size of every text, and its signature."""
     texts = texts_of(args.texts.read(("text",))["text"])
-    np.save(folder / DIGESTS, text_digests(texts))
-    np.save(folder / LENGTHS, texts.bytes_N)
+    np.save(here.folder / DIGESTS, text_digests(texts))
+    np.save(here.folder / LENGTHS, texts.bytes_N)
     if args.shape is not None:
         shape = args.shape
-        write_signatures(folder, (sign(part, shape) for part in _parts(texts)), len(texts), shape)
+        write_signatures(here.folder, (sign(part, shape) for part in _parts(texts)), len(texts), shape)
     return UnitResult(summary={"documents": len(texts)})
 
 
 def write_signatures(folder: Path, parts: Iterable[Signatures], documents: int, shape: Shape) -> None:
     """Write signatures that come in parts, the numbers of n-grams, and the keys of the bands."""
-    ngrams_D, keys_BD = np.zeros(documents, np.int64), np.zeros((shape.bands, documents), np.uint64)
+    minhash, bands = shape.minhash, shape.minhash.bands
+    ngrams_D, keys_BD = np.zeros(documents, np.int64), np.zeros((bands, documents), np.uint64)
     start = 0
-    with RowsFile(folder / SIGNATURES, shape.dtype, (documents, shape.permutations)) as file:
+    with RowsFile(folder / SIGNATURES, minhash.dtype, (documents, minhash.permutations)) as file:
         for part in parts:
             rows = slice(start, start + len(part.ngrams_D))
             file.write(part.values_DP)
-            ngrams_D[rows], keys_BD[:, rows] = part.ngrams_D, band_keys(part, shape.bands)
+            ngrams_D[rows], keys_BD[:, rows] = part.ngrams_D, band_keys(part, bands)
             start = rows.stop
     np.save(folder / NGRAMS, ngrams_D)
     np.save(folder / KEYS, keys_BD)

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,15 +9,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from tasks.core.stage import UnitResult
+from tasks.core.handles import Handle, Tree
+from tasks.core.results import Here, UnitResult
 from tasks.core.tables import read_table, write_table
+from tasks.curate.dedup.clusters import Survivors, joined, survivors
 from tasks.curate.dedup.config import Rehydration
-from tasks.curate.dedup.groups import Groups, Ints
-from tasks.curate.dedup.library import Library, Shelf
-from tasks.curate.dedup.ngrams import gather_sets
-from tasks.curate.dedup.signing.signatures import exact_jaccard
-from tasks.curate.dedup.unite import Survivors, joined, survivors
-from tasks.curate.dedup.weights import weights
+from tasks.curate.dedup.corpus import Corpus, SignedShard
+from tasks.curate.dedup.groups import Groups
+from tasks.curate.dedup.signing.signatures import Ints, exact_jaccard
+from tasks.curate.dedup.similarity import gather_sets
 
 EXACT, NEAR = "exact_duplicate", "near_duplicate"
 # Documents that are compared with their survivors at a time.
@@ -36,12 +35,12 @@ SCHEMA = pa.schema(
 
 @dataclass(frozen=True)
 class UniteArgs:
-    """The documents; folders of groups of equal texts and of near duplicates; how a similarity is told."""
+    """The documents; groups of equal texts and of near duplicates; how a similarity is told."""
 
-    library: Library
-    equal_texts: tuple[Path, ...]
-    near: tuple[Path, ...]
-    sets: tuple[Path, ...] | None
+    corpus: Corpus
+    equal_texts: tuple[Tree, ...]
+    near: tuple[Tree, ...]
+    sets: tuple[Tree, ...] | None
     rehydration: Rehydration | None
 
 
@@ -71,13 +70,13 @@ def duplicates_file(shard: int) -> str:
     return f"{shard:05d}.parquet"
 
 
-def surviving_rows(duplicates: Path) -> Ints:
+def surviving_rows(duplicates: Handle) -> Ints:
     """Return the rows of the documents that survive, from a table of duplicates."""
-    table = read_table(duplicates, ("survivor", "filter"))
+    table = read_table(duplicates.local(), ("survivor", "filter"))
     return np.flatnonzero(pc.and_(table["survivor"].is_valid(), table["filter"].is_null()).to_numpy())
 
 
-def unite(args: UniteArgs, folder: Path) -> UnitResult:
+def unite(args: UniteArgs, here: Here) -> UnitResult:
     """Write, per shard of this run, who survives for each document that takes part; null for those that do not.
 
     survivor: id of the best of its cluster, itself where there is no other. filter: exact_duplicate if a better document
@@ -85,41 +84,39 @@ def unite(args: UniteArgs, folder: Path) -> UnitResult:
     which document, of which earlier version, how similar. cluster_documents: documents of the cluster, those of earlier
     versions counted. weight: of a survivor, by the size of its cluster.
     """
-    library = args.library
-    passes_N = np.concatenate(
-        [read_table(shelf.standing, ("passes",))["passes"].to_numpy() for shelf in library.shelves]
-    )
+    corpus = args.corpus
+    passes_N = np.concatenate([shard.column("passes").to_numpy() for shard in corpus.shards])
     clusters = _clusters(args, passes_N)
     counts = {"exact": 0, "near": 0, "of_earlier_versions": 0}
-    for i, (shelf, start) in enumerate(zip(library.shelves, library.starts.tolist(), strict=False)):
-        if shelf.version is None:
-            rows = np.flatnonzero(passes_N[start : start + shelf.documents])
-            table, of_earlier = _table(args, clusters, shelf, start, rows)
-            write_table(table, folder / duplicates_file(i))
+    for i, (shard, start) in enumerate(zip(corpus.shards, corpus.starts.tolist(), strict=False)):
+        if shard.version is None:
+            rows = np.flatnonzero(passes_N[start : start + shard.documents])
+            table, of_earlier = _table(args, clusters, shard, start, rows)
+            write_table(table, here.folder / duplicates_file(i))
             filters = table["filter"].to_pylist()
             counts["exact"] += filters.count(EXACT)
             counts["near"] += filters.count(NEAR)
             counts["of_earlier_versions"] += of_earlier
-    return UnitResult(summary=_summary(clusters, library, int(passes_N.sum()), counts))
+    return UnitResult(summary=_summary(clusters, corpus, int(passes_N.sum()), counts))
 
 
 def _clusters(args: UniteArgs, passes_N: NDArray[np.bool_]) -> _Clusters:
-    alone_N = np.arange(args.library.documents)
+    alone_N = np.arange(args.corpus.documents)
     texts_N = joined(alone_N, map(Groups.load, args.equal_texts))
     labels_N = joined(texts_N, map(Groups.load, args.near))
     sizes_N = _sizes(labels_N, passes_N)
-    of_texts = survivors(texts_N, passes_N & (_sizes(texts_N, passes_N) > 1), args.library)
-    return _Clusters(labels_N, texts_N, sizes_N, survivors(labels_N, passes_N & (sizes_N > 1), args.library), of_texts)
+    of_texts = survivors(texts_N, passes_N & (_sizes(texts_N, passes_N) > 1), args.corpus)
+    return _Clusters(labels_N, texts_N, sizes_N, survivors(labels_N, passes_N & (sizes_N > 1), args.corpus), of_texts)
 
 
 def _sizes(labels_N: Ints, passes_N: NDArray[np.bool_]) -> Ints:
     return np.bincount(labels_N[passes_N], minlength=len(labels_N))[labels_N]
 
 
-def _table(args: UniteArgs, clusters: _Clusters, shelf: Shelf, start: int, rows: Ints) -> tuple[pa.Table, int]:
-    """Return the table of a shelf, and how many of its documents fall to one of an earlier version."""
-    ids = read_table(shelf.standing, ("id",))["id"].to_pylist()
-    columns: dict[str, list[Any]] = {name: [None] * shelf.documents for name in SCHEMA.names}
+def _table(args: UniteArgs, clusters: _Clusters, shard: SignedShard, start: int, rows: Ints) -> tuple[pa.Table, int]:
+    """Return the table of a shard, and how many of its documents fall to one of an earlier version."""
+    ids = shard.column("id").to_pylist()
+    columns: dict[str, list[Any]] = {name: [None] * shard.documents for name in SCHEMA.names}
     sizes = clusters.sizes_N[rows + start]
     for row, size, weight in zip(rows.tolist(), sizes.tolist(), weights(sizes, args.rehydration).tolist(), strict=True):
         columns["survivor"][row], columns["cluster_documents"][row], columns["weight"][row] = ids[row], size, weight
@@ -163,9 +160,9 @@ def _fates(args: UniteArgs, clusters: _Clusters, numbers: Ints) -> Iterator[_Fat
 
 def _similarities(args: UniteArgs, numbers: Ints, others: Ints) -> NDArray[np.float64]:
     if args.sets is None:
-        same = args.library.signatures(numbers) == args.library.signatures(others)
+        same = args.corpus.signatures(numbers) == args.corpus.signatures(others)
         return np.asarray(same.mean(axis=1), np.float64)
-    sets = gather_sets(args.library, args.sets, np.concatenate([numbers, others]))
+    sets = gather_sets(args.corpus, args.sets, np.concatenate([numbers, others]))
     each = [sets.hashes[start:stop] for start, stop in zip(sets.starts[:-1], sets.starts[1:], strict=True)]
     pairs = zip(each[: len(numbers)], each[len(numbers) :], strict=True)
     return np.array([exact_jaccard(one, other) for one, other in pairs], np.float64)
@@ -179,8 +176,8 @@ def _of(version: str | None) -> str:
     return f" (version {version[:12]})" if version else ""
 
 
-def _summary(clusters: _Clusters, library: Library, compared: int, counts: dict[str, int]) -> dict[str, Any]:
-    this_run = sum(shelf.documents for shelf in library.shelves if shelf.version is None)
+def _summary(clusters: _Clusters, corpus: Corpus, compared: int, counts: dict[str, int]) -> dict[str, Any]:
+    this_run = sum(shard.documents for shard in corpus.shards if shard.version is None)
     shared = np.unique(clusters.labels_N[:this_run][clusters.sizes_N[:this_run] > 1])
     return {
         "clusters": len(shared),
@@ -189,3 +186,15 @@ def _summary(clusters: _Clusters, library: Library, compared: int, counts: dict[
         "removed": counts["exact"] + counts["near"],
         **counts,
     }
+
+
+def weights(sizes_N: NDArray[np.int64], rehydration: Rehydration | None) -> NDArray[np.float64]:
+    """Return how often a later stage may repeat the survivor of a cluster of each size; 1 without rehydration.
+
+    >>> weights(np.array([1, 4, 5, 99, 100, 1000]), Rehydration()).tolist()
+    [1.0, 3.0, 5.0, 5.0, 8.0, 1.0]
+    """
+    if rehydration is None:
+        return np.ones(len(sizes_N))
+    sizes, values = (np.array(column) for column in zip(*rehydration.steps, strict=True))
+    return np.asarray(values[np.searchsorted(sizes, sizes_N, "right") - 1], np.float64)

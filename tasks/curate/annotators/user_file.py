@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from tasks.core.digest import digest_file
 from tasks.core.errors import ConfigError
 
 
@@ -25,12 +24,3 @@ def stamp(path: Path) -> tuple[int, int]:
     """
     status = path.stat()
     return status.st_size, status.st_mtime_ns
-
-
-def digest_of(path: str, setting: str, what: str) -> str:
-    """Return the digest of a file that a setting names.
-
-    Raises:
-        ConfigError: there is no such file.
-    """
-    return digest_file(existing_file(path, setting, what))

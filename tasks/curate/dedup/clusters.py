@@ -1,4 +1,4 @@
-"""Clusters: what groups join, who survives in each, and one table of duplicates per shard.
+"""Clusters: what groups join, and who survives in each.
 
 A cluster is what a chain of groups joins. Its survivor is, in this order: a document of an earlier version, one of the
 best quality, the longest of those, the one with the smallest id. A document that is the beginning of another in its
@@ -19,9 +19,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from tasks.core.errors import DataError
-from tasks.core.tables import read_table
-from tasks.curate.dedup.groups import Groups, Ints
-from tasks.curate.dedup.library import Library, Shelf
+from tasks.curate.dedup.corpus import Corpus, SignedShard
+from tasks.curate.dedup.groups import Groups
+from tasks.curate.dedup.signing.signatures import Ints
 from tasks.curate.dedup.signing.unit import DIGESTS, LENGTHS
 from tasks.curate.statistics.texts import texts_of
 
@@ -62,74 +62,76 @@ def joined(labels_N: Ints, groups: Iterable[Groups]) -> Ints:
     return labels_N
 
 
-def survivors(labels_N: Ints, among_N: NDArray[np.bool_], library: Library) -> Survivors:
+def survivors(labels_N: Ints, among_N: NDArray[np.bool_], corpus: Corpus) -> Survivors:
     """Return the best document of every cluster that has some of those `among_N`.
 
     Raises:
         DataError: a quality is no finite number.
     """
-    best_N = _best_qualities(labels_N, among_N, library)
-    kept, waiting = _rows_of(library.shelves[0], labels_N[:0], labels_N[:0], 0), list[pa.Table]()
-    for shelf, start, numbers in _competing(labels_N, among_N, library):
-        even = numbers[_qualities(shelf, numbers - start) >= best_N[labels_N[numbers]] - EVEN]
-        waiting.append(_rows_of(shelf, labels_N[even], even, start))
+    best_N = _best_qualities(labels_N, among_N, corpus)
+    kept, waiting = _rows_of(corpus.shards[0], labels_N[:0], labels_N[:0], 0), list[pa.Table]()
+    for shard, start, numbers in _competing(labels_N, among_N, corpus):
+        even = numbers[_qualities(shard, numbers - start) >= best_N[labels_N[numbers]] - EVEN]
+        waiting.append(_rows_of(shard, labels_N[even], even, start))
         if sum(map(len, waiting)) > _CANDIDATES:
             kept, waiting = _longest([kept, *waiting]), []
     kept = _longest([kept, *waiting])
-    kept = _longest([kept, *_continuations(kept, labels_N, among_N, library)])
+    kept = _longest([kept, *_continuations(kept, labels_N, among_N, corpus)])
     return Survivors(
         kept["label"].to_numpy(), kept["number"].to_numpy(), _one_chunk(kept["id"]), _one_chunk(kept["version"])
     )
 
 
-def _competing(labels_N: Ints, among_N: NDArray[np.bool_], library: Library) -> Iterator[tuple[Shelf, int, Ints]]:
-    """Yield, per shelf, its first number and those of its documents that may survive: beside an earlier version's, none."""
+def _competing(labels_N: Ints, among_N: NDArray[np.bool_], corpus: Corpus) -> Iterator[tuple[SignedShard, int, Ints]]:
+    """Yield, per shard, its first number and those of its documents that may survive: beside an earlier version's, none."""
     taken_N = np.zeros(len(labels_N), np.bool_)
-    starts = library.starts.tolist()
-    for shelf, start in zip(library.shelves, starts, strict=False):
-        if shelf.version is not None:
-            stop = start + shelf.documents
+    starts = corpus.starts.tolist()
+    for shard, start in zip(corpus.shards, starts, strict=False):
+        if shard.version is not None:
+            stop = start + shard.documents
             taken_N[labels_N[start:stop][among_N[start:stop]]] = True
-    for shelf, start in zip(library.shelves, starts, strict=False):
-        numbers = np.flatnonzero(among_N[start : start + shelf.documents]) + start
-        if shelf.version is None:
+    for shard, start in zip(corpus.shards, starts, strict=False):
+        numbers = np.flatnonzero(among_N[start : start + shard.documents]) + start
+        if shard.version is None:
             numbers = numbers[~taken_N[labels_N[numbers]]]
         if len(numbers):
-            yield shelf, start, numbers
+            yield shard, start, numbers
 
 
-def _best_qualities(labels_N: Ints, among_N: NDArray[np.bool_], library: Library) -> NDArray[np.float64]:
+def _best_qualities(labels_N: Ints, among_N: NDArray[np.bool_], corpus: Corpus) -> NDArray[np.float64]:
     """Return, by label, the highest quality of a cluster."""
     best_N = np.full(len(labels_N), -np.inf)
-    for shelf, start, numbers in _competing(labels_N, among_N, library):
-        np.maximum.at(best_N, labels_N[numbers], _qualities(shelf, numbers - start))
+    for shard, start, numbers in _competing(labels_N, among_N, corpus):
+        np.maximum.at(best_N, labels_N[numbers], _qualities(shard, numbers - start))
     return best_N
 
 
-def _qualities(shelf: Shelf, rows: Ints) -> NDArray[np.float64]:
-    quality = read_table(shelf.standing, ("quality",))["quality"].to_numpy()[rows]
+def _qualities(shard: SignedShard, rows: Ints) -> NDArray[np.float64]:
+    quality = shard.column("quality").to_numpy()[rows]
     if not np.isfinite(quality).all():
-        raise DataError(f"{shelf.standing}: {int((~np.isfinite(quality)).sum())} qualities are not finite numbers.")
+        raise DataError(
+            f"{shard.standing.name}: {int((~np.isfinite(quality)).sum())} qualities are not finite numbers."
+        )
     return np.asarray(quality, np.float64)
 
 
-def _continuations(kept: pa.Table, labels_N: Ints, among_N: NDArray[np.bool_], library: Library) -> Iterator[pa.Table]:
+def _continuations(kept: pa.Table, labels_N: Ints, among_N: NDArray[np.bool_], corpus: Corpus) -> Iterator[pa.Table]:
     """Yield the documents that begin with the whole text of the one that is kept of their cluster, and go on."""
     labels, best, bytes_K = (kept[name].to_numpy() for name in ("label", "number", "bytes"))
-    for shelf, start, numbers in _competing(labels_N, among_N, library):
-        if shelf.version is not None:
+    for shard, start, numbers in _competing(labels_N, among_N, corpus):
+        if shard.version is not None:
             continue
         place = np.searchsorted(labels, labels_N[numbers])
-        longer = np.load(shelf.signed / LENGTHS)[numbers - start] > bytes_K[place]
+        longer = shard.array(LENGTHS)[numbers - start] > bytes_K[place]
         if longer.any():
             some, place = numbers[longer], place[longer]
-            some = some[_begin_with(shelf, some - start, bytes_K[place], library.gather(DIGESTS, best[place]))]
-            yield _rows_of(shelf, labels_N[some], some, start)
+            some = some[_begin_with(shard, some - start, bytes_K[place], corpus.gather(DIGESTS, best[place]))]
+            yield _rows_of(shard, labels_N[some], some, start)
 
 
-def _begin_with(shelf: Shelf, rows: Ints, bytes_R: Ints, digests_R: NDArray[np.uint8]) -> NDArray[np.bool_]:
+def _begin_with(shard: SignedShard, rows: Ints, bytes_R: Ints, digests_R: NDArray[np.uint8]) -> NDArray[np.bool_]:
     """Return which texts begin with so many bytes of this digest."""
-    texts = texts_of(shelf.texts.read(("text",))["text"])
+    texts = texts_of(shard.texts.read(("text",))["text"])
     whole, starts = memoryview(texts.data), texts.offsets[rows].tolist()
     each = zip(starts, bytes_R.tolist(), digests_R, strict=True)
     found = [hashlib.sha256(whole[start : start + size]).digest() == digest.tobytes() for start, size, digest in each]
@@ -156,14 +158,14 @@ def _joined_pairs(labels_N: Ints, ones: Ints, others: Ints) -> Ints:
     return roots_N[labels_N]
 
 
-def _rows_of(shelf: Shelf, labels: Ints, numbers: Ints, start: int) -> pa.Table:
+def _rows_of(shard: SignedShard, labels: Ints, numbers: Ints, start: int) -> pa.Table:
     rows = numbers - start
     columns = {
         "label": pa.array(labels, pa.int64()),
-        "bytes": pa.array(np.load(shelf.signed / LENGTHS, mmap_mode="r")[rows], pa.int64()),
-        "id": read_table(shelf.standing, ("id",))["id"].take(rows).cast(pa.large_string()),
+        "bytes": pa.array(shard.array(LENGTHS, "r")[rows], pa.int64()),
+        "id": shard.column("id").take(rows).cast(pa.large_string()),
         "number": pa.array(numbers, pa.int64()),
-        "version": pa.array([shelf.version] * len(labels), pa.large_string()),
+        "version": pa.array([shard.version] * len(labels), pa.large_string()),
     }
     return pa.table(columns)
 

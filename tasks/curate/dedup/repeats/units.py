@@ -8,7 +8,6 @@ Axes: N pieces of a shard, M hashes that repeat.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,13 +15,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from tasks.core.stage import UnitResult
+from tasks.core.handles import Handle, Tree
+from tasks.core.results import Here, UnitResult
 from tasks.core.tables import read_table, write_table
 from tasks.curate.dedup.config import Repeats
-from tasks.curate.dedup.groups import Hashes, Ints, in_partition
-from tasks.curate.dedup.library import Library, Shelf
-from tasks.curate.dedup.repeats import Level, Span, outside, piece_hash, pieces, without
-from tasks.curate.dedup.tables import surviving_rows
+from tasks.curate.dedup.corpus import Corpus, SignedShard
+from tasks.curate.dedup.duplicates import surviving_rows
+from tasks.curate.dedup.groups import in_partition
+from tasks.curate.dedup.repeats.pieces import Level, Span, outside, piece_hash, pieces, without
+from tasks.curate.dedup.signing.signatures import Hashes, Ints
 from tasks.curate.statistics.shards import TextSource
 from tasks.curate.statistics.texts import Texts, texts_of
 
@@ -51,20 +52,20 @@ CUTS_SCHEMA = pa.schema(
 class PiecesArgs:
     """A shard, its table of duplicates, which pieces are looked at, and what is cut of it already."""
 
-    shelf: Shelf
-    duplicates: Path
+    shard: SignedShard
+    duplicates: Handle
     level: Level
     min_chars: int
-    cut: Path | None
+    cut: Handle | None
     within_source: bool
 
 
 @dataclass(frozen=True)
 class RepeatsArgs:
-    """The documents, the folders of their pieces, and which partition of the hashes."""
+    """The documents, their pieces by shard, and which partition of the hashes."""
 
-    library: Library
-    pieces: tuple[Path, ...]
+    corpus: Corpus
+    pieces: tuple[Tree, ...]
     repeats: Repeats
     partition: int
     partitions: int
@@ -72,14 +73,14 @@ class RepeatsArgs:
 
 @dataclass(frozen=True)
 class CutArgs:
-    """A shard by its place in the library, the folders of its pieces and of all that repeat, and earlier cuts."""
+    """A shard by its place in the corpus, its pieces and all that repeat, and earlier cuts."""
 
-    library: Library
-    shelf: int
-    pieces: Path
-    repeated: tuple[Path, ...]
+    corpus: Corpus
+    shard: int
+    pieces: Tree
+    repeated: tuple[Tree, ...]
     level: Level
-    cut: Path | None
+    cut: Handle | None
 
 
 @dataclass(frozen=True)
@@ -87,21 +88,21 @@ class OverlayArgs:
     """The texts of a shard, and the table of what is cut of them."""
 
     texts: TextSource
-    cuts: Path
+    cuts: Handle
 
 
 @dataclass(frozen=True)
 class EmptiedArgs:
     """A shard's table of duplicates, and its texts without what repeats."""
 
-    duplicates: Path
-    texts: Path
+    duplicates: Handle
+    texts: Handle
 
 
-def hash_pieces(args: PiecesArgs, folder: Path) -> UnitResult:
+def hash_pieces(args: PiecesArgs, here: Here) -> UnitResult:
     """Write the pieces of the surviving documents: uint64 hashes [N, 2] ascending, rows [N], spans in bytes [N, 2]."""
-    texts = texts_of(args.shelf.texts.read(("text",))["text"])
-    sources = read_table(args.shelf.standing, ("source",))["source"].to_pylist() if args.within_source else None
+    texts = texts_of(args.shard.texts.read(("text",))["text"])
+    sources = args.shard.column("source").to_pylist() if args.within_source else None
     cuts = _spans_by_row(args.cut)
     found, rows, spans = bytearray(), [], []
     for row in surviving_rows(args.duplicates).tolist():
@@ -114,13 +115,13 @@ def hash_pieces(args: PiecesArgs, folder: Path) -> UnitResult:
                 spans.append(span)
     hashes = np.frombuffer(bytes(found), ">u8").reshape(-1, 2).astype(np.uint64)
     order = np.lexsort((hashes[:, 1], hashes[:, 0]))
-    np.save(folder / HASHES, hashes[order])
-    np.save(folder / ROWS, np.array(rows, np.int64)[order])
-    np.save(folder / SPANS, _two_columns(spans)[order])
+    np.save(here.folder / HASHES, hashes[order])
+    np.save(here.folder / ROWS, np.array(rows, np.int64)[order])
+    np.save(here.folder / SPANS, _two_columns(spans)[order])
     return UnitResult(summary={"pieces": len(rows)})
 
 
-def find_repeats(args: RepeatsArgs, folder: Path) -> UnitResult:
+def find_repeats(args: RepeatsArgs, here: Here) -> UnitResult:
     """Write the hashes that stand in enough documents [M, 2] ascending, who keeps each [M], in how many it stands [M]."""
     hashes, numbers = _partition(args)
     starts = np.flatnonzero(np.concatenate([[True], (hashes[1:] != hashes[:-1]).any(axis=1)])[: len(hashes)])
@@ -130,22 +131,22 @@ def find_repeats(args: RepeatsArgs, folder: Path) -> UnitResult:
     if args.repeats.keep_first:
         inside = np.repeat(enough, documents)
         by_group = np.repeat(np.arange(len(keepers)), documents[enough])
-        keepers = _smallest_ids(args.library, by_group, numbers[inside])
-    np.save(folder / REPEATED, hashes[starts[enough]])
-    np.save(folder / KEEPERS, keepers)
-    np.save(folder / COUNTS, documents[enough])
+        keepers = _smallest_ids(args.corpus, by_group, numbers[inside])
+    np.save(here.folder / REPEATED, hashes[starts[enough]])
+    np.save(here.folder / KEEPERS, keepers)
+    np.save(here.folder / COUNTS, documents[enough])
     return UnitResult(summary={"pieces": len(hashes), "repeated": len(keepers)})
 
 
-def cut_shard(args: CutArgs, folder: Path) -> UnitResult:
+def cut_shard(args: CutArgs, here: Here) -> UnitResult:
     """Write the spans to cut of every document of a shard, with those that were cut before.
 
     row, begin, end: bytes of the text. level: paragraphs or lines. documents: in how many the piece stands. keeper: id of
     the one that keeps it, null if none does.
     """
-    start = int(args.library.starts[args.shelf])
-    hashes, rows, spans = (np.load(args.pieces / name) for name in (HASHES, ROWS, SPANS))
-    parts = [_matches(hashes, rows + start, path) for path in args.repeated]
+    start = int(args.corpus.starts[args.shard])
+    hashes, rows, spans = (np.load(args.pieces.local() / name) for name in (HASHES, ROWS, SPANS))
+    parts = [_matches(hashes, rows + start, tree) for tree in args.repeated]
     at, keepers, documents = (np.concatenate([part[i] for part in parts]) for i in range(3))
     table = pa.table(
         {
@@ -154,18 +155,18 @@ def cut_shard(args: CutArgs, folder: Path) -> UnitResult:
             "end": spans[at, 1],
             "level": pa.array([args.level] * len(at), pa.string()),
             "documents": documents,
-            "keeper": _ids(args.library, keepers),
+            "keeper": _ids(args.corpus, keepers),
         },
         CUTS_SCHEMA,
     )
-    before = read_table(args.cut) if args.cut else CUTS_SCHEMA.empty_table()
+    before = read_table(args.cut.local()) if args.cut else CUTS_SCHEMA.empty_table()
     every = pa.concat_tables([before, table]).sort_by([("row", "ascending"), ("begin", "ascending")])
-    write_table(every, folder / CUTS)
+    write_table(every, here.folder / CUTS)
     size = int((spans[at, 1] - spans[at, 0]).sum())
     return UnitResult(summary={"pieces": len(at), "bytes": size, "documents": len(np.unique(rows[at]))})
 
 
-def overlay_shard(args: OverlayArgs, folder: Path) -> UnitResult:
+def overlay_shard(args: OverlayArgs, here: Here) -> UnitResult:
     """Write the texts of a shard without the spans of its table of cuts; null where nothing is cut.
 
     The bytes of the texts less those of the spans are the bytes of the result.
@@ -174,28 +175,29 @@ def overlay_shard(args: OverlayArgs, folder: Path) -> UnitResult:
     changed: list[str | None] = [None] * len(texts)
     for row, spans in _spans_by_row(args.cuts).items():
         changed[row] = without(_bytes(texts, row), spans.tolist()).decode()
-    write_table(pa.table({"text": pa.array(changed, pa.large_string())}), folder / TEXTS)
+    write_table(pa.table({"text": pa.array(changed, pa.large_string())}), here.folder / TEXTS)
     return UnitResult(summary={"documents": sum(text is not None for text in changed)})
 
 
-def drop_emptied(args: EmptiedArgs, folder: Path) -> UnitResult:
+def drop_emptied(args: EmptiedArgs, here: Here) -> UnitResult:
     """Write the table of duplicates of a shard, with the documents dropped of which the cuts leave nothing but blanks."""
-    table, texts = read_table(args.duplicates), read_table(args.texts, ("text",))["text"]
+    table, texts = read_table(args.duplicates.local()), read_table(args.texts.local(), ("text",))["text"]
     empty = pc.equal(pc.binary_length(pc.utf8_trim_whitespace(texts)), 0).fill_null(False)
     gone = pc.and_(empty, pc.and_(table["survivor"].is_valid(), table["filter"].is_null()))
-    told = {"filter": EMPTIED, "detail": "all of it stands in other documents", "weight": None}
-    for name, value in told.items():
+    fate = {"filter": EMPTIED, "detail": "all of it stands in other documents", "weight": None}
+    for name, value in fate.items():
         at = table.column_names.index(name)
         field = table.schema.field(name)
         table = table.set_column(at, field, pc.if_else(gone, pa.scalar(value, field.type), table[name]))
-    write_table(table, folder / DUPLICATES)
+    write_table(table, here.folder / DUPLICATES)
     return UnitResult(summary={"emptied": pc.sum(gone).as_py() or 0})
 
 
 def _partition(args: RepeatsArgs) -> tuple[Hashes, Ints]:
     """Return the hashes of a partition and the documents they stand in, each pair once, ascending."""
     hashes, numbers = [np.zeros((0, 2), np.uint64)], [np.zeros(0, np.int64)]
-    for path, start in zip(args.pieces, args.library.starts.tolist(), strict=False):
+    for tree, start in zip(args.pieces, args.corpus.starts.tolist(), strict=False):
+        path = tree.local()
         every = np.load(path / HASHES, mmap_mode="r")
         inside = in_partition(np.array(every[:, 0]), args.partition, args.partitions)
         hashes.append(np.array(every[inside]))
@@ -208,10 +210,10 @@ def _partition(args: RepeatsArgs) -> tuple[Hashes, Ints]:
     return all_hashes[once], all_numbers[once]
 
 
-def _smallest_ids(library: Library, groups: Ints, numbers: Ints) -> Ints:
+def _smallest_ids(corpus: Corpus, groups: Ints, numbers: Ints) -> Ints:
     """Return, per group (numbered from 0, ascending), the number of the document with the smallest id."""
     documents, places = np.unique(numbers, return_inverse=True)
-    order = pc.sort_indices(_ids(library, documents)).to_numpy().astype(np.int64)
+    order = pc.sort_indices(_ids(corpus, documents)).to_numpy().astype(np.int64)
     ranks = np.empty(len(documents), np.int64)
     ranks[order] = np.arange(len(documents))
     starts = np.flatnonzero(np.concatenate([[True], groups[1:] != groups[:-1]])[: len(groups)])
@@ -219,23 +221,23 @@ def _smallest_ids(library: Library, groups: Ints, numbers: Ints) -> Ints:
     return np.asarray(documents[order[best]], np.int64)
 
 
-def _ids(library: Library, numbers: Ints) -> pa.Array:
+def _ids(corpus: Corpus, numbers: Ints) -> pa.Array:
     """Return the ids of documents; null for nobody."""
     known = np.flatnonzero(numbers != _NOBODY)
     names: NDArray[np.object_] = np.full(len(numbers), None, object)
-    for shelf, rows, at in library.rows(numbers[known]):
-        names[known[at]] = read_table(shelf.standing, ("id",))["id"].take(rows).to_pylist()
+    for shard, rows, at in corpus.rows(numbers[known]):
+        names[known[at]] = shard.column("id").take(rows).to_pylist()
     return pa.array(names, pa.string())
 
 
-def _matches(hashes: Hashes, numbers: Ints, path: Path) -> tuple[Ints, Ints, Ints]:
+def _matches(hashes: Hashes, numbers: Ints, tree: Tree) -> tuple[Ints, Ints, Ints]:
     """Return which pieces repeat and are not kept, who keeps them, and in how many documents they stand."""
-    repeated, keepers, documents = (np.load(path / name) for name in (REPEATED, KEEPERS, COUNTS))
+    repeated, keepers, documents = (np.load(tree.local() / name) for name in (REPEATED, KEEPERS, COUNTS))
     if len(repeated) == 0:
         return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.int64)
-    keys, wanted = _comparable(repeated), _comparable(hashes)
-    places = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
-    at = np.flatnonzero((keys[places] == wanted) & (keepers[places] != numbers))
+    known, own = _comparable(repeated), _comparable(hashes)
+    places = np.minimum(np.searchsorted(known, own), len(known) - 1)
+    at = np.flatnonzero((known[places] == own) & (keepers[places] != numbers))
     return at, keepers[places[at]], documents[places[at]]
 
 
@@ -244,10 +246,10 @@ def _comparable(hashes: Hashes) -> NDArray[Any]:
     return np.ascontiguousarray(hashes.astype(">u8")).view("S16").ravel()
 
 
-def _spans_by_row(cut: Path | None) -> dict[int, Ints]:
+def _spans_by_row(cut: Handle | None) -> dict[int, Ints]:
     if cut is None:
         return {}
-    table = read_table(cut, ("row", "begin", "end"))
+    table = read_table(cut.local(), ("row", "begin", "end"))
     rows = table["row"].to_numpy()
     spans = np.stack([table["begin"].to_numpy(), table["end"].to_numpy()], axis=1)
     some, starts = np.unique(rows, return_index=True)

@@ -1,0 +1,47 @@
+"""What an annotator is given: documents, and how the profile of each reads it."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeVar
+
+import numpy as np
+import pyarrow as pa
+
+from tasks.curate.statistics.texts import Columns, Texts, texts_of
+
+# What a word is: what stands between blanks, as in the paper; or, in scripts without blanks, what ICU finds there.
+WordRule = Literal["blanks", "script"]
+# What the language model is asked of: the text with every blank as a space and, where it is written in capitals, in lower
+# case; or the text as it is, line breaks apart, as FineWeb and DCLM ask.
+LanguageText = Literal["normalised", "as_it_is"]
+RuleT = TypeVar("RuleT", bound=str)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How the profile of a document reads it: what a word is to Gopher's rules, and what language is asked of."""
+
+    words: WordRule = "blanks"
+    language_text: LanguageText = "normalised"
+
+
+@dataclass(frozen=True)
+class Documents:
+    """N documents to annotate: texts, URLs, and the reading of each."""
+
+    texts: Texts
+    urls: Sequence[str | None]
+    readings: Sequence[Reading]
+
+
+def by_rule(texts: Texts, rules: Sequence[RuleT], default: RuleT, take: Callable[[Texts, RuleT], Columns]) -> Columns:
+    """Return the columns of texts of which each is read by its own rule; of no texts, `default` says what columns."""
+    distinct = tuple(dict.fromkeys(rules)) or (default,)
+    if len(distinct) == 1:
+        return take(texts, distinct[0])
+    every, found = texts.to_arrow(), Columns()
+    for rule in distinct:
+        rows = np.flatnonzero([one == rule for one in rules])
+        for name, values in take(texts_of(every.take(pa.array(rows))), rule).items():
+            found.setdefault(name, np.zeros(len(rules), values.dtype))[rows] = values
+    return found
