@@ -22,8 +22,8 @@ from benchmarks.options import Options
 from tasks.core.rng import generator
 from tasks.mixture.predictors.choose import NINETY, PredictorParams, Selection, choose, fit, refit, spearman
 from tasks.mixture.predictors.linear import Linear
+from tasks.mixture.predictors.log_linear import LogLinear
 from tasks.mixture.predictors.mixing_law import MixingLaw
-from tasks.mixture.predictors.olmix import Olmix
 from tasks.mixture.predictors.predictor import Measured, Predictor
 from tasks.mixture.predictors.trees import Lightgbm
 
@@ -33,7 +33,7 @@ SIZES = (32, 64, 128, 256, 512)
 REPEATS = 6
 # Beside those the default chooses from; the slow ones on one repeat.
 OTHERS: tuple[PredictorParams, ...] = (Linear(), MixingLaw())
-SLOW: tuple[PredictorParams, ...] = (Olmix(), Lightgbm(), Lightgbm(settings="climb"))
+SLOW: tuple[PredictorParams, ...] = (LogLinear(), Lightgbm(), Lightgbm(settings="climb"))
 MIXING_LAWS = (("RedPajama", "70M"), ("RedPajama", "410M"), ("5Mix", "70M"), ("5Mix", "410M"))
 STEP, FOLDS, SHUFFLES = "30000", 5, 3
 

@@ -27,9 +27,9 @@ from tasks.mixture.config import SearchParams
 from tasks.mixture.problem import Domain, Problem
 from tasks.mixture.strategies.climb import Climb
 from tasks.mixture.strategies.default import Default
+from tasks.mixture.strategies.kinds import StrategyParams, method
 from tasks.mixture.strategies.random_search import RandomSearch
 from tasks.mixture.strategies.regmix import RegMix
-from tasks.mixture.strategies.strategy import StrategyParams, finish
 from tasks.mixture.trajectory import pool_trajectory, trajectory
 from tasks.training.config import demo_full
 
@@ -104,7 +104,7 @@ def on_truth(data: Path, name: str, noise_sd: float, seed: int) -> Found:
         start = time.process_time()
         for stand in trajectory(strategy, params, problem, partial(noisy_losses, data, noise_sd), budget, seed):
             if stand.spent in _BUDGETS:
-                pick = finish(strategy, params.decision, stand.problem, stand.evidence, seed)
+                pick = method(strategy).finish(strategy, params.decision, stand.problem, stand.evidence, seed)
                 value = float(losses_of(data, np.array([pick.chosen.weights]))[0].mean())
                 if stand.spent == budget or isinstance(strategy, Default):
                     regrets["shipped", stand.spent] = value - least

@@ -64,8 +64,8 @@ def simulate_command(
 
     from flows.config import read_config, resolved
     from infra.terminal import TerminalObserver
+    from tasks.mixture.pool_problem import problem_of
     from tasks.mixture.simulate import free_problem, replay, truth_of
-    from tasks.mixture.stage import problem_of
     from tasks.tokenize.pool import read_pool
 
     with exit_codes(), threadpool_limits(1):

@@ -61,8 +61,8 @@ def plan_command(
     """Say what a search and the training after it cost, and the smallest gain they could tell from noise."""
     from flows.config import read_config, resolved
     from tasks.mixture.plan import Speeds, outlook, parts, total
+    from tasks.mixture.pool_problem import problem_of
     from tasks.mixture.runs import read_runs
-    from tasks.mixture.stage import problem_of
     from tasks.tokenize.pool import read_pool
 
     with exit_codes():

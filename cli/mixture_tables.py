@@ -45,21 +45,21 @@ def fit_command(
     """Choose a predictor by cross-validation, fit it, and predict other mixtures with intervals."""
     from tasks.mixture.predictors.choose import Selection
     from tasks.mixture.table import aligned, read_table, weights_of
-    from tasks.mixture.table_doubts import doubts_of_fit, doubts_of_table
     from tasks.mixture.table_fit import fit_table
+    from tasks.mixture.table_warnings import warnings_of_fit, warnings_of_table
 
     with exit_codes():
         measurements = _measurements(mixtures, losses, runs_file, target)
         table = aligned(read_table(predict_file), measurements.domains)
         wanted = weights_of(table)
         check_writable(output)
-        _warn(doubts := doubts_of_table(measurements))
+        _warn(doubts := warnings_of_table(measurements))
         selection = Selection()
         with working(f"fit: {len(selection.zoo)} predictors, {selection.num_folds} folds", as_json):
             fitted = fit_table(selection, measurements)
         told = fitted.predict(wanted.weights_RD)
         beyond = fitted.range.told(wanted.weights_RD, table.lines)
-        _warn(later := (*doubts_of_fit(measurements, fitted.choice.score), *([] if beyond is None else [beyond])))
+        _warn(later := (*warnings_of_fit(measurements, fitted.choice.score), *([] if beyond is None else [beyond])))
         write_text(output, told.to_csv())
         result = {
             **_fit_result(measurements, fitted, wanted.normalised, len(wanted.weights_RD), output),
@@ -98,15 +98,15 @@ def import_command(
 ) -> None:
     """Bring in tables of another project (RegMix, olmix, your own): rows pair by index, run, run_id or name."""
     from tasks.mixture.table import read_table
-    from tasks.mixture.table_doubts import doubts_of_table
     from tasks.mixture.table_fit import measurements_of_runs
     from tasks.mixture.table_import import Origin, import_tables
+    from tasks.mixture.table_warnings import warnings_of_table
 
     with exit_codes():
         origin = Origin(model_parameters or 0, tokens or 0, seed, unit)
         found = import_tables(read_table(mixtures), read_table(losses, only), origin, target)
         check_writable(output)
-        doubts = doubts_of_table(measurements_of_runs(found.runs, target, str(losses)))
+        doubts = warnings_of_table(measurements_of_runs(found.runs, target, str(losses)))
         _warn(doubts)
         write_text(output, to_csv(found.runs))
         result = {**_import_result(found, output), "warnings": doubts}
@@ -156,7 +156,7 @@ def _measurements(mixtures: Path | None, losses: Path | None, runs_file: Path | 
 def _fit_result(
     measurements: "Measurements", fitted: "TableFit", wanted_normalised: int, predicted: int, output: Path
 ) -> dict[str, Any]:
-    from tasks.mixture.table_doubts import beats_mean
+    from tasks.mixture.table_warnings import beats_mean
 
     scores = [
         {"predictor": score.name, "rmse": score.rmse, "spearman": score.spearman, "coverage": score.coverage}

@@ -8,8 +8,8 @@ from tasks.core.params import Params
 from tasks.mixture.config import SearchParams
 from tasks.mixture.strategies.climb import Climb
 from tasks.mixture.strategies.default import Default
+from tasks.mixture.strategies.kinds import StrategyParams
 from tasks.mixture.strategies.regmix import RegMix
-from tasks.mixture.strategies.strategy import StrategyParams
 from tasks.training.config import TrainingConfig, demo_full
 
 # Trained beside every method.

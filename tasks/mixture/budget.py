@@ -4,14 +4,12 @@ from tasks.core.errors import ConfigError
 from tasks.mixture.config import SearchParams
 from tasks.mixture.confirm import ConfirmParams, most_runs
 from tasks.mixture.predictors.choose import MIN_RUNS
-from tasks.mixture.strategies.baselines import Baseline
-from tasks.mixture.strategies.default import Default
-from tasks.mixture.strategies.strategy import schedule
+from tasks.mixture.strategies.kinds import method
 
 
 def confirming(params: SearchParams) -> ConfirmParams | None:
     """Return how the pick is confirmed; a baseline ships as configured, there is nothing to confirm."""
-    return None if isinstance(params.strategy, Baseline) else params.confirm
+    return params.confirm if method(params.strategy).searches else None
 
 
 def require_budget(params: SearchParams) -> None:
@@ -20,18 +18,19 @@ def require_budget(params: SearchParams) -> None:
     Raises:
         ConfigError: the budget does not reach for the strategy's rounds.
     """
-    rounds_of(params, 2 * params.num_noise_seeds + (0 if isinstance(params.strategy, Default) else 2))
+    rounds_of(params, 2 * params.num_noise_seeds + (0 if method(params.strategy).begins_with_baselines else 2))
 
 
 def rounds_of(params: SearchParams, counted: int) -> tuple[int, ...]:
     """Return the strategy's rounds after `counted` baselines and repeats, and what the confirmation takes at most."""
     judged = confirming(params)
     judging = 0 if judged is None else most_runs(judged, params.num_noise_seeds)
-    left, least = params.num_runs - counted - judging, 0 if isinstance(params.strategy, Baseline) else MIN_RUNS
+    strategy = method(params.strategy)
+    left, least = params.num_runs - counted - judging, MIN_RUNS if strategy.searches else 0
     try:
         if left < least:
             raise ConfigError(f"{left} runs are left for the strategy, at least {least} are needed.")
-        return schedule(params.strategy, left)
+        return strategy.schedule(params.strategy, left)
     except ConfigError as error:
         raise ConfigError(
             f"search.num_runs: of {params.num_runs} proxies {counted} are baselines and repeats, {judging} confirm: {error}"

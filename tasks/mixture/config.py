@@ -10,11 +10,11 @@ from tasks.core.errors import ConfigError
 from tasks.core.params import Params
 from tasks.mixture.confirm import ConfirmParams
 from tasks.mixture.decide import DecisionParams
+from tasks.mixture.earlier_runs.reuse import THRESHOLD
+from tasks.mixture.earlier_runs.warm import Warm
 from tasks.mixture.predictors.choose import Selection
-from tasks.mixture.predictors.warm import Warm
-from tasks.mixture.reuse import THRESHOLD
 from tasks.mixture.strategies.default import Default
-from tasks.mixture.strategies.strategy import StrategyParams
+from tasks.mixture.strategies.kinds import StrategyParams, method
 from tasks.mixture.transfer import TransferParams
 from tasks.training.config import Precision, TrainingConfig, demo_proxy, num_parameters
 
@@ -131,7 +131,7 @@ class SearchParams(Params):
             yield "selection.zoo names the predictor `warm`, which needs earlier_runs; name them, or leave it out"
         if self.changed_domains and self.earlier_runs is None:
             yield "changed_domains without earlier_runs: name the runs.csv of the search before the change"
-        if self.changed_domains and not isinstance(self.strategy, Default):
+        if self.changed_domains and not method(self.strategy).can_reduce:
             yield (
                 f"changed_domains keeps the others' shares under strategy default alone, not {self.strategy.kind}; take "
                 "strategy default, or leave changed_domains out"

@@ -16,12 +16,12 @@ from pydantic import Field
 
 from tasks.core.errors import EvidenceError
 from tasks.core.params import Params
+from tasks.mixture.earlier_runs.reuse import Reuse
 from tasks.mixture.predictors.choose import fit
 from tasks.mixture.predictors.gp_sqrt import GpSqrt
 from tasks.mixture.problem import Problem, gridded
 from tasks.mixture.published import BaselineName
 from tasks.mixture.published_candidates import Candidate, MixtureOrigin
-from tasks.mixture.reuse import Reuse
 from tasks.mixture.runs import Run, Runs
 from tasks.mixture.strategies.evidence import MARGIN, Evidence, Predicts, excess, under_caps
 from tasks.mixture.strategies.local_search import ascend

@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tasks.core.digest import digest_file
+from tasks.mixture.earlier_runs.reuse import STEP, interactions
 from tasks.mixture.forecast import forecast
 from tasks.mixture.noise import run_noise
 from tasks.mixture.problem import Problem, objective_shares
@@ -21,7 +22,6 @@ from tasks.mixture.published_candidates import (
     ParetoPoint,
     TokenSupply,
 )
-from tasks.mixture.reuse import STEP, interactions
 from tasks.mixture.runs import RUNS_FILE, to_csv
 from tasks.mixture.search import Judgement, State, judgement, scores
 from tasks.mixture.transfer import Size

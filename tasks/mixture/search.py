@@ -16,10 +16,11 @@ from tasks.mixture.budget import confirming, rounds_of
 from tasks.mixture.config import SearchParams
 from tasks.mixture.confirm import confirm, contenders, require_enough, shipped_pick
 from tasks.mixture.decide import Pick, decide
-from tasks.mixture.informed import best_before, informed
+from tasks.mixture.earlier_runs.prediction import EarlierPrediction
+from tasks.mixture.earlier_runs.reuse import Restricted, Reuse, couplings, reuse
+from tasks.mixture.earlier_runs.warm_start import CurrentSearch, best_before, informed
 from tasks.mixture.noise import run_noise
 from tasks.mixture.predictors.choose import MIN_RUNS, Choice, Selection, choose, fit, refit
-from tasks.mixture.predictors.earlier import Earlier
 from tasks.mixture.predictors.gp_sqrt import GpSqrt
 from tasks.mixture.predictors.predictor import Measured, Predictor
 from tasks.mixture.problem import Problem
@@ -32,13 +33,10 @@ from tasks.mixture.published_candidates import (
     Round,
     Transfer,
 )
-from tasks.mixture.reuse import Restricted, Reuse, couplings, reuse
 from tasks.mixture.runs import JUDGING, Kind, Runs
-from tasks.mixture.strategies.default import Default
 from tasks.mixture.strategies.evidence import Evidence
-from tasks.mixture.strategies.strategy import finish, first, needs_predictor, propose
+from tasks.mixture.strategies.kinds import method
 from tasks.mixture.transfer import Size, transfer, transfer_mixtures
-from tasks.mixture.warm_start import Wanted
 from tasks.training.config import num_parameters
 
 
@@ -84,10 +82,10 @@ class State:
         return self.searched.paired(self.params.seed)
 
     @property
-    def wanted(self) -> Wanted:
+    def current(self) -> CurrentSearch:
         """What is measured now, as an earlier table is asked for it."""
         problem, size = self.problem, self.size
-        return Wanted(
+        return CurrentSearch(
             problem.names,
             problem.set_names,
             problem.objective,
@@ -158,8 +156,8 @@ def counts(params: SearchParams, problem: Problem) -> tuple[int, ...]:
         ConfigError: the budget does not reach for the strategy's rounds.
     """
     noise = noise_round(params, problem)
-    # The default's first round begins with the baselines; the others draw their own.
-    counted = [each for each in noise if each.kind == "repeat" or not isinstance(params.strategy, Default)]
+    own_baselines = method(params.strategy).begins_with_baselines
+    counted = [each for each in noise if each.kind == "repeat" or not own_baselines]
     return rounds_of(params, len(counted))
 
 
@@ -172,7 +170,7 @@ def design_round(state: State) -> list[ProxyRequest]:
     problem = state.problem if reduced is None else reduced.problem
     # The reduced problem's baselines are other mixtures than those that were measured for the noise.
     count = planned[0] if reduced is None else max(planned[0] - len(baselines(state.problem)), 1)
-    weights_MD = first(state.params.strategy, problem, count, state.params.seed)
+    weights_MD = method(state.params.strategy).first(state.params.strategy, problem, count, state.params.seed)
     weights_MD = weights_MD if reduced is None else reduced.basis.expand(weights_MD)
     if len({*map(tuple, weights_MD.tolist())} | {row.weights for row in state.paired.rows}) < MIN_RUNS:
         raise ConfigError(
@@ -205,7 +203,8 @@ def fitted(state: State) -> Choice:
 def next_round(state: State) -> Round:
     """Return what the next round measures: how the predictor was chosen, and the proposals."""
     params, number = state.params, len(state.rounds) + 1
-    choice = fitted(state) if needs_predictor(params.strategy) else None
+    strategy = method(params.strategy)
+    choice = fitted(state) if strategy.needs_predictor else None
     evidence = Evidence(state.paired, None if choice is None else choice.predictor, run_noise(state.searched))
     reduced = None if choice is None else _reduced(state, choice.predictor)
     problem = state.problem
@@ -215,7 +214,7 @@ def next_round(state: State) -> Round:
             evidence, runs=reduced.basis.runs(evidence.runs), predictor=Restricted(choice.predictor, reduced.basis)
         )
     count = counts(params, state.problem)[number]
-    proposals = propose(params.strategy, problem, evidence, number, count, params.seed)
+    proposals = strategy.propose(params.strategy, problem, evidence, number, count, params.seed)
     if reduced is not None:
         proposals = tuple(_expanded(proposal, reduced) for proposal in proposals)
     return Round(
@@ -295,7 +294,7 @@ def decided(state: State) -> Judgement:
     if (reduced := _reduced(state, predictor)) is not None:
         pick = decide(params.decision, problem, predictor, evidence.runs, within=reduced)
     else:
-        pick = finish(params.strategy, params.decision, problem, evidence, params.seed)
+        pick = method(params.strategy).finish(params.strategy, params.decision, problem, evidence, params.seed)
     return Judgement(choice, predictor, pick)
 
 
@@ -332,13 +331,13 @@ class _Known:
 
     selection: Selection
     measured: Measured
-    earlier: Earlier | None
+    earlier: EarlierPrediction | None
 
 
 def _known(state: State) -> _Known:
     selection, asked = state.params.selection, None
     if state.earlier is not None:
-        selection, asked = informed(selection, state.earlier, state.wanted)
+        selection, asked = informed(selection, state.earlier, state.current)
     paired, noise = state.paired, run_noise(state.searched)
     measured = Measured(
         paired.weights_RD(), paired.losses_RS(), state.problem.objective_S, noise_sd=noise, earlier=asked
@@ -361,7 +360,7 @@ def _reduced(state: State, predictor: Predictor | None) -> Reuse | None:
             f"say what the others' shares should be; {MIN_RUNS} are needed, with a held-out set that this search has too. "
             "Search all domains: leave changed_domains out."
         )
-    kept_D = best_before(asked, state.earlier, state.wanted)
+    kept_D = best_before(asked, state.earlier, state.current)
     threshold = state.params.coupling_threshold
     found = () if predictor is None else couplings(predictor, state.problem, changed, threshold)
     return reuse(asked if predictor is None else predictor, state.problem, kept_D, changed, found)

@@ -15,16 +15,16 @@ import numpy.typing as npt
 
 from tasks.core.errors import DataError
 from tasks.core.rng import generator
-from tasks.mixture.aims import constraints_of, held_out_only, objective_of
 from tasks.mixture.config import SearchParams
 from tasks.mixture.designs.space_filling import baselines, draws
+from tasks.mixture.pool_problem import constraints_of, held_out_only, objective_of
 from tasks.mixture.predictors.choose import Choice
 from tasks.mixture.predictors.predictor import Predictor
 from tasks.mixture.problem import Domain, Problem
 from tasks.mixture.runs import Runs
+from tasks.mixture.strategies.kinds import StrategyParams, method
 from tasks.mixture.strategies.local_search import ascend
 from tasks.mixture.strategies.random_search import RandomSearch
-from tasks.mixture.strategies.strategy import StrategyParams, finish, schedule
 from tasks.mixture.table_fit import MEAN, averaged, fit_table, measurements_of_averages
 from tasks.mixture.trajectory import num_repeats, trajectory
 
@@ -153,7 +153,10 @@ def replay(
     strategies: dict[str, StrategyParams] = {params.strategy.kind: params.strategy}
     strategies.setdefault(RandomSearch().kind, RandomSearch())
     points: list[Point] = []
-    rounds = [schedule(strategy, params.num_runs - num_repeats(strategy, params)) for strategy in strategies.values()]
+    rounds = [
+        method(strategy).schedule(strategy, params.num_runs - num_repeats(strategy, params))
+        for strategy in strategies.values()
+    ]
     total = streams * sum(len(counts) for counts in rounds)
     for stream in range(streams):
         for strategy in strategies.values():
@@ -175,7 +178,7 @@ def _search(
         return truth.measure(weights_D, seed - stream, stream)
 
     for stand in trajectory(strategy, params, problem, measure, params.num_runs, seed):
-        pick = finish(strategy, params.decision, stand.problem, stand.evidence, seed)
+        pick = method(strategy).finish(strategy, params.decision, stand.problem, stand.evidence, seed)
         weights_D = np.array(pick.chosen.weights)
         yield Point(strategy.kind, stream, stand.spent, truth.objective(weights_D))
 

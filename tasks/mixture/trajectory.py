@@ -20,7 +20,7 @@ from tasks.mixture.problem import Problem
 from tasks.mixture.runs import Kind, Run, Runs
 from tasks.mixture.strategies.default import Default, propose_from
 from tasks.mixture.strategies.evidence import Evidence
-from tasks.mixture.strategies.strategy import StrategyParams, first, needs_predictor, propose, schedule
+from tasks.mixture.strategies.kinds import StrategyParams, method
 
 Array = npt.NDArray[np.float64]
 Measure = Callable[[Array, int], Array]
@@ -63,8 +63,8 @@ def trajectory(
     if spent and settings.kl_to_natural is None:
         problem = replace(problem, kl_to_natural=penalty_of_noise(noise_sd, num_runs))
     asks = partial(_asked, strategy, problem, seed)
-    counts = schedule(strategy, num_runs - spent)
-    fits = settings.selection if needs_predictor(strategy) else None
+    counts = method(strategy).schedule(strategy, num_runs - spent)
+    fits = settings.selection if method(strategy).needs_predictor else None
     stand = Stand(spent, problem, Evidence(runs, None, noise_sd))
     yield from _followed(stand, counts, asks, measure, fits, seed)
 
@@ -89,7 +89,8 @@ def pool_trajectory(
         return np.asarray(losses_MS[int(np.argmin(np.abs(weights_MD - weights_D).sum(axis=1)))])
 
     nothing = Stand(0, problem, Evidence(Runs(problem.names, problem.set_names, "loss", ())))
-    yield from _followed(nothing, schedule(strategy, num_runs), asks, measure, selection, seed)
+    counts = method(strategy).schedule(strategy, num_runs)
+    yield from _followed(nothing, counts, asks, measure, selection, seed)
 
 
 def _followed(
@@ -116,7 +117,7 @@ def next_choice(selection: Selection, measured: Measured, before: Choice | None)
 
 def num_repeats(strategy: StrategyParams, settings: Settings) -> int:
     """Return the runs that only tell the noise: natural and uniform with other seeds."""
-    return 2 * settings.num_noise_seeds if needs_predictor(strategy) else 0
+    return 2 * settings.num_noise_seeds if method(strategy).needs_predictor else 0
 
 
 def _measured_noise(runs: Runs, settings: Settings, problem: Problem, measure: Measure, seed: int) -> float | None:
@@ -130,8 +131,8 @@ def _asked(
     strategy: StrategyParams, problem: Problem, seed: int, told: Evidence, number: int, count: int
 ) -> list[tuple[float, ...]]:
     if number == 0:
-        return [tuple(row) for row in first(strategy, problem, count, seed).tolist()]
-    return [proposal.weights for proposal in propose(strategy, problem, told, number, count, seed)]
+        return [tuple(row) for row in method(strategy).first(strategy, problem, count, seed).tolist()]
+    return [proposal.weights for proposal in method(strategy).propose(strategy, problem, told, number, count, seed)]
 
 
 def _grown(

@@ -9,11 +9,11 @@ from infra.storage import FolderStore
 from tasks.comparison.config import ComparisonParams, Method
 from tasks.comparison.stage import run
 from tasks.core.manifest import Manifest
-from tasks.core.stage import Workshop
 from tasks.mixture.runs import read_runs
 from tasks.mixture.strategies.baselines import Uniform
 from tasks.mixture.strategies.random_search import RandomSearch
 from tasks.mixture.strategies.regmix import RegMix
+from tasks.runtime.context import Workshop
 from tests.mixture.test_stage import PARAMS, PROXY, Here, make_pool
 
 COMPARISON = ComparisonParams(
@@ -28,7 +28,7 @@ COMPARISON = ComparisonParams(
 @pytest.fixture(scope="module")
 def compared(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Manifest, Here]:
     root, executor = tmp_path_factory.mktemp("comparison"), Here()
-    workshop = Workshop(executor, FolderStore(root / "store"))  # type: ignore[arg-type]
+    workshop = Workshop(executor, FolderStore(root / "store"))
     # Their order in the pool is not that of the alphabet: x9, x8, x7.
     pool = make_pool(root / "tokenize", first_letter="x")
     manifest = run(COMPARISON, inputs={"tokenize": pool}, output=root / "methods", workshop=workshop)
@@ -87,6 +87,6 @@ def test_mixtures_that_are_the_same_are_trained_once_and_baselines_are_measured_
     root, _, executor = compared
     found = json.loads((root / "methods" / "mixtures.json").read_text(encoding="utf-8"))["mixtures"]
     different = {tuple(each["weights"]) for each in found}
-    assert executor.done.count("methods") == 3 * len(different)
+    assert executor.done.count("train_and_test") == 3 * len(different)
     # Two methods with two searches of 12 proxies; natural, uniform and UniMax with one seed are the same runs.
-    assert executor.done.count("search.proxy") <= 2 * (12 + 9)
+    assert executor.done.count("search_proxies") <= 2 * (12 + 9)

@@ -51,7 +51,7 @@ class Teller:
     def gain(self, weights_MD: Array, reference_D: Array) -> tuple[Array, Array]:
         raise AssertionError
 
-    def believing(self, weights_PD: Array) -> "Teller":
+    def kriging_believer(self, weights_PD: Array) -> "Teller":
         raise AssertionError
 
 

@@ -15,8 +15,8 @@ from tasks.mixture.predictors.gp_sqrt import GpSqrt
 from tasks.mixture.predictors.law import fit_law
 from tasks.mixture.predictors.law_gp import LawGp
 from tasks.mixture.predictors.linear import Linear, fit_linear
+from tasks.mixture.predictors.log_linear import LogLinear, fit_log_linear
 from tasks.mixture.predictors.mixing_law import MixingLaw, fit_mixing_law
-from tasks.mixture.predictors.olmix import Olmix, fit_olmix
 from tasks.mixture.predictors.power_law import PowerLaw
 from tasks.mixture.predictors.predictor import Measured
 from tasks.mixture.predictors.process import Kernel, fit_process
@@ -31,7 +31,7 @@ KINDS: list[PredictorParams] = [
     RidgeSqrt(),
     PowerLaw(),
     MixingLaw(),
-    Olmix(),
+    LogLinear(),
     Linear(),
     Lightgbm(),
     Lightgbm(settings="climb"),
@@ -63,13 +63,13 @@ def test_a_mixture_gains_nothing_over_itself_and_near_ones_share_their_uncertain
 def test_believing_a_prediction_changes_no_mean_and_makes_its_neighbourhood_certain(params: PredictorParams) -> None:
     predictor = fit(params, measured(15, 4, noise=0.02))
     fresh_MD = mixtures(10, 4, "fresh")
-    believer = predictor.believing(fresh_MD[:1])
+    believer = predictor.kriging_believer(fresh_MD[:1])
     assert (believer.mean(fresh_MD) == predictor.mean(fresh_MD)).all()
     assert believer.sd(fresh_MD)[0] < predictor.sd(fresh_MD)[0]
     assert (believer.sd(fresh_MD) <= predictor.sd(fresh_MD) + 1e-12).all()
     # One after the other is both at once.
-    twice = believer.believing(fresh_MD[1:2]).sd(fresh_MD)
-    assert twice == pytest.approx(predictor.believing(fresh_MD[:2]).sd(fresh_MD), rel=1e-6)
+    twice = believer.kriging_believer(fresh_MD[1:2]).sd(fresh_MD)
+    assert twice == pytest.approx(predictor.kriging_believer(fresh_MD[:2]).sd(fresh_MD), rel=1e-6)
 
 
 @every_kind
@@ -111,7 +111,7 @@ def test_a_law_started_where_a_fit_to_nearly_the_same_runs_ended_is_the_same_law
     weights_RD, fresh_MD = mixtures(60, 5), mixtures(100, 5, "fresh")
     losses_RO = law_losses(weights_RD, noise=0.01)
     near = fit_law(weights_RD[:50], losses_RO[:50], error=0.05)
-    cold, warm = (fit_law(weights_RD, losses_RO, error=0.05, near_OP=start) for start in (None, near.p_OP))
+    cold, warm = (fit_law(weights_RD, losses_RO, error=0.05, start_OP=start) for start in (None, near.p_OP))
     assert warm.mean(fresh_MD) == pytest.approx(cold.mean(fresh_MD), abs=1e-3)
 
 
@@ -128,7 +128,7 @@ def test_a_law_never_leaves_the_measured_range_by_more_than_a_quarter_of_it() ->
 def test_exponential_laws_that_generated_the_runs_are_found_again(which: str) -> None:
     weights_RD, fresh_MD = mixtures(40, 4), mixtures(100, 4, "fresh")
     data = Measured(weights_RD, exponential_losses(weights_RD), np.full(3, 1 / 3))
-    predictor = fit_mixing_law(MixingLaw(), data) if which == "mixing_law" else fit_olmix(Olmix(), data)
+    predictor = fit_mixing_law(MixingLaw(), data) if which == "mixing_law" else fit_log_linear(LogLinear(), data)
     truth_MO = exponential_losses(fresh_MD)
     assert np.sqrt(((predictor.outputs(fresh_MD) - truth_MO) ** 2).mean()) < 0.05 * truth_MO.std()
     assert spearman(predictor.mean(fresh_MD), truth_MO.mean(axis=1)) > 0.995
@@ -141,7 +141,7 @@ def test_one_wild_run_moves_olmix_less_than_the_mixing_law() -> None:
     data = Measured(weights_RD, losses_RO, np.full(3, 1 / 3))
     wrong = [
         np.sqrt(((predictor.outputs(fresh_MD) - exponential_losses(fresh_MD)) ** 2).mean())
-        for predictor in (fit_olmix(Olmix(), data), fit_mixing_law(MixingLaw(), data))
+        for predictor in (fit_log_linear(LogLinear(), data), fit_mixing_law(MixingLaw(), data))
     ]
     assert wrong[0] < 0.3 * wrong[1]
 
@@ -151,7 +151,7 @@ def test_more_starts_of_olmix_find_nothing_better() -> None:
     data = Measured(
         weights_RD, exponential_losses(weights_RD) + 0.05 * np.sin(40 * weights_RD[:, :3]), np.full(3, 1 / 3)
     )
-    few, many = (fit_olmix(Olmix(num_starts=starts), data).outputs(weights_RD) for starts in (6, 60))
+    few, many = (fit_log_linear(LogLinear(num_starts=starts), data).outputs(weights_RD) for starts in (6, 60))
     assert few == pytest.approx(many, abs=2e-3)
 
 
@@ -176,7 +176,7 @@ def test_a_search_for_lengths_that_starts_far_too_short_ends_with_a_process() ->
     residuals_RO = generator(7, "residuals").standard_normal((21, 1))
     # So short that the distances between runs have no digits left: such a kernel has negative eigenvalues.
     short_H = np.array([-3.3, -1.3, 7.0, 4.1, -13.1, -7.5, 3.8, 0.8])
-    process = fit_process(weights_RD, residuals_RO, np.ones(1), near_H=short_H)
+    process = fit_process(weights_RD, residuals_RO, np.ones(1), start_H=short_H)
     assert (process.hyper_H[3:] >= -3.0).all() and np.isfinite(process.mean(mixtures(9, 5, "fresh"))).all()
 
 

@@ -97,7 +97,7 @@ def test_a_stack_doubts_where_its_members_disagree() -> None:
     own_M = 0.5 * (members[0].sd(fresh_MD) ** 2 + members[1].sd(fresh_MD) ** 2)
     assert stack.mean(fresh_MD) == pytest.approx(stack.outputs(fresh_MD) @ data.objective_O)
     assert stack.sd(fresh_MD) == pytest.approx(np.sqrt(own_M + apart_M**2))
-    covariance_MM = stack.doubt.covariance(fresh_MD, fresh_MD)
+    covariance_MM = stack.error_covariance.covariance(fresh_MD, fresh_MD)
     assert np.diag(covariance_MM) == pytest.approx(stack.sd(fresh_MD) ** 2)
     assert np.linalg.eigvalsh(covariance_MM).min() > -1e-10
 
@@ -183,7 +183,7 @@ def test_a_calibration_scales_every_standard_deviation_alike() -> None:
     sloped = replace(plain, calibration=Calibration(1.0, 0.5, float(plain.mean(fresh_MD).mean()), 0.05))
     scale_M = sloped.sd(fresh_MD) / plain.sd(fresh_MD)
     assert np.ptp(scale_M) > 0.1
-    covariance_MM = scale_M[:, None] * scale_M * plain.doubt.covariance(fresh_MD, fresh_MD)
+    covariance_MM = scale_M[:, None] * scale_M * plain.error_covariance.covariance(fresh_MD, fresh_MD)
     expected_M = np.diag(covariance_MM) + covariance_MM[0, 0] - 2 * covariance_MM[0]
     assert sloped.gain(fresh_MD, fresh_MD[0])[1] == pytest.approx(np.sqrt(np.maximum(expected_M, 0)), abs=1e-6)
 

@@ -5,8 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from infra.storage import FolderStore
+from tasks.core.code import code_of
 from tasks.core.errors import ConfigError
-from tasks.mixture.proxies.proxy import SPLIT, ProxyResult, ProxySpec, measure_proxies
+from tasks.core.handles import Tree
+from tasks.mixture.proxies.proxy import SPLIT, ProxyArgs, ProxyResult, ProxySpec, measure_proxies, row_share_of
+from tasks.mixture.stage import PROXY
 from tasks.tokenize.pool import read_pool
 from tasks.training.measure import bits_per_byte
 from tasks.training.run import RunSpec, train
@@ -47,26 +51,28 @@ def test_proxies_measured_together_have_the_numbers_of_separate_ones(pool: Path)
 
 
 def test_a_target_no_longer_than_the_proxy_changes_nothing(pool: Path) -> None:
-    assert spec(0, target_tokens=TRAINING.num_tokens // 2).row_share == 1.0
-    assert measured_alone(spec(0, target_tokens=TRAINING.num_tokens), pool) == measured_alone(spec(0), pool)
-    assert spec(0, target_tokens=4 * TRAINING.num_tokens).row_share == 0.25
+    assert row_share_of(TRAINING, TRAINING.num_tokens // 2) == 1.0
+    assert measured_alone(spec(0, row_share=1.0), pool) == measured_alone(spec(0), pool)
+    assert row_share_of(TRAINING, 4 * TRAINING.num_tokens) == 0.25
 
 
 def test_a_matched_proxy_repeats_a_domain_as_often_as_its_target(pool: Path) -> None:
     # 24 of 48 samples from 249 rows are 0.1 epochs; in a target 8 times as long 0.77, and so in its proxy.
-    matched = replace(spec(0, weights=(0.5, 0.5, 0.0)), target_tokens=8 * TRAINING.num_tokens)
+    matched = spec(0, weights=(0.5, 0.5, 0.0), row_share=row_share_of(TRAINING, 8 * TRAINING.num_tokens))
     run = RunSpec("p", (Phase(TRAINING.num_tokens, matched.weights),), 0, TRAINING, None, matched.row_share)
     ledger = train(run, read_pool(pool)).ledger
     assert ledger.rows == (31, 23, 5)
     assert ledger.totals[0] / ledger.rows[0] == pytest.approx(8 * 24 / 249, rel=0.02)
-    assert measured_alone(matched, pool) != measured_alone(replace(matched, target_tokens=None), pool)
+    assert measured_alone(matched, pool) != measured_alone(replace(matched, row_share=None), pool)
 
 
 def test_the_cap_on_epochs_holds_for_the_rows_that_may_be_used(pool: Path) -> None:
-    matched = spec(0, weights=(0.5, 0.5, 0.0), target_tokens=8 * TRAINING.num_tokens, max_epochs=1.0)
+    matched = spec(
+        0, weights=(0.5, 0.5, 0.0), row_share=row_share_of(TRAINING, 8 * TRAINING.num_tokens), max_epochs=1.0
+    )
     with pytest.raises(ConfigError, match=r"beta, 24 samples asked of 23 there are"):
         measure_proxies([matched], pool)
-    measure_proxies([replace(matched, target_tokens=None)], pool)
+    measure_proxies([replace(matched, row_share=None)], pool)
 
 
 def test_a_proxy_that_predicts_no_numbers_gives_its_error_and_the_others_their_result(
@@ -92,8 +98,19 @@ def test_a_diverged_proxy_is_refused_by_name(pool: Path) -> None:
     assert isinstance(result, DivergedError) and "Lower learning_rate" in str(result)
 
 
-def test_what_decides_a_result_stands_in_the_key_and_nothing_else() -> None:
-    one = spec(0).to_json()
-    assert one["row_share"] is None
-    for changes in ({"seed": 1}, {"target_tokens": 8 * TRAINING.num_tokens}, {"max_epochs": 3.0}):
-        assert spec(0, **changes).to_json() != one
+def test_what_decides_a_result_stands_in_the_key_and_nothing_else(pool: Path) -> None:
+    files = [(path.relative_to(pool).as_posix(), "digest", 1) for path in pool.rglob("*") if path.is_file()]
+    tree = Tree.of(FolderStore(pool), str(pool), files)
+
+    def key(one: ProxySpec, gpu_share: float = 0.0) -> str:
+        return PROXY.identity(ProxyArgs(one, tree, gpu_share), "cpu").key
+
+    assert key(spec(0)) == key(spec(0), gpu_share=0.5)
+    for changes in ({"seed": 1}, {"row_share": row_share_of(TRAINING, 8 * TRAINING.num_tokens)}, {"max_epochs": 3.0}):
+        assert key(spec(0, **changes)) != key(spec(0))
+
+
+def test_what_proposes_a_proxy_is_no_part_of_its_code() -> None:
+    modules = code_of(("tasks.mixture.proxies.proxy",)).modules
+    mixture = {name for name in modules if name.startswith("tasks.mixture.")}
+    assert mixture == {"tasks.mixture.proxies", "tasks.mixture.proxies.proxy"}

@@ -9,12 +9,12 @@ import pytest
 from tasks.core.errors import ConfigError
 from tasks.core.rng import generator
 from tasks.mixture.decide import DecisionParams, decide
+from tasks.mixture.earlier_runs.reuse import FROZEN, THRESHOLD, Basis, Restricted, couplings, interactions, reuse
 from tasks.mixture.predictors.choose import Selection, choose
 from tasks.mixture.predictors.gp_sqrt import GpSqrt
 from tasks.mixture.predictors.law_gp import LawGp
 from tasks.mixture.predictors.predictor import Measured
 from tasks.mixture.problem import Constraint, Domain, Problem, objective_shares
-from tasks.mixture.reuse import FROZEN, THRESHOLD, Basis, Restricted, couplings, interactions, reuse
 from tasks.mixture.runs import Run, Runs
 from tasks.mixture.strategies.default import Default, finish, first, propose
 from tasks.mixture.strategies.evidence import Evidence
@@ -202,7 +202,7 @@ class Telling(Law):
     def gain(self, weights_MD: Array, reference_D: Array) -> tuple[Array, Array]:
         return self.mean(reference_D[None]) - self.mean(weights_MD), self.sd(weights_MD)
 
-    def believing(self, weights_PD: Array) -> "Telling":
+    def kriging_believer(self, weights_PD: Array) -> "Telling":
         return replace(self, believed=tuple(map(tuple, weights_PD.tolist())))
 
 
@@ -217,8 +217,10 @@ def test_a_restricted_predictor_says_what_the_whole_one_says_of_the_expanded_mix
         restricted.sd(asked_MB) == asked_MD[:, 0]
     ).all()
     assert (restricted.gain(asked_MB, asked_MB[1])[0] == whole.gain(asked_MD, asked_MD[1])[0]).all()
-    believing = restricted.believing(asked_MB)
-    assert isinstance(believing.whole, Telling) and believing.whole.believed == tuple(map(tuple, asked_MD.tolist()))
+    kriging_believer = restricted.kriging_believer(asked_MB)
+    assert isinstance(kriging_believer.whole, Telling) and kriging_believer.whole.believed == tuple(
+        map(tuple, asked_MD.tolist())
+    )
 
 
 def measured_on(law: Law, mixtures_MD: Array, seed: int) -> Array:

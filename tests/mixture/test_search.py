@@ -21,9 +21,9 @@ from tasks.mixture.runs import Run, Runs
 from tasks.mixture.search import State, counts, fitted
 from tasks.mixture.strategies.default import Default
 from tasks.mixture.strategies.evidence import Evidence
+from tasks.mixture.strategies.kinds import StrategyParams, method
 from tasks.mixture.strategies.local_search import ascend
 from tasks.mixture.strategies.random_search import RandomSearch
-from tasks.mixture.strategies.strategy import StrategyParams, propose
 from tasks.training.config import demo_full
 from tests.mixture.simulated import VOCABULARY, Array, bits_per_byte, problem_with, search
 
@@ -57,7 +57,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> tuple[State, Path]:
 
 
 def proposals_of(state: State, params: StrategyParams, count: int) -> tuple[Proposal, ...]:
-    return propose(params, state.problem, Evidence(state.paired, fitted(state).predictor), 1, count, 3)
+    return method(params).propose(params, state.problem, Evidence(state.paired, fitted(state).predictor), 1, count, 3)
 
 
 def best_objective(problem: Any) -> float:

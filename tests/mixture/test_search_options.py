@@ -19,9 +19,9 @@ from tasks.mixture.search import counts, noise_round
 from tasks.mixture.strategies.baselines import Natural, Uniform
 from tasks.mixture.strategies.climb import Climb
 from tasks.mixture.strategies.default import Default
+from tasks.mixture.strategies.kinds import StrategyParams
 from tasks.mixture.strategies.mixing_laws import MixingLaws
 from tasks.mixture.strategies.regmix import RegMix
-from tasks.mixture.strategies.strategy import StrategyParams
 from tasks.mixture.transfer import TransferParams
 from tasks.training.config import TrainingConfig, demo_full, demo_proxy
 from tests.mixture.simulated import Array, problem_with, search

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,27 +11,31 @@ import numpy as np
 import pytest
 import torch
 
-from infra.executors import LocalExecutor
+from infra.executors import Call, LocalExecutor, Resources
 from infra.progress import SilentObserver, UnitReport
 from infra.storage import FolderStore
 from tasks.core.errors import ConfigError, DataError
 from tasks.core.manifest import Manifest
 from tasks.core.rng import generator
-from tasks.core.stage import Workshop
 from tasks.mixture.config import SearchParams
 from tasks.mixture.confirm import ConfirmParams
+from tasks.mixture.decide import DecisionParams
 from tasks.mixture.predictors.choose import Selection
 from tasks.mixture.predictors.gp_sqrt import GpSqrt
 from tasks.mixture.predictors.ridge_sqrt import RidgeSqrt
+from tasks.mixture.published import Recipe
+from tasks.mixture.published_candidates import Candidates
 from tasks.mixture.runs import read_runs
 from tasks.mixture.stage import run
 from tasks.mixture.strategies.baselines import Natural, Uniform
 from tasks.mixture.strategies.default import Default
 from tasks.mixture.strategies.random_search import RandomSearch
 from tasks.mixture.transfer import TransferParams
+from tasks.runtime.context import Workshop
 from tasks.tokenize.pool import write_pool
 from tasks.training.config import ModelConfig, OptimizerConfig, TrainingConfig
 from tasks.training.types import DivergedError
+from tests.in_process import ANY, InProcess
 from tests.mixture.real_pool import described
 
 VOCABULARY = 32
@@ -56,21 +61,21 @@ PARAMS = SearchParams(
 )
 
 
-class Here:
-    """Works in this process; stops like a killed run after `limit` proxies."""
-
-    workers = 1
+class Here(InProcess):
+    """Works in this process; stops like a killed run after `limit` units."""
 
     def __init__(self, limit: int | None = None) -> None:
-        self.done: list[str] = []
+        super().__init__()
         self.limit = limit
 
-    def map(self, function: Any, items: Sequence[Any]) -> Iterator[tuple[int, Any]]:
+    def map(
+        self, function: Call, items: Sequence[Any], resources: Resources = ANY, *, warm: bool = False
+    ) -> Iterator[tuple[int, Any]]:
         for index, item in enumerate(items):
             if self.limit is not None and len(self.done) >= self.limit:
                 raise KeyboardInterrupt
-            self.done += [order.stage for order in (item if isinstance(item, tuple) else (item,))]
-            yield index, function(item)
+            for _, result in super().map(function, [item], resources, warm=warm):
+                yield index, result
 
 
 class Listener(SilentObserver):
@@ -96,7 +101,11 @@ def one_torch_thread() -> Iterator[None]:
 
 
 def make_pool(
-    folder: Path, test_seed: int = 0, tokens: tuple[int, ...] = (600, 900, 1500), first_letter: str = "d"
+    folder: Path,
+    test_seed: int = 0,
+    tokens: tuple[int, ...] = (600, 900, 1500),
+    first_letter: str = "d",
+    train_seed: int = 0,
 ) -> Path:
     def text(domain: int, split: str, seed: int = 0) -> Any:
         size = {"train": tokens[domain], "search": 100, "test": 100}[split]
@@ -104,7 +113,7 @@ def make_pool(
 
     domains = {
         f"{first_letter}{index if first_letter == 'd' else 9 - index}": {
-            "train": text(index, "train"),
+            "train": text(index, "train", train_seed),
             "search": text(index, "search"),
             "test": text(index, "test", test_seed),
         }
@@ -120,7 +129,7 @@ def search(
     root: Path, pool: Path, executor: Here, params: SearchParams = PARAMS, output: str = "search"
 ) -> tuple[Manifest, Listener]:
     listener = Listener()
-    workshop = Workshop(executor, FolderStore(root / "store"), listener)  # type: ignore[arg-type]
+    workshop = Workshop(executor, FolderStore(root / "store"), listener)
     return run(params, inputs={"tokenize": pool}, output=root / output, workshop=workshop), listener
 
 
@@ -135,7 +144,12 @@ def test_a_search_publishes_the_four_files_and_reports_every_proxy(finished: tup
     root, manifest, listener = finished
     assert [file.path for file in manifest.files] == ["candidates.json", "forecast.json", "recipe.json", "runs.csv"]
     runs = read_runs(root / "search" / "runs.csv")
-    assert len(runs.rows) == len(listener.units) <= PARAMS.num_runs == 16
+    assert len(runs.rows) == len({unit.name for unit in listener.units}) == len(listener.units)
+    kinds = Counter(row.kind for row in runs.rows)
+    # UniMax is uniform here; both baselines are run again with another seed. What confirms depends on the pick.
+    assert (kinds["natural"], kinds["uniform"], kinds["unimax"], kinds["repeat"]) == (1, 1, 0, 2)
+    assert kinds["confirm"] >= 4 and len(runs.rows) <= PARAMS.num_runs
+    assert {row.instruction_set for row in runs.rows} == {manifest.environment["instruction_set"]}
     assert {row.model_parameters for row in runs.rows} == {int(read(root, "forecast.json")["model_parameters"])}
     unit = listener.units[0]
     assert unit.name == "proxy-000-natural"
@@ -180,7 +194,9 @@ def test_where_natural_is_uniform_there_is_one_baseline(tmp_path: Path) -> None:
     runs = read_runs(tmp_path / "search" / "runs.csv")
     assert [row.kind for row in runs.rows[:2]] == ["natural", "repeat"]
     assert {"uniform", "unimax"}.isdisjoint(row.kind for row in runs.rows)
-    assert executor.done.count("search.proxy") == len(runs.rows) == len({(row.weights, row.seed) for row in runs.rows})
+    assert (
+        executor.done.count("search_proxies") == len(runs.rows) == len({(row.weights, row.seed) for row in runs.rows})
+    )
 
 
 def test_workers_in_processes_give_the_same_bytes_as_this_one(
@@ -206,7 +222,7 @@ def test_another_strategy_takes_the_proxies_that_are_there(
     runs = read_runs(tmp_path / "search" / "runs.csv")
     before = {(row.weights, row.seed) for row in read_runs(root / "search" / "runs.csv").rows}
     fresh = [row for row in runs.rows if (row.weights, row.seed) not in before]
-    assert executor.done.count("search.proxy") == len(fresh) < len(runs.rows) == len(listener.units)
+    assert executor.done.count("search_proxies") == len(fresh) < len(runs.rows) == len(listener.units)
 
 
 def test_another_test_split_changes_no_weight_and_another_train_split_changes_proxies(
@@ -218,6 +234,12 @@ def test_another_test_split_changes_no_weight_and_another_train_split_changes_pr
     search(tmp_path, other, Here())
     assert (tmp_path / "search" / "runs.csv").read_bytes() == (root / "search" / "runs.csv").read_bytes()
     assert (tmp_path / "search" / "recipe.json").read_bytes() == (root / "search" / "recipe.json").read_bytes()
+    retrained, executor = make_pool(tmp_path / "retrained", train_seed=9), Here()
+    search(tmp_path, retrained, executor, PARAMS.model_copy(update={"strategy": Natural()}), output="again")
+    proxies, before = (read_runs(folder / "runs.csv").rows for folder in (tmp_path / "again", root / "search"))
+    assert executor.done.count("search_proxies") == len(proxies) == 4
+    assert {row.data for row in proxies}.isdisjoint(row.data for row in before)
+    assert {row.losses for row in proxies}.isdisjoint(row.losses for row in before)
 
 
 def test_mixtures_with_one_seed_start_alike(finished: tuple[Path, Manifest, Listener]) -> None:
@@ -269,7 +291,7 @@ def test_a_search_of_the_same_pool_takes_earlier_runs_as_measured_wherever_they_
     same_seed = [row for row in before.rows if row.seed == 0]
     assert any(f"{len(same_seed)} runs are taken as measured" in said for said in listener.said)
     assert [row.losses for row in runs.rows[: len(same_seed)]] == [row.losses for row in same_seed]
-    assert executor.done.count("search.proxy") == len(runs.rows) - len(same_seed) > 0
+    assert executor.done.count("search_proxies") == len(runs.rows) - len(same_seed) > 0
 
 
 def test_runs_of_another_training_config_inform_but_do_not_count_as_measured(
@@ -286,7 +308,7 @@ def test_runs_of_another_training_config_inform_but_do_not_count_as_measured(
     _, listener = search(tmp_path, root / "tokenize", executor, params)
     assert any("0 runs are taken as measured" in said for said in listener.said)
     runs, before = (read_runs(folder / "search" / "runs.csv") for folder in (tmp_path, root))
-    assert executor.done.count("search.proxy") == len(runs.rows)
+    assert executor.done.count("search_proxies") == len(runs.rows)
     assert {row.data for row in runs.rows}.isdisjoint(row.data for row in before.rows)
 
 
@@ -340,7 +362,7 @@ def test_losses_that_are_the_same_for_every_mixture_are_refused_before_the_first
         DataError, match=r"the objective \(search\.objective\) is .* in all 2 runs, so there is nothing"
     ):
         search(tmp_path, pool, executor)
-    assert executor.done == ["search.proxy"] * 4
+    assert executor.done == ["search_proxies"] * 4
 
 
 def test_caps_that_leave_one_mixture_are_a_named_error(tmp_path: Path) -> None:
@@ -358,7 +380,9 @@ def test_a_new_domain_is_searched_while_what_is_not_coupled_keeps_its_relative_s
     table = finished[0] / "search" / "runs.csv"
     pool = make_pool(tmp_path / "tokenize", tokens=(600, 900, 1500, 700))
     # Nothing is as strongly coupled as this.
-    changes = {"earlier_runs": str(table), "changed_domains": ("d3",), "coupling_threshold": 1e9}
+    changes: dict[str, Any] = {"earlier_runs": str(table), "changed_domains": ("d3",), "coupling_threshold": 1e9}
+    # Without caution and confirmation the best that is predicted or measured ships.
+    changes |= {"confirm": None, "decision": DecisionParams(caution=0.0)}
     search(tmp_path, pool, Here(), PARAMS.model_copy(update=changes))
     runs = read_runs(tmp_path / "search" / "runs.csv")
     proposed_MD = np.array([row.weights for row in runs.rows if row.kind in {"design", "proposal"}])
@@ -367,13 +391,11 @@ def test_a_new_domain_is_searched_while_what_is_not_coupled_keeps_its_relative_s
     old_MD = some_MD[:, :3] / some_MD[:, :3].sum(axis=1, keepdims=True)
     assert np.ptp(old_MD, axis=0).max() < 1e-6
     assert np.ptp(proposed_MD[:, 3]) > 0.05
-    # The budget holds, and what ships keeps the shares as well, unless it is natural.
+    # The budget holds, and what ships keeps the shares as well.
     assert len(runs.rows) <= PARAMS.num_runs
-    recipe = json.loads((tmp_path / "search" / "recipe.json").read_text())
-    shipped_D = np.array(recipe["phases"][0]["weights"])
-    assert shipped_D == pytest.approx(recipe["baselines"]["natural"]) or (
-        shipped_D[:3] / shipped_D[:3].sum() == pytest.approx(old_MD[0], abs=1e-6)
-    )
+    assert Candidates.read(tmp_path / "search").decision.source != "natural"
+    shipped_D = np.array(Recipe.read(tmp_path / "search").searched)
+    assert shipped_D[:3] / shipped_D[:3].sum() == pytest.approx(old_MD[0], abs=1e-6)
 
 
 def test_an_earlier_table_that_is_not_there_or_names_no_domain_is_refused_before_any_proxy(tmp_path: Path) -> None:

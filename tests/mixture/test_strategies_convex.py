@@ -49,7 +49,7 @@ def test_the_minimum_meets_the_conditions_that_make_it_one(seed: int) -> None:
         np.log(np.maximum(best_D, 1e-12) / natural_D) + 1
     )
     inside_D, capped_D = (best_D > 1e-3) & (best_D < caps_D - 1e-5), best_D >= caps_D - 1e-5
-    # Near 0 the slope of the divergence is steep: a weight that is right to 1e-5 is enough.
+    # FitStart 0 the slope of the divergence is steep: a weight that is right to 1e-5 is enough.
     assert np.ptp(slopes_D[inside_D]) < 1e-2
     assert (slopes_D[capped_D] <= slopes_D[inside_D].mean() + 1e-2).all()
 

@@ -15,7 +15,7 @@ from tasks.mixture.config import SearchParams
 from tasks.mixture.predictors.choose import Selection
 from tasks.mixture.predictors.law_gp import LawGp
 from tasks.mixture.strategies.default import Default
-from tasks.mixture.strategies.strategy import finish
+from tasks.mixture.strategies.kinds import method
 from tasks.mixture.trajectory import trajectory
 from tasks.training.config import demo_full
 
@@ -41,5 +41,5 @@ def test_with_56_runs_what_is_shipped_is_far_better_than_natural(shared_data: Pa
     problem, least = regmix_problem(shared_data, np.full(13, 1 / 13)), float(truth(shared_data)["min_mean13"])
     measure = partial(noisy_losses, shared_data, 0.01)
     *_, last = trajectory(Default(), params, problem, measure, 56, 0)
-    chosen = finish(Default(), params.decision, last.problem, last.evidence, 0).chosen
+    chosen = method(Default()).finish(Default(), params.decision, last.problem, last.evidence, 0).chosen
     assert float(losses_of(shared_data, np.array([chosen.weights])).mean()) - least <= 0.09

@@ -8,22 +8,21 @@ import pytest
 
 from tasks.core.errors import ConfigError, DataError
 from tasks.core.rng import generator
-from tasks.mixture.informed import best_before, informed
+from tasks.mixture.earlier_runs.prediction import warm_mean
+from tasks.mixture.earlier_runs.warm import Warm
+from tasks.mixture.earlier_runs.warm_start import CurrentSearch, best_before, earlier_prediction, informed, usable_runs
 from tasks.mixture.predictors.choose import Selection, choose, refit
-from tasks.mixture.predictors.earlier import warm_mean
 from tasks.mixture.predictors.gp_sqrt import GpSqrt
+from tasks.mixture.predictors.kinds import fit
 from tasks.mixture.predictors.law_gp import LawGp
 from tasks.mixture.predictors.predictor import Measured
 from tasks.mixture.predictors.ridge_sqrt import RidgeSqrt
-from tasks.mixture.predictors.warm import Warm
-from tasks.mixture.predictors.zoo import fit
 from tasks.mixture.runs import Run, Runs
-from tasks.mixture.warm_start import Wanted, earlier_of, taken
 
 Array = npt.NDArray[np.float64]
 
 OLD, NOW = ("a", "b", "c"), ("new", "c", "b", "a")
-WANTED = Wanted(NOW, ("x", "y"), (0.5, 0.5), "bits per byte", "pool", 0, 1000, 2048)
+WANTED = CurrentSearch(NOW, ("x", "y"), (0.5, 0.5), "bits per byte", "pool", 0, 1000, 2048)
 
 
 def row(number: int, weights: tuple[float, ...], losses: tuple[float, ...] = (1.0, 2.0, 3.0)) -> Run:
@@ -45,7 +44,7 @@ class Law:
 
 
 def test_runs_on_the_same_data_count_as_measured_and_new_domains_had_no_weight() -> None:
-    found = taken(earlier(row(3, (0.2, 0.3, 0.5))), WANTED, "runs.csv")
+    found = usable_runs(earlier(row(3, (0.2, 0.3, 0.5))), WANTED, "runs.csv")
     assert found.informing.rows == ()
     assert (found.as_measured.domains, found.as_measured.sets) == (NOW, ("x", "y"))
     (only,) = found.as_measured.rows
@@ -67,39 +66,39 @@ OTHER = row(1, (0.5, 0.3, 0.2))
 )
 def test_runs_of_other_data_seed_or_size_inform_the_mean_only(another: Run) -> None:
     same = row(0, (0.2, 0.3, 0.5))
-    found = taken(earlier(same, another), WANTED, "runs.csv")
+    found = usable_runs(earlier(same, another), WANTED, "runs.csv")
     assert [r.run for r in found.as_measured.rows] == [0] and found.informing.rows == (another,)
 
 
 def test_runs_without_a_held_out_set_or_in_another_unit_inform_the_mean_only() -> None:
     table = earlier(row(0, (0.2, 0.3, 0.5)))
     for wanted in (replace(WANTED, sets=("x", "w")), replace(WANTED, unit="loss")):
-        found = taken(table, wanted, "runs.csv")
+        found = usable_runs(table, wanted, "runs.csv")
         assert found.as_measured.rows == () and found.informing.rows == table.rows
 
 
 def test_a_run_with_weight_on_a_domain_that_is_gone_is_not_taken_as_measured() -> None:
     table = earlier(row(0, (0.2, 0.3, 0.5)), row(1, (0.0, 0.5, 0.5)))
-    found = taken(table, replace(WANTED, domains=("b", "c")), "runs.csv")
+    found = usable_runs(table, replace(WANTED, domains=("b", "c")), "runs.csv")
     assert [r.weights for r in found.as_measured.rows] == [(0.5, 0.5)] and found.informing.rows == table.rows[:1]
 
 
 def test_of_several_sizes_the_one_with_most_runs_informs() -> None:
     small = [replace(row(number, (0.2, 0.3, 0.5)), seed=number + 5, tokens=7) for number in (0, 1)]
     large = [replace(row(number, (w, 0.5 - w, 0.5)), tokens=8) for number, w in ((2, 0.1), (3, 0.2))]
-    assert taken(earlier(*small, *large), WANTED, "runs.csv").informing.rows == tuple(large)
+    assert usable_runs(earlier(*small, *large), WANTED, "runs.csv").informing.rows == tuple(large)
 
 
 def test_an_empty_table_or_one_of_other_domains_is_refused() -> None:
     with pytest.raises(DataError, match=r"runs.csv: an earlier table must have runs.* this one has 0 runs"):
-        taken(earlier(), WANTED, "runs.csv")
+        usable_runs(earlier(), WANTED, "runs.csv")
     with pytest.raises(DataError, match=r"domains are a, b, c"):
-        taken(earlier(row(0, (0.2, 0.3, 0.5))), replace(WANTED, domains=("p", "q")), "runs.csv")
+        usable_runs(earlier(row(0, (0.2, 0.3, 0.5))), replace(WANTED, domains=("p", "q")), "runs.csv")
 
 
 def test_todays_mixtures_are_asked_for_by_the_relative_shares_of_earlier_domains() -> None:
     table = earlier(row(0, (0.2, 0.3, 0.5)), row(1, (0.4, 0.1, 0.5)))
-    asked = earlier_of(Law(np.eye(3)), table, NOW, WANTED.sets)
+    asked = earlier_prediction(Law(np.eye(3)), table, NOW, WANTED.sets)
     weights_MD = np.array([[0.5, 0.1, 0.15, 0.25], [1.0, 0.0, 0.0, 0.0]])
     assert asked.weights(weights_MD) == pytest.approx(np.array([[0.5, 0.3, 0.2], [0.3, 0.2, 0.5]]))
     told_MO = Law(np.eye(3)).outputs(np.array([[0.5, 0.3, 0.2]]))
@@ -108,7 +107,7 @@ def test_todays_mixtures_are_asked_for_by_the_relative_shares_of_earlier_domains
 
 def test_a_table_in_another_unit_and_with_another_level_carries_over() -> None:
     law, weights_RD = Law(np.eye(3)), generator(0, "warm").dirichlet(np.ones(3), 12)
-    asked = earlier_of(law, earlier(row(0, (0.2, 0.3, 0.5))), OLD, ("y", "z", "x"))
+    asked = earlier_prediction(law, earlier(row(0, (0.2, 0.3, 0.5))), OLD, ("y", "z", "x"))
     mean = warm_mean(asked, weights_RD, 0.3 + 0.7 * law.outputs(weights_RD))
     assert mean.b_O == pytest.approx(0.7) and mean.a_O == pytest.approx(0.3)
     fresh_MD = generator(1, "warm").dirichlet(np.ones(3), 5)
@@ -118,7 +117,7 @@ def test_a_table_in_another_unit_and_with_another_level_carries_over() -> None:
 def test_few_or_noisy_runs_keep_the_slope_near_one_and_a_new_set_gets_its_mean() -> None:
     law, weights_RD = Law(np.eye(3)), generator(0, "warm").dirichlet(np.ones(3), 4)
     noise_RO = 0.3 * generator(0, "noise").standard_normal((4, 3))
-    asked = earlier_of(law, earlier(row(0, (0.2, 0.3, 0.5))), OLD, ("y", "z", "unheard of"))
+    asked = earlier_prediction(law, earlier(row(0, (0.2, 0.3, 0.5))), OLD, ("y", "z", "unheard of"))
     mean = warm_mean(asked, weights_RD, law.outputs(weights_RD) + noise_RO)
     assert (np.abs(mean.b_O[:2] - 1) < 0.5).all()
     assert mean.b_O[2] == 0 and mean.a_O[2] == pytest.approx((law.outputs(weights_RD) + noise_RO)[:, 2].mean())
@@ -126,7 +125,7 @@ def test_few_or_noisy_runs_keep_the_slope_near_one_and_a_new_set_gets_its_mean()
 
 def test_a_new_domain_moves_the_mean_by_what_its_share_did_today() -> None:
     law, weights_RD = Law(np.eye(3)), generator(0, "warm").dirichlet(np.ones(4), 12)
-    asked = earlier_of(law, earlier(row(0, (0.2, 0.3, 0.5))), NOW, ("y", "z", "x"))
+    asked = earlier_prediction(law, earlier(row(0, (0.2, 0.3, 0.5))), NOW, ("y", "z", "x"))
     mean = warm_mean(asked, weights_RD, asked.outputs(weights_RD) + 0.4 * weights_RD[:, :1])
     assert mean.c_OD[:, 0] == pytest.approx(0.4) and (mean.c_OD[:, 1:] == 0).all()
     assert mean.b_O == pytest.approx(1.0) and mean.a_O == pytest.approx(0.0, abs=1e-9)
@@ -149,7 +148,7 @@ def test_twelve_runs_predict_better_with_the_table_of_a_slightly_different_pool(
         rows = tuple(row(n, tuple(w), tuple(loss)) for n, (w, loss) in enumerate(zip(before_RE, old_RO, strict=True)))
         table = Runs(names[:11], names[:11], "loss", rows)
         told = fit(LawGp(), Measured(before_RE, old_RO, np.full(11, 1 / 11)))
-        asked = earlier_of(told, table, names, names)
+        asked = earlier_prediction(told, table, names, names)
         measured = Measured(now_RD, now_RO + noise[1], share_O, earlier=asked)
         for member in (GpSqrt(), LawGp(), Warm()):
             error_M = fit(member, measured).mean(fresh_MD) - truth_M @ share_O
@@ -163,7 +162,7 @@ def test_the_predictor_warm_without_an_earlier_table_is_refused() -> None:
 
 
 def test_an_earlier_table_counts_among_the_predictors_and_a_refit_keeps_it() -> None:
-    asked = earlier_of(Law(np.diag([1.0, 0.3, 0.1])), earlier(row(0, (0.2, 0.3, 0.5))), NOW, WANTED.sets)
+    asked = earlier_prediction(Law(np.diag([1.0, 0.3, 0.1])), earlier(row(0, (0.2, 0.3, 0.5))), NOW, WANTED.sets)
     weights_RD = generator(1, "today").dirichlet(np.ones(4), 10)
     measured = Measured(weights_RD, 0.2 + asked.outputs(weights_RD), np.full(2, 0.5), earlier=asked)
     choice = choose(Selection(zoo=(RidgeSqrt(), Warm()), num_folds=3), measured)
@@ -180,7 +179,7 @@ def test_the_best_mixture_of_before_is_the_best_predicted_not_the_luckiest() -> 
     table = earlier(*rows)
     best = table.rows[int(np.argmin(law.outputs(weights_RE)[:, [2, 0]].mean(axis=1)))]
     assert best.run != 3
-    new, c, b, a = best_before(earlier_of(law, table, NOW, WANTED.sets), table, WANTED)
+    new, c, b, a = best_before(earlier_prediction(law, table, NOW, WANTED.sets), table, WANTED)
     assert new == 0 and (a, b, c) == pytest.approx(best.weights)
 
 

@@ -16,13 +16,13 @@ from tasks.core.errors import EvidenceError
 from tasks.core.params import Params
 from tasks.mixture.predictors.calibration import CONFIDENCE, NINETY, Calibration, calibrate
 from tasks.mixture.predictors.gp_sqrt import GpSqrt
-from tasks.mixture.predictors.held_out import HeldOut, Score, hold_out, predicted, score, spearman
+from tasks.mixture.predictors.held_out import HeldOut, Score, hold_out, names, predicted, score, spearman
+from tasks.mixture.predictors.kinds import PredictorParams, fit
 from tasks.mixture.predictors.law_gp import LawGp
 from tasks.mixture.predictors.power_law import PowerLaw
-from tasks.mixture.predictors.predictor import Measured, Near, Predictor
+from tasks.mixture.predictors.predictor import FitStart, Measured, Predictor
 from tasks.mixture.predictors.ridge_sqrt import RidgeSqrt
 from tasks.mixture.predictors.stack import shares, stacked
-from tasks.mixture.predictors.zoo import PredictorParams, fit, names
 from tasks.mixture.published_candidates import CalibrationFactors, SelectedPredictor, StackMember
 
 __all__ = [
@@ -118,7 +118,7 @@ def refit(selected: SelectedPredictor, measured: Measured) -> Choice:
         raise EvidenceError(
             f"{len(measured.weights_RD)} measured mixtures are too few; at least {MIN_RUNS} are needed."
         )
-    fitted_K = [fit(_PREDICTOR.validate_python(each.params), measured, _near(each)) for each in selected.members]
+    fitted_K = [fit(_PREDICTOR.validate_python(each.params), measured, _start_of(each)) for each in selected.members]
     members = tuple(
         member.model_copy(update={"hyperparameters": _hyperparameters(fitted)})
         for member, fitted in zip(selected.members, fitted_K, strict=True)
@@ -156,9 +156,9 @@ def _shares(selection: Selection, error_REK: Array, objective_R: Array) -> Array
 
 
 def _hyperparameters(predictor: Predictor) -> tuple[float, ...] | None:
-    return None if predictor.near.hyper_H is None else tuple(predictor.near.hyper_H.tolist())
+    return None if predictor.start.hyper_H is None else tuple(predictor.start.hyper_H.tolist())
 
 
-def _near(member: StackMember) -> Near:
+def _start_of(member: StackMember) -> FitStart:
     """Return where to start the next fit of a member."""
-    return Near() if member.hyperparameters is None else Near(np.array(member.hyperparameters))
+    return FitStart() if member.hyperparameters is None else FitStart(np.array(member.hyperparameters))

@@ -3,7 +3,7 @@
 from typing import Literal
 
 from tasks.core.params import Params
-from tasks.mixture.predictors.predictor import NOWHERE, Measured, Near, Predictor
+from tasks.mixture.predictors.predictor import FROM_SCRATCH, FitStart, Measured, Predictor
 from tasks.mixture.predictors.process import fit_process
 
 
@@ -13,9 +13,9 @@ class GpSqrt(Params):
     kind: Literal["gp_sqrt"] = "gp_sqrt"
 
 
-def fit_gp_sqrt(params: GpSqrt, measured: Measured, near: Near = NOWHERE) -> Predictor:
+def fit_gp_sqrt(params: GpSqrt, measured: Measured, start: FitStart = FROM_SCRATCH) -> Predictor:
     """Fit the process to the losses themselves."""
     process = fit_process(
-        measured.weights_RD, measured.losses_RO, measured.objective_O, noise_sd=measured.noise_sd, near_H=near.hyper_H
+        measured.weights_RD, measured.losses_RO, measured.objective_O, noise_sd=measured.noise_sd, start_H=start.hyper_H
     )
-    return Predictor(params.kind, process, process, measured.objective_O, near=Near(process.hyper_H))
+    return Predictor(params.kind, process, process, measured.objective_O, start=FitStart(process.hyper_H))

@@ -11,8 +11,8 @@ import numpy.typing as npt
 import scipy
 
 from tasks.mixture.predictors.calibration import NINETY
+from tasks.mixture.predictors.kinds import PredictorParams, fit
 from tasks.mixture.predictors.predictor import Measured, Predictor
-from tasks.mixture.predictors.zoo import PredictorParams, fit
 
 Array = npt.NDArray[np.float64]
 
@@ -61,7 +61,7 @@ def hold_out(
     for fold in range(fold_R.max() + 1):
         out, rest = np.flatnonzero(fold_R == fold), np.flatnonzero(fold_R != fold)
         part, seen = measured.only(out), measured.only(rest)
-        fits.append(tuple(fit(params, seen, all_.near) for params, all_ in zip(zoo, fitted_K, strict=True)))
+        fits.append(tuple(fit(params, seen, all_.start) for params, all_ in zip(zoo, fitted_K, strict=True)))
         for k, predictor in enumerate(fits[-1]):
             predicted_RK[out, k], sd_RK[out, k] = predicted(predictor, part.weights_RD)
             error_REK[out, 0, k] = predicted_RK[out, k] - part.objective_R
@@ -95,3 +95,15 @@ def spearman(left: Sequence[float] | Array, right: Sequence[float] | Array) -> f
     left_R, right_R = left_R - left_R.mean(), right_R - right_R.mean()
     size = float(np.sqrt((left_R @ left_R) * (right_R @ right_R)))
     return float(left_R @ right_R) / size if size > 0 else 0.0
+
+
+def names(zoo: Sequence[PredictorParams]) -> tuple[str, ...]:
+    """Return what each is called in a zoo: its kind, with a number where the kind comes again.
+
+    >>> from tasks.mixture.predictors.trees import Lightgbm
+    >>> names([Lightgbm(), Lightgbm(settings="climb")])
+    ('lightgbm', 'lightgbm 2')
+    """
+    kinds = [params.kind for params in zoo]
+    counts = [kinds[: index + 1].count(kind) for index, kind in enumerate(kinds)]
+    return tuple(kind if count == 1 else f"{kind} {count}" for kind, count in zip(kinds, counts, strict=True))

@@ -63,17 +63,17 @@ class Law:
 
 
 def fit_law(
-    weights_RD: Array, losses_RO: Array, error: float, exponent: float | None = None, near_OP: Array | None = None
+    weights_RD: Array, losses_RO: Array, error: float, exponent: float | None = None, start_OP: Array | None = None
 ) -> Law:
     """Fit one law per output; `error` is what it may be off by, in standard deviations of the output. Deterministic.
 
-    `exponent` fixes b instead of fitting it. `near_OP` are the parameters of a fit to nearly the same runs, where the
+    `exponent` fixes b instead of fitting it. `start_OP` are the parameters of a fit to nearly the same runs, where the
     search for the best then starts.
     """
     centre_O, scale_O = standard(losses_RO)
     prior = _prior(weights_RD.shape[1], exponent)
     target_OR = ((losses_RO - centre_O) / scale_O).T
-    starts_OSP = _starts(weights_RD, target_OR, prior) if near_OP is None else near_OP[:, None]
+    starts_OSP = _starts(weights_RD, target_OR, prior) if start_OP is None else start_OP[:, None]
     p_OP = best_of_starts(partial(_model, _log(weights_RD)), Targets(target_OR, error), prior, starts_OSP)
     k_O, a_O, b_O, e_O = np.exp(p_OP[:, 1:5]).T
     c_O, t_OD = centre_O + scale_O * p_OP[:, 0], np.exp(p_OP[:, 5:])

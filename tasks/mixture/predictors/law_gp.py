@@ -10,7 +10,7 @@ from pydantic import Field, PositiveFloat
 
 from tasks.core.params import Params
 from tasks.mixture.predictors.law import fit_law
-from tasks.mixture.predictors.predictor import NOWHERE, Measured, Near, Predictor, Sum
+from tasks.mixture.predictors.predictor import FROM_SCRATCH, FitStart, Measured, Predictor, Sum
 from tasks.mixture.predictors.process import fit_process
 
 
@@ -25,13 +25,13 @@ class LawGp(Params):
     exponent: float | None = Field(default=None, gt=0, le=1)
 
 
-def fit_law_gp(params: LawGp, measured: Measured, near: Near = NOWHERE) -> Predictor:
+def fit_law_gp(params: LawGp, measured: Measured, start: FitStart = FROM_SCRATCH) -> Predictor:
     """Fit the law to each domain's losses, then the process to the residuals."""
     error = max(params.error, measured.noise_share)
-    law = fit_law(measured.weights_RD, measured.losses_RO, error, params.exponent, near.law_OP)
+    law = fit_law(measured.weights_RD, measured.losses_RO, error, params.exponent, start.law_OP)
     residuals_RO = measured.losses_RO - law.mean(measured.weights_RD)
     process = fit_process(
-        measured.weights_RD, residuals_RO, measured.objective_O, noise_sd=measured.noise_sd, near_H=near.hyper_H
+        measured.weights_RD, residuals_RO, measured.objective_O, noise_sd=measured.noise_sd, start_H=start.hyper_H
     )
-    near = Near(process.hyper_H, law.p_OP)
-    return Predictor(params.kind, Sum(law, process), process, measured.objective_O, near=near)
+    start = FitStart(process.hyper_H, law.p_OP)
+    return Predictor(params.kind, Sum(law, process), process, measured.objective_O, start=start)

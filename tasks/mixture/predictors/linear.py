@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from tasks.core.params import Params
-from tasks.mixture.predictors.doubt import LeftOut
+from tasks.mixture.predictors.left_out import LeftOutErrors
 from tasks.mixture.predictors.predictor import Array, Measured, Predictor
 
 
@@ -34,7 +34,7 @@ class Plane:
 
 def fit_linear(params: Linear, measured: Measured) -> Predictor:
     """Fit a line to every output."""
-    return Predictor(params.kind, _surface(measured), LeftOut(_surface, measured), measured.objective_O)
+    return Predictor(params.kind, _surface(measured), LeftOutErrors(_surface, measured), measured.objective_O)
 
 
 def _surface(measured: Measured) -> Plane:

@@ -10,10 +10,10 @@ import numpy as np
 from pydantic import PositiveFloat
 
 from tasks.core.params import Params
-from tasks.mixture.predictors.doubt import LeftOut
 from tasks.mixture.predictors.exponential import Exponential, fit_exponential
 from tasks.mixture.predictors.law import held_range, standard
 from tasks.mixture.predictors.least_squares import Prior, Targets
+from tasks.mixture.predictors.left_out import LeftOutErrors
 from tasks.mixture.predictors.predictor import Array, Measured, Predictor
 
 # Of the normal prior, in standard deviations of a loss: c lies below the mean, k makes up for it, shares may do anything.
@@ -31,7 +31,7 @@ class MixingLaw(Params):
 def fit_mixing_law(params: MixingLaw, measured: Measured) -> Predictor:
     """Fit the law to every output by penalised least squares; k > 0, t of either sign."""
     surface = partial(_surface, params)
-    return Predictor(params.kind, surface(measured), LeftOut(surface, measured), measured.objective_O)
+    return Predictor(params.kind, surface(measured), LeftOutErrors(surface, measured), measured.objective_O)
 
 
 def _surface(params: MixingLaw, measured: Measured) -> Exponential:

@@ -10,9 +10,9 @@ from typing import Literal
 from pydantic import Field, PositiveFloat
 
 from tasks.core.params import Params
-from tasks.mixture.predictors.doubt import LeftOut
 from tasks.mixture.predictors.law import Law, fit_law
-from tasks.mixture.predictors.predictor import NOWHERE, Array, Measured, Near, Predictor
+from tasks.mixture.predictors.left_out import LeftOutErrors
+from tasks.mixture.predictors.predictor import FROM_SCRATCH, Array, FitStart, Measured, Predictor
 
 
 class PowerLaw(Params):
@@ -26,13 +26,13 @@ class PowerLaw(Params):
     exponent: float | None = Field(default=None, gt=0, le=1)
 
 
-def fit_power_law(params: PowerLaw, measured: Measured, near: Near = NOWHERE) -> Predictor:
+def fit_power_law(params: PowerLaw, measured: Measured, start: FitStart = FROM_SCRATCH) -> Predictor:
     """Fit the law to every output."""
-    law = _law(params, near.law_OP, measured)
-    doubt = LeftOut(partial(_law, params, law.p_OP), measured)
-    return Predictor(params.kind, law, doubt, measured.objective_O, near=Near(law_OP=law.p_OP))
+    law = _law(params, start.law_OP, measured)
+    errors = LeftOutErrors(partial(_law, params, law.p_OP), measured)
+    return Predictor(params.kind, law, errors, measured.objective_O, start=FitStart(law_OP=law.p_OP))
 
 
-def _law(params: PowerLaw, near_OP: Array | None, measured: Measured) -> Law:
+def _law(params: PowerLaw, start_OP: Array | None, measured: Measured) -> Law:
     error = max(params.error, measured.noise_share)
-    return fit_law(measured.weights_RD, measured.losses_RO, error, params.exponent, near_OP)
+    return fit_law(measured.weights_RD, measured.losses_RO, error, params.exponent, start_OP)

@@ -1,7 +1,7 @@
 """What every predictor gives: losses of any mixture, and how far the objective may be from what it says.
 
-A fitted predictor is a surface (the losses) and a doubt (a covariance of the objective's error between mixtures), so that
-each method brings whichever surface it likes and every strategy can use each of them.
+A fitted predictor is a surface (the losses) and the covariance of the objective's error between mixtures, so that each
+method brings whichever surface it likes and every strategy can use each of them.
 
 Axes: R runs, M and N mixtures, P believed mixtures, D domains with a weight, O outputs (losses).
 """
@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 import scipy
 
+from tasks.mixture.earlier_runs.prediction import EarlierPrediction
 from tasks.mixture.predictors.calibration import UNCALIBRATED, Calibration
-from tasks.mixture.predictors.earlier import Earlier
 
 Array = npt.NDArray[np.float64]
 
@@ -33,7 +33,7 @@ class Measured:
     losses_RO: Array
     objective_O: Array
     noise_sd: float | None = None
-    earlier: Earlier | None = None
+    earlier: EarlierPrediction | None = None
 
     @property
     def objective_R(self) -> Array:
@@ -51,14 +51,14 @@ class Measured:
 
 
 @dataclass(frozen=True)
-class Near:
+class FitStart:
     """Where a fit to nearly the same runs ended: hyper-parameters of a process, parameters of a law per output."""
 
     hyper_H: Array | None = None
     law_OP: Array | None = None
 
 
-NOWHERE = Near()
+FROM_SCRATCH = FitStart()
 
 
 class Surface(Protocol):
@@ -69,7 +69,7 @@ class Surface(Protocol):
         ...
 
 
-class Doubt(Protocol):
+class ErrorCovariance(Protocol):
     """The joint distribution of the objective's errors: no noise of a run in it."""
 
     @property
@@ -90,17 +90,17 @@ class Doubt(Protocol):
 class Predictor:
     """A fitted predictor. `calibration` is a factor on every standard deviation; cross-validation sets it.
 
-    A later fit to nearly the same runs may start from `near`.
+    A later fit to nearly the same runs may start from `start`.
     `objective` is there where the objective has a shorter way than over all outputs; it gives the same.
     """
 
     name: str
     surface: Surface
-    doubt: Doubt
+    error_covariance: ErrorCovariance
     objective_O: Array
     calibration: Calibration = UNCALIBRATED
-    believed_PD: Array | None = None
-    near: Near = NOWHERE
+    pending_PD: Array | None = None
+    start: FitStart = FROM_SCRATCH
     objective: Callable[[Array], Array] | None = None
 
     @property
@@ -111,7 +111,7 @@ class Predictor:
     @property
     def noise_sd(self) -> float:
         """Standard deviation of the objective between runs of one mixture, calibrated for an average one."""
-        return self.inflation * self.doubt.noise_sd
+        return self.inflation * self.error_covariance.noise_sd
 
     def outputs(self, weights_MD: Array) -> Array:
         """Return the predicted loss of every output, shape [M, O]."""
@@ -129,7 +129,7 @@ class Predictor:
 
     def measured_sd(self, weights_MD: Array) -> Array:
         """Return the standard deviation of what one run would measure, the noise included, shape [M]."""
-        noisy_M = np.sqrt(self._variance(weights_MD) + self.doubt.noise_sd**2)
+        noisy_M = np.sqrt(self._variance(weights_MD) + self.error_covariance.noise_sd**2)
         return np.asarray(self._scale(weights_MD) * noisy_M)
 
     def gain(self, weights_MD: Array, reference_D: Array) -> tuple[Array, Array]:
@@ -139,47 +139,48 @@ class Predictor:
         """
         both_MD = np.vstack([weights_MD, reference_D])
         # Asked once for the reference and all that is believed: most of the cost is in the mixtures' own part.
-        anchors_ND = reference_D[None] if self.believed_PD is None else np.vstack([reference_D, self.believed_PD])
-        shared_MN = self.doubt.covariance(both_MD, anchors_ND)
+        anchors_ND = reference_D[None] if self.pending_PD is None else np.vstack([reference_D, self.pending_PD])
+        shared_MN = self.error_covariance.covariance(both_MD, anchors_ND)
         mean_M = self.mean(both_MD)
         scale_M = self.calibration.scale(mean_M)
-        variance_M, believed_PM = scale_M**2 * self.doubt.variance(both_MD), scale_M * self._whitened(shared_MN[:, 1:])
+        variance_M = scale_M**2 * self.error_covariance.variance(both_MD)
+        pending_PM = scale_M * self._whitened(shared_MN[:, 1:])
         shared_M = scale_M[:-1] * scale_M[-1] * shared_MN[:-1, 0]
-        known_M = ((believed_PM[:, :-1] - believed_PM[:, -1:]) ** 2).sum(axis=0)
+        known_M = ((pending_PM[:, :-1] - pending_PM[:, -1:]) ** 2).sum(axis=0)
         apart_M = variance_M[:-1] + variance_M[-1] - 2 * shared_M - known_M
         return mean_M[-1] - mean_M[:-1], np.sqrt(np.maximum(apart_M, 0.0))
 
-    def believing(self, weights_PD: Array) -> "Predictor":
+    def kriging_believer(self, weights_PD: Array) -> "Predictor":
         """Return the predictor as if these mixtures had been measured and had given just what it predicts."""
-        before = [] if self.believed_PD is None else [self.believed_PD]
-        return replace(self, believed_PD=np.vstack([*before, weights_PD]))
+        before = [] if self.pending_PD is None else [self.pending_PD]
+        return replace(self, pending_PD=np.vstack([*before, weights_PD]))
 
     def _scale(self, weights_MD: Array) -> Array | float:
         """Return the calibration's factor; without a slope it needs no prediction."""
         return self.calibration.scale(self.mean(weights_MD)) if self.calibration.slope else self.inflation
 
     def _variance(self, weights_MD: Array) -> Array:
-        variance_M = self.doubt.variance(weights_MD) - (self._believed(weights_MD) ** 2).sum(axis=0)
+        variance_M = self.error_covariance.variance(weights_MD) - (self._known_of_pending(weights_MD) ** 2).sum(axis=0)
         return np.asarray(np.maximum(variance_M, 0.0))
 
-    def _believed(self, weights_MD: Array) -> Array:
+    def _known_of_pending(self, weights_MD: Array) -> Array:
         """Return what believed mixtures tell of these, whitened, shape [P, M]; its squares come off the variance."""
-        if self.believed_PD is None:
+        if self.pending_PD is None:
             return np.empty((0, len(weights_MD)))
-        return self._whitened(self.doubt.covariance(weights_MD, self.believed_PD))
+        return self._whitened(self.error_covariance.covariance(weights_MD, self.pending_PD))
 
     def _whitened(self, shared_MP: Array) -> Array:
-        if self.believed_PD is None:
+        if self.pending_PD is None:
             return np.empty((0, len(shared_MP)))
-        return np.asarray(scipy.linalg.solve_triangular(self._believed_factor_PP, shared_MP.T, lower=True))
+        return np.asarray(scipy.linalg.solve_triangular(self._pending_factor_PP, shared_MP.T, lower=True))
 
     @cached_property
-    def _believed_factor_PP(self) -> Array:
-        assert self.believed_PD is not None
-        covariance_PP = self.doubt.covariance(self.believed_PD, self.believed_PD)
+    def _pending_factor_PP(self) -> Array:
+        assert self.pending_PD is not None
+        covariance_PP = self.error_covariance.covariance(self.pending_PD, self.pending_PD)
         # A believed run would have been measured with noise; a trace more keeps mixtures believed twice apart.
         trace = 1e-9 * float(np.diag(covariance_PP).mean()) + 1e-30
-        noise_PP = (self.doubt.noise_sd**2 + trace) * np.eye(len(covariance_PP))
+        noise_PP = (self.error_covariance.noise_sd**2 + trace) * np.eye(len(covariance_PP))
         return np.asarray(np.linalg.cholesky(covariance_PP + noise_PP))
 
 

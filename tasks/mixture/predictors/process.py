@@ -106,12 +106,12 @@ def fit_process(
     *,
     kernel: Kernel = Kernel.PER_DOMAIN,
     noise_sd: float | None = None,
-    near_H: Array | None = None,
+    start_H: Array | None = None,
 ) -> GaussianProcess:
     """Fit hyper-parameters by the marginal likelihood of the objective with log-normal priors.
 
     `noise_sd` is the standard deviation of one run where mixtures were repeated, without what its seed does to all of
-    them alike, in the objective's units. `near_H` are the hyper-parameters of an earlier fit to nearly the same runs; the
+    them alike, in the objective's units. `start_H` are the hyper-parameters of an earlier fit to nearly the same runs; the
     search for the best starts there alone.
     """
     root_RD = np.sqrt(weights_RD)
@@ -122,14 +122,14 @@ def fit_process(
     objective_R = (residuals_RO - offset_O) @ objective_O
     scale = max(float(objective_R.std()), 1e-9)
     noise = _NOISE if noise_sd is None else (2 * np.log(max(noise_sd / scale, 1e-4)), _NOISE_SD_WHEN_REPEATED)
-    hyper_H = _fit_hyper(features_RD, objective_R / scale, noise, kernel, near_H)
+    hyper_H = _fit_hyper(features_RD, objective_R / scale, noise, kernel, start_H)
     return GaussianProcess(
         hyper_H, root_RD.mean(axis=0), spread_D, features_RD, residuals_RO - offset_O, offset_O, scale
     )
 
 
 def _fit_hyper(
-    features_RD: Array, target_R: Array, noise: tuple[float, float], kernel: Kernel, near_H: Array | None
+    features_RD: Array, target_R: Array, noise: tuple[float, float], kernel: Kernel, start_H: Array | None
 ) -> Array:
     domains = features_RD.shape[1]
     lengths = {Kernel.LINEAR: 0, Kernel.ISOTROPIC: 1, Kernel.PER_DOMAIN: domains}[kernel]
@@ -140,8 +140,8 @@ def _fit_hyper(
     loss = partial(_loss, features_RD, target_R, centre_H, spread_H)
     bounds_H = [_BOUNDS] * (2 + matern) + [_LENGTH_BOUNDS] * lengths
     starts = [centre_H, centre_H + np.array([0.0, 0.0, *([1.0] * matern), *([-0.7] * lengths)])]
-    if near_H is not None:
-        starts = [near_H]
+    if start_H is not None:
+        starts = [start_H]
     fits = [
         scipy.optimize.minimize(
             loss,

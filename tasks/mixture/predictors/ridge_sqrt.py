@@ -3,7 +3,7 @@
 from typing import Literal
 
 from tasks.core.params import Params
-from tasks.mixture.predictors.predictor import NOWHERE, Measured, Near, Predictor
+from tasks.mixture.predictors.predictor import FROM_SCRATCH, FitStart, Measured, Predictor
 from tasks.mixture.predictors.process import Kernel, fit_process
 
 
@@ -13,7 +13,7 @@ class RidgeSqrt(Params):
     kind: Literal["ridge_sqrt"] = "ridge_sqrt"
 
 
-def fit_ridge_sqrt(params: RidgeSqrt, measured: Measured, near: Near = NOWHERE) -> Predictor:
+def fit_ridge_sqrt(params: RidgeSqrt, measured: Measured, start: FitStart = FROM_SCRATCH) -> Predictor:
     """Fit the linear process to the losses themselves."""
     process = fit_process(
         measured.weights_RD,
@@ -21,6 +21,6 @@ def fit_ridge_sqrt(params: RidgeSqrt, measured: Measured, near: Near = NOWHERE) 
         measured.objective_O,
         kernel=Kernel.LINEAR,
         noise_sd=measured.noise_sd,
-        near_H=near.hyper_H,
+        start_H=start.hyper_H,
     )
-    return Predictor(params.kind, process, process, measured.objective_O, near=Near(process.hyper_H))
+    return Predictor(params.kind, process, process, measured.objective_O, start=FitStart(process.hyper_H))

@@ -26,7 +26,7 @@ _SUM_WEIGHT = 1e4
 
 @dataclass(frozen=True)
 class Stack:
-    """Members and their shares: a surface and a doubt.
+    """Members and their shares: a surface and an error covariance.
 
     The covariance is that of a mixture of the members: the mean of theirs, and how far they disagree.
     """
@@ -56,7 +56,7 @@ class Stack:
     def covariance(self, weights_MD: Array, weights_ND: Array) -> Array:
         """Return the covariance of the objective's errors, shape [M, N]."""
         pairs = zip(self.share_K, self.members, strict=True)
-        own_MN = sum(share * member.doubt.covariance(weights_MD, weights_ND) for share, member in pairs)
+        own_MN = sum(share * member.error_covariance.covariance(weights_MD, weights_ND) for share, member in pairs)
         apart_KM, apart_KN = self._apart_KM(weights_MD), self._apart_KM(weights_ND)
         return np.asarray(own_MN + (self.share_K[:, None] * apart_KM).T @ apart_KN)
 

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from tasks.core.params import Params
 from tasks.core.rng import generator
-from tasks.mixture.predictors.doubt import LeftOut
+from tasks.mixture.predictors.left_out import LeftOutErrors
 from tasks.mixture.predictors.predictor import Array, Measured, Predictor
 
 _NUM_TREES = 1000
@@ -88,10 +88,10 @@ class Trees:
 def fit_lightgbm(params: Lightgbm, measured: Measured) -> Predictor:
     """Fit an ensemble to the objective."""
     trees = Trees(params, measured)
-    # The doubt is about the objective alone; its refits need no ensembles of outputs.
+    # The errors are of the objective alone; its refits need no ensembles of outputs.
     objective = Measured(measured.weights_RD, measured.objective_R[:, None], np.ones(1), measured.noise_sd)
-    doubt = LeftOut(partial(_one_output, params), objective)
-    return Predictor(params.kind, trees, doubt, measured.objective_O, objective=trees.objective)
+    errors = LeftOutErrors(partial(_one_output, params), objective)
+    return Predictor(params.kind, trees, errors, measured.objective_O, objective=trees.objective)
 
 
 def _one_output(params: Lightgbm, measured: Measured) -> Trees:

@@ -1,11 +1,14 @@
 """Proxies: small models, each trained on one mixture, and their bits per byte on the split `search`."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
+from tasks.core.handles import Tree
+from tasks.core.identity import LABEL
 from tasks.core.published import Published
+from tasks.core.results import Here, UnitResult
 from tasks.tokenize.pool import TokenPool, read_pool
 from tasks.training.config import TrainingConfig, num_flops, num_parameters
 from tasks.training.types import DivergedError, Phase, RunSpec
@@ -21,8 +24,7 @@ SPLIT = "search"
 class ProxySpec:
     """What decides a proxy's result, besides the pool. One seed: the same initialisation and document order.
 
-    With `target_tokens`, the tokens of the run that it stands for, a proxy may use as small a share of each domain as it
-    is of that run, so that it repeats every domain as often (arXiv 2606.07597); None = all there is. `max_epochs` holds
+    `row_share` is the share of each domain's rows that it may use (`row_share_of`); None = all there is. `max_epochs` holds
     for the rows it may use. `tokens_per_domain` are held-out tokens to measure it on, at most.
     """
 
@@ -31,29 +33,30 @@ class ProxySpec:
     training: TrainingConfig
     max_epochs: float
     tokens_per_domain: tuple[int, ...]
-    target_tokens: int | None = None
+    row_share: float | None = None
 
-    @property
-    def row_share(self) -> float | None:
-        """The share of each domain's rows that may be used: at most all, when the target is smaller than the proxy."""
-        return None if self.target_tokens is None else min(1.0, self.training.num_tokens / self.target_tokens)
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the spec as it stands in a proxy's key."""
-        return {
-            "weights": list(self.weights),
-            "seed": self.seed,
-            "training": self.training.model_dump(mode="json"),
-            "max_epochs": self.max_epochs,
-            "tokens_per_domain": list(self.tokens_per_domain),
-            "row_share": self.row_share,
-        }
+def row_share_of(training: TrainingConfig, target_tokens: int) -> float:
+    """Return the share of each domain's rows with which a proxy repeats every domain as often as the run it stands for.
+
+    As small a share as the proxy is of that run (arXiv 2606.07597); all of them, where the target is the smaller one.
+    """
+    return min(1.0, training.num_tokens / target_tokens)
+
+
+@dataclass(frozen=True)
+class ProxyArgs:
+    """One unit: the proxy and the pool it reads. `gpu_share` (0 = on the processor) is placement."""
+
+    spec: ProxySpec
+    pool: Tree
+    gpu_share: float = field(default=0.0, metadata=LABEL)
 
 
 class ProxyResult(Published):
     """Bits per byte per domain, the training loss of each step (nats per token), and the size of the run.
 
-    `instruction_set` is that of the CPU it ran on: the last bits depend on it, so it is recorded; no key holds it.
+    The instruction set it was computed with stands in the record of the unit: no key and no result holds it.
     """
 
     FILE: ClassVar[str] = "proxy.json"
@@ -64,7 +67,23 @@ class ProxyResult(Published):
     model_parameters: int
     tokens: int
     flops: int
-    instruction_set: str
+
+
+def search_proxies(args: Sequence[ProxyArgs], places: Sequence[Here]) -> list[UnitResult | DivergedError]:
+    """Measure a group of proxies in one process; one that diverged gives its error, and the others their results."""
+    scratches = [here.scratch for here in places if here.scratch is not None]
+    results = measure_proxies(
+        [each.spec for each in args],
+        args[0].pool.local(),
+        checkpoints=scratches if len(scratches) == len(args) else None,
+        gpu_share=args[0].gpu_share,
+    )
+    found: list[UnitResult | DivergedError] = []
+    for result, here in zip(results, places, strict=True):
+        if isinstance(result, ProxyResult):
+            result.write(here.folder)
+        found.append(UnitResult() if isinstance(result, ProxyResult) else result)
+    return found
 
 
 def measure_proxies(
@@ -111,8 +130,6 @@ def _device(gpu_share: float) -> str:
 def _measured(
     spec: ProxySpec, run: "RunResult | DivergedError", pool: TokenPool, device: str
 ) -> ProxyResult | DivergedError:
-    import torch
-
     from tasks.training.measure import bits_per_byte
 
     if isinstance(run, DivergedError):
@@ -128,5 +145,4 @@ def _measured(
         model_parameters=num_parameters(spec.training.model, pool.vocab_size)[0],
         tokens=spec.training.num_tokens,
         flops=num_flops(spec.training, pool.vocab_size),
-        instruction_set=torch.backends.cpu.get_cpu_capability(),
     )

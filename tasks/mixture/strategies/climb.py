@@ -20,8 +20,8 @@ from tasks.mixture.predictors.trees import Lightgbm
 from tasks.mixture.problem import Problem
 from tasks.mixture.published_candidates import Proposal
 from tasks.mixture.strategies.evidence import Evidence, under_caps
-from tasks.mixture.strategies.one_round import swarm_under_caps
-from tasks.mixture.strategies.rounds import in_proportion
+from tasks.mixture.strategies.method import Strategy
+from tasks.mixture.strategies.rounds import in_proportion, swarm_under_caps
 
 Array = npt.NDArray[np.float64]
 
@@ -81,3 +81,6 @@ def _drawn(params: Climb, problem: Problem, evidence: Evidence, seed: int, name:
     predictor = fit(params.predictor, evidence.measured(problem))
     pool_MD = candidates(params.swarm, problem.natural, params.candidates, params.num_draws, seed, name)
     return pool_MD, predictor.mean(pool_MD)
+
+
+METHOD = Strategy(schedule=schedule, first=first, propose=propose, finish=finish)

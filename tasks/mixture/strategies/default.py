@@ -14,12 +14,12 @@ from pydantic import Field, PositiveFloat, PositiveInt
 
 from tasks.core.params import Params
 from tasks.mixture.decide import DecisionParams, Pick, decide
-from tasks.mixture.designs.design import DesignParams, design
-from tasks.mixture.designs.space_filling import SpaceFilling, baselines, draws
+from tasks.mixture.designs.space_filling import SpaceFilling, baselines, draws, space_filling
 from tasks.mixture.problem import Problem, gridded
 from tasks.mixture.published_candidates import Proposal, ProposalReason
 from tasks.mixture.strategies.evidence import MARGIN, Evidence, Predicts, excess
 from tasks.mixture.strategies.local_search import ascend, diverse
+from tasks.mixture.strategies.method import Strategy
 from tasks.mixture.strategies.rounds import in_batches
 
 Array = npt.NDArray[np.float64]
@@ -48,7 +48,7 @@ class Default(Params):
     """
 
     kind: Literal["default"] = "default"
-    design: DesignParams = SpaceFilling()
+    design: SpaceFilling = SpaceFilling()
     num_first: PositiveInt = Field(default=20, description="runs before the first fit, baselines among them")
     batch: PositiveInt = Field(default=8, description="runs per round after the first")
     explored_per_round: int = Field(default=1, ge=0)
@@ -72,7 +72,7 @@ def schedule(params: Default, num_runs: int) -> tuple[int, ...]:
 def first(params: Default, problem: Problem, count: int, seed: int) -> Array:
     """Return natural, uniform and UniMax (where they differ), then the design, shape [count, D]."""
     known_MD = baselines(problem)[:count]
-    return np.vstack([known_MD, design(params.design, problem, count - len(known_MD), seed)])
+    return np.vstack([known_MD, space_filling(params.design, problem, count - len(known_MD), seed)])
 
 
 def propose(
@@ -133,11 +133,11 @@ def batch(
         weights_D = best(score, taken_RD)
         if weights_D is None:
             break
-        # What is said of a proposal is what the fit says, not what it says after believing the proposals before.
+        # What is said of a proposal is what the fit says, not what it says after kriging_believer the proposals before.
         mean, sd = float(predictor.mean(weights_D[None])[0]), float(predictor.sd(weights_D[None])[0])
         reason: ProposalReason = "exploration" if explores else "improvement"
         proposals.append(Proposal(weights=tuple(weights_D.tolist()), reason=reason, predicted=mean, sd=sd))
-        believer = believer.believing(weights_D[None])
+        believer = believer.kriging_believer(weights_D[None])
         taken_RD = np.vstack([taken_RD, weights_D])
     return tuple(proposals)
 
@@ -186,3 +186,14 @@ def _gain(problem: Problem, predictor: Predicts, incumbent_D: Array, weights_MD:
     mean_M, sd_M = predictor.gain(weights_MD, incumbent_D)
     more_M = problem.penalty(weights_MD) + _BROKEN * excess(problem, predictor, weights_MD, MARGIN)
     return mean_M + problem.penalty(incumbent_D[None]) - more_M, sd_M
+
+
+METHOD = Strategy(
+    schedule=schedule,
+    first=first,
+    propose=propose,
+    finish=finish,
+    needs_predictor=True,
+    begins_with_baselines=True,
+    can_reduce=True,
+)

@@ -31,7 +31,7 @@ class Predicts(Protocol):
     def mean(self, weights_MD: Array, /) -> Array: ...  # noqa: D102
     def sd(self, weights_MD: Array, /) -> Array: ...  # noqa: D102
     def gain(self, weights_MD: Array, reference_D: Array, /) -> tuple[Array, Array]: ...  # noqa: D102
-    def believing(self, weights_PD: Array, /) -> "Predicts": ...  # noqa: D102
+    def kriging_believer(self, weights_PD: Array, /) -> "Predicts": ...  # noqa: D102
 
 
 @dataclass(frozen=True)

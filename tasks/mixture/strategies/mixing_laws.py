@@ -19,7 +19,8 @@ from tasks.mixture.problem import Problem
 from tasks.mixture.published_candidates import Proposal
 from tasks.mixture.strategies.convex import law_minimum
 from tasks.mixture.strategies.evidence import Evidence
-from tasks.mixture.strategies.one_round import swarm_under_caps, with_optimum
+from tasks.mixture.strategies.method import Strategy
+from tasks.mixture.strategies.rounds import one_round, swarm_under_caps, with_optimum
 
 Array = npt.NDArray[np.float64]
 
@@ -58,3 +59,6 @@ def _laws(params: MixingLaws, problem: Problem, evidence: Evidence) -> Exponenti
     surface = fit_mixing_law(params.predictor, evidence.measured(problem)).surface
     assert isinstance(surface, Exponential)
     return surface
+
+
+METHOD = Strategy(schedule=one_round, first=first, propose=propose, finish=finish)

@@ -14,13 +14,13 @@ from tasks.core.params import Params
 from tasks.mixture.decide import DecisionParams, Pick, shipped
 from tasks.mixture.designs.swarm import Swarm
 from tasks.mixture.predictors.exponential import Exponential
-from tasks.mixture.predictors.olmix import Olmix as LogLinear
-from tasks.mixture.predictors.olmix import fit_olmix
+from tasks.mixture.predictors.log_linear import LogLinear, fit_log_linear
 from tasks.mixture.problem import Problem
 from tasks.mixture.published_candidates import Proposal
 from tasks.mixture.strategies.convex import law_minimum
 from tasks.mixture.strategies.evidence import Evidence
-from tasks.mixture.strategies.one_round import swarm_under_caps, with_optimum
+from tasks.mixture.strategies.method import Strategy
+from tasks.mixture.strategies.rounds import one_round, swarm_under_caps, with_optimum
 
 Array = npt.NDArray[np.float64]
 
@@ -57,6 +57,9 @@ def finish(params: Olmix, decision: DecisionParams, problem: Problem, evidence: 
 
 
 def _laws(params: Olmix, problem: Problem, evidence: Evidence) -> Exponential:
-    surface = fit_olmix(params.predictor, evidence.measured(problem)).surface
+    surface = fit_log_linear(params.predictor, evidence.measured(problem)).surface
     assert isinstance(surface, Exponential)
     return surface
+
+
+METHOD = Strategy(schedule=one_round, first=first, propose=propose, finish=finish)

@@ -12,6 +12,8 @@ from tasks.mixture.designs.space_filling import draws, farthest
 from tasks.mixture.problem import Problem
 from tasks.mixture.published_candidates import Proposal
 from tasks.mixture.strategies.evidence import Evidence
+from tasks.mixture.strategies.method import Strategy
+from tasks.mixture.strategies.rounds import one_round
 
 Array = npt.NDArray[np.float64]
 
@@ -53,3 +55,6 @@ def _spread(params: RandomSearch, problem: Problem, taken_RD: Array, count: int,
     num_draws = max(params.num_draws, 4 * count)
     pool_MD = draws(problem, num_draws, params.strengths, 1.0, problem.caps_D, seed)
     return farthest(taken_RD, pool_MD, count)
+
+
+METHOD = Strategy(schedule=one_round, first=first, propose=propose, finish=finish)

@@ -18,7 +18,8 @@ from tasks.mixture.predictors.trees import Lightgbm
 from tasks.mixture.problem import Problem
 from tasks.mixture.published_candidates import Proposal
 from tasks.mixture.strategies.evidence import Evidence
-from tasks.mixture.strategies.one_round import swarm_under_caps, with_optimum
+from tasks.mixture.strategies.method import Strategy
+from tasks.mixture.strategies.rounds import one_round, swarm_under_caps, with_optimum
 
 Array = npt.NDArray[np.float64]
 
@@ -59,3 +60,6 @@ def _mean_of_best(params: RegMix, problem: Problem, evidence: Evidence, seed: in
     pool_MD = candidates(params.swarm, problem.natural, params.candidates, params.num_draws, seed, "pick")
     best_MD = pool_MD[np.argsort(predictor.mean(pool_MD), kind="stable")[: params.num_averaged]]
     return best_MD.mean(axis=0), float(predictor.mean(best_MD.mean(axis=0)[None])[0])
+
+
+METHOD = Strategy(schedule=one_round, first=first, propose=propose, finish=finish)

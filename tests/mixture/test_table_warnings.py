@@ -9,8 +9,8 @@ import pytest
 from tasks.core.rng import generator
 from tasks.mixture.predictors.held_out import Score
 from tasks.mixture.predictors.predictor import Measured
-from tasks.mixture.table_doubts import beats_mean, doubts_of_fit, doubts_of_table
 from tasks.mixture.table_fit import Measurements
+from tasks.mixture.table_warnings import beats_mean, warnings_of_fit, warnings_of_table
 
 Array = npt.NDArray[np.float64]
 RUNS = 40
@@ -35,9 +35,9 @@ def score(objective_R: Array, predicted_R: Array, spearman: float) -> Score:
 
 def test_losses_of_one_kind_raise_no_doubt() -> None:
     wide = losses() * [1.0, 4.0, 0.3]
-    assert doubts_of_table(measurements(losses(), ("x", "y", "id"))) == ()
-    assert doubts_of_table(measurements(wide, ("x", "y", "z"))) == ()
-    assert doubts_of_table(measurements(losses(1), ("x",))) == ()
+    assert warnings_of_table(measurements(losses(), ("x", "y", "id"))) == ()
+    assert warnings_of_table(measurements(wide, ("x", "y", "z"))) == ()
+    assert warnings_of_table(measurements(losses(1), ("x",))) == ()
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_losses_of_one_kind_raise_no_doubt() -> None:
     ],
 )
 def test_a_counter_among_the_losses_is_named(values: Array, name: str) -> None:
-    told = doubts_of_table(measurements(np.column_stack([losses(), values]), ("x", "y", "z", name)))
+    told = warnings_of_table(measurements(np.column_stack([losses(), values]), ("x", "y", "z", name)))
     assert told[0].startswith(f"column {name} is part of the target, but looks like a counter")
 
 
@@ -58,23 +58,23 @@ def test_a_counter_among_the_losses_is_named(values: Array, name: str) -> None:
     [([1, 1, 150], ": z "), ([1, 1, 0.004], ": z is typically"), ([1, 150, 150], " times)")],
 )
 def test_columns_that_differ_a_hundredfold_in_scale_are_named(scaled: list[float], told: str) -> None:
-    found = doubts_of_table(measurements(losses() * scaled, ("x", "y", "z")))
+    found = warnings_of_table(measurements(losses() * scaled, ("x", "y", "z")))
     assert len(found) == 1 and "differ in scale" in found[0] and told in found[0]
 
 
 def test_a_column_that_varies_a_hundred_times_as_much_is_named_whatever_its_level() -> None:
     values = losses()
     values[:, 2] = 2.0 + 200 * (values[:, 2] - values[:, 2].mean())
-    found = doubts_of_table(measurements(values, ("x", "y", "z")))
+    found = warnings_of_table(measurements(values, ("x", "y", "z")))
     assert any("z varies by" in each for each in found)
 
 
 def test_a_run_that_diverged_is_named_with_its_line_and_a_bad_one_is_not() -> None:
     values = losses()
     values[7] += 0.3
-    assert doubts_of_table(measurements(values, ("x", "y", "z"))) == ()
+    assert warnings_of_table(measurements(values, ("x", "y", "z"))) == ()
     values[5, 1] = 1e6
-    told = doubts_of_table(measurements(values, ("x", "y", "z")))
+    told = warnings_of_table(measurements(values, ("x", "y", "z")))
     assert len(told) == 1 and told[0].startswith("1 run of 40 lie") and "B.csv, line 7" in told[0]
 
 
@@ -82,10 +82,10 @@ def test_a_fit_that_does_not_beat_the_mean_is_told_and_one_that_does_is_not() ->
     found = measurements(losses(), ("x", "y", "z"))
     objective_R = found.measured.objective_R
     good = score(objective_R, objective_R + 0.001, 0.99)
-    assert beats_mean(good, objective_R) and doubts_of_fit(found, good) == ()
+    assert beats_mean(good, objective_R) and warnings_of_fit(found, good) == ()
     wrong = replace(good, spearman=-0.2)
     constant = score(objective_R, np.full(RUNS, objective_R.mean()), float("nan"))
     far = replace(good, rmse=float(objective_R.std()))
     for useless in (wrong, constant, far):
         assert not beats_mean(useless, objective_R)
-        assert doubts_of_fit(found, useless)[0].startswith("no predictor beats the mean of the runs")
+        assert warnings_of_fit(found, useless)[0].startswith("no predictor beats the mean of the runs")

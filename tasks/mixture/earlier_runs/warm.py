@@ -4,8 +4,8 @@ from typing import Literal
 
 from tasks.core.errors import ConfigError
 from tasks.core.params import Params
-from tasks.mixture.predictors.earlier import warm_mean
-from tasks.mixture.predictors.predictor import NOWHERE, Measured, Near, Predictor, Sum
+from tasks.mixture.earlier_runs.prediction import warm_mean
+from tasks.mixture.predictors.predictor import FROM_SCRATCH, FitStart, Measured, Predictor, Sum
 from tasks.mixture.predictors.process import fit_process
 
 
@@ -15,7 +15,7 @@ class Warm(Params):
     kind: Literal["warm"] = "warm"
 
 
-def fit_warm(params: Warm, measured: Measured, near: Near = NOWHERE) -> Predictor:
+def fit_warm(params: Warm, measured: Measured, start: FitStart = FROM_SCRATCH) -> Predictor:
     """Rescale the earlier prediction per held-out set, then fit the process to the residuals.
 
     Raises:
@@ -28,6 +28,6 @@ def fit_warm(params: Warm, measured: Measured, near: Near = NOWHERE) -> Predicto
     mean = warm_mean(measured.earlier, measured.weights_RD, measured.losses_RO)
     residuals_RO = measured.losses_RO - mean.mean(measured.weights_RD)
     process = fit_process(
-        measured.weights_RD, residuals_RO, measured.objective_O, noise_sd=measured.noise_sd, near_H=near.hyper_H
+        measured.weights_RD, residuals_RO, measured.objective_O, noise_sd=measured.noise_sd, start_H=start.hyper_H
     )
-    return Predictor(params.kind, Sum(mean, process), process, measured.objective_O, near=Near(process.hyper_H))
+    return Predictor(params.kind, Sum(mean, process), process, measured.objective_O, start=FitStart(process.hyper_H))

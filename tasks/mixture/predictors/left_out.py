@@ -1,4 +1,4 @@
-"""Doubt for predictors that have no posterior of their own: how their errors on runs left out depend on the distance.
+"""Error covariance of predictors without a posterior of their own: how errors on runs left out depend on the distance.
 
 Axes: R runs, M and N mixtures, D domains, O outputs.
 """
@@ -17,8 +17,8 @@ _FOLDS = 5
 
 
 @dataclass(frozen=True)
-class LeftOut:
-    """The doubt of a surface from refits without a fifth of the runs; nothing is computed before it is asked for.
+class LeftOutErrors:
+    """The error covariance of a surface from refits without a fifth of the runs; nothing is computed before it is asked for.
 
     The errors on runs left out are a Gaussian process with one length: near a run the error is known to be small, far
     from all it is as large as the errors were.

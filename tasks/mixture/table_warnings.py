@@ -26,7 +26,7 @@ _PER_MAD = 1.4826
 _COUNTERS = re.compile(r"(global_?)?(steps?|epochs?|iter(ation)?s?|idx|rank|seed|timestamp)", re.IGNORECASE)
 
 
-def doubts_of_table(measurements: "Measurements") -> tuple[str, ...]:
+def warnings_of_table(measurements: "Measurements") -> tuple[str, ...]:
     """Return what is suspicious about the losses that make the target: columns that are none, and runs that diverged."""
     losses_RO = measurements.measured.losses_RO
     return (
@@ -36,7 +36,7 @@ def doubts_of_table(measurements: "Measurements") -> tuple[str, ...]:
     )
 
 
-def doubts_of_fit(measurements: "Measurements", score: Score) -> tuple[str, ...]:
+def warnings_of_fit(measurements: "Measurements", score: Score) -> tuple[str, ...]:
     """Return why a chosen predictor is no use, if it is none."""
     objective_R = measurements.measured.objective_R
     if beats_mean(score, objective_R):

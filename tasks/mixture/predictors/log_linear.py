@@ -14,10 +14,10 @@ from pydantic import PositiveFloat, PositiveInt
 
 from tasks.core.params import Params
 from tasks.core.rng import generator
-from tasks.mixture.predictors.doubt import LeftOut
 from tasks.mixture.predictors.exponential import Exponential, fit_exponential
 from tasks.mixture.predictors.law import held_range
 from tasks.mixture.predictors.least_squares import Prior, Targets
+from tasks.mixture.predictors.left_out import LeftOutErrors
 from tasks.mixture.predictors.predictor import Array, Measured, Predictor
 
 # Where log c starts, as in the released code; A starts near 0.
@@ -28,7 +28,7 @@ _BOUND = 60.0
 _PRECISION = 1e-6
 
 
-class Olmix(Params):
+class LogLinear(Params):
     """`huber_delta` is in the unit of the losses; `num_starts` searches begin from random A and a grid of log c."""
 
     kind: Literal["olmix"] = "olmix"
@@ -37,13 +37,13 @@ class Olmix(Params):
     seed: int = 0
 
 
-def fit_olmix(params: Olmix, measured: Measured) -> Predictor:
+def fit_log_linear(params: LogLinear, measured: Measured) -> Predictor:
     """Fit the law to every output."""
     surface = partial(_surface, params)
-    return Predictor(params.kind, surface(measured), LeftOut(surface, measured), measured.objective_O)
+    return Predictor(params.kind, surface(measured), LeftOutErrors(surface, measured), measured.objective_O)
 
 
-def _surface(params: Olmix, measured: Measured) -> Exponential:
+def _surface(params: LogLinear, measured: Measured) -> Exponential:
     domains = measured.weights_RD.shape[1]
     # Huber's limit is in units of the error, so with the error as unit it is 1.
     targets = Targets(measured.losses_RO.T, params.huber_delta, huber=1.0)
@@ -53,7 +53,7 @@ def _surface(params: Olmix, measured: Measured) -> Exponential:
     return Exponential(c_O, b_O, t_OD, *held_range(measured.losses_RO))
 
 
-def _starts(params: Olmix, domains: int) -> Array:
+def _starts(params: LogLinear, domains: int) -> Array:
     draws_SD = generator(params.seed, "olmix", domains).normal(0.0, _A_SPREAD, (params.num_starts, domains))
     log_c_S = np.linspace(*_LOG_C, params.num_starts) if params.num_starts > 1 else np.zeros(1)
     return np.column_stack([log_c_S, np.zeros(params.num_starts), draws_SD])

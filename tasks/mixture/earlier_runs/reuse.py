@@ -100,9 +100,9 @@ class Restricted:
         """Return mean and standard deviation of objective(reference) - objective(mixture), shapes [M]."""
         return self.whole.gain(self.basis.expand(weights_MB), self.basis.expand(reference_B[None])[0])
 
-    def believing(self, weights_PB: Array) -> "Restricted":
+    def kriging_believer(self, weights_PB: Array) -> "Restricted":
         """Return the predictor as if these mixtures had been measured and had given just what it predicts."""
-        return replace(self, whole=self.whole.believing(self.basis.expand(weights_PB)))
+        return replace(self, whole=self.whole.kriging_believer(self.basis.expand(weights_PB)))
 
 
 @dataclass(frozen=True)

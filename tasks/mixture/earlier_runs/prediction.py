@@ -28,7 +28,7 @@ class Outputs(Protocol):
 
 
 @dataclass(frozen=True)
-class Earlier:
+class EarlierPrediction:
     """A predictor of an earlier table, asked about today's mixtures.
 
     `places_D` is where each of today's domains stands in the earlier table, -1 for a new one; `places_O` the same of
@@ -69,7 +69,7 @@ class WarmMean:
     `c_OD` is 0 but for new domains, of which the earlier table knows nothing, not even that they leave less to the others.
     """
 
-    earlier: Earlier
+    earlier: EarlierPrediction
     a_O: Array
     b_O: Array
     c_OD: Array
@@ -79,7 +79,7 @@ class WarmMean:
         return np.asarray(self.a_O + self.b_O * self.earlier.outputs(weights_MD) + weights_MD @ self.c_OD.T)
 
 
-def warm_mean(earlier: Earlier, weights_RD: Array, losses_RO: Array) -> WarmMean:
+def warm_mean(earlier: EarlierPrediction, weights_RD: Array, losses_RO: Array) -> WarmMean:
     """Return the mean that fits today's runs; while they are few it stays near the earlier prediction as it is.
 
     Per held-out set a Bayesian regression with b ~ N(1, .5^2) and c ~ N(0, (3 x spread of the losses)^2). A set that the

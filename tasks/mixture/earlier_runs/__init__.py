@@ -1,0 +1,1 @@
+"""Earlier runs: what the table of an older search gives to a new one."""
