@@ -65,7 +65,7 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Run:
+class PipelineRun:
     """A run under way; everything in its config is decided."""
 
     step: str
@@ -123,7 +123,7 @@ class Run:
 
 
 @contextmanager
-def start_run(step: str, config: PipelineConfig) -> Iterator[Run]:
+def start_run(step: str, config: PipelineConfig) -> Iterator[PipelineRun]:
     """Open the workspace of this config, put its params and raw input there, and follow the run in MLflow.
 
     The same config, input and code come back to the same workspace: what was finished there is not done again.
@@ -158,7 +158,7 @@ def start_run(step: str, config: PipelineConfig) -> Iterator[Run]:
         publish_link(f"{config.name}-run", tracker.run_url(parent), "This run in MLflow")
         place = RunPlace(workspace.path, key, settings.mlflow.tracking_uri, parent)
         try:
-            yield Run(step, config, settings, workspace, place, data / "raw")
+            yield PipelineRun(step, config, settings, workspace, place, data / "raw")
         except BaseException as error:
             tracker.finish_after(error, parent)
             raise

@@ -17,7 +17,7 @@ from tasks.report.excerpts import Example, excerpt, excerpts
 
 
 @dataclass(frozen=True)
-class Reason:
+class DropReason:
     """Why documents were dropped: the filter, its reason, how much went, and some that did."""
 
     filter: str
@@ -27,7 +27,7 @@ class Reason:
 
 
 @dataclass(frozen=True)
-class Source:
+class SourceFunnel:
     """The funnel of one source: what curation took, kept, and dropped per filter; `edited` counts as a filter."""
 
     name: str
@@ -37,7 +37,7 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Refusal:
+class BrokenRecord:
     """A record that could not be read, and where it stands in its file."""
 
     file: str
@@ -60,11 +60,11 @@ class Curation:
     quarantined: Mapping[str, Count]
     passed_over: Mapping[str, Count]
     edited: Mapping[str, Count]
-    refusals: tuple[Refusal, ...]
+    refusals: tuple[BrokenRecord, ...]
     taken: Count
     kept: Count
-    sources: tuple[Source, ...]
-    reasons: tuple[Reason, ...]
+    sources: tuple[SourceFunnel, ...]
+    reasons: tuple[DropReason, ...]
 
     @property
     def filters(self) -> tuple[str, ...]:
@@ -99,14 +99,14 @@ def read_curation(taken: Account, account: Account, ingest: Path, curate: Path, 
     )
 
 
-def _sources(counts: FateCounts) -> tuple[Source, ...]:
+def _sources(counts: FateCounts) -> tuple[SourceFunnel, ...]:
     """Return the funnel of each source, the one with most text first, with what each filter dropped."""
     sources = []
     for name, account in counts.sources.items():
         lost = dict(counts.filters[name])
         if (edited := sum(account.edited.values(), Count())).bytes > 0:
             lost["edited"] = edited
-        sources.append(Source(name, account.taken, account.kept, dict(sorted(lost.items()))))
+        sources.append(SourceFunnel(name, account.taken, account.kept, dict(sorted(lost.items()))))
     return tuple(sorted(sources, key=lambda source: (-source.taken.bytes, source.name)))
 
 
@@ -139,20 +139,20 @@ def _reasons(
     dropped: Iterable[Mapping[str, Any]],
     chosen: Mapping[tuple[str, str], list[Mapping[str, Any]]],
     texts: Mapping[str, str],
-) -> tuple[Reason, ...]:
+) -> tuple[DropReason, ...]:
     counts: dict[tuple[str, str], Count] = defaultdict(Count)
     for row in dropped:
         counts[row["filter"], row["reason"]] += Count(1, row["bytes"], row["pretokens"])
     reasons = [
-        Reason(*key, count, tuple(Example(r["id"], r["source"], r["detail"], texts[r["id"]]) for r in chosen[key]))
+        DropReason(*key, count, tuple(Example(r["id"], r["source"], r["detail"], texts[r["id"]]) for r in chosen[key]))
         for key, count in counts.items()
     ]
     return tuple(sorted(reasons, key=lambda reason: (-reason.count.documents, reason.filter, reason.name)))
 
 
-def _refusals(rows: Iterable[Mapping[str, Any]], number: int) -> tuple[Refusal, ...]:
+def _refusals(rows: Iterable[Mapping[str, Any]], number: int) -> tuple[BrokenRecord, ...]:
     return tuple(
-        Refusal(row["file"], row["offset"], row["bytes"], row["reason"], excerpt(row["detail"], 200))
+        BrokenRecord(row["file"], row["offset"], row["bytes"], row["reason"], excerpt(row["detail"], 200))
         for _, row in zip(range(number), rows, strict=False)
     )
 

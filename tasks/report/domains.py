@@ -13,7 +13,7 @@ from tasks.tokenize.published import SPLITS, PackedDomain, TokenPoolIndex
 
 
 @dataclass(frozen=True)
-class Domain:
+class MappedDomain:
     """One domain of the map; `tokens` by split, `quality` the mean over its documents (None = it was not scored).
 
     `label` is what a reader calls it: its name, or words in its own script.
@@ -35,7 +35,7 @@ class Domain:
 class DomainMap:
     """All domains and the clusters they are made of, what pruning left out, and the size of the vocabulary."""
 
-    domains: tuple[Domain, ...]
+    domains: tuple[MappedDomain, ...]
     clusters: tuple[ClusterSummary, ...]
     pruned: Count
     vocabulary: int
@@ -63,8 +63,8 @@ def read_domains(account: Account, cluster: Path, tokenize: Path, params: Report
     )
 
 
-def _domain(found: DomainSummary, packed: PackedDomain, params: ReportParams) -> Domain:
-    return Domain(
+def _domain(found: DomainSummary, packed: PackedDomain, params: ReportParams) -> MappedDomain:
+    return MappedDomain(
         index=found.index,
         name=found.name,
         label=found.label,

@@ -1,4 +1,4 @@
-"""The whole story, read from the folders that the stages published."""
+"""All that the page tells, read from the folders that the stages published."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -48,7 +48,7 @@ class StageLineage:
 
 
 @dataclass(frozen=True)
-class Story:
+class PageContent:
     """Everything on the page."""
 
     curation: Curation
@@ -61,7 +61,7 @@ class Story:
     lineage: tuple[StageLineage, ...]
 
 
-def read_story(folders: Mapping[str, Path], params: ReportParams) -> Story:
+def read_content(folders: Mapping[str, Path], params: ReportParams) -> PageContent:
     """Return everything the page tells, from what each stage published.
 
     Raises:
@@ -72,7 +72,7 @@ def read_story(folders: Mapping[str, Path], params: ReportParams) -> Story:
     accounts = {name: account_of(manifests[name]) for name in ("ingest", "curate", "cluster")}
     domains = read_domains(accounts["cluster"], folders["cluster"], folders["tokenize"], params)
     names = [domain.name for domain in domains.domains]
-    return Story(
+    return PageContent(
         curation=read_curation(accounts["ingest"], accounts["curate"], folders["ingest"], folders["curate"], params),
         map=domains,
         recipe=read_recipe(folders["search"], names),

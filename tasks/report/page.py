@@ -1,4 +1,4 @@
-"""The page: a story and its pictures through one template. Text from documents is escaped, always."""
+"""The page: what it tells and its pictures through one template. Text from documents is escaped, always."""
 
 from pathlib import Path
 from typing import Any
@@ -16,14 +16,14 @@ from tasks.pictures.canvas import palette
 from tasks.pictures.marks import share, signed, size
 from tasks.report import run_plots, text_plots
 from tasks.report.config import ReportParams
-from tasks.report.curation import Source
-from tasks.report.load import Story
+from tasks.report.curation import SourceFunnel
+from tasks.report.load import PageContent
 from tasks.report.outcome import OVERALL
 
 _TEMPLATES = Path(__file__).with_name("templates")
 
 
-def render(story: Story, params: ReportParams) -> str:
+def render(content: PageContent, params: ReportParams) -> str:
     """Return the whole page as HTML: it needs no network, no script and no other file."""
     environment = Environment(
         loader=FileSystemLoader(_TEMPLATES),
@@ -51,50 +51,50 @@ def render(story: Story, params: ReportParams) -> str:
     return environment.get_template("report.html").render(
         title=params.title,
         css=css,
-        story=story,
-        plots=pictures(story),
+        content=content,
+        plots=pictures(content),
         MIXTURES=MIXTURES,
-        mixture_rows=mixture_rows(story),
-        bits_rows=bits_rows(story),
+        mixture_rows=mixture_rows(content),
+        bits_rows=bits_rows(content),
         lost=_lost,
         share=share,
     )
 
 
-def pictures(story: Story) -> dict[str, Markup]:
+def pictures(content: PageContent) -> dict[str, Markup]:
     """Return every picture of the page by name."""
     drawn = {
-        "funnel": text_plots.funnel(story.curation),
-        "reasons": text_plots.reasons(story.curation),
-        "map": text_plots.domain_map(story.map),
-        "clusters": text_plots.cluster_map(story.map),
-        **pictures_of(story.recipe, story.search, story.forecast),
-        "epochs": search_plots.epochs(story.recipe, story.training.epochs, story.search.proxy_epochs),
-        "curves": run_plots.curves(story.training.curves),
-        "differences": run_plots.differences(story.evaluation),
+        "funnel": text_plots.funnel(content.curation),
+        "reasons": text_plots.reasons(content.curation),
+        "map": text_plots.domain_map(content.map),
+        "clusters": text_plots.cluster_map(content.map),
+        **pictures_of(content.recipe, content.search, content.forecast),
+        "epochs": search_plots.epochs(content.recipe, content.training.epochs, content.search.proxy_epochs),
+        "curves": run_plots.curves(content.training.curves),
+        "differences": run_plots.differences(content.evaluation),
     }
-    if (outcome := story.evaluation.decision.forecast) is not None:
-        drawn["forecast"] = run_plots.forecast_beside_outcome(story.forecast, outcome)
+    if (outcome := content.evaluation.decision.forecast) is not None:
+        drawn["forecast"] = run_plots.forecast_beside_outcome(content.forecast, outcome)
     return {name: Markup(svg) for name, svg in drawn.items()}  # noqa: S704
 
 
-def mixture_rows(story: Story) -> list[dict[str, Any]]:
+def mixture_rows(content: PageContent) -> list[dict[str, Any]]:
     """Return, per domain, its tokens, its weight in each mixture, and its epochs in the searched one."""
-    weights = {name: story.recipe.weights(name) for name in story.recipe.mixtures}
-    epochs = story.training.epochs.get("searched")
+    weights = {name: content.recipe.weights(name) for name in content.recipe.mixtures}
+    epochs = content.training.epochs.get("searched")
     return [
         {
             "domain": domain,
             "weights": {name: column[index] for name, column in weights.items()},
             "epochs": None if epochs is None else epochs[index],
         }
-        for index, domain in enumerate(story.map.domains)
+        for index, domain in enumerate(content.map.domains)
     ]
 
 
-def bits_rows(story: Story) -> list[dict[str, Any]]:
+def bits_rows(content: PageContent) -> list[dict[str, Any]]:
     """Return, per domain and at last for all of them, bits per byte of each mixture and the paired differences."""
-    found = story.evaluation
+    found = content.evaluation
     rows: list[dict[str, Any]] = [
         {
             "name": name,
@@ -117,5 +117,5 @@ def _told(difference: Interval) -> dict[str, Any]:
     return {"gain": difference.gain, "interval": f"{signed(lower)} to {signed(upper)}", "word": word}
 
 
-def _lost(source: Source) -> Count:
+def _lost(source: SourceFunnel) -> Count:
     return sum(source.dropped.values(), Count())

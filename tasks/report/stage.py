@@ -8,7 +8,7 @@ from tasks.core.handles import Tree
 from tasks.core.manifest import Manifest
 from tasks.core.results import Here, UnitResult
 from tasks.report.config import ReportParams
-from tasks.report.load import INPUTS, READ, read_story
+from tasks.report.load import INPUTS, READ, read_content
 from tasks.report.page import render
 from tasks.runtime.context import Workshop
 from tasks.runtime.stages import StageRun, stage_input
@@ -28,9 +28,9 @@ class PageArgs:
 
 def write_page(args: PageArgs, here: Here) -> UnitResult:
     """Write the page."""
-    story = read_story({name: tree.local() for name, tree in args.stages.items()}, args.params)
-    (here.folder / PAGE).write_text(render(story, args.params), encoding="utf-8")
-    decision = story.evaluation.decision
+    content = read_content({name: tree.local() for name, tree in args.stages.items()}, args.params)
+    (here.folder / PAGE).write_text(render(content, args.params), encoding="utf-8")
+    decision = content.evaluation.decision
     return UnitResult(summary={"claim": decision.claim, "statement": decision.statement, "page": PAGE})
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from tasks.pictures.canvas import MUTED, PAPER, SEARCHED, SERIES, drawn
 from tasks.pictures.marks import WIDTH, beside, legend, percent, room, rows_of, share, short, size, told_share
 from tasks.report.curation import Curation
-from tasks.report.domains import Domain, DomainMap
+from tasks.report.domains import DomainMap, MappedDomain
 from tasks.report.treemap import Box, treemap
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def domain_map(domains: DomainMap) -> str:
     return drawn("map", f"Map of the domains by size: {told}.", (WIDTH, height), (0, 0, 0, 0), draw)
 
 
-def _box_label(axes: "Axes", domain: Domain, box: Box) -> None:
+def _box_label(axes: "Axes", domain: MappedDomain, box: Box) -> None:
     """Write the name over several lines and the size below it, as far as the box has room."""
     room = int((box.width - 22) / 7.4)
     lines = _wrapped(domain.name, room) if room >= 4 else []

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tasks.report.config import ReportParams
-from tasks.report.load import Story, read_story
+from tasks.report.load import PageContent, read_content
 from tasks.report.page import render
 from tests.report.folders import add_evidence, commit, stage_folders
 
@@ -23,19 +23,19 @@ def own_folders(tmp_path: Path) -> dict[str, Path]:
 
 
 @pytest.fixture(scope="session")
-def story(folders: dict[str, Path]) -> Story:
-    return read_story(folders, ReportParams())
+def content(folders: dict[str, Path]) -> PageContent:
+    return read_content(folders, ReportParams())
 
 
 @pytest.fixture(scope="session")
-def searching(tmp_path_factory: pytest.TempPathFactory) -> Story:
-    """The story of a search that looked at everything it can look at."""
+def searching(tmp_path_factory: pytest.TempPathFactory) -> PageContent:
+    """What is told of a search that looked at everything it can look at."""
     made = stage_folders(tmp_path_factory.mktemp("searching"))
     add_evidence(made["search"])
     commit(made)
-    return read_story(made, ReportParams())
+    return read_content(made, ReportParams())
 
 
 @pytest.fixture(scope="session")
-def page(story: Story) -> str:
-    return render(story, ReportParams())
+def page(content: PageContent) -> str:
+    return render(content, ReportParams())

@@ -15,14 +15,14 @@ from tasks.core.errors import DataError
 from tasks.report.config import ReportParams
 from tasks.report.excerpts import excerpt
 from tasks.report.experiments import curve_of
-from tasks.report.load import Story, read_story
+from tasks.report.load import PageContent, read_content
 from tests.report.folders import DOMAINS, FATES, NATURAL, SEARCHED, commit, edit
 
 Folders = dict[str, Path]
 
 
-def test_the_funnel_of_every_source_adds_up(story: Story) -> None:
-    found = story.curation
+def test_the_funnel_of_every_source_adds_up(content: PageContent) -> None:
+    found = content.curation
     assert sum((source.taken for source in found.sources), Count()) == found.taken
     for source in found.sources:
         assert sum(source.dropped.values(), source.kept) == source.taken
@@ -33,29 +33,29 @@ def test_the_funnel_of_every_source_adds_up(story: Story) -> None:
     }
 
 
-def test_reasons_are_counted_and_the_most_frequent_comes_first(story: Story) -> None:
-    counted = [(reason.name, reason.count.documents) for reason in story.curation.reasons]
+def test_reasons_are_counted_and_the_most_frequent_comes_first(content: PageContent) -> None:
+    counted = [(reason.name, reason.count.documents) for reason in content.curation.reasons]
     assert counted == [("too_few_words", 3), ("exact_duplicate", 1), ("near_duplicate", 1)]
 
 
-def test_examples_of_a_reason_come_from_as_many_sources_as_there_are(story: Story) -> None:
-    reason = story.curation.reasons[0]
+def test_examples_of_a_reason_come_from_as_many_sources_as_there_are(content: PageContent) -> None:
+    reason = content.curation.reasons[0]
     assert [example.source for example in reason.examples] == ["code", "prose"]
     assert len(reason.examples) == ReportParams().examples_per_reason < reason.count.documents
 
 
-def test_what_curation_warns_of_is_told(story: Story) -> None:
-    assert story.curation.warnings == ("source nothing: all 3 documents were dropped",)
+def test_what_curation_warns_of_is_told(content: PageContent) -> None:
+    assert content.curation.warnings == ("source nothing: all 3 documents were dropped",)
 
 
-def test_the_quarantined_are_told_with_their_place(story: Story) -> None:
-    (refusal,) = story.curation.refusals
+def test_the_quarantined_are_told_with_their_place(content: PageContent) -> None:
+    (refusal,) = content.curation.refusals
     assert (refusal.file, refusal.offset, refusal.reason) == ("code/a.jsonl", 1234567, "no_text")
-    assert story.curation.quarantined == {"no_text": Count(1, 40)}
+    assert content.curation.quarantined == {"no_text": Count(1, 40)}
 
 
-def test_a_run_is_shown_with_the_prediction_of_that_run_and_a_repeat_with_none(story: Story) -> None:
-    for proxy in story.search.runs:
+def test_a_run_is_shown_with_the_prediction_of_that_run_and_a_repeat_with_none(content: PageContent) -> None:
+    for proxy in content.search.runs:
         expected = None if proxy.kind == "repeat" else proxy.objective + 0.01
         assert proxy.predicted == (expected if expected is None else pytest.approx(expected))
 
@@ -64,7 +64,7 @@ def test_the_mixture_of_several_phases_is_weighted_by_their_tokens(own_folders: 
     phases = [{"tokens": 4500, "weights": SEARCHED}, {"tokens": 1500, "weights": NATURAL}]
     edit(own_folders["search"] / "recipe.json", lambda recipe: recipe.update(phases=phases))
     commit(own_folders)
-    recipe = read_story(own_folders, ReportParams()).recipe
+    recipe = read_content(own_folders, ReportParams()).recipe
     assert recipe.tokens == 6000
     assert recipe.searched == pytest.approx([0.75 * a + 0.25 * b for a, b in zip(SEARCHED, NATURAL, strict=True)])
 
@@ -94,7 +94,7 @@ def test_a_field_that_is_missing_or_wrong_is_an_error_that_names_it(
     edit(own_folders[stage] / file, change)
     commit(own_folders)
     with pytest.raises(DataError) as caught:
-        read_story(own_folders, ReportParams())
+        read_content(own_folders, ReportParams())
     assert told in str(caught.value)
     assert str(own_folders[stage]) in str(caught.value)
 
@@ -103,7 +103,7 @@ def test_a_run_without_its_losses_is_an_error(own_folders: Folders) -> None:
     shutil.rmtree(own_folders["train"] / "models" / "natural-seed1")
     commit(own_folders)
     with pytest.raises(DataError, match="natural-seed1"):
-        read_story(own_folders, ReportParams())
+        read_content(own_folders, ReportParams())
 
 
 def test_dropped_documents_that_are_not_those_of_the_account_are_refused(own_folders: Folders) -> None:
@@ -111,7 +111,7 @@ def test_dropped_documents_that_are_not_those_of_the_account_are_refused(own_fol
     pq.write_table(pq.read_table(path).slice(1), path)
     commit(own_folders)
     with pytest.raises(DataError, match="4 documents"):
-        read_story(own_folders, ReportParams())
+        read_content(own_folders, ReportParams())
 
 
 def test_a_dropped_document_that_ingest_does_not_have_is_refused(own_folders: Folders) -> None:
@@ -119,7 +119,7 @@ def test_a_dropped_document_that_ingest_does_not_have_is_refused(own_folders: Fo
     pq.write_table(pq.read_table(path).slice(0, 0), path)
     commit(own_folders)
     with pytest.raises(DataError, match="are not in it; first: d5"):
-        read_story(own_folders, ReportParams())
+        read_content(own_folders, ReportParams())
 
 
 def test_a_stage_made_from_another_version_of_its_input_is_refused(own_folders: Folders) -> None:
@@ -128,7 +128,7 @@ def test_a_stage_made_from_another_version_of_its_input_is_refused(own_folders: 
     edit(own_folders["search"] / "recipe.json", lambda recipe: recipe.update(max_epochs=2.0))
     commit(own_folders)
     with pytest.raises(DataError, match="train was made from search"):
-        read_story({**own_folders, "search": other}, ReportParams())
+        read_content({**own_folders, "search": other}, ReportParams())
 
 
 def test_domains_without_a_quality_and_runs_without_natural_are_told_as_they_are(own_folders: Folders) -> None:
@@ -138,9 +138,9 @@ def test_domains_without_a_quality_and_runs_without_natural_are_told_as_they_are
     )
     edit(own_folders["evaluate"] / "decision.json", lambda decision: decision.update(forecast=None))
     commit(own_folders)
-    story = read_story(own_folders, ReportParams())
-    assert {domain.quality for domain in story.map.domains} == {None}
-    assert story.evaluation.decision.forecast is None
+    content = read_content(own_folders, ReportParams())
+    assert {domain.quality for domain in content.map.domains} == {None}
+    assert content.evaluation.decision.forecast is None
 
 
 def test_curves_keep_the_last_step_and_lie_between_the_seeds() -> None:

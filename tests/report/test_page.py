@@ -12,7 +12,7 @@ from infra.storage import FolderStore
 from tasks.core.manifest import Manifest
 from tasks.pictures.canvas import palette
 from tasks.report.config import ReportParams
-from tasks.report.load import INPUTS, Story, read_story
+from tasks.report.load import INPUTS, PageContent, read_content
 from tasks.report.page import pictures, render
 from tasks.report.stage import PAGE, run
 from tasks.runtime.context import Workshop
@@ -82,10 +82,10 @@ def test_the_page_needs_nothing_from_elsewhere(page: str, elements: list[tuple[s
 
 
 def test_every_picture_says_in_words_what_it_shows(
-    elements: list[tuple[str, dict[str, str | None]]], story: Story, searching: Story
+    elements: list[tuple[str, dict[str, str | None]]], content: PageContent, searching: PageContent
 ) -> None:
     labels = [attributes.get("aria-label") for tag, attributes in elements if tag == "svg"]
-    assert len(labels) == len(pictures(story)) == 12
+    assert len(labels) == len(pictures(content)) == 12
     assert len(pictures(searching)) == 15
     assert all(
         len(label) > 40 for svg in pictures(searching).values() for label in re.findall("aria-label=(.*?) xmlns", svg)
@@ -102,12 +102,12 @@ def test_ids_are_unique_and_every_reference_finds_its_target(
     assert set(re.findall(r"(?:url\(|href=\")#([^)\"]+)", page)) <= set(ids)
 
 
-def test_the_page_tells_the_decision_the_forecast_and_every_digest(page: str, story: Story) -> None:
-    found = story.evaluation
+def test_the_page_tells_the_decision_the_forecast_and_every_digest(page: str, content: PageContent) -> None:
+    found = content.evaluation
     assert found.comparisons["natural"].statement in page
     assert found.decision.forecast is not None
     assert found.decision.forecast.statement in page
-    for stage in story.lineage:
+    for stage in content.lineage:
         assert page.count(stage.output) >= 2
         assert stage.key in page
     assert "threads per worker" in page
@@ -119,7 +119,7 @@ def test_every_domain_is_in_the_map_the_mixture_and_the_table_of_results(page: s
     assert "a&lt;b&gt;&amp;&#34;&#39;-$x_1$" in page
 
 
-def test_colours_are_the_page_s_so_that_pictures_follow_the_dark_mode(searching: Story) -> None:
+def test_colours_are_the_page_s_so_that_pictures_follow_the_dark_mode(searching: PageContent) -> None:
     css = palette()
     for name, picture in pictures(searching).items():
         used = set(re.findall(r"var\((--[a-z0-9-]+)\)", picture))
@@ -128,7 +128,7 @@ def test_colours_are_the_page_s_so_that_pictures_follow_the_dark_mode(searching:
         assert re.findall(r"(?:fill|stroke): #[0-9a-f]{6}", picture) == []
 
 
-def test_the_page_tells_what_the_search_did_not_look_at(page: str, searching: Story) -> None:
+def test_the_page_tells_what_the_search_did_not_look_at(page: str, searching: PageContent) -> None:
     missing = ("No candidate was run again with fresh seeds", "All proxies had one size")
     assert all(told in page for told in missing)
     full = render(searching, ReportParams())
@@ -140,7 +140,7 @@ def test_the_page_tells_what_the_search_did_not_look_at(page: str, searching: St
 def test_a_search_without_a_predictor_says_so(own_folders: dict[str, Path]) -> None:
     edit(own_folders["search"] / "candidates.json", lambda candidates: candidates.update(tried=[], held_out=[]))
     commit(own_folders)
-    page = render(read_story(own_folders, ReportParams()), ReportParams())
+    page = render(read_content(own_folders, ReportParams()), ReportParams())
     Elements(page)
     assert "No predictor was fitted" in page
     assert "Predictors, in cross-validation" not in page
@@ -152,7 +152,7 @@ def test_unimax_is_told_where_it_is_another_mixture_than_uniform(own_folders: di
     unimax = {"natural": [0.6, 0.3, 0.1], "uniform": [1 / 3] * 3, "unimax": [0.4, 0.4, 0.2]}
     edit(own_folders["search"] / "recipe.json", lambda recipe: recipe.update(baselines=unimax))
     commit(own_folders)
-    other = render(read_story(own_folders, ReportParams()), ReportParams())
+    other = render(read_content(own_folders, ReportParams()), ReportParams())
     assert '<th class="n">unimax</th>' in other
     assert '<td class="n">20.0%</td>' in other
 
@@ -165,14 +165,14 @@ def test_a_page_without_quality_without_natural_and_without_drops_can_be_written
     edit(own_folders["evaluate"] / "decision.json", lambda decision: decision.update(UNTESTED))
     commit(own_folders)
     bare = ReportParams(examples_per_reason=0, examples_per_domain=0, quarantined_shown=0)
-    page = render(read_story(own_folders, bare), bare)
+    page = render(read_content(own_folders, bare), bare)
     Elements(page)
     assert UNTESTED["forecast_statement"] in page
     assert "<blockquote" not in page
 
 
 def test_a_page_of_one_seed_shows_gains_without_intervals(tmp_path: Path) -> None:
-    found = read_story(stage_folders(tmp_path, seeds=1), ReportParams())
+    found = read_content(stage_folders(tmp_path, seeds=1), ReportParams())
     page = render(found, ReportParams())
     Elements(page)
     assert "No claim: 1 seed is" in page
@@ -181,8 +181,8 @@ def test_a_page_of_one_seed_shows_gains_without_intervals(tmp_path: Path) -> Non
     assert found.evaluation.decision.statement.startswith("No claim: 1 seed is")
 
 
-def test_the_title_is_escaped(story: Story) -> None:
-    assert "<h1>A &lt;b&gt; &amp; c</h1>" in render(story, ReportParams(title="A <b> & c"))
+def test_the_title_is_escaped(content: PageContent) -> None:
+    assert "<h1>A &lt;b&gt; &amp; c</h1>" in render(content, ReportParams(title="A <b> & c"))
 
 
 def test_two_processes_write_the_same_bytes_and_a_second_run_takes_them(
