@@ -3,6 +3,7 @@
 import importlib
 import json
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -51,6 +52,9 @@ def test_what_is_written_by_hand_follows_the_table(project: Path) -> None:
     assert deployments == {f"flows/stages.py:{stage.name}": stage.about for stage in STAGES}
     assert {name: vars(stage_flows)[name].name for name in NAMES} == {name: name for name in NAMES}
     assert tuple(READ) == stage_named("report").inputs
+    # A version of the whole pipeline records what dvc.yaml names, so the pipeline runs every stage of it.
+    recipe = (project / "flows" / "pipeline.py").read_text(encoding="utf-8")
+    assert tuple(re.findall(r'run\.stage\("(\w+)"\)', recipe)) == NAMES
 
 
 def _called(stage: dict[str, Any]) -> dict[str, Any]:
@@ -107,6 +111,8 @@ LINES = (
         "from tasks.toy.config import ToyParams\nfrom tasks.training.config",
     ),
     ("flows/config.py", "    report: ReportParams = ReportParams()\n", "{}    toy: ToyParams = ToyParams()\n"),
+    ("flows/pipeline.py", '        page = run.stage("report")\n', '{}        counts = run.stage("toy")\n'),
+    ("flows/pipeline.py", "decision, page])", "decision, page, counts])"),
     ("flows/stages.py", 'report = stage_flow("report")\n', '{}toy = stage_flow("toy")\n'),
 )
 
