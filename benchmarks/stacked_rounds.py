@@ -14,7 +14,8 @@ import torch
 
 from infra.machine import cpu_flags
 from tasks.tokenize.pool import TokenPool, write_pool
-from tasks.training.config import ModelConfig, OptimizerConfig, Precision, TrainingConfig, demo_proxy
+from tasks.training.config import ModelConfig, OptimizerConfig, Precision, TrainingConfig
+from tasks.training.params import demo_proxy
 from tasks.training.precision import native_precision
 from tasks.training.run import RunResult, train
 from tasks.training.stacked import train_stacked

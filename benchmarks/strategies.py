@@ -31,7 +31,7 @@ from tasks.mixture.strategies.kinds import StrategyParams, method
 from tasks.mixture.strategies.random_search import RandomSearch
 from tasks.mixture.strategies.regmix import RegMix
 from tasks.mixture.trajectory import pool_trajectory, trajectory
-from tasks.training.config import demo_full
+from tasks.training.params import demo_full
 
 Array = npt.NDArray[np.float64]
 

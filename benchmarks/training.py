@@ -11,8 +11,9 @@ from benchmarks.measure import Line, rate, ratio
 from benchmarks.options import Options
 from tasks.tokenize.pool import write_pool
 from tasks.training.command import full_precision
-from tasks.training.config import TrainingConfig, demo_full, demo_proxy, num_flops
+from tasks.training.config import TrainingConfig, num_flops
 from tasks.training.model import torch_dtype
+from tasks.training.params import demo_full, demo_proxy
 from tasks.training.run import RunSpec, train
 from tasks.training.types import Phase
 

@@ -9,9 +9,9 @@ from tasks.curate.why import Story, describe, why
 from tasks.mixture.published import Recipe
 from tasks.stages import NAMES, RAW
 from tasks.tokenize.pool import TokenPool, read_pool
-from tasks.tokenize.published import find_document
-from tasks.training.config import TrainParams
+from tasks.tokenize.published_documents import find_document
 from tasks.training.exposure import Span, exposure
+from tasks.training.params import TrainParams
 from tasks.training.published import TrainedRun, TrainedRuns
 from tasks.training.run import order_of
 from tasks.training.types import Phase, RunSpec

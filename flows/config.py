@@ -21,7 +21,7 @@ from tasks.mixture.config import SearchParams
 from tasks.report.config import ReportParams
 from tasks.stages import STAGES
 from tasks.tokenize.config import TokenizeParams, TokenizerFile
-from tasks.training.config import TrainParams
+from tasks.training.params import TrainParams
 
 PRESETS = Path(__file__).resolve().parents[1] / "configs"
 

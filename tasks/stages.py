@@ -118,7 +118,7 @@ STAGES = (
         "train",
         "Train on the recipe and on its baselines.",
         inputs=("tokenize", "search"),
-        params="tasks.training.config:TrainParams",
+        params="tasks.training.params:TrainParams",
         driver="tasks.training.stage:run",
         publishes=("tasks.training.published:TrainedRuns",),
         extras="tasks.training.command:EXTRAS",

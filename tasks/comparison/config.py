@@ -10,7 +10,8 @@ from tasks.mixture.strategies.climb import Climb
 from tasks.mixture.strategies.default import Default
 from tasks.mixture.strategies.kinds import StrategyParams
 from tasks.mixture.strategies.regmix import RegMix
-from tasks.training.config import TrainingConfig, demo_full
+from tasks.training.config import TrainingConfig
+from tasks.training.params import demo_full
 
 # Trained beside every method.
 BASELINES = ("natural", "uniform", "unimax")

@@ -5,7 +5,8 @@ or inside a function), and so on, with the data and C++ sources that lie in thei
 annotations of functions, imports for the type checker, and what only declares params (the values are in the key) are no
 part of it. Outside every closure stand
 
-* `infra` and `tasks.runtime`, which move work and bytes, the command line, the stickers for Prefect, and the report;
+* `infra` and `tasks.runtime`, which move work and bytes, what identities are made by (this module and
+  `tasks.core.identity`), the command line, the stickers for Prefect, and the report;
 * modules called `kinds`, which hold the union of a package's methods and the `match` that chooses one: the chosen kind's
   own module is added where its config stands in the args (see `tasks.core.identity`), so that a new kind redoes nothing.
 
@@ -37,7 +38,7 @@ DISTRIBUTIONS: Mapping[str, str] = {
 }
 # Libraries whose own requirements decide bytes too.
 BRINGS: Mapping[str, tuple[str, ...]] = {"trafilatura": ("justext", "lxml")}
-_OUTSIDE_PACKAGES = ("tasks.runtime", "tasks.report")
+_OUTSIDE_PACKAGES = ("tasks.runtime", "tasks.report", "tasks.core.code", "tasks.core.identity")
 _OUTSIDE_NAMES = frozenset({"kinds", "task", "command", "__main__"})
 _DATA = frozenset({".json", ".yaml", ".html", ".css", ".cpp", ".h"})
 # Methods of str whose answers change with the version of Unicode that Python was built with.

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from tasks.core.digest import digest_file, digest_tree
+from tasks.core.errors import DataError
 
 
 class Store(Protocol):
@@ -120,6 +121,8 @@ class Tree:
         return tuple(name for name, _, _ in self.files)
 
     def __getitem__(self, name: str) -> Handle:
+        if name not in self._handles:
+            raise DataError(f"{self.location}: there is no {name} in what was published here. Run that stage again.")
         return self._handles[name]
 
     def under(self, *prefixes: str) -> "Tree":

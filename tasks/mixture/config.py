@@ -16,7 +16,8 @@ from tasks.mixture.predictors.choose import Selection
 from tasks.mixture.strategies.default import Default
 from tasks.mixture.strategies.kinds import StrategyParams, method
 from tasks.mixture.transfer import TransferParams
-from tasks.training.config import Precision, TrainingConfig, demo_proxy, num_parameters
+from tasks.training.config import Precision, TrainingConfig, num_parameters
+from tasks.training.params import demo_proxy
 
 Shares = dict[str, NonNegativeFloat]
 

@@ -13,7 +13,8 @@ from tasks.mixture.problem import Domain, Problem, objective_shares
 from tasks.mixture.runs import Runs
 from tasks.mixture.search import counts, noise_round
 from tasks.mixture.strategies.default import Default
-from tasks.training.config import TrainingConfig, TrainParams, num_flops, num_parameters
+from tasks.training.config import TrainingConfig, num_flops, num_parameters
+from tasks.training.params import TrainParams
 
 _HOUR = 3600.0
 Purpose = Literal["baselines and noise", "first mixtures", "rounds", "confirmation", "second size", "training"]

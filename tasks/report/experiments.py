@@ -8,7 +8,8 @@ from statistics import fmean
 
 from tasks.core.errors import DataError
 from tasks.mixture.published import MIXTURES, Recipe
-from tasks.training.published import TrainedRuns, read_losses
+from tasks.training.published import TrainedRuns
+from tasks.training.published_run import read_losses
 
 # A curve is drawn from at most so many points, each the mean of as many steps.
 _POINTS = 120

@@ -11,6 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from infra.machine import instruction_set
 from infra.storage import Store, discard_folder, new_folder, place, take_place
 from tasks.core.account import Account
 from tasks.core.digest import digest_file, digest_json
@@ -81,13 +82,7 @@ def _blas() -> str:
 
 @cache
 def _float_environment() -> dict[str, str]:
-    import torch
-
-    return {
-        "machine": platform.machine(),
-        "instruction_set": torch.backends.cpu.get_cpu_capability(),
-        "threads": "1",
-    }
+    return {"machine": platform.machine(), "instruction_set": instruction_set(), "threads": "1"}
 
 
 def write_record(folder: Path, result: UnitResult, identity: Mapping[str, Any], environment: Mapping[str, str]) -> str:

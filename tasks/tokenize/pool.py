@@ -16,15 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tasks.core.errors import DataError
-from tasks.tokenize.published import (
-    LENGTHS_FILE,
-    SPLITS,
-    PackedDomain,
-    PackedSplit,
-    Split,
-    TokenBits,
-    TokenPoolIndex,
-)
+from tasks.tokenize.published import LENGTHS_FILE, SPLITS, PackedDomain, PackedSplit, Split, TokenBits, TokenPoolIndex
 
 # What is read of a pool besides the tokens of its splits.
 POOL_FILES = (TokenPoolIndex.FILE, LENGTHS_FILE)
@@ -132,14 +124,14 @@ def token_path(split: str, index: int, name: str) -> str:
     return f"tokens/{split}/{index:02d}-{name}.bin"
 
 
-def read_pool(folder: Path) -> TokenPool:
-    """Return the pool in a folder; tokens stay on the disk until they are looked at.
+def read_pool(folder: Path, *splits: Split) -> TokenPool:
+    """Return the pool in a folder, with these splits (none named: all); tokens stay on the disk until they are looked at.
 
     Raises:
         DataError: there is no pool, its format is another, or a file is missing or not as long as it should be.
     """
     index = TokenPoolIndex.read(folder)
-    domains = tuple(_read_domain(folder, domain, index.token_bits) for domain in index.domains)
+    domains = tuple(_read_domain(folder, domain, index.token_bits, splits or SPLITS) for domain in index.domains)
     token_bytes = np.array(mapped(folder / LENGTHS_FILE, index.vocab_size, _BYTES_DTYPE))
     return TokenPool(domains, index.vocab_size, index.document_end, token_bytes)
 
@@ -211,12 +203,12 @@ def write_index(
     (folder / LENGTHS_FILE).write_bytes(token_bytes.astype(_BYTES_DTYPE).tobytes())
 
 
-def _read_domain(folder: Path, domain: PackedDomain, bits: TokenBits) -> DomainTokens:
-    splits: dict[str, SplitTokens] = {
-        split: SplitTokens(mapped(folder / own.file, own.tokens, token_dtype(bits)), own.documents, own.bytes)
-        for split, own in domain.splits.items()
-    }
-    return DomainTokens(domain.index, domain.name, splits)
+def _read_domain(folder: Path, domain: PackedDomain, bits: TokenBits, splits: Sequence[Split]) -> DomainTokens:
+    found: dict[str, SplitTokens] = {}
+    for split in splits:
+        own = domain.splits[split]
+        found[split] = SplitTokens(mapped(folder / own.file, own.tokens, token_dtype(bits)), own.documents, own.bytes)
+    return DomainTokens(domain.index, domain.name, found)
 
 
 def mapped(path: Path, tokens: int, dtype: np.dtype[np.unsignedinteger[Any]]) -> Tokens:

@@ -16,7 +16,8 @@ from tasks.core.stage import StageInput, UnitRecord, UnitWork, Workshop, map_uni
 from tasks.curate.published.documents import KEPT
 from tasks.tokenize import units
 from tasks.tokenize.config import TokenizeParams, TokenizerFile, TrainedBpe
-from tasks.tokenize.published import DOCUMENTS_FILE, SPLITS, TOKENIZER_FILE, PackedDomain, PackedSplit, Split
+from tasks.tokenize.published import SPLITS, TOKENIZER_FILE, PackedDomain, PackedSplit, Split
+from tasks.tokenize.published_documents import DOCUMENTS_FILE
 from tasks.tokenize.tokenizer import DOCUMENT_END
 from tasks.tokenize.units import Pair
 

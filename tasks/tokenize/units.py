@@ -19,15 +19,8 @@ from tasks.tokenize import tokenizer as bpe
 from tasks.tokenize.config import TrainedBpe
 from tasks.tokenize.pack import Packed, pack
 from tasks.tokenize.pool import mapped, token_path, write_index, write_tokens
-from tasks.tokenize.published import (
-    TOKENIZER_FILE,
-    PackedDomain,
-    PackedSplit,
-    Split,
-    documents_schema,
-    read_documents,
-    write_documents,
-)
+from tasks.tokenize.published import TOKENIZER_FILE, PackedDomain, PackedSplit, Split
+from tasks.tokenize.published_documents import documents_schema, read_documents, write_documents
 from tasks.tokenize.sample import choose
 
 _TOKENS = "tokens.bin"

@@ -5,7 +5,8 @@ import os
 from infra.machine import cpu_flags, gpu_has_bfloat16
 from infra.settings import load_settings
 from tasks.runtime.command import StageExtras
-from tasks.training.config import Precision, TrainParams
+from tasks.training.config import Precision
+from tasks.training.params import TrainParams
 from tasks.training.precision import native_precision
 
 

@@ -36,6 +36,16 @@ def parts_of(world: World, parts: int) -> tuple[int, int]:
     return world.rank * (parts // world.size), parts // world.size
 
 
+def from_first(tensor: Tensor, world: World) -> Tensor:
+    """Return the first worker's tensor, which is written over those of the others."""
+    import torch.distributed as dist
+
+    if world.size > 1:
+        first = 0 if world.group is None else dist.get_global_rank(world.group, 0)
+        dist.broadcast(tensor, first, group=world.group)
+    return tensor
+
+
 def world_sum(vector: Tensor, world: World) -> Tensor:
     """Return the sum of every worker's vector, the same bits on all of them."""
     import torch.distributed as dist

@@ -8,7 +8,7 @@ from typing import Any
 from tasks.core.errors import DataError
 from tasks.training.config import ModelConfig
 from tasks.training.model import Model, weight_shapes
-from tasks.training.published import CONFIG_FILE, WEIGHTS_FILE
+from tasks.training.published_run import CONFIG_FILE, WEIGHTS_FILE
 
 
 def write_model(model: Model, document_end: int, folder: Path) -> None:
@@ -43,18 +43,25 @@ def read_model(folder: Path) -> Model:
     Raises:
         DataError: a file is missing, or weights and config do not belong together.
     """
-    from safetensors.torch import load_file
-
     if not ((folder / CONFIG_FILE).is_file() and (folder / WEIGHTS_FILE).is_file()):
         raise DataError(f"{folder}: no {CONFIG_FILE} and {WEIGHTS_FILE} here. Run the train stage first.")
-    values = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
+    return load_model(folder / CONFIG_FILE, folder / WEIGHTS_FILE)
+
+
+def load_model(described: Path, weights: Path) -> Model:
+    """Return the model of a config and of weights that `write_model` wrote.
+
+    Raises:
+        DataError: they do not belong together.
+    """
+    from safetensors.torch import load_file
+
+    values = json.loads(described.read_text(encoding="utf-8"))
     config = model_config(values)
-    found = load_file(folder / WEIGHTS_FILE)
+    found = load_file(weights)
     shapes = weight_shapes(config, values["vocab_size"])
     if {name: tuple(weight.shape) for name, weight in found.items()} != shapes:
-        raise DataError(
-            f"{folder}: the weights are not those of its {CONFIG_FILE}. Get the files again (`dvc checkout`)."
-        )
+        raise DataError(f"{weights}: the weights are not those of {described}. Get the files again (`dvc checkout`).")
     return Model(config, values["vocab_size"], {name: found[name] for name in shapes})
 
 

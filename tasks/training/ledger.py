@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from tasks.core.errors import AccountError
 from tasks.training.order import DataOrder
-from tasks.training.published import LedgerRow
+from tasks.training.published_run import LedgerRow
 
 BLOCK_STEPS = 10
 # Steps whose samples are drawn in one call: drawing few costs nearly as much as drawing many.

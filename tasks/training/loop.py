@@ -11,7 +11,7 @@ from torch import Tensor
 
 from tasks.tokenize.pool import TokenPool
 from tasks.training.config import TrainingConfig
-from tasks.training.distributed import parts_of, tree_sum, world_sum
+from tasks.training.distributed import from_first, parts_of, tree_sum, world_sum
 from tasks.training.loss import total_nats
 from tasks.training.model import EMBEDDING, Model, hidden_states
 from tasks.training.optimizer import AdamState, adamw, clipped, new_state
@@ -53,6 +53,20 @@ def new_progress(model: Model) -> Progress:
         for (name, weight), part in zip(model.weights.items(), parts, strict=True)
     }
     return Progress(Model(model.config, model.vocab_size, views), weights_P, decay_P, new_state(weights_P))
+
+
+@torch.no_grad()
+def share(progress: Progress, world: World, num_domains: int) -> None:
+    """Give all workers what the first of them has reached: the steps of its checkpoint."""
+    if not (steps := int(from_first(torch.tensor(progress.step), world))):
+        return
+    for state in (progress.flat_weights, progress.adam.mean, progress.adam.square):
+        from_first(state, world)
+    mine = world.rank == 0
+    losses_S = torch.tensor(progress.losses if mine else [0.0] * steps, dtype=torch.float64)
+    counts_SN = torch.tensor(progress.counts if mine else [[0] * num_domains] * steps)
+    progress.losses = from_first(losses_S, world).tolist()
+    progress.counts = [tuple(step) for step in from_first(counts_SN, world).tolist()]
 
 
 def advance(progress: Progress, training: TrainingConfig, pool: TokenPool, order: DataOrder, world: World) -> None:

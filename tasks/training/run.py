@@ -5,11 +5,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tasks.core.digest import digest_json
-from tasks.core.errors import DataError
 from tasks.tokenize.pool import TokenPool
-from tasks.training.distributed import world_sum
 from tasks.training.ledger import Ledger, check_equal, consumed_ledger, planned_ledger
-from tasks.training.loop import Progress, advance, deterministic, new_progress
+from tasks.training.loop import Progress, advance, deterministic, new_progress, share
 from tasks.training.model import Model, initial_model
 from tasks.training.order import DataOrder, check_caps, data_order
 from tasks.training.types import Phase, RunSpec, World
@@ -39,7 +37,7 @@ def train(
     """Train a model as the spec says, on the pool's `train` split; the same spec and pool give the same weights.
 
     With a folder for `checkpoints` a killed run goes on from its last one when called again, to the same bits.
-    `on_step` hears (steps made, loss in nats per token).
+    Of several workers only the first needs it: it tells the others. `on_step` hears (steps made, loss in nats per token).
 
     Raises:
         ConfigError: the spec does not fit the pool: weights, caps, whole samples; before the first step.
@@ -47,7 +45,8 @@ def train(
     """
     order = order_of(spec, pool)
     with deterministic():
-        progress = _start(spec, pool, checkpoints, world)
+        progress = _start(spec, pool, checkpoints)
+        share(progress, world, len(pool.names))
         while progress.step < spec.training.num_steps:
             advance(progress, spec.training, pool, order, world)
             if on_step is not None:
@@ -74,14 +73,13 @@ def order_of(spec: RunSpec, pool: TokenPool) -> DataOrder:
     return order
 
 
-def _start(spec: RunSpec, pool: TokenPool, checkpoints: Path | None, world: World) -> Progress:
+def _start(spec: RunSpec, pool: TokenPool, checkpoints: Path | None) -> Progress:
     model = initial_model(spec.training.model, pool.vocab_size, spec.seed)
     progress = new_progress(model)
     if checkpoints is not None:
         from tasks.training.checkpoint import restore
 
         restore(progress, checkpoints, identity(spec, pool))
-    _check_together(progress.step, world, checkpoints)
     return progress
 
 
@@ -105,17 +103,3 @@ def identity(spec: RunSpec, pool: TokenPool) -> str:
         "vocab_size": pool.vocab_size,
     }
     return digest_json(value if spec.row_share is None else {**value, "row_share": spec.row_share})
-
-
-def _check_together(step: int, world: World, checkpoints: Path | None) -> None:
-    """Refuse to go on when the workers of a run found different checkpoints."""
-    import torch
-
-    steps = torch.zeros(world.size)
-    steps[world.rank] = step
-    found = world_sum(steps, world).tolist()
-    if len(set(found)) > 1:
-        raise DataError(
-            f"{checkpoints}: the workers of one run found checkpoints of different steps: {found}. Put the folder "
-            "where every worker sees it."
-        )

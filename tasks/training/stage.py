@@ -1,55 +1,38 @@
 """The train stage: searched, natural and uniform mixtures, each with the same seeds and the same number of tokens."""
 
 import json
-import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from infra.distributed import Seat
 from infra.progress import UnitReport
-from tasks.core.digest import digest_code, digest_file
 from tasks.core.errors import DataError
-from tasks.core.manifest import FileRecord, Manifest, stage_key
-from tasks.core.stage import (
-    Placement,
-    UnitRecord,
-    UnitResult,
-    Workshop,
-    float_environment,
-    map_shared_units,
-    publish,
-    stage_input,
-    unchanged,
-)
+from tasks.core.handles import Handle
+from tasks.core.manifest import Manifest
+from tasks.runtime.context import Workshop
+from tasks.runtime.records import UnitRecord
+from tasks.runtime.stages import StageRun, environment_over, stage_input
+from tasks.runtime.step import Step
 from tasks.tokenize.pool import POOL_FILES, TokenPool, read_pool
 from tasks.tokenize.published import TOKENIZER_FILE
-from tasks.training.config import Mixture, TrainParams, num_flops, num_parameters
-from tasks.training.device import instruction_set
+from tasks.training.config import num_flops, num_parameters
 from tasks.training.order import starved
-from tasks.training.published import (
+from tasks.training.params import Mixture, TrainParams
+from tasks.training.published import EXPORT_FOLDER, MODELS_FOLDER, Consumed, TrainedPhase, TrainedRun, TrainedRuns
+from tasks.training.published_run import (
     CONFIG_FILE,
-    EXPORT_FOLDER,
     LEDGER_FILE,
     LOSSES_FILE,
-    MODELS_FOLDER,
     TRANSFORMERS_FILES,
     WEIGHTS_FILE,
-    Consumed,
-    TrainedPhase,
-    TrainedRun,
-    TrainedRuns,
-    ledger_text,
-    losses_text,
     read_losses,
 )
-from tasks.training.run import RunResult, order_of, train
-from tasks.training.types import Phase, RunSpec, World
+from tasks.training.run import order_of
+from tasks.training.types import Phase, RunSpec
+from tasks.training.unit import SPLIT, RunArgs, train_run
 
 STAGE = "train"
-CODE = ("tasks.core", "tasks.tokenize", "tasks.training")
+TRAIN = Step("train.run", "train", train_run, distributed=True)
 RECIPE = "recipe.json"
 BASELINES: tuple[Mixture, ...] = ("natural", "uniform", "unimax")
 MODEL_FILES = (CONFIG_FILE, LEDGER_FILE, LOSSES_FILE, WEIGHTS_FILE)
@@ -64,45 +47,33 @@ class Mixtures:
     max_epochs: float
 
 
-@dataclass(frozen=True)
-class RunArgs:
-    """One unit of the stage: the run, where its pool lies, and where its checkpoints are kept until it is finished."""
-
-    spec: RunSpec
-    pool: Path
-    checkpoints: Path
-
-
 def run(params: TrainParams, *, inputs: Mapping[str, Path], output: Path, workshop: Workshop) -> Manifest:
     """Train a model on each mixture with each seed, and export the first on the searched mixture."""
-    tokenized, searched = stage_input(inputs, "tokenize"), stage_input(inputs, "search")
-    contents = {"tokenize": tokenized.digest, "search": searched.digest}
-    values, code = params.model_dump(mode="json"), digest_code(CODE)
-    if found := unchanged(output, stage=STAGE, inputs=contents, params=values, code=code):
-        workshop.observer.say("train: unchanged (same inputs, params and code), taken as it is")
+    tokenized, searched = stage_input(workshop, inputs, "tokenize"), stage_input(workshop, inputs, "search")
+    digests = {"tokenize": tokenized.digest, "search": searched.digest}
+    stage = StageRun(workshop, STAGE, __name__, params, digests, output)
+    if (found := stage.unchanged()) is not None:
         return found
-    folder = tokenized.verified(*POOL_FILES, "tokens/train/", TOKENIZER_FILE)
-    recipe, pool = searched.verified(RECIPE) / RECIPE, read_pool(folder)
-    specs = run_specs(params, read_recipe(recipe, pool, params.training.num_tokens))
+    read = tokenized.tree(*POOL_FILES, f"tokens/{SPLIT}/", TOKENIZER_FILE)
+    recipe_file = searched.tree(RECIPE).local() / RECIPE
+    pool = read_pool(read.local(), SPLIT)
+    recipe = read_recipe(recipe_file, pool, params.training.num_tokens)
+    specs = run_specs(params, recipe)
     _tell_starved(specs, pool, workshop)
-    records = _trained(specs, contents["tokenize"], folder, workshop)
-    with tempfile.TemporaryDirectory() as drafts:
-        planned = zip(_planned(params), specs, records, strict=True)
-        trained = TrainedRuns(runs=tuple(_described(one, spec, record, pool) for one, spec, record in planned))
-        files = _files(trained.runs, records) | _tokenizer(folder)
-        return publish(
-            output,
-            files=files | {TrainedRuns.FILE: _placement(trained.write(Path(drafts)))},
-            manifest=lambda files: Manifest(
-                stage=STAGE,
-                inputs=contents,
-                params=values,
-                code=code,
-                files=files,
-                summary=_summary(params, pool, trained.runs),
-                environment=float_environment(),
-            ),
-        )
+
+    def finished(index: int, record: UnitRecord) -> None:
+        workshop.observer.unit(_report(specs[index], record))
+
+    # Runs that are the same work (a searched mixture may be uniform) are made once.
+    records = TRAIN.map(workshop, [RunArgs(spec, read) for spec in specs], on_finished=finished)
+    planned = zip(_planned(params), specs, records, strict=True)
+    trained = TrainedRuns(runs=tuple(_described(one, spec, record, pool) for one, spec, record in planned))
+    files = _files(trained.runs, records) | {f"{EXPORT_FOLDER}/{TOKENIZER_FILE}": read[TOKENIZER_FILE]}
+    return stage.publish(
+        {**files, TrainedRuns.FILE: trained},
+        summary=_summary(params, pool, trained.runs),
+        environment=environment_over(records),
+    )
 
 
 def read_recipe(path: Path, pool: TokenPool, num_tokens: int) -> Mixtures:
@@ -145,70 +116,6 @@ def _name(mixture: Mixture, seed: int) -> str:
     return f"{mixture}-seed{seed}"
 
 
-def work(args: RunArgs, folder: Path | None, seat: Seat) -> UnitResult:
-    """Make one run, alone or as one of several data-parallel workers; the first writes its files."""
-    pool = read_pool(args.pool)
-    world = World(seat.size, seat.rank, seat.group)
-    trained = train(args.spec, pool, checkpoints=args.checkpoints, world=world)
-    if folder is not None:
-        _write(trained, args, pool, folder)
-    last = trained.losses[-max(1, len(trained.losses) // 10) :]
-    return UnitResult(
-        summary={
-            "final_loss": sum(last) / len(last),
-            "samples": list(trained.ledger.totals),
-            "device": "cpu",
-            "instruction_set": instruction_set(),
-        }
-    )
-
-
-def _write(trained: RunResult, args: RunArgs, pool: TokenPool, folder: Path) -> None:
-    from tasks.training.export import write_model, write_tokenizer_files
-
-    write_model(trained.model, pool.document_end, folder)
-    length = args.spec.training.model.sequence_length
-    write_tokenizer_files(args.pool / TOKENIZER_FILE, pool.document_end, length, folder)
-    (folder / LOSSES_FILE).write_text(losses_text(trained.losses), encoding="utf-8")
-    (folder / LEDGER_FILE).write_text(ledger_text(trained.ledger.blocks()), encoding="utf-8")
-
-
-def _trained(specs: list[RunSpec], pool_digest: str, pool: Path, workshop: Workshop) -> list[UnitRecord]:
-    """Return the record of each run; runs that are the same work (a searched mixture may be uniform) are made once."""
-    keys = [_key(spec, pool_digest) for spec in specs]
-    first = dict(zip(reversed(keys), reversed(specs), strict=True))
-    order = list(dict.fromkeys(keys))
-
-    def finished(index: int, record: UnitRecord) -> None:
-        key = order[index]
-        shutil.rmtree(checkpoints[key], ignore_errors=True)
-        for spec in (spec for spec, own in zip(specs, keys, strict=True) if own == key):
-            workshop.observer.unit(_report(spec, key, record))
-
-    with ExitStack() as stack:
-        checkpoints = {key: stack.enter_context(workshop.store.scratch(STAGE, key)).absolute() for key in order}
-        records = map_shared_units(
-            workshop,
-            stage=STAGE,
-            label="train",
-            work=work,
-            units=[(key, RunArgs(first[key], pool, checkpoints[key])) for key in order],
-            packages=CODE,
-            on_finished=finished,
-        )
-    return [records[order.index(key)] for key in keys]
-
-
-def _key(spec: RunSpec, pool_digest: str) -> str:
-    """Return the key of a run: not its name, and of the recipe only what is executed."""
-    params = {
-        "phases": [[phase.num_tokens, list(phase.weights)] for phase in spec.phases],
-        "seed": spec.seed,
-        "training": spec.training.model_dump(mode="json"),
-    }
-    return stage_key(f"{STAGE}.run", {"tokenize": pool_digest}, params, digest_code(CODE))
-
-
 def _tell_starved(specs: list[RunSpec], pool: TokenPool, workshop: Workshop) -> None:
     """Check every run before the first starts, and say which domains a mixture names but cannot give one sample."""
     for spec in specs:
@@ -216,11 +123,11 @@ def _tell_starved(specs: list[RunSpec], pool: TokenPool, workshop: Workshop) -> 
             workshop.observer.say(f"{spec.name}: too small a weight for a single sample: {', '.join(missed)}")
 
 
-def _report(spec: RunSpec, key: str, record: UnitRecord) -> UnitReport:
+def _report(spec: RunSpec, record: UnitRecord) -> UnitReport:
     weights = [list(phase.weights) for phase in spec.phases]
     return UnitReport(
         name=spec.name,
-        key=key,
+        key=record.key,
         params={"seed": spec.seed, "tokens": spec.training.num_tokens, "weights": json.dumps(weights)},
         metrics={"final_loss": record.summary["final_loss"]},
         curves={"loss": list(enumerate(read_losses(record.folder)))},
@@ -246,13 +153,13 @@ def _described(planned: tuple[Mixture, int], spec: RunSpec, record: UnitRecord, 
         flops=num_flops(spec.training, pool.vocab_size),
         final_loss=record.summary["final_loss"],
         consumed=consumed,
-        weights_digest=record.file(WEIGHTS_FILE).record.digest,
-        device=record.summary["device"],
-        instruction_set=record.summary["instruction_set"],
+        weights_digest=record.file(WEIGHTS_FILE).digest,
+        device=record.identity["device"],
+        instruction_set=record.environment["instruction_set"],
     )
 
 
-def _files(runs: Sequence[TrainedRun], records: Sequence[UnitRecord]) -> dict[str, Placement]:
+def _files(runs: Sequence[TrainedRun], records: Sequence[UnitRecord]) -> dict[str, Handle]:
     """Return what is published of every run, and the first of the searched mixture once more, to be loaded elsewhere."""
     files = {
         f"{run.folder}/{name}": record.file(name)
@@ -262,14 +169,6 @@ def _files(runs: Sequence[TrainedRun], records: Sequence[UnitRecord]) -> dict[st
     searched = [record for run, record in zip(runs, records, strict=True) if run.mixture == "searched"]
     exported = [*searched, *records][0]
     return files | {f"{EXPORT_FOLDER}/{name}": exported.file(name) for name in EXPORT_FILES}
-
-
-def _tokenizer(folder: Path) -> dict[str, Placement]:
-    return {f"{EXPORT_FOLDER}/{TOKENIZER_FILE}": _placement(folder / TOKENIZER_FILE)}
-
-
-def _placement(path: Path) -> Placement:
-    return Placement(path, FileRecord(path.name, digest_file(path), path.stat().st_size))
 
 
 def _summary(params: TrainParams, pool: TokenPool, runs: Sequence[TrainedRun]) -> dict[str, object]:

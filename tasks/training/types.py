@@ -1,10 +1,11 @@
 """What a training run is made of: phases, the run's specification, the workers' world; and how it fails."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import isclose, isfinite
 from typing import Any
 
 from tasks.core.errors import ConfigError
+from tasks.core.identity import LABEL
 from tasks.training.config import TrainingConfig
 
 
@@ -39,11 +40,12 @@ class RunSpec:
     share of each domain's rows that may be used, so that a proxy repeats them as often as its target; None = all.
     """
 
-    name: str
+    name: str = field(metadata=LABEL)
     phases: tuple[Phase, ...]
     seed: int
     training: TrainingConfig
-    max_epochs: float | None = None
+    # A run that is made is the same under any cap.
+    max_epochs: float | None = field(default=None, metadata=LABEL)
     row_share: float | None = None
 
     def __post_init__(self) -> None:

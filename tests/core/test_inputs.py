@@ -19,7 +19,7 @@ from tasks.ingest.published import Sources
 from tasks.mixture.config import SearchParams
 from tasks.report.config import ReportParams
 from tasks.tokenize.config import TokenizeParams
-from tasks.training.config import TrainParams
+from tasks.training.params import TrainParams
 from tests.in_process import InProcess
 
 # What each stage publishes here: nothing is looked into before it was verified, so any bytes do; those that a driver needs

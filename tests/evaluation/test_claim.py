@@ -15,7 +15,8 @@ from tasks.evaluation.stage import run as run_evaluate
 from tasks.mixture.config import SearchParams
 from tasks.mixture.confirm import ConfirmParams
 from tasks.mixture.stage import run as run_search
-from tasks.training.config import ModelConfig, OptimizerConfig, TrainingConfig, TrainParams
+from tasks.training.config import ModelConfig, OptimizerConfig, TrainingConfig
+from tasks.training.params import TrainParams
 from tasks.training.stage import run as run_train
 from tests.in_process import InProcess
 from tests.mixture.real_pool import write_real_pool

@@ -11,7 +11,7 @@ from tasks.mixture.config import SearchParams
 from tasks.mixture.predictors.choose import Selection
 from tasks.mixture.predictors.gp_sqrt import GpSqrt
 from tasks.mixture.predictors.ridge_sqrt import RidgeSqrt
-from tasks.training.config import demo_full
+from tasks.training.params import demo_full
 from tests.evaluation.made import measured
 from tests.mixture.simulated import Array, bits_per_byte, problem_with, search
 

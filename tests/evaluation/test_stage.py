@@ -2,25 +2,28 @@
 
 import json
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
+from infra.executors import Call, Resources
 from infra.storage import FolderStore
 from tasks.core.digest import digest_file
 from tasks.core.errors import DataError
 from tasks.core.manifest import FileRecord, Manifest
-from tasks.core.stage import Workshop
 from tasks.evaluation.config import EvaluateParams
 from tasks.evaluation.published import Decision, MeasuredModels
 from tasks.evaluation.stage import run
-from tasks.training.config import Mixture
+from tasks.runtime.context import Workshop
 from tasks.training.export import write_model
 from tasks.training.model import initial_model
+from tasks.training.params import Mixture
 from tasks.training.published import TrainedRun, TrainedRuns
-from tests.mixture.test_stage import PROXY, VOCABULARY, Here, Listener, make_pool
+from tests.in_process import ANY, InProcess
+from tests.mixture.test_stage import PROXY, VOCABULARY, Listener, make_pool
 from tests.training.made import trained_run
 
 MIXTURES: tuple[Mixture, ...] = ("searched", "natural", "uniform")
@@ -47,6 +50,22 @@ def one_torch_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+class Stopped(InProcess):
+    """Works in this process, and stops like a killed run after `limit` units."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__()
+        self._limit = limit
+
+    def map(
+        self, function: Call, items: Sequence[Any], resources: Resources = ANY, *, warm: bool = False
+    ) -> Iterator[tuple[int, Any]]:
+        for done, result in enumerate(super().map(function, items, resources, warm=warm), start=1):
+            yield result
+            if done == self._limit:
+                raise KeyboardInterrupt
 
 
 def publish(folder: Path, stage: str) -> Path:
@@ -78,10 +97,10 @@ def make_inputs(root: Path, seeds: int = 3) -> dict[str, Path]:
 
 
 def evaluate(
-    root: Path, inputs: Mapping[str, Path], executor: Here, output: str = "evaluate"
+    root: Path, inputs: Mapping[str, Path], executor: InProcess, output: str = "evaluate"
 ) -> tuple[Manifest, Listener]:
     listener = Listener()
-    workshop = Workshop(executor, FolderStore(root / "store"), listener)  # type: ignore[arg-type]
+    workshop = Workshop(executor, FolderStore(root / "store"), listener)
     return run(EvaluateParams(), inputs=inputs, output=root / output, workshop=workshop), listener
 
 
@@ -89,7 +108,7 @@ def evaluate(
 def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Mapping[str, Path], Manifest]:
     root = tmp_path_factory.mktemp("evaluate")
     inputs = make_inputs(root)
-    return root, inputs, evaluate(root, inputs, Here())[0]
+    return root, inputs, evaluate(root, inputs, InProcess())[0]
 
 
 def test_every_model_is_measured_on_every_domain_and_untrained_models_give_no_claim(
@@ -109,27 +128,29 @@ def test_every_model_is_measured_on_every_domain_and_untrained_models_give_no_cl
 
 def test_only_the_test_split_is_looked_at(finished: tuple[Path, Mapping[str, Path], Manifest], tmp_path: Path) -> None:
     root, inputs, _ = finished
-    same = evaluate(tmp_path, inputs | {"tokenize": make_pool(tmp_path / "same")}, Here())[0]
+    same = evaluate(tmp_path, inputs | {"tokenize": make_pool(tmp_path / "same")}, InProcess())[0]
     assert (tmp_path / "evaluate" / "results.json").read_bytes() == (root / "evaluate" / "results.json").read_bytes()
-    other = evaluate(tmp_path, inputs | {"tokenize": make_pool(tmp_path / "other", test_seed=5)}, Here(), "second")[0]
+    other = evaluate(
+        tmp_path, inputs | {"tokenize": make_pool(tmp_path / "other", test_seed=5)}, InProcess(), "second"
+    )[0]
     assert same.output != other.output
 
 
 def test_finished_work_is_not_done_again(finished: tuple[Path, Mapping[str, Path], Manifest], tmp_path: Path) -> None:
     root, inputs, manifest = finished
-    executor = Here()
+    executor = InProcess()
     again, listener = evaluate(root, inputs, executor)
     assert again == manifest and executor.done == [] and "unchanged" in listener.said[0]
     with pytest.raises(KeyboardInterrupt):
-        evaluate(tmp_path, inputs, Here(limit=4))
-    executor = Here()
+        evaluate(tmp_path, inputs, Stopped(4))
+    executor = InProcess()
     assert evaluate(tmp_path, inputs, executor)[0].output == manifest.output
-    assert executor.done == ["evaluate.model"] * 5 + ["evaluate.decision"]
+    assert executor.done == ["measure"] * 5
 
 
 @pytest.mark.parametrize("seeds", [1, 2])
 def test_one_or_two_seeds_end_in_no_claim(tmp_path: Path, seeds: int) -> None:
-    manifest, _ = evaluate(tmp_path, make_inputs(tmp_path, seeds), Here())
+    manifest, _ = evaluate(tmp_path, make_inputs(tmp_path, seeds), InProcess())
     assert manifest.summary["statement"].startswith(f"No claim: {seeds} seed")
     decision = Decision.read(tmp_path / "evaluate")
     assert not decision.claim and decision.num_seeds == seeds and decision.comparisons["natural"].lower is None
@@ -139,7 +160,7 @@ def test_the_mean_of_a_model_weighs_the_domains_as_the_search_did(tmp_path: Path
     inputs = make_inputs(tmp_path)
     (tmp_path / "search" / "recipe.json").write_text(json.dumps(RECIPE | {"objective": [1.0, 0.0, 0.0]}))
     publish(tmp_path / "search", "search")
-    evaluate(tmp_path, inputs, Here())
+    evaluate(tmp_path, inputs, InProcess())
     assert all(model.mean == model.bpb["d0"] for model in MeasuredModels.read(tmp_path / "evaluate").models)
 
 
@@ -151,7 +172,7 @@ def test_pairs_of_different_instruction_sets_are_compared_unpaired_and_told_so(t
     ]
     TrainedRuns(runs=tuple(moved)).write(inputs["train"])
     publish(inputs["train"], "train")
-    evaluate(tmp_path, inputs, Here())
+    evaluate(tmp_path, inputs, InProcess())
     decision = Decision.read(tmp_path / "evaluate")
     assert {name: found.test for name, found in decision.comparisons.items()} == {
         "natural": "unpaired",
@@ -168,10 +189,10 @@ def test_a_folder_without_models_and_a_recipe_for_other_domains_are_refused(
 ) -> None:
     _, inputs, _ = finished
     (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError, match=r"runs\.json: it cannot be read"):
-        evaluate(tmp_path, inputs | {"train": publish(tmp_path / "empty", "train")}, Here())
+    with pytest.raises(DataError, match=r"there is no runs\.json in what was published"):
+        evaluate(tmp_path, inputs | {"train": publish(tmp_path / "empty", "train")}, InProcess())
     shutil.copytree(inputs["search"], tmp_path / "search")
     renamed = RECIPE | {"domains": ["x", "y", "z"]}
     (tmp_path / "search" / "recipe.json").write_text(json.dumps(renamed))
     with pytest.raises(DataError, match=r"recipe\.json is for the domains x, y, z, the token pool has d0, d1, d2"):
-        evaluate(tmp_path, inputs | {"search": publish(tmp_path / "search", "search")}, Here())
+        evaluate(tmp_path, inputs | {"search": publish(tmp_path / "search", "search")}, InProcess())

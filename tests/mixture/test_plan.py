@@ -26,7 +26,8 @@ from tasks.mixture.runs import Run, Runs
 from tasks.mixture.search import State, design_round, noise_round
 from tasks.mixture.strategies.baselines import Natural
 from tasks.mixture.transfer import TransferParams
-from tasks.training.config import TrainParams, demo_full, num_flops, num_parameters
+from tasks.training.config import num_flops, num_parameters
+from tasks.training.params import TrainParams, demo_full
 
 
 def runs_of(values: list[tuple[float, int, float]]) -> Runs:

@@ -24,7 +24,7 @@ from tasks.mixture.strategies.evidence import Evidence
 from tasks.mixture.strategies.kinds import StrategyParams, method
 from tasks.mixture.strategies.local_search import ascend
 from tasks.mixture.strategies.random_search import RandomSearch
-from tasks.training.config import demo_full
+from tasks.training.params import demo_full
 from tests.mixture.simulated import VOCABULARY, Array, bits_per_byte, problem_with, search
 
 # Natural is dominated by the last domain, which helps nobody, not even itself.

@@ -23,7 +23,8 @@ from tasks.mixture.strategies.kinds import StrategyParams
 from tasks.mixture.strategies.mixing_laws import MixingLaws
 from tasks.mixture.strategies.regmix import RegMix
 from tasks.mixture.transfer import TransferParams
-from tasks.training.config import TrainingConfig, demo_full, demo_proxy
+from tasks.training.config import TrainingConfig
+from tasks.training.params import demo_full, demo_proxy
 from tests.mixture.simulated import Array, problem_with, search
 
 SKEWED = (200, 300, 200, 3300)

@@ -17,7 +17,7 @@ from tasks.mixture.predictors.law_gp import LawGp
 from tasks.mixture.strategies.default import Default
 from tasks.mixture.strategies.kinds import method
 from tasks.mixture.trajectory import trajectory
-from tasks.training.config import demo_full
+from tasks.training.params import demo_full
 
 
 def test_the_truth_is_the_stored_one(shared_data: Path) -> None:

@@ -23,7 +23,7 @@ from tasks.mixture.transfer import (
     transfer,
     transfer_mixtures,
 )
-from tasks.training.config import demo_full
+from tasks.training.params import demo_full
 
 Array = npt.NDArray[np.float64]
 SMALL, LARGE = Size(1000, 2000), Size(8000, 16000)

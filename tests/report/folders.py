@@ -44,8 +44,9 @@ from tasks.mixture.published_candidates import (
 )
 from tasks.mixture.runs import RUNS_FILE, Run, Runs, to_csv
 from tasks.tokenize.published import PackedDomain, PackedSplit, Split, TokenPoolIndex
-from tasks.training.config import Mixture
-from tasks.training.published import LOSSES_FILE, TrainedRuns, losses_text
+from tasks.training.params import Mixture
+from tasks.training.published import TrainedRuns
+from tasks.training.published_run import LOSSES_FILE, losses_text
 from tests.evaluation.made import measured
 from tests.training.made import trained_run
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from tasks.training.config import Mixture
+from tasks.training.params import Mixture
 from tasks.training.published import Consumed, TrainedPhase, TrainedRun
 
 

@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 
 from tasks.core.errors import DataError
-from tasks.training.published import (
+from tasks.training.published import TrainedRuns
+from tasks.training.published_run import (
     LEDGER_FILE,
     LOSSES_FILE,
     LedgerRow,
-    TrainedRuns,
     ledger_text,
     losses_text,
     read_ledger,

@@ -12,7 +12,7 @@ from tasks.core.errors import AccountError, ConfigError, DataError
 from tasks.tokenize.pool import TokenPool
 from tasks.training.checkpoint import KEEP
 from tasks.training.ledger import check_equal, consumed_ledger, planned_ledger
-from tasks.training.published import LedgerRow
+from tasks.training.published_run import LedgerRow
 from tasks.training.run import RunResult, order_of, train
 from tasks.training.types import DivergedError, Phase, RunSpec
 from tests.training.conftest import LENGTH, small_spec, small_training

@@ -19,13 +19,14 @@ from infra.storage import FolderStore
 from tasks.core.digest import digest_file
 from tasks.core.errors import ConfigError, DataError
 from tasks.core.manifest import FileRecord, Manifest
-from tasks.core.stage import Workshop
+from tasks.runtime.context import Workshop
 from tasks.tokenize.pool import read_pool
-from tasks.training.config import TrainParams
 from tasks.training.export import read_model
+from tasks.training.params import TrainParams
 from tasks.training.run import RunSpec, train
 from tasks.training.stage import run
 from tasks.training.types import Phase
+from tests.in_process import InProcess
 from tests.training.conftest import LENGTH, make_pool, small_training
 
 TOKENIZER = {"added_tokens": [{"id": 63, "content": "<|end|>"}], "model": {"vocab": {}}}
@@ -83,21 +84,8 @@ def params(num_seeds: int = 2, **changes: object) -> TrainParams:
     return TrainParams(training=small_training(**changes), num_seeds=num_seeds)
 
 
-@dataclass(frozen=True)
-class HereExecutor:
-    """Runs items in this process: for tests of the stage, not of where it runs."""
-
-    workers: int = 1
-
-    def map(self, function, items):  # type: ignore[no-untyped-def]
-        yield from ((index, function(item)) for index, item in enumerate(items))
-
-    def map_distributed(self, function, items, world_size, folder):  # type: ignore[no-untyped-def]
-        yield from ((index, function(item, Seat())) for index, item in enumerate(items))
-
-
 def workshop(tmp_path: Path, executor: Executor | None = None, store: str = "store", world_size: int = 1) -> Workshop:
-    return Workshop(executor or HereExecutor(), FolderStore(tmp_path / store), Listener(), world_size)
+    return Workshop(executor or InProcess(), FolderStore(tmp_path / store), Listener(), world_size)
 
 
 def test_every_mixture_is_trained_with_every_seed_and_the_searched_is_exported(
@@ -266,20 +254,23 @@ def test_a_ray_train_worker_that_is_killed_is_started_again(tmp_path: Path) -> N
 
 def drive(inputs: dict[str, Path], folder: Path) -> None:
     """Run the stage as a process of its own, to be killed."""
-    run(long_params(), inputs=inputs, output=folder / "train", workshop=workshop(folder, LocalExecutor(1)))
+    run(
+        long_params(), inputs=inputs, output=folder / "train", workshop=workshop(folder, LocalExecutor(2), world_size=2)
+    )
 
 
 def long_params() -> TrainParams:
-    return params(1, num_tokens=160 * 4 * LENGTH, checkpoint_every_steps=10)
+    training = small_training(num_tokens=160 * 4 * LENGTH, checkpoint_every_steps=10)
+    return TrainParams(training=training, num_seeds=1, mixtures=("natural",))
 
 
-def test_a_stage_killed_within_a_run_goes_on_from_its_checkpoint_to_the_same_bytes(
+def test_a_stage_killed_within_a_run_of_two_workers_goes_on_from_its_checkpoint_to_the_same_bytes(
     inputs: dict[str, Path], tmp_path: Path
 ) -> None:
     write_recipe(inputs["search"], [0.4, 0.4, 0.2], 160 * 4 * LENGTH, max_epochs=1000.0)
     driver = multiprocessing.get_context("spawn").Process(target=drive, args=(inputs, tmp_path))
     driver.start()
-    kept, deadline = "store/train/*/.blocks-*/step-*", time.monotonic() + 120
+    kept, deadline = "store/train.run/*/.blocks-*/step-*", time.monotonic() + 120
     while not list(tmp_path.glob(kept)) and time.monotonic() < deadline:
         time.sleep(0.01)
     assert driver.pid is not None
@@ -287,7 +278,7 @@ def test_a_stage_killed_within_a_run_goes_on_from_its_checkpoint_to_the_same_byt
     driver.join()
     assert not (tmp_path / "train").exists()
     assert list(tmp_path.glob(kept))
-    place = workshop(tmp_path)
+    place = workshop(tmp_path, LocalExecutor(2), world_size=2)
     resumed = run(long_params(), inputs=inputs, output=tmp_path / "train", workshop=place)
     whole = run(long_params(), inputs=inputs, output=tmp_path / "whole", workshop=workshop(tmp_path, store="other"))
     assert resumed.output == whole.output

@@ -1,0 +1,31 @@
+"""The unit of the evaluate stage: a model measured on held-out text."""
+
+from dataclasses import dataclass
+
+from tasks.core.handles import Handle, Tree
+from tasks.core.results import Here, UnitResult
+from tasks.tokenize.pool import read_pool
+from tasks.tokenize.published import Split
+from tasks.training.export import load_model
+from tasks.training.measure import bits_per_byte
+
+# The split that no search and no training has looked at.
+SPLIT: Split = "test"
+
+
+@dataclass(frozen=True)
+class MeasureArgs:
+    """A model, what is read of the token pool (its index and the test split), and how much of it; None = all."""
+
+    config: Handle
+    weights: Handle
+    pool: Tree
+    tokens_per_domain: int | None
+
+
+def measure(args: MeasureArgs, here: Here) -> UnitResult:
+    """Measure a model's bits per byte on every domain."""
+    model, pool = load_model(args.config.local(), args.weights.local()), read_pool(args.pool.local(), SPLIT)
+    bpb = bits_per_byte(model, pool, SPLIT, args.tokens_per_domain)
+    parameters = sum(weight.numel() for weight in model.weights.values())
+    return UnitResult(summary={"bpb": bpb, "model_parameters": parameters})

@@ -1,0 +1,97 @@
+"""The files of one trained run: its model, its loss curve, and the ledger of what it consumed."""
+
+import csv
+import io
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import astuple, dataclass, fields
+from math import isfinite
+from pathlib import Path
+
+from tasks.core.errors import DataError
+
+WEIGHTS_FILE, CONFIG_FILE, LOSSES_FILE, LEDGER_FILE = "model.safetensors", "config.json", "losses.csv", "ledger.csv"
+# What `transformers` reads of a model besides its weights, config and tokenizer.
+TRANSFORMERS_FILES = ("generation_config.json", "special_tokens_map.json", "tokenizer_config.json")
+
+
+@dataclass(frozen=True)
+class LedgerRow:
+    """What a block of steps consumed of one domain; `epochs` counts from the start of the run."""
+
+    first_step: int
+    last_step: int
+    domain: str
+    samples: int
+    tokens: int
+    epochs: float
+
+
+def ledger_text(rows: Iterable[LedgerRow]) -> str:
+    """Return the text of `ledger.csv`."""
+    return _csv([field.name for field in fields(LedgerRow)], map(astuple, rows))
+
+
+def read_ledger(folder: Path) -> tuple[LedgerRow, ...]:
+    """Return what the run in a folder consumed, per block of steps and domain.
+
+    Raises:
+        DataError: the file is missing, or not what `ledger_text` made.
+    """
+    path, found = folder / LEDGER_FILE, list[LedgerRow]()
+    for number, row in _rows(path, [field.name for field in fields(LedgerRow)]):
+        try:
+            first, last, domain, samples, tokens, epochs = row
+            found.append(LedgerRow(int(first), int(last), domain, int(samples), int(tokens), float(epochs)))
+        except ValueError as error:
+            raise _broken(path, number, error) from error
+    return tuple(found)
+
+
+def losses_text(losses: Sequence[float]) -> str:
+    """Return the text of `losses.csv`: nats per token of every step, from 0."""
+    return _csv(["step", "loss"], enumerate(losses))
+
+
+def read_losses(folder: Path) -> tuple[float, ...]:
+    """Return the loss of every step of the run in a folder, nats per token.
+
+    Raises:
+        DataError: the file is missing, a step is left out, or a loss is no finite number.
+    """
+    path, losses = folder / LOSSES_FILE, list[float]()
+    for number, row in _rows(path, ["step", "loss"]):
+        try:
+            step, loss = int(row[0]), float(row[1])
+            if step != len(losses) or not isfinite(loss):
+                raise ValueError(f"step {row[0]} with loss {row[1]}, expected a finite loss of step {len(losses)}")
+            losses.append(loss)
+        except ValueError as error:
+            raise _broken(path, number, error) from error
+    return tuple(losses)
+
+
+def _csv(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(rows)
+    return stream.getvalue()
+
+
+def _rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, list[str]]]:
+    """Yield line number and cells of each row."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: it cannot be read: {error}. Run train again, or `dvc pull`.") from error
+    rows = csv.reader(lines)
+    if (head := next(rows, [])) != list(columns):
+        raise DataError(f"{path}: its columns are {', '.join(head)}, expected {', '.join(columns)}. Run train again.")
+    for number, row in enumerate(rows, start=2):
+        if len(row) != len(columns):
+            raise DataError(f"{path}: line {number} has {len(row)} cells, the header {len(columns)}. Run train again.")
+        yield number, row
+
+
+def _broken(path: Path, number: int, error: ValueError) -> DataError:
+    return DataError(f"{path}: line {number}: {error}. Run train again.")

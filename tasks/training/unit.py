@@ -1,0 +1,48 @@
+"""The unit of the train stage: one run, by one or several data-parallel processes."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from tasks.core.handles import Tree
+from tasks.core.results import Here, UnitResult
+from tasks.tokenize.pool import TokenPool, read_pool
+from tasks.tokenize.published import TOKENIZER_FILE, Split
+from tasks.training.export import write_model, write_tokenizer_files
+from tasks.training.published_run import LEDGER_FILE, LOSSES_FILE, ledger_text, losses_text
+from tasks.training.run import RunResult, train
+from tasks.training.types import RunSpec, World
+
+# The one split that is trained on.
+SPLIT: Split = "train"
+
+
+@dataclass(frozen=True)
+class RunArgs:
+    """A run, and what it reads of the token pool: index, train split and tokenizer."""
+
+    spec: RunSpec
+    pool: Tree
+
+
+def train_run(args: RunArgs, here: Here) -> UnitResult:
+    """Make a run, alone or as one of several processes, from its last checkpoint on; the first writes its files."""
+    folder, num_steps = args.pool.local(), args.spec.training.num_steps
+    pool = read_pool(folder, SPLIT)
+    trained = train(
+        args.spec,
+        pool,
+        checkpoints=here.scratch,
+        world=World(here.size, here.rank, here.group),
+        on_step=lambda step, _: here.progress(step, num_steps),
+    )
+    if here.rank == 0:
+        _write(trained, pool, folder / TOKENIZER_FILE, here.folder)
+    last = trained.losses[-max(1, len(trained.losses) // 10) :]
+    return UnitResult(summary={"final_loss": sum(last) / len(last), "samples": list(trained.ledger.totals)})
+
+
+def _write(trained: RunResult, pool: TokenPool, tokenizer: Path, folder: Path) -> None:
+    write_model(trained.model, pool.document_end, folder)
+    write_tokenizer_files(tokenizer, pool.document_end, trained.model.config.sequence_length, folder)
+    (folder / LOSSES_FILE).write_text(losses_text(trained.losses), encoding="utf-8")
+    (folder / LEDGER_FILE).write_text(ledger_text(trained.ledger.blocks()), encoding="utf-8")
