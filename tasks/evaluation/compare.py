@@ -9,6 +9,7 @@ Axes: S seeds, D domains.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -17,12 +18,14 @@ from scipy.stats import t as student
 from tasks.core.errors import EvidenceError
 from tasks.core.words import counted, percent, signed
 from tasks.evaluation.published import Comparison, Interval, MeasuredModel
+from tasks.mixture.published import BaselineName, MixtureName
 
 Array = npt.NDArray[np.float64]
 
 # With two seeds a 95 % interval is 13 standard errors wide: that is no measurement. With one there is none at all.
 MIN_SEEDS = 3
-SEARCHED, NATURAL = "searched", "natural"
+SEARCHED: Literal["searched"] = "searched"
+NATURAL: Literal["natural"] = "natural"
 
 
 @dataclass(frozen=True)
@@ -54,7 +57,7 @@ class _Pairs:
 
 
 def compare(
-    models: Sequence[MeasuredModel], baseline: str, *, confidence: float, same_weights: bool = False
+    models: Sequence[MeasuredModel], baseline: BaselineName, *, confidence: float, same_weights: bool = False
 ) -> Comparison:
     """Compare the searched mixture with a baseline, seed by seed; `same_weights`: the search kept the baseline's.
 
@@ -135,7 +138,7 @@ def unpaired_interval(searched_S: Array, baseline_S: Array, confidence: float) -
     return Interval(gain=gain, lower=gain - half_width, upper=gain + half_width)
 
 
-def headline(comparisons: Mapping[str, Comparison]) -> tuple[bool, str]:
+def headline(comparisons: Mapping[BaselineName, Comparison]) -> tuple[bool, str]:
     """Return whether the search may claim to beat natural, and one sentence about every baseline.
 
     Natural is what one gets without a search, so it decides; the other baselines are told beside it.
@@ -145,8 +148,8 @@ def headline(comparisons: Mapping[str, Comparison]) -> tuple[bool, str]:
     return first.claim, " ".join([first.statement, *others])
 
 
-def _pairs(models: Sequence[MeasuredModel], baseline: str) -> _Pairs:
-    by_mixture: dict[str, dict[int, MeasuredModel]] = {SEARCHED: {}, baseline: {}}
+def _pairs(models: Sequence[MeasuredModel], baseline: BaselineName) -> _Pairs:
+    by_mixture: dict[MixtureName, dict[int, MeasuredModel]] = {SEARCHED: {}, baseline: {}}
     for model in models:
         if model.mixture in by_mixture:
             by_mixture[model.mixture][model.seed] = model

@@ -1,7 +1,6 @@
 """The decision: every comparison, the forecast beside its outcome, and a table per domain."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -9,12 +8,13 @@ from tasks.core.errors import EvidenceError
 from tasks.evaluation.compare import NATURAL, SEARCHED, compare, headline
 from tasks.evaluation.forecast import forecast_beside_outcome, untested
 from tasks.evaluation.published import Comparison, Decision, ForecastOutcome, MeasuredModel
+from tasks.mixture.published import BaselineName, Forecast, MixtureName, Recipe
 
 
 def decision(
     models: Sequence[MeasuredModel],
-    recipe: Mapping[str, Any],
-    forecast: Mapping[str, Any],
+    recipe: Recipe,
+    forecast: Forecast,
     *,
     confidence: float,
     model_parameters: int,
@@ -26,7 +26,7 @@ def decision(
         EvidenceError: there is no searched model or no baseline, or seeds are not paired.
     """
     found = {model.mixture for model in models}
-    baselines = [name for name in recipe["baselines"] if name in found]
+    baselines = [name for name in recipe.baselines if name in found]
     if SEARCHED not in found or not baselines:
         raise EvidenceError(
             f"there are models of {', '.join(sorted(found)) or 'nothing'}; a comparison needs `{SEARCHED}` and a "
@@ -50,12 +50,12 @@ def decision(
     )
 
 
-def keeps(recipe: Mapping[str, Any], baseline: str) -> bool:
+def keeps(recipe: Recipe, baseline: BaselineName) -> bool:
     """Return whether the recipe is the baseline itself, in every phase."""
-    return all(phase["weights"] == recipe["baselines"][baseline] for phase in recipe["phases"])
+    return all(phase.weights == recipe.baselines[baseline] for phase in recipe.phases)
 
 
-def per_domain(models: Sequence[MeasuredModel], mixtures: Sequence[str]) -> dict[str, dict[str, float]]:
+def per_domain(models: Sequence[MeasuredModel], mixtures: Sequence[MixtureName]) -> dict[str, dict[MixtureName, float]]:
     """Return bits per byte by domain and mixture, means over seeds."""
     means = {
         mixture: np.mean([list(model.bpb.values()) for model in models if model.mixture == mixture], axis=0)
@@ -66,9 +66,9 @@ def per_domain(models: Sequence[MeasuredModel], mixtures: Sequence[str]) -> dict
 
 
 def _outcome(
-    forecast: Mapping[str, Any],
-    recipe: Mapping[str, Any],
-    comparisons: Mapping[str, Comparison],
+    forecast: Forecast,
+    recipe: Recipe,
+    comparisons: Mapping[BaselineName, Comparison],
     model_parameters: int,
     tokens: int,
 ) -> ForecastOutcome | None:

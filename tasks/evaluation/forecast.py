@@ -1,28 +1,28 @@
 """Did the forecast come true? What search said before training, beside what was measured after it."""
 
-from collections.abc import Mapping
-from typing import Any
+from typing import Literal
 
 from tasks.core.words import counted, percent, signed
 from tasks.evaluation.published import Comparison, ForecastOutcome
+from tasks.mixture.published import Forecast, TransferVerdict
 
 
 def forecast_beside_outcome(
-    forecast: Mapping[str, Any], natural: Comparison, *, model_parameters: int, tokens: int
+    forecast: Forecast, natural: Comparison, *, model_parameters: int, tokens: int
 ) -> ForecastOutcome:
     """Return prediction and outcome of the gain over natural, whether the outcome lies in the interval, and a sentence.
 
     A forecast of another model size or number of tokens is compared all the same, with a warning that says what search
     knew of other sizes (`status`).
     """
-    predicted, lower, upper = (float(forecast[name]) for name in ("gain_over_natural", "lower", "upper"))
+    predicted, lower, upper = forecast.gain_over_natural, forecast.lower, forecast.upper
     inside = lower <= natural.gain <= upper
-    of = (int(forecast["model_parameters"]), int(forecast["tokens"]))
+    of = (forecast.model_parameters, forecast.tokens)
     measured = (model_parameters, tokens)
-    warning = None if of == measured else _warning(of, measured, str(forecast["status"]))
+    warning = None if of == measured else _warning(of, measured, forecast.status)
     alone = f" ({counted(len(natural.seeds), 'seed')}, so noise and all)" if natural.lower is None else ""
     statement = (
-        f"Forecast {signed(predicted)} ({percent(forecast['confidence'])} interval {signed(lower)} to {signed(upper)}), "
+        f"Forecast {signed(predicted)} ({percent(forecast.confidence)} interval {signed(lower)} to {signed(upper)}), "
         f"measured {signed(natural.gain)} bits per byte over natural{alone}: {'inside' if inside else 'outside'} the "
         "interval."
     )
@@ -30,12 +30,12 @@ def forecast_beside_outcome(
         predicted_gain=predicted,
         lower=lower,
         upper=upper,
-        confidence=float(forecast["confidence"]),
+        confidence=forecast.confidence,
         measured_gain=natural.gain,
         measured_lower=natural.lower,
         measured_upper=natural.upper,
         inside=inside,
-        status=str(forecast["status"]),
+        status=forecast.status,
         model_parameters=of[0],
         tokens=of[1],
         measured_model_parameters=model_parameters,
@@ -52,7 +52,9 @@ def untested(natural_trained: bool) -> str:
     return f"No forecast was tested: {why}."
 
 
-def _warning(forecast: tuple[int, int], measured: tuple[int, int], status: str) -> str:
+def _warning(
+    forecast: tuple[int, int], measured: tuple[int, int], status: TransferVerdict | Literal["one size"]
+) -> str:
     """Say that the sizes (parameters, tokens) differ."""
     return (
         f"The forecast is of {forecast[0]:,} parameters and {forecast[1]:,} tokens, measured were {measured[0]:,} and "
@@ -60,7 +62,7 @@ def _warning(forecast: tuple[int, int], measured: tuple[int, int], status: str) 
     )
 
 
-def _known(status: str) -> str:
+def _known(status: TransferVerdict | Literal["one size"]) -> str:
     match status:
         case "transfers":
             return "mixtures kept their order between two other sizes, so a miss says how far that carries"
@@ -68,5 +70,5 @@ def _known(status: str) -> str:
             return "mixtures did not keep their order at a second size, so no forecast was made of this one"
         case "cannot tell":
             return "whether mixtures keep their order at a second size could not be told, so this one was not forecast"
-        case _:
+        case "one size":
             return "proxies had one size, it is untransferred to others, so a miss says little about the predictor"

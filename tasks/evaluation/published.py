@@ -8,6 +8,7 @@ from typing import ClassVar, Literal
 from pydantic import Field, NonNegativeInt, PositiveInt
 
 from tasks.core.published import Model, Published
+from tasks.mixture.published import BaselineName, MixtureName
 
 Test = Literal["paired", "unpaired"]
 
@@ -18,7 +19,7 @@ class MeasuredModel(Model):
     `device` and `instruction_set` are those it was trained on.
     """
 
-    mixture: str
+    mixture: MixtureName
     seed: NonNegativeInt
     bpb: Mapping[str, float]
     mean: float
@@ -74,7 +75,7 @@ class Comparison(Interval):
     different devices or instruction sets.
     """
 
-    baseline: str
+    baseline: BaselineName
     claim: bool
     test: Test
     statement: str
@@ -95,8 +96,8 @@ class ForecastOutcome(Model):
     measured_upper: float | None
     inside: bool
     status: str
-    model_parameters: PositiveInt
-    tokens: PositiveInt
+    model_parameters: NonNegativeInt
+    tokens: NonNegativeInt
     measured_model_parameters: PositiveInt
     measured_tokens: PositiveInt
     same_size: bool
@@ -121,10 +122,10 @@ class Decision(Published):
     format: Literal[3] = 3
     claim: bool
     statement: str
-    baseline: str
+    baseline: BaselineName
     confidence: float = Field(gt=0, lt=1)
     num_seeds: PositiveInt
-    comparisons: Mapping[str, Comparison]
-    per_domain: Mapping[str, Mapping[str, float]]
+    comparisons: Mapping[BaselineName, Comparison]
+    per_domain: Mapping[str, Mapping[MixtureName, float]]
     forecast: ForecastOutcome | None
     forecast_statement: str

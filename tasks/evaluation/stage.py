@@ -1,6 +1,5 @@
 """The stage `evaluate`: every trained model measured on the split `test`, then the decision."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from tasks.evaluation.config import EvaluateParams
 from tasks.evaluation.decide import decision
 from tasks.evaluation.published import Decision, MeasuredModel, MeasuredModels
 from tasks.evaluation.unit import SPLIT, MeasureArgs, measure
+from tasks.mixture.published import Forecast, Recipe
 from tasks.runtime.context import Workshop
 from tasks.runtime.records import UnitRecord
 from tasks.runtime.stages import StageInput, StageRun, environment_over, stage_input
@@ -25,7 +25,6 @@ from tasks.training.published_run import CONFIG_FILE, WEIGHTS_FILE
 
 STAGE = "evaluate"
 MEASURE = Step("evaluate.model", "evaluate: models", measure)
-RECIPE, FORECAST = "recipe.json", "forecast.json"
 
 
 def run(params: EvaluateParams, *, inputs: Mapping[str, Path], output: Path, workshop: Workshop) -> Manifest:
@@ -35,9 +34,9 @@ def run(params: EvaluateParams, *, inputs: Mapping[str, Path], output: Path, wor
     if (found := stage.unchanged()) is not None:
         return found
     pool = given["tokenize"].tree(*POOL_FILES, f"tokens/{SPLIT}/")
-    searched = given["search"].tree(RECIPE, FORECAST)
+    given["search"].tree(Recipe.FILE, Forecast.FILE)
     trained = given["train"].tree(TrainedRuns.FILE, f"{MODELS_FOLDER}/")
-    recipe, forecast = (json.loads(searched[name].text()) for name in (RECIPE, FORECAST))
+    recipe, forecast = given["search"].read(Recipe), given["search"].read(Forecast)
     _require_same_domains(recipe, given["tokenize"])
     runs = given["train"].read(TrainedRuns).runs
     # Models that are the same are measured once.
@@ -49,9 +48,9 @@ def run(params: EvaluateParams, *, inputs: Mapping[str, Path], output: Path, wor
         forecast,
         confidence=params.confidence,
         model_parameters=records[0].summary["model_parameters"],
-        tokens=sum(int(phase["tokens"]) for phase in recipe["phases"]),
+        tokens=recipe.tokens,
     )
-    measured = MeasuredModels(domains=tuple(recipe["domains"]), models=tuple(models))
+    measured = MeasuredModels(domains=recipe.domains, models=tuple(models))
     return stage.publish(
         {Decision.FILE: decided, MeasuredModels.FILE: measured},
         summary=_summary(decided),
@@ -64,14 +63,12 @@ def _args(run: TrainedRun, trained: Tree, pool: Tree, params: EvaluateParams) ->
     return MeasureArgs(config, weights, pool, params.test_tokens_per_domain)
 
 
-def _models(
-    runs: Sequence[TrainedRun], records: Sequence[UnitRecord], recipe: Mapping[str, Any]
-) -> list[MeasuredModel]:
-    objective_D = np.array(recipe["objective"], dtype=np.float64)
+def _models(runs: Sequence[TrainedRun], records: Sequence[UnitRecord], recipe: Recipe) -> list[MeasuredModel]:
+    objective_D = np.array(recipe.objective, dtype=np.float64)
     models = []
     for run, record in zip(runs, records, strict=True):
         # A record keeps its names sorted; weights stand in the order of the pool.
-        bpb = {name: record.summary["bpb"][name] for name in recipe["domains"]}
+        bpb = {name: record.summary["bpb"][name] for name in recipe.domains}
         models.append(
             MeasuredModel(
                 mixture=run.mixture,
@@ -85,12 +82,12 @@ def _models(
     return models
 
 
-def _require_same_domains(recipe: Mapping[str, Any], tokenized: StageInput) -> None:
+def _require_same_domains(recipe: Recipe, tokenized: StageInput) -> None:
     names = [domain.name for domain in tokenized.read(TokenPoolIndex).domains]
-    if names != list(recipe["domains"]):
+    if names != list(recipe.domains):
         raise DataError(
-            f"{RECIPE} is for the domains {', '.join(recipe['domains'])}, the token pool has {', '.join(names)}. Run search "
-            "and train again on this pool."
+            f"{Recipe.FILE} is for the domains {', '.join(recipe.domains)}, the token pool has {', '.join(names)}. Run "
+            "search and train again on this pool."
         )
 
 

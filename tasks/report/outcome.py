@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tasks.core.errors import DataError
 from tasks.evaluation.published import Comparison, Decision, MeasuredModels
-from tasks.mixture.published import MIXTURES
+from tasks.mixture.published import BASELINES, MIXTURES, BaselineName, MixtureName
 
 # The row below the domains: the objective of the search, a mean over domains, weighted where the search weighted it.
 OVERALL = "all domains"
@@ -18,18 +18,18 @@ class Evaluation:
 
     decision: Decision
     domains: tuple[str, ...]
-    overall: Mapping[str, float]
+    overall: Mapping[MixtureName, float]
 
     @property
-    def means(self) -> dict[str, tuple[float, ...]]:
+    def means(self) -> dict[MixtureName, tuple[float, ...]]:
         """Means over seeds by mixture, in the order of the domains."""
         table = self.decision.per_domain
         return {mixture: tuple(table[name][mixture] for name in self.domains) for mixture in self.overall}
 
     @property
-    def comparisons(self) -> dict[str, Comparison]:
-        """The comparisons by baseline, in the order of `MIXTURES`."""
-        return {name: self.decision.comparisons[name] for name in MIXTURES if name in self.decision.comparisons}
+    def comparisons(self) -> dict[BaselineName, Comparison]:
+        """The comparisons by baseline, in the order of `BASELINES`."""
+        return {name: self.decision.comparisons[name] for name in BASELINES if name in self.decision.comparisons}
 
     @property
     def paired(self) -> bool:
@@ -57,7 +57,7 @@ def read_evaluation(evaluate: Path, domains: Sequence[str]) -> Evaluation:
     return Evaluation(decision, tuple(domains), _overall(evaluate, decision))
 
 
-def _overall(evaluate: Path, decision: Decision) -> dict[str, float]:
+def _overall(evaluate: Path, decision: Decision) -> dict[MixtureName, float]:
     """Return the objective of each mixture that was compared."""
     overall = MeasuredModels.read(evaluate).overall
     compared = {mixture for row in decision.per_domain.values() for mixture in row}

@@ -1,21 +1,20 @@
 """Params of the train stage, and the runs of the demo."""
 
 from collections.abc import Iterator
-from typing import Literal, Self
+from typing import Self
 
 from pydantic import Field, PositiveInt
 
 from tasks.core.params import Params
+from tasks.mixture.published import MixtureName
 from tasks.training.config import ModelConfig, OptimizerConfig, Precision, TrainingConfig
-
-Mixture = Literal["searched", "natural", "uniform", "unimax"]
 
 
 class TrainParams(Params):
     """The train stage: each mixture is trained with the same seeds, so that differences are paired."""
 
     training: TrainingConfig = Field(default_factory=lambda: demo_full())  # noqa: PLW0108 (defined below)
-    mixtures: tuple[Mixture, ...] = Field(default=("searched", "natural", "uniform"), min_length=1)
+    mixtures: tuple[MixtureName, ...] = Field(default=("searched", "natural", "uniform"), min_length=1)
     num_seeds: PositiveInt = 3
     seed: int = Field(default=0, ge=0, description="of the first run; the others count up")
 

@@ -6,6 +6,7 @@ from typing import ClassVar, Literal, Self
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt, model_validator
 
 from tasks.core.published import Model, Published
+from tasks.mixture.published import MixtureName
 
 # Where the folders of all runs lie.
 MODELS_FOLDER = "models"
@@ -36,7 +37,7 @@ class TrainedRun(Model):
     """
 
     name: str
-    mixture: str
+    mixture: MixtureName
     seed: NonNegativeInt
     folder: str
     phases: tuple[TrainedPhase, ...] = Field(min_length=1)

@@ -2,13 +2,13 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from infra.progress import UnitReport
 from tasks.core.errors import DataError
 from tasks.core.handles import Handle
 from tasks.core.manifest import Manifest
+from tasks.mixture.published import MixtureName, Recipe
 from tasks.runtime.context import Workshop
 from tasks.runtime.records import UnitRecord
 from tasks.runtime.stages import StageRun, environment_over, stage_input
@@ -17,7 +17,7 @@ from tasks.tokenize.pool import POOL_FILES, TokenPool, read_pool
 from tasks.tokenize.published import TOKENIZER_FILE
 from tasks.training.config import num_flops, num_parameters
 from tasks.training.order import starved
-from tasks.training.params import Mixture, TrainParams
+from tasks.training.params import TrainParams
 from tasks.training.published import EXPORT_FOLDER, MODELS_FOLDER, Consumed, TrainedPhase, TrainedRun, TrainedRuns
 from tasks.training.published_run import (
     CONFIG_FILE,
@@ -33,18 +33,8 @@ from tasks.training.unit import SPLIT, RunArgs, train_run
 
 STAGE = "train"
 TRAIN = Step("train.run", "train", train_run, distributed=True)
-RECIPE = "recipe.json"
-BASELINES: tuple[Mixture, ...] = ("natural", "uniform", "unimax")
 MODEL_FILES = (CONFIG_FILE, LEDGER_FILE, LOSSES_FILE, WEIGHTS_FILE)
 EXPORT_FILES = (CONFIG_FILE, WEIGHTS_FILE, *TRANSFORMERS_FILES)
-
-
-@dataclass(frozen=True)
-class Mixtures:
-    """What search proposes, and what it must beat: phases by mixture, and how often a domain may be repeated."""
-
-    phases: Mapping[Mixture, tuple[Phase, ...]]
-    max_epochs: float
 
 
 def run(params: TrainParams, *, inputs: Mapping[str, Path], output: Path, workshop: Workshop) -> Manifest:
@@ -55,10 +45,9 @@ def run(params: TrainParams, *, inputs: Mapping[str, Path], output: Path, worksh
     if (found := stage.unchanged()) is not None:
         return found
     read = tokenized.tree(*POOL_FILES, f"tokens/{SPLIT}/", TOKENIZER_FILE)
-    recipe_file = searched.tree(RECIPE).local() / RECIPE
+    recipe = searched.read(Recipe)
     pool = read_pool(read.local(), SPLIT)
-    recipe = read_recipe(recipe_file, pool, params.training.num_tokens)
-    specs = run_specs(params, recipe)
+    specs = run_specs(params, recipe, pool.names)
     _tell_starved(specs, pool, workshop)
 
     def finished(index: int, record: UnitRecord) -> None:
@@ -76,44 +65,39 @@ def run(params: TrainParams, *, inputs: Mapping[str, Path], output: Path, worksh
     )
 
 
-def read_recipe(path: Path, pool: TokenPool, num_tokens: int) -> Mixtures:
-    """Return the mixtures of a `recipe.json`; the baselines are one phase of `num_tokens` each.
+def run_specs(params: TrainParams, recipe: Recipe, domains: Sequence[str]) -> list[RunSpec]:
+    """Return the runs, mixture by mixture; runs with the same seed are paired. A baseline is one phase.
 
     Raises:
-        DataError: it is no recipe, or one for other domains than the pool's.
-        ConfigError: weights that are none.
+        DataError: the recipe is for other domains than the pool's.
     """
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-        searched = tuple(Phase(int(phase["tokens"]), tuple(phase["weights"])) for phase in value["phases"])
-        baselines = {name: (Phase(num_tokens, tuple(value["baselines"][name])),) for name in BASELINES}
-        domains, max_epochs = tuple(value["domains"]), float(value["max_epochs"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{path}: not a recipe this version can read: {error!r}. Run search again.") from error
-    if domains != pool.names:
+    if recipe.domains != tuple(domains):
         raise DataError(
-            f"{path}: a recipe for the domains {', '.join(domains)}; the pool has {', '.join(pool.names)}. "
+            f"{Recipe.FILE}: a recipe for the domains {', '.join(recipe.domains)}; the pool has {', '.join(domains)}. "
             "Run search again on this pool."
         )
-    return Mixtures({"searched": searched, **baselines}, max_epochs)
-
-
-def run_specs(params: TrainParams, recipe: Mixtures) -> list[RunSpec]:
-    """Return the runs, mixture by mixture; runs with the same seed are paired."""
     return [
-        RunSpec(_name(mixture, seed), recipe.phases[mixture], seed, params.training, recipe.max_epochs)
+        RunSpec(
+            f"{mixture}-seed{seed}",
+            _phases(recipe, mixture, params.training.num_tokens),
+            seed,
+            params.training,
+            recipe.max_epochs,
+        )
         for mixture, seed in _planned(params)
     ]
 
 
-def _planned(params: TrainParams) -> list[tuple[Mixture, int]]:
+def _phases(recipe: Recipe, mixture: MixtureName, num_tokens: int) -> tuple[Phase, ...]:
+    if mixture == "searched":
+        return tuple(Phase(phase.tokens, phase.weights) for phase in recipe.phases)
+    return (Phase(num_tokens, recipe.baselines[mixture]),)
+
+
+def _planned(params: TrainParams) -> list[tuple[MixtureName, int]]:
     """Return mixture and seed of every run."""
     seeds = range(params.seed, params.seed + params.num_seeds)
     return [(mixture, seed) for mixture in params.mixtures for seed in seeds]
-
-
-def _name(mixture: Mixture, seed: int) -> str:
-    return f"{mixture}-seed{seed}"
 
 
 def _tell_starved(specs: list[RunSpec], pool: TokenPool, workshop: Workshop) -> None:
@@ -134,7 +118,7 @@ def _report(spec: RunSpec, record: UnitRecord) -> UnitReport:
     )
 
 
-def _described(planned: tuple[Mixture, int], spec: RunSpec, record: UnitRecord, pool: TokenPool) -> TrainedRun:
+def _described(planned: tuple[MixtureName, int], spec: RunSpec, record: UnitRecord, pool: TokenPool) -> TrainedRun:
     length = spec.training.model.sequence_length
     rows, samples = pool.rows("train", length).tolist(), record.summary["samples"]
     consumed = {

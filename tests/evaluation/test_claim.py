@@ -1,9 +1,7 @@
 """One domain of shuffled words is most of the input, text is wanted: the search cuts it. Real proxies and models."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -14,6 +12,7 @@ from tasks.evaluation.published import Decision, MeasuredModels
 from tasks.evaluation.stage import run as run_evaluate
 from tasks.mixture.config import SearchParams
 from tasks.mixture.confirm import ConfirmParams
+from tasks.mixture.published import Forecast, Recipe
 from tasks.mixture.stage import run as run_search
 from tasks.training.config import ModelConfig, OptimizerConfig, TrainingConfig
 from tasks.training.params import TrainParams
@@ -53,14 +52,10 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Path]:
     return places
 
 
-def read(path: Path) -> Any:
-    return json.loads(path.read_text(encoding="utf-8"))
-
-
 def test_the_search_cuts_the_domain_of_shuffled_words(folders: Mapping[str, Path]) -> None:
-    recipe = read(folders["search"] / "recipe.json")
-    shuffled = recipe["domains"].index("shuffled-words")
-    natural, searched = recipe["baselines"]["natural"][shuffled], recipe["phases"][0]["weights"][shuffled]
+    recipe = Recipe.read(folders["search"])
+    shuffled = recipe.domains.index("shuffled-words")
+    natural, searched = recipe.weights("natural")[shuffled], recipe.searched[shuffled]
     assert natural > 0.7
     assert searched < natural / 2
 
@@ -74,9 +69,9 @@ def test_the_claim_over_natural_is_made(folders: Mapping[str, Path]) -> None:
 
 
 def test_the_forecast_stands_beside_the_outcome(folders: Mapping[str, Path]) -> None:
-    told, found = read(folders["search"] / "forecast.json"), Decision.read(folders["evaluate"]).forecast
+    told, found = Forecast.read(folders["search"]), Decision.read(folders["evaluate"]).forecast
     assert found is not None
-    assert found.predicted_gain == told["gain_over_natural"] > 0
+    assert found.predicted_gain == told.gain_over_natural > 0
     assert (found.tokens, found.measured_tokens) == (PROXY.num_tokens, FULL.num_tokens)
     assert found.status == "one size" and found.warning
 

@@ -13,12 +13,13 @@ from tasks.core.rng import generator
 from tasks.evaluation.compare import compare, headline, paired_interval, unpaired_interval
 from tasks.evaluation.decide import decision
 from tasks.evaluation.published import MeasuredModel
-from tests.evaluation.made import measured
+from tasks.mixture.published import BaselineName
+from tests.evaluation.made import forecast, measured, recipe
 
 Array = npt.NDArray[np.float64]
 
 
-def models(gains: list[float], baseline: str = "natural", spread: float = 0.05) -> list[MeasuredModel]:
+def models(gains: list[float], baseline: BaselineName = "natural", spread: float = 0.05) -> list[MeasuredModel]:
     """Pairs whose differences are `gains`; seeds themselves differ by much more."""
     found = []
     for seed, gain in enumerate(gains):
@@ -177,21 +178,8 @@ def test_a_real_gain_of_four_standard_deviations_is_claimed_most_of_the_time() -
     assert claims >= 150
 
 
-RECIPE = {
-    "domains": ["d0", "d1"],
-    "objective": [0.5, 0.5],
-    "phases": [{"tokens": 4096, "weights": [0.7, 0.3]}],
-    "baselines": {"natural": [0.4, 0.6], "uniform": [0.5, 0.5]},
-}
-FORECAST = {
-    "gain_over_natural": 0.12,
-    "lower": 0.10,
-    "upper": 0.14,
-    "confidence": 0.9,
-    "model_parameters": 1000,
-    "tokens": 2048,
-    "status": "one size",
-}
+RECIPE = recipe((0.7, 0.3), (0.4, 0.6))
+FORECAST = forecast(0.12, 0.10, 0.14)
 
 
 def test_the_forecast_stands_beside_the_outcome_with_a_warning_when_the_sizes_differ() -> None:
@@ -202,14 +190,14 @@ def test_the_forecast_stands_beside_the_outcome_with_a_warning_when_the_sizes_di
     assert same.inside and same.same_size and same.warning is None
     assert "inside the interval" in same.statement
     other = decision(
-        rows, RECIPE, FORECAST | {"lower": 0.115}, confidence=0.95, model_parameters=5000, tokens=4096
+        rows, RECIPE, forecast(0.12, 0.115, 0.14), confidence=0.95, model_parameters=5000, tokens=4096
     ).forecast
     assert other is not None and not other.inside and "outside the interval" in other.statement
     assert "untransferred" in str(other.warning)
 
 
 def test_a_forecast_that_nothing_tested_is_told_so() -> None:
-    kept = RECIPE | {"phases": [{"tokens": 4096, "weights": [0.4, 0.6]}]}
+    kept = recipe((0.4, 0.6), (0.4, 0.6))
     value = decision(models([0.0] * 3), kept, FORECAST, confidence=0.95, model_parameters=1, tokens=1)
     assert value.forecast is None
     assert value.forecast_statement == "No forecast was tested: the search kept natural."

@@ -1,6 +1,5 @@
 """Domains that are random parts of one: whatever the search picks, the evaluation says "no claim"."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +10,7 @@ from tasks.mixture.config import SearchParams
 from tasks.mixture.predictors.choose import Selection
 from tasks.mixture.predictors.gp_sqrt import GpSqrt
 from tasks.mixture.predictors.ridge_sqrt import RidgeSqrt
+from tasks.mixture.published import MIXTURES, Forecast, Recipe
 from tasks.training.params import demo_full
 from tests.evaluation.made import measured
 from tests.mixture.simulated import Array, bits_per_byte, problem_with, search
@@ -31,11 +31,10 @@ def test_random_parts_of_one_domain_give_a_claim_in_at_most_one_search(tmp_path:
     for number in range(repeats):
         name = f"repeat {number}"
         search(PARAMS.model_copy(update={"seed": 100 * number}), problem, parts_of_one, tmp_path, name)
-        recipe, forecast = (json.loads((tmp_path / f"{part}.json").read_text()) for part in ("recipe", "forecast"))
-        mixtures = {"searched": recipe["phases"][0]["weights"], **recipe["baselines"]}
+        recipe, forecast = Recipe.read(tmp_path), Forecast.read(tmp_path)
         models = [
-            measured(mixture, seed, bits_per_byte(parts_of_one, tuple(weights), 100 * number + seed, f"{name} test"))
-            for mixture, weights in mixtures.items()
+            measured(mixture, seed, bits_per_byte(parts_of_one, weights, 100 * number + seed, f"{name} test"))
+            for mixture, weights in ((mixture, recipe.weights(mixture)) for mixture in MIXTURES)
             for seed in range(3)
         ]
         value = decision(models, recipe, forecast, confidence=0.95, model_parameters=1000, tokens=2048)

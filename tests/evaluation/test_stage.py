@@ -1,6 +1,5 @@
 """The stage `evaluate` on models that were never trained, in this process."""
 
-import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -17,31 +16,18 @@ from tasks.core.manifest import FileRecord, Manifest
 from tasks.evaluation.config import EvaluateParams
 from tasks.evaluation.published import Decision, MeasuredModels
 from tasks.evaluation.stage import run
+from tasks.mixture.published import MixtureName
 from tasks.runtime.context import Workshop
 from tasks.training.export import write_model
 from tasks.training.model import initial_model
-from tasks.training.params import Mixture
 from tasks.training.published import TrainedRun, TrainedRuns
+from tests.evaluation.made import forecast, recipe
 from tests.in_process import ANY, InProcess
 from tests.mixture.test_stage import PROXY, VOCABULARY, Listener, make_pool
 from tests.training.made import trained_run
 
-MIXTURES: tuple[Mixture, ...] = ("searched", "natural", "uniform")
-RECIPE = {
-    "domains": ["d0", "d1", "d2"],
-    "objective": [1 / 3] * 3,
-    "phases": [{"tokens": 512, "weights": [0.5, 0.3, 0.2]}],
-    "baselines": {"natural": [0.2, 0.3, 0.5], "uniform": [1 / 3] * 3, "unimax": [1 / 3] * 3},
-}
-FORECAST = {
-    "gain_over_natural": 0.1,
-    "lower": 0.05,
-    "upper": 0.15,
-    "confidence": 0.9,
-    "model_parameters": 1,
-    "tokens": 1,
-    "status": "one size",
-}
+MIXTURES: tuple[MixtureName, ...] = ("searched", "natural", "uniform")
+RECIPE = recipe((0.5, 0.3, 0.2), (0.2, 0.3, 0.5), tokens=512)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -80,8 +66,8 @@ def publish(folder: Path, stage: str) -> Path:
 def make_inputs(root: Path, seeds: int = 3) -> dict[str, Path]:
     make_pool(root / "tokenize")
     (root / "search").mkdir()
-    (root / "search" / "recipe.json").write_text(json.dumps(RECIPE))
-    (root / "search" / "forecast.json").write_text(json.dumps(FORECAST))
+    RECIPE.write(root / "search")
+    forecast(0.1, 0.05, 0.15).write(root / "search")
     runs = list[TrainedRun]()
     for number, mixture in enumerate(MIXTURES):
         for seed in range(seeds):
@@ -158,7 +144,7 @@ def test_one_or_two_seeds_end_in_no_claim(tmp_path: Path, seeds: int) -> None:
 
 def test_the_mean_of_a_model_weighs_the_domains_as_the_search_did(tmp_path: Path) -> None:
     inputs = make_inputs(tmp_path)
-    (tmp_path / "search" / "recipe.json").write_text(json.dumps(RECIPE | {"objective": [1.0, 0.0, 0.0]}))
+    RECIPE.model_copy(update={"objective": (1.0, 0.0, 0.0)}).write(tmp_path / "search")
     publish(tmp_path / "search", "search")
     evaluate(tmp_path, inputs, InProcess())
     assert all(model.mean == model.bpb["d0"] for model in MeasuredModels.read(tmp_path / "evaluate").models)
@@ -192,7 +178,6 @@ def test_a_folder_without_models_and_a_recipe_for_other_domains_are_refused(
     with pytest.raises(DataError, match=r"there is no runs\.json in what was published"):
         evaluate(tmp_path, inputs | {"train": publish(tmp_path / "empty", "train")}, InProcess())
     shutil.copytree(inputs["search"], tmp_path / "search")
-    renamed = RECIPE | {"domains": ["x", "y", "z"]}
-    (tmp_path / "search" / "recipe.json").write_text(json.dumps(renamed))
+    RECIPE.model_copy(update={"domains": ("x", "y", "z")}).write(tmp_path / "search")
     with pytest.raises(DataError, match=r"recipe\.json is for the domains x, y, z, the token pool has d0, d1, d2"):
         evaluate(tmp_path, inputs | {"search": publish(tmp_path / "search", "search")}, InProcess())

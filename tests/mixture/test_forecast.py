@@ -270,9 +270,7 @@ def test_evaluation_says_of_another_size_what_the_search_knew() -> None:
         (told(gate("cannot tell")), "could not be told"),
         (told(gate("transfers")).model_copy(update={"tokens": 1}), "how far that carries"),
     ):
-        value = forecast_beside_outcome(found.model_dump(), outcome, model_parameters=16_000, tokens=32_768)
+        value = forecast_beside_outcome(found, outcome, model_parameters=16_000, tokens=32_768)
         assert value.warning is not None and words in value.warning
-    same = forecast_beside_outcome(
-        told(gate("transfers")).model_dump(), outcome, model_parameters=16_000, tokens=32_768
-    )
+    same = forecast_beside_outcome(told(gate("transfers")), outcome, model_parameters=16_000, tokens=32_768)
     assert same.same_size and same.warning is None

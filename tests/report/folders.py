@@ -20,7 +20,7 @@ from tasks.curate.published.funnel import Funnel
 from tasks.evaluation.decide import decision
 from tasks.evaluation.published import MeasuredModels
 from tasks.ingest.published import DOCUMENT, REFUSED, Sources
-from tasks.mixture.published import DomainForecast, Forecast, Recipe, RecipePhase, SizeGain
+from tasks.mixture.published import DomainForecast, Forecast, MixtureName, Recipe, RecipePhase, SizeGain
 from tasks.mixture.published_candidates import (
     Candidates,
     ChosenPredictor,
@@ -44,7 +44,6 @@ from tasks.mixture.published_candidates import (
 )
 from tasks.mixture.runs import RUNS_FILE, Run, Runs, to_csv
 from tasks.tokenize.published import PackedDomain, PackedSplit, Split, TokenPoolIndex
-from tasks.training.params import Mixture
 from tasks.training.published import TrainedRuns
 from tasks.training.published_run import LOSSES_FILE, losses_text
 from tests.evaluation.made import measured
@@ -291,7 +290,7 @@ def _search(folder: Path) -> None:
 
 
 def _train(folder: Path, seeds: int) -> None:
-    mixtures: tuple[Mixture, ...] = ("searched", "natural", "uniform")
+    mixtures: tuple[MixtureName, ...] = ("searched", "natural", "uniform")
     runs = tuple(trained_run(mixture, seed, DOMAINS) for mixture in mixtures for seed in range(seeds))
     for run in runs:
         (folder / run.folder).mkdir(parents=True)
@@ -301,16 +300,15 @@ def _train(folder: Path, seeds: int) -> None:
 
 
 def _evaluate(folder: Path, search: Path, seeds: int) -> None:
-    gains = {"searched": 0.03, "natural": 0.0, "uniform": -0.01}
+    gains: dict[MixtureName, float] = {"searched": 0.03, "natural": 0.0, "uniform": -0.01}
     models = [
         measured(mixture, seed, [2.5 - gain + 0.001 * seed * (1 + index) for index in range(3)], domains=DOMAINS)
         for mixture, gain in gains.items()
         for seed in range(seeds)
     ]
-    recipe, forecast = (
-        json.loads((search / name).read_text(encoding="utf-8")) for name in ("recipe.json", "forecast.json")
-    )
-    decision(models, recipe, forecast, confidence=0.95, model_parameters=5000, tokens=6000).write(folder)
+    decision(
+        models, Recipe.read(search), Forecast.read(search), confidence=0.95, model_parameters=5000, tokens=6000
+    ).write(folder)
     MeasuredModels(domains=tuple(DOMAINS), models=tuple(models)).write(folder)
 
 

@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 from typing import Any
 
-from tasks.training.params import Mixture
+from tasks.mixture.published import MixtureName
 from tasks.training.published import Consumed, TrainedPhase, TrainedRun
 
 
-def trained_run(mixture: Mixture, seed: int, domains: Sequence[str] = ("d0", "d1", "d2"), **changes: Any) -> TrainedRun:
+def trained_run(
+    mixture: MixtureName, seed: int, domains: Sequence[str] = ("d0", "d1", "d2"), **changes: Any
+) -> TrainedRun:
     """Return the entry of one run in `runs.json`."""
     name = f"{mixture}-seed{seed}"
     values: dict[str, Any] = {

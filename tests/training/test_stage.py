@@ -64,7 +64,7 @@ def write_recipe(folder: Path, weights: list[float], tokens: int, **changes: obj
         "phases": [{"tokens": tokens, "weights": weights}],
         "max_epochs": 4.0,
         "baselines": {"natural": [0.5, 0.4, 0.1], "uniform": [1 / 3] * 3, "unimax": [1 / 3] * 3},
-        "forecast": "0",
+        "objective": [1 / 3] * 3,
     }
     (folder / "recipe.json").write_text(json.dumps(recipe | changes), encoding="utf-8")
     sign("search", folder)
@@ -152,8 +152,8 @@ def test_a_searched_mixture_that_is_a_baseline_is_trained_once(inputs: dict[str,
         ({"max_epochs": 0.4}, ConfigError, "gamma, 16 samples asked of 37"),
         ({"domains": ["alpha", "beta", "delta"]}, DataError, "a recipe for the domains alpha, beta, delta"),
         ({"phases": [{"tokens": 160, "weights": [0.2, 0.7, 0.1]}]}, ConfigError, "phases have 160 tokens"),
-        ({"phases": [{"tokens": 768, "weights": [0.2, 0.7, 0.2]}]}, ConfigError, "sum to 1.1"),
-        ({"phases": None}, DataError, "not a recipe"),
+        ({"phases": [{"tokens": 768, "weights": [0.2, 0.7, 0.2]}]}, DataError, r"phases\.0: .*sum to 1\.1"),
+        ({"phases": None}, DataError, r"recipe\.json: 1 mistake\(s\): phases"),
     ],
 )
 def test_a_recipe_that_cannot_be_executed_is_refused_before_the_first_run(
