@@ -110,7 +110,7 @@ def _piloted(params: "SearchParams", pool_folder: Path, seeds: int, workers: int
 
 
 def _vocab_size(params: "PipelineParams", pool: "TokenPool | None") -> int:
-    from tasks.tokenize.config import TrainedBpe
+    from tasks.tokenize.learning import TrainedBpe
     from tasks.tokenize.tokenizer import default_vocab_size
 
     if pool is not None:

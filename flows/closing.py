@@ -9,7 +9,7 @@ from tasks.core.errors import DataError
 from tasks.core.manifest import Manifest
 from tasks.core.text_table import text_table
 from tasks.evaluation.published import Decision, MeasuredModels
-from tasks.mixture.published import MIXTURES, Forecast, Recipe
+from tasks.mixture.published import BASELINES, MIXTURES, Forecast, Recipe
 from tasks.pictures.marks import size
 
 Row = tuple[str, ...]
@@ -89,7 +89,7 @@ def closing_sentences(decision: Decision, forecast: Forecast) -> tuple[str, ...]
     """Return what was decided, and the forecast beside its outcome."""
     others = [
         decision.comparisons[name].statement
-        for name in MIXTURES
+        for name in BASELINES
         if name in decision.comparisons and name != decision.baseline
     ]
     untested = (forecast.statement,) if decision.forecast is None else ()

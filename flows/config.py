@@ -20,7 +20,8 @@ from tasks.mixture.budget import require_budget
 from tasks.mixture.config import SearchParams
 from tasks.report.config import ReportParams
 from tasks.stages import STAGES
-from tasks.tokenize.config import TokenizeParams, TokenizerFile
+from tasks.tokenize.config import TokenizeParams
+from tasks.tokenize.taking import TokenizerFile
 from tasks.training.params import TrainParams
 
 PRESETS = Path(__file__).resolve().parents[1] / "configs"

@@ -107,8 +107,8 @@ LINES = (
     ("tasks/stages.py", ")\nNAMES = ", ROW),
     (
         "flows/config.py",
-        "from tasks.training.config",
-        "from tasks.toy.config import ToyParams\nfrom tasks.training.config",
+        "from tasks.training.params",
+        "from tasks.toy.config import ToyParams\nfrom tasks.training.params",
     ),
     ("flows/config.py", "    report: ReportParams = ReportParams()\n", "{}    toy: ToyParams = ToyParams()\n"),
     ("flows/pipeline.py", '        page = run.stage("report")\n', '{}        counts = run.stage("toy")\n'),

@@ -1,7 +1,6 @@
 """Reading what curate kept, shard by shard."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from tasks.core.account import Account
@@ -11,15 +10,6 @@ from tasks.core.manifest import Manifest
 from tasks.curate.published.documents import KEPT
 
 QUALITY = "quality"
-
-
-@dataclass(frozen=True)
-class Shard:
-    """One shard of kept documents: its number as curate wrote it, where it lies, and the digest of its content."""
-
-    number: str
-    path: Path
-    digest: str
 
 
 def require_kept(manifest: Manifest, where: str) -> None:
@@ -34,17 +24,6 @@ def require_kept(manifest: Manifest, where: str) -> None:
             f"{where}: curate kept none of {account.taken.documents:,} documents ({account.losses() or 'no reasons'}). "
             "Choose another profile or threshold there, and curate again."
         )
-
-
-def kept_shards(folder: Path, manifest: Manifest) -> tuple[Shard, ...]:
-    """Return the shards of kept documents that curate published.
-
-    Raises:
-        DataError: there is none; says of how many, and what most were dropped for.
-    """
-    require_kept(manifest, str(folder))
-    records = [record for record in manifest.files if record.path.startswith(f"{KEPT}/")]
-    return tuple(Shard(Path(record.path).stem, folder.absolute() / record.path, record.digest) for record in records)
 
 
 def score_columns(shards: Sequence[Handle], required: Sequence[str]) -> tuple[str, ...]:

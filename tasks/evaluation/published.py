@@ -37,9 +37,9 @@ class MeasuredModels(Published):
     models: tuple[MeasuredModel, ...]
 
     @property
-    def overall(self) -> dict[str, float]:
+    def overall(self) -> dict[MixtureName, float]:
         """The objective of the search by mixture, a mean over seeds."""
-        means: dict[str, list[float]] = defaultdict(list)
+        means: dict[MixtureName, list[float]] = defaultdict(list)
         for model in self.models:
             means[model.mixture].append(model.mean)
         return {mixture: fmean(values) for mixture, values in means.items()}

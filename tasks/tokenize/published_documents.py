@@ -40,7 +40,7 @@ def write_documents(table: "pa.Table", folder: Path) -> None:
     pq.write_table(table.cast(documents_schema()), folder / DOCUMENTS_FILE, compression="zstd", compression_level=3)
 
 
-def read_documents(folder: Path, filters: Any = None) -> "pa.Table":
+def read_documents(path: Path, filters: Any = None) -> "pa.Table":
     """Return the table of documents, or the rows that `filters` choose (an expression of `pyarrow.compute`).
 
     Raises:
@@ -49,7 +49,6 @@ def read_documents(folder: Path, filters: Any = None) -> "pa.Table":
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    path = folder / DOCUMENTS_FILE
     try:
         table = pq.read_table(path, filters=filters)
     except (OSError, pa.ArrowInvalid) as error:
@@ -66,5 +65,5 @@ def find_document(folder: Path, document: str) -> PackedDocument | None:
     """Return where a document lies in a pool; None = it is in no shard."""
     import pyarrow.compute as pc
 
-    rows = read_documents(folder, pc.field("id") == document).to_pylist()
+    rows = read_documents(folder / DOCUMENTS_FILE, pc.field("id") == document).to_pylist()
     return PackedDocument(**rows[0]) if rows else None

@@ -20,7 +20,8 @@ from tasks.core.errors import ConfigError, DataError
 from tasks.core.manifest import Manifest
 from tasks.core.params import override, validate
 from tasks.tokenize import stage as tokenize
-from tasks.tokenize.config import TokenizeParams, TrainedBpe
+from tasks.tokenize.config import TokenizeParams
+from tasks.tokenize.learning import TrainedBpe
 from tasks.tokenize.pool import read_pool, token_path
 from tests.cluster.curated import WORDS, Row, three_kinds, write_curated
 from tests.cluster.workshop import serial_workshop

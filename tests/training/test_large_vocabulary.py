@@ -17,9 +17,10 @@ from tasks.cluster.sources import SourceDomains
 from tasks.cluster.split import Split
 from tasks.core.rng import generator
 from tasks.tokenize import stage as tokenize
-from tasks.tokenize.config import TokenizeParams, TokenizerFile
+from tasks.tokenize.config import TokenizeParams
 from tasks.tokenize.pool import TokenPool, read_pool
 from tasks.tokenize.published import TokenPoolIndex
+from tasks.tokenize.taking import TokenizerFile
 from tasks.tokenize.tokenizer import byte_alphabet
 from tasks.training.loss import rows_at_a_time, total_nats
 from tasks.training.measure import bits_per_byte

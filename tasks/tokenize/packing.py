@@ -1,0 +1,100 @@
+"""The units that pack: the documents of one domain and split, then the index of the pool."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tasks.core.account import Account, Count
+from tasks.core.handles import Handle, Tree
+from tasks.core.results import Here, UnitResult
+from tasks.tokenize.aligned import assigned_to
+from tasks.tokenize.codec import CodecFile
+from tasks.tokenize.encoding import read_encoded
+from tasks.tokenize.pack import Packed, pack
+from tasks.tokenize.pool import Tokens, token_path, write_index, write_tokens
+from tasks.tokenize.published import PackedDomain, PackedSplit, Split
+from tasks.tokenize.published_documents import documents_schema, read_documents, write_documents
+from tasks.tokenize.tokenizer import Codec
+
+
+@dataclass(frozen=True)
+class PackArgs:
+    """Pack the documents of one domain and split; `encoded` is what became of each shard, `assignments` where it goes."""
+
+    encoded: tuple[Tree, ...]
+    assignments: tuple[Handle, ...]
+    codec: CodecFile
+    index: int
+    domain: str
+    split: Split
+    seed: int
+
+
+@dataclass(frozen=True)
+class IndexArgs:
+    """Write the pool's index, and one table of all documents."""
+
+    codec: CodecFile
+    domains: tuple[PackedDomain, ...]
+    documents: tuple[Handle, ...]
+
+
+def pack_split(args: PackArgs, here: Here) -> UnitResult:
+    """Pack one domain and split."""
+    codec: Codec = here.held
+    tables, documents = list[pa.Table](), list[Tokens]()
+    for encoded, assignments in zip(args.encoded, args.assignments, strict=True):
+        table, members = _members(args, encoded, assignments, codec)
+        tables.append(table)
+        documents += members
+    packed = pack(documents, document_end=codec.document_end, seed=args.seed, domain=args.domain, split=args.split)
+    path = token_path(args.split, args.index, args.domain)
+    write_tokens(here.folder / path, packed.tokens, codec.vocab_size)
+    table = _documents(tables, packed, args)
+    write_documents(table, here.folder)
+    size, stood_for = int(np.asarray(table["bytes"]).sum()), int(codec.token_bytes[packed.tokens].sum())
+    own = PackedSplit(file=path, tokens=packed.tokens.size, bytes=size, documents=len(documents))
+    # What the tokens stand for is the text, byte for byte: the account of this unit closes on it.
+    return UnitResult(Account(Count(len(documents), size), Count(len(documents), stood_for)), own.model_dump())
+
+
+def index(args: IndexArgs, here: Here) -> UnitResult:
+    """Write `tokens.json`, `token_bytes.bin` and the table of all documents."""
+    codec: Codec = here.held
+    write_index(
+        here.folder,
+        args.domains,
+        vocab_size=codec.vocab_size,
+        document_end=codec.document_end,
+        token_bytes=codec.token_bytes,
+    )
+    write_documents(pa.concat_tables([read_documents(table.local()) for table in args.documents]), here.folder)
+    return UnitResult(summary={"vocab_size": codec.vocab_size})
+
+
+def _members(args: PackArgs, encoded: Tree, assignments: Handle, codec: Codec) -> tuple[pa.Table, list[Tokens]]:
+    """Return the sizes and the tokens of a shard's documents that belong to this domain and split."""
+    sizes, tokens = read_encoded(encoded.local(), codec.dtype)
+    assigned = assigned_to(assignments, sizes["id"])
+    chosen = pc.and_(pc.equal(assigned["domain"], args.index), pc.equal(assigned["split"], args.split))
+    numbers = np.flatnonzero(np.asarray(chosen))
+    ends = np.cumsum(np.asarray(sizes["tokens"]))
+    own = [tokens[(ends[number - 1] if number else 0) : ends[number]] for number in numbers.tolist()]
+    return sizes.take(pa.array(numbers)), own
+
+
+def _documents(tables: Sequence[pa.Table], packed: Packed, args: PackArgs) -> pa.Table:
+    """Return which document lies where."""
+    table, rows = pa.concat_tables(tables).take(pa.array(packed.order)), len(packed.order)
+    columns = {
+        "id": table["id"],
+        "domain": [args.domain] * rows,
+        "split": [args.split] * rows,
+        "first_token": packed.first_token,
+        "tokens": packed.lengths,
+        "bytes": table["bytes"],
+    }
+    return pa.table(columns, schema=documents_schema())
