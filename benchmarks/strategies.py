@@ -24,7 +24,7 @@ from benchmarks.measure import Line, Note, Spread, spread_of
 from benchmarks.options import Options
 from tasks.core.rng import generator
 from tasks.mixture.config import SearchParams
-from tasks.mixture.problem import Domain, Problem
+from tasks.mixture.problem import Problem, SearchedDomain
 from tasks.mixture.strategies.climb import Climb
 from tasks.mixture.strategies.default import Default
 from tasks.mixture.strategies.kinds import StrategyParams, method
@@ -85,8 +85,8 @@ def on_pool(data: Path, target: str, seed: int) -> Found:
     problem = regmix_problem(data, objective_S)
     selection = SearchParams().selection
     seconds, start = list[float](), time.process_time()
-    for stand in pool_trajectory(Default(), selection, problem, (weights_RD, losses_RS), _POOL_RUNS, seed):
-        best = min(row.objective for row in stand.evidence.runs.rows)
+    for snapshot in pool_trajectory(Default(), selection, problem, (weights_RD, losses_RS), _POOL_RUNS, seed):
+        best = min(row.objective for row in snapshot.evidence.runs.rows)
         seconds.append(time.process_time() - start)
         start = time.process_time()
     return Found({("best measured", _POOL_RUNS): best - float((losses_RS @ objective_S).min())}, tuple(seconds))
@@ -102,12 +102,12 @@ def on_truth(data: Path, name: str, noise_sd: float, seed: int) -> Found:
     budgets = _BUDGETS[-1:] if isinstance(strategy, Default) else _BUDGETS
     for budget in budgets:
         start = time.process_time()
-        for stand in trajectory(strategy, params, problem, partial(noisy_losses, data, noise_sd), budget, seed):
-            if stand.spent in _BUDGETS:
-                pick = method(strategy).finish(strategy, params.decision, stand.problem, stand.evidence, seed)
+        for snapshot in trajectory(strategy, params, problem, partial(noisy_losses, data, noise_sd), budget, seed):
+            if snapshot.spent in _BUDGETS:
+                pick = method(strategy).finish(strategy, params.decision, snapshot.problem, snapshot.evidence, seed)
                 value = float(losses_of(data, np.array([pick.chosen.weights]))[0].mean())
-                if stand.spent == budget or isinstance(strategy, Default):
-                    regrets["shipped", stand.spent] = value - least
+                if snapshot.spent == budget or isinstance(strategy, Default):
+                    regrets["shipped", snapshot.spent] = value - least
             seconds.append(time.process_time() - start)
             start = time.process_time()
     return Found(regrets, tuple(seconds))
@@ -144,7 +144,7 @@ def _baselines(data: Path) -> Iterator[Line]:
 def regmix_problem(data: Path, objective_S: Array) -> Problem:
     """Return the search over RegMix's domains: natural its token shares, caps 15 times those."""
     rows = [round(share * _TOKENS) for share in truth(data)["prior"].tolist()]
-    domains = tuple(Domain(name, n, n, n, n) for name, n in zip(_names(data, "domains"), rows, strict=True))
+    domains = tuple(SearchedDomain(name, n, n, n, n) for name, n in zip(_names(data, "domains"), rows, strict=True))
     names = tuple(_names(data, "losses"))
     return Problem(domains, tuple(objective_S.tolist()), _TOKENS, _TOKENS, _USAGE, sets=names)
 

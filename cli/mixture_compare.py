@@ -56,7 +56,9 @@ def compare_command(
         with here(as_json, workers) as workshop:
             run(params, inputs={"tokenize": pool_folder}, output=output, workshop=workshop)
         found = ComparisonTable.read(output)
-        click.echo(json.dumps(found.model_dump(mode="json", exclude={"format"})) if as_json else _told(found, output))
+        click.echo(
+            json.dumps(found.model_dump(mode="json", exclude={"format"})) if as_json else _summary(found, output)
+        )
 
 
 def _params(sections: "PipelineParams", methods: tuple[str, ...], search_seeds: int) -> "ComparisonParams":
@@ -78,7 +80,7 @@ def _params(sections: "PipelineParams", methods: tuple[str, ...], search_seeds: 
     return validate(ComparisonParams, values, "mixture compare")
 
 
-def _told(found: "ComparisonTable", output: Path) -> str:
+def _summary(found: "ComparisonTable", output: Path) -> str:
     table = (output / "table.md").read_text(encoding="utf-8")
     first = "the first method"
     lines = [

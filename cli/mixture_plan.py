@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from flows.config import PipelineParams
     from tasks.mixture.config import SearchParams
     from tasks.mixture.noise import Effect, Sizing
-    from tasks.mixture.plan import Outlook, Part, Speeds
+    from tasks.mixture.plan import Outlook, PlannedRuns, Speeds
     from tasks.mixture.problem import Problem
-    from tasks.mixture.runs import Runs
+    from tasks.mixture.runs import RunTable
     from tasks.tokenize.pool import TokenPool
 
 # Of the interval of the noise itself.
@@ -84,8 +84,8 @@ def plan_command(
             click.echo("\n".join(_outlook_lines(found, runs, params)))
             return
         named = {part.name: part.to_json() for part in costs}
-        told = {"search": total(costs[:-1]), "training": named.pop("training"), "parts": named}
-        click.echo(json.dumps({**told, **found.to_json(), "vocab_size": vocab_size}))
+        costs_by_kind = {"search": total(costs[:-1]), "training": named.pop("training"), "parts": named}
+        click.echo(json.dumps({**costs_by_kind, **found.to_json(), "vocab_size": vocab_size}))
 
 
 def _timed(params: "PipelineParams", vocab_size: int, given: "Speeds", quiet: bool) -> "Speeds":
@@ -101,7 +101,7 @@ def _timed(params: "PipelineParams", vocab_size: int, given: "Speeds", quiet: bo
         )
 
 
-def _piloted(params: "SearchParams", pool_folder: Path, seeds: int, workers: int, quiet: bool) -> "Runs":
+def _piloted(params: "SearchParams", pool_folder: Path, seeds: int, workers: int, quiet: bool) -> "RunTable":
     """Return natural and uniform with so many seeds, through the store that every search looks into first."""
     from tasks.mixture.stage import pilot
 
@@ -119,22 +119,22 @@ def _vocab_size(params: "PipelineParams", pool: "TokenPool | None") -> int:
         raise ConfigError(
             "the size of your own tokenizer's vocabulary is known after tokenize. Name its folder: --tokens."
         )
-    wanted = params.tokenize.tokenizer
-    return wanted.vocab_size or default_vocab_size(wanted.training_bytes)
+    tokenizer = params.tokenize.tokenizer
+    return tokenizer.vocab_size or default_vocab_size(tokenizer.training_bytes)
 
 
-def _cost_lines(costs: "tuple[Part, ...]") -> list[str]:
+def _cost_lines(costs: "tuple[PlannedRuns, ...]") -> list[str]:
     from tasks.mixture.plan import total
 
     search, training = total(costs[:-1]), total(costs[-1:])
     rows: list[tuple[str, ...]] = [
         (
             *(part.name, f"{part.runs}", f"{part.parameters:,}", f"{part.tokens:,}", f"{part.runs * part.tokens:,}"),
-            *(f"{part.runs * part.flops:.2e}", _told(part.tokens_per_s, ",.0f"), _told(part.hours, ".2f")),
+            *(f"{part.runs * part.flops:.2e}", _formatted(part.tokens_per_s, ",.0f"), _formatted(part.hours, ".2f")),
         )
         for part in costs
     ]
-    sums = (f"{search['all_tokens']:,}", f"{search['all_flops']:.2e}", "", _told(search["hours"], ".2f"))
+    sums = (f"{search['all_tokens']:,}", f"{search['all_flops']:.2e}", "", _formatted(search["hours"], ".2f"))
     rows.insert(-1, ("search, at most", f"{search['runs']}", "", "", *sums))
     head = ("", "runs", "parameters", "tokens each", "tokens", "FLOPs", "tokens/s", "hours")
     lines = text_table(head, rows)
@@ -147,7 +147,7 @@ def _cost_lines(costs: "tuple[Part, ...]") -> list[str]:
     return lines
 
 
-def _told(value: float | None, format_: str) -> str:
+def _formatted(value: float | None, format_: str) -> str:
     return "unknown" if value is None else format(value, format_)
 
 
@@ -159,7 +159,7 @@ def _pool_lines(problem: "Problem | None") -> list[str]:
     return text_table(("domain", "tokens", "natural", "uniform", "at most"), rows)
 
 
-def _outlook_lines(found: "Outlook", runs: "Runs | None", params: "PipelineParams") -> list[str]:
+def _outlook_lines(found: "Outlook", runs: "RunTable | None", params: "PipelineParams") -> list[str]:
     if found.noise is None or runs is None:
         why = "no earlier runs were named (--runs)" if runs is None else "no mixture in that table has several seeds"
         return [
@@ -197,10 +197,10 @@ def _effect(effect: "Effect", seeds: str, unit: str) -> str:
     )
 
 
-def _wanted_lines(found: "Outlook", runs: "Runs") -> list[str]:
-    if found.wanted is None:
+def _wanted_lines(found: "Outlook", runs: "RunTable") -> list[str]:
+    if found.target_gain is None:
         return []
-    lines = [f"to find a gain of {found.wanted:g} {runs.unit} with the same probability:"]
+    lines = [f"to find a gain of {found.target_gain:g} {runs.unit} with the same probability:"]
     for name, seeds in (("search.confirm.num_seeds", found.confirm_seeds), ("train.num_seeds", found.train_seeds)):
         lines.append(f"  {name} = {'more than 1000: lower the noise' if seeds is None else seeds}")
     if len(found.sizings) < 2:

@@ -12,7 +12,7 @@ from tasks.core.errors import ConfigError
 from tasks.core.once import Once
 from tasks.core.text_table import text_table
 from tasks.core.words import counted
-from tasks.mixture.runs import PREFIXES, Unit, read_runs, to_csv
+from tasks.mixture.runs import PREFIXES, LossUnit, read_runs, to_csv
 from tasks.runtime.command import exit_codes
 
 if TYPE_CHECKING:
@@ -51,20 +51,20 @@ def fit_command(
     with exit_codes():
         measurements = _measurements(mixtures, losses, runs_file, target)
         table = aligned(read_table(predict_file), measurements.domains)
-        wanted = weights_of(table)
+        candidates = weights_of(table)
         check_writable(output)
-        _warn(doubts := warnings_of_table(measurements))
+        _warn(warnings := warnings_of_table(measurements))
         selection = Selection()
         with working(f"fit: {len(selection.zoo)} predictors, {selection.num_folds} folds", as_json):
             fitted = fit_table(selection, measurements)
-        told = fitted.predict(wanted.weights_RD)
-        beyond = fitted.range.told(wanted.weights_RD, table.lines)
+        predictions = fitted.predict(candidates.weights_RD)
+        beyond = fitted.range.warning(candidates.weights_RD, table.lines)
         _warn(later := (*warnings_of_fit(measurements, fitted.choice.score), *([] if beyond is None else [beyond])))
-        write_text(output, told.to_csv())
+        write_text(output, predictions.to_csv())
         result = {
-            **_fit_result(measurements, fitted, wanted.normalised, len(wanted.weights_RD), output),
-            "extrapolated": int(told.extrapolated_M.sum()),
-            "warnings": [*doubts, *later],
+            **_fit_result(measurements, fitted, candidates.normalised, len(candidates.weights_RD), output),
+            "extrapolated": int(predictions.extrapolated_M.sum()),
+            "warnings": [*warnings, *later],
         }
         click.echo(json.dumps(result) if as_json else _fit_text(result))
 
@@ -92,7 +92,7 @@ def import_command(
     target: str,
     model_parameters: int | None,
     tokens: int | None,
-    unit: Unit,
+    unit: LossUnit,
     seed: int,
     as_json: bool,
 ) -> None:
@@ -106,10 +106,10 @@ def import_command(
         origin = Origin(model_parameters or 0, tokens or 0, seed, unit)
         found = import_tables(read_table(mixtures), read_table(losses, only), origin, target)
         check_writable(output)
-        doubts = warnings_of_table(measurements_of_runs(found.runs, target, str(losses)))
-        _warn(doubts)
+        warnings = warnings_of_table(measurements_of_runs(found.runs, target, str(losses)))
+        _warn(warnings)
         write_text(output, to_csv(found.runs))
-        result = {**_import_result(found, output), "warnings": doubts}
+        result = {**_import_result(found, output), "warnings": warnings}
         click.echo(json.dumps(result) if as_json else _import_text(result))
 
 
@@ -154,7 +154,7 @@ def _measurements(mixtures: Path | None, losses: Path | None, runs_file: Path | 
 
 
 def _fit_result(
-    measurements: "Measurements", fitted: "TableFit", wanted_normalised: int, predicted: int, output: Path
+    measurements: "Measurements", fitted: "TableFit", normalised: int, predicted: int, output: Path
 ) -> dict[str, Any]:
     from tasks.mixture.table_warnings import beats_mean
 
@@ -172,7 +172,7 @@ def _fit_result(
         "interval_width_sd": fitted.width,
         "normalised": measurements.normalised,
         "predicted": predicted,
-        "predicted_normalised": wanted_normalised,
+        "predicted_normalised": normalised,
         "output": str(output),
     }
 
@@ -202,9 +202,9 @@ def _fit_text(result: dict[str, Any]) -> str:
     return "\n".join([*lines, f"{result['predicted']} predictions in {result['output']}{marked}", *heeded])
 
 
-def _warn(doubts: Sequence[str]) -> None:
-    for doubt in doubts:
-        click.echo(f"warning: {doubt}", err=True)
+def _warn(warnings: Sequence[str]) -> None:
+    for warning in warnings:
+        click.echo(f"warning: {warning}", err=True)
 
 
 def _import_result(found: "Imported", output: Path) -> dict[str, Any]:

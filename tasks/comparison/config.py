@@ -58,9 +58,9 @@ class ComparisonParams(Params):
         if known := [kind for kind in kinds if kind in BASELINES]:
             yield f"methods: {known[0]} is a baseline and searches nothing; it is trained anyway. Leave it out"
         search = self.search.aimed_at(self.training)
-        told = (search.target.tokens, search.target.sequence_length)
-        if told != (self.training.num_tokens, self.training.model.sequence_length):
+        target = (search.target.tokens, search.target.sequence_length)
+        if target != (self.training.num_tokens, self.training.model.sequence_length):
             yield (
-                f"search speaks of a run of {told[0]:,} tokens in samples of {told[1]}, training has "
+                f"search speaks of a run of {target[0]:,} tokens in samples of {target[1]}, training has "
                 f"{self.training.num_tokens:,} in samples of {self.training.model.sequence_length}: make them equal"
             )

@@ -43,8 +43,8 @@ def methods(rows: Sequence[MethodRow]) -> str:
         axes.set_xlabel("← worse · gain over natural, bits per byte · better →")
         legend(axes, columns=4)
 
-    told = "; ".join(f"{row.method} {signed(row.gain)}{_span(row)}" for row in shown)
-    label = f"Gain over natural in bits per byte on the test split, mean over searches and training seeds: {told}."
+    text = "; ".join(f"{row.method} {signed(row.gain)}{_span(row)}" for row in shown)
+    label = f"Gain over natural in bits per byte on the test split, mean over searches and training seeds: {text}."
     return drawn("methods", label, (WIDTH, 90 + 38 * len(names)), (room(names), 64, 48, 34), draw)
 
 

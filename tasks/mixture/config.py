@@ -23,7 +23,7 @@ Shares = dict[str, NonNegativeFloat]
 
 
 @dataclass(frozen=True)
-class Target:
+class TargetRun:
     """The run that a recipe is for."""
 
     tokens: int
@@ -95,7 +95,7 @@ class SearchParams(Params):
         return self.model_copy(update=sizes)
 
     @property
-    def target(self) -> Target:
+    def target(self) -> TargetRun:
         """The run that the recipe is for.
 
         Raises:
@@ -106,12 +106,14 @@ class SearchParams(Params):
                 "search.target_tokens and search.target_sequence_length are null: they follow train.training, which is "
                 "not known here. Name both."
             )
-        return Target(self.target_tokens, self.target_sequence_length)
+        return TargetRun(self.target_tokens, self.target_sequence_length)
 
     def aimed_at(self, training: TrainingConfig) -> Self:
         """Return the params with the run that is trained where they leave open which run the recipe is for."""
-        told = {"target_tokens": training.num_tokens, "target_sequence_length": training.model.sequence_length}
-        return self.model_copy(update={name: value for name, value in told.items() if getattr(self, name) is None})
+        target_run = {"target_tokens": training.num_tokens, "target_sequence_length": training.model.sequence_length}
+        return self.model_copy(
+            update={name: value for name, value in target_run.items() if getattr(self, name) is None}
+        )
 
     def mistakes(self) -> Iterator[str]:
         """Yield what does not fit together."""

@@ -29,7 +29,7 @@ from tasks.mixture.published_candidates import (
     GainInterval,
     Role,
 )
-from tasks.mixture.runs import Run, Runs
+from tasks.mixture.runs import ProxyRun, RunTable
 
 Array = npt.NDArray[np.float64]
 
@@ -113,7 +113,7 @@ def require_enough(params: ConfirmParams, num_contenders: int) -> None:
 def confirm(
     params: ConfirmParams,
     contenders: Sequence[Contender],
-    runs: Runs,
+    runs: RunTable,
     seeds: Sequence[int],
     constraints: Sequence[Constraint] = (),
 ) -> Confirmation:
@@ -199,7 +199,7 @@ class _Means:
         return GainInterval(mean=mean, lower=mean - half_width, upper=mean + half_width)
 
 
-def _rows(contenders: Sequence[Contender], runs: Runs, seeds: Sequence[int]) -> list[list[Run]]:
+def _rows(contenders: Sequence[Contender], runs: RunTable, seeds: Sequence[int]) -> list[list[ProxyRun]]:
     """Return the run of every contender with every seed, natural first."""
     if not contenders or contenders[0].role != "natural" or len(contenders) < 2:
         raise EvidenceError("nothing was run again beside natural: name at least one contender after it.")
@@ -213,7 +213,7 @@ def _rows(contenders: Sequence[Contender], runs: Runs, seeds: Sequence[int]) -> 
     return rows_KS
 
 
-def _row(contender: Contender, runs: Runs, seed: int) -> Run:
+def _row(contender: Contender, runs: RunTable, seed: int) -> ProxyRun:
     rows = [row for row in runs.rows if row.seed == seed and _same(row.weights, contender.weights)]
     if not rows:
         raise EvidenceError(f"{contender.name} was not run with seed {seed}: run every contender with the same seeds.")
@@ -224,7 +224,7 @@ def _row(contender: Contender, runs: Runs, seed: int) -> Run:
     return rows[0]
 
 
-def _instruction_sets_of_unpaired(rows_KS: Sequence[Sequence[Run]]) -> tuple[str, ...]:
+def _instruction_sets_of_unpaired(rows_KS: Sequence[Sequence[ProxyRun]]) -> tuple[str, ...]:
     """Return the instruction sets of a seed whose runs were made with several; none where every seed has one."""
     for rows_K in zip(*rows_KS, strict=True):
         if len(found := {row.instruction_set or "unknown" for row in rows_K}) > 1:

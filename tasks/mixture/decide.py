@@ -22,7 +22,7 @@ from tasks.mixture.predictors.gp_sqrt import GpSqrt
 from tasks.mixture.problem import Problem, gridded
 from tasks.mixture.published import BaselineName
 from tasks.mixture.published_candidates import Candidate, MixtureOrigin
-from tasks.mixture.runs import Run, Runs
+from tasks.mixture.runs import ProxyRun, RunTable
 from tasks.mixture.strategies.evidence import MARGIN, Evidence, Predicts, excess, under_caps
 from tasks.mixture.strategies.local_search import ascend
 
@@ -58,7 +58,7 @@ class Pick:
 
 
 def decide(
-    params: DecisionParams, problem: Problem, predictor: Predicts, runs: Runs, within: Reuse | None = None
+    params: DecisionParams, problem: Problem, predictor: Predicts, runs: RunTable, within: Reuse | None = None
 ) -> Pick:
     """Return the pick among natural, what was measured and what the optimiser finds; only what keeps to the caps.
 
@@ -143,7 +143,7 @@ def baseline(
     return Pick(chosen, f"{name}, as configured: nothing was searched", (chosen,))
 
 
-def _known(params: DecisionParams, problem: Problem, predictor: Predicts, runs: Runs) -> list[Candidate]:
+def _known(params: DecisionParams, problem: Problem, predictor: Predicts, runs: RunTable) -> list[Candidate]:
     """Return natural, then every run that keeps to the caps."""
     origin = MixtureOrigin(source=NATURAL)
     natural = _candidate(params, problem, predictor, origin, problem.natural, _measured(runs, problem.natural))
@@ -207,11 +207,11 @@ def _candidate(
     )
 
 
-def _measured(runs: Runs, weights_D: Array) -> float | None:
+def _measured(runs: RunTable, weights_D: Array) -> float | None:
     return next((row.objective for row in runs.rows if _is(row, weights_D)), None)
 
 
-def _is(row: Run, weights_D: Array) -> bool:
+def _is(row: ProxyRun, weights_D: Array) -> bool:
     return bool(np.abs(np.array(row.weights) - weights_D).max() < 1e-9)
 
 

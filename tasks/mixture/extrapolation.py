@@ -51,7 +51,7 @@ class MeasuredRange:
         most_MD = beyond_MD * np.abs(prediction_M)[:, None]
         return np.asarray(np.minimum(_PER_RANGE * self.objective_sd * ranges_MD, most_MD).max(axis=1))
 
-    def told(self, weights_MD: Array, lines: Sequence[int]) -> str | None:
+    def warning(self, weights_MD: Array, lines: Sequence[int]) -> str | None:
         """Return a warning about mixtures outside, the first named by its line; None where all are inside."""
         beyond_MD = self.beyond(weights_MD)
         rows = np.flatnonzero(beyond_MD.any(axis=1))

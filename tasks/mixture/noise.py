@@ -13,7 +13,7 @@ import numpy.typing as npt
 import scipy
 
 from tasks.core.errors import DataError
-from tasks.mixture.runs import Runs
+from tasks.mixture.runs import RunTable
 
 Array = npt.NDArray[np.float64]
 
@@ -83,7 +83,7 @@ class Sizing:
         return None if self.seeds is None else 2 * self.seeds * self.tokens
 
 
-def difference_noise(runs: Runs) -> Noise | None:
+def difference_noise(runs: RunTable) -> Noise | None:
     """Return the noise of the objective's paired difference between mixtures; None when nothing was repeated.
 
     Only runs of one size on the same data and instruction set are compared; several sizes are pooled, so ask
@@ -108,7 +108,7 @@ def difference_noise(runs: Runs) -> Noise | None:
     return Noise(sqrt(2) * noise_sd, "bounded", sum(seeds) - len(seeds))
 
 
-def run_noise(runs: Runs) -> float | None:
+def run_noise(runs: RunTable) -> float | None:
     """Return the standard deviation of one run among runs with the same seed, None when nothing was repeated.
 
     It is a paired difference's over sqrt(2): what a seed shifts all mixtures by is no noise of a comparison.
@@ -185,7 +185,7 @@ def seeds_needed(noise: Noise, gain: float, confidence: float, power: float = PO
     return high
 
 
-def sizings(runs: Runs, gain: float, confidence: float, power: float = POWER) -> tuple[Sizing, ...]:
+def sizings(runs: RunTable, gain: float, confidence: float, power: float = POWER) -> tuple[Sizing, ...]:
     """Return for each measured size with repeats how many seeds find `gain`, the cheapest in tokens first.
 
     Tokens are chosen among sizes that were measured: how noise falls between them is seen, beyond them it is not, and
@@ -246,7 +246,7 @@ def _gain(noise: Noise, seeds: int, quantile: float, degrees_of_freedom: int, po
     return float(centre) * noise.sd / sqrt(seeds)
 
 
-def _by_size(runs: Runs) -> dict[object, dict[tuple[float, ...], dict[int, float]]]:
+def _by_size(runs: RunTable) -> dict[object, dict[tuple[float, ...], dict[int, float]]]:
     """Return objectives by seed, by mixture, by what pairs must have in common: size, data and instruction set."""
     sizes: dict[object, dict[tuple[float, ...], dict[int, float]]] = {}
     for row in runs.rows:

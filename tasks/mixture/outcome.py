@@ -14,8 +14,8 @@ from tasks.mixture.problem import Problem, objective_shares
 from tasks.mixture.published import Forecast, Recipe, RecipePhase
 from tasks.mixture.published_candidates import (
     Candidates,
+    ChosenMixture,
     ChosenPredictor,
-    Decision,
     HeldOutPrediction,
     Interactions,
     Pareto,
@@ -86,7 +86,7 @@ def _candidates(state: State, judged: Judgement) -> Candidates:
         held_out=_held_out(state, judged),
         noise_sd=run_noise(state.searched),
         kl_to_natural=state.problem.kl_to_natural,
-        decision=Decision(source=pick.chosen.source, run=pick.chosen.run, reason=pick.reason),
+        decision=ChosenMixture(source=pick.chosen.source, run=pick.chosen.run, reason=pick.reason),
         considered=pick.considered,
         confirmation=judged.confirmation,
         transfer=judged.transfer,

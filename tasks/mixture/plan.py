@@ -9,8 +9,8 @@ from tasks.mixture.budget import confirming
 from tasks.mixture.config import SearchParams
 from tasks.mixture.confirm import most_runs
 from tasks.mixture.noise import Effect, Noise, Sizing, confirmable, detectable, difference_noise, seeds_needed, sizings
-from tasks.mixture.problem import Domain, Problem, objective_shares
-from tasks.mixture.runs import Runs
+from tasks.mixture.problem import Problem, SearchedDomain, objective_shares
+from tasks.mixture.runs import RunTable
 from tasks.mixture.search import counts, noise_round
 from tasks.mixture.strategies.default import Default
 from tasks.training.config import TrainingConfig, num_flops, num_parameters
@@ -21,7 +21,7 @@ Purpose = Literal["baselines and noise", "first mixtures", "rounds", "confirmati
 
 
 @dataclass(frozen=True)
-class Part:
+class PlannedRuns:
     """Equal runs: how many, how large each, and how many one after another when some run at the same time.
 
     `flops` and `tokens` are of one run; `tokens_per_s` of one run while the others go on, None when nobody knows.
@@ -66,16 +66,16 @@ class Outlook:
     of_proxies: bool
     confirmed: Effect | None
     evaluated: Effect | None
-    wanted: float | None = None
+    target_gain: float | None = None
     confirm_seeds: int | None = None
     train_seeds: int | None = None
     sizings: tuple[Sizing, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return the outlook with its parts as JSON values."""
-        told = {name: None if value is None else vars(value) for name, value in self._effects.items()}
+        effects = {name: None if value is None else vars(value) for name, value in self._effects.items()}
         sized = [{**vars(each), "noise": vars(each.noise), "all_tokens": each.all_tokens} for each in self.sizings]
-        return {**vars(self), **told, "sizings": sized}
+        return {**vars(self), **effects, "sizings": sized}
 
     @property
     def _effects(self) -> dict[str, Noise | Effect | None]:
@@ -90,7 +90,7 @@ def parts(
     problem: Problem | None = None,
     workers: int = 1,
     speeds: Speeds | None = None,
-) -> tuple[Part, ...]:
+) -> tuple[PlannedRuns, ...]:
     """Return what search and training cost, in the order they run; each batch of proxies waits for the one before it.
 
     Counts are upper bounds: a mixture that was measured before is taken over. Without the pool's `problem` natural, uniform
@@ -121,7 +121,7 @@ def parts(
     return tuple(part for part in found if part.runs)
 
 
-def total(found: Sequence[Part]) -> dict[str, Any]:
+def total(found: Sequence[PlannedRuns]) -> dict[str, Any]:
     """Return the sums of some parts: runs, tokens, FLOPs, and hours where all of them are known."""
     hours = [part.hours for part in found]
     return {
@@ -137,8 +137,8 @@ def outlook(
     train: TrainParams,
     confidence: float,
     vocab_size: int,
-    runs: Runs | None,
-    wanted: float | None = None,
+    runs: RunTable | None,
+    target_gain: float | None = None,
 ) -> Outlook:
     """Return what the noise in `runs` lets search and evaluation find, and what a `wanted` gain would take.
 
@@ -148,17 +148,17 @@ def outlook(
     own = None if runs is None else difference_noise(runs.at(*size))
     noise = own if own is not None or runs is None else difference_noise(runs)
     if noise is None or runs is None:
-        return Outlook(None, False, None, None, wanted)
+        return Outlook(None, False, None, None, target_gain)
     evaluated, confirmed, confirm_seeds = detectable(noise, train.num_seeds, confidence), None, None
     if (params := search.confirm) is not None:
         mixtures = params.num_candidates + 2
         confirmed = confirmable(noise, mixtures, params.num_seeds, params.confidence)
-        if wanted is not None:
-            confirm_seeds = seeds_needed(noise, wanted, params.confidence, mixtures=mixtures)
-    if wanted is None:
+        if target_gain is not None:
+            confirm_seeds = seeds_needed(noise, target_gain, params.confidence, mixtures=mixtures)
+    if target_gain is None:
         return Outlook(noise, own is not None, confirmed, evaluated)
-    train_seeds, sized = seeds_needed(noise, wanted, confidence), sizings(runs, wanted, confidence)
-    return Outlook(noise, own is not None, confirmed, evaluated, wanted, confirm_seeds, train_seeds, sized)
+    train_seeds, sized = seeds_needed(noise, target_gain, confidence), sizings(runs, target_gain, confidence)
+    return Outlook(noise, own is not None, confirmed, evaluated, target_gain, confirm_seeds, train_seeds, sized)
 
 
 def _part(
@@ -168,10 +168,10 @@ def _part(
     training: TrainingConfig,
     vocab_size: int,
     tokens_per_s: float | None,
-) -> Part:
+) -> PlannedRuns:
     parameters, turns = num_parameters(training.model, vocab_size)[0], sum(ceil(batch / workers) for batch in batches)
     flops = num_flops(training, vocab_size)
-    return Part(name, sum(batches), turns, parameters, training.num_tokens, flops, tokens_per_s)
+    return PlannedRuns(name, sum(batches), turns, parameters, training.num_tokens, flops, tokens_per_s)
 
 
 def _stand_in(search: SearchParams) -> Problem:
@@ -179,7 +179,7 @@ def _stand_in(search: SearchParams) -> Problem:
     target, proxy = search.target.samples, search.proxy.num_samples
     shares = (0.2, 1.0, 4.0)
     domains = tuple(
-        Domain(
+        SearchedDomain(
             name, round(share * search.target.tokens), 0, max(round(share * target), 1), max(round(share * proxy), 1)
         )
         for name, share in zip("abc", shares, strict=True)

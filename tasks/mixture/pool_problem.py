@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from tasks.core.errors import ConfigError
 from tasks.mixture.config import SearchParams
-from tasks.mixture.problem import Constraint, Domain, Problem, objective_shares
+from tasks.mixture.problem import Constraint, Problem, SearchedDomain, objective_shares
 from tasks.tokenize.pool import TokenPool
 from tasks.training.order import usable_rows
 
@@ -23,7 +23,7 @@ def problem_of(params: SearchParams, pool: TokenPool) -> Problem:
     held_out = held_out_only(params, pool.names)
     return Problem(
         domains=tuple(
-            Domain(name, int(tokens), int(size), own, of_proxy, trainable=name not in held_out)
+            SearchedDomain(name, int(tokens), int(size), own, of_proxy, trainable=name not in held_out)
             for name, tokens, size, own, of_proxy in counted
         ),
         objective=objective_of(params, pool.names),

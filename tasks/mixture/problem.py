@@ -21,7 +21,7 @@ _LEVEL_STEP = 1.01
 
 
 @dataclass(frozen=True)
-class Domain:
+class SearchedDomain:
     """What one domain has in the train split; `rows` are whole samples of the target run, `proxy_rows` of a proxy.
 
     A domain that is not `trainable` is only measured on: no mixture gives it a weight.
@@ -56,7 +56,7 @@ class Problem:
         ConfigError: no weights can keep to the caps: the pool is too small for the run.
     """
 
-    domains: tuple[Domain, ...]
+    domains: tuple[SearchedDomain, ...]
     objective: tuple[float, ...]
     target_samples: int
     proxy_samples: int

@@ -11,9 +11,9 @@ from pydantic import JsonValue, NonNegativeFloat, NonNegativeInt, model_validato
 
 from tasks.core.published import Model, Published
 from tasks.mixture.published import SizeGain, TransferVerdict, Weights
-from tasks.mixture.runs import Kind, Unit
+from tasks.mixture.runs import LossUnit, RunKind
 
-Source = Literal["natural", "uniform", "unimax", "measured", "predicted"]
+MixtureSource = Literal["natural", "uniform", "unimax", "measured", "predicted"]
 Role = Literal["natural", "best measured", "candidate"]
 ConfirmationVerdict = Literal["ship candidate", "ship best measured", "keep natural"]
 ProposalReason = Literal["improvement", "exploration", "random", "sampled", "optimum"]
@@ -22,7 +22,7 @@ ProposalReason = Literal["improvement", "exploration", "random", "sampled", "opt
 class MixtureOrigin(Model):
     """Where a mixture comes from: a baseline, the run that measured it (`run`, of runs.csv), or a prediction alone."""
 
-    source: Source
+    source: MixtureSource
     run: NonNegativeInt | None = None
 
     @model_validator(mode="after")
@@ -53,7 +53,7 @@ class Candidate(MixtureOrigin):
     score: float
 
 
-class Decision(MixtureOrigin):
+class ChosenMixture(MixtureOrigin):
     """Which mixture became the recipe, and why it and no other."""
 
     reason: str
@@ -281,7 +281,7 @@ class Interactions(Model):
     sets: tuple[str, ...]
     domains: tuple[str, ...]
     values: tuple[tuple[float, ...], ...]
-    unit: Unit
+    unit: LossUnit
     step: float
 
     @property
@@ -300,7 +300,7 @@ class ParetoPoint(Model):
     """A measured mixture by several objectives; `front`: no other is better in one and as good in all others."""
 
     run: int
-    kind: Kind
+    kind: RunKind
     values: tuple[float, ...]
     front: bool
 
@@ -337,7 +337,7 @@ class Candidates(Published):
     held_out: tuple[HeldOutPrediction, ...]
     noise_sd: NonNegativeFloat | None
     kl_to_natural: NonNegativeFloat
-    decision: Decision
+    decision: ChosenMixture
     considered: tuple[Candidate, ...]
     confirmation: Confirmation | None
     transfer: Transfer | None

@@ -19,15 +19,15 @@ from tasks.core.errors import DataError
 from tasks.mixture.table_cells import numbered_lines
 
 Array = npt.NDArray[np.float64]
-Kind = Literal["natural", "uniform", "unimax", "design", "proposal", "repeat", "confirm", "transfer", "imported"]
-Unit = Literal["bits per byte", "nats per token", "loss"]
+RunKind = Literal["natural", "uniform", "unimax", "design", "proposal", "repeat", "confirm", "transfer", "imported"]
+LossUnit = Literal["bits per byte", "nats per token", "loss"]
 
 # What was measured to judge a pick has no part in making it.
-JUDGING: tuple[Kind, ...] = ("confirm", "transfer")
+JUDGING: tuple[RunKind, ...] = ("confirm", "transfer")
 RUNS_FILE = "runs.csv"
 
 # What a column of losses is called in a file: its unit, then the held-out set. "loss": the unit is not known.
-PREFIXES: dict[Unit, str] = {"bits per byte": "bpb:", "nats per token": "nats:", "loss": "loss:"}
+PREFIXES: dict[LossUnit, str] = {"bits per byte": "bpb:", "nats per token": "nats:", "loss": "loss:"}
 _FORMAT = "2"
 _COLUMNS = (
     "format", "run", "round", "kind", "seed", "model_parameters", "tokens", "flops", "data", "instruction_set", "objective",
@@ -40,7 +40,7 @@ _EARLIER_COLUMNS = tuple(
 
 
 @dataclass(frozen=True)
-class Run:
+class ProxyRun:
     """One measured mixture: a weight per domain, a loss per held-out set, and how large the run was.
 
     `data` is the digest of all that decides its losses but mixture and seed (what it read, how it was trained and
@@ -51,7 +51,7 @@ class Run:
 
     run: int
     round: int
-    kind: Kind
+    kind: RunKind
     seed: int
     model_parameters: int
     tokens: int
@@ -63,8 +63,8 @@ class Run:
     instruction_set: str = ""
 
     def __post_init__(self) -> None:
-        if self.kind not in get_args(Kind):
-            raise DataError(f"run {self.run}: kind {self.kind!r} is none of {', '.join(get_args(Kind))}.")
+        if self.kind not in get_args(RunKind):
+            raise DataError(f"run {self.run}: kind {self.kind!r} is none of {', '.join(get_args(RunKind))}.")
         if not all(isfinite(value) for value in (self.objective, *self.weights, *self.losses)):
             raise DataError(f"run {self.run}: it holds a value that is no finite number. Measure it again.")
         if any(weight < 0 for weight in self.weights):
@@ -84,7 +84,7 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Runs:
+class RunTable:
     """All runs of a search, in the order they were asked for; losses are in `unit`, one per held-out set in `sets`.
 
     Raises:
@@ -94,13 +94,13 @@ class Runs:
 
     domains: tuple[str, ...]
     sets: tuple[str, ...]
-    unit: Unit
-    rows: tuple[Run, ...]
+    unit: LossUnit
+    rows: tuple[ProxyRun, ...]
 
     def __post_init__(self) -> None:
         if self.unit not in PREFIXES:
             raise DataError(f"unit {self.unit!r} is none of {', '.join(PREFIXES)}.")
-        first: dict[tuple[str, str], Run] = {}
+        first: dict[tuple[str, str], ProxyRun] = {}
         for row in self.rows:
             if (len(row.weights), len(row.losses)) != (len(self.domains), len(self.sets)):
                 raise DataError(
@@ -128,12 +128,12 @@ class Runs:
         """Return the sizes that runs had, (parameters, tokens), smallest first."""
         return tuple(sorted({row.fidelity for row in self.rows}))
 
-    def at(self, model_parameters: int, tokens: int) -> "Runs":
+    def at(self, model_parameters: int, tokens: int) -> "RunTable":
         """Return the runs of one size."""
-        wanted = (model_parameters, tokens)
-        return replace(self, rows=tuple(row for row in self.rows if row.fidelity == wanted))
+        size = (model_parameters, tokens)
+        return replace(self, rows=tuple(row for row in self.rows if row.fidelity == size))
 
-    def paired(self, seed: int) -> "Runs":
+    def paired(self, seed: int) -> "RunTable":
         """Return the runs with this seed, each mixture once: same initialisation and document order for all of them."""
         once = {row.key: row for row in reversed(self.rows) if row.seed == seed}
         return replace(self, rows=tuple(sorted(once.values(), key=lambda row: row.run)))
@@ -153,7 +153,7 @@ class Runs:
         return float(np.sqrt(squares / sum(len(values) - 1 for values in repeated)))
 
 
-def to_csv(runs: Runs) -> str:
+def to_csv(runs: RunTable) -> str:
     """Return the table as CSV; floats are written so that they read back as the same bits."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
@@ -164,7 +164,7 @@ def to_csv(runs: Runs) -> str:
     return stream.getvalue()
 
 
-def read_runs(path: Path) -> Runs:
+def read_runs(path: Path) -> RunTable:
     """Read the table that `to_csv` wrote, or one of an earlier version.
 
     Raises:
@@ -175,16 +175,16 @@ def read_runs(path: Path) -> Runs:
     fixed, domains, sets, unit = _columns(path, header)
     rows = tuple(_read_rows(path, lines, fixed, len(domains), len(sets)))
     try:
-        return Runs(domains, sets, unit, rows)
+        return RunTable(domains, sets, unit, rows)
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
 
 
-def _columns(path: Path, header: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...], Unit]:
+def _columns(path: Path, header: Sequence[str]) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...], LossUnit]:
     fixed = next((names for names in _EARLIER_COLUMNS if tuple(header[: len(names)]) == names), _COLUMNS)
     domains = tuple(name.removeprefix("w:") for name in header[len(fixed) :] if name.startswith("w:"))
     rest = header[len(fixed) + len(domains) :]
-    unit: Unit = next((unit for unit in PREFIXES if rest and rest[0].startswith(PREFIXES[unit])), "loss")
+    unit: LossUnit = next((unit for unit in PREFIXES if rest and rest[0].startswith(PREFIXES[unit])), "loss")
     sets = tuple(name.removeprefix(PREFIXES[unit]) for name in rest)
     if not sets or list(header) != _header(fixed, domains, sets, unit):
         raise DataError(
@@ -196,7 +196,7 @@ def _columns(path: Path, header: Sequence[str]) -> tuple[tuple[str, ...], tuple[
 
 def _read_rows(
     path: Path, lines: Sequence[tuple[int, Sequence[str]]], names: Sequence[str], num_domains: int, num_sets: int
-) -> Iterable[Run]:
+) -> Iterable[ProxyRun]:
     for number, cells in lines:
         try:
             if len(cells) != len(names) + num_domains + num_sets:
@@ -212,11 +212,11 @@ def _read_rows(
             raise DataError(f"{path}, line {number}: {error}") from error
 
 
-def _run(fixed: Mapping[str, str], weights: tuple[float, ...], losses: tuple[float, ...]) -> Run:
-    return Run(
+def _run(fixed: Mapping[str, str], weights: tuple[float, ...], losses: tuple[float, ...]) -> ProxyRun:
+    return ProxyRun(
         run=int(fixed["run"]),
         round=int(fixed["round"]),
-        kind=cast("Kind", fixed["kind"]),
+        kind=cast("RunKind", fixed["kind"]),
         seed=int(fixed["seed"]),
         model_parameters=int(fixed["model_parameters"]),
         tokens=int(fixed["tokens"]),
@@ -229,5 +229,5 @@ def _run(fixed: Mapping[str, str], weights: tuple[float, ...], losses: tuple[flo
     )
 
 
-def _header(fixed: Sequence[str], domains: Sequence[str], sets: Sequence[str], unit: Unit) -> list[str]:
+def _header(fixed: Sequence[str], domains: Sequence[str], sets: Sequence[str], unit: LossUnit) -> list[str]:
     return [*fixed, *(f"w:{name}" for name in domains), *(f"{PREFIXES[unit]}{name}" for name in sets)]

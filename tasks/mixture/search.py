@@ -33,7 +33,7 @@ from tasks.mixture.published_candidates import (
     Round,
     Transfer,
 )
-from tasks.mixture.runs import JUDGING, Kind, Runs
+from tasks.mixture.runs import JUDGING, RunKind, RunTable
 from tasks.mixture.strategies.evidence import Evidence
 from tasks.mixture.strategies.kinds import method
 from tasks.mixture.transfer import Size, transfer, transfer_mixtures
@@ -45,16 +45,16 @@ class State:
     """Where a search stands: what it searches, what was measured, and what each round proposed.
 
     `earlier` are runs of an earlier version that inform the predictor, `data` what today's proxies have in common
-    (`Run.data`).
+    (`ProxyRun.data`).
     """
 
     params: SearchParams
     problem: Problem
     vocab_size: int
     data: str
-    runs: Runs
+    runs: RunTable
     rounds: tuple[Round, ...] = ()
-    earlier: Runs | None = None
+    earlier: RunTable | None = None
 
     @property
     def size(self) -> Size:
@@ -71,13 +71,13 @@ class State:
         return Size(num_parameters(training.model, self.vocab_size)[0], training.num_tokens)
 
     @property
-    def searched(self) -> Runs:
+    def searched(self) -> RunTable:
         """The proxies of the search itself: of one size, without those that only judge the pick."""
         rows = self.runs.at(self.size.model_parameters, self.size.tokens).rows
         return replace(self.runs, rows=tuple(row for row in rows if row.kind not in JUDGING))
 
     @property
-    def paired(self) -> Runs:
+    def paired(self) -> RunTable:
         """The proxies that a predictor is fitted to: those with the search's own seed."""
         return self.searched.paired(self.params.seed)
 
@@ -101,7 +101,7 @@ class ProxyRequest(Model):
     """A proxy to measure, and what it is in the table of runs; `second_size` is for the transfer's size."""
 
     round: int
-    kind: Kind
+    kind: RunKind
     seed: int
     weights: Weights
     second_size: bool = False
@@ -125,14 +125,14 @@ class ProposedRound(Published):
     round: Round
 
 
-def baselines(problem: Problem) -> dict[Kind, Weights]:
+def baselines(problem: Problem) -> dict[RunKind, Weights]:
     """Return natural, uniform and UniMax, each mixture once."""
-    named: dict[Kind, Weights] = {
+    named: dict[RunKind, Weights] = {
         "natural": tuple(problem.natural.tolist()),
         "uniform": tuple(problem.uniform.tolist()),
         "unimax": tuple(problem.unimax.tolist()),
     }
-    firsts: dict[Weights, Kind] = {}
+    firsts: dict[Weights, RunKind] = {}
     for kind, weights in named.items():
         firsts.setdefault(weights, kind)
     return {kind: weights for weights, kind in firsts.items()}
@@ -142,7 +142,7 @@ def noise_round(params: SearchParams, problem: Problem) -> list[ProxyRequest]:
     """Return what is measured before anything is proposed: the baselines, natural and uniform again with other seeds."""
     known = baselines(problem)
     requests = [ProxyRequest(round=0, kind=kind, seed=params.seed, weights=weights) for kind, weights in known.items()]
-    again: list[Kind] = ["natural", "uniform"] if "uniform" in known else ["natural"]
+    again: list[RunKind] = ["natural", "uniform"] if "uniform" in known else ["natural"]
     seeds = range(params.seed + 1, params.seed + 1 + params.num_noise_seeds)
     return requests + [
         ProxyRequest(round=0, kind="repeat", seed=seed, weights=known[kind]) for seed in seeds for kind in again
@@ -335,14 +335,14 @@ class _Known:
 
 
 def _known(state: State) -> _Known:
-    selection, asked = state.params.selection, None
+    selection, earlier = state.params.selection, None
     if state.earlier is not None:
-        selection, asked = informed(selection, state.earlier, state.current)
+        selection, earlier = informed(selection, state.earlier, state.current)
     paired, noise = state.paired, run_noise(state.searched)
     measured = Measured(
-        paired.weights_RD(), paired.losses_RS(), state.problem.objective_S, noise_sd=noise, earlier=asked
+        paired.weights_RD(), paired.losses_RS(), state.problem.objective_S, noise_sd=noise, earlier=earlier
     )
-    return _Known(selection, measured, asked)
+    return _Known(selection, measured, earlier)
 
 
 def _reduced(state: State, predictor: Predictor | None) -> Reuse | None:
@@ -353,17 +353,17 @@ def _reduced(state: State, predictor: Predictor | None) -> Reuse | None:
     changed = state.params.changed_domains
     if not changed or state.earlier is None:
         return None
-    asked = _known(state).earlier
-    if asked is None:
+    earlier = _known(state).earlier
+    if earlier is None:
         raise EvidenceError(
             f"search.changed_domains: {len(state.earlier.rows)} earlier runs with one seed, size and data are too few to "
             f"say what the others' shares should be; {MIN_RUNS} are needed, with a held-out set that this search has too. "
             "Search all domains: leave changed_domains out."
         )
-    kept_D = best_before(asked, state.earlier, state.current)
+    kept_D = best_before(earlier, state.earlier, state.current)
     threshold = state.params.coupling_threshold
     found = () if predictor is None else couplings(predictor, state.problem, changed, threshold)
-    return reuse(asked if predictor is None else predictor, state.problem, kept_D, changed, found)
+    return reuse(earlier if predictor is None else predictor, state.problem, kept_D, changed, found)
 
 
 def _expanded(proposal: Proposal, reduced: Reuse) -> Proposal:

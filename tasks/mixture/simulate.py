@@ -20,8 +20,8 @@ from tasks.mixture.designs.space_filling import baselines, draws
 from tasks.mixture.pool_problem import constraints_of, held_out_only, objective_of
 from tasks.mixture.predictors.choose import Choice
 from tasks.mixture.predictors.predictor import Predictor
-from tasks.mixture.problem import Domain, Problem
-from tasks.mixture.runs import Runs
+from tasks.mixture.problem import Problem, SearchedDomain
+from tasks.mixture.runs import RunTable
 from tasks.mixture.strategies.kinds import StrategyParams, method
 from tasks.mixture.strategies.local_search import ascend
 from tasks.mixture.strategies.random_search import RandomSearch
@@ -60,7 +60,7 @@ class Truth:
 
 
 @dataclass(frozen=True)
-class Point:
+class ReplayPoint:
     """Where a strategy stood after so many runs: the true objective of what it would have shipped."""
 
     strategy: str
@@ -73,7 +73,7 @@ class Point:
 class Replay:
     """All points, the truth's objective of the baselines and of the best mixture known."""
 
-    points: tuple[Point, ...]
+    points: tuple[ReplayPoint, ...]
     natural: float
     uniform: float
     unimax: float
@@ -97,7 +97,7 @@ class Replay:
         return {"strategies": rows, "regret": self.baselines, "best": self.best}
 
 
-def truth_of(params: SearchParams, runs: Runs, where: str) -> tuple[Truth, Choice]:
+def truth_of(params: SearchParams, runs: RunTable, where: str) -> tuple[Truth, Choice]:
     """Return the truth that a measured table suggests, and how well its predictor does on runs left out.
 
     The objective is the one in the params. The noise of a run is the fit's, which knows that of the repeats without what
@@ -116,7 +116,7 @@ def truth_of(params: SearchParams, runs: Runs, where: str) -> tuple[Truth, Choic
     return Truth(choice.predictor, shares, seed_sd, run_sd), choice
 
 
-def free_problem(params: SearchParams, runs: Runs, where: str) -> Problem:
+def free_problem(params: SearchParams, runs: RunTable, where: str) -> Problem:
     """Return a search over the table's domains without caps, natural being what the table calls natural.
 
     Raises:
@@ -132,7 +132,7 @@ def free_problem(params: SearchParams, runs: Runs, where: str) -> Problem:
     tokens = [round(weight * _NOMINAL_TOKENS) for weight in natural]
     held_out = held_out_only(params, runs.domains)
     domains = tuple(
-        Domain(name, count, count, _NOMINAL_TOKENS, _NOMINAL_TOKENS, trainable=name not in held_out)
+        SearchedDomain(name, count, count, _NOMINAL_TOKENS, _NOMINAL_TOKENS, trainable=name not in held_out)
         for name, count in zip(runs.domains, tokens, strict=True)
     )
     return Problem(
@@ -152,7 +152,7 @@ def replay(
     """Replay the configured strategy and random search `streams` times; `progress` hears (rounds done, of how many)."""
     strategies: dict[str, StrategyParams] = {params.strategy.kind: params.strategy}
     strategies.setdefault(RandomSearch().kind, RandomSearch())
-    points: list[Point] = []
+    points: list[ReplayPoint] = []
     rounds = [
         method(strategy).schedule(strategy, params.num_runs - num_repeats(strategy, params))
         for strategy in strategies.values()
@@ -170,17 +170,17 @@ def replay(
 
 def _search(
     params: SearchParams, strategy: StrategyParams, problem: Problem, truth: Truth, stream: int
-) -> Iterator[Point]:
+) -> Iterator[ReplayPoint]:
     """Yield where one search stands after its first round and after every other."""
     seed = params.seed + stream
 
     def measure(weights_D: Array, seed: int) -> Array:
         return truth.measure(weights_D, seed - stream, stream)
 
-    for stand in trajectory(strategy, params, problem, measure, params.num_runs, seed):
-        pick = method(strategy).finish(strategy, params.decision, stand.problem, stand.evidence, seed)
+    for snapshot in trajectory(strategy, params, problem, measure, params.num_runs, seed):
+        pick = method(strategy).finish(strategy, params.decision, snapshot.problem, snapshot.evidence, seed)
         weights_D = np.array(pick.chosen.weights)
-        yield Point(strategy.kind, stream, stand.spent, truth.objective(weights_D))
+        yield ReplayPoint(strategy.kind, stream, snapshot.spent, truth.objective(weights_D))
 
 
 def _best(truth: Truth, problem: Problem, seed: int) -> float:

@@ -19,7 +19,7 @@ from tasks.mixture.outcome import FILES
 from tasks.mixture.pool_problem import problem_of
 from tasks.mixture.problem import Problem
 from tasks.mixture.proxies.proxy import SPLIT, ProxyArgs, ProxyResult, ProxySpec, row_share_of, search_proxies
-from tasks.mixture.runs import JUDGING, Run, Runs, Unit, read_runs
+from tasks.mixture.runs import JUDGING, LossUnit, ProxyRun, RunTable, read_runs
 from tasks.mixture.search import (
     ProposedRound,
     ProxyRequest,
@@ -46,7 +46,7 @@ PROPOSAL = Step("search.propose", "search: proposal", search_proposal)
 CONTENDERS = Step("search.contenders", "search: confirmation, mixtures", search_contenders)
 TRANSFER = Step("search.transfer", "search: second size, mixtures", search_transfer)
 CONCLUSION = Step("search.conclude", "search: decision", search_conclusion)
-UNIT: Unit = "bits per byte"
+UNIT: LossUnit = "bits per byte"
 EARLIER = "earlier_runs"
 # What a proxy reads of a pool: another test split, say, changes no proxy.
 READ = (*POOL_FILES, "tokens/train/", f"tokens/{SPLIT}/")
@@ -123,7 +123,7 @@ def searched(params: SearchParams, pool_files: Tree, workshop: Workshop) -> Fini
     return FinishedSearch(CONCLUSION.one(workshop, state), environment_over(proxies.records))
 
 
-def pilot(params: SearchParams, pool_folder: Path, workshop: Workshop, seeds: int) -> Runs:
+def pilot(params: SearchParams, pool_folder: Path, workshop: Workshop, seeds: int) -> RunTable:
     """Measure natural and uniform with so many seeds, before a search is paid for; a later one takes these proxies over."""
     pool_files = published(workshop.store, str(pool_folder.absolute())).tree(*READ)
     problem = problem_of(params, read_pool(pool_files.local()))
@@ -143,17 +143,17 @@ class Proxies:
     records: list[UnitRecord] = field(default_factory=list)
 
     @property
-    def none(self) -> Runs:
+    def none(self) -> RunTable:
         """A table without runs."""
-        return Runs(self.problem.names, self.problem.set_names, UNIT, ())
+        return RunTable(self.problem.names, self.problem.set_names, UNIT, ())
 
     def measured(self, state: State, requests: Sequence[ProxyRequest], label: str) -> State:
         """Return the state with the proxies that were requested."""
         return replace(state, runs=self.measure(state.runs, requests, label))
 
-    def measure(self, runs: Runs, requests: Sequence[ProxyRequest], label: str) -> Runs:
+    def measure(self, runs: RunTable, requests: Sequence[ProxyRequest], label: str) -> RunTable:
         """Return the table with the proxies that were requested, in that order."""
-        start, rows = len(runs.rows), dict[int, Run]()
+        start, rows = len(runs.rows), dict[int, ProxyRun]()
         for second in (False, True):
             # A group of proxies has one training config.
             places = [place for place, request in enumerate(requests) if request.second_size is second]
@@ -170,8 +170,8 @@ class Proxies:
         spec = {name: value for name, value in identity["reads"]["spec"].items() if name not in ("weights", "seed")}
         return digest_json({**identity, "reads": {**identity["reads"], "spec": spec}})[:_DATA]
 
-    def _measured(self, requests: Sequence[tuple[int, ProxyRequest]], second: bool, label: str) -> list[Run]:
-        rows: dict[int, Run] = {}
+    def _measured(self, requests: Sequence[tuple[int, ProxyRequest]], second: bool, label: str) -> list[ProxyRun]:
+        rows: dict[int, ProxyRun] = {}
         content, reported = self.content(second) if requests else "", set[str]()
 
         def finished(place: int, record: UnitRecord) -> None:
@@ -209,8 +209,10 @@ class Proxies:
         most, others = params.search_tokens_per_domain, params.search_tokens_of_others
         return tuple(most if place in counted else others for place in range(len(problem.set_names)))
 
-    def _row(self, number: int, request: ProxyRequest, result: ProxyResult, content: str, instruction_set: str) -> Run:
-        return Run(
+    def _row(
+        self, number: int, request: ProxyRequest, result: ProxyResult, content: str, instruction_set: str
+    ) -> ProxyRun:
+        return ProxyRun(
             run=number,
             round=request.round,
             kind=request.kind,
@@ -249,7 +251,7 @@ def _started(proxies: Proxies, pool: TokenPool) -> State:
     return replace(state, runs=replace(proxies.none, rows=rows), earlier=found.informing)
 
 
-def _sentence_on_noise(params: SearchParams, runs: Runs) -> str:
+def _sentence_on_noise(params: SearchParams, runs: RunTable) -> str:
     """Say the noise and the smallest gain that a comparison of full seeds could find, before more is spent."""
     noise = difference_noise(runs)
     if noise is None:
@@ -260,7 +262,7 @@ def _sentence_on_noise(params: SearchParams, runs: Runs) -> str:
     return f"search: two runs of one size differ by chance by {noise.sd:.4f} {runs.unit} (sd, {noise.known}){found}"
 
 
-def _report(problem: Problem, row: Run, key: str, losses: Sequence[float]) -> UnitReport:
+def _report(problem: Problem, row: ProxyRun, key: str, losses: Sequence[float]) -> UnitReport:
     weights = {f"weight.{name}": weight for name, weight in zip(problem.names, row.weights, strict=True)}
     bpb = {f"bpb.{name}": value for name, value in zip(problem.set_names, row.losses, strict=True)}
     return UnitReport(

@@ -80,7 +80,7 @@ def _check_delimiter(path: Path, header: Sequence[str], rows: Sequence[Sequence[
         return
     name, first = header[0], rows[0][0].strip() if rows[0] else ""
     spaced = len(name.split()) > 1 and len(name.split()) == len(first.split())
-    found = [told for mark, told in _DELIMITERS.items() if mark in name] + ["spaces"] * spaced
+    found = [label for mark, label in _DELIMITERS.items() if mark in name] + ["spaces"] * spaced
     if found:
         raise DataError(
             f"{path}: one column called {name.replace(chr(9), ' ')}: is it separated by {found[0]}? Save it with commas "

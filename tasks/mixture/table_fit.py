@@ -15,7 +15,7 @@ from tasks.mixture.extrapolation import MeasuredRange
 from tasks.mixture.noise import require_varied, run_noise
 from tasks.mixture.predictors.choose import MIN_RUNS, NINETY, Choice, Selection, choose
 from tasks.mixture.predictors.predictor import Measured
-from tasks.mixture.runs import PREFIXES, Runs
+from tasks.mixture.runs import PREFIXES, RunTable
 from tasks.mixture.table import Table, check_repeats, check_varied, paired, weights_of
 
 Array = npt.NDArray[np.float64]
@@ -102,7 +102,7 @@ def measurements_of_tables(mixtures: Table, losses: Table, target: str) -> Measu
     return Measurements(mixtures.columns, target, measured, columns, places, weights.normalised)
 
 
-def measurements_of_runs(runs: Runs, target: str, where: str) -> Measurements:
+def measurements_of_runs(runs: RunTable, target: str, where: str) -> Measurements:
     """Return what a search's own table says: its objective, the mean over held-out sets, or the loss of one.
 
     The rows that share the first row's size and seed are fitted; other seeds of that size tell the noise (`run_noise`).
@@ -120,7 +120,7 @@ def measurements_of_runs(runs: Runs, target: str, where: str) -> Measurements:
     return measurements_of_averages(averaged(replace(runs, sets=sets, rows=rows), where), target, where)
 
 
-def averaged(runs: Runs, where: str) -> Runs:
+def averaged(runs: RunTable, where: str) -> RunTable:
     """Return the runs of the first row's size, their objective the mean over all held-out sets, whatever it was.
 
     Raises:
@@ -133,7 +133,7 @@ def averaged(runs: Runs, where: str) -> Runs:
     return replace(runs, rows=tuple(replace(row, objective=mean) for row, mean in zip(runs.rows, means, strict=True)))
 
 
-def measurements_of_averages(runs: Runs, target: str, where: str) -> Measurements:
+def measurements_of_averages(runs: RunTable, target: str, where: str) -> Measurements:
     """Return what runs from `averaged` say about the mean over their held-out sets, which is called `target`."""
     rows = runs.paired(runs.rows[0].seed)
     measured = Measured(rows.weights_RD(), rows.losses_RS(), _equal(len(runs.sets)), run_noise(runs))

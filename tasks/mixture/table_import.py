@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from tasks.core.errors import ConfigError, DataError
-from tasks.mixture.runs import Run, Runs, Unit
+from tasks.mixture.runs import LossUnit, ProxyRun, RunTable
 from tasks.mixture.table import Table, check_repeats, check_varied, paired, weights_of
 from tasks.mixture.table_cells import INDEX, ROW_NAMES
 
@@ -25,14 +25,14 @@ class Origin:
     model_parameters: int = 0
     tokens: int = 0
     seed: int = 0
-    unit: Unit = "loss"
+    unit: LossUnit = "loss"
 
 
 @dataclass(frozen=True)
 class Imported:
     """The runs of a pair of tables; `normalised` rows summed to 1 only up to printed rounding."""
 
-    runs: Runs
+    runs: RunTable
     normalised: int
     paired_by: str
 
@@ -63,13 +63,15 @@ def import_tables(mixtures: Table, losses: Table, origin: Origin, target: str = 
     numbered = zip(
         _numbers(mixtures), objective_R.tolist(), weights.weights_RD.tolist(), values_RS.tolist(), strict=True
     )
-    rows = tuple(Run(number, 0, "imported", *size, value, tuple(w), tuple(loss)) for number, value, w, loss in numbered)
+    rows = tuple(
+        ProxyRun(number, 0, "imported", *size, value, tuple(w), tuple(loss)) for number, value, w, loss in numbered
+    )
     by = next((name for name in ROW_NAMES if name in mixtures.names and name in losses.names), "order")
-    return Imported(Runs(mixtures.columns, found.columns, origin.unit, rows), weights.normalised, by)
+    return Imported(RunTable(mixtures.columns, found.columns, origin.unit, rows), weights.normalised, by)
 
 
 def export_tables(
-    runs: Runs, seed: int | None = None, model_parameters: int | None = None, tokens: int | None = None
+    runs: RunTable, seed: int | None = None, model_parameters: int | None = None, tokens: int | None = None
 ) -> tuple[str, str]:
     """Return the runs as two CSV texts, weights and losses, paired by `index` = number of the run.
 
@@ -84,9 +86,9 @@ def export_tables(
     ]
     sizes = sorted({row.fidelity for row in chosen})
     if len(sizes) > 1:
-        told = "; ".join(f"{parameters:,} parameters on {tokens:,} tokens" for parameters, tokens in sizes)
+        found_sizes = "; ".join(f"{parameters:,} parameters on {tokens:,} tokens" for parameters, tokens in sizes)
         raise DataError(
-            f"the runs have {len(sizes)} sizes ({told}), a pair of tables has one. "
+            f"the runs have {len(sizes)} sizes ({found_sizes}), a pair of tables has one. "
             "Choose with --model-parameters or --tokens."
         )
     seed = chosen[0].seed if seed is None and chosen else seed

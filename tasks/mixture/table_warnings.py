@@ -77,18 +77,18 @@ def _scales(columns: Sequence[str], losses_RO: Array) -> list[str]:
         return []
     found: list[tuple[float, str, float, float]] = []
     measures = {"is typically": np.median(np.abs(losses_RO), axis=0), "varies by": _spread(losses_RO)}
-    for told, size_O in measures.items():
+    for measure, size_O in measures.items():
         for place, size in enumerate(size_O):
             others = float(np.median(np.delete(size_O, place)))
-            if size > _SCALE * others > 0 or (told == "is typically" and 0 < size < others / _SCALE):
+            if size > _SCALE * others > 0 or (measure == "is typically" and 0 < size < others / _SCALE):
                 found.append(
-                    (max(size / others, others / size), f"{columns[place]} {told} {size:.4g}", float(size), others)
+                    (max(size / others, others / size), f"{columns[place]} {measure} {size:.4g}", float(size), others)
                 )
     if not found:
         return []
-    factor, told, _, others = max(found)
+    factor, measure, _, others = max(found)
     return [
-        f"the columns of the mean differ in scale: {told}, the others {others:.4g} ({factor:,.0f} times). The largest "
+        f"the columns of the mean differ in scale: {measure}, the others {others:.4g} ({factor:,.0f} times). The largest "
         "decide the mean alone: leave out what is no loss, or choose a column with --target."
     ]
 

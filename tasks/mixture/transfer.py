@@ -21,7 +21,7 @@ from tasks.core.words import percent
 from tasks.mixture.noise import Noise, difference_noise
 from tasks.mixture.published import SizeGain, TransferVerdict
 from tasks.mixture.published_candidates import Correlation, MixtureAtTwoSizes, Transfer
-from tasks.mixture.runs import Run, Runs
+from tasks.mixture.runs import ProxyRun, RunTable
 from tasks.mixture.strategies.evidence import Predicts
 from tasks.training.config import TrainingConfig
 
@@ -110,7 +110,7 @@ def require_larger(first: Size, second: Size) -> None:
 
 
 def transfer_mixtures(
-    runs: Runs,
+    runs: RunTable,
     predictor: Predicts,
     natural: Sequence[float],
     pick: Sequence[float],
@@ -128,15 +128,15 @@ def transfer_mixtures(
         return tuple(chosen[:count])
     ranked = [fresh[at] for at in np.argsort(predictor.mean(np.array(fresh)), kind="stable")]
     top = max(round(top_share * len(runs.rows)), 1)
-    wanted = max(count - len(chosen), 0)
-    best = _spread(ranked[:top], (wanted + 1) // 2)
-    rest = _spread(ranked[top:], wanted - len(best))
+    remaining = max(count - len(chosen), 0)
+    best = _spread(ranked[:top], (remaining + 1) // 2)
+    rest = _spread(ranked[top:], remaining - len(best))
     more = (each for each in ranked if each not in best and each not in rest)
-    return (*chosen, *best, *rest, *islice(more, wanted - len(best) - len(rest)))
+    return (*chosen, *best, *rest, *islice(more, remaining - len(best) - len(rest)))
 
 
 def transfer(
-    params: TransferParams, runs: Runs, small: Size, large: Size, natural: Sequence[float], pick: Sequence[float]
+    params: TransferParams, runs: RunTable, small: Size, large: Size, natural: Sequence[float], pick: Sequence[float]
 ) -> Transfer:
     """Return what the mixtures measured at both sizes say.
 
@@ -237,9 +237,9 @@ class _AtSize:
         return max(0.0, 1 - noise / spread) if spread > 0 else 0.0
 
 
-def _measured(runs: Runs, size: Size, natural: tuple[float, ...]) -> _AtSize:
+def _measured(runs: RunTable, size: Size, natural: tuple[float, ...]) -> _AtSize:
     table = runs.at(size.model_parameters, size.tokens)
-    by_mixture: dict[tuple[float, ...], dict[int, Run]] = {}
+    by_mixture: dict[tuple[float, ...], dict[int, ProxyRun]] = {}
     for row in table.rows:
         by_mixture.setdefault(row.weights, {}).setdefault(row.seed, row)
     base = by_mixture.get(natural)

@@ -50,9 +50,9 @@ def rows_of(axes: "Axes", names: Sequence[str]) -> list[int]:
     return rows
 
 
-def beside(axes: "Axes", end: float, row: float, told: str, fontsize: float = 11) -> None:
+def beside(axes: "Axes", end: float, row: float, text: str, fontsize: float = 11) -> None:
     """Write a bar's value beside its end."""
-    axes.annotate(told, (end, row), (5, 0), textcoords="offset points", va="center", color=MUTED, fontsize=fontsize)
+    axes.annotate(text, (end, row), (5, 0), textcoords="offset points", va="center", color=MUTED, fontsize=fontsize)
 
 
 def percent(axes: "Axes") -> None:
@@ -111,10 +111,10 @@ def short(name: str, longest: int = 34) -> str:
     return name if len(name) <= longest else name[: longest - 1] + "…"
 
 
-def told_share(part: int, whole: int) -> str:
+def share_in_words(part: int, whole: int) -> str:
     """Return a share in whole percent, or finer where that would say all or nothing and it is not.
 
-    >>> told_share(1, 4), told_share(998, 1000), told_share(5, 5)
+    >>> share_in_words(1, 4), share_in_words(998, 1000), share_in_words(5, 5)
     ('25%', '99.8%', '100%')
     """
     value = share(part, whole)

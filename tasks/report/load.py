@@ -9,7 +9,7 @@ import yaml
 from tasks.core.account import Account
 from tasks.core.errors import DataError
 from tasks.core.manifest import Manifest
-from tasks.mixture.pictures.evidence import Evidence, read_evidence
+from tasks.mixture.pictures.evidence import SearchEvidence, read_evidence
 from tasks.mixture.published import Forecast, Recipe
 from tasks.report.config import ReportParams
 from tasks.report.curation import Curation, read_curation
@@ -55,7 +55,7 @@ class PageContent:
     map: DomainMap
     recipe: Recipe
     forecast: Forecast
-    search: Evidence
+    search: SearchEvidence
     training: Training
     evaluation: Evaluation
     lineage: tuple[StageLineage, ...]

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from tasks.pictures.canvas import MUTED, PAPER, SEARCHED, SERIES, drawn
-from tasks.pictures.marks import WIDTH, beside, legend, percent, room, rows_of, share, short, size, told_share
+from tasks.pictures.marks import WIDTH, beside, legend, percent, room, rows_of, share, share_in_words, short, size
 from tasks.report.curation import Curation
 from tasks.report.domains import DomainMap, MappedDomain
 from tasks.report.treemap import Box, treemap
@@ -32,13 +32,18 @@ def funnel(curation: Curation) -> str:
             kept = share(source.kept.bytes, source.taken.bytes)
             if kept >= 0.07:
                 axes.text(
-                    0.012, row, told_share(source.kept.bytes, source.taken.bytes), va="center", color=PAPER, fontsize=11
+                    0.012,
+                    row,
+                    share_in_words(source.kept.bytes, source.taken.bytes),
+                    va="center",
+                    color=PAPER,
+                    fontsize=11,
                 )
         axes.set_xlim(0, 1)
         percent(axes)
         legend(axes, columns=1 + len(filters))
 
-    told = ", ".join(f"{s.name} {told_share(s.kept.bytes, s.taken.bytes)}" for s in sources)
+    told = ", ".join(f"{s.name} {share_in_words(s.kept.bytes, s.taken.bytes)}" for s in sources)
     label = f"Share of bytes kept per source: {told}."
     return drawn("funnel", label, (WIDTH, 74 + 30 * len(names)), (room(names), 24, 30, 34), draw)
 

@@ -14,7 +14,7 @@ from cli.main import main
 from cli.speed import measured_speed
 from tasks.core.rng import generator
 from tasks.mixture.config import SearchParams
-from tasks.mixture.runs import Run, Runs, to_csv
+from tasks.mixture.runs import ProxyRun, RunTable, to_csv
 from tasks.tokenize.pool import write_pool
 
 DOMAINS = ("a", "b", "c")
@@ -35,7 +35,7 @@ def said(result: Result) -> Any:
     return json.loads(result.stdout)
 
 
-def runs() -> Runs:
+def runs() -> RunTable:
     rows = []
     drawn = generator(0, "commands").dirichlet(np.ones(3), 10)
     weights = [(0.2, 0.3, 0.5), (1 / 3, 1 / 3, 1 / 3), *map(tuple, drawn.tolist()), (0.2, 0.3, 0.5)]
@@ -43,8 +43,8 @@ def runs() -> Runs:
     for number, (mixture, kind) in enumerate(zip(weights, kinds, strict=True)):
         bpb = tuple(2.0 - 0.5 * weight**0.5 + 0.01 * (kind == "repeat") for weight in mixture)
         seed = int(kind == "repeat")
-        rows.append(Run(number, 0, kind, seed, 1, 1, 1, sum(bpb) / 3, mixture, bpb))  # type: ignore[arg-type]
-    return Runs(DOMAINS, DOMAINS, "bits per byte", tuple(rows))
+        rows.append(ProxyRun(number, 0, kind, seed, 1, 1, 1, sum(bpb) / 3, mixture, bpb))  # type: ignore[arg-type]
+    return RunTable(DOMAINS, DOMAINS, "bits per byte", tuple(rows))
 
 
 @pytest.fixture
@@ -250,8 +250,8 @@ def test_a_pair_of_tables_comes_in_and_goes_out_as_the_same_pair(folder: Path) -
 
 def test_a_table_of_several_sizes_is_written_one_size_at_a_time(folder: Path) -> None:
     table = runs()
-    larger = Run(99, 1, "transfer", 0, 7, 1, 1, 2.0, (0.2, 0.3, 0.5), (1.0, 2.0, 3.0))
-    (folder / "both.csv").write_text(to_csv(Runs(DOMAINS, DOMAINS, table.unit, (*table.rows, larger))))
+    larger = ProxyRun(99, 1, "transfer", 0, 7, 1, 1, 2.0, (0.2, 0.3, 0.5), (1.0, 2.0, 3.0))
+    (folder / "both.csv").write_text(to_csv(RunTable(DOMAINS, DOMAINS, table.unit, (*table.rows, larger))))
     asked = ("table", "--runs", folder / "both.csv", "--mixtures", folder / "A2.csv", "--losses", folder / "B2.csv")
     refused = mixwright(*asked)
     assert refused.exit_code == 2 and "--model-parameters" in refused.output and not (folder / "A2.csv").exists()
@@ -312,7 +312,7 @@ def test_plan_says_the_cost_then_measures_the_noise_where_a_search_will_find_it(
     write_pool(folder / "pool", dict.fromkeys(DOMAINS, tokens), vocab_size=300, document_end=0)
     asked: list[Any] = []
 
-    def pilot(params: SearchParams, pool_folder: Path, workshop: Any, seeds: int) -> Runs:
+    def pilot(params: SearchParams, pool_folder: Path, workshop: Any, seeds: int) -> RunTable:
         asked.append((pool_folder, workshop.store.root, seeds))
         return runs()
 

@@ -10,8 +10,8 @@ import numpy.typing as npt
 from tasks.core.rng import generator
 from tasks.mixture.config import SearchParams
 from tasks.mixture.outcome import conclude
-from tasks.mixture.problem import Domain, Problem, objective_shares
-from tasks.mixture.runs import Run, Runs
+from tasks.mixture.problem import Problem, SearchedDomain, objective_shares
+from tasks.mixture.runs import ProxyRun, RunTable
 from tasks.mixture.search import (
     ProxyRequest,
     State,
@@ -36,7 +36,7 @@ VOCABULARY = 1000
 
 def problem_with(tokens: tuple[int, ...], target: int = 100) -> Problem:
     rows = [count // 10 for count in tokens]
-    domains = tuple(Domain(f"d{i}", 10 * n, 40 * n, n, n) for i, n in enumerate(rows))
+    domains = tuple(SearchedDomain(f"d{i}", 10 * n, 40 * n, n, n) for i, n in enumerate(rows))
     return Problem(domains, objective_shares([domain.name for domain in domains], None), target, target, 4.0)
 
 
@@ -61,10 +61,10 @@ def search(params: SearchParams, problem: Problem, landscape: Landscape, folder:
             bpb = bits_per_byte(landscape, ask.weights, ask.seed, name)
             size = state.size if not ask.second_size or params.transfer is None else size_of(params.transfer.training)
             told = (size.model_parameters, size.tokens, 10**6, float(problem.objective_S @ np.array(bpb)))
-            rows.append(Run(number, ask.round, ask.kind, ask.seed, *told, ask.weights, bpb))
+            rows.append(ProxyRun(number, ask.round, ask.kind, ask.seed, *told, ask.weights, bpb))
         return replace(state, runs=replace(state.runs, rows=(*state.runs.rows, *rows)))
 
-    nothing = Runs(problem.names, problem.set_names, "bits per byte", ())
+    nothing = RunTable(problem.names, problem.set_names, "bits per byte", ())
     state = measured(State(params, problem, VOCABULARY, "", nothing), noise_round(params, problem))
     state = measured(state, design_round(state))
     for _ in counts(params, problem)[1:]:

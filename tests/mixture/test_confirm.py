@@ -15,8 +15,8 @@ from tasks.core.rng import generator
 from tasks.mixture.confirm import ConfirmParams, confirm, contenders, require_enough, shipped_pick
 from tasks.mixture.decide import Pick
 from tasks.mixture.problem import Constraint
-from tasks.mixture.published_candidates import Candidate, Confirmation, Contender, Role, Source
-from tasks.mixture.runs import Run, Runs
+from tasks.mixture.published_candidates import Candidate, Confirmation, Contender, MixtureSource, Role
+from tasks.mixture.runs import ProxyRun, RunTable
 
 # Noise of one run among those with its seed, what a seed shifts all of them by, and the noise of a paired difference.
 RUN_SD, SEED_SD = 0.005, 0.05
@@ -30,12 +30,12 @@ def contender(number: int, role: Role, gain: float = 0.0, gain_sd: float = 0.01)
     return Contender(**origin, role=role, weights=(number / 10, 1 - number / 10), gain=gain, gain_sd=gain_sd)
 
 
-def runs_of(asked: tuple[Contender, ...], objective_KS: npt.NDArray[np.float64]) -> Runs:
-    rows: list[Run] = []
+def runs_of(asked: tuple[Contender, ...], objective_KS: npt.NDArray[np.float64]) -> RunTable:
+    rows: list[ProxyRun] = []
     for each, values in zip(asked, objective_KS.tolist(), strict=True):
         for seed, value in enumerate(values, start=1):
-            rows.append(Run(len(rows), 0, "confirm", seed, 1, 1, 1, value, each.weights, (value, 4 - value)))
-    return Runs(("a", "b"), ("a", "b"), "bits per byte", tuple(rows))
+            rows.append(ProxyRun(len(rows), 0, "confirm", seed, 1, 1, 1, value, each.weights, (value, 4 - value)))
+    return RunTable(("a", "b"), ("a", "b"), "bits per byte", tuple(rows))
 
 
 def confirmed(
@@ -182,7 +182,7 @@ def test_contenders_that_are_too_few_to_tell_the_noise_are_refused_before_they_a
 
 def candidate(name: str, first: float, score: float, measured: float | None) -> Candidate:
     run = int(name.removeprefix("run ")) if name.startswith("run ") else None
-    source: Source = "measured" if run is not None else "natural" if name == "natural" else "predicted"
+    source: MixtureSource = "measured" if run is not None else "natural" if name == "natural" else "predicted"
     return Candidate(
         source=source,
         run=run,

@@ -43,7 +43,7 @@ def test_inside_the_measured_weights_intervals_are_as_calibrated(fitted: TableFi
     assert not told.extrapolated_M.any()
     half_M = NINETY * fitted.choice.predictor.measured_sd(inside_MD)
     assert np.array_equal(told.upper_M, told.prediction_M + half_M)
-    assert fitted.range.told(inside_MD, range(2, 2 + len(inside_MD))) is None
+    assert fitted.range.warning(inside_MD, range(2, 2 + len(inside_MD))) is None
 
 
 def test_beyond_them_a_mixture_is_marked_and_its_interval_grows_with_the_distance(fitted: TableFit) -> None:
@@ -76,10 +76,10 @@ def test_a_trace_of_a_domain_that_no_run_had_is_no_whole_unknown(fitted: TableFi
 def test_the_warning_counts_them_and_names_the_first_with_the_measured_weights() -> None:
     found = MeasuredRange(("a", "b"), np.array([0.2, 0.0]), np.array([1.0, 0.0]), 0.1)
     wanted_MD = np.array([[0.9, 0.0], [0.5, 0.5], [0.1, 0.0]])
-    told = found.told(wanted_MD, (2, 3, 5))
+    told = found.warning(wanted_MD, (2, 3, 5))
     assert told is not None and told.startswith(
         "2 of 3 mixtures have a weight beyond what was measured (first: line 3, b 0.5, measured 0 to 0)"
     )
     assert "of a domain whose weight never varied nothing is known" in told
-    again = found.told(wanted_MD[2:], (5,))
+    again = found.warning(wanted_MD[2:], (5,))
     assert again is not None and "line 5, a 0.1, measured 0.2 to 1" in again and "never varied" not in again

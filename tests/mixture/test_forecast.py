@@ -12,7 +12,7 @@ from tasks.evaluation.forecast import forecast_beside_outcome
 from tasks.evaluation.published import Comparison
 from tasks.mixture.decide import Pick
 from tasks.mixture.forecast import extrapolated, forecast
-from tasks.mixture.problem import Domain, Problem
+from tasks.mixture.problem import Problem, SearchedDomain
 from tasks.mixture.published import Forecast, SizeGain, TransferVerdict
 from tasks.mixture.published_candidates import (
     Candidate,
@@ -26,7 +26,9 @@ from tasks.mixture.published_candidates import (
 from tasks.mixture.transfer import Size, size_gain
 
 Array = npt.NDArray[np.float64]
-DOMAINS = tuple(Domain(name, rows * 10, rows * 40, rows, rows) for name, rows in (("a", 300), ("b", 400), ("c", 300)))
+DOMAINS = tuple(
+    SearchedDomain(name, rows * 10, rows * 40, rows, rows) for name, rows in (("a", 300), ("b", 400), ("c", 300))
+)
 PROBLEM = Problem(DOMAINS, (1 / 3,) * 3, 100, 100, 4.0)
 WEIGHTS = (0.5, 0.3, 0.2)
 SMALL, LARGE, TARGET = Size(1000, 2048), Size(4000, 8192), Size(16_000, 32_768)

@@ -10,15 +10,15 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from tasks.mixture.pictures.evidence import Evidence, PredictedRun, expected_epochs, read_evidence, weight_caps
+from tasks.mixture.pictures.evidence import PredictedRun, SearchEvidence, expected_epochs, read_evidence, weight_caps
 from tasks.mixture.pictures.evidence_plots import interactions, pareto, transfer
 from tasks.mixture.pictures.gallery import best_mixtures, search_pictures
 from tasks.mixture.pictures.search_plots import best_so_far, epochs, mixture, predicted, regret
 from tasks.mixture.published import Forecast, Recipe, RecipePhase, SizeGain
 from tasks.mixture.published_candidates import (
     Candidates,
+    ChosenMixture,
     Correlation,
-    Decision,
     Interactions,
     MixtureAtTwoSizes,
     Pareto,
@@ -28,7 +28,7 @@ from tasks.mixture.published_candidates import (
     TokenSupply,
     Transfer,
 )
-from tasks.mixture.runs import Kind
+from tasks.mixture.runs import RunKind
 from tests.report.folders import DOMAINS, SEARCHED, add_evidence, stage_folders
 
 FORECAST = Forecast(
@@ -74,14 +74,14 @@ def texts(svg: str) -> list[str]:
     return [unescape(text) for text in re.findall(r"<text[^>]*>([^<]*)</text>", svg)]
 
 
-def proxy(run: int, kind: Kind, objective: float, *, seed: int = 0, size: int = 1000) -> PredictedRun:
+def proxy(run: int, kind: RunKind, objective: float, *, seed: int = 0, size: int = 1000) -> PredictedRun:
     return PredictedRun(run, 0, kind, seed, size, 6000, 1, objective, (0.5, 0.5), (objective, objective))
 
 
 @pytest.fixture
 def candidates(searched: Path) -> Candidates:
     """The evidence of a search that picked its run 2."""
-    decision = Decision(source="measured", run=2, reason="the best measured")
+    decision = ChosenMixture(source="measured", run=2, reason="the best measured")
     return Candidates.read(searched).model_copy(update={"decision": decision, "confirmation": None})
 
 
@@ -160,7 +160,7 @@ def test_regret_is_above_the_best_that_can_be_compared_and_not_above_a_lucky_see
         proxy(4, "confirm", 2.1, seed=2),
         proxy(5, "transfer", 1.5, size=8000),
     )
-    told = label(regret(Evidence((*RUNS, *others), candidates), FORECAST))
+    told = label(regret(SearchEvidence((*RUNS, *others), candidates), FORECAST))
     assert "Regret of 5 proxy runs" in told
     assert "best measured has 2.4000, first reached by run 2" in told
     assert "natural lies 0.1000 above it; uniform lies 0.0500 above it" in told
@@ -169,10 +169,10 @@ def test_regret_is_above_the_best_that_can_be_compared_and_not_above_a_lucky_see
 
 
 def test_a_run_far_above_the_others_does_not_flatten_the_picture(candidates: Candidates) -> None:
-    svg = regret(Evidence((*RUNS, proxy(3, "design", 9.9)), candidates), FORECAST)
+    svg = regret(SearchEvidence((*RUNS, proxy(3, "design", 9.9)), candidates), FORECAST)
     assert "; 1 above the edge of the picture, up to 7.5000;" in label(svg)
     assert texts(svg).count("↑") == 1
-    assert "above the edge" not in label(regret(Evidence(RUNS, candidates), FORECAST))
+    assert "above the edge" not in label(regret(SearchEvidence(RUNS, candidates), FORECAST))
 
 
 def test_confirmed_candidates_stand_beside_the_predictions_with_their_z(searched: Path) -> None:
@@ -211,7 +211,7 @@ def test_proxies_whose_text_is_as_scarce_as_the_target_s_have_its_epochs(candida
     recipe = recipe_of((0.5, 0.5), (0.9, 0.1))
     expected = expected_epochs(recipe, supply.target)
     assert expected["searched"] == pytest.approx((1.0, 5.0))
-    found = Evidence(RUNS, candidates.model_copy(update={"supply": supply})).proxy_epochs
+    found = SearchEvidence(RUNS, candidates.model_copy(update={"supply": supply})).proxy_epochs
     assert [low for low, _ in found] == [high for _, high in found] == pytest.approx(list(expected["searched"]))
     assert "proxies reach 5.00" in label(epochs(recipe, expected, found))
 
@@ -219,7 +219,7 @@ def test_proxies_whose_text_is_as_scarce_as_the_target_s_have_its_epochs(candida
 def test_a_domain_without_text_of_its_own_is_gone_through_no_times(candidates: Candidates) -> None:
     supply = TokenSupply(target=(500, 0), proxy=(500, 0))
     only_first = replace(RUNS[0], weights=(1.0, 0.0))
-    found = Evidence((only_first,), candidates.model_copy(update={"supply": supply}))
+    found = SearchEvidence((only_first,), candidates.model_copy(update={"supply": supply}))
     assert found.proxy_epochs == [(12.0, 12.0), (0.0, 0.0)]
 
 

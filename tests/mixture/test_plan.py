@@ -21,8 +21,8 @@ from tasks.mixture.noise import (
     sizings,
 )
 from tasks.mixture.plan import Speeds, outlook, parts, total
-from tasks.mixture.problem import Domain, Problem
-from tasks.mixture.runs import Run, Runs
+from tasks.mixture.problem import Problem, SearchedDomain
+from tasks.mixture.runs import ProxyRun, RunTable
 from tasks.mixture.search import State, design_round, noise_round
 from tasks.mixture.strategies.baselines import Natural
 from tasks.mixture.transfer import TransferParams
@@ -30,13 +30,13 @@ from tasks.training.config import num_flops, num_parameters
 from tasks.training.params import TrainParams, demo_full
 
 
-def runs_of(values: list[tuple[float, int, float]]) -> Runs:
+def runs_of(values: list[tuple[float, int, float]]) -> RunTable:
     """Rows of (weight of the first domain, seed, objective)."""
     rows = [
-        Run(number, 0, "design", seed, 1, 1, 1, value, (first, 1 - first), (value, value))
+        ProxyRun(number, 0, "design", seed, 1, 1, 1, value, (first, 1 - first), (value, value))
         for number, (first, seed, value) in enumerate(values)
     ]
-    return Runs(("a", "b"), ("a", "b"), "bits per byte", tuple(rows))
+    return RunTable(("a", "b"), ("a", "b"), "bits per byte", tuple(rows))
 
 
 def test_costs_are_the_runs_of_the_config_times_the_cost_of_one() -> None:
@@ -73,19 +73,19 @@ def test_a_strategy_that_measures_nothing_costs_its_baselines_alone() -> None:
 
 def test_what_is_planned_is_what_a_search_asks_for() -> None:
     tokens = (300_000, 2_000_000, 9_000_000)
-    domains = tuple(Domain(f"d{k}", count, count, count // 128, count // 128) for k, count in enumerate(tokens))
+    domains = tuple(SearchedDomain(f"d{k}", count, count, count // 128, count // 128) for k, count in enumerate(tokens))
     problem = Problem(domains, (1 / 3,) * 3, 4800, 1200, 4.0)
     search = SearchParams(num_runs=40).aimed_at(demo_full())
     planned = {part.name: part.runs for part in parts(search, TrainParams(), 4096, problem=problem)}
     asked = noise_round(search, problem)
     assert len(asked) == planned["baselines and noise"]
     rows = [
-        Run(
+        ProxyRun(
             number, 0, ask.kind, ask.seed, 1, search.proxy.num_tokens, 1, 2.0 + number, ask.weights, (2.0 + number,) * 3
         )
         for number, ask in enumerate(asked)
     ]
-    state = State(search, problem, 4096, "", Runs(problem.names, problem.names, "bits per byte", tuple(rows)))
+    state = State(search, problem, 4096, "", RunTable(problem.names, problem.names, "bits per byte", tuple(rows)))
     rows = [replace(row, model_parameters=state.size.model_parameters) for row in rows]
     state = replace(state, runs=replace(state.runs, rows=tuple(rows)))
     assert len(design_round(state)) == planned["first mixtures"]
@@ -173,18 +173,20 @@ def test_the_seeds_that_are_needed_find_the_gain_and_one_less_do_not(mixtures: i
     assert seeds_needed(noise, 1e-5, 0.9, mixtures=mixtures) is None
 
 
-def sized(tokens: int, sd: float, first: int) -> list[Run]:
+def sized(tokens: int, sd: float, first: int) -> list[ProxyRun]:
     """Three mixtures with ten seeds each, at one size."""
     values = np.arange(3)[:, None] + sd * generator(tokens, "sized").standard_normal((3, 10))
     return [
-        Run(first + 10 * k + seed, 0, "repeat", seed, 1, tokens, 1, float(values[k, seed]), (k / 4, 1 - k / 4), (0.0,))
+        ProxyRun(
+            first + 10 * k + seed, 0, "repeat", seed, 1, tokens, 1, float(values[k, seed]), (k / 4, 1 - k / 4), (0.0,)
+        )
         for k in range(3)
         for seed in range(10)
     ]
 
 
 def test_tokens_per_run_are_chosen_among_sizes_that_were_measured_and_noise_is_not_pooled_over_them() -> None:
-    runs = Runs(("a", "b"), ("x",), "bits per byte", (*sized(1000, 0.02, 0), *sized(8000, 0.002, 100)))
+    runs = RunTable(("a", "b"), ("x",), "bits per byte", (*sized(1000, 0.02, 0), *sized(8000, 0.002, 100)))
     small, large = (difference_noise(runs.at(1, tokens)) for tokens in (1000, 8000))
     assert small is not None and large is not None and small.sd > 5 * large.sd
     found = sizings(runs, 0.02, 0.95)
@@ -199,7 +201,7 @@ def test_the_outlook_is_of_the_proxies_own_size_where_that_was_measured() -> Non
     search, train = SearchParams(confirm=ConfirmParams(num_seeds=3)).aimed_at(demo_full()), TrainParams()
     size = num_parameters(search.proxy.model, 4096)[0], search.proxy.num_tokens
     own = [replace(row, model_parameters=size[0], tokens=size[1]) for row in sized(1000, 0.02, 0)]
-    runs = Runs(("a", "b"), ("x",), "bits per byte", (*own, *sized(8000, 0.002, 100)))
+    runs = RunTable(("a", "b"), ("x",), "bits per byte", (*own, *sized(8000, 0.002, 100)))
     found = outlook(search, train, 0.95, 4096, runs, wanted=0.02)
     assert found.of_proxies and found.noise == difference_noise(runs.at(*size)) and len(found.sizings) == 2
     assert found.confirmed is not None and found.evaluated is not None and found.confirm_seeds is not None

@@ -8,13 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.core.errors import ConfigError
-from tasks.mixture.problem import GRID, Domain, Problem, filled, gridded, objective_shares
+from tasks.mixture.problem import GRID, Problem, SearchedDomain, filled, gridded, objective_shares
 
 TOKENS = st.lists(st.integers(1, 2000), min_size=2, max_size=8)
 
 
 def problem(rows: list[int], target: int = 100, proxy: int = 50, epochs: float = 4.0) -> Problem:
-    domains = tuple(Domain(f"d{i}", 10 * n, 40 * n, n, n) for i, n in enumerate(rows))
+    domains = tuple(SearchedDomain(f"d{i}", 10 * n, 40 * n, n, n) for i, n in enumerate(rows))
     return Problem(domains, objective_shares([d.name for d in domains], None), target, proxy, epochs)
 
 
@@ -75,7 +75,11 @@ def test_weights_that_cannot_be_met_under_the_caps_are_refused_with_numbers_and_
 
 
 def test_a_domain_without_one_whole_sample_gets_no_weight_even_in_natural() -> None:
-    domains = (Domain("tiny", 50, 200, 0, 0), Domain("a", 500, 2000, 50, 50), Domain("b", 500, 2000, 50, 50))
+    domains = (
+        SearchedDomain("tiny", 50, 200, 0, 0),
+        SearchedDomain("a", 500, 2000, 50, 50),
+        SearchedDomain("b", 500, 2000, 50, 50),
+    )
     found = Problem(domains, (1 / 3,) * 3, 40, 20, 4.0)
     assert found.natural.tolist() == found.uniform.tolist() == [0.0, 0.5, 0.5]
 

@@ -14,8 +14,8 @@ from tasks.mixture.predictors.choose import Selection, choose
 from tasks.mixture.predictors.gp_sqrt import GpSqrt
 from tasks.mixture.predictors.law_gp import LawGp
 from tasks.mixture.predictors.predictor import Measured
-from tasks.mixture.problem import Constraint, Domain, Problem, objective_shares
-from tasks.mixture.runs import Run, Runs
+from tasks.mixture.problem import Constraint, Problem, SearchedDomain, objective_shares
+from tasks.mixture.runs import ProxyRun, RunTable
 from tasks.mixture.strategies.default import Default, finish, first, propose
 from tasks.mixture.strategies.evidence import Evidence
 from tasks.mixture.strategies.local_search import ascend
@@ -50,7 +50,7 @@ def law_with(pairs: tuple[tuple[int, int], ...], together: float = 0.0, much: fl
 
 
 def problem(rows: tuple[int, ...] = (100, 300, 150, 200, 100, 200, 100, 300, 200, 200)) -> Problem:
-    domains = tuple(Domain(name, 10 * n, 40 * n, n, n) for name, n in zip(DOMAINS, rows, strict=True))
+    domains = tuple(SearchedDomain(name, 10 * n, 40 * n, n, n) for name, n in zip(DOMAINS, rows, strict=True))
     return Problem(domains, objective_shares(DOMAINS, None), 1000, 1000, 4.0)
 
 
@@ -180,8 +180,8 @@ def test_weights_go_into_the_basis_and_back_and_runs_outside_of_it_are_left_out(
     assert weights_MD.sum(axis=1) == pytest.approx(1.0)
     assert basis.reduce(weights_MD) == pytest.approx(weights_MB)
     mixtures = [*weights_MD.tolist(), whole.natural.tolist()]
-    rows = tuple(Run(i, 0, "design", 0, 1, 1, 1, 0.0, tuple(w), (0.0,)) for i, w in enumerate(mixtures))
-    inside = basis.runs(Runs(DOMAINS, ("x",), "loss", rows))
+    rows = tuple(ProxyRun(i, 0, "design", 0, 1, 1, 1, 0.0, tuple(w), (0.0,)) for i, w in enumerate(mixtures))
+    inside = basis.runs(RunTable(DOMAINS, ("x",), "loss", rows))
     assert [row.run for row in inside.rows] == [0, 1, 2, 3, 4] and inside.domains == (FROZEN, NEW)
 
 
@@ -237,8 +237,8 @@ def searched(law: Law, smaller: Problem, basis: Basis, num_runs: int, before: tu
         known = [np.vstack(pair) for pair in zip(before, (basis.expand(weights_RB), losses_RS), strict=True)]
         predictor = choose(selection, Measured(known[0], known[1], smaller.objective_S)).predictor
         pairs = enumerate(zip(weights_RB.tolist(), losses_RS.tolist(), strict=True))
-        rows = tuple(Run(n, 0, "design", 0, 1, 1, 1, float(np.mean(s)), tuple(w), tuple(s)) for n, (w, s) in pairs)
-        evidence = Evidence(Runs(basis.domains, DOMAINS, "loss", rows), Restricted(predictor, basis))
+        rows = tuple(ProxyRun(n, 0, "design", 0, 1, 1, 1, float(np.mean(s)), tuple(w), tuple(s)) for n, (w, s) in pairs)
+        evidence = Evidence(RunTable(basis.domains, DOMAINS, "loss", rows), Restricted(predictor, basis))
         if round_ == 2:
             break
         proposals = propose(strategy, smaller, evidence, round_, num_runs - len(weights_RB), 0)
@@ -257,14 +257,14 @@ def test_what_ships_within_a_smaller_problem_is_natural_or_keeps_its_frozen_shar
         Selection(zoo=(LawGp(),), num_folds=3), Measured(known_RD, losses_RS, whole.objective_S)
     ).predictor
     pairs = enumerate(zip(known_RD.tolist(), losses_RS.tolist(), strict=True))
-    rows = tuple(Run(n, 0, "design", 0, 1, 1, 1, float(np.mean(s)), tuple(w), tuple(s)) for n, (w, s) in pairs)
+    rows = tuple(ProxyRun(n, 0, "design", 0, 1, 1, 1, float(np.mean(s)), tuple(w), tuple(s)) for n, (w, s) in pairs)
     smaller = reuse(law, whole, without_new(law), (NEW,), couplings(law, whole, (NEW,), THRESHOLD))
-    pick = decide(DecisionParams(), whole, predictor, Runs(DOMAINS, DOMAINS, "loss", rows), within=smaller)
+    pick = decide(DecisionParams(), whole, predictor, RunTable(DOMAINS, DOMAINS, "loss", rows), within=smaller)
     others_MD = np.array([each.weights for each in pick.considered if each.name != "natural"])
     assert len(others_MD) == 1 and smaller.basis.holds(others_MD).all()
     natural = next(each for each in pick.considered if each.name == "natural")
     assert natural.weights == pytest.approx(whole.natural) and natural.gain == 0.0
-    free = decide(DecisionParams(), whole, predictor, Runs(DOMAINS, DOMAINS, "loss", rows))
+    free = decide(DecisionParams(), whole, predictor, RunTable(DOMAINS, DOMAINS, "loss", rows))
     assert not smaller.basis.holds(np.array([free.chosen.weights])).any()
 
 

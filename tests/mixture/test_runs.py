@@ -9,22 +9,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.core.errors import DataError
-from tasks.mixture.runs import PREFIXES, Run, Runs, Unit, read_runs, to_csv
+from tasks.mixture.runs import PREFIXES, LossUnit, ProxyRun, RunTable, read_runs, to_csv
 
 
-def run(number: int = 0, seed: int = 0, first: float = 0.5, losses: tuple[float, float] = (2.0, 3.0)) -> Run:
-    return Run(number, 0, "design", seed, 1000, 2048, 10**9, sum(losses) / 2, (first, 1 - first), losses, "d0")
+def run(number: int = 0, seed: int = 0, first: float = 0.5, losses: tuple[float, float] = (2.0, 3.0)) -> ProxyRun:
+    return ProxyRun(number, 0, "design", seed, 1000, 2048, 10**9, sum(losses) / 2, (first, 1 - first), losses, "d0")
 
 
-def table(*rows: Run, unit: Unit = "bits per byte", sets: tuple[str, ...] = ("a", "b")) -> Runs:
-    return Runs(("a", "b"), sets, unit, rows)
+def table(*rows: ProxyRun, unit: LossUnit = "bits per byte", sets: tuple[str, ...] = ("a", "b")) -> RunTable:
+    return RunTable(("a", "b"), sets, unit, rows)
 
 
 @given(
     st.lists(st.tuples(st.floats(0, 1), st.floats(0.1, 20), st.floats(0.1, 20)), min_size=1, max_size=6),
     st.sampled_from(list(PREFIXES)),
 )
-def test_the_table_reads_back_as_the_same_bits(values: list[tuple[float, float, float]], unit: Unit) -> None:
+def test_the_table_reads_back_as_the_same_bits(values: list[tuple[float, float, float]], unit: LossUnit) -> None:
     import tempfile
 
     rows = tuple(run(i, seed=i, first=w, losses=(a, b)) for i, (w, a, b) in enumerate(values))

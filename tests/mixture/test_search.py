@@ -17,7 +17,7 @@ from tasks.mixture.predictors.gp_sqrt import GpSqrt
 from tasks.mixture.predictors.law_gp import LawGp
 from tasks.mixture.predictors.ridge_sqrt import RidgeSqrt
 from tasks.mixture.published_candidates import Proposal
-from tasks.mixture.runs import Run, Runs
+from tasks.mixture.runs import ProxyRun, RunTable
 from tasks.mixture.search import State, counts, fitted
 from tasks.mixture.strategies.default import Default
 from tasks.mixture.strategies.evidence import Evidence
@@ -233,8 +233,8 @@ def test_one_lucky_run_does_not_become_the_recipe() -> None:
         if number == 5:
             bpb = tuple(value - 0.02 for value in bpb)
         weights = tuple(row.tolist())
-        rows.append(Run(number, 0, "design", 0, 1000, 2048, 1, float(np.mean(bpb)), weights, bpb))
-    runs = Runs(problem.names, problem.set_names, "bits per byte", tuple(rows))
+        rows.append(ProxyRun(number, 0, "design", 0, 1000, 2048, 1, float(np.mean(bpb)), weights, bpb))
+    runs = RunTable(problem.names, problem.set_names, "bits per byte", tuple(rows))
     params = SearchParams(selection=Selection(zoo=(GpSqrt(), LawGp()))).aimed_at(demo_full())
     size = State(params, problem, VOCABULARY, "", runs).size
     rows = [replace(row, model_parameters=size.model_parameters, tokens=size.tokens) for row in rows]

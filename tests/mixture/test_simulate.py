@@ -11,7 +11,7 @@ from tasks.mixture.config import SearchParams
 from tasks.mixture.predictors.choose import Selection
 from tasks.mixture.predictors.ridge_sqrt import RidgeSqrt
 from tasks.mixture.problem import Constraint
-from tasks.mixture.runs import Kind, Run, Runs
+from tasks.mixture.runs import ProxyRun, RunKind, RunTable
 from tasks.mixture.simulate import Replay, free_problem, replay, truth_of
 from tasks.mixture.strategies.default import Default
 from tasks.mixture.strategies.random_search import RandomSearch
@@ -33,18 +33,18 @@ def useless_last(weights_D: Array) -> Array:
     return np.asarray(1.5 + 0.5 * (0.1 + t_OD @ weights_D) ** -0.4)
 
 
-DESIGN: list[Kind] = ["design"] * 14
+DESIGN: list[RunKind] = ["design"] * 14
 
 
-def table(kinds: tuple[Kind, ...] = ("natural", "uniform", *DESIGN)) -> Runs:
+def table(kinds: tuple[RunKind, ...] = ("natural", "uniform", *DESIGN)) -> RunTable:
     drawn = generator(0, "table").dirichlet(np.ones(3), len(kinds) - 2)
     weights = [NATURAL, (1 / 3, 1 / 3, 1 / 3), *map(tuple, drawn.tolist()), NATURAL]
     seeds = [*([0] * len(kinds)), 1]
     rows = []
     for number, (kind, mixture, seed) in enumerate(zip((*kinds, "repeat"), weights, seeds, strict=True)):
         bpb = useless_last(np.array(mixture)) + 0.01 * seed
-        rows.append(Run(number, 0, kind, seed, 1, 1, 1, float(bpb.mean()), mixture, tuple(bpb.tolist())))
-    return Runs(("a", "b", "c"), ("a", "b", "c"), "bits per byte", tuple(rows))
+        rows.append(ProxyRun(number, 0, kind, seed, 1, 1, 1, float(bpb.mean()), mixture, tuple(bpb.tolist())))
+    return RunTable(("a", "b", "c"), ("a", "b", "c"), "bits per byte", tuple(rows))
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +63,7 @@ def test_the_truth_ranks_mixtures_as_the_table_and_knows_its_noise() -> None:
     assert np.hypot(truth.run_sd, truth.seed_sd) == pytest.approx(max(0.01 / 2**0.5, truth.run_sd))
 
 
-def shifted_table(shift: float = 0.5, sets: tuple[str, str, str] = ("a", "b", "c")) -> Runs:
+def shifted_table(shift: float = 0.5, sets: tuple[str, str, str] = ("a", "b", "c")) -> RunTable:
     """The table, with uniform repeated as well: seed 1 shifts both, and natural by .001 more."""
     runs = table()
     natural, uniform = runs.rows[-1], runs.rows[1]

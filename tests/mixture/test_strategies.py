@@ -14,7 +14,7 @@ from tasks.mixture.predictors.gp_sqrt import GpSqrt
 from tasks.mixture.predictors.law_gp import LawGp
 from tasks.mixture.problem import Constraint, Problem
 from tasks.mixture.published_candidates import Proposal
-from tasks.mixture.runs import Run, Runs
+from tasks.mixture.runs import ProxyRun, RunTable
 from tasks.mixture.strategies.baselines import Natural, Uniform, Unimax
 from tasks.mixture.strategies.climb import Climb
 from tasks.mixture.strategies.default import Default, propose_from
@@ -77,13 +77,13 @@ def rivals() -> Problem:
     return replace(found, objective=(0.5, 0.5, 0.0, 0.0, 0.0))
 
 
-def measured(mixtures: Array, found: Problem) -> Runs:
+def measured(mixtures: Array, found: Problem) -> RunTable:
     rows = []
     for number, row in enumerate(mixtures):
         losses = losses_of(row)
         told = (0, "design", 0, 1000, 2048, 10**6, float(losses @ found.objective_S))
-        rows.append(Run(number, *told, tuple(row.tolist()), tuple(losses.tolist())))  # type: ignore[arg-type]
-    return Runs(found.names, found.set_names, "bits per byte", tuple(rows))
+        rows.append(ProxyRun(number, *told, tuple(row.tolist()), tuple(losses.tolist())))  # type: ignore[arg-type]
+    return RunTable(found.names, found.set_names, "bits per byte", tuple(rows))
 
 
 def evidence_of(params: StrategyParams, found: Problem, count: int = 24) -> Evidence:

@@ -14,7 +14,7 @@ from tasks.core.rng import generator
 from tasks.mixture.noise import require_varied
 from tasks.mixture.predictors.choose import Selection, spearman
 from tasks.mixture.predictors.ridge_sqrt import RidgeSqrt
-from tasks.mixture.runs import Run, Runs
+from tasks.mixture.runs import ProxyRun, RunTable
 from tasks.mixture.table import Table, aligned, paired, read_table, weights_of
 from tasks.mixture.table_fit import fit_table, measurements_of_runs, measurements_of_tables
 
@@ -183,10 +183,10 @@ def test_runs_of_a_search_are_fitted_per_seed_and_other_seeds_tell_the_noise() -
     losses_RO = landscape(weights_RD)
     values = [*zip(weights_RD, losses_RO, [0] * 8, strict=True), (weights_RD[0], losses_RO[0] + 0.2, 1)]
     rows = tuple(
-        Run(number, 0, "design", seed, 1, 1, 1, 9.0, tuple(w.tolist()), (*bpb.tolist(), 5.0))
+        ProxyRun(number, 0, "design", seed, 1, 1, 1, 9.0, tuple(w.tolist()), (*bpb.tolist(), 5.0))
         for number, (w, bpb, seed) in enumerate(values)
     )
-    runs = Runs(("a", "b", "c"), ("a", "b", "c"), "bits per byte", rows)
+    runs = RunTable(("a", "b", "c"), ("a", "b", "c"), "bits per byte", rows)
     found = measurements_of_runs(runs, "b", "runs.csv")
     assert found.measured.objective_R.tolist() == losses_RO[:, 1].tolist()
     assert found.measured.noise_sd == pytest.approx(0.2 / 2**0.5)
@@ -199,20 +199,20 @@ def test_runs_of_a_search_are_fitted_per_seed_and_other_seeds_tell_the_noise() -
         measurements_of_runs(replace(runs, rows=larger), "b", "runs.csv").measured.losses_RO, found.measured.losses_RO
     )
     with pytest.raises(DataError, match="no runs in it"):
-        measurements_of_runs(Runs(("a", "b"), ("a",), "loss", ()), "mean", "runs.csv")
+        measurements_of_runs(RunTable(("a", "b"), ("a",), "loss", ()), "mean", "runs.csv")
 
 
-def shifted_runs(sets: tuple[str, ...], shift: float) -> tuple[Runs, Array]:
+def shifted_runs(sets: tuple[str, ...], shift: float) -> tuple[RunTable, Array]:
     """Eleven mixtures with seed 0, two again with seed 1: it shifts all by `shift`, and adds .01 to one of them."""
     weights_RD = generator(5, "runs").dirichlet(np.ones(3), 11)
     losses_RS = np.hstack([landscape(weights_RD), 2 + weights_RD[:, :1]])
     again = [(weights_RD[row], losses_RS[row] + shift + own, 1) for row, own in ((0, 0.0), (1, 0.01))]
     values = [*zip(weights_RD, losses_RS, [0] * 11, strict=True), *again]
     rows = tuple(
-        Run(number, 0, "design", seed, 1, 1, 1, float(loss.mean()), tuple(w.tolist()), tuple(loss.tolist()))
+        ProxyRun(number, 0, "design", seed, 1, 1, 1, float(loss.mean()), tuple(w.tolist()), tuple(loss.tolist()))
         for number, (w, loss, seed) in enumerate(values)
     )
-    return Runs(("a", "b", "c"), sets, "bits per byte", rows), losses_RS
+    return RunTable(("a", "b", "c"), sets, "bits per byte", rows), losses_RS
 
 
 @pytest.mark.parametrize("target", ["mean", "objective", "b"])

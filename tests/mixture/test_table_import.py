@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.core.errors import ConfigError, DataError
-from tasks.mixture.runs import Run, Runs
+from tasks.mixture.runs import ProxyRun, RunTable
 from tasks.mixture.table import paired, read_table
 from tasks.mixture.table_fit import measurements_of_runs, measurements_of_tables
 from tasks.mixture.table_import import Imported, Origin, export_tables, import_tables
@@ -39,7 +39,7 @@ def test_the_form_of_regmix_becomes_runs_with_the_names_of_its_columns(tmp_path:
     assert found.runs.domains == ("train_a", "train_b")
     assert (found.runs.sets, found.runs.unit) == (("metric/x_val_loss", "metric/y_val_loss"), "nats per token")
     first, second = found.runs.rows
-    assert first == Run(7, 0, "imported", 4, 1000, 50, 300_000, 3.0, (0.25, 0.75), (2.0, 4.0))
+    assert first == ProxyRun(7, 0, "imported", 4, 1000, 50, 300_000, 3.0, (0.25, 0.75), (2.0, 4.0))
     assert second.run == 3 and sum(second.weights) == pytest.approx(1.0, abs=1e-15) and second.losses == (1.5, 2.5)
 
 
@@ -126,12 +126,12 @@ def test_what_is_wrong_is_named_with_its_row_and_the_remedy(
         brought(tmp_path, mixtures, losses)
 
 
-def runs(*rows: Run) -> Runs:
-    return Runs(("a", "b"), ("x", "y"), "loss", rows)
+def runs(*rows: ProxyRun) -> RunTable:
+    return RunTable(("a", "b"), ("x", "y"), "loss", rows)
 
 
-def run(number: int, first: float, seed: int = 0) -> Run:
-    return Run(number, 0, "imported", seed, 0, 0, 0, 2.0, (first, 1 - first), (1.0 + first, 3.0 - first))
+def run(number: int, first: float, seed: int = 0) -> ProxyRun:
+    return ProxyRun(number, 0, "imported", seed, 0, 0, 0, 2.0, (first, 1 - first), (1.0 + first, 3.0 - first))
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=5, unique_by=lambda value: round(value, 6)))
@@ -163,7 +163,7 @@ def test_one_seed_and_one_size_are_written() -> None:
 
 def test_a_domain_called_like_a_name_of_rows_cannot_be_written() -> None:
     with pytest.raises(DataError, match="column name would be read as names of rows"):
-        export_tables(Runs(("a", "name"), ("x", "y"), "loss", (run(0, 0.2),)))
+        export_tables(RunTable(("a", "name"), ("x", "y"), "loss", (run(0, 0.2),)))
 
 
 def test_the_published_tables_of_regmix_come_in_with_their_rounding_counted(shared_data: Path) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tasks.core.errors import ConfigError, EvidenceError
 from tasks.core.rng import generator
 from tasks.mixture.published_candidates import Transfer
-from tasks.mixture.runs import Run, Runs
+from tasks.mixture.runs import ProxyRun, RunTable
 from tasks.mixture.transfer import (
     Size,
     TransferParams,
@@ -33,16 +33,16 @@ NATURAL, PICK = MIXTURES[10], MIXTURES[0]
 NOISE = 0.01
 
 
-def runs_of(small: Array, large: Array, seeds: int = 2, noise: float = NOISE, name: str = "transfer") -> Runs:
+def runs_of(small: Array, large: Array, seeds: int = 2, noise: float = NOISE, name: str = "transfer") -> RunTable:
     """All mixtures at the first size, those whose large value is finite at the second; `seeds` of each, noise of a run."""
-    stream, rows = generator(0, name), list[Run]()
+    stream, rows = generator(0, name), list[ProxyRun]()
     for size, values in ((SMALL, small), (LARGE, large)):
         shift = stream.standard_normal(seeds)
         for weights, value in zip(MIXTURES, values.tolist(), strict=True):
             for seed in range(seeds) if np.isfinite(value) else ():
                 told = value + float(shift[seed] + noise * stream.standard_normal())
                 rows.append(
-                    Run(
+                    ProxyRun(
                         len(rows),
                         0,
                         "transfer",
@@ -55,7 +55,7 @@ def runs_of(small: Array, large: Array, seeds: int = 2, noise: float = NOISE, na
                         (told, told),
                     )
                 )
-    return Runs(("a", "b"), ("a", "b"), "bits per byte", tuple(rows))
+    return RunTable(("a", "b"), ("a", "b"), "bits per byte", tuple(rows))
 
 
 def gate(small: Array, large: Array, seeds: int = 2, noise: float = NOISE, name: str = "transfer") -> Transfer:
@@ -134,7 +134,9 @@ def test_a_loss_that_two_seeds_of_one_pair_show_is_no_loss_yet() -> None:
         at_large, own = row.fidelity[0] == LARGE.model_parameters, 0.01 if row.weights == PICK else 0.0
         if not at_large or row.seed == 0 or row.weights in {NATURAL, PICK}:
             rows.append(replace(row, objective=row.objective - own * row.seed * at_large))
-    found = transfer(PARAMS, Runs(("a", "b"), ("a", "b"), "bits per byte", tuple(rows)), SMALL, LARGE, NATURAL, PICK)
+    found = transfer(
+        PARAMS, RunTable(("a", "b"), ("a", "b"), "bits per byte", tuple(rows)), SMALL, LARGE, NATURAL, PICK
+    )
     told = found.gains[1]
     assert told.sd is not None and told.sd == pytest.approx(0.005) and told.degrees_of_freedom == 1
     assert told.gain == pytest.approx(-0.01)

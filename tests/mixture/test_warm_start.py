@@ -17,7 +17,7 @@ from tasks.mixture.predictors.kinds import fit
 from tasks.mixture.predictors.law_gp import LawGp
 from tasks.mixture.predictors.predictor import Measured
 from tasks.mixture.predictors.ridge_sqrt import RidgeSqrt
-from tasks.mixture.runs import Run, Runs
+from tasks.mixture.runs import ProxyRun, RunTable
 
 Array = npt.NDArray[np.float64]
 
@@ -25,12 +25,12 @@ OLD, NOW = ("a", "b", "c"), ("new", "c", "b", "a")
 WANTED = CurrentSearch(NOW, ("x", "y"), (0.5, 0.5), "bits per byte", "pool", 0, 1000, 2048)
 
 
-def row(number: int, weights: tuple[float, ...], losses: tuple[float, ...] = (1.0, 2.0, 3.0)) -> Run:
-    return Run(number, 0, "design", 0, 1000, 2048, 1, 9.0, weights, losses, "pool")
+def row(number: int, weights: tuple[float, ...], losses: tuple[float, ...] = (1.0, 2.0, 3.0)) -> ProxyRun:
+    return ProxyRun(number, 0, "design", 0, 1000, 2048, 1, 9.0, weights, losses, "pool")
 
 
-def earlier(*rows: Run) -> Runs:
-    return Runs(OLD, ("y", "z", "x"), "bits per byte", rows)
+def earlier(*rows: ProxyRun) -> RunTable:
+    return RunTable(OLD, ("y", "z", "x"), "bits per byte", rows)
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ OTHER = row(1, (0.5, 0.3, 0.2))
         replace(OTHER, model_parameters=9),
     ],
 )
-def test_runs_of_other_data_seed_or_size_inform_the_mean_only(another: Run) -> None:
+def test_runs_of_other_data_seed_or_size_inform_the_mean_only(another: ProxyRun) -> None:
     same = row(0, (0.2, 0.3, 0.5))
     found = usable_runs(earlier(same, another), WANTED, "runs.csv")
     assert [r.run for r in found.as_measured.rows] == [0] and found.informing.rows == (another,)
@@ -146,7 +146,7 @@ def test_twelve_runs_predict_better_with_the_table_of_a_slightly_different_pool(
         old_RO = 1.5 + np.exp(-before_RE @ t_OD[:11, :11].T) + noise[0]
         now_RO, truth_M = (1.5 + np.exp(-weights @ moved_OD.T) for weights in (now_RD, fresh_MD))
         rows = tuple(row(n, tuple(w), tuple(loss)) for n, (w, loss) in enumerate(zip(before_RE, old_RO, strict=True)))
-        table = Runs(names[:11], names[:11], "loss", rows)
+        table = RunTable(names[:11], names[:11], "loss", rows)
         told = fit(LawGp(), Measured(before_RE, old_RO, np.full(11, 1 / 11)))
         asked = earlier_prediction(told, table, names, names)
         measured = Measured(now_RD, now_RO + noise[1], share_O, earlier=asked)

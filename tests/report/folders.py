@@ -23,26 +23,26 @@ from tasks.ingest.published import DOCUMENT, REFUSED, Sources
 from tasks.mixture.published import DomainForecast, Forecast, MixtureName, Recipe, RecipePhase, SizeGain
 from tasks.mixture.published_candidates import (
     Candidates,
+    ChosenMixture,
     ChosenPredictor,
     Confirmation,
     ConfirmedContender,
     Contender,
     Correlation,
-    Decision,
     GainInterval,
     HeldOutPrediction,
     Interactions,
     MixtureAtTwoSizes,
+    MixtureSource,
     Pareto,
     ParetoPoint,
     PredictorScore,
     Role,
-    Source,
     StackMember,
     TokenSupply,
     Transfer,
 )
-from tasks.mixture.runs import RUNS_FILE, Run, Runs, to_csv
+from tasks.mixture.runs import RUNS_FILE, ProxyRun, RunTable, to_csv
 from tasks.tokenize.published import PackedDomain, PackedSplit, Split, TokenPoolIndex
 from tasks.training.published import TrainedRuns
 from tasks.training.published_run import LOSSES_FILE, losses_text
@@ -158,7 +158,11 @@ def add_evidence(search: Path, objectives: int = 2) -> None:
 
 
 def _confirmed(
-    source: Source, run: int | None, role: Role, over_natural: GainInterval | None, over_best: GainInterval | None
+    source: MixtureSource,
+    run: int | None,
+    role: Role,
+    over_natural: GainInterval | None,
+    over_best: GainInterval | None,
 ) -> ConfirmedContender:
     contender = Contender(source=source, run=run, role=role, weights=NATURAL, gain=0.025, gain_sd=0.01)
     z = -0.6 if role == "candidate" else None
@@ -250,9 +254,9 @@ def _search(folder: Path) -> None:
         weights = {"natural": NATURAL, "repeat": NATURAL, "uniform": UNIFORM}.get(kind)
         weights = tuple(rng.dirichlet([1, 1, 1]).tolist()) if weights is None else weights
         bpb = tuple((2.5 + 0.1 * rng.standard_normal(3)).tolist())
-        first = Run(number, 0, "design", int(kind == "repeat"), 1000, 6000, 10**6, sum(bpb) / 3, weights, bpb)
+        first = ProxyRun(number, 0, "design", int(kind == "repeat"), 1000, 6000, 10**6, sum(bpb) / 3, weights, bpb)
         rows.append(replace(first, kind=kind, round=int(kind == "proposal")))  # type: ignore[arg-type]
-    (folder / RUNS_FILE).write_text(to_csv(Runs(DOMAINS, DOMAINS, "bits per byte", tuple(rows))), encoding="utf-8")
+    (folder / RUNS_FILE).write_text(to_csv(RunTable(DOMAINS, DOMAINS, "bits per byte", tuple(rows))), encoding="utf-8")
     Forecast(
         objective="mean bits per byte over domains", gain_over_natural=0.021, lower=0.009, upper=0.033, confidence=0.9,
         predicted_searched=2.48, predicted_natural=2.501,
@@ -275,7 +279,7 @@ def _search(folder: Path) -> None:
             PredictorScore(name=name, rmse=0.01, spearman=0.8, coverage=0.9) for name in ("gp", "log_linear")
         ),
         held_out=held_out,
-        decision=Decision(source="predicted", reason="predicted to beat the best measured"),
+        decision=ChosenMixture(source="predicted", reason="predicted to beat the best measured"),
         transfer=None, pareto=None,
         supply=TokenSupply(target=(9000, 9000, 9000), proxy=(9000, 9000, 9000)),
         interactions=Interactions(

@@ -15,7 +15,7 @@ from tasks.core.params import Params
 from tasks.core.rng import generator
 
 Array = npt.NDArray[np.float64]
-Source = Literal["natural", "swarm"]
+CandidateSource = Literal["natural", "swarm"]
 
 # Mixtures closer than this (L1) are the same.
 _SAME = 1e-5
@@ -84,7 +84,7 @@ def _different(weights_MD: Array) -> Array:
     return ordered_MD[np.concatenate([[True], apart_M])] if len(ordered_MD) else ordered_MD
 
 
-def candidates(params: Swarm, natural_D: Array, source: Source, count: int, seed: int, name: str) -> Array:
+def candidates(params: Swarm, natural_D: Array, source: CandidateSource, count: int, seed: int, name: str) -> Array:
     """Return at most `count` mixtures to choose from by prediction, shape [M, D]; mixtures may repeat.
 
     "natural" is Dirichlet(natural), as both methods' released code has it: most weight on few domains, the more so the

@@ -58,8 +58,8 @@ class EarlierPrediction:
 
     def outputs(self, weights_MD: Array) -> Array:
         """Return what was predicted for today's held-out sets, shape [M, O]; 0 for a set that is new."""
-        told_MO = self.predictor.outputs(self.weights(weights_MD))[:, np.maximum(self.places_O, 0)]
-        return np.asarray(np.where(self.known_O, told_MO, 0.0))
+        predicted_MO = self.predictor.outputs(self.weights(weights_MD))[:, np.maximum(self.places_O, 0)]
+        return np.asarray(np.where(self.known_O, predicted_MO, 0.0))
 
 
 @dataclass(frozen=True)
@@ -85,11 +85,11 @@ def warm_mean(earlier: EarlierPrediction, weights_RD: Array, losses_RO: Array) -
     Per held-out set a Bayesian regression with b ~ N(1, .5^2) and c ~ N(0, (3 x spread of the losses)^2). A set that the
     earlier table did not have has b = 0.
     """
-    told_RO, new_D = earlier.outputs(weights_RD), np.array(earlier.places_D) < 0
+    predicted_RO, new_D = earlier.outputs(weights_RD), np.array(earlier.places_D) < 0
     a_O, b_O, c_OD = losses_RO.mean(axis=0), np.zeros(losses_RO.shape[1]), np.zeros((losses_RO.shape[1], len(new_D)))
     for output, known in enumerate(earlier.known_O):
-        told_R, losses_R = told_RO[:, output], losses_RO[:, output]
-        features_RP = np.column_stack([told_R, weights_RD[:, new_D]])
+        predicted_R, losses_R = predicted_RO[:, output], losses_RO[:, output]
+        features_RP = np.column_stack([predicted_R, weights_RD[:, new_D]])
         spread_P = np.array([_SLOPE_SD if known else 0.0, *[_NEW_SD * float(losses_R.std())] * int(new_D.sum())])
         prior_P = np.array([float(known), *[0.0] * int(new_D.sum())])
         fitted_P = _regression(features_RP, losses_R, prior_P, spread_P)

@@ -16,9 +16,9 @@ import numpy as np
 import numpy.typing as npt
 
 from tasks.core.errors import ConfigError
-from tasks.mixture.problem import Constraint, Domain, Problem
+from tasks.mixture.problem import Constraint, Problem, SearchedDomain
 from tasks.mixture.published_candidates import Coupling
-from tasks.mixture.runs import Runs
+from tasks.mixture.runs import RunTable
 from tasks.mixture.strategies.evidence import Predicts
 
 Array = npt.NDArray[np.float64]
@@ -59,7 +59,7 @@ class Basis:
         """Return for each mixture whether it keeps the frozen relative shares, shape [M]."""
         return np.asarray(np.abs(self.expand(self.reduce(weights_MD)) - weights_MD).max(axis=1) <= _EXACT)
 
-    def runs(self, runs: Runs) -> Runs:
+    def runs(self, runs: RunTable) -> RunTable:
         """Return the runs that keep the frozen shares, with their weights in this basis."""
         weights_RD = runs.weights_RD()
         pairs = zip(runs.rows, self.reduce(weights_RD).tolist(), self.holds(weights_RD), strict=True)
@@ -227,7 +227,7 @@ def _cosines(profile_SD: Array) -> Array:
     return np.asarray(unit_SD.T @ unit_SD)
 
 
-def _virtual(problem: Problem, frozen_D: Array) -> Domain:
+def _virtual(problem: Problem, frozen_D: Array) -> SearchedDomain:
     """Return the frozen domains as one, as large as its scarcest member lets it be.
 
     A run of `samples` repeats member j at most `max_epochs` times while weight x share_j x samples stays below
@@ -239,7 +239,7 @@ def _virtual(problem: Problem, frozen_D: Array) -> Domain:
         most = min(np.floor(problem.max_epochs * count) / share for count, (_, share) in zip(of, members, strict=True))
         return int(np.floor(most / problem.max_epochs + _EXACT))
 
-    return Domain(
+    return SearchedDomain(
         FROZEN,
         tokens=sum(domain.tokens for domain, _ in members),
         bytes=sum(domain.bytes for domain, _ in members),

@@ -17,7 +17,7 @@ from tasks.mixture.earlier_runs.prediction import EarlierPrediction, Outputs
 from tasks.mixture.earlier_runs.warm import Warm
 from tasks.mixture.predictors.choose import MIN_RUNS, Selection, choose
 from tasks.mixture.predictors.predictor import Measured
-from tasks.mixture.runs import Run, Runs, Unit
+from tasks.mixture.runs import LossUnit, ProxyRun, RunTable
 
 Array = npt.NDArray[np.float64]
 
@@ -29,7 +29,7 @@ class CurrentSearch:
     domains: tuple[str, ...]
     sets: tuple[str, ...]
     objective: tuple[float, ...]
-    unit: Unit
+    unit: LossUnit
     data: str
     seed: int
     model_parameters: int
@@ -43,11 +43,11 @@ class UsableRuns:
     `informing` have one size, one seed and one digest of data: those of which there are most.
     """
 
-    as_measured: Runs
-    informing: Runs
+    as_measured: RunTable
+    informing: RunTable
 
 
-def usable_runs(earlier: Runs, current: CurrentSearch, where: str) -> UsableRuns:
+def usable_runs(earlier: RunTable, current: CurrentSearch, where: str) -> UsableRuns:
     """Return what an earlier table gives to the runs of the `current` search; `where` it stands, for messages.
 
     Raises:
@@ -74,13 +74,13 @@ def usable_runs(earlier: Runs, current: CurrentSearch, where: str) -> UsableRuns
     most = max(groups, key=lambda group: groups[group]) if groups else None
     measured = tuple(_translated(row, earlier, current) for row in same)
     return UsableRuns(
-        Runs(current.domains, current.sets, current.unit, measured),
+        RunTable(current.domains, current.sets, current.unit, measured),
         replace(earlier, rows=tuple(row for row in rest if _group(row) == most)),
     )
 
 
 def earlier_prediction(
-    predictor: Outputs, table: Runs, domains: Sequence[str], sets: Sequence[str]
+    predictor: Outputs, table: RunTable, domains: Sequence[str], sets: Sequence[str]
 ) -> EarlierPrediction:
     """Return a predictor of the runs of an earlier table as something that can be asked about today's mixtures."""
     old_domains, old_sets = list(table.domains), list(table.sets)
@@ -92,7 +92,9 @@ def earlier_prediction(
     )
 
 
-def informed(selection: Selection, table: Runs, current: CurrentSearch) -> tuple[Selection, EarlierPrediction | None]:
+def informed(
+    selection: Selection, table: RunTable, current: CurrentSearch
+) -> tuple[Selection, EarlierPrediction | None]:
     """Return the selection with `warm` among its predictors, and what it asks; both as they were for too few runs.
 
     A predictor is chosen for the runs of the earlier table as for any other, on the mean of the held-out sets that today's
@@ -102,12 +104,14 @@ def informed(selection: Selection, table: Runs, current: CurrentSearch) -> tuple
     if len(table.rows) < MIN_RUNS or not any(shared):
         return selection, None
     objective_O = np.array(shared, dtype=np.float64) / sum(shared)
-    told = choose(selection, Measured(table.weights_RD(), table.losses_RS(), objective_O)).predictor
+    predictor = choose(selection, Measured(table.weights_RD(), table.losses_RS(), objective_O)).predictor
     zoo = selection.zoo if any(isinstance(member, Warm) for member in selection.zoo) else (*selection.zoo, Warm())
-    return selection.model_copy(update={"zoo": zoo}), earlier_prediction(told, table, current.domains, current.sets)
+    return selection.model_copy(update={"zoo": zoo}), earlier_prediction(
+        predictor, table, current.domains, current.sets
+    )
 
 
-def best_before(asked: EarlierPrediction, table: Runs, current: CurrentSearch) -> Array:
+def best_before(prediction: EarlierPrediction, table: RunTable, current: CurrentSearch) -> Array:
     """Return the mixture of the earlier table that is predicted to be the best, in today's domains, shape [D].
 
     Its relative shares are what `reuse` freezes. Scored by the prediction, not by its own lucky result; what it had on
@@ -117,19 +121,19 @@ def best_before(asked: EarlierPrediction, table: Runs, current: CurrentSearch) -
     rows_RD = np.where(np.array(places) >= 0, table.weights_RD()[:, places], 0.0)
     rows_RD = rows_RD[rows_RD.sum(axis=1) > 0]
     rows_RD = rows_RD / rows_RD.sum(axis=1, keepdims=True)
-    return np.asarray(rows_RD[int(np.argmin(asked.outputs(rows_RD) @ np.array(current.objective)))])
+    return np.asarray(rows_RD[int(np.argmin(prediction.outputs(rows_RD) @ np.array(current.objective)))])
 
 
-def _weights(row: Run, table: Runs, current: CurrentSearch) -> tuple[float, ...]:
+def _weights(row: ProxyRun, table: RunTable, current: CurrentSearch) -> tuple[float, ...]:
     weights = dict(zip(table.domains, row.weights, strict=True))
     return tuple(weights.get(name, 0.0) for name in current.domains)
 
 
-def _group(row: Run) -> tuple[str, int, tuple[int, int]]:
+def _group(row: ProxyRun) -> tuple[str, int, tuple[int, int]]:
     return row.data, row.seed, row.fidelity
 
 
-def _translated(row: Run, earlier: Runs, current: CurrentSearch) -> Run:
+def _translated(row: ProxyRun, earlier: RunTable, current: CurrentSearch) -> ProxyRun:
     """Return a run in today's domains and held-out sets; a new domain had no weight."""
     losses = dict(zip(earlier.sets, row.losses, strict=True))
     kept = tuple(losses[name] for name in current.sets)

@@ -8,14 +8,14 @@ from pathlib import Path
 from tasks.core.errors import DataError
 from tasks.mixture.published import Recipe, Weights
 from tasks.mixture.published_candidates import Candidates, PredictorScore
-from tasks.mixture.runs import JUDGING, RUNS_FILE, Run, read_runs
+from tasks.mixture.runs import JUDGING, RUNS_FILE, ProxyRun, read_runs
 
 # Kinds of runs that only tell the noise or judge the pick; the others are compared with each other.
 _NOT_COMPARED = ("repeat", *JUDGING)
 
 
 @dataclass(frozen=True)
-class PredictedRun(Run):
+class PredictedRun(ProxyRun):
     """A run, and what the predictor says of it when it has seen all others but not this one.
 
     `predicted` and its standard deviation are None for a run that no predictor was fitted to (another seed).
@@ -26,7 +26,7 @@ class PredictedRun(Run):
 
 
 @dataclass(frozen=True)
-class Evidence:
+class SearchEvidence:
     """The runs of a search in the order they were made, and all that it published about them."""
 
     runs: tuple[PredictedRun, ...]
@@ -68,7 +68,7 @@ class Evidence:
         return [(min(column), max(column)) for column in columns]
 
 
-def read_evidence(search: Path) -> Evidence:
+def read_evidence(search: Path) -> SearchEvidence:
     """Return the runs in the order they were made, and how the mixture was chosen.
 
     Raises:
@@ -87,7 +87,7 @@ def read_evidence(search: Path) -> Evidence:
         found = predictions.get(row.run)
         predicted, sd = (None, None) if found is None else (found.predicted, found.sd)
         runs.append(PredictedRun(**vars(row), predicted=predicted, predicted_sd=sd))
-    return Evidence(tuple(runs), candidates)
+    return SearchEvidence(tuple(runs), candidates)
 
 
 def weight_caps(recipe: Recipe, target_tokens: Sequence[int]) -> Weights:

@@ -59,8 +59,8 @@ def interactions(found: Interactions) -> str:
             if width >= _NUMBER_WIDTH
             else f"(strongest: {largest:.3f} {found.unit_of_values})"
         )
-        for colour, told in ((SEARCHED, "lowers the loss"), (NATURAL, f"raises it {numbers}")):
-            axes.bar(0, 0, color=colour, alpha=_STRONGEST, label=told)
+        for colour, text in ((SEARCHED, "lowers the loss"), (NATURAL, f"raises it {numbers}")):
+            axes.bar(0, 0, color=colour, alpha=_STRONGEST, label=text)
         legend(axes, columns=2)
 
     label = (
@@ -135,7 +135,7 @@ def _front(found: Pareto) -> str:
         axes.grid(True)
         legend(axes, columns=4)
 
-    return drawn("pareto", _told_front(found), (WIDTH, 380), (66, 14, 46, 34), draw)
+    return drawn("pareto", _front_in_words(found), (WIDTH, 380), (66, 14, 46, 34), draw)
 
 
 def _lines(found: Pareto) -> str:
@@ -159,18 +159,18 @@ def _lines(found: Pareto) -> str:
         axes.grid(True)
         legend(axes, columns=4)
 
-    return drawn("pareto", _told_front(found), (WIDTH, 84 + 34 * len(names)), (room(names), 18, 48, 34), draw)
+    return drawn("pareto", _front_in_words(found), (WIDTH, 84 + 34 * len(names)), (room(names), 18, 48, 34), draw)
 
 
 def _columns(points: Sequence[Sequence[float]]) -> tuple[list[float], list[float]]:
     return [point[0] for point in points], [point[1] for point in points]
 
 
-def _told_front(found: Pareto) -> str:
+def _front_in_words(found: Pareto) -> str:
     pairs = zip(found.objectives, found.chosen, found.natural, strict=True)
-    told = "; ".join(f"{name} {chosen:.4f} (natural {natural:.4f})" for name, chosen, natural in pairs)
+    text = "; ".join(f"{name} {chosen:.4f} (natural {natural:.4f})" for name, chosen, natural in pairs)
     number = sum(point.front for point in found.points)
-    return f"{number} of {len(found.points)} measured mixtures are on the Pareto front. The chosen one has {told}."
+    return f"{number} of {len(found.points)} measured mixtures are on the Pareto front. The chosen one has {text}."
 
 
 def confirmation(found: Confirmation) -> str:
@@ -185,9 +185,9 @@ def confirmation(found: Confirmation) -> str:
     def draw(axes: "Axes") -> None:
         rows = rows_of(axes, names)
         axes.axvline(0, color=INK, linewidth=1)
-        for place, colour, told, gain in kinds:
+        for place, colour, text, gain in kinds:
             shown = [(row + place, gain(each)) for row, each in zip(rows, rows_shown, strict=True)]
-            _intervals(axes, [(row, each) for row, each in shown if each is not None], colour, told)
+            _intervals(axes, [(row, each) for row, each in shown if each is not None], colour, text)
         predicted = [(each.contender.gain, row - 0.14) for row, each in zip(rows, rows_shown, strict=True)]
         axes.plot(
             *_columns(predicted), linestyle="none", marker="D", markersize=9, markerfacecolor="none", color=INK,
@@ -204,31 +204,31 @@ def confirmation(found: Confirmation) -> str:
         axes.set_xlabel("← worse · paired gain with fresh seeds, bits per byte · better →")
         legend(axes, columns=3)
 
-    label = f"Candidates with fresh seeds: {'; '.join(map(_told_candidate, rows_shown))}."
+    label = f"Candidates with fresh seeds: {'; '.join(map(_candidate_in_words, rows_shown))}."
     return drawn("confirmation", label, (WIDTH, 90 + 46 * len(names)), (room(names), 64, 48, 34), draw)
 
 
-def _intervals(axes: "Axes", shown: Sequence[tuple[float, GainInterval]], colour: str, told: str) -> None:
+def _intervals(axes: "Axes", shown: Sequence[tuple[float, GainInterval]], colour: str, text: str) -> None:
     if shown:
         rows = [row for row, _ in shown]
         axes.hlines(
             rows, [each.lower for _, each in shown], [each.upper for _, each in shown], color=colour, linewidth=2
         )
         axes.plot(
-            [each.mean for _, each in shown], rows, linestyle="none", marker="o", markersize=7, color=colour, label=told
+            [each.mean for _, each in shown], rows, linestyle="none", marker="o", markersize=7, color=colour, label=text
         )
 
 
-def _told_candidate(each: ConfirmedContender) -> str:
+def _candidate_in_words(each: ConfirmedContender) -> str:
     found = f"{each.contender.name} gains"
     if each.over_natural is not None:
-        found += f" {_told_interval(each.over_natural)} over natural"
+        found += f" {_interval_in_words(each.over_natural)} over natural"
     if each.over_best is not None:
-        found += f" and {_told_interval(each.over_best)} over the best measured"
+        found += f" and {_interval_in_words(each.over_best)} over the best measured"
     return f"{found}, predicted {signed(each.contender.gain)}"
 
 
-def _told_interval(gain: GainInterval) -> str:
+def _interval_in_words(gain: GainInterval) -> str:
     return f"{signed(gain.mean)} ({signed(gain.lower)} to {signed(gain.upper)})"
 
 
@@ -241,37 +241,37 @@ def transfer(found: Transfer) -> str:
     among_best = [each.top for each in found.mixtures]
     number, best = len(first), sum(among_best)
     stay = sum(is_top and rank <= best for is_top, rank in zip(among_best, second, strict=True))
-    corner = [f"Spearman {_told_correlation(found.overall)}"]
+    corner = [f"Spearman {_correlation_in_words(found.overall)}"]
     corner += [] if found.top is None else [f"best quarter {found.top.rho:.2f}"]
 
     def draw(axes: "Axes") -> None:
         span = (0.2, number + 0.8)
         axes.plot(span, span, color=MUTED, linewidth=1, zorder=0)
-        for top, colour, marker, told in ((True, SEARCHED, "o", "best quarter"), (False, SERIES[0], "s", "others")):
+        for top, colour, marker, text in ((True, SEARCHED, "o", "best quarter"), (False, SERIES[0], "s", "others")):
             chosen = [index for index, is_top in enumerate(among_best) if is_top == top]
             axes.plot(
                 [first[i] for i in chosen], [second[i] for i in chosen], linestyle="none", marker=marker, markersize=8,
-                color=colour, markeredgecolor=PAPER, markeredgewidth=0.8, label=told,
+                color=colour, markeredgecolor=PAPER, markeredgewidth=0.8, label=text,
             )  # fmt: skip
         axes.set(xlim=span, ylim=span)
         axes.set_xlabel(f"rank at {_size(found.gains[0])}")
         axes.set_ylabel(f"rank at {_size(found.gains[1])}")
         axes.grid(True)
         axes.set_aspect("equal")
-        for index, told in enumerate(corner):
-            axes.text(0.03, 0.95 - 0.05 * index, told, transform=axes.transAxes, fontsize=11, va="center")
+        for index, text in enumerate(corner):
+            axes.text(0.03, 0.95 - 0.05 * index, text, transform=axes.transAxes, fontsize=11, va="center")
         legend(axes, columns=2)
 
     top = "" if found.top is None else f"; among the best quarter {found.top.rho:.2f}"
     label = (
         f"Ranks of {number} mixtures at {_size(found.gains[0])} and at {_size(found.gains[1])}: rank correlation "
-        f"{_told_correlation(found.overall)}{top}; of the {best} that belong to the best "
+        f"{_correlation_in_words(found.overall)}{top}; of the {best} that belong to the best "
         f"quarter, {stay} are among the best {best} at the second size."
     )
     return drawn("transfer", label, (430, 430), (62, 10, 46, 34), draw)
 
 
-def _told_correlation(found: Correlation) -> str:
+def _correlation_in_words(found: Correlation) -> str:
     return f"{found.rho:.2f} ({found.lower:.2f} to {found.upper:.2f})"
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from tasks.mixture.pictures import evidence_plots, search_plots
-from tasks.mixture.pictures.evidence import Evidence, PredictedRun, expected_epochs, read_evidence, weight_caps
+from tasks.mixture.pictures.evidence import PredictedRun, SearchEvidence, expected_epochs, read_evidence, weight_caps
 from tasks.mixture.published import Forecast, Recipe
 from tasks.pictures.canvas import standalone
 
@@ -24,7 +24,7 @@ def search_pictures(folder: Path) -> dict[str, str]:
     return {name: standalone(svg) for name, svg in drawn.items()}
 
 
-def pictures_of(recipe: Recipe, found: Evidence, forecast: Forecast) -> dict[str, str]:
+def pictures_of(recipe: Recipe, found: SearchEvidence, forecast: Forecast) -> dict[str, str]:
     """Return what a search has to show, in the order it is read; what it did not look at is left out."""
     candidates = found.candidates
     drawn = {

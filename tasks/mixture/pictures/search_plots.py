@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import TYPE_CHECKING
 
-from tasks.mixture.pictures.evidence import Evidence, PredictedRun
+from tasks.mixture.pictures.evidence import PredictedRun, SearchEvidence
 from tasks.mixture.published import BASELINES, Forecast, Recipe
 from tasks.pictures.canvas import INK, MIXTURE_COLOURS, MUTED, PAPER, RULE, SEARCHED, drawn
 from tasks.pictures.marks import KINDS, WIDTH, beside, by_kind, legend, percent, room, rows_of, short, signed
@@ -39,11 +39,11 @@ def mixture(recipe: Recipe, caps: Sequence[float]) -> str:
         legend(axes, columns=5)
 
     pairs = zip(recipe.domains, recipe.searched, recipe.weights("natural"), strict=True)
-    told = ", ".join(f"{name} {found:.0%} (natural {natural:.0%})" for name, found, natural in pairs)
+    text = ", ".join(f"{name} {found:.0%} (natural {natural:.0%})" for name, found, natural in pairs)
     held = [d for d, cap in enumerate(caps) if cap < 1 and recipe.searched[d] >= 0.99 * cap]
     at_cap = f"; at the cap: {', '.join(recipe.domains[d] for d in held)}" if held else ""
     height = 21 if many else 16 + 10 * len(weights)
-    label = f"Weights of the searched mixture: {told}{at_cap}."
+    label = f"Weights of the searched mixture: {text}{at_cap}."
     return drawn("mixture", label, (WIDTH, 74 + height * len(names)), (room(names), 30, 30, 34), draw)
 
 
@@ -75,7 +75,7 @@ def _caps(axes: "Axes", caps: Sequence[tuple[int, float]]) -> None:
         )
 
 
-def regret(search: Evidence, forecast: Forecast) -> str:
+def regret(search: SearchEvidence, forecast: Forecast) -> str:
     """Return how far each run, and the best so far, lies above the best that the search measured."""
     runs = search.shown
     compared = {proxy.run for proxy in search.compared}
@@ -107,11 +107,11 @@ def regret(search: Evidence, forecast: Forecast) -> str:
         axes.grid(axis="y")
         legend(axes, columns=7)
 
-    told = "".join(f"; {name} lies {level:.4f} above it" for name, level in baselines.items())
+    text = "".join(f"; {name} lies {level:.4f} above it" for name, level in baselines.items())
     more = f"; {len(beyond)} above the edge of the picture, up to {max(values):.4f}" if beyond else ""
     label = (
         f"Regret of {len(runs)} proxy runs in the order they were run: the best measured has {best:.4f}, first reached by "
-        f"run {runs[values.index(0.0)].run}{told}{more}; the forecast for the recipe lies {signed(foreseen)} from it; "
+        f"run {runs[values.index(0.0)].run}{text}{more}; the forecast for the recipe lies {signed(foreseen)} from it; "
         f"noise {forecast.noise_sd:.4f}."
     )
     return drawn("regret", label, (WIDTH, 360), (66, 14, 46, 54), draw)
@@ -131,7 +131,7 @@ def best_so_far(values: Sequence[float], comparable: Sequence[bool]) -> list[flo
     return found
 
 
-def _ring(axes: "Axes", search: Evidence, runs: Sequence[PredictedRun], values: Sequence[float]) -> None:
+def _ring(axes: "Axes", search: SearchEvidence, runs: Sequence[PredictedRun], values: Sequence[float]) -> None:
     chosen = [index for index, proxy in enumerate(runs) if proxy.run == search.candidates.decision.run]
     if chosen:
         axes.plot(
@@ -162,7 +162,7 @@ class _Prediction:
     z: float = 0.0
 
 
-def predicted(search: Evidence, forecast: Forecast) -> str:
+def predicted(search: SearchEvidence, forecast: Forecast) -> str:
     """Return what the predictor says of each run it has not seen, and of confirmed candidates, against what came out."""
     known = [
         _Prediction(proxy.kind, proxy.predicted, proxy.predicted_sd, proxy.objective)
@@ -198,14 +198,14 @@ def predicted(search: Evidence, forecast: Forecast) -> str:
         legend(axes, columns=4)
 
     error = (sum((each.measured - each.predicted) ** 2 for each in known) / max(len(known), 1)) ** 0.5
-    told = "".join(f"; with fresh seeds {_with_z(each)}" for each in confirmed)
+    text = "".join(f"; with fresh seeds {_with_z(each)}" for each in confirmed)
     label = (
-        f"Predicted against measured objective of {len(known)} proxy runs; root mean square error {error:.4f}{told}."
+        f"Predicted against measured objective of {len(known)} proxy runs; root mean square error {error:.4f}{text}."
     )
     return drawn("predicted", label, (430, 450), (62, 10, 46, 54), draw)
 
 
-def _confirmed(search: Evidence, forecast: Forecast) -> list[_Prediction]:
+def _confirmed(search: SearchEvidence, forecast: Forecast) -> list[_Prediction]:
     """Return the confirmed candidates: their gains, below what natural is predicted to have and what it measured."""
     confirmation = search.candidates.confirmation
     if confirmation is None or search.natural.kind != "natural":
@@ -254,9 +254,9 @@ def epochs(recipe: Recipe, by_mixture: Mapping[str, Sequence[float]], proxies: R
         legend(axes, columns=6)
 
     pairs = zip(recipe.domains, by_mixture[shown[0]], strict=True)
-    told = ", ".join(f"{name} {value:.2f}" for name, value in pairs)
+    text = ", ".join(f"{name} {value:.2f}" for name, value in pairs)
     cap = f"the cap is {recipe.max_epochs:g}"
     most = "" if proxies is None else f"; proxies reach {max(high for _, high in proxies):.2f}"
-    label = f"Epochs per domain under the {shown[0]} mixture: {told}; {cap}{most}."
+    label = f"Epochs per domain under the {shown[0]} mixture: {text}; {cap}{most}."
     height = 30 if len(names) <= 14 else 21
     return drawn("epochs", label, (WIDTH, 84 + height * len(names)), (room(names), 24, 48, 34), draw)

@@ -111,9 +111,9 @@ def _on_simplex(rows_XK: Array) -> Array:
     # Three kinds of rows: the errors, one per member that asks for an equal share, one that asks for a sum of 1.
     members, pull = rows_XK.shape[1], np.sqrt(_SHRINKAGE)
     whole = _SUM_WEIGHT * np.sqrt(_SHRINKAGE + float((rows_XK**2).sum(axis=0).min()))
-    asked_X = np.concatenate([np.zeros(len(rows_XK)), np.full(members, pull / members), [whole]])
+    target_X = np.concatenate([np.zeros(len(rows_XK)), np.full(members, pull / members), [whole]])
     share_K = np.asarray(
-        scipy.optimize.nnls(np.vstack([rows_XK, pull * np.eye(members), np.full((1, members), whole)]), asked_X)[0]
+        scipy.optimize.nnls(np.vstack([rows_XK, pull * np.eye(members), np.full((1, members), whole)]), target_X)[0]
     )
     return np.asarray(share_K / share_K.sum())
 

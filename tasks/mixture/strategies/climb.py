@@ -14,7 +14,7 @@ from pydantic import Field, PositiveFloat, PositiveInt
 from tasks.core.params import Params
 from tasks.core.rng import generator
 from tasks.mixture.decide import DecisionParams, Pick, shipped
-from tasks.mixture.designs.swarm import Source, Swarm, candidates
+from tasks.mixture.designs.swarm import CandidateSource, Swarm, candidates
 from tasks.mixture.predictors.choose import fit
 from tasks.mixture.predictors.trees import Lightgbm
 from tasks.mixture.problem import Problem
@@ -34,7 +34,9 @@ class Climb(Params):
     swarm: Swarm = Swarm()
     predictor: Lightgbm = Lightgbm(settings="climb")
     num_draws: PositiveInt = 100_000
-    candidates: Source = Field(default="natural", description="swarm: drawn as the first round, not as released")
+    candidates: CandidateSource = Field(
+        default="natural", description="swarm: drawn as the first round, not as released"
+    )
     min_top: PositiveInt = 128
 
 

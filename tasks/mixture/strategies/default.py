@@ -26,7 +26,7 @@ Array = npt.NDArray[np.float64]
 Score = Callable[[Array], Array]
 
 # Standard deviations above the mean at which a mixture is explored; a guess, the usual choice of confidence bounds.
-_OPTIMISM = 2.0
+_CONFIDENCE_SDS = 2.0
 # What a unit of a broken constraint costs: more than any improvement.
 _BROKEN = 1e3
 # The score at what is taken: below that of any mixture that could be measured.
@@ -87,8 +87,8 @@ def propose(
     predictor = evidence.fitted(params.kind)
     pool_MD = np.vstack([baselines(problem), measured_RD[problem.allows(measured_RD)], pool_MD])
     # Scored once for the whole batch: what is hopeless for the first proposal is so for the last.
-    hope_M = _hope(problem, predictor, problem.natural, pool_MD)
-    pool_MD = pool_MD[np.argsort(-hope_M, kind="stable")[:_SCREENED]]
+    bound_M = _upper_confidence_bound(problem, predictor, problem.natural, pool_MD)
+    pool_MD = pool_MD[np.argsort(-bound_M, kind="stable")[:_SCREENED]]
     best = partial(_best_near, params, problem, pool_MD)
     return batch(params, problem, predictor, measured_RD, count, best)
 
@@ -127,7 +127,8 @@ def batch(
         known_RD = problem.natural[None] if not len(known_RD) else known_RD
         worth_R = believer.mean(known_RD) + problem.penalty(known_RD) + _BROKEN * excess(problem, believer, known_RD)
         incumbent_D = known_RD[int(np.argmin(worth_R))]
-        score: Score = partial(_hope if explores else _improvement, problem, believer, incumbent_D)
+        acquisition = _upper_confidence_bound if explores else _expected_improvement
+        score: Score = partial(acquisition, problem, believer, incumbent_D)
         if params.trust_region is not None and not explores:
             score = partial(_trusted, score, incumbent_D, params.trust_region)
         weights_D = best(score, taken_RD)
@@ -160,7 +161,7 @@ def _best_near(params: Default, problem: Problem, pool_MD: Array, score: Score, 
     return candidates_MD[int(np.argmax(score(candidates_MD)))] if len(candidates_MD) else None
 
 
-def _improvement(problem: Problem, predictor: Predicts, incumbent_D: Array, weights_MD: Array) -> Array:
+def _expected_improvement(problem: Problem, predictor: Predicts, incumbent_D: Array, weights_MD: Array) -> Array:
     """Return E[max(objective(incumbent) - objective(mixture), 0)] in closed form, penalties included."""
     mean_M, sd_M = _gain(problem, predictor, incumbent_D, weights_MD)
     sd_M = np.maximum(sd_M, 1e-12)
@@ -176,10 +177,10 @@ def _trusted(score: Score, incumbent_D: Array, radius: float, weights_MD: Array)
     return np.where(apart_M <= radius, score(weights_MD), _TAKEN * (apart_M - radius))
 
 
-def _hope(problem: Problem, predictor: Predicts, incumbent_D: Array, weights_MD: Array) -> Array:
+def _upper_confidence_bound(problem: Problem, predictor: Predicts, incumbent_D: Array, weights_MD: Array) -> Array:
     """Return how large the improvement could be. Uncertainty alone would send every exploration into a worthless corner."""
     mean_M, sd_M = _gain(problem, predictor, incumbent_D, weights_MD)
-    return np.asarray(mean_M + _OPTIMISM * sd_M)
+    return np.asarray(mean_M + _CONFIDENCE_SDS * sd_M)
 
 
 def _gain(problem: Problem, predictor: Predicts, incumbent_D: Array, weights_MD: Array) -> tuple[Array, Array]:

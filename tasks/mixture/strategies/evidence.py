@@ -12,7 +12,7 @@ import numpy.typing as npt
 from tasks.core.errors import EvidenceError
 from tasks.mixture.predictors.predictor import Measured
 from tasks.mixture.problem import Problem, filled, gridded
-from tasks.mixture.runs import Runs
+from tasks.mixture.runs import RunTable
 
 Array = npt.NDArray[np.float64]
 
@@ -42,7 +42,7 @@ class Evidence:
     where nothing was repeated.
     """
 
-    runs: Runs
+    runs: RunTable
     predictor: Predicts | None = None
     noise_sd: float | None = None
 

@@ -12,7 +12,7 @@ from pydantic import Field, PositiveInt
 
 from tasks.core.params import Params
 from tasks.mixture.decide import DecisionParams, Pick, shipped
-from tasks.mixture.designs.swarm import Source, Swarm, candidates
+from tasks.mixture.designs.swarm import CandidateSource, Swarm, candidates
 from tasks.mixture.predictors.choose import fit
 from tasks.mixture.predictors.trees import Lightgbm
 from tasks.mixture.problem import Problem
@@ -31,7 +31,9 @@ class RegMix(Params):
     swarm: Swarm = Swarm()
     predictor: Lightgbm = Lightgbm()
     num_draws: PositiveInt = 100_000
-    candidates: Source = Field(default="natural", description="swarm: drawn as the first round, not as released")
+    candidates: CandidateSource = Field(
+        default="natural", description="swarm: drawn as the first round, not as released"
+    )
     num_averaged: PositiveInt = 128
 
 
