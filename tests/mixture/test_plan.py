@@ -202,7 +202,7 @@ def test_the_outlook_is_of_the_proxies_own_size_where_that_was_measured() -> Non
     size = num_parameters(search.proxy.model, 4096)[0], search.proxy.num_tokens
     own = [replace(row, model_parameters=size[0], tokens=size[1]) for row in sized(1000, 0.02, 0)]
     runs = RunTable(("a", "b"), ("x",), "bits per byte", (*own, *sized(8000, 0.002, 100)))
-    found = outlook(search, train, 0.95, 4096, runs, wanted=0.02)
+    found = outlook(search, train, 0.95, 4096, runs, target_gain=0.02)
     assert found.of_proxies and found.noise == difference_noise(runs.at(*size)) and len(found.sizings) == 2
     assert found.confirmed is not None and found.evaluated is not None and found.confirm_seeds is not None
     assert found.to_json()["confirmed"]["gain"] == found.confirmed.gain
