@@ -37,9 +37,10 @@ def train_and_test(args: ComparedRunArgs, here: Here) -> UnitResult:
     from tasks.training.measure import bits_per_byte
     from tasks.training.run import train
 
-    pool = read_pool(args.pool.local())
+    pool, num_steps = read_pool(args.pool.local(), "train", "test"), args.training.num_steps
     phase = Phase(args.training.num_tokens, args.weights)
     spec = RunSpec("comparison", (phase,), args.seed, args.training, args.max_epochs)
-    bpb = bits_per_byte(train(spec, pool).model, pool, "test", args.test_tokens_per_domain)
+    trained = train(spec, pool, on_step=lambda step, _: here.progress(step, num_steps))
+    bpb = bits_per_byte(trained.model, pool, "test", args.test_tokens_per_domain)
     TestLosses(bpb=tuple(bpb[name] for name in pool.names)).write(here.folder)
     return UnitResult()

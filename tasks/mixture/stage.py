@@ -96,7 +96,7 @@ class FinishedSearch:
 
 def searched(params: SearchParams, pool_files: Tree, workshop: Workshop) -> FinishedSearch:
     """Do a whole search on a pool."""
-    pool = read_pool(pool_files.local())
+    pool = read_pool(pool_files.local(), "train", SPLIT)
     problem = problem_of(params, pool)
     planned = counts(params, problem)  # a budget that does not reach is refused before it is spent
     proxies = Proxies(params, problem, pool_files, workshop)
@@ -126,7 +126,7 @@ def searched(params: SearchParams, pool_files: Tree, workshop: Workshop) -> Fini
 def pilot(params: SearchParams, pool_folder: Path, workshop: Workshop, seeds: int) -> RunTable:
     """Measure natural and uniform with so many seeds, before a search is paid for; a later one takes these proxies over."""
     pool_files = published(workshop.store, str(pool_folder.absolute())).tree(*READ)
-    problem = problem_of(params, read_pool(pool_files.local()))
+    problem = problem_of(params, read_pool(pool_files.local(), "train", SPLIT))
     requests = noise_round(params.model_copy(update={"num_noise_seeds": max(seeds - 1, 0)}), problem)
     proxies = Proxies(params, problem, pool_files, workshop)
     return proxies.measure(proxies.none, [each for each in requests if each.kind != "unimax"], "pilot")

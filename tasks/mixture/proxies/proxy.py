@@ -1,6 +1,6 @@
 """Proxies: small models, each trained on one mixture, and their bits per byte on the split `search`."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
@@ -10,6 +10,7 @@ from tasks.core.identity import LABEL
 from tasks.core.published import Published
 from tasks.core.results import Here, UnitResult
 from tasks.tokenize.pool import TokenPool, read_pool
+from tasks.tokenize.published import Split
 from tasks.training.config import TrainingConfig, num_flops, num_parameters
 from tasks.training.types import DivergedError, Phase, RunSpec
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from tasks.training.run import RunResult
 
 # The only split that a search may look at; `test` is for the decision alone.
-SPLIT = "search"
+SPLIT: Split = "search"
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,7 @@ def search_proxies(args: Sequence[ProxyArgs], places: Sequence[Here]) -> list[Un
         args[0].pool.local(),
         checkpoints=scratches if len(scratches) == len(args) else None,
         gpu_share=args[0].gpu_share,
+        on_step=lambda step: _heard(step, args, places),
     )
     found: list[UnitResult | DivergedError] = []
     for result, here in zip(results, places, strict=True):
@@ -86,14 +88,24 @@ def search_proxies(args: Sequence[ProxyArgs], places: Sequence[Here]) -> list[Un
     return found
 
 
+def _heard(step: int, args: Sequence[ProxyArgs], places: Sequence[Here]) -> None:
+    for each, here in zip(args, places, strict=True):
+        here.progress(step, each.spec.training.num_steps)
+
+
 def measure_proxies(
-    specs: Sequence[ProxySpec], pool_folder: Path, *, checkpoints: Sequence[Path] | None = None, gpu_share: float = 0.0
+    specs: Sequence[ProxySpec],
+    pool_folder: Path,
+    *,
+    checkpoints: Sequence[Path] | None = None,
+    gpu_share: float = 0.0,
+    on_step: Callable[[int], None] = lambda step: None,
 ) -> tuple[ProxyResult | DivergedError, ...]:
     """Train proxies of one training config together and measure them; each gives what it gives alone.
 
     A proxy whose loss is no finite number any more gives the error that says so; the others go on. With a folder of
     `checkpoints` for each, a killed call is taken up again. With a `gpu_share` they run on a GPU and take at most that
-    share of its memory; the numbers are those of the CPU up to rounding.
+    share of its memory; the numbers are those of the CPU up to rounding. `on_step` hears how many steps are made.
 
     Raises:
         ConfigError: the training configs differ, or weights do not fit the pool or its caps.
@@ -101,7 +113,7 @@ def measure_proxies(
     from tasks.training.stacked import train_stacked
 
     device = _device(gpu_share)
-    pool = read_pool(pool_folder)
+    pool = read_pool(pool_folder, "train", SPLIT)
     runs = [
         RunSpec(
             "proxy",
@@ -113,7 +125,7 @@ def measure_proxies(
         )
         for spec in specs
     ]
-    trained = train_stacked(runs, pool, checkpoints=checkpoints, device=device)
+    trained = train_stacked(runs, pool, checkpoints=checkpoints, device=device, on_step=lambda step, _: on_step(step))
     return tuple(_measured(spec, run, pool, device) for spec, run in zip(specs, trained, strict=True))
 
 
