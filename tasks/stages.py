@@ -73,7 +73,7 @@ STAGES = (
         inputs=(RAW,),
         params="tasks.ingest.config:IngestParams",
         driver="tasks.ingest.stage:run",
-        publishes=("tasks.ingest.published:Sources",),
+        publishes=("tasks.ingest.published.sources:Sources",),
         extras="tasks.ingest.command:EXTRAS",
     ),
     Stage(

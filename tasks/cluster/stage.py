@@ -19,8 +19,9 @@ from tasks.core.handles import Handle, Tree
 from tasks.core.manifest import Manifest
 from tasks.curate.published.documents import KEPT
 from tasks.runtime.context import Workshop
+from tasks.runtime.files import folder_tree
 from tasks.runtime.records import UnitRecord
-from tasks.runtime.stages import StageRun, environment_over, folder_tree, stage_input
+from tasks.runtime.stages import StageRun, environment_over, stage_input
 from tasks.runtime.step import Hold, Step
 
 STAGE = "cluster"

@@ -110,6 +110,8 @@ def code_of(roots: tuple[str, ...], root: Path = ROOT) -> Code:
         if (folder := root / name.replace(".", "/")).is_dir():
             digests |= {path.relative_to(root).as_posix(): digest_file(path) for path in _data(folder)}
     packages = {package for module in found.values() for package in module.packages} - NO_BYTES
+    # Compiled kernels: their sources are in.
+    packages -= {package for package in packages if package.startswith("_mixwright_")}
     packages |= {brought for package in packages for brought in BRINGS.get(package, ())}
     return Code(
         dict(sorted(digests.items())), tuple(sorted(packages)), any(module.unicode for module in found.values())

@@ -15,7 +15,8 @@ from tasks.curate.published.documents import ANNOTATIONS, CONTAMINATED, DROPPED,
 from tasks.curate.published.funnel import FateCounts, Funnel
 from tasks.curate.steps import Curation, Shard, ShardEvidence
 from tasks.curate.units import CONTAMINATED_FILE, DROPPED_FILE, KEPT_FILE
-from tasks.ingest.published import DOCUMENTS, Sources
+from tasks.ingest.published.documents import DOCUMENTS
+from tasks.ingest.published.sources import Sources
 from tasks.runtime.context import Workshop
 from tasks.runtime.records import UnitRecord
 from tasks.runtime.stages import Content, StageInput, StageRun, published, stage_input

@@ -37,7 +37,7 @@ from tasks.curate.statistics.unit import (
 )
 from tasks.curate.units import STANDING, DecideArgs, StandArgs, decide_shard, stand_shard
 from tasks.runtime.context import Workshop
-from tasks.runtime.files import handles_of
+from tasks.runtime.files import file_handles
 from tasks.runtime.records import UnitRecord
 from tasks.runtime.step import Hold, Step
 
@@ -96,8 +96,8 @@ class Curation:
             ConfigError: one of them does not exist.
         """
         benchmarks = benchmark_files(params.decontaminate) if params.decontaminate else {}
-        chosen = tuple(_chosen(workshop, one) for one in annotators_of(params, sources))
-        return Curation(workshop, params, sources, chosen, handles_of(workshop.store, benchmarks))
+        chosen = tuple(_chosen(one) for one in annotators_of(params, sources))
+        return Curation(workshop, params, sources, chosen, file_handles(benchmarks))
 
     @property
     def user_files(self) -> dict[str, str]:
@@ -212,6 +212,6 @@ def decided(
     return DECIDE.map(curation.workshop, units)
 
 
-def _chosen(workshop: Workshop, config: Annotator) -> ChosenAnnotator:
-    files = handles_of(workshop.store, kinds.user_files(config))
+def _chosen(config: Annotator) -> ChosenAnnotator:
+    files = file_handles(kinds.user_files(config))
     return ChosenAnnotator(config.model_copy(update=dict.fromkeys(files, "")), files)

@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import NamedTuple, Self
 
 from tasks.core.results import Blocks
-from tasks.ingest.published import DOCUMENT, DOCUMENTS, DROPPED, QUARANTINED, REFUSED
+from tasks.ingest.published.documents import DOCUMENT, DOCUMENTS, DROPPED, QUARANTINED, REFUSED
 from tasks.ingest.records import Document, Refusal
 from tasks.ingest.shards import ShardWriter, rows_in, rows_of
 from tasks.ingest.tally import Tally

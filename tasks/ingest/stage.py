@@ -19,7 +19,8 @@ from tasks.ingest.config import IngestParams
 from tasks.ingest.formats import OF_PAGES, WHOLE
 from tasks.ingest.ids import IdShard, require_unique
 from tasks.ingest.pages import read_pages
-from tasks.ingest.published import DOCUMENTS, DROPPED, QUARANTINED, Sources
+from tasks.ingest.published.documents import DOCUMENTS, DROPPED, QUARANTINED
+from tasks.ingest.published.sources import Sources
 from tasks.ingest.raw import RawListing, read_listing
 from tasks.ingest.read import SourceFile
 from tasks.ingest.unit import UnitArgs, read_unit

@@ -11,7 +11,7 @@ from tasks.core.errors import DataError
 from tasks.core.tables import table_batches
 from tasks.curate.published.documents import DROPPED
 from tasks.curate.published.funnel import FateCounts, Funnel
-from tasks.ingest.published import QUARANTINED, REFUSED
+from tasks.ingest.published.documents import QUARANTINED, REFUSED
 from tasks.report.config import ReportParams
 from tasks.report.excerpts import Example, excerpt, excerpts
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tasks.core.errors import DataError
 from tasks.core.tables import table_batches
-from tasks.ingest.published import DOCUMENTS
+from tasks.ingest.published.documents import DOCUMENTS
 
 # Directions that reorder what follows: shown as a mark, so that an excerpt cannot rearrange the page.
 _BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")

@@ -1,19 +1,33 @@
-"""Files a user brings: as handles, so that their content is identity and their place is not."""
+"""Files a user brings, such as a tokenizer or a model: wherever they lie, their content is what they are."""
 
 from collections.abc import Mapping
 from pathlib import Path
 
-from infra.storage import Store
+from infra.storage import FolderStore
 from tasks.core.digest import digest_file
-from tasks.core.handles import Handle
+from tasks.core.errors import ConfigError
+from tasks.core.handles import Handle, Tree
 
 
-def handle_of(store: Store, path: Path) -> Handle:
-    """Return a file of this machine, which every worker must see, as a handle."""
+def file_handle(path: Path) -> Handle:
+    """Return a file that the user brings; every worker must see it."""
     found = path.absolute()
-    return Handle(store, str(found.parent), found.name, digest_file(found), found.stat().st_size)
+    return Handle(FolderStore(found.parent), str(found.parent), found.name, digest_file(found), found.stat().st_size)
 
 
-def handles_of(store: Store, paths: Mapping[str, Path]) -> dict[str, Handle]:
+def file_handles(paths: Mapping[str, Path]) -> dict[str, Handle]:
     """Return several files by name."""
-    return {name: handle_of(store, path) for name, path in paths.items()}
+    return {name: file_handle(path) for name, path in paths.items()}
+
+
+def folder_tree(folder: Path) -> Tree:
+    """Return the files of a folder that the user brings, such as a model: wherever it lies, its content is what it is.
+
+    Raises:
+        ConfigError: it is no folder, or an empty one.
+    """
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    if not paths:
+        raise ConfigError(f"{folder}: there is no file in this folder, or no such folder. Name the one that is meant.")
+    files = [(path.relative_to(folder).as_posix(), digest_file(path), path.stat().st_size) for path in paths]
+    return Tree.of(FolderStore(folder), str(folder.absolute()), files)

@@ -15,10 +15,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from infra.storage import FolderStore, Store, place
+from infra.storage import Store, place
 from tasks.core.account import Account
 from tasks.core.code import code_of
-from tasks.core.digest import digest_bytes, digest_file
+from tasks.core.digest import digest_bytes
 from tasks.core.errors import ConfigError, DamagedError, DataError
 from tasks.core.handles import Handle, Tree
 from tasks.core.identity import Identity, kinds_of, params_of
@@ -103,19 +103,6 @@ def published(store: Store, location: str) -> StageInput:
     if text is None:
         raise DataError(f"{location}: no {MANIFEST} here, so no stage has finished in it. Run that stage first.")
     return StageInput(store, location, Manifest.parse(text, f"{location}/{MANIFEST}"))
-
-
-def folder_tree(folder: Path) -> Tree:
-    """Return the files of a folder that the user brings, such as a model: wherever it lies, its content is what it is.
-
-    Raises:
-        ConfigError: it is no folder, or an empty one.
-    """
-    paths = sorted(path for path in folder.rglob("*") if path.is_file())
-    if not paths:
-        raise ConfigError(f"{folder}: there is no file in this folder, or no such folder. Name the one that is meant.")
-    files = [(path.relative_to(folder).as_posix(), digest_file(path), path.stat().st_size) for path in paths]
-    return Tree.of(FolderStore(folder), str(folder.absolute()), files)
 
 
 def require_intact(tree: Tree, stage: str) -> None:

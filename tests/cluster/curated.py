@@ -12,7 +12,7 @@ from tasks.core.account import Account, Count
 from tasks.core.digest import digest_file
 from tasks.core.manifest import FileRecord, Manifest
 from tasks.core.rng import generator
-from tasks.ingest.published import DOCUMENT
+from tasks.ingest.published.documents import DOCUMENT
 
 _PROSE = "river mountain morning quiet garden letter winter village silver window story evening summer bread"
 _CODE = "def self return import class lambda yield raise except assert { } ( ) [ ] = == ; # += /* */"

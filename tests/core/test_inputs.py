@@ -15,7 +15,7 @@ from tasks.core.manifest import FileRecord, Manifest
 from tasks.core.stage import Workshop
 from tasks.curate.config import CurateParams
 from tasks.evaluation.config import EvaluateParams
-from tasks.ingest.published import Sources
+from tasks.ingest.published.sources import Sources
 from tasks.mixture.config import SearchParams
 from tasks.report.config import ReportParams
 from tasks.tokenize.config import TokenizeParams

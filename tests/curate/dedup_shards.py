@@ -20,7 +20,8 @@ from tasks.curate.dedup.signing.signatures import Shape, shape_of
 from tasks.curate.dedup.stage import Candidates, Found, find_duplicates
 from tasks.curate.published.funnel import DuplicateCounts
 from tasks.curate.statistics.shards import TextSource
-from tests.curate.folders import file, workshop
+from tasks.runtime.files import file_handle
+from tests.curate.folders import workshop
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ def write_shards(folder: Path, shards: Sequence[Sequence[Doc]]) -> list[Candidat
         arrays = {name: pa.array(values, types[name]) for name, values in columns.items()}
         pq.write_table(pa.table({name: arrays[name] for name in ("id", "text")}), texts)
         pq.write_table(pa.table({name: arrays[name] for name in ("id", "source", "passes", "quality")}), standing)
-        candidates.append(Candidates(f"{number:05d}", TextSource(file(texts)), file(standing)))
+        candidates.append(Candidates(f"{number:05d}", TextSource(file_handle(texts)), file_handle(standing)))
     return candidates
 
 

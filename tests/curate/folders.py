@@ -11,11 +11,10 @@ from infra.executors import Executor
 from infra.storage import FolderStore
 from tasks.core.account import Account, Count
 from tasks.core.digest import digest_file
-from tasks.core.handles import Handle, Tree
 from tasks.core.manifest import FileRecord, Manifest
-from tasks.ingest.published import DOCUMENT, Sources
+from tasks.ingest.published.documents import DOCUMENT
+from tasks.ingest.published.sources import Sources
 from tasks.runtime.context import Workshop
-from tasks.runtime.files import handle_of
 from tests.in_process import InProcess
 
 Document = dict[str, Any]
@@ -42,17 +41,6 @@ def ingest_folder(folder: Path, shards: Sequence[Sequence[Document]], stage: str
 
 def workshop(folder: Path, executor: Executor | None = None) -> Workshop:
     return Workshop(executor or InProcess(), FolderStore(folder / "store"))
-
-
-def file(path: Path) -> Handle:
-    """A file as a unit is given it."""
-    return handle_of(FolderStore(path.parent), path)
-
-
-def tree(folder: Path) -> Tree:
-    """The files of a folder, such as a unit has written."""
-    files = [file(path) for path in sorted(folder.iterdir())]
-    return Tree.of(FolderStore(folder), str(folder), [(one.name, one.digest, one.bytes) for one in files])
 
 
 def rows(folder: Path, kind: str) -> list[dict[str, Any]]:

@@ -34,8 +34,9 @@ from tasks.curate.decontaminate.words import BASE, ngram_hashes, word_hash, word
 from tasks.curate.native import kernel
 from tasks.curate.statistics.shards import TextSource
 from tasks.curate.statistics.texts import texts_of
-from tasks.ingest.published import DOCUMENT
-from tests.curate.folders import document, file, tree
+from tasks.ingest.published.documents import DOCUMENT
+from tasks.runtime.files import file_handle, folder_tree
+from tests.curate.folders import document
 
 QUESTION = "Janet's ducks lay 16 eggs per day. She eats three for breakfast every morning and bakes muffins."
 OTHER = "A robe takes two bolts of blue fiber and half that much white fiber; how many bolts in total does it take?"
@@ -269,9 +270,11 @@ def units(folder: Path, params: Decontaminate, texts: Sequence[str]) -> tuple[li
     rows = [document(f"d{i}", text) for i, text in enumerate(texts)]
     pq.write_table(pa.Table.from_pylist(rows, DOCUMENT), folder / "shard.parquet")
     (folder / "index").mkdir()
-    benchmarks = {name: file(path) for name, path in benchmark_files(params).items()}
+    benchmarks = {name: file_handle(path) for name, path in benchmark_files(params).items()}
     index_benchmarks(IndexArgs(benchmarks, params), Here(folder / "index"))
-    args = DecontaminateArgs(TextSource(file(folder / "shard.parquet")), tree(folder / "index"), params.min_hits)
+    args = DecontaminateArgs(
+        TextSource(file_handle(folder / "shard.parquet")), folder_tree(folder / "index"), params.min_hits
+    )
     result = decontaminate_shard(args, Here(folder))
     return pq.read_table(folder / CONTAMINATION).to_pylist(), dict(result.summary)
 

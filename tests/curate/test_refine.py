@@ -30,9 +30,10 @@ from tasks.curate.refine.samples import rank
 from tasks.curate.refine.unicode import _plan, repair
 from tasks.curate.refine.unit import REFINED, RefineArgs, merged_summaries, refine_shard
 from tasks.curate.statistics.texts import texts_of
-from tasks.ingest.published import DOCUMENT
+from tasks.ingest.published.documents import DOCUMENT
+from tasks.runtime.files import file_handle
 from tests import sampling
-from tests.curate.folders import document, file
+from tests.curate.folders import document
 
 SECRET = "AKIA" + "QWERTYUIOPASDFGH"
 
@@ -296,7 +297,7 @@ def test_samples_are_the_same_in_whatever_order_and_shards() -> None:
 def shard(path: Path, texts: Sequence[str], first: int = 0) -> Handle:
     rows = [document(f"d{first + i}", text) for i, text in enumerate(texts)]
     pq.write_table(pa.Table.from_pylist(rows, DOCUMENT), path)
-    return file(path)
+    return file_handle(path)
 
 
 def test_a_shard_keeps_only_texts_that_changed(tmp_path: Path) -> None:
@@ -332,7 +333,7 @@ def test_batches_and_shards_do_not_change_bytes_accounts_or_samples(
     ]
     assert merged_summaries([dict(half.summary) for half in halves], 3) == whole.summary
     monkeypatch.setattr("tasks.curate.refine.unit._BATCH_BYTES", 50)
-    small = refine_shard(RefineArgs(file(tmp_path / "a"), config), Here(tmp_path / "small"))
+    small = refine_shard(RefineArgs(file_handle(tmp_path / "a"), config), Here(tmp_path / "small"))
     assert small.summary == whole.summary
     assert (tmp_path / "small" / REFINED).read_bytes() == (tmp_path / "one" / REFINED).read_bytes()
 

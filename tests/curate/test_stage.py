@@ -25,7 +25,7 @@ from tasks.curate.rules.profile import Profile
 from tasks.curate.stage import run
 from tasks.curate.statistics.gopher import STATISTICS
 from tasks.curate.why import describe, why
-from tasks.ingest.published import DOCUMENT
+from tasks.ingest.published.documents import DOCUMENT
 from tasks.runtime.command import _print
 from tests.curate.folders import Document, document, ingest_folder, rows, workshop
 from tests.curate.paragraphs import PARAGRAPHS

@@ -22,7 +22,7 @@ from tasks.core.errors import DataError
 from tasks.ingest.budget import told
 from tasks.ingest.config import IngestParams
 from tasks.ingest.extraction.kinds import Resiliparse
-from tasks.ingest.published import DOCUMENT
+from tasks.ingest.published.documents import DOCUMENT
 from tasks.ingest.readers import parquet as parquet_module
 from tasks.ingest.readers import stream as stream_module
 from tasks.ingest.readers.archive import Member, read_tar

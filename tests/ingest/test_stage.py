@@ -16,7 +16,7 @@ from tasks.core.manifest import Manifest
 from tasks.core.params import validate
 from tasks.ingest.config import IngestParams
 from tasks.ingest.listing import list_inputs
-from tasks.ingest.published import DOCUMENT, REFUSED
+from tasks.ingest.published.documents import DOCUMENT, REFUSED
 from tasks.ingest.raw import write_listing
 from tasks.ingest.stage import run
 from tasks.runtime.command import command_of

@@ -19,7 +19,8 @@ from tasks.curate.fates import Fates, tally
 from tasks.curate.published.funnel import Funnel
 from tasks.evaluation.decide import decision
 from tasks.evaluation.published import MeasuredModels
-from tasks.ingest.published import DOCUMENT, REFUSED, Sources
+from tasks.ingest.published.documents import DOCUMENT, REFUSED
+from tasks.ingest.published.sources import Sources
 from tasks.mixture.published import DomainForecast, Forecast, MixtureName, Recipe, RecipePhase, SizeGain
 from tasks.mixture.published_candidates import (
     Candidates,

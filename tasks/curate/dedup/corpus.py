@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from tasks.core.digest import digest_json
 from tasks.core.handles import Handle, Tree
-from tasks.core.identity import reads_of
 from tasks.core.tables import read_table
 from tasks.curate.dedup.signing.signatures import Ints
 from tasks.curate.dedup.signing.unit import DIGESTS, KEYS, NGRAMS, SIGNATURES
@@ -34,6 +33,11 @@ class SignedShard:
     texts: TextSource
     documents: int
     version: str | None = None
+
+    def identity(self) -> str:
+        """Return the digest of all that is known of the shard."""
+        known = (self.signed, self.standing, self.texts)
+        return digest_json([*(one.identity() for one in known), self.documents, self.version])
 
     def array(self, name: str, mmap_mode: Literal["r"] | None = None) -> NDArray[Any]:
         """Return one of the arrays that `sign_shard` wrote."""
@@ -58,7 +62,7 @@ class Corpus:
 
     @cached_property
     def _identity(self) -> str:
-        return digest_json([[reads_of(shard) for shard in self.shards], self.within_source])
+        return digest_json([[shard.identity() for shard in self.shards], self.within_source])
 
     @property
     def starts(self) -> Ints:

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tasks.core.tables import read_table, with_schema, write_table
-from tasks.ingest.published import DOCUMENT
+from tasks.ingest.published.documents import DOCUMENT
 
 ANNOTATIONS, REWRITING = "annotations", "rewriting"
 KEPT, DROPPED, CONTAMINATED = "kept", "dropped", "contaminated"

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tasks.core.digest import digest_json
 from tasks.core.errors import DataError
 from tasks.core.handles import Handle
 from tasks.core.tables import read_table
@@ -21,6 +22,10 @@ class TextSource:
 
     documents: Handle
     steps: tuple[tuple[str, Handle], ...] = ()
+
+    def identity(self) -> str:
+        """Return the digest of all that the texts follow from."""
+        return digest_json([self.documents.identity(), [[step, texts.identity()] for step, texts in self.steps]])
 
     def then(self, step: str, texts: Handle) -> "TextSource":
         """Return this source after one more step."""

@@ -1,12 +1,6 @@
-"""What ingest publishes: the sources, and shards of documents, of broken records, and of records that are none."""
-
-from collections.abc import Mapping
-from typing import ClassVar, Literal
+"""The tables that ingest publishes: shards of documents, of broken records, and of records that are none."""
 
 import pyarrow as pa
-
-from tasks.core.account import Count
-from tasks.core.published import Published
 
 DOCUMENTS, QUARANTINED, DROPPED = "documents", "quarantined", "dropped"
 
@@ -35,11 +29,3 @@ REFUSED = pa.schema(
         pa.field("detail", pa.string(), nullable=False),
     ]
 )
-
-
-class Sources(Published):
-    """Documents and bytes of text of every source, by name."""
-
-    FILE: ClassVar[str] = "sources.json"
-    format: Literal[1] = 1
-    sources: Mapping[str, Count]

@@ -1,0 +1,42 @@
+"""What docs/curation.md says of rules and profiles is what the code has."""
+
+import re
+from pathlib import Path
+
+from tasks.curate.profiles import names
+from tasks.curate.rules.table import FILTERS, RULES
+
+DOCS = (Path(__file__).resolve().parents[2] / "docs" / "curation.md").read_text(encoding="utf-8")
+
+
+def section(heading: str) -> str:
+    """The text under a heading of the second level."""
+    return DOCS.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+
+
+def table_rows(text: str) -> list[list[str]]:
+    """The cells of a table without its head, marks of code and what stands in brackets behind a name."""
+    lines = [line for line in text.splitlines() if line.startswith("| `")]
+    return [[re.sub(r"`([^`]*)`.*", r"\1", cell.strip()) for cell in line.strip("|").split("|")] for line in lines]
+
+
+def test_every_rule_stands_in_the_docs_under_its_filter_with_its_statistic_and_reasons() -> None:
+    parts = re.split(r"^\*\*(\w+)\*\*", section("Rules"), flags=re.MULTILINE)[1:]
+    told = {
+        name: [tuple(filter(None, row)) for row in table_rows(text)]
+        for name, text in zip(*[iter(parts)] * 2, strict=True)
+    }
+    assert told == {
+        name: [
+            tuple(filter(None, (rule.threshold, rule.statistic, rule.reason, rule.peer_reason)))
+            for rule in RULES
+            if rule.filter == name
+        ]
+        for name in FILTERS
+    }
+
+
+def test_every_profile_stands_in_the_docs() -> None:
+    rows = [line for line in section("Profiles").splitlines() if line.startswith("| `")]
+    told = [name for row in rows for name in re.findall(r"`(\w+)`", row.split("|")[1])]
+    assert sorted(told) == sorted(names())
