@@ -13,7 +13,7 @@ from tasks.core.handles import Handle
 from tasks.core.manifest import Manifest
 from tasks.curate.published.documents import KEPT
 from tasks.runtime.context import Workshop
-from tasks.runtime.files import handle_of
+from tasks.runtime.files import file_handle
 from tasks.runtime.records import UnitRecord
 from tasks.runtime.stages import StageInput, StageRun, stage_input
 from tasks.runtime.step import Hold, Step
@@ -71,7 +71,7 @@ def _given(params: TokenizeParams, workshop: Workshop) -> Handle | None:
             path = Path(own.path)
             if not path.is_file():
                 raise ConfigError(f"tokenize.tokenizer.path: {path} does not exist. Name a tokenizer.json.")
-            return handle_of(workshop.store, path)
+            return file_handle(path)
         case _:
             assert_never(params.tokenizer)
 

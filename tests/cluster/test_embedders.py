@@ -13,7 +13,7 @@ from tasks.cluster.embedders.transformer import TransformerEmbedder
 from tasks.cluster.embedding import EmbedderFiles
 from tasks.core.errors import ConfigError
 from tasks.core.identity import reads_of
-from tasks.runtime.stages import folder_tree
+from tasks.runtime.files import folder_tree
 from tests.cluster.curated import three_kinds
 
 SMALL = TfidfEmbedder(dimensions=8, min_term_documents=2)
