@@ -1,8 +1,11 @@
 """What all tests share: the fixtures of servers and storage, the folder of real data, what runs where and when."""
 
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from threadpoolctl import threadpool_limits
 
 pytest_plugins = ["tests.fixtures_servers", "tests.fixtures_s3", "tests.fixtures_pipeline"]
 
@@ -42,6 +45,18 @@ def pytest_make_parametrize_id(val: object) -> str | None:
     if isinstance(val, str | bytes) and len(val) > 60:
         return f"{val[:40] if isinstance(val, str) else repr(val[:40])}..."
     return None
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> Iterator[None]:
+    """Float work runs on one thread, as in the workers: results do not depend on cores, nor do tests wait for each other."""
+    # Only what is loaded can be limited, and SciPy brings a BLAS of its own.
+    import scipy.linalg  # noqa: F401
+
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)
+    with threadpool_limits(1):
+        yield
 
 
 @pytest.fixture(scope="session")

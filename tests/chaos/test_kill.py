@@ -27,7 +27,7 @@ def _finished_units(home: Path) -> dict[Path, int]:
 def _wait_until(process: "subprocess.Popen[str]", condition: Any) -> None:
     while not condition():
         assert process.poll() is None, f"the run ended before it could be killed:\n{process.communicate()[1]}"
-        time.sleep(0.01)
+        time.sleep(0.05)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 from infra.executors import Call, Resources
 from infra.storage import FolderStore
@@ -28,14 +27,6 @@ from tests.training.made import trained_run
 
 MIXTURES: tuple[MixtureName, ...] = ("searched", "natural", "uniform")
 RECIPE = recipe((0.5, 0.3, 0.2), (0.2, 0.3, 0.5), tokens=512)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_torch_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 class Stopped(InProcess):
