@@ -18,7 +18,6 @@ from benchmarks.inline import steps_of
 from benchmarks.inputs import Corpus, every_nth, lines_of, whole_corpus
 from benchmarks.measure import Line, Note, Spread, cpu_seconds, ratio, spread_of
 from benchmarks.options import Options
-from tasks.core.stage import Workshop
 from tasks.curate.config import CurateParams
 from tasks.curate.rewriting.c4 import C4Lines, rewrite_and_count
 from tasks.curate.stage import run as curate
@@ -28,6 +27,7 @@ from tasks.curate.statistics.texts import Texts, texts_of
 from tasks.ingest.config import IngestParams
 from tasks.ingest.snapshot import raw_input
 from tasks.ingest.stage import run as ingest
+from tasks.runtime.context import Workshop
 
 PROFILES = ("datatrove", "gopher")
 

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from tasks.core.manifest import Manifest
     from tasks.core.params import Params
     from tasks.core.published import Published
-    from tasks.core.stage import Workshop
     from tasks.runtime.command import StageExtras
+    from tasks.runtime.context import Workshop
 
 # What a user brings; the first stage reads it, and no stage makes it.
 RAW = "raw"

@@ -53,8 +53,6 @@ class Manifest:
     device: str | None = None
 
     def __post_init__(self) -> None:
-        if not self.key:
-            object.__setattr__(self, "key", stage_key(self.stage, self.inputs, self.params, self.code))
         paths = [record.path for record in self.files]
         if paths != sorted(set(paths)):
             raise ValueError("files of a manifest must be sorted by path, each once")
@@ -158,8 +156,3 @@ def _same(path: Path, record: FileRecord) -> bool:
         return path.stat().st_size == record.bytes and digest_file(path) == record.digest
     except OSError:
         return False
-
-
-def stage_key(stage: str, inputs: Mapping[str, str], params: Mapping[str, Any], code: str) -> str:
-    """Return the identity of a stage's work: the same key means the same output."""
-    return digest_json({"stage": stage, "inputs": dict(inputs), "params": dict(params), "code": code})

@@ -5,11 +5,11 @@ from pathlib import Path
 
 from tasks.core.digest import digest_json
 from tasks.core.manifest import MANIFEST
-from tasks.core.stage import Workshop
 from tasks.ingest.config import IngestParams
 from tasks.ingest.snapshot import raw_input
 from tasks.ingest.stage import run as ingest
 from tasks.runtime.command import Given, StageExtras, short_for, stage_params
+from tasks.runtime.context import Workshop
 
 
 def prepare_inputs(given: Given, workshop: Workshop) -> Mapping[str, Path]:

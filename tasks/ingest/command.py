@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from tasks.core.stage import Workshop
 from tasks.ingest.config import IngestParams
 from tasks.ingest.raw import RAW
 from tasks.ingest.snapshot import raw_input
 from tasks.runtime.command import Given, StageExtras, stage_params
+from tasks.runtime.context import Workshop
 
 
 def prepare_inputs(given: Given, workshop: Workshop) -> Mapping[str, Path]:

@@ -30,7 +30,7 @@ from tasks.core.manifest import Manifest
 from tasks.core.once import Once
 from tasks.core.params import Params, layered, override, read_yaml, validate
 from tasks.core.sealed import read_sealed, sealed_text
-from tasks.core.stage import Workshop, workshop_of
+from tasks.runtime.context import Workshop, workshop_of
 from tasks.stages import Driver, Stage, stage_named
 
 if TYPE_CHECKING:

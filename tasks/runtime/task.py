@@ -18,7 +18,7 @@ from infra.terminal import TerminalObserver
 from infra.tracking import Tracker
 from tasks.core.manifest import Manifest
 from tasks.core.params import Params
-from tasks.core.stage import workshop_of
+from tasks.runtime.context import workshop_of
 from tasks.stages import Driver
 
 

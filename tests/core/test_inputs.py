@@ -12,12 +12,12 @@ from tasks.comparison.config import ComparisonParams
 from tasks.core.digest import digest_file
 from tasks.core.errors import DamagedError
 from tasks.core.manifest import FileRecord, Manifest
-from tasks.core.stage import Workshop
 from tasks.curate.config import CurateParams
 from tasks.evaluation.config import EvaluateParams
 from tasks.ingest.published.sources import Sources
 from tasks.mixture.config import SearchParams
 from tasks.report.config import ReportParams
+from tasks.runtime.context import Workshop
 from tasks.tokenize.config import TokenizeParams
 from tasks.training.params import TrainParams
 from tests.in_process import InProcess

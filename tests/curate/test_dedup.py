@@ -15,7 +15,6 @@ from infra.executors import LocalExecutor
 from infra.storage import FolderStore
 from tasks.core.errors import DataError
 from tasks.core.rng import generator
-from tasks.core.stage import Workshop
 from tasks.curate.dedup import clusters, duplicates, similarity, stage
 from tasks.curate.dedup.clusters import EVEN, joined
 from tasks.curate.dedup.config import Duplicates, Rehydration, Repeats
@@ -28,6 +27,7 @@ from tasks.curate.dedup.signing.signatures import Ints
 from tasks.curate.dedup.similarity import by_signatures, verified
 from tasks.curate.dedup.stage import find_duplicates
 from tasks.curate.published.funnel import DuplicateCounts
+from tasks.runtime.context import Workshop
 from tests.curate.dedup_shards import (
     Doc,
     by_id,

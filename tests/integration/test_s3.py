@@ -17,11 +17,11 @@ from infra.versions.dvc import dvc
 from infra.versions.git import git
 from tasks.core.errors import DataError
 from tasks.core.manifest import Manifest
-from tasks.core.stage import Workshop
 from tasks.ingest.config import IngestParams
 from tasks.ingest.listing import list_inputs
 from tasks.ingest.raw import write_listing
 from tasks.ingest.stage import run as ingest
+from tasks.runtime.context import Workshop
 from tests.fixtures_s3 import S3
 
 WORDS = "one document of several words, and a little more"

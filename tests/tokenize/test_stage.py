@@ -22,7 +22,7 @@ from tasks.cluster.split import Split
 from tasks.core.digest import digest_file
 from tasks.core.errors import ConfigError, DataError
 from tasks.core.manifest import FileRecord, Manifest
-from tasks.core.stage import Workshop
+from tasks.runtime.context import Workshop
 from tasks.tokenize import tokenizer as bpe
 from tasks.tokenize.config import TokenizeParams
 from tasks.tokenize.learning import TrainedBpe
