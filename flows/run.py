@@ -31,7 +31,7 @@ from infra.versions import (
     open_workspace,
     write_params,
 )
-from tasks.core.digest import digest_code, digest_json
+from tasks.core.digest import digest_json, digest_sources
 from tasks.core.errors import DataError, ForeignCodeError
 from tasks.core.manifest import Manifest
 from tasks.evaluation.published import Decision
@@ -167,12 +167,12 @@ def start_run(step: str, config: PipelineConfig) -> Iterator[PipelineRun]:
 def lineage_key(config: PipelineConfig, raw: RawInput) -> str:
     """Return the one key that joins a run's workspace, manifests, Prefect run, MLflow run and version."""
     params = config.params.model_dump(mode="json")
-    return digest_json({"params": params, "raw": raw.digest, "code": digest_code(("tasks",))})
+    return digest_json({"params": params, "raw": raw.digest, "code": digest_sources()})
 
 
 def _require_same_code(workspace: Workspace) -> None:
     """Refuse a run whose code was edited between its import and the snapshot that the version will hold."""
-    if digest_code(("tasks",), workspace.path) != digest_code(("tasks",)):
+    if digest_sources(workspace.path) != digest_sources():
         raise ForeignCodeError(
             f"{workspace.path}: the code of this workspace is not the code that was imported from {project_root()}; it was "
             "edited a moment ago. Start the same command again."

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -47,14 +47,10 @@ def digest_tree(entries: Mapping[str, str]) -> str:
 
 
 @cache
-def digest_code(packages: tuple[str, ...], root: Path = _ROOT) -> str:
-    """Return the digest of the sources of packages, such as `("tasks.core",)`, of this checkout or of one at `root`."""
-    return digest_tree(dict(_sources(packages, root)))
+def digest_sources(root: Path = _ROOT) -> str:
+    """Return the digest of all sources under `tasks`, comments included, of this checkout or of one at `root`.
 
-
-def _sources(packages: Iterable[str], root: Path) -> Iterable[tuple[str, str]]:
-    for package in packages:
-        folder = root / package.replace(".", "/")
-        for path in sorted(folder.rglob("*")):
-            if path.suffix in _SOURCES:
-                yield path.relative_to(root).as_posix(), digest_file(path)
+    It tells one checkout from another; what decides a result is `tasks.core.code`.
+    """
+    paths = (path for path in sorted((root / "tasks").rglob("*")) if path.suffix in _SOURCES)
+    return digest_tree({path.relative_to(root).as_posix(): digest_file(path) for path in paths})

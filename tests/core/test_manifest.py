@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from infra.storage import FolderStore
 from tasks.core.account import Account, Count
 from tasks.core.digest import digest_file
 from tasks.core.errors import DamagedError, DataError
-from tasks.core.inputs import stage_input
 from tasks.core.manifest import MANIFEST, FileRecord, Manifest
+from tasks.runtime.stages import published as published_by
 
 
 @pytest.fixture
@@ -79,9 +80,9 @@ def test_only_what_is_read_is_verified(published: Path) -> None:
     both = tuple(FileRecord(name, digest_file(published / name), size) for name, size in (("a.txt", 5), ("b.txt", 4)))
     dataclasses.replace(Manifest.read(published), files=both).write(published)
     (published / "a.txt").unlink()
-    given = stage_input({"curate": published}, "curate")
-    assert given.verified("b.") == published
+    given = published_by(FolderStore(published), str(published))
+    assert given.tree("b.").names == ("b.txt",)
     with pytest.raises(
         DamagedError, match=r"1 of 2 files .* not what curate published; first: a\.txt.*Run curate again"
     ):
-        given.verified()
+        given.tree()

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from infra.storage import FolderStore
-from tasks.core.stage import Workshop
 from tasks.evaluation.config import EvaluateParams
 from tasks.evaluation.published import Decision, MeasuredModels
 from tasks.evaluation.stage import run as run_evaluate
@@ -14,6 +13,7 @@ from tasks.mixture.config import SearchParams
 from tasks.mixture.confirm import ConfirmParams
 from tasks.mixture.published import Forecast, Recipe
 from tasks.mixture.stage import run as run_search
+from tasks.runtime.context import Workshop
 from tasks.training.config import ModelConfig, OptimizerConfig, TrainingConfig
 from tasks.training.params import TrainParams
 from tasks.training.stage import run as run_train
