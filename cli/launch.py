@@ -83,8 +83,8 @@ def closing_words(outcome: "Outcome") -> str:
     return "\n".join(lines)
 
 
-def close_what_was_killed(where: Settings | None = None) -> None:
-    """Close in MLflow and Prefect what a killed run of this home left open, where the servers are up; say so.
+def close_what_was_left_open(where: Settings | None = None) -> None:
+    """Close in MLflow and Prefect what runs of this home left open, where the servers are up; say so.
 
     A mistake in the settings is left to the command itself.
     """
@@ -93,13 +93,16 @@ def close_what_was_killed(where: Settings | None = None) -> None:
         if not (found.home / "open").is_dir():
             return
         _quiet_clients()
-        from infra.open_runs import close_killed
+        from infra.open_runs import close_left_open
 
-        closed = close_killed(found)
+        closed = close_left_open(found)
     except (InfraError, OSError):
         return
-    for workspace in closed:
-        _say(f"The run in {workspace} was killed; it is closed now, in Prefect and in MLflow.")
+    for run in closed:
+        if run.ended:
+            _say(f"MLflow was away when the run in {run.workspace} ended; it holds all of it now.")
+        else:
+            _say(f"The run in {run.workspace} was killed; it is closed now, in Prefect and in MLflow.")
 
 
 def refresh_default_input() -> None:
@@ -112,13 +115,13 @@ def refresh_default_input() -> None:
 def start_servers(where: Settings) -> None:
     """Start the Prefect and MLflow servers, without a worker."""
     up(where, _say, with_worker=False)
-    close_what_was_killed(where)
+    close_what_was_left_open(where)
 
 
 def start_everything(where: Settings) -> None:
     """Start the servers, the work pool and its worker, and register the deployments."""
     found = up(where, _say)
-    close_what_was_killed(where)
+    close_what_was_left_open(where)
     click.echo("\n".join([f"Prefect    {found.prefect.url}", f"MLflow     {found.mlflow.url}", *login_words(where)]))
     click.echo("Start a run: the form in the Prefect UI, or in a shell:")
     click.echo('  eval "$(.venv/bin/mixwright env)" && .venv/bin/prefect deployment run pipeline/local')

@@ -73,9 +73,9 @@ open_option = click.option(
 @click.version_option(package_name="mixwright")
 def main() -> None:
     """From raw text to a model trained on the best mixture of it, every step measured, versioned and repeatable."""
-    from cli.launch import close_what_was_killed
+    from cli.launch import close_what_was_left_open
 
-    close_what_was_killed()
+    close_what_was_left_open()
 
 
 @main.command()

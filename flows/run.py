@@ -1,7 +1,7 @@
 """The life of a run: a workspace of its own, one lineage key everywhere, and one version at the end."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -14,8 +14,9 @@ from flows.config import PipelineConfig, require_files, resolved_params
 from infra.disk import require_space
 from infra.executors import ray_closed_after
 from infra.mlflow_calls import CLAIM_TAG, GAIN_LOWER_TAG
-from infra.open_runs import OpenRun, close_killed, noted
+from infra.open_runs import OpenRun, close_left_open, noted
 from infra.orchestration import publish_link, publish_markdown, reap, tag_flow_run
+from infra.records import Dataset, Model
 from infra.settings import Settings, load_settings, project_root
 from infra.storage import place as place_file
 from infra.terminal import TerminalObserver
@@ -96,7 +97,7 @@ class PipelineRun:
 
     def publish(self, results: Sequence[StageResult]) -> Outcome:
         """Record what the stages made: in DVC, as an immutable version if this is the whole pipeline, and in MLflow."""
-        tracker, name = Tracker(self.place.tracker_uri), self.config.name
+        tracker, name = self.place.tracker(), self.config.name
         for result in results:
             # What is recorded is what was published: a version is for good.
             Manifest.read(result.folder).verify(result.folder)
@@ -104,12 +105,12 @@ class PipelineRun:
         if self.step == PIPELINE:
             message = f"{name}: {self.place.lineage_key[:12]}"
             version = commit_run(self.workspace, name, message, remote=self.settings.dvc.remote)
-            _track_version(tracker, self.place, self.workspace, version, results)
-            _register(tracker, self.place, name, version)
+            _label_stages(tracker, self.place, self.workspace, version, results)
+            _label_run(tracker, self.place, name, version)
             publish_markdown(f"{name}-decision", f"```\n{closing_table(self.workspace.path / 'data')}\n```")
         else:
             commit_stages(self.workspace, [result.stage for result in results])
-        tracker.finish(self.place.parent_run, "FINISHED")
+            tracker.change(self.place.lineage_key, status="FINISHED")
         page = self.place.folder("report") / "report.html"
         return Outcome(
             name=name,
@@ -117,7 +118,7 @@ class PipelineRun:
             workspace=str(self.workspace.path),
             digests={result.stage: result.digest for result in results},
             version=version.tag if version else None,
-            tracked_run=tracker.run_url(self.place.parent_run),
+            tracked_run=tracker.run_url(self.place.lineage_key),
             report=str(page) if page.is_file() else None,
         )
 
@@ -129,7 +130,7 @@ def start_run(step: str, config: PipelineConfig) -> Iterator[PipelineRun]:
     The same config, input and code come back to the same workspace: what was finished there is not done again.
     """
     settings = load_settings()
-    close_killed(settings)
+    close_left_open(settings)
     require_files(config.params)
     with TerminalObserver() as terminal:
         raw = raw_input(config.inputs, settings.home, config.params.ingest, partial(terminal.progress, "raw input"))
@@ -138,29 +139,25 @@ def start_run(step: str, config: PipelineConfig) -> Iterator[PipelineRun]:
     params = decided_once(config.params, resolved_params, settings.home, lineage_key(config, raw))
     config = config.model_copy(update={"params": params})
     key = lineage_key(config, raw)
-    tracker = Tracker(settings.mlflow.tracking_uri)
-    with (
-        open_workspace(project_root(), settings.home, name=config.name, key=key) as workspace,
-        ray_closed_after(),
-        noted(settings.home, OpenRun(workspace.path.name, key, config.name, settings.mlflow.tracking_uri)),
-    ):
+    with open_workspace(project_root(), settings.home, name=config.name, key=key) as workspace, ExitStack() as stack:
+        place = RunPlace(workspace.path, key, config.name, settings.mlflow.tracking_uri)
+        stack.enter_context(ray_closed_after())
+        stack.enter_context(noted(settings.home, _open_run(place)))
         _require_same_code(workspace)
         write_params(workspace, params_text(config))
         data = workspace.path / "data"
         if place_raw(raw, data / "raw", place_file) or not (data / "raw.dvc").is_file():
             add_raw(workspace)
             commit_raw(workspace, config.name)
-        parent = tracker.parent_run(
-            config.name, f"{config.name}-{key[:8]}", key, {"mixwright.workspace": workspace.path.name}
-        )
+        tracker = place.tracker()
+        tracker.start(key, f"{config.name}-{key[:8]}", tags={"mixwright.workspace": workspace.path.name})
         # The lease on the workspace is held here: any other open run of this lineage belongs to a killed process.
         reap(key, keep=tag_flow_run(key))
-        publish_link(f"{config.name}-run", tracker.run_url(parent), "This run in MLflow")
-        place = RunPlace(workspace.path, key, settings.mlflow.tracking_uri, parent)
+        publish_link(f"{config.name}-run", tracker.run_url(key), "This run in MLflow")
         try:
             yield PipelineRun(step, config, settings, workspace, place, data / "raw")
         except BaseException as error:
-            tracker.finish_after(error, parent)
+            tracker.end_after(error, key)
             raise
 
 
@@ -184,26 +181,40 @@ def params_text(config: PipelineConfig) -> str:
     return yaml.safe_dump(config.params.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
 
 
-def _track_version(
+def _open_run(place: RunPlace) -> OpenRun:
+    return OpenRun(place.workspace.name, place.lineage_key, place.experiment, place.tracker_uri, str(place.records))
+
+
+def _label_stages(
     tracker: Tracker, place: RunPlace, workspace: Workspace, version: Version, results: Sequence[StageResult]
 ) -> None:
     hashes = dvc_hashes(workspace.path)
-    tracker.tag(place.parent_run, {"dvc.rev": version.tag, "git.commit": version.commit})
+
+    def tags(folder: str) -> dict[str, str]:
+        return {"dvc.rev": version.tag, "dvc.md5": hashes.get(f"data/{folder}", "")}
+
     for result in results:
-        manifest = Manifest.read(result.folder)
-        tracker.tag(result.tracked_run, {"dvc.rev": version.tag, "dvc.md5": hashes.get(f"data/{result.stage}", "")})
-        for name, digest in manifest.inputs.items():
-            tags = {"dvc.rev": version.tag, "dvc.md5": hashes.get(f"data/{name}", ""), "mixwright.digest": digest}
-            tracker.log_dataset_input(result.tracked_run, f"{name}", digest, result.stage, tags)
+        inputs = Manifest.read(result.folder).inputs
+        datasets = tuple(
+            Dataset(name=name, digest=digest, context=result.stage, tags=tags(name)) for name, digest in inputs.items()
+        )
+        tracker.label(place.stage_key(result.stage), tags(result.stage), datasets=datasets)
 
 
-def _register(tracker: Tracker, place: RunPlace, name: str, version: Version) -> None:
-    tags = {"dvc.rev": version.tag, **_evidence(place.folder("evaluate"))}
-    tracker.register_model(
-        place.parent_run, place.folder("train") / EXPORT_FOLDER, f"mixwright-{name}", ("newest",), tags
+def _label_run(tracker: Tracker, place: RunPlace, name: str, version: Version) -> None:
+    model = Model(
+        name=f"mixwright-{name}",
+        folder=place.folder("train") / EXPORT_FOLDER,
+        aliases=("newest",),
+        tags={"dvc.rev": version.tag, **_evidence(place.folder("evaluate"))},
     )
-    tracker.log_artifact(place.parent_run, place.folder("report") / "report.html")
-    tracker.log_artifact(place.parent_run, place.folder("search") / Recipe.FILE)
+    tracker.label(
+        place.lineage_key,
+        {"dvc.rev": version.tag, "git.commit": version.commit},
+        artifacts=(place.folder("report") / "report.html", place.folder("search") / Recipe.FILE),
+        models=(model,),
+        status="FINISHED",
+    )
 
 
 def _evidence(evaluated: Path) -> dict[str, str]:
@@ -211,5 +222,5 @@ def _evidence(evaluated: Path) -> dict[str, str]:
     decision = Decision.read(evaluated)
     first = decision.comparisons[decision.baseline]
     gained = {"mixwright.gain": first.gain, GAIN_LOWER_TAG: first.lower}
-    told = {name: repr(value) for name, value in gained.items() if value is not None}
-    return {CLAIM_TAG: str(decision.claim).lower(), "mixwright.baseline": decision.baseline, **told}
+    measured = {name: repr(value) for name, value in gained.items() if value is not None}
+    return {CLAIM_TAG: str(decision.claim).lower(), "mixwright.baseline": decision.baseline, **measured}

@@ -7,9 +7,11 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from infra.records import Dataset, Model, RunRecord, Status
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -18,6 +20,9 @@ if TYPE_CHECKING:
 
 KEY_TAG = "mixwright.lineage"
 DIGEST_TAG = "mixwright.digest"
+# Of a run: the digests of the content and of the labels that it holds in full (`RunRecord`).
+CONTENT_TAG = "mixwright.content"
+LABELS_TAG = "mixwright.labels"
 # Of a model version: whether its run claimed a gain ("true"), and the lower end of that gain's interval.
 CLAIM_TAG = "mixwright.claim"
 GAIN_LOWER_TAG = "mixwright.gain_lower"
@@ -41,13 +46,22 @@ class TrackedRun:
     key: str
     started_ms: int
     status: str
+    parent: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
 
 
 def tracked(run: "Run") -> TrackedRun:
     """Return what has to be known of a run."""
-    info = run.info
-    key = str(run.data.tags.get(KEY_TAG, ""))
-    return TrackedRun(info.run_id, info.experiment_id, key, int(info.start_time), str(info.status))
+    info, tags = run.info, {name: str(value) for name, value in run.data.tags.items()}
+    return TrackedRun(
+        id=info.run_id,
+        experiment=info.experiment_id,
+        key=tags.get(KEY_TAG, ""),
+        started_ms=int(info.start_time),
+        status=str(info.status),
+        parent=tags.get(_PARENT_TAG, ""),
+        tags=tags,
+    )
 
 
 def experiment_id(client: "MlflowClient", name: str) -> str:
@@ -68,26 +82,40 @@ def experiment_id(client: "MlflowClient", name: str) -> str:
     return str(found.experiment_id)
 
 
-def parent(client: "MlflowClient", experiment: str, name: str, key: str, tags: Mapping[str, str]) -> TrackedRun:
-    """Return the top run of a lineage: the one of an earlier attempt, running again, or a new one."""
+def top(client: "MlflowClient", experiment: str, key: str) -> TrackedRun | None:
+    """Return the top run of a lineage: that of the first attempt; None where there is none."""
     place = experiment_id(client, experiment)
-    wanted = f"tags.`{KEY_TAG}` = '{key}'"
-    found = client.search_runs([place], wanted, max_results=1, order_by=["attributes.start_time ASC"])
-    if not found:
-        return tracked(client.create_run(place, tags={**tags, KEY_TAG: key}, run_name=name))
-    run = tracked(found[0])
-    client.update_run(run.id, status="RUNNING")
-    if tags:
-        tag(client, run.id, tags)
-    return run
+    query = f"tags.`{KEY_TAG}` = '{key}'"
+    found = client.search_runs([place], query, max_results=1, order_by=["attributes.start_time ASC"])
+    return tracked(found[0]) if found else None
+
+
+def new_top(client: "MlflowClient", experiment: str, record: RunRecord) -> TrackedRun:
+    """Make the top run of a lineage."""
+    tags = {**record.tags, KEY_TAG: record.key}
+    return tracked(client.create_run(experiment_id(client, experiment), tags=tags, run_name=record.name))
+
+
+def new_child(client: "MlflowClient", above: TrackedRun, record: RunRecord) -> TrackedRun:
+    """Make a run below another."""
+    tags = {**record.tags, KEY_TAG: record.key, _PARENT_TAG: above.id}
+    return tracked(client.create_run(above.experiment, tags=tags, run_name=record.name))
+
+
+def set_status(client: "MlflowClient", run: str, status: Status) -> None:
+    """End a run, or let it run again."""
+    if status == "RUNNING":
+        client.update_run(run, status=status)
+    else:
+        client.set_terminated(run, status)
 
 
 def children(client: "MlflowClient", run: TrackedRun) -> dict[str, TrackedRun]:
     """Return the child runs of a run by key."""
-    wanted, token = f"tags.`{_PARENT_TAG}` = '{run.id}'", None
+    query, token = f"tags.`{_PARENT_TAG}` = '{run.id}'", None
     found: dict[str, TrackedRun] = {}
     while True:
-        page = client.search_runs([run.experiment], wanted, max_results=1000, page_token=token)
+        page = client.search_runs([run.experiment], query, max_results=1000, page_token=token)
         found |= {child.key: child for child in map(tracked, page)}
         token = page.token
         if not token:
@@ -108,11 +136,6 @@ def kill(client: "MlflowClient", experiment: str, key: str) -> int:
             client.set_terminated(run.id, "KILLED")
             killed += 1
     return killed
-
-
-def new_child(client: "MlflowClient", run: TrackedRun, name: str, key: str, tags: Mapping[str, str]) -> TrackedRun:
-    """Make a child run."""
-    return tracked(client.create_run(run.experiment, tags={**tags, KEY_TAG: key, _PARENT_TAG: run.id}, run_name=name))
 
 
 def log(
@@ -141,53 +164,44 @@ def tag(client: "MlflowClient", run: str, tags: Mapping[str, str]) -> None:
     client.log_batch(run, tags=[RunTag(name, str(value)) for name, value in tags.items()])
 
 
-def dataset_input(
-    client: "MlflowClient", run: str, *, name: str, digest: str, context: str, tags: Mapping[str, str]
-) -> None:
+def dataset_input(client: "MlflowClient", run: str, given: Dataset) -> None:
     """Log a dataset that a run reads, without loading it; the full digest goes into the tags."""
-    from mlflow.entities import Dataset, DatasetInput, InputTag
+    from mlflow.entities import Dataset as Entity
+    from mlflow.entities import DatasetInput, InputTag
     from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT
 
     # "code" is the source type of data that MLflow itself never reads; its tags are shown with it.
-    source = json.dumps({"tags": {DIGEST_TAG: digest, **tags}})
-    dataset = Dataset(name, digest[:_DATASET_DIGEST_LENGTH], source_type="code", source=source)
-    labels = {MLFLOW_DATASET_CONTEXT: context, DIGEST_TAG: digest, **tags}
+    source = json.dumps({"tags": {DIGEST_TAG: given.digest, **given.tags}})
+    dataset = Entity(given.name, given.digest[:_DATASET_DIGEST_LENGTH], source_type="code", source=source)
+    labels = {MLFLOW_DATASET_CONTEXT: given.context, DIGEST_TAG: given.digest, **given.tags}
     inputs = DatasetInput(dataset, [InputTag(key, value) for key, value in labels.items()])
     client.log_inputs(run, datasets=[inputs])
 
 
-def artifact(client: "MlflowClient", run: str, path: Path, folder: str) -> None:
-    """Store a file, or all files of a folder, with a run."""
+def artifact(client: "MlflowClient", run: str, path: Path) -> None:
+    """Store a file with a run, or all files of a folder under its name."""
     if path.is_dir():
-        client.log_artifacts(run, str(path), folder or None)
+        client.log_artifacts(run, str(path), path.name)
     else:
-        client.log_artifact(run, str(path), folder or None)
+        client.log_artifact(run, str(path))
 
 
-def register(
-    client: "MlflowClient",
-    run: TrackedRun,
-    folder: Path,
-    *,
-    name: str,
-    aliases: Sequence[str],
-    tags: Mapping[str, str],
-) -> str:
+def register(client: "MlflowClient", run: TrackedRun, model: Model) -> str:
     """Register a folder (safetensors and JSON, nothing pickled) as a model version; return its number.
 
     There is one version per content and lineage: another run that comes to the same bytes has decided by itself, on
     evidence of its own. The same run again finds its version, whose tags are set anew; the aliases move to it.
     `champion` is never given by hand: it is the version with the best claim (`best_claim`), and absent without one.
     """
-    digest = tags.get(DIGEST_TAG) or _folder_digest(folder)
-    told = {**tags, DIGEST_TAG: digest, KEY_TAG: run.key}
-    found = [version for version in _versions(client, name) if told.items() >= _identity(version).items()]
-    version = str(found[0].version) if found else _new_version(client, run, folder, name, told)
-    for key, value in told.items() if found else ():
-        client.set_model_version_tag(name, version, key, str(value))
-    for alias in aliases:
-        client.set_registered_model_alias(name, alias, version)
-    _crown(client, name)
+    digest = model.tags.get(DIGEST_TAG) or _folder_digest(model.folder)
+    tags = {**model.tags, DIGEST_TAG: digest, KEY_TAG: run.key}
+    found = [version for version in _versions(client, model.name) if tags.items() >= _identity(version).items()]
+    version = str(found[0].version) if found else _new_version(client, run, model.folder, model.name, tags)
+    for key, value in tags.items() if found else ():
+        client.set_model_version_tag(model.name, version, key, str(value))
+    for alias in model.aliases:
+        client.set_registered_model_alias(model.name, alias, version)
+    _crown(client, model.name)
     return version
 
 
@@ -201,9 +215,9 @@ def best_claim(tags: Mapping[int, Mapping[str, str]]) -> int | None:
     1
     """
     claims = {
-        number: float(told.get(GAIN_LOWER_TAG, "-inf"))
-        for number, told in tags.items()
-        if told.get(CLAIM_TAG) == "true"
+        number: float(version.get(GAIN_LOWER_TAG, "-inf"))
+        for number, version in tags.items()
+        if version.get(CLAIM_TAG) == "true"
     }
     return max(claims, key=lambda number: (claims[number], number), default=None)
 

@@ -32,7 +32,7 @@ def client_environment(settings: Settings) -> dict[str, str]:
         "PREFECT_CLIENT_CSRF_SUPPORT_ENABLED": "true",
         "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(settings.prefect.heartbeat_s),
         "MLFLOW_TRACKING_URI": settings.mlflow.tracking_uri,
-        # A server that went away must not hold a stage for minutes: what cannot be sent is spooled (infra/tracking.py).
+        # A server that went away must not hold a stage for minutes: what cannot be shown waits (infra/tracking.py).
         "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
         "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
         "MLFLOW_HTTP_REQUEST_TIMEOUT": f"{settings.timeouts.request_s:.0f}",

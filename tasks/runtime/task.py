@@ -13,6 +13,7 @@ from prefect.cache_policies import NO_CACHE
 from infra.executors import executor_of
 from infra.orchestration import PrefectProgress, publish_link, publish_pictures, publish_table
 from infra.progress import Observer, Observers, UnitReport
+from infra.records import RunRecord
 from infra.settings import load_settings
 from infra.terminal import TerminalObserver
 from infra.tracking import Tracker
@@ -24,12 +25,25 @@ from tasks.stages import Driver
 
 @dataclass(frozen=True)
 class RunPlace:
-    """Where a run works: its workspace, its lineage key and its run in the tracker. Small, and holds no secret."""
+    """Where a run works: its workspace, its lineage key and where it is followed. Small, and holds no secret."""
 
     workspace: Path
     lineage_key: str
+    experiment: str
     tracker_uri: str
-    parent_run: str
+
+    @property
+    def records(self) -> Path:
+        """The folder of what MLflow is to hold of this run; git and DVC leave it alone."""
+        return self.workspace / ".mixwright" / "records"
+
+    def tracker(self) -> Tracker:
+        """Return the tracker of this run."""
+        return Tracker(self.tracker_uri, self.experiment, self.records)
+
+    def stage_key(self, stage: str) -> str:
+        """Return the key of a stage's run in the tracker; that of the whole is the lineage key."""
+        return f"{self.lineage_key}/{stage}"
 
     def folder(self, stage: str) -> Path:
         """Return the folder a stage publishes into."""
@@ -38,12 +52,11 @@ class RunPlace:
 
 @dataclass(frozen=True)
 class StageResult:
-    """What a stage's task hands on: where it published what, and its run in the tracker."""
+    """What a stage's task hands on: where it published what."""
 
     stage: str
     folder: Path
     digest: str
-    tracked_run: str
 
 
 @dataclass(frozen=True)
@@ -70,50 +83,52 @@ def stage_task(name: str, run: Driver, show: Callable[[Path], Shown] | None = No
 
     @task(name=name, task_run_name=name, cache_policy=NO_CACHE, persist_result=False)
     def step(params: Params, place: RunPlace, inputs: Mapping[str, Path]) -> StageResult:
-        settings, tracker = load_settings(), Tracker(place.tracker_uri)
-        tracked = tracker.child_run(place.parent_run, name, f"{place.lineage_key}/{name}", {"mixwright.stage": name})
+        settings, tracker, key = load_settings(), place.tracker(), place.stage_key(name)
+        tracker.start(key, name, place.lineage_key, {"mixwright.stage": name})
         chosen = executor_of(settings.executor, settings.workers, settings.ray_address)
         with closing(chosen) as executor, TerminalObserver() as terminal:
-            observer = Observers(terminal, PrefectProgress(name), _Tracked(tracker, tracked, place), _Logged())
+            observer = Observers(terminal, PrefectProgress(name), _Tracked(tracker, key, place), _Logged())
             workshop = workshop_of(settings, executor, observer)
             try:
                 manifest = run(params, inputs=inputs, output=place.folder(name), workshop=workshop)
             except BaseException as error:
-                tracker.finish_after(error, tracked)
+                tracker.end_after(error, key)
                 raise
-        if show is not None:
-            _show(tracker, tracked, name, place.folder(name), show(place.folder(name)))
-        _record(tracker, tracked, manifest, place, params)
-        return StageResult(name, place.folder(name), manifest.output, tracked)
+        shown = show(place.folder(name)) if show is not None else Shown({}, (), {})
+        _record(tracker, manifest, place, params, shown)
+        _publish(tracker.run_url(key), manifest, shown)
+        return StageResult(name, place.folder(name), manifest.output)
 
     return step
 
 
-def _record(tracker: Tracker, tracked: str, manifest: Manifest, place: RunPlace, params: Params) -> None:
-    metrics = _numbers(manifest.account.to_json() if manifest.account else {}) | _numbers(manifest.summary)
-    tracker.log(tracked, params=_flat(params.model_dump(mode="json")), metrics=metrics, curves={})
-    tracker.tag(tracked, {"mixwright.digest": manifest.output, "mixwright.key": manifest.key})
-    tracker.log_artifact(tracked, place.folder(manifest.stage) / "manifest.json")
-    tracker.finish(tracked, "FINISHED")
-    publish_table(f"{manifest.stage}-summary", _table(manifest), f"{manifest.stage}: digest {manifest.output[:12]}")
-    publish_link(f"{manifest.stage}-mlflow", tracker.run_url(tracked), f"MLflow run of {manifest.stage}")
+def _record(tracker: Tracker, manifest: Manifest, place: RunPlace, params: Params, shown: Shown) -> None:
+    folder = place.folder(manifest.stage)
+    tracker.label(
+        place.stage_key(manifest.stage),
+        {"mixwright.digest": manifest.output, "mixwright.key": manifest.key},
+        params=_flat(params.model_dump(mode="json")),
+        metrics=_numbers(manifest.account.to_json() if manifest.account else {}) | _numbers(manifest.summary),
+        artifacts=(folder / "manifest.json", *(folder / name for name in shown.files)),
+        texts={f"pictures/{name}.svg": svg for name, svg in shown.pictures.items()},
+        status="FINISHED",
+    )
 
 
-def _show(tracker: Tracker, tracked: str, stage: str, folder: Path, shown: Shown) -> None:
-    for name in shown.files:
-        tracker.log_artifact(tracked, folder / name)
-    for name, svg in shown.pictures.items():
-        tracker.log_text(tracked, f"pictures/{name}.svg", svg)
+def _publish(url: str, manifest: Manifest, shown: Shown) -> None:
+    stage = manifest.stage
     for name, rows in shown.tables.items():
         publish_table(f"{stage}-{name}", rows)
     publish_pictures(f"{stage}-pictures", shown.pictures)
+    publish_table(f"{stage}-summary", _table(manifest), f"{stage}: digest {manifest.output[:12]}")
+    publish_link(f"{stage}-mlflow", url, f"MLflow run of {stage}")
 
 
 class _Tracked:
     """Gives every proxy and training run a child run of its own."""
 
-    def __init__(self, tracker: Tracker, stage_run: str, place: RunPlace) -> None:
-        self._tracker, self._stage_run, self._place = tracker, stage_run, place
+    def __init__(self, tracker: Tracker, stage_key: str, place: RunPlace) -> None:
+        self._tracker, self._stage_key, self._place = tracker, stage_key, place
 
     def say(self, message: str) -> None:
         pass
@@ -122,11 +137,17 @@ class _Tracked:
         pass
 
     def unit(self, report: UnitReport) -> None:
-        run = self._tracker.child_run(
-            self._stage_run, report.name, f"{self._place.lineage_key}/{report.name}/{report.key}", {}
+        self._tracker.put(
+            RunRecord(
+                key=f"{self._place.lineage_key}/{report.name}/{report.key}",
+                name=report.name,
+                parent=self._stage_key,
+                status="FINISHED",
+                params=report.params,
+                metrics=report.metrics,
+                curves={name: tuple(curve) for name, curve in report.curves.items()},
+            )
         )
-        self._tracker.log(run, params=report.params, metrics=report.metrics, curves=report.curves)
-        self._tracker.finish(run, "FINISHED")
 
 
 class _Logged:

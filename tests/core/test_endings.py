@@ -13,7 +13,7 @@ import pytest
 from infra.disk import require_space
 from infra.errors import PlaceError
 from infra.leases import lease
-from infra.spool import Spool
+from infra.records import Records, RunRecord
 from infra.storage import FolderStore, keep_first, require_writable
 from tasks.runtime.command import exit_codes
 
@@ -39,7 +39,7 @@ def test_a_folder_that_may_not_be_written_is_named_by_whoever_meets_it(forbidden
     with pytest.raises(PlaceError, match="forbidden"), lease(forbidden / "leases" / "run.lock", "run"):
         pytest.fail("nothing can be written there")
     with pytest.raises(PlaceError, match="forbidden"):
-        Spool(forbidden / "spool" / "s.jsonl").add("call", {})
+        Records(forbidden / "records").put(RunRecord(key="key", name="run"))
     with pytest.raises(PlaceError, match="forbidden"):
         keep_first(forbidden / "kept.json", "{}")
 

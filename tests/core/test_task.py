@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from infra.settings import Settings
-from infra.tracking import Tracker
 from tasks.core.digest import digest_file
 from tasks.core.manifest import FileRecord, Manifest
 from tasks.core.params import Params
@@ -39,15 +38,17 @@ def test_what_a_stage_shows_of_its_output_is_in_mlflow_and_in_prefect(connected:
     from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
 
     uri, key = connected.mlflow.tracking_uri, uuid.uuid4().hex
-    place = RunPlace(tmp_path, key, uri, Tracker(uri, tmp_path / "spool").parent_run("toy", "toy", key))
+    place = RunPlace(tmp_path, key, "toy", uri)
+    place.tracker().start(key, "toy")
     step = stage_task("toy", _run, _show)
 
     @flow(name="toy")
     def toy() -> str:
         """Run the one stage."""
-        return step(_NoParams(), place, {}).tracked_run
+        return step(_NoParams(), place, {}).stage
 
-    client, tracked = MlflowClient(uri), toy()
+    client, stage = MlflowClient(uri), toy()
+    tracked = place.tracker().run_url(place.stage_key(stage)).rpartition("/")[2]
     kept = [found.path for found in client.list_artifacts(tracked)]
     assert kept == ["manifest.json", "pictures", "table.csv"]
     assert [found.path for found in client.list_artifacts(tracked, "pictures")] == ["pictures/picture.svg"]

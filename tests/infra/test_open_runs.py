@@ -5,18 +5,20 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from infra.leases import lease
-from infra.open_runs import OpenRun, close_abandoned, close_killed, noted
+from infra.open_runs import OpenRun, close_abandoned, close_left_open, noted
 from infra.orchestration import lineage_tag
+from infra.records import RunRecord
 from infra.settings import Settings, load_settings
 from infra.tracking import Tracker
 from tests.fixtures_servers import free_port
 
-RUN = OpenRun("demo-0123", "key", "demo", "http://127.0.0.1:1")
+RUN = OpenRun("demo-0123", "key", "demo", "http://127.0.0.1:1", "no such folder")
 _WORK = """
 import sys, time
 from pathlib import Path
@@ -55,7 +57,7 @@ def test_a_run_is_closed_once_when_its_process_is_dead_and_not_before(
     working.wait()
     # A server that is away leaves the note for another time.
     assert close_abandoned(tmp_path, close) == ()
-    assert close_abandoned(tmp_path, close) == ("demo-0123",)
+    assert close_abandoned(tmp_path, close) == (RUN,)
     assert close_abandoned(tmp_path, close) == ()
     assert closed == [RUN, RUN]
 
@@ -88,11 +90,11 @@ def test_without_servers_nothing_is_waited_for_and_the_note_stays(
 ) -> None:
     monkeypatch.setattr("infra.open_runs.apply_client_environment", lambda settings: None)
     settings = load_settings(home=tmp_path, prefect={"port": free_port()}, mlflow={"port": free_port()})
-    assert close_killed(settings) == ()
+    assert close_left_open(settings) == ()
     with lease(tmp_path / "leases" / "demo-0123.lock", "run"), noted(tmp_path, RUN):
         note = (tmp_path / "open" / "demo-0123.json").read_text()
     (tmp_path / "open" / "demo-0123.json").write_text(note)
-    assert close_killed(settings) == ()
+    assert close_left_open(settings) == ()
     assert list((tmp_path / "open").iterdir())
 
 
@@ -112,14 +114,37 @@ def test_prefect_and_mlflow_show_a_killed_run_as_ended(
     monkeypatch.setattr("infra.open_runs.apply_client_environment", lambda settings: None)
     monkeypatch.setenv("MIXWRIGHT_HOME", str(tmp_path))
     key, uri = uuid.uuid4().hex, connected.mlflow.tracking_uri
-    tracked = Tracker(uri, tmp_path / "spool").parent_run("killed", "killed", key)
-    run = OpenRun("killed-0123", key, "killed", uri)
+    tracker = Tracker(uri, "killed", tmp_path / "records")
+    tracker.start(key, "killed")
+    run = OpenRun("killed-0123", key, "killed", uri, str(tmp_path / "records"))
     with lease(tmp_path / "leases" / "killed-0123.lock", "run"), noted(tmp_path, run):
         note = (tmp_path / "open" / "killed-0123.json").read_text()
     (tmp_path / "open" / "killed-0123.json").write_text(note)
     with get_client(sync_client=True) as client:
         dead = client.create_flow_run(nothing, tags=[lineage_tag(key)], state=Running())
-        assert close_killed(connected.model_copy(update={"home": tmp_path})) == ("killed-0123",)
+        assert close_left_open(connected.model_copy(update={"home": tmp_path})) == (run,)
         assert client.read_flow_run(dead.id).state_name == "Crashed"
-    assert MlflowClient(uri).get_run(tracked).info.status == "KILLED"
+    assert MlflowClient(uri).get_run(tracker.run_url(key).rpartition("/")[2]).info.status == "KILLED"
     assert not list((tmp_path / "open").iterdir())
+
+
+def test_a_run_that_ended_while_mlflow_was_away_is_in_mlflow_after_the_next_command(
+    connected: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlflow import MlflowClient
+
+    monkeypatch.setattr("infra.open_runs.apply_client_environment", lambda settings: None)
+    key, uri, records = uuid.uuid4().hex, connected.mlflow.tracking_uri, tmp_path / "records"
+    Tracker(uri, "ended", records).start(key, "ended")
+    away = Tracker(f"http://127.0.0.1:{free_port()}", "ended", records)
+    run = OpenRun("ended-0123", key, "ended", uri, str(records))
+    with lease(tmp_path / "leases" / "ended-0123.lock", "run"), noted(tmp_path, run):
+        away.put(RunRecord(key=f"{key}/train", name="train", parent=key, status="FINISHED", metrics={"loss": 2.0}))
+        away.change(key, status="FINISHED")
+    settings = connected.model_copy(update={"home": tmp_path})
+    assert close_left_open(settings) == (replace(run, ended=True),)
+    assert close_left_open(settings) == ()
+    client = MlflowClient(uri)
+    top = client.get_run(Tracker(uri, "ended", records).run_url(key).rpartition("/")[2])
+    (train,) = client.search_runs([top.info.experiment_id], f"tags.`mlflow.parentRunId` = '{top.info.run_id}'")
+    assert (top.info.status, train.info.status, train.data.metrics) == ("FINISHED", "FINISHED", {"loss": 2.0})
