@@ -20,12 +20,12 @@ def ended_in_order() -> Iterator[None]:
     if not mine:
         yield
         return
-    told: list[int] = []
+    received: list[int] = []
 
     def leave(number: int, frame: FrameType | None) -> None:
         # A second one, while we are leaving, ends the process at once.
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        told.append(number)
+        received.append(number)
         sys.exit(_SIGTERM_CODE)
 
     signal.signal(signal.SIGTERM, leave)
@@ -33,7 +33,7 @@ def ended_in_order() -> Iterator[None]:
         yield
     except SystemExit as ending:
         # Ray, asked while the signal came, passes it on as an exit of its own with another code.
-        if told and ending.code != _SIGTERM_CODE:
+        if received and ending.code != _SIGTERM_CODE:
             raise SystemExit(_SIGTERM_CODE) from ending
         raise
     finally:

@@ -25,10 +25,10 @@ _LONGEST_FOLDER = 36
 
 def local_environment() -> dict[str, str]:
     """Return what a local Ray reads while it starts; what the user has set himself is left out."""
-    wanted = {LOOPBACK: "0"}
+    variables = {LOOPBACK: "0"}
     if not any(os.environ.get(name) for name in _TOKEN):
-        wanted[_TOKEN[0]] = _token()
-    return {name: value for name, value in wanted.items() if name not in os.environ}
+        variables[_TOKEN[0]] = _token()
+    return {name: value for name, value in variables.items() if name not in os.environ}
 
 
 def local_options(workers: int) -> Mapping[str, Any]:

@@ -68,7 +68,7 @@ class Tracker:
                 self.put(known.changed(status="RUNNING") if known else _running(key, name, parent, tags))
             return
         self.check()
-        if (found := self._asked(lambda client: calls.top(client, self._experiment, key))) is None:
+        if (found := self._call(lambda client: calls.top(client, self._experiment, key))) is None:
             self._records.forget_shown()
         else:
             self._runs[key] = found
@@ -142,13 +142,13 @@ class Tracker:
         Raises:
             ServiceError: MLflow does not answer.
         """
-        return self._asked(lambda client: calls.kill(client, self._experiment, key))
+        return self._call(lambda client: calls.kill(client, self._experiment, key))
 
     def run_url(self, key: str) -> str:
         """Return the address of a run's page; that of the server where the run is not shown yet."""
         record = self._records.find(key)
         try:
-            run = record and self._asked(lambda client: self._run(client, record))
+            run = record and self._call(lambda client: self._run(client, record))
         except ServiceError:
             return self.uri
         return f"{self.uri}/#/experiments/{run.experiment}/runs/{run.id}" if run else self.uri
@@ -158,7 +158,7 @@ class Tracker:
         self._show(record)
 
     def _show(self, record: RunRecord) -> None:
-        self._asked(lambda client: self._project(client, record))
+        self._call(lambda client: self._project(client, record))
         self._records.shown(record)
 
     def _project(self, client: "MlflowClient", record: RunRecord) -> None:
@@ -201,7 +201,7 @@ class Tracker:
             raise ServiceError(f"{record.name}: there is no record of the run above it ({record.parent}).")
         return self._run(client, above)
 
-    def _asked(self, ask: Callable[["MlflowClient"], Result]) -> Result:
+    def _call(self, ask: Callable[["MlflowClient"], Result]) -> Result:
         from mlflow import MlflowClient
         from mlflow.exceptions import MlflowException
         from requests.exceptions import RequestException

@@ -1,11 +1,15 @@
-"""An executor for tests of what units do, not of where they run."""
+"""Stand-ins for tests of what stages do: an executor without processes, and an observer that keeps what it hears.
+
+mypy holds them against what they stand for, like everything else in this module.
+"""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from infra.distributed import Seat, SeatedCall
-from infra.executors import Call, Resources
+from infra.executors import Call, Executor, Resources
+from infra.progress import Observer, UnitReport
 
 ANY = Resources()
 
@@ -55,3 +59,25 @@ def _name(order: Any) -> str:
     """Return the name of a unit's function."""
     step = getattr(order, "step", order)
     return str(step.work.__name__)
+
+
+class Listener:
+    """Keeps what a stage said, how far it was, and the units it reported."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+        self.steps: list[tuple[int, int]] = []
+        self.units: list[UnitReport] = []
+
+    def say(self, message: str) -> None:
+        self.said.append(message)
+
+    def progress(self, label: str, done: int, total: int) -> None:
+        self.steps.append((done, total))
+
+    def unit(self, report: UnitReport) -> None:
+        self.units.append(report)
+
+
+EXECUTOR: type[Executor] = InProcess
+OBSERVER: type[Observer] = Listener

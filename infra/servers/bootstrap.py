@@ -79,14 +79,14 @@ def ensure_pool(client: "SyncPrefectClient") -> None:
 
 def ensure_automation(client: "SyncPrefectClient", zombie_after_s: int) -> None:
     """Create the zombie automation, or bring an older one up to date; copies of it are removed."""
-    wanted = zombie_automation(zombie_after_s)
+    automation = zombie_automation(zombie_after_s)
     found = client.read_automations_by_name(ZOMBIES)
     if not found:
-        client.create_automation(wanted)
+        client.create_automation(automation)
         return
     first, *copies = found
     if getattr(first.trigger, "within", None) != timedelta(seconds=zombie_after_s):
-        client.update_automation(first.id, wanted)
+        client.update_automation(first.id, automation)
     for copy in copies:
         client.delete_automation(copy.id)
 

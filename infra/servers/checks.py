@@ -56,13 +56,13 @@ def _disk(settings: Settings) -> Check:
 
 def _library(name: str) -> Check:
     low, high = BOUNDS[name]
-    wanted = f">={'.'.join(map(str, low))},<{'.'.join(map(str, high))}"
+    bounds = f">={'.'.join(map(str, low))},<{'.'.join(map(str, high))}"
     try:
         found = version(name)
     except PackageNotFoundError:
-        return Check(name, False, "not installed", f"Install the project again: it needs {name}{wanted}.")
+        return Check(name, False, "not installed", f"Install the project again: it needs {name}{bounds}.")
     good = low <= tuple(int(part) for part in found.split(".")[:2]) < high
-    return Check(name, good, found, "" if good else f"Prefect needs {name}{wanted}; install with constraints.txt.")
+    return Check(name, good, found, "" if good else f"Prefect needs {name}{bounds}; install with constraints.txt.")
 
 
 def _package(name: str) -> Check:

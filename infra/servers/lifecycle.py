@@ -70,7 +70,7 @@ def up(settings: Settings, say: Say = lambda _: None, *, with_worker: bool = Tru
     Raises:
         ServiceError: a port is taken, a server did not come up, or a deployment could not be made.
     """
-    with _alone(settings, say):
+    with _servers_locked(settings, say):
         _require_external(settings)
         servers = _local_servers(settings)
         started = _start_missing(settings, servers, say)
@@ -92,7 +92,7 @@ def up(settings: Settings, say: Say = lambda _: None, *, with_worker: bool = Tru
 def down(settings: Settings, say: Say = lambda _: None) -> tuple[str, ...]:
     """Stop the worker and the servers that were started here, and nothing else; return what was stopped."""
     stopped = []
-    with _alone(settings, say):
+    with _servers_locked(settings, say):
         for service in (worker(settings), mlflow_server(settings), prefect_server(settings)):
             if running(service) is not None:
                 say(f"{service.title}: stopping")
@@ -212,7 +212,7 @@ def _status(service: Service, external: str | None) -> ServiceStatus:
 
 
 @contextmanager
-def _alone(settings: Settings, say: Say) -> Iterator[None]:
+def _servers_locked(settings: Settings, say: Say) -> Iterator[None]:
     """Hold the lease of this home's servers: two commands that start them at the same time start each server once."""
     path, what = private_home(settings.home) / "run" / "servers.lock", "start or stop the servers"
     with ExitStack() as stack:

@@ -133,15 +133,15 @@ def wait_ready(service: Service, timeout_s: float, say: Say) -> float:
     Raises:
         ServiceError: it ended, or did not answer in time; carries the last lines of its log.
     """
-    began = told = time.monotonic()
+    began = said = time.monotonic()
     while not healthy(service):
         waited = time.monotonic() - began
         if running(service) is None:
             raise ServiceError(f"{service.title} ended while it was starting.{_advice(service)}")
         if waited > timeout_s:
             raise ServiceError(f"{service.title} did not answer within {timeout_s:.0f} s.{_advice(service)}")
-        if time.monotonic() - told > _SAY_EVERY_S:
-            told = time.monotonic()
+        if time.monotonic() - said > _SAY_EVERY_S:
+            said = time.monotonic()
             say(f"{service.title}: starting, {waited:.0f} s of at most {timeout_s:.0f} s")
         time.sleep(_POLL_S)
     return time.monotonic() - began

@@ -37,8 +37,8 @@ def dvc(folder: Path, *args: str) -> str:
     """
     done = _run(folder, args)
     if done.returncode != 0:
-        told = _PASSWORD.sub("***@", last_lines(done.stderr or done.stdout))
-        raise VersionError(f"{folder}: `dvc {args[0]}` failed: {told}")
+        message = _PASSWORD.sub("***@", last_lines(done.stderr or done.stdout))
+        raise VersionError(f"{folder}: `dvc {args[0]}` failed: {message}")
     return done.stdout
 
 

@@ -67,8 +67,8 @@ def git(folder: Path, *args: str, env: Mapping[str, str] | None = None) -> str:
     return done.stdout.removesuffix("\n")
 
 
-def asked(folder: Path, *args: str) -> str | None:
-    """Return what git prints, or None where it says no."""
+def git_or_none(folder: Path, *args: str) -> str | None:
+    """Return what git prints, or None where it fails."""
     done = _run(folder, args, None)
     return done.stdout.removesuffix("\n") if done.returncode == 0 else None
 
@@ -107,13 +107,13 @@ def find_base(root: Path) -> Base:
         VersionError: no repository here, no commit yet, DVC is not set up, or code is not tracked by git.
 
     """
-    top = asked(root, "rev-parse", "--show-toplevel")
+    top = git_or_none(root, "rev-parse", "--show-toplevel")
     if top is None or Path(top).resolve() != root.resolve():
         raise VersionError(
             f"{root}: this is not the root of a git repository, so no version can be recorded. Clone the project with "
             "git, or make it one: `git init && git add . && git commit -m 'Start'`."
         )
-    head = asked(root, "rev-parse", "--verify", "--quiet", "HEAD^{commit}")
+    head = git_or_none(root, "rev-parse", "--verify", "--quiet", "HEAD^{commit}")
     if head is None:
         raise VersionError(
             f"{root}: there is no commit yet. Commit the code first: `git add . && git commit -m 'Start'`."
@@ -147,7 +147,7 @@ def tag_once(folder: Path, prefix: str, commit: str) -> str:
         done = _run(folder, ("tag", "--no-sign", tag, commit), None)
         if done.returncode == 0:
             return tag
-        if asked(folder, "rev-parse", "--verify", "--quiet", f"refs/tags/{tag}") is None:
+        if git_or_none(folder, "rev-parse", "--verify", "--quiet", f"refs/tags/{tag}") is None:
             raise VersionError(f"{folder}: the tag {tag} cannot be written: {last_lines(done.stderr)}")
 
 

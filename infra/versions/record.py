@@ -22,8 +22,8 @@ from infra.versions.dvc import (
 )
 from infra.versions.git import (
     Version,
-    asked,
     git,
+    git_or_none,
     list_versions,
     modified,
     tag_once,
@@ -61,12 +61,15 @@ def commit_raw(workspace: Workspace, name: str, path: str = "data/raw") -> Versi
     content = git(workspace.path, "hash-object", pointer)
     with dvc_lease(workspace.home, f"record {path} of {workspace.path.name}") as held:
         for version in list_versions(workspace.root, f"{name}-input"):
-            if asked(workspace.path, "rev-parse", "--verify", "--quiet", f"{version.commit}:{pointer}") == content:
+            if (
+                git_or_none(workspace.path, "rev-parse", "--verify", "--quiet", f"{version.commit}:{pointer}")
+                == content
+            ):
                 return version
         git(workspace.path, "add", "--force", "--", pointer)
         tree = git(workspace.path, "write-tree")
         commit = git(workspace.path, "commit-tree", tree, "-p", workspace.base, "-m", f"{name}: raw input")
-        _require_alone(workspace, held)
+        _require_leases(workspace, held)
         return Version(tag_once(workspace.path, f"data/{name}-input/v", commit), commit, created=True)
 
 
@@ -79,7 +82,7 @@ def commit_stages(workspace: Workspace, stages: list[str]) -> None:
     """
     require_outputs(workspace.path, stages)
     with dvc_lease(workspace.home, f"record {', '.join(stages)} of {workspace.path.name}") as held:
-        _require_alone(workspace, held)
+        _require_leases(workspace, held)
         dvc(workspace.path, "commit", "--quiet", "--force", *stages)
 
 
@@ -100,7 +103,7 @@ def commit_run(workspace: Workspace, name: str, message: str, *, remote: str | N
     require_outputs(workspace.path, stages)
     _require_own_changes(workspace)
     with dvc_lease(workspace.home, f"record {workspace.path.name}") as held:
-        _require_alone(workspace, held)
+        _require_leases(workspace, held)
         if (same := _recorded_before(workspace, prefix)) is not None:
             return same
         dvc(workspace.path, "commit", "--quiet", "--force")
@@ -111,7 +114,7 @@ def commit_run(workspace: Workspace, name: str, message: str, *, remote: str | N
         commit = _commit(workspace, tree, message)
         if (where := remote or default_remote(workspace.path)) is not None:
             push_verified(workspace.path, f"version of {workspace.path.name}", where)
-        _require_alone(workspace, held)
+        _require_leases(workspace, held)
         return Version(tag_once(workspace.path, prefix, commit), commit, created=True)
 
 
@@ -122,7 +125,7 @@ def push(root: Path, home: Path, tag: str, remote: str | None = None) -> None:
         VersionError: there is no such version or remote, or data of it is missing here.
 
     """
-    if asked(root, "rev-parse", "--verify", "--quiet", f"refs/tags/{tag}") is None:
+    if git_or_none(root, "rev-parse", "--verify", "--quiet", f"refs/tags/{tag}") is None:
         raise VersionError(f"{root}: there is no version {tag}. `mixwright data list` shows those there are.")
     folder = home / "workspaces" / f".push-{re.sub('[^a-z0-9]+', '-', tag)}"
     with dvc_lease(home, f"push {tag}"), worktree(root, folder, tag) as path:
@@ -137,7 +140,7 @@ def recorded_text(root: Path, tag: str, folder: str, name: str) -> str:
         VersionError: there is no such version, it has no such folder, or the file is not in the cache of this clone.
 
     """
-    if (lock := asked(root, "show", f"refs/tags/{tag}:dvc.lock")) is None:
+    if (lock := git_or_none(root, "show", f"refs/tags/{tag}:dvc.lock")) is None:
         raise VersionError(f"{root}: there is no version {tag}. `mixwright data list` shows those there are.")
     hashes = hashes_of_lock(yaml.safe_load(lock))
     if folder not in hashes:
@@ -150,7 +153,7 @@ def recorded_text(root: Path, tag: str, folder: str, name: str) -> str:
     return text
 
 
-def _require_alone(workspace: Workspace, dvc_held: Held) -> None:
+def _require_leases(workspace: Workspace, dvc_held: Held) -> None:
     """Refuse to record for a run that lost its leases: another may work in its workspace, or write with DVC."""
     dvc_held.require()
     if workspace.held is not None:

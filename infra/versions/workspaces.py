@@ -10,7 +10,7 @@ from pathlib import Path
 
 from infra.leases import Held, lease
 from infra.versions.dvc import config_for_workspace
-from infra.versions.git import Base, add_worktree, asked, check_name, find_base, git, remove_worktree
+from infra.versions.git import Base, add_worktree, check_name, find_base, git, git_or_none, remove_worktree
 
 # The commit the workspace was made from; a ref that belongs to this worktree alone, and is written last of all.
 _BASE = "refs/worktree/base"
@@ -60,7 +60,9 @@ def prepare_workspace(root: Path, home: Path, *, name: str, key: str) -> Workspa
     base = find_base(root)
     path = workspace_path(home, name, key)
     with dvc_lease(home, f"prepare {path.name}"):
-        if (made_from := asked(path, "rev-parse", "--verify", "--quiet", _BASE) if path.is_dir() else None) is None:
+        if (
+            made_from := git_or_none(path, "rev-parse", "--verify", "--quiet", _BASE) if path.is_dir() else None
+        ) is None:
             add_worktree(root, path, base.commit)
         elif made_from != base.commit:
             git(path, "checkout", "--quiet", "--force", "--detach", base.commit)
@@ -85,7 +87,7 @@ def prune_workspaces(root: Path, home: Path) -> tuple[str, ...]:
     removed = []
     for path in sorted((home / "workspaces").glob("[a-z0-9]*")):
         with lease(home / "leases" / f"{path.name}.lock", f"prune {path.name}"):
-            tags = asked(path, "tag", "--points-at", "HEAD", "--list", "data/*")
+            tags = git_or_none(path, "tag", "--points-at", "HEAD", "--list", "data/*")
             if tags:
                 remove_workspace(Workspace(path, "", dirty=False, root=root.resolve(), home=home.resolve()))
                 removed.append(path.name)

@@ -270,12 +270,11 @@ def test_the_driver_s_environment_is_read_as_settings(rayjob: dict[str, Any], mo
     assert settings.mlflow.url is not None
 
 
-def test_no_secret_stands_in_a_file(rayjob: dict[str, Any]) -> None:
-    for container in _containers(rayjob):
-        for entry in container["env"]:
-            if re.search(r"PASSWORD|USERNAME|AUTH|TOKEN|SECRET|KEY", entry["name"]):
-                assert "value" not in entry
-                assert "secretKeyRef" in entry["valueFrom"]
+def test_every_secret_comes_from_a_secret_and_none_stands_in_a_file(rayjob: dict[str, Any]) -> None:
+    entries = [entry for container in _containers(rayjob) for entry in container["env"]]
+    secret = [entry for entry in entries if re.search(r"PASSWORD|USERNAME|AUTH|TOKEN|SECRET|KEY", entry["name"])]
+    assert {"MIXWRIGHT_PREFECT__AUTH_STRING", "MLFLOW_TRACKING_PASSWORD"} <= {entry["name"] for entry in secret}
+    assert [entry for entry in secret if "value" in entry or "secretKeyRef" not in entry["valueFrom"]] == []
 
 
 def test_the_entrypoint_is_a_command_line_that_we_have(rayjob: dict[str, Any], project: Path) -> None:

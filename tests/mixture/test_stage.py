@@ -12,7 +12,6 @@ import pytest
 import torch
 
 from infra.executors import Call, LocalExecutor, Resources
-from infra.progress import SilentObserver, UnitReport
 from infra.storage import FolderStore
 from tasks.core.errors import ConfigError, DataError
 from tasks.core.manifest import Manifest
@@ -35,7 +34,7 @@ from tasks.runtime.context import Workshop
 from tasks.tokenize.pool import write_pool
 from tasks.training.config import ModelConfig, OptimizerConfig, TrainingConfig
 from tasks.training.types import DivergedError
-from tests.in_process import ANY, InProcess
+from tests.in_process import ANY, InProcess, Listener
 from tests.mixture.real_pool import described
 
 VOCABULARY = 32
@@ -76,20 +75,6 @@ class Here(InProcess):
                 raise KeyboardInterrupt
             for _, result in super().map(function, [item], resources, warm=warm):
                 yield index, result
-
-
-class Listener(SilentObserver):
-    """Keeps what it is told."""
-
-    def __init__(self) -> None:
-        self.said: list[str] = []
-        self.units: list[UnitReport] = []
-
-    def say(self, message: str) -> None:
-        self.said.append(message)
-
-    def unit(self, report: UnitReport) -> None:
-        self.units.append(report)
 
 
 @pytest.fixture(scope="module", autouse=True)

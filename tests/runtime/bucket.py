@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from infra.storage import Store
 from tasks.core.digest import digest_bytes
 
 
@@ -119,3 +120,6 @@ class BucketStore:
     def _put(self, name: str, data: bytes) -> None:
         self.bucket.mkdir(parents=True, exist_ok=True)
         self._object(name).write_bytes(data)
+
+
+STORE: type[Store] = BucketStore

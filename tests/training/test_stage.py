@@ -6,7 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -14,7 +14,6 @@ import torch
 
 from infra.distributed import Seat
 from infra.executors import Executor, LocalExecutor, RayExecutor, ray_closed_after
-from infra.progress import UnitReport
 from infra.storage import FolderStore
 from tasks.core.digest import digest_file
 from tasks.core.errors import ConfigError, DataError
@@ -26,28 +25,10 @@ from tasks.training.params import TrainParams
 from tasks.training.run import RunSpec, train
 from tasks.training.stage import run
 from tasks.training.types import Phase
-from tests.in_process import InProcess
+from tests.in_process import InProcess, Listener
 from tests.training.conftest import LENGTH, make_pool, small_training
 
 TOKENIZER = {"added_tokens": [{"id": 63, "content": "<|end|>"}], "model": {"vocab": {}}}
-
-
-@dataclass
-class Listener:
-    """Keeps what a stage told."""
-
-    said: list[str] = field(default_factory=list)
-    units: list[UnitReport] = field(default_factory=list)
-    steps: list[tuple[int, int]] = field(default_factory=list)
-
-    def say(self, message: str) -> None:
-        self.said.append(message)
-
-    def progress(self, label: str, done: int, total: int) -> None:
-        self.steps.append((done, total))
-
-    def unit(self, report: UnitReport) -> None:
-        self.units.append(report)
 
 
 def sign(stage: str, folder: Path) -> None:
