@@ -166,7 +166,7 @@ def test_a_folder_without_models_and_a_recipe_for_other_domains_are_refused(
 ) -> None:
     _, inputs, _ = finished
     (tmp_path / "empty").mkdir()
-    with pytest.raises(DataError, match=r"there is no runs\.json in what was published"):
+    with pytest.raises(DataError, match=r"published no runs\.json"):
         evaluate(tmp_path, inputs | {"train": publish(tmp_path / "empty", "train")}, InProcess())
     shutil.copytree(inputs["search"], tmp_path / "search")
     RECIPE.model_copy(update={"domains": ("x", "y", "z")}).write(tmp_path / "search")

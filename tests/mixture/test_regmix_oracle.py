@@ -1,4 +1,4 @@
-"""Predictors on published tables, one repeat each (six in the benchmark).
+"""Predictors on published tables, one repeat each (six in the benchmark); more runs and another table are slow.
 
 RegMix: fit on the first n of RandomState(1000 + repeat).permutation(512) training rows, rank correlation on the 256 test
 rows, which nothing was tuned on; targets are one web loss and the mean of 13. Mixing laws: five folds.
@@ -36,11 +36,11 @@ def chosen(folder: Path, target: str, runs: int) -> Choice:
     ("target", "runs", "least"),
     [
         ("pile_cc", 32, 0.94),
-        ("pile_cc", 64, 0.98),
-        ("pile_cc", 128, 0.988),
-        ("mean of 13", 32, 0.94),
+        pytest.param("pile_cc", 64, 0.98, marks=pytest.mark.slow),
+        pytest.param("pile_cc", 128, 0.988, marks=pytest.mark.slow),
+        pytest.param("mean of 13", 32, 0.94, marks=pytest.mark.slow),
         ("mean of 13", 64, 0.975),
-        ("mean of 13", 128, 0.985),
+        pytest.param("mean of 13", 128, 0.985, marks=pytest.mark.slow),
     ],
 )
 def test_the_chosen_predictor_ranks_unseen_mixtures(shared_data: Path, target: str, runs: int, least: float) -> None:
@@ -76,7 +76,7 @@ def test_a_round_refits_what_was_chosen_without_choosing_again(shared_data: Path
     assert spearman(refitted.mean(test.weights_RD), test.losses_RO.mean(axis=1)) > 0.98
 
 
-@pytest.mark.parametrize("size", ["70M", "410M"])
+@pytest.mark.parametrize("size", ["70M", pytest.param("410M", marks=pytest.mark.slow)])
 def test_on_the_mixing_laws_tables_the_choice_is_no_worse_than_the_law_alone(shared_data: Path, size: str) -> None:
     table = mixing_laws(shared_data, "5Mix", size)
     fold_R = np.random.RandomState(0).permutation(len(table.weights_RD)) % 5
