@@ -16,8 +16,8 @@ from tasks.mixture.runs import PREFIXES, LossUnit, read_runs, to_csv
 from tasks.runtime.command import exit_codes
 
 if TYPE_CHECKING:
-    from tasks.mixture.table_fit import Measurements, TableFit
-    from tasks.mixture.table_import import Imported
+    from tasks.mixture.tables.fit import Measurements, TableFit
+    from tasks.mixture.tables.imports import Imported
 
 
 @click.command("fit", cls=Once)
@@ -44,9 +44,9 @@ def fit_command(
 ) -> None:
     """Choose a predictor by cross-validation, fit it, and predict other mixtures with intervals."""
     from tasks.mixture.predictors.choose import Selection
-    from tasks.mixture.table import aligned, read_table, weights_of
-    from tasks.mixture.table_fit import fit_table
-    from tasks.mixture.table_warnings import warnings_of_fit, warnings_of_table
+    from tasks.mixture.tables.fit import fit_table
+    from tasks.mixture.tables.table import aligned, read_table, weights_of
+    from tasks.mixture.tables.warnings import warnings_of_fit, warnings_of_table
 
     with exit_codes():
         measurements = _measurements(mixtures, losses, runs_file, target)
@@ -97,10 +97,10 @@ def import_command(
     as_json: bool,
 ) -> None:
     """Bring in tables of another project (RegMix, olmix, your own): rows pair by index, run, run_id or name."""
-    from tasks.mixture.table import read_table
-    from tasks.mixture.table_fit import measurements_of_runs
-    from tasks.mixture.table_import import Origin, import_tables
-    from tasks.mixture.table_warnings import warnings_of_table
+    from tasks.mixture.tables.fit import measurements_of_runs
+    from tasks.mixture.tables.imports import Origin, import_tables
+    from tasks.mixture.tables.table import read_table
+    from tasks.mixture.tables.warnings import warnings_of_table
 
     with exit_codes():
         origin = Origin(model_parameters or 0, tokens or 0, seed, unit)
@@ -124,7 +124,7 @@ def table_command(
     runs_file: Path, mixtures: Path, losses: Path, seed: int | None, model_parameters: int | None, tokens: int | None
 ) -> None:
     """Write a table of runs as the pair of CSV files that RegMix and olmix read."""
-    from tasks.mixture.table_import import export_tables
+    from tasks.mixture.tables.imports import export_tables
 
     with exit_codes():
         if mixtures.resolve() == losses.resolve():
@@ -143,8 +143,8 @@ def table_command(
 
 
 def _measurements(mixtures: Path | None, losses: Path | None, runs_file: Path | None, target: str) -> "Measurements":
-    from tasks.mixture.table import read_table
-    from tasks.mixture.table_fit import measurements_of_runs, measurements_of_tables
+    from tasks.mixture.tables.fit import measurements_of_runs, measurements_of_tables
+    from tasks.mixture.tables.table import read_table
 
     if runs_file is not None and mixtures is None and losses is None:
         return measurements_of_runs(read_runs(runs_file), target, str(runs_file))
@@ -156,7 +156,7 @@ def _measurements(mixtures: Path | None, losses: Path | None, runs_file: Path | 
 def _fit_result(
     measurements: "Measurements", fitted: "TableFit", normalised: int, predicted: int, output: Path
 ) -> dict[str, Any]:
-    from tasks.mixture.table_warnings import beats_mean
+    from tasks.mixture.tables.warnings import beats_mean
 
     scores = [
         {"predictor": score.name, "rmse": score.rmse, "spearman": score.spearman, "coverage": score.coverage}

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from tasks.core.digest import digest_json
 from tasks.core.errors import DataError
-from tasks.mixture.table_cells import numbered_lines
+from tasks.mixture.tables.cells import numbered_lines
 
 Array = npt.NDArray[np.float64]
 RunKind = Literal["natural", "uniform", "unimax", "design", "proposal", "repeat", "confirm", "transfer", "imported"]

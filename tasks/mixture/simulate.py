@@ -25,7 +25,7 @@ from tasks.mixture.runs import RunTable
 from tasks.mixture.strategies.kinds import StrategyParams, method
 from tasks.mixture.strategies.local_search import ascend
 from tasks.mixture.strategies.random_search import RandomSearch
-from tasks.mixture.table_fit import MEAN, averaged, fit_table, measurements_of_averages
+from tasks.mixture.tables.fit import MEAN, averaged, fit_table, measurements_of_averages
 from tasks.mixture.trajectory import num_repeats, trajectory
 
 Array = npt.NDArray[np.float64]

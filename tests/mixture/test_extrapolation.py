@@ -8,11 +8,11 @@ import numpy.typing as npt
 import pytest
 
 from tasks.core.rng import generator
-from tasks.mixture.extrapolation import MeasuredRange
 from tasks.mixture.predictors.choose import NINETY, Selection
 from tasks.mixture.predictors.predictor import Measured
 from tasks.mixture.predictors.ridge_sqrt import RidgeSqrt
-from tasks.mixture.table_fit import Measurements, TableFit, fit_table
+from tasks.mixture.tables.extrapolation import MeasuredRange
+from tasks.mixture.tables.fit import Measurements, TableFit, fit_table
 
 Array = npt.NDArray[np.float64]
 DOMAINS = ("a", "b", "c", "d")

@@ -15,8 +15,8 @@ from tasks.mixture.noise import require_varied
 from tasks.mixture.predictors.choose import Selection, spearman
 from tasks.mixture.predictors.ridge_sqrt import RidgeSqrt
 from tasks.mixture.runs import ProxyRun, RunTable
-from tasks.mixture.table import Table, aligned, paired, read_table, weights_of
-from tasks.mixture.table_fit import fit_table, measurements_of_runs, measurements_of_tables
+from tasks.mixture.tables.fit import fit_table, measurements_of_runs, measurements_of_tables
+from tasks.mixture.tables.table import Table, aligned, paired, read_table, weights_of
 
 Array = npt.NDArray[np.float64]
 RIDGE = Selection(zoo=(RidgeSqrt(),))

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tasks.core.errors import DataError
-from tasks.mixture.table import paired, read_table, weights_of
+from tasks.mixture.tables.table import paired, read_table, weights_of
 
 
 def file(folder: Path, text: str, name: str = "A.csv") -> Path:

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from tasks.core.errors import ConfigError, DataError
 from tasks.mixture.runs import ProxyRun, RunTable
-from tasks.mixture.table import paired, read_table
-from tasks.mixture.table_fit import measurements_of_runs, measurements_of_tables
-from tasks.mixture.table_import import Imported, Origin, export_tables, import_tables
+from tasks.mixture.tables.fit import measurements_of_runs, measurements_of_tables
+from tasks.mixture.tables.imports import Imported, Origin, export_tables, import_tables
+from tasks.mixture.tables.table import paired, read_table
 
 MIXTURES = "index,train_a,train_b\n7,0.25,0.75\n3,0.501,0.5\n"
 LOSSES = "index,metric/x_val_loss,metric/y_val_loss\n3,1.5,2.5\n7,2.0,4.0\n"

@@ -9,8 +9,8 @@ import pytest
 from tasks.core.rng import generator
 from tasks.mixture.predictors.held_out import Score
 from tasks.mixture.predictors.predictor import Measured
-from tasks.mixture.table_fit import Measurements
-from tasks.mixture.table_warnings import beats_mean, warnings_of_fit, warnings_of_table
+from tasks.mixture.tables.fit import Measurements
+from tasks.mixture.tables.warnings import beats_mean, warnings_of_fit, warnings_of_table
 
 Array = npt.NDArray[np.float64]
 RUNS = 40

@@ -130,4 +130,4 @@ def number(cell: str) -> float:
     try:
         return float(cell)
     except ValueError:
-        return float("nan")  # refused with its place by `read_table` (tasks.mixture.table)
+        return float("nan")  # refused with its place by `read_table` (tasks.mixture.tables.table)

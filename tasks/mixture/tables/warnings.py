@@ -11,7 +11,7 @@ from tasks.core.words import counted
 from tasks.mixture.predictors.held_out import Score
 
 if TYPE_CHECKING:
-    from tasks.mixture.table_fit import Measurements
+    from tasks.mixture.tables.fit import Measurements
 
 Array = npt.NDArray[np.float64]
 

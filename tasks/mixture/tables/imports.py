@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 
 from tasks.core.errors import ConfigError, DataError
 from tasks.mixture.runs import LossUnit, ProxyRun, RunTable
-from tasks.mixture.table import Table, check_repeats, check_varied, paired, weights_of
-from tasks.mixture.table_cells import INDEX, ROW_NAMES
+from tasks.mixture.tables.cells import INDEX, ROW_NAMES
+from tasks.mixture.tables.table import Table, check_repeats, check_varied, paired, weights_of
 
 MEAN = "mean"
 # Forward and backward pass, per parameter and token (Kaplan et al., arXiv 2001.08361, section 2.1).

@@ -11,12 +11,12 @@ import numpy as np
 import numpy.typing as npt
 
 from tasks.core.errors import ConfigError, DataError, EvidenceError
-from tasks.mixture.extrapolation import MeasuredRange
 from tasks.mixture.noise import require_varied, run_noise
 from tasks.mixture.predictors.choose import MIN_RUNS, NINETY, Choice, Selection, choose
 from tasks.mixture.predictors.predictor import Measured
 from tasks.mixture.runs import PREFIXES, RunTable
-from tasks.mixture.table import Table, check_repeats, check_varied, paired, weights_of
+from tasks.mixture.tables.extrapolation import MeasuredRange
+from tasks.mixture.tables.table import Table, check_repeats, check_varied, paired, weights_of
 
 Array = npt.NDArray[np.float64]
 

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tasks.core.errors import ConfigError, DataError
-from tasks.mixture.table_cells import ALIASES, INDEX, NAME, ROW_NAMES, RUN, causes, number, read_cells, remedy
+from tasks.mixture.tables.cells import ALIASES, INDEX, NAME, ROW_NAMES, RUN, causes, number, read_cells, remedy
 
 Array = npt.NDArray[np.float64]
 
