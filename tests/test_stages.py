@@ -1,6 +1,7 @@
 """All that speaks of stages follows from one table, tasks/stages.py; and a new stage is what CONTRIBUTING says it is."""
 
 import importlib
+import inspect
 import json
 import os
 import re
@@ -34,6 +35,7 @@ def test_the_table_names_what_is_there(stage: Stage) -> None:
     assert command_of(stage).name == stage.name
     driver: Any = importlib.import_module(f"{stage.package}.stage")
     assert (driver.run, driver.STAGE) == (stage.load_driver(), stage.name)
+    assert "StageRun(" in inspect.getsource(driver.run), "`explain` asks a driver up to there, so that nothing is done"
 
 
 def test_what_is_written_by_hand_follows_the_table(project: Path) -> None:

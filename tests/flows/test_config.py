@@ -8,7 +8,7 @@ import yaml
 from flows.config import PRESETS, PipelineConfig, PipelineParams, read_config, require_files, resolved
 from flows.run import params_text
 from tasks.core.errors import ConfigError
-from tasks.mixture.config import Target
+from tasks.mixture.config import TargetRun
 
 
 @pytest.mark.parametrize("path", sorted(PRESETS.glob("*.yaml")), ids=lambda path: path.stem)
@@ -37,7 +37,7 @@ def test_the_tokens_of_the_run_are_stated_once() -> None:
         "demo", settings=("train.training.num_tokens=409600", "train.training.model.sequence_length=64")
     )
     assert asked.params.search.target_tokens is None
-    assert resolved(asked).params.search.target == Target(409_600, 64)
+    assert resolved(asked).params.search.target == TargetRun(409_600, 64)
 
 
 @pytest.mark.parametrize("setting", ["curate.no_such_rule=1", "nonsense.seed=1", "cluster.max_chars=many"])
