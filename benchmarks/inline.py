@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from infra.distributed import Seat, SeatedCall
+from infra.distributed import DistributedCall, GroupMember
 from infra.executors import Call, Resources
 from infra.storage import FolderStore
 from tasks.runtime.context import Workshop
@@ -35,7 +35,7 @@ class InlineExecutor:
 
     def map_distributed(
         self,
-        function: SeatedCall,
+        function: DistributedCall,
         items: Sequence[Any],
         world_size: int,
         folder: Path,
@@ -43,7 +43,7 @@ class InlineExecutor:
     ) -> Iterator[tuple[int, None]]:
         """Yield (index of the item, None), each done by one process."""
         for index, item in enumerate(items):
-            function(item, Seat())
+            function(item, GroupMember())
             yield index, None
 
     def gpu_family(self) -> str:

@@ -36,7 +36,7 @@ _POLL_S = 0.2
 
 
 @dataclass(frozen=True)
-class Seat:
+class GroupMember:
     """A process's place among those that work on one item; `group` is torch's process group (None = the default)."""
 
     size: int = 1
@@ -44,12 +44,12 @@ class Seat:
     group: Any = None
 
 
-SeatedCall = Callable[[Any, Seat], Any]
+DistributedCall = Callable[[Any, GroupMember], Any]
 Initializer = Callable[[], None]
 
 
 def local_map(
-    function: SeatedCall, items: Sequence[Any], world_size: int, slots: int, initializer: Initializer
+    function: DistributedCall, items: Sequence[Any], world_size: int, slots: int, initializer: Initializer
 ) -> Iterator[tuple[int, None]]:
     """Yield (index, None) as items finish; `slots` items at a time, each by `world_size` new processes.
 
@@ -71,15 +71,15 @@ def local_map(
 
 
 def _together(
-    function: SeatedCall, item: Any, world_size: int, initializer: Initializer, stopped: threading.Event
+    function: DistributedCall, item: Any, world_size: int, initializer: Initializer, stopped: threading.Event
 ) -> None:
     """Run one item in `world_size` processes that meet in a file; raise what one of them raised."""
     if stopped.is_set():
         return
     context = multiprocessing.get_context("spawn")
     with tempfile.TemporaryDirectory() as folder, ProcessPoolExecutor(world_size, context, initializer) as pool:
-        seats, meeting = [Seat(world_size, rank) for rank in range(world_size)], f"file://{folder}/meeting"
-        ranks = [pool.submit(_seated, function, item, seat, meeting) for seat in seats]
+        joining, meeting = [GroupMember(world_size, rank) for rank in range(world_size)], f"file://{folder}/meeting"
+        ranks = [pool.submit(_joined, function, item, member, meeting) for member in joining]
         wait(ranks, return_when=FIRST_EXCEPTION)
         errors = [error for rank in ranks if (error := rank.exception()) is not None]
     if errors:
@@ -93,14 +93,14 @@ def _together(
         raise first
 
 
-def _seated(function: SeatedCall, item: Any, seat: Seat, meeting: str) -> None:
+def _joined(function: DistributedCall, item: Any, member: GroupMember, meeting: str) -> None:
     import torch.distributed as dist
 
     if any(name == "lo" for _, name in socket.if_nameindex()):
         os.environ["GLOO_SOCKET_IFNAME"] = "lo"
-    dist.init_process_group("gloo", init_method=meeting, rank=seat.rank, world_size=seat.size)
+    dist.init_process_group("gloo", init_method=meeting, rank=member.rank, world_size=member.size)
     try:
-        function(item, seat)
+        function(item, member)
     finally:
         dist.destroy_process_group()
 
@@ -127,7 +127,7 @@ class _Board:
 
 
 def ray_map(
-    function: SeatedCall,
+    function: DistributedCall,
     items: Sequence[Any],
     world_size: int,
     slots: int,
@@ -223,12 +223,12 @@ def _worker_loop(config: dict[str, Any]) -> None:
     # Every worker takes part in making every group, in the same order: gloo asks for that.
     members = [list(range(slot * size, (slot + 1) * size)) for slot in range(slots)]
     groups = [dist.new_group(ranks) for ranks in members] if size > 1 else [None] * slots
-    slot, seat = rank // size, Seat(size, rank % size, groups[rank // size])
+    slot, member = rank // size, GroupMember(size, rank % size, groups[rank // size])
     for index in range(slot, len(config["items"]), slots):
         if ray.get(board.failed.remote()):
             return
         try:
-            config["function"](config["items"][index], seat)
+            config["function"](config["items"][index], member)
         except RuntimeError:
             # A lost partner or worker: Ray Train starts the group again, finished items are taken from the store.
             raise
@@ -236,7 +236,7 @@ def _worker_loop(config: dict[str, Any]) -> None:
             # What the function refuses it would refuse again: the first error ends the map.
             ray.get(board.fail.remote(_pickled(error)))
             raise
-        if seat.rank == 0:
+        if member.rank == 0:
             ray.get(board.finish.remote(index))
 
 

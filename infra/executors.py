@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from infra import ray_failures
-from infra.distributed import Seat, SeatedCall, local_map, ray_map
+from infra.distributed import DistributedCall, GroupMember, local_map, ray_map
 from infra.endings import sigterm_kept
 from infra.errors import ServiceError, SettingsError
 from infra.ray_local import LOOPBACK, local_environment, local_options
@@ -70,13 +70,13 @@ class Executor(Protocol):
 
     def map_distributed(
         self,
-        function: SeatedCall,
+        function: DistributedCall,
         items: Sequence[Any],
         world_size: int,
         folder: Path,
         resources: Resources = Resources(),
     ) -> Iterator[tuple[int, None]]:
-        """Yield (index of the item, None); `world_size` processes call `function(item, seat)` together for each item.
+        """Yield (index of the item, None); `world_size` processes call `function(item, member)` together for each item.
 
         As many items run at a time as whole groups fit into `workers`. `folder` is for the executor's own files;
         `resources` are those of each process.
@@ -155,7 +155,7 @@ class LocalExecutor:
 
     def map_distributed(
         self,
-        function: SeatedCall,
+        function: DistributedCall,
         items: Sequence[Any],
         world_size: int,
         folder: Path,
@@ -172,12 +172,12 @@ class LocalExecutor:
 
 @dataclass(frozen=True)
 class _Alone:
-    """A function of an item and a seat, as a function of the item: nobody else works on it."""
+    """A function of an item and a member, as a function of the item: nobody else works on it."""
 
-    function: SeatedCall
+    function: DistributedCall
 
     def __call__(self, item: Any) -> None:
-        self.function(item, Seat())
+        self.function(item, GroupMember())
 
 
 class RayExecutor:
@@ -224,7 +224,7 @@ class RayExecutor:
 
     def map_distributed(
         self,
-        function: SeatedCall,
+        function: DistributedCall,
         items: Sequence[Any],
         world_size: int,
         folder: Path,
@@ -309,9 +309,9 @@ def pinned_environment() -> Iterator[None]:
 
 
 @contextmanager
-def _environment(wanted: Mapping[str, str]) -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in wanted}
-    os.environ.update(wanted)
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
     try:
         yield
     finally:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from infra.distributed import Seat, SeatedCall
+from infra.distributed import DistributedCall, GroupMember
 from infra.executors import Call, Executor, Resources
 from infra.progress import Observer, UnitReport
 
@@ -31,7 +31,7 @@ class InProcess:
 
     def map_distributed(
         self,
-        function: SeatedCall,
+        function: DistributedCall,
         items: Sequence[Any],
         world_size: int,
         folder: Path,
@@ -40,7 +40,7 @@ class InProcess:
         assert world_size == 1, "one process is all there is"
         for index in reversed(range(len(items))):
             self.done.append(_name(items[index]))
-            function(items[index], Seat())
+            function(items[index], GroupMember())
             yield index, None
 
     def gpu_family(self) -> str:

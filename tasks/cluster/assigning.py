@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from tasks.cluster import decide
-from tasks.cluster.decide import Decision
+from tasks.cluster.decide import DomainDecision
 from tasks.cluster.domains import Readings, cluster_map, domain_summaries, domain_terms, names_of, readings
-from tasks.cluster.grouping import Documents, Grouping
+from tasks.cluster.grouping import Grouping, KeptDocuments
 from tasks.cluster.merge import Merge
 from tasks.cluster.partitioning import load_partition, load_vectors
 from tasks.cluster.prune import Prune
@@ -28,7 +28,7 @@ _COLUMNS = ("id", "source", "duplicate_cluster", "text")
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundInClusters:
     """What domains are found in, and how: the vectors of every shard, their partition by k-means, pruning and merging."""
 
     vectors: tuple[Handle, ...]
@@ -45,7 +45,7 @@ class AssignArgs:
     """
 
     shards: Tree
-    domains: Found | SourceDomains
+    domains: FoundInClusters | SourceDomains
     scores: tuple[str, ...]
     max_chars: int
     split: Split
@@ -57,7 +57,7 @@ def assign(args: AssignArgs, here: Here) -> UnitResult:
     tables = [read_shard(shard.local(), [*_COLUMNS, *args.scores]) for shard in args.shards]
     documents = _documents(tables, args.scores)
     decide.require_scores(documents)
-    vectors_ND = load_vectors(args.domains.vectors) if isinstance(args.domains, Found) else None
+    vectors_ND = load_vectors(args.domains.vectors) if isinstance(args.domains, FoundInClusters) else None
     with one_thread():
         grouping = _grouping(args, documents)
         chosen = readings(grouping, documents, vectors_ND, args.seed)
@@ -73,24 +73,24 @@ def assign(args: AssignArgs, here: Here) -> UnitResult:
     for shard, table in zip(args.shards, tables, strict=True):
         part = slice(start, start := start + table.num_rows)
         _write_assignments(here.folder / f"{ASSIGNMENTS}/{shard.stem}.parquet", part, documents, decision)
-    suggested = clear(documents.sources, documents.bytes_N) if isinstance(args.domains, Found) else ()
+    suggested = clear(documents.sources, documents.bytes_N) if isinstance(args.domains, FoundInClusters) else ()
     return UnitResult(decide.account(documents, grouping), _summary(domains, clusters) | {"clear_sources": suggested})
 
 
-def _grouping(args: AssignArgs, documents: Documents) -> Grouping:
-    if isinstance(args.domains, Found):
+def _grouping(args: AssignArgs, documents: KeptDocuments) -> Grouping:
+    if isinstance(args.domains, FoundInClusters):
         found = args.domains
         return decide.by_cluster(documents, load_partition(found.partition), found.prune, found.merge)
     return by_source(documents.sources, documents.bytes_N, args.domains)
 
 
-def _documents(tables: list[Any], score_columns: Iterable[str]) -> Documents:
+def _documents(tables: list[Any], score_columns: Iterable[str]) -> KeptDocuments:
     import pyarrow as pa
 
     table = pa.concat_tables(tables)
     scores = {column: np.asarray(table[column].cast(pa.float64()), dtype=np.float64) for column in score_columns}
     ids, sources, duplicates = (table[column].to_pylist() for column in ("id", "source", "duplicate_cluster"))
-    return Documents(ids, sources, duplicates, text_bytes(table["text"]), scores)
+    return KeptDocuments(ids, sources, duplicates, text_bytes(table["text"]), scores)
 
 
 def _texts(tables: list[Any], chosen: Readings, max_chars: int) -> dict[int, str]:
@@ -102,7 +102,7 @@ def _texts(tables: list[Any], chosen: Readings, max_chars: int) -> dict[int, str
     return dict(zip(chosen.documents.tolist(), texts, strict=True))
 
 
-def _write_assignments(path: Path, part: slice, documents: Documents, decision: Decision) -> None:
+def _write_assignments(path: Path, part: slice, documents: KeptDocuments, decision: DomainDecision) -> None:
     import pyarrow as pa
 
     ids, grouping = documents.ids[part], decision.grouping

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tasks.cluster import prune
-from tasks.cluster.grouping import PRUNED, Clusters, Documents, Grouping
+from tasks.cluster.grouping import PRUNED, Clusters, Grouping, KeptDocuments
 from tasks.cluster.kmeans import Partition
 from tasks.cluster.merge import Merge, Sizes, merge
 from tasks.cluster.prune import Prune
@@ -22,7 +22,7 @@ PRUNED_REASON = "pruned_low_quality"
 
 
 @dataclass(frozen=True)
-class Decision:
+class DomainDecision:
     """Which domain each document is in, what the domains are called, and a split (or "") per document."""
 
     grouping: Grouping
@@ -30,7 +30,7 @@ class Decision:
     split_N: Sequence[str]
 
 
-def by_cluster(documents: Documents, partition: Partition, pruning: Prune | None, merging: Merge) -> Grouping:
+def by_cluster(documents: KeptDocuments, partition: Partition, pruning: Prune | None, merging: Merge) -> Grouping:
     """Prune and merge clusters into domains.
 
     Raises:
@@ -49,19 +49,21 @@ def by_cluster(documents: Documents, partition: Partition, pruning: Prune | None
     return Grouping(domain_K[partition.labels_N], int(domain_K.max()) + 1, clusters=found)
 
 
-def decide(documents: Documents, grouping: Grouping, names: Sequence[str], config: Split, seed: int) -> Decision:
+def decide(
+    documents: KeptDocuments, grouping: Grouping, names: Sequence[str], config: Split, seed: int
+) -> DomainDecision:
     """Split the domains, and check that each can be trained on, searched with and tested.
 
     Raises:
         ConfigError: a domain has no text in a split, or `per_domain` names a domain that does not exist.
     """
     split_N = splits(documents.duplicate_clusters, grouping.domain_N.tolist(), names, config, seed)
-    decision = Decision(grouping, tuple(names), split_N)
+    decision = DomainDecision(grouping, tuple(names), split_N)
     _require_all_splits(documents, decision, config)
     return decision
 
 
-def account(documents: Documents, grouping: Grouping) -> Account:
+def account(documents: KeptDocuments, grouping: Grouping) -> Account:
     """Return where every document went."""
     pruned_N = grouping.domain_N == PRUNED
     dropped = {PRUNED_REASON: count(documents.bytes_N, pruned_N)} if pruned_N.any() else {}
@@ -73,7 +75,7 @@ def count(bytes_N: npt.NDArray[np.int64], chosen_N: npt.NDArray[np.bool_]) -> Co
     return Count(int(chosen_N.sum()), int(bytes_N[chosen_N].sum()))
 
 
-def split_counts(documents: Documents, decision: Decision) -> list[dict[str, Count]]:
+def split_counts(documents: KeptDocuments, decision: DomainDecision) -> list[dict[str, Count]]:
     """Return documents and bytes per domain and split."""
     split_N, domain_N = np.array(decision.split_N, dtype=object), decision.grouping.domain_N
     return [
@@ -82,7 +84,7 @@ def split_counts(documents: Documents, decision: Decision) -> list[dict[str, Cou
     ]
 
 
-def require_scores(documents: Documents) -> None:
+def require_scores(documents: KeptDocuments) -> None:
     """Check that every document has every score.
 
     Raises:
@@ -97,7 +99,7 @@ def require_scores(documents: Documents) -> None:
             )
 
 
-def _require_all_splits(documents: Documents, decision: Decision, config: Split) -> None:
+def _require_all_splits(documents: KeptDocuments, decision: DomainDecision, config: Split) -> None:
     counts = split_counts(documents, decision)
     wanted = [
         (domain, split)

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from tasks.cluster.decide import Decision, split_counts
-from tasks.cluster.grouping import Clusters, Documents, Grouping
+from tasks.cluster.decide import DomainDecision, split_counts
+from tasks.cluster.grouping import Clusters, Grouping, KeptDocuments
 from tasks.cluster.names import discriminative_terms, document_counts, domain_labels, domain_names
 from tasks.cluster.published.domains import ClusterMap, ClusterSummary, DomainExample, Domains, DomainSummary, Pruned
 from tasks.core.rng import generator
@@ -35,7 +35,7 @@ class Readings:
 
 
 def readings(
-    grouping: Grouping, documents: Documents, vectors_ND: npt.NDArray[np.float32] | None, seed: int
+    grouping: Grouping, documents: KeptDocuments, vectors_ND: npt.NDArray[np.float32] | None, seed: int
 ) -> Readings:
     """Choose the documents to read: up to 400 at random per domain, and 5 examples.
 
@@ -59,7 +59,7 @@ def domain_terms(chosen: Readings, texts: Mapping[int, str]) -> list[list[str]]:
     return discriminative_terms(counts, [len(own) for own in chosen.sample])
 
 
-def names_of(grouping: Grouping, documents: Documents, terms: Sequence[Sequence[str]]) -> tuple[str, ...]:
+def names_of(grouping: Grouping, documents: KeptDocuments, terms: Sequence[Sequence[str]]) -> tuple[str, ...]:
     """Return the domains' names: their own, or made of their terms and sources."""
     if grouping.names is not None:
         return grouping.names
@@ -68,8 +68,8 @@ def names_of(grouping: Grouping, documents: Documents, terms: Sequence[Sequence[
 
 
 def domain_summaries(
-    documents: Documents,
-    decision: Decision,
+    documents: KeptDocuments,
+    decision: DomainDecision,
     terms: Sequence[Sequence[str]],
     chosen: Readings,
     texts: Mapping[int, str],
@@ -100,7 +100,7 @@ def domain_summaries(
     )
 
 
-def cluster_map(documents: Documents, clusters: Clusters | None) -> ClusterMap:
+def cluster_map(documents: KeptDocuments, clusters: Clusters | None) -> ClusterMap:
     """Return what `clusters.json` holds: nothing where domains were not found but brought."""
     if clusters is None:
         return ClusterMap(clusters=())
@@ -114,7 +114,7 @@ def cluster_map(documents: Documents, clusters: Clusters | None) -> ClusterMap:
 
 
 def _cluster(
-    documents: Documents, clusters: Clusters, cluster: int, domain: int, position: tuple[float, float]
+    documents: KeptDocuments, clusters: Clusters, cluster: int, domain: int, position: tuple[float, float]
 ) -> ClusterSummary:
     own, reason = np.flatnonzero(clusters.partition.labels_N == cluster), clusters.pruned.get(cluster)
     return ClusterSummary(
@@ -128,7 +128,7 @@ def _cluster(
     )
 
 
-def _sources(documents: Documents, own: npt.NDArray[np.int64]) -> Counter[str]:
+def _sources(documents: KeptDocuments, own: npt.NDArray[np.int64]) -> Counter[str]:
     return Counter(documents.sources[number] for number in own.tolist())
 
 
@@ -136,7 +136,7 @@ def _clusters_of(grouping: Grouping, domain: int) -> list[int]:
     return [] if grouping.clusters is None else np.flatnonzero(grouping.clusters.domain_K == domain).tolist()
 
 
-def _mean_scores(documents: Documents, own: npt.NDArray[np.int64]) -> dict[str, float]:
+def _mean_scores(documents: KeptDocuments, own: npt.NDArray[np.int64]) -> dict[str, float]:
     return {column: float(scores[own].mean()) for column, scores in sorted(documents.scores_N.items())}
 
 
@@ -146,7 +146,7 @@ def _typical_first(own: npt.NDArray[np.int64], vectors_ND: npt.NDArray[np.float3
     return own[np.argsort(np.linalg.norm(vectors_ND[own] - centre_D, axis=1), kind="stable")]
 
 
-def _of_different_clusters(ordered: npt.NDArray[np.int64], documents: Documents) -> npt.NDArray[np.int64]:
+def _of_different_clusters(ordered: npt.NDArray[np.int64], documents: KeptDocuments) -> npt.NDArray[np.int64]:
     """Return the first documents, one per duplicate cluster."""
     chosen: dict[str, int] = {}
     for number in ordered.tolist():

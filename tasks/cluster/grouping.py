@@ -7,13 +7,13 @@ import numpy as np
 import numpy.typing as npt
 
 from tasks.cluster.kmeans import Partition
-from tasks.cluster.prune import Reason
+from tasks.cluster.prune import PruneReason
 
 PRUNED = -1
 
 
 @dataclass(frozen=True)
-class Documents:
+class KeptDocuments:
     """What is known of the kept documents, in the order of the shards; `scores_N` has one array per column."""
 
     ids: Sequence[str]
@@ -30,7 +30,7 @@ class Clusters:
     partition: Partition
     domain_K: npt.NDArray[np.int32]
     means_K: Mapping[str, npt.NDArray[np.float64]]
-    pruned: Mapping[int, Reason]
+    pruned: Mapping[int, PruneReason]
 
 
 @dataclass(frozen=True)

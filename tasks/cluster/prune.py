@@ -36,7 +36,7 @@ Prune = Annotated[QuantilePrune | ThresholdPrune, Field(discriminator="kind")]
 
 
 @dataclass(frozen=True)
-class Reason:
+class PruneReason:
     """Why a cluster was pruned: its mean of a column, and what the mean had to reach."""
 
     column: str
@@ -57,7 +57,7 @@ def columns(config: Prune | None) -> tuple[str, ...]:
             assert_never(config)
 
 
-def pruned(config: Prune | None, means_K: Mapping[str, Floats]) -> dict[int, Reason]:
+def pruned(config: Prune | None, means_K: Mapping[str, Floats]) -> dict[int, PruneReason]:
     """Return the clusters to drop, each with its reason; `means_K` has one array per column of `columns`.
 
     Raises:
@@ -85,10 +85,10 @@ def pruned(config: Prune | None, means_K: Mapping[str, Floats]) -> dict[int, Rea
     return reasons
 
 
-def _below(means_K: Mapping[str, Floats], minima: Mapping[str, float]) -> dict[int, Reason]:
-    reasons: dict[int, Reason] = {}
+def _below(means_K: Mapping[str, Floats], minima: Mapping[str, float]) -> dict[int, PruneReason]:
+    reasons: dict[int, PruneReason] = {}
     for column in sorted(minima):
         for cluster, mean in enumerate(means_K[column]):
             if not mean >= minima[column]:
-                reasons.setdefault(cluster, Reason(column, float(mean), minima[column]))
+                reasons.setdefault(cluster, PruneReason(column, float(mean), minima[column]))
     return dict(sorted(reasons.items()))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import assert_never
 
 from tasks.cluster import prune
-from tasks.cluster.assigning import AssignArgs, Found, assign
+from tasks.cluster.assigning import AssignArgs, FoundInClusters, assign
 from tasks.cluster.config import ClusterParams, FoundDomains
 from tasks.cluster.embedders import kinds as embedders
 from tasks.cluster.embedding import VECTORS, EmbedArgs, EmbedderFiles, LearnArgs, embed, embedder_of, learn, load
@@ -64,13 +64,13 @@ def _users_model(params: ClusterParams) -> Tree | None:
 
 def _decided(params: ClusterParams, kept: Tree, model: Tree | None, workshop: Workshop) -> UnitRecord:
     shards = tuple(kept)
-    domains: Found | SourceDomains
+    domains: FoundInClusters | SourceDomains
     match params.domains:
         case FoundDomains() as config:
             scores = score_columns(shards, prune.columns(config.prune))
             vectors = _embedded(params, config, shards, model, workshop)
             partition = KMEANS.one(workshop, GroupArgs(shards, vectors, config.kmeans, params.seed))
-            domains = Found(vectors, partition.tree, config.prune, config.merge)
+            domains = FoundInClusters(vectors, partition.tree, config.prune, config.merge)
         case SourceDomains() as config:
             scores, domains = score_columns(shards, ()), config
         case _:

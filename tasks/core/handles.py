@@ -15,7 +15,7 @@ from tasks.core.digest import digest_file, digest_tree
 from tasks.core.errors import DataError
 
 
-class Store(Protocol):
+class Objects(Protocol):
     """What a handle asks of the store it came from. `location` names a folder of objects, `name` an object in it."""
 
     def open(self, location: str, name: str) -> BinaryIO:
@@ -51,7 +51,7 @@ class Handle:
     A reader of row groups takes the whole file and reads those alone; `open` gives a byte range as if it were all.
     """
 
-    store: Store
+    store: Objects
     location: str
     name: str
     digest: str
@@ -100,12 +100,12 @@ class Handle:
 class Tree:
     """Named objects of one folder of a store, read together: digests and sizes by name, in the order of the names."""
 
-    store: Store
+    store: Objects
     location: str
     files: tuple[tuple[str, str, int], ...]
 
     @staticmethod
-    def of(store: Store, location: str, files: Iterable[tuple[str, str, int]]) -> "Tree":
+    def of(store: Objects, location: str, files: Iterable[tuple[str, str, int]]) -> "Tree":
         """Return the tree of (name, digest, bytes), given in any order."""
         return Tree(store, location, tuple(sorted(files)))
 

@@ -16,7 +16,7 @@ from tasks.core.digest import digest_file
 from tasks.ingest.formats import Format
 from tasks.ingest.installation import Installed, Kind, installed_files
 from tasks.ingest.raw import RawFile, RawListing, write_listing
-from tasks.ingest.texts import Sample, code_text, docstrings, long_description, reference_topics, whole_text
+from tasks.ingest.texts import SampleText, code_text, docstrings, long_description, reference_topics, whole_text
 
 # No source may hold more of the whole than this, or the demo would be about one kind of text.
 _MAX_SHARE = 1 / 6
@@ -25,7 +25,7 @@ _ZSTD_LEVEL = 6
 
 Progress = Callable[[int, int], None]
 
-_TEXTS_OF: dict[Kind, Callable[[Installed], Iterable[Sample]]] = {
+_TEXTS_OF: dict[Kind, Callable[[Installed], Iterable[SampleText]]] = {
     "code": code_text,
     "data": whole_text,
     "docstrings": docstrings,
@@ -42,7 +42,7 @@ class _Source:
     """What one source could give, in the order of sampling, up to its largest share."""
 
     kind: Kind
-    samples: tuple[Sample, ...]
+    samples: tuple[SampleText, ...]
 
     @property
     def bytes(self) -> int:
@@ -68,7 +68,7 @@ def collect(folder: Path, max_bytes: int = 24_000_000, progress: Progress | None
     return listing
 
 
-def _first(samples: Iterable[Sample], max_bytes: int) -> Iterator[Sample]:
+def _first(samples: Iterable[SampleText], max_bytes: int) -> Iterator[SampleText]:
     """Yield samples while they fit in `max_bytes`; the first one that does not ends it."""
     room = max_bytes
     for sample in samples:

@@ -21,7 +21,7 @@ _LONG_STRING = re.compile(r'"""(?:(?!""").){300}|\'\'\'(?:(?!\'\'\').){300}', re
 
 
 @dataclass(frozen=True)
-class Sample:
+class SampleText:
     """One document of the sample; `bytes` is the size of its text in UTF-8."""
 
     id: str
@@ -29,18 +29,18 @@ class Sample:
     bytes: int
 
 
-def whole_text(file: Installed) -> Iterator[Sample]:
+def whole_text(file: Installed) -> Iterator[SampleText]:
     """Yield the file as one document."""
     if (text := _read(file.path)) is not None:
         yield from _sample(file.name, text)
 
 
-def code_text(file: Installed) -> Iterator[Sample]:
+def code_text(file: Installed) -> Iterator[SampleText]:
     """Yield a Python file as one document, comments and docstrings included."""
     yield from whole_text(file)
 
 
-def docstrings(file: Installed) -> Iterator[Sample]:
+def docstrings(file: Installed) -> Iterator[SampleText]:
     """Yield every longer docstring of a Python file, called `<file>:<qualified name>:<line>`."""
     text = _read(file.path)
     if text is None or not _LONG_STRING.search(text):
@@ -49,7 +49,7 @@ def docstrings(file: Installed) -> Iterator[Sample]:
         yield from _sample(f"{file.name}:{name}", documentation)
 
 
-def reference_topics(file: Installed) -> Iterator[Sample]:
+def reference_topics(file: Installed) -> Iterator[SampleText]:
     """Yield the topics of `pydoc_data/topics.py`: the language reference, in a dictionary that is read, not run."""
     for statement in _parsed(_read(file.path, limit=None) or "").body:
         if isinstance(statement, ast.Assign) and isinstance(statement.value, ast.Dict):
@@ -57,7 +57,7 @@ def reference_topics(file: Installed) -> Iterator[Sample]:
                 yield from _sample(f"{file.name}:{name}", text)
 
 
-def long_description(file: Installed) -> Iterator[Sample]:
+def long_description(file: Installed) -> Iterator[SampleText]:
     """Yield the README that a package's metadata carries after its headers."""
     if (text := _read(file.path)) is None:
         return
@@ -97,11 +97,11 @@ def _read(path: Path, limit: int | None = _MAX_FILE_BYTES) -> str | None:
         return None  # a dangling link, a file of another user, or no text
 
 
-def _sample(name: str, text: str) -> Iterator[Sample]:
+def _sample(name: str, text: str) -> Iterator[SampleText]:
     """Yield the text, unless it is a stub or has a lone surrogate (which no UTF-8 can hold)."""
     if len(text) < _MIN_CHARS:
         return
     try:
-        yield Sample(name, text, len(text.encode()))
+        yield SampleText(name, text, len(text.encode()))
     except UnicodeEncodeError:
         return

@@ -186,8 +186,8 @@ def _files(folder: Path) -> tuple[tuple[str, str, int], ...]:
 
 
 def _result_digest(files: Sequence[tuple[str, str, int]], account: Account | None, summary: Mapping[str, Any]) -> str:
-    told = account.to_json() if account else None
-    return digest_json({"files": [list(file) for file in files], "account": told, "summary": dict(summary)})
+    value = account.to_json() if account else None
+    return digest_json({"files": [list(file) for file in files], "account": value, "summary": dict(summary)})
 
 
 class FolderBlocks:

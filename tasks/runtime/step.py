@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from infra.distributed import Seat
+from infra.distributed import GroupMember
 from infra.executors import Resources
 from infra.progress import StepsFile, following
 from infra.storage import Store, new_folder
@@ -121,14 +121,14 @@ class Step:
                     on_finished(index, record)
             return True
 
-        told, total = label or self.label, len(places)
+        shown, total = label or self.label, len(places)
         missing = [orders[indices[0]] for indices in places.values() if not take(orders[indices[0]])]
         if missing:
-            _prepare(workshop, self, missing, told, total)
+            _prepare(workshop, self, missing, shown, total)
         workshop.touched.setdefault(self.name, set()).update(places)
         if orders:
-            workshop.observer.progress(told, total - len(missing), total)
-        tell = functools.partial(workshop.observer.progress, f"{told}, steps")
+            workshop.observer.progress(shown, total - len(missing), total)
+        tell = functools.partial(workshop.observer.progress, f"{shown}, steps")
         with following(_progress(workshop.store), [order.key for order in missing], tell):
             for position in self._spread(workshop, missing, group_size, chosen):
                 if not take(missing[position]):
@@ -136,7 +136,7 @@ class Step:
                         f"{self.name}: a unit finished but its files cannot be read back from {workshop.store.home}. Check "
                         "that every worker sees this folder, then start the same command again."
                     )
-                workshop.observer.progress(told, len(records), total)
+                workshop.observer.progress(shown, len(records), total)
         return [records[order.key] for order in orders]
 
     def _spread(
@@ -258,7 +258,7 @@ def run_group(orders: Sequence[_Order]) -> None:
             raise result
 
 
-def run_distributed(order: _Order, seat: Seat) -> None:
+def run_distributed(order: _Order, member: GroupMember) -> None:
     """Do one unit together with others, unless it is done: a restarted group is given all its units again.
 
     Raises:
@@ -269,13 +269,15 @@ def run_distributed(order: _Order, seat: Seat) -> None:
     if store.find(name, order.key) is not None:
         return
     with ExitStack() as stack:
-        if seat.rank == 0:
+        if member.rank == 0:
             scratch = stack.enter_context(store.scratch(name, order.key))
-            here = functools.partial(Here, scratch=scratch, size=seat.size, group=seat.group, progress=_teller(order))
+            here = functools.partial(
+                Here, scratch=scratch, size=member.size, group=member.group, progress=_teller(order)
+            )
             _keep(order, lambda folder: order.step.work(order.args, here(folder)))
         else:
             folder = stack.enter_context(new_folder(store.home / "others" / order.key))
-            order.step.work(order.args, Here(folder, size=seat.size, rank=seat.rank, group=seat.group))
+            order.step.work(order.args, Here(folder, size=member.size, rank=member.rank, group=member.group))
 
 
 def _progress(store: Store) -> Path:
@@ -319,9 +321,9 @@ def _held(order: _Order) -> Any:
     hold = order.step.hold
     if hold is None:
         return None
-    wanted = hold.of(order.args)
-    name = digest_json(reads_of(wanted))
+    what = hold.of(order.args)
+    name = digest_json(reads_of(what))
     if _HELD.get(order.step.name, ("", None))[0] != name:
         _HELD.pop(order.step.name, None)  # freed before the next is loaded
-        _HELD[order.step.name] = (name, hold.load(wanted))
+        _HELD[order.step.name] = (name, hold.load(what))
     return _HELD[order.step.name][1]

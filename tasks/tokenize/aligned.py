@@ -16,14 +16,14 @@ COLUMNS = ("id", "domain", "split")
 
 
 @dataclass(frozen=True)
-class Pair:
+class AlignedPair:
     """A shard of kept documents, and the file that gives each of its rows a domain and a split."""
 
     shard: Handle
     assignments: Handle
 
 
-def aligned(pair: Pair, columns: Sequence[str]) -> pa.Table:
+def aligned(pair: AlignedPair, columns: Sequence[str]) -> pa.Table:
     """Return columns of a shard beside the domain and split of each row."""
     table = read_shard(pair.shard.local(), columns)
     assigned = assigned_to(pair.assignments, table["id"])

@@ -11,7 +11,7 @@ from tasks.core.params import Params
 from tasks.core.results import Here, UnitResult
 from tasks.core.tables import text_bytes
 from tasks.tokenize import tokenizer as bpe
-from tasks.tokenize.aligned import Pair, aligned
+from tasks.tokenize.aligned import AlignedPair, aligned
 from tasks.tokenize.published import TOKENIZER_FILE
 from tasks.tokenize.sample import choose
 
@@ -33,15 +33,15 @@ class TrainedBpe(Params):
 
 
 @dataclass(frozen=True)
-class LearnArgs:
+class LearnTokenizerArgs:
     """Train the tokenizer on the train split of all shards."""
 
-    pairs: tuple[Pair, ...]
+    pairs: tuple[AlignedPair, ...]
     config: TrainedBpe
     seed: int
 
 
-def learn(args: LearnArgs, here: Here) -> UnitResult:
+def learn(args: LearnTokenizerArgs, here: Here) -> UnitResult:
     """Train byte-level BPE on an even sample of the domains' train documents."""
     import pyarrow as pa
 

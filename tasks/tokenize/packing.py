@@ -34,7 +34,7 @@ class PackArgs:
 
 
 @dataclass(frozen=True)
-class IndexArgs:
+class PoolIndexArgs:
     """Write the pool's index, and one table of all documents."""
 
     codec: CodecFile
@@ -61,7 +61,7 @@ def pack_split(args: PackArgs, here: Here) -> UnitResult:
     return UnitResult(Account(Count(len(documents), size), Count(len(documents), stood_for)), own.model_dump())
 
 
-def index(args: IndexArgs, here: Here) -> UnitResult:
+def index(args: PoolIndexArgs, here: Here) -> UnitResult:
     """Write `tokens.json`, `token_bytes.bin` and the table of all documents."""
     codec: Codec = here.held
     write_index(

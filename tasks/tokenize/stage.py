@@ -17,12 +17,12 @@ from tasks.runtime.files import file_handle
 from tasks.runtime.records import UnitRecord
 from tasks.runtime.stages import StageInput, StageRun, stage_input
 from tasks.runtime.step import Hold, Step
-from tasks.tokenize.aligned import Pair
+from tasks.tokenize.aligned import AlignedPair
 from tasks.tokenize.codec import CodecFile, codec_of, load_codec
 from tasks.tokenize.config import TokenizeParams
 from tasks.tokenize.encoding import EncodeArgs, encode_shard
-from tasks.tokenize.learning import LearnArgs, TrainedBpe, learn
-from tasks.tokenize.packing import IndexArgs, PackArgs, index, pack_split
+from tasks.tokenize.learning import LearnTokenizerArgs, TrainedBpe, learn
+from tasks.tokenize.packing import PackArgs, PoolIndexArgs, index, pack_split
 from tasks.tokenize.published import SPLITS, TOKENIZER_FILE, PackedDomain, PackedSplit, Split
 from tasks.tokenize.published_documents import DOCUMENTS_FILE
 from tasks.tokenize.taking import TokenizerFile, take
@@ -52,7 +52,7 @@ def run(params: TokenizeParams, *, inputs: Mapping[str, Path], output: Path, wor
     packs = _packed(params, pairs, codec, names, workshop)
     domains = _domains(packs)
     documents = tuple(record.file(DOCUMENTS_FILE) for record in packs.values())
-    indexed = INDEX.one(workshop, IndexArgs(codec, domains, documents))
+    indexed = INDEX.one(workshop, PoolIndexArgs(codec, domains, documents))
     files = {handle.name: handle for handle in indexed.tree} | {TOKENIZER_FILE: codec.tokenizer}
     files |= {
         own.file: packs[domain.name, split].file(own.file) for domain in domains for split, own in domain.splits.items()
@@ -76,10 +76,12 @@ def _given(params: TokenizeParams, workshop: Workshop) -> Handle | None:
             assert_never(params.tokenizer)
 
 
-def _tokenizer(params: TokenizeParams, pairs: tuple[Pair, ...], given: Handle | None, workshop: Workshop) -> UnitRecord:
+def _tokenizer(
+    params: TokenizeParams, pairs: tuple[AlignedPair, ...], given: Handle | None, workshop: Workshop
+) -> UnitRecord:
     match params.tokenizer:
         case TrainedBpe() as config:
-            return LEARN.one(workshop, LearnArgs(pairs, config, params.seed))
+            return LEARN.one(workshop, LearnTokenizerArgs(pairs, config, params.seed))
         case TokenizerFile() as own:
             assert given is not None, "it was looked up"
             return TAKE.one(workshop, CodecFile(given, own.document_end))
@@ -89,7 +91,7 @@ def _tokenizer(params: TokenizeParams, pairs: tuple[Pair, ...], given: Handle | 
 
 def _packed(
     params: TokenizeParams,
-    pairs: tuple[Pair, ...],
+    pairs: tuple[AlignedPair, ...],
     codec: CodecFile,
     names: Sequence[str],
     workshop: Workshop,
@@ -102,10 +104,10 @@ def _packed(
     return {(name, split): record for (_, name, split), record in zip(wanted, packs, strict=True)}
 
 
-def _pairs(curated: StageInput, clustered: StageInput) -> tuple[Pair, ...]:
+def _pairs(curated: StageInput, clustered: StageInput) -> tuple[AlignedPair, ...]:
     kept, assigned = curated.tree(f"{KEPT}/"), clustered.tree(f"{ASSIGNMENTS}/", Domains.FILE)
     require_kept(curated.manifest, curated.location)
-    return tuple(Pair(shard, assigned[f"{ASSIGNMENTS}/{shard.stem}.parquet"]) for shard in kept)
+    return tuple(AlignedPair(shard, assigned[f"{ASSIGNMENTS}/{shard.stem}.parquet"]) for shard in kept)
 
 
 def _domains(packs: Mapping[tuple[str, Split], UnitRecord]) -> tuple[PackedDomain, ...]:

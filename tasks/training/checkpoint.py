@@ -15,14 +15,14 @@ from torch import Tensor
 from tasks.core.digest import digest_file
 from tasks.core.errors import DamagedError, DataError
 from tasks.core.sealed import read_sealed, write_sealed
-from tasks.training.loop import Progress
+from tasks.training.loop import TrainingState
 
 KEEP = 2
 _STATE, _RECORD, _PREFIX = "state.safetensors", "checkpoint.json", "step-"
 _log = logging.getLogger(__name__)
 
 
-def save(progress: Progress, folder: Path, identity: str) -> None:
+def save(progress: TrainingState, folder: Path, identity: str) -> None:
     """Write a checkpoint of the step reached, and keep the last two."""
     record = {"losses": progress.losses, "counts": [list(step) for step in progress.counts]}
     write(folder, identity, progress.step, _tensors(progress), record)
@@ -61,7 +61,7 @@ def _take_place(attempt: Path, final: Path) -> None:
         attempt.rename(final)
 
 
-def restore(progress: Progress, folder: Path, identity: str) -> bool:
+def restore(progress: TrainingState, folder: Path, identity: str) -> bool:
     """Put the newest intact checkpoint into `progress`; return False when there is none.
 
     Raises:
@@ -109,13 +109,13 @@ def steps(folder: Path, identity: str) -> list[int]:
     return found
 
 
-def _tensors(progress: Progress) -> dict[str, Tensor]:
+def _tensors(progress: TrainingState) -> dict[str, Tensor]:
     weights = {name: weight.detach().contiguous() for name, weight in progress.model.weights.items()}
     return {**weights, "adam.mean": progress.adam.mean, "adam.square": progress.adam.square}
 
 
 @torch.no_grad()
-def _put(progress: Progress, tensors: dict[str, Tensor]) -> None:
+def _put(progress: TrainingState, tensors: dict[str, Tensor]) -> None:
     for name, weight in progress.model.weights.items():
         weight.copy_(tensors[name])
     progress.adam.mean.copy_(tensors["adam.mean"])

@@ -21,7 +21,7 @@ from tasks.training.types import DivergedError, World
 
 
 @dataclass
-class Progress:
+class TrainingState:
     """What a run has reached, and all it needs to go on: the one mutable thing of the loop.
 
     The model's weights are views of `flat_weights`; `decays` is 1 where weights decay. `losses` are nats per token of
@@ -41,7 +41,7 @@ class Progress:
         return len(self.losses)
 
 
-def new_progress(model: Model) -> Progress:
+def new_progress(model: Model) -> TrainingState:
     """Return a run at its start, on a copy of the weights that wants gradients; matrices decay, norms do not."""
     weights_P = torch.cat([weight.flatten() for weight in model.weights.values()])
     sizes = [weight.numel() for weight in model.weights.values()]
@@ -52,11 +52,11 @@ def new_progress(model: Model) -> Progress:
         name: part.view(weight.shape).requires_grad_(True)
         for (name, weight), part in zip(model.weights.items(), parts, strict=True)
     }
-    return Progress(Model(model.config, model.vocab_size, views), weights_P, decay_P, new_state(weights_P))
+    return TrainingState(Model(model.config, model.vocab_size, views), weights_P, decay_P, new_state(weights_P))
 
 
 @torch.no_grad()
-def share(progress: Progress, world: World, num_domains: int) -> None:
+def share(progress: TrainingState, world: World, num_domains: int) -> None:
     """Give all workers what the first of them has reached: the steps of its checkpoint."""
     if not (steps := int(from_first(torch.tensor(progress.step), world))):
         return
@@ -69,7 +69,7 @@ def share(progress: Progress, world: World, num_domains: int) -> None:
     progress.counts = [tuple(step) for step in from_first(counts_SN, world).tolist()]
 
 
-def advance(progress: Progress, training: TrainingConfig, pool: TokenPool, order: DataOrder, world: World) -> None:
+def advance(progress: TrainingState, training: TrainingConfig, pool: TokenPool, order: DataOrder, world: World) -> None:
     """Make one step.
 
     Raises:

@@ -7,7 +7,7 @@ from pathlib import Path
 from tasks.core.digest import digest_json
 from tasks.tokenize.pool import TokenPool
 from tasks.training.ledger import Ledger, check_equal, consumed_ledger, planned_ledger
-from tasks.training.loop import Progress, advance, deterministic, new_progress, share
+from tasks.training.loop import TrainingState, advance, deterministic, new_progress, share
 from tasks.training.model import Model, initial_model
 from tasks.training.order import DataOrder, check_caps, data_order
 from tasks.training.types import Phase, RunSpec, World
@@ -73,7 +73,7 @@ def order_of(spec: RunSpec, pool: TokenPool) -> DataOrder:
     return order
 
 
-def _start(spec: RunSpec, pool: TokenPool, checkpoints: Path | None) -> Progress:
+def _start(spec: RunSpec, pool: TokenPool, checkpoints: Path | None) -> TrainingState:
     model = initial_model(spec.training.model, pool.vocab_size, spec.seed)
     progress = new_progress(model)
     if checkpoints is not None:
@@ -83,7 +83,7 @@ def _start(spec: RunSpec, pool: TokenPool, checkpoints: Path | None) -> Progress
     return progress
 
 
-def _keep(progress: Progress, spec: RunSpec, pool: TokenPool, checkpoints: Path | None, world: World) -> None:
+def _keep(progress: TrainingState, spec: RunSpec, pool: TokenPool, checkpoints: Path | None, world: World) -> None:
     every = spec.training.checkpoint_every_steps
     if checkpoints is None or every is None or world.rank or progress.step % every:
         return

@@ -63,10 +63,10 @@ def train_stacked(
         raise ConfigError(f"{len(specs)} runs with different training configs cannot be stacked. Group them by config.")
     folders: Sequence[Path | None] = [None] * len(specs) if checkpoints is None else checkpoints
     runs = [_run(place, spec, pool, folder) for place, (spec, folder) in enumerate(zip(specs, folders, strict=True))]
-    ears = _Ears(len(runs), on_step, stop)
+    listeners = _StepListeners(len(runs), on_step, stop)
     with deterministic() if device == "cpu" else nullcontext(), torch.no_grad():
         for step, some in _together(runs).items():
-            _train(_start(some, step, torch.device(device)), pool, ears)
+            _train(_start(some, step, torch.device(device)), pool, listeners)
     return tuple(_result(run) for run in runs)
 
 
@@ -121,7 +121,7 @@ class _Stack:
 
 
 @dataclass(frozen=True)
-class _Ears:
+class _StepListeners:
     """Who hears of the steps of `size` runs."""
 
     size: int
@@ -171,12 +171,12 @@ def _initial_row(layout: Layout, seed: int) -> Tensor:
     return layout.row(initial_model(layout.config, layout.vocab_size, seed).weights)
 
 
-def _train(stack: _Stack, pool: TokenPool, ears: _Ears) -> None:
+def _train(stack: _Stack, pool: TokenPool, listeners: _StepListeners) -> None:
     while stack.runs and stack.step < stack.training.num_steps:
         _advance(stack, pool)
         if stack.on_cpu or stack.step % SYNC_STEPS == 0 or _saves(stack):
             _settle(stack)
-            _told(stack, ears)
+            _told(stack, listeners)
             _save(stack)
     for run, weights_W in zip(stack.runs, stack.weights_NW, strict=True):
         run.end = weights_W
@@ -290,14 +290,14 @@ def _settle(stack: _Stack) -> None:
     _drop_ended(stack)
 
 
-def _told(stack: _Stack, ears: _Ears) -> None:
+def _told(stack: _Stack, listeners: _StepListeners) -> None:
     """Tell the losses of the last step, and end the runs that are to be stopped."""
     by_place = {run.place: run.losses[-1] for run in stack.runs}
-    losses = tuple(by_place.get(place) for place in range(ears.size))
-    if ears.on_step is not None:
-        ears.on_step(stack.step, losses)
-    if ears.stop is not None:
-        marks = ears.stop(stack.step, losses)
+    losses = tuple(by_place.get(place) for place in range(listeners.size))
+    if listeners.on_step is not None:
+        listeners.on_step(stack.step, losses)
+    if listeners.stop is not None:
+        marks = listeners.stop(stack.step, losses)
         for run, weights_W in zip(stack.runs, stack.weights_NW, strict=True):
             if marks[run.place]:
                 run.end = weights_W.clone()

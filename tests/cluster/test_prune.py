@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from tasks.cluster.prune import QuantilePrune, Reason, ThresholdPrune, columns, pruned
+from tasks.cluster.prune import PruneReason, QuantilePrune, ThresholdPrune, columns, pruned
 from tasks.core.errors import ConfigError
 
 
 def test_clusters_below_the_quantile_go_and_say_why() -> None:
     means = {"quality": np.array([0.5, 0.1, 0.9, 0.7, 0.6])}
     found = pruned(QuantilePrune(prune_quantile=0.25), means)
-    assert found == {1: Reason("quality", 0.1, 0.5)}
+    assert found == {1: PruneReason("quality", 0.1, 0.5)}
 
 
 def test_equal_clusters_all_stay() -> None:
@@ -20,7 +20,7 @@ def test_equal_clusters_all_stay() -> None:
 def test_thresholds_must_all_be_reached() -> None:
     config = ThresholdPrune(kind="thresholds", minimum_means={"educational": 3.0, "quality": 2.0})
     means = {"educational": np.array([3.0, 2.9, 4.0]), "quality": np.array([2.0, 5.0, 1.0])}
-    assert pruned(config, means) == {1: Reason("educational", 2.9, 3.0), 2: Reason("quality", 1.0, 2.0)}
+    assert pruned(config, means) == {1: PruneReason("educational", 2.9, 3.0), 2: PruneReason("quality", 1.0, 2.0)}
     assert columns(config) == ("educational", "quality")
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from infra.distributed import Seat
+from infra.distributed import GroupMember
 from infra.executors import Executor, LocalExecutor, RayExecutor, ray_closed_after
 from infra.storage import FolderStore
 from tasks.core.digest import digest_file
@@ -212,7 +212,7 @@ def test_an_error_in_one_of_two_gloo_workers_comes_out_by_its_name(inputs: dict[
         run(broken, inputs=inputs, output=tmp_path / "out", workshop=workshop(tmp_path, LocalExecutor(2), world_size=2))
 
 
-def die_once(item: tuple[Path, int], seat: Seat) -> None:
+def die_once(item: tuple[Path, int], member: GroupMember) -> None:
     """Kill this worker at the second item, the first time; note who worked on what."""
     folder, number = item
     if number == 1 and not (folder / "died").exists():

@@ -46,7 +46,7 @@ _TECHNICAL = _Completion(prose_words=3, max_missed=0.1, min_words=1)
 Gram = tuple[str, str, str]
 
 
-class Reading:
+class LinesOfReading:
     """A text that lines of other readings are looked up in."""
 
     def __init__(self, text: str) -> None:
@@ -87,8 +87,8 @@ def agreed(generous: str, strict: str, other: str, links: Callable[[], str], *, 
     other extractor has much that is missing then, its own lines are taken: on a `technical` page sooner.
     """
     linked = _Links(links)
-    text = _confirmed(Reading(generous), Reading(strict), Reading(other), linked)
-    return _completed(Reading(text), Reading(other), linked, _TECHNICAL if technical else _ARTICLE)
+    text = _confirmed(LinesOfReading(generous), LinesOfReading(strict), LinesOfReading(other), linked)
+    return _completed(LinesOfReading(text), LinesOfReading(other), linked, _TECHNICAL if technical else _ARTICLE)
 
 
 class _Links:
@@ -101,11 +101,11 @@ class _Links:
         return self._reading.has(line, _MAX_LINKED)
 
     @cached_property
-    def _reading(self) -> Reading:
-        return Reading(self._links())
+    def _reading(self) -> LinesOfReading:
+        return LinesOfReading(self._links())
 
 
-def _confirmed(generous: Reading, strict: Reading, other: Reading, links: _Links) -> str:
+def _confirmed(generous: LinesOfReading, strict: LinesOfReading, other: LinesOfReading, links: _Links) -> str:
     """Return the lines of the generous reading that are confirmed; all of it where less than 30 % would be left."""
     lines = generous.lines
     kept = [strict.has(line) for line in lines]
@@ -131,7 +131,7 @@ def _confirmed(generous: Reading, strict: Reading, other: Reading, links: _Links
     return text if len(text) >= _MIN_KEPT * len(generous.text) else generous.text
 
 
-def _completed(text: Reading, other: Reading, links: _Links, completion: _Completion) -> str:
+def _completed(text: LinesOfReading, other: LinesOfReading, links: _Links, completion: _Completion) -> str:
     """Return the text, or the lines of the other reading where that has much which the text has not."""
     lines = other.lines
     words = [_num_words(line) for line in lines]

@@ -14,7 +14,7 @@ _MAX_TITLE = 500
 _Seconds = Annotated[float, Field(gt=0)]
 
 
-class Method(Params):
+class ExtractionMethod(Params):
     """The limits of a method."""
 
     # A page that takes longer is set aside as `extraction_failed`: deep nesting makes some parsers quadratic. Far above

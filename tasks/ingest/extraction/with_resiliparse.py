@@ -4,10 +4,10 @@ from typing import Literal
 
 from tasks.ingest.extraction.listings import restored
 from tasks.ingest.extraction.markup import needs_rewriting, said_in_text
-from tasks.ingest.extraction.method import Extracted, Method, html_of, language_of, title_of
+from tasks.ingest.extraction.method import Extracted, ExtractionMethod, html_of, language_of, title_of
 
 
-class Resiliparse(Method):
+class Resiliparse(ExtractionMethod):
     """resiliparse: a handful of rules on its own parser. Fifteen times as fast, and keeps more boilerplate."""
 
     kind: Literal["resiliparse"] = "resiliparse"

@@ -6,13 +6,13 @@ from typing import Any, Literal
 from tasks.ingest.extraction.agreement import agreed
 from tasks.ingest.extraction.listings import restored
 from tasks.ingest.extraction.markup import is_technical, said_in_text
-from tasks.ingest.extraction.method import Extracted, Method, html_of, language_of, title_of
+from tasks.ingest.extraction.method import Extracted, ExtractionMethod, html_of, language_of, title_of
 
 _DATE = re.compile(r"\s*(\d{4}-\d{2}-\d{2})")
 _DATE_NAMES = ("article:published_time", "datePublished", "date", "dc.date", "dcterms.date", "publish-date")
 
 
-class Trafilatura(Method):
+class Trafilatura(ExtractionMethod):
     """trafilatura: rules and density, with readability and jusText behind them (`fast`: without these two).
 
     `focus` agreement reads each page generously, strictly and with resiliparse, and keeps the lines of the generous reading
