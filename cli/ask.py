@@ -51,10 +51,9 @@ def audit(
     run_path: Path | None, folder: Path | None, rules: bool, examples: int, changes: tuple[str, ...], as_json: bool
 ) -> None:
     """Show the funnel of the curation: what each filter dropped per source, what each rule does, and what if."""
-    from tasks.curate.audit.edits_table import edits_table
     from tasks.curate.audit.folder import read_curated
     from tasks.curate.audit.funnel_table import audit as funnel_of
-    from tasks.curate.audit.funnel_table import funnel_table
+    from tasks.curate.audit.funnel_table import edits_table, funnel_table
     from tasks.curate.audit.rule_table import rule_audit, rule_table
     from tasks.curate.audit.what_if import what_if, what_if_table
 

@@ -6,9 +6,8 @@ from typing import Annotated, Any, Self
 from pydantic import Field, field_validator, model_validator
 
 from tasks.core.params import Params
-from tasks.curate.annotators.config import Annotators
-from tasks.curate.annotators.kinds import Group
-from tasks.curate.decontaminate.config import Decontaminate
+from tasks.curate.annotators.kinds import Annotators, Group
+from tasks.curate.decontaminate.benchmarks import Decontaminate
 from tasks.curate.dedup.config import Duplicates
 from tasks.curate.profiles import built_in, names
 from tasks.curate.refine.config import Refine
@@ -67,8 +66,8 @@ class CurateParams(Params):
     @model_validator(mode="after")
     def _can_be_done(self) -> Self:
         known = sorted({*names(), *self.profiles})
-        wanted = {f"profile_of_source.{source}": name for source, name in self.profile_of_source.items()}
-        for place, name in {**wanted, "default_profile": self.default_profile, "profile": self.profile}.items():
+        judges = {f"profile_of_source.{source}": name for source, name in self.profile_of_source.items()}
+        for place, name in {**judges, "default_profile": self.default_profile, "profile": self.profile}.items():
             if name is not None and name not in known:
                 raise ValueError(f"{place} is {name!r}, which is no profile. Known: {', '.join(known)}.")
         if "tokens" in self.annotate and self.annotators.tokens is None:

@@ -126,8 +126,8 @@ def annotators_of(params: CurateParams, sources: Sequence[str]) -> list[Annotato
         "tokens": given.tokens,
     }
     profiles = (params.profile_called(params.profile_name(source)) for source in sources)
-    asked = {*params.annotate, *(group for profile in profiles for group in profile.groups)}
-    return [config for group in GROUPS if group in asked and (config := every[group]) is not None]
+    groups = {*params.annotate, *(group for profile in profiles for group in profile.groups)}
+    return [config for group in GROUPS if group in groups and (config := every[group]) is not None]
 
 
 def selection_of(params: CurateParams, sources: Sequence[str]) -> Selection:

@@ -169,14 +169,15 @@ def _dropped(
     documents: pa.Table, sizes: pa.Table, verdicts: list[Verdict | None], duplicates: pa.Table | None
 ) -> pa.Table:
     gone = pa.array([verdict is not None for verdict in verdicts], pa.bool_())
-    told = [verdict for verdict in verdicts if verdict is not None]
+    dropped = [verdict for verdict in verdicts if verdict is not None]
     facts, texts = sizes.filter(gone), documents["text"].filter(gone)
-    nobody = pa.nulls(len(told), pa.string())
+    nobody = pa.nulls(len(dropped), pa.string())
     columns = {
         "id": facts["id"],
         "source": facts["source"],
         **{
-            name: pa.array([getattr(one, name) for one in told], pa.string()) for name in ("filter", "reason", "detail")
+            name: pa.array([getattr(one, name) for one in dropped], pa.string())
+            for name in ("filter", "reason", "detail")
         },
         "bytes": facts["bytes"],
         "pretokens": facts["pretokens"],

@@ -77,8 +77,8 @@ def describe(story: Story) -> str:
         lines.append(f"  edited: {story.edited['ingested']:,} bytes ingested, {story.edited['kept']:,} bytes kept")
     for check in story.checks:
         mark, limit = "ok  " if check.passed else "FAIL", check.threshold
-        told = (check.value, ", ".join(limit)) if isinstance(limit, tuple) else (f"{check.value:.4g}", f"{limit:g}")
-        lines.append(f"  {mark} {check.statistic} {told[0]} (threshold {told[1]}, {check.reason})")
+        shown = (check.value, ", ".join(limit)) if isinstance(limit, tuple) else (f"{check.value:.4g}", f"{limit:g}")
+        lines.append(f"  {mark} {check.statistic} {shown[0]} (threshold {shown[1]}, {check.reason})")
     if story.survivor is not None and not story.kept:
         lines.append(f"  stood for by {story.survivor}")
     lines += [f"  stands for {duplicate}" for duplicate in story.stands_for]

@@ -16,8 +16,17 @@ from hypothesis import strategies as st
 
 from tasks.core.errors import ConfigError
 from tasks.curate.annotators import tokens
-from tasks.curate.annotators.fasttext_file import MAGIC, ModelFile, inspect
-from tasks.curate.annotators.language import UNDETERMINED, LanguageId, _path, languages, normalised, user_files
+from tasks.curate.annotators.language import (
+    MAGIC,
+    UNDETERMINED,
+    LanguageId,
+    ModelFile,
+    _path,
+    inspect,
+    languages,
+    normalised,
+    user_files,
+)
 from tasks.curate.annotators.pii import COLUMNS, KINDS, Span, count_pii, find_pii
 from tasks.curate.annotators.tokens import TokenCounts, token_counts
 from tasks.curate.annotators.url import UrlLists, host, url_matches

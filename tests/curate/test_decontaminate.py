@@ -18,10 +18,18 @@ from pydantic import ValidationError
 
 from tasks.core.errors import ConfigError, DataError
 from tasks.core.results import Here
-from tasks.curate.decontaminate.benchmarks import Benchmark, benchmark_files, read_benchmark
-from tasks.curate.decontaminate.config import Decontaminate
+from tasks.curate.decontaminate.benchmarks import Benchmark, Decontaminate, benchmark_files, read_benchmark
 from tasks.curate.decontaminate.contamination import contamination, matches, matches_in_python
-from tasks.curate.decontaminate.index import NgramIndex, index_of, read_index, write_index
+from tasks.curate.decontaminate.index import (
+    BASE,
+    NgramIndex,
+    index_of,
+    ngram_hashes,
+    read_index,
+    word_hash,
+    words,
+    write_index,
+)
 from tasks.curate.decontaminate.unit import (
     CONTAMINATION,
     DecontaminateArgs,
@@ -30,7 +38,6 @@ from tasks.curate.decontaminate.unit import (
     in_all,
     index_benchmarks,
 )
-from tasks.curate.decontaminate.words import BASE, ngram_hashes, word_hash, words
 from tasks.curate.native import kernel
 from tasks.curate.statistics.shards import TextSource
 from tasks.curate.statistics.texts import texts_of

@@ -15,10 +15,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tasks.curate.english.chunks import is_url
 from tasks.curate.english.facts import load_facts
 from tasks.curate.english.regenerate import collect_facts
 from tasks.curate.english.tokens import count_sentences, words
-from tasks.curate.english.urls import is_url
 from tasks.curate.native import kernel
 from tasks.curate.statistics.texts import texts_of
 from tests import sampling

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.curate.profiles import built_in
-from tasks.curate.rules.quality import quality
+from tasks.curate.rules.decide import quality
 from tasks.curate.statistics.english import english_statistics
 from tasks.curate.statistics.gopher import STATISTICS, gopher_statistics
 from tasks.curate.statistics.texts import texts_of

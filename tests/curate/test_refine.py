@@ -21,14 +21,11 @@ from tasks.core.errors import AccountError
 from tasks.core.handles import Handle
 from tasks.core.results import Here
 from tasks.curate.annotators.pii import find_pii
-from tasks.curate.refine.account import Passed, closed
+from tasks.curate.refine.account import Passed, closed, rank
 from tasks.curate.refine.config import LineRemoval, PiiRedaction, Refine, UnicodeRepair
-from tasks.curate.refine.edits import Edit, apply, difference
-from tasks.curate.refine.redact import redact
-from tasks.curate.refine.refine import COLUMNS, Refined, refine_texts
-from tasks.curate.refine.samples import rank
+from tasks.curate.refine.operations import Edit, apply, difference, redact
 from tasks.curate.refine.unicode import _plan, repair
-from tasks.curate.refine.unit import REFINED, RefineArgs, merged_summaries, refine_shard
+from tasks.curate.refine.unit import COLUMNS, REFINED, RefineArgs, Refined, merged_summaries, refine_shard, refine_texts
 from tasks.curate.statistics.texts import texts_of
 from tasks.ingest.published.documents import DOCUMENT
 from tasks.runtime.files import file_handle
@@ -232,7 +229,7 @@ def test_an_account_that_does_not_close_is_an_error() -> None:
 
 
 def test_an_operation_that_loses_bytes_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tasks.curate.refine.refine.apply", lambda text, edits: apply(text, edits)[:-1])
+    monkeypatch.setattr("tasks.curate.refine.unit.apply", lambda text, edits: apply(text, edits)[:-1])
     with pytest.raises(AccountError, match="after pii"):
         refine([PERSONAL], Refine())
 

@@ -22,8 +22,8 @@ from tasks.curate.rewriting.refinedweb import (
     refinedweb_statistics,
     rewrite_and_count,
     rewrite_refinedweb,
+    without_urls,
 )
-from tasks.curate.rewriting.urls import without_urls
 from tasks.curate.statistics.texts import texts_of
 from tests.curate.nasty import nasty
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, assert_never, get_args
 
 from pydantic import Field
 
+from tasks.core.params import Params
 from tasks.curate.annotators import language, pii, tokens, url
 from tasks.curate.annotators.language import LanguageId
 from tasks.curate.annotators.method import Documents
@@ -38,7 +39,7 @@ def annotate(config: Annotator, documents: Documents, held: Any = None) -> Colum
         case LanguageId():
             return language.annotate(documents, config, held)
         case UrlLists():
-            return url.url_matches(documents.urls, config)
+            return url.url_matches(documents.urls.to_pylist(), config)
         case PersonalData():
             return pii.count_pii(documents.texts)
         case TokenCounts():
@@ -75,3 +76,11 @@ def load(config: Annotator) -> Any:
     """Return what a worker keeps for an annotator that `is_held`."""
     assert isinstance(config, LanguageId) and config.model_path is not None
     return language.load_model(Path(config.model_path))
+
+
+class Annotators(Params):
+    """How language is identified, which lists a URL is held against, and which tokenizer counts (None: none does)."""
+
+    language: LanguageId = LanguageId()
+    url: UrlLists = UrlLists()
+    tokens: TokenCounts | None = None

@@ -1,12 +1,14 @@
-"""What an annotator is given: documents, and how the profile of each reads it."""
+"""What annotators share: the documents they are given and how the profile of each reads it, and files of the user."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal, TypeVar
 
 import numpy as np
 import pyarrow as pa
 
+from tasks.core.errors import ConfigError
 from tasks.curate.statistics.texts import Columns, Texts, texts_of
 
 # What a word is: what stands between blanks, as in the paper; or, in scripts without blanks, what ICU finds there.
@@ -27,10 +29,10 @@ class Reading:
 
 @dataclass(frozen=True)
 class Documents:
-    """N documents to annotate: texts, URLs, and the reading of each."""
+    """N documents to annotate: texts, URLs (an Arrow column), and the reading of each."""
 
     texts: Texts
-    urls: Sequence[str | None]
+    urls: pa.ChunkedArray
     readings: Sequence[Reading]
 
 
@@ -45,3 +47,24 @@ def by_rule(texts: Texts, rules: Sequence[RuleT], default: RuleT, take: Callable
         for name, values in take(texts_of(every.take(pa.array(rows))), rule).items():
             found.setdefault(name, np.zeros(len(rules), values.dtype))[rows] = values
     return found
+
+
+def existing_file(path: str, setting: str, what: str) -> Path:
+    """Return the path of a file that a setting names.
+
+    Raises:
+        ConfigError: there is no such file; says which setting named it and what it should be.
+    """
+    found = Path(path)
+    if not found.is_file():
+        raise ConfigError(f"{setting}: {path} is no file. Name {what}, or leave the setting out.")
+    return found
+
+
+def stamp(path: Path) -> tuple[int, int]:
+    """Return what tells a file from a later one under the same name: its size and when it was written.
+
+    Only to know whether something kept in memory is still good; what is identity is the digest.
+    """
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns

@@ -15,7 +15,7 @@ import numpy as np
 
 from tasks.core.errors import ConfigError
 from tasks.core.params import Params
-from tasks.curate.annotators.user_file import existing_file, stamp
+from tasks.curate.annotators.method import existing_file, stamp
 from tasks.curate.statistics.texts import Columns
 
 FIELDS = ("blocked_domains", "banned_substrings", "hard_words", "soft_words")

@@ -102,9 +102,9 @@ def what_if_table(found: WhatIf) -> str:
     head = ("source", "documents", "kept", "would keep", "change", "MB ingested", "would be", "M tokens", "would be")
     every = Change("all", *(sum((getattr(row, name) for row in found.rows), Count()) for name in _COUNTS))
     lines = [f"what if {', '.join(found.changes)}", *text_table(head, [_cells(row) for row in (*found.rows, every)])]
-    for told, reasons in (("comes back", found.comes_back), ("goes", found.goes)):
+    for direction, reasons in (("comes back", found.comes_back), ("goes", found.goes)):
         if reasons:
-            lines.append(f"{told}: " + ", ".join(f"{reason} {number:,}" for reason, number in reasons.items()))
+            lines.append(f"{direction}: " + ", ".join(f"{reason} {number:,}" for reason, number in reasons.items()))
     if found.unseen:
         lines.append(f"{found.unseen:,} of these were not compared for duplicates yet: `mixwright curate` will.")
     return "\n".join(lines)

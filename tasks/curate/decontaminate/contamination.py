@@ -10,8 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.curate.decontaminate.index import NgramIndex
-from tasks.curate.decontaminate.words import ngram_hashes, word_hashes, words
+from tasks.curate.decontaminate.index import NgramIndex, ngram_hashes, word_hashes, words
 from tasks.curate.native import kernel
 from tasks.curate.statistics.texts import Texts
 

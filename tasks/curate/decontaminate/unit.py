@@ -11,8 +11,7 @@ import pyarrow as pa
 from tasks.core.handles import Handle, Tree
 from tasks.core.results import Here, UnitResult
 from tasks.core.tables import write_table
-from tasks.curate.decontaminate.benchmarks import read_benchmark
-from tasks.curate.decontaminate.config import Decontaminate
+from tasks.curate.decontaminate.benchmarks import Decontaminate, read_benchmark
 from tasks.curate.decontaminate.contamination import Contamination, contamination
 from tasks.curate.decontaminate.index import NgramIndex, index_of, read_index, write_index
 from tasks.curate.statistics.shards import TextSource

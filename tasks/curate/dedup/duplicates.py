@@ -152,8 +152,8 @@ def _fates(args: UniteArgs, clusters: _Clusters, numbers: Ints) -> Iterator[_Fat
             yield _Fate(survivor, version, EXACT, f"same text as {twin}{_of(twin_version)}{also}")
         elif best[i] != number:
             found = f"{'Jaccard' if args.sets is not None else 'estimated Jaccard'} {similarities[i]:.2f}"
-            told = f"version {version[:12]}, {found}" if version else found
-            yield _Fate(survivor, version, NEAR, f"near duplicate of {survivor} ({told})")
+            detail = f"version {version[:12]}, {found}" if version else found
+            yield _Fate(survivor, version, NEAR, f"near duplicate of {survivor} ({detail})")
         else:
             yield _Fate(survivor, version)
 

@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Any
 
 from tasks.curate.refine.config import UnicodeRepair
-from tasks.curate.refine.edits import Edit, difference
+from tasks.curate.refine.operations import Edit, difference
 
 COLUMN = "refine_unicode_chars"
 LONGEST_BADNESS = 7  # characters of the longest sequence that ftfy's test for mojibake knows

@@ -76,7 +76,7 @@ def annotate_shard(args: AnnotateArgs, here: Here) -> UnitResult:
         rows = args.selection.rows(annotator.config.kind, sources)
         readings = [args.selection.readings[sources[row]] for row in rows.tolist()]
         chosen = documents if len(rows) == documents.num_rows else documents.take(rows)
-        given = Documents(texts_of(chosen["text"]), chosen["url"].to_pylist(), readings)
+        given = Documents(texts_of(chosen["text"]), chosen["url"], readings)
         columns |= spread(kinds.annotate(annotator.ready(), given, here.held), rows, documents.num_rows)
     write_annotations(pa.table(columns), here.folder / ANNOTATIONS_FILE)
     return UnitResult(summary={"documents": documents.num_rows})
