@@ -13,7 +13,7 @@ from tasks.curate.dedup.signing.datatrove import DatatroveMinHash
 from tasks.curate.dedup.signing.fast import FastMinHash
 from tasks.curate.dedup.signing.kinds import NearDuplicates
 from tasks.curate.dedup.stage import Found
-from tests.curate.dedup_shards import Doc, by_id, counts_of, edited, found_in, prose, publish_version
+from tests.curate.dedup_shards import Doc, by_id, counts_of, edited, found_in, prose, publish_version, shape
 from tests.curate.folders import ingest_folder, workshop
 
 NEAR: tuple[NearDuplicates, ...] = (FastMinHash(), FastMinHash(verify="exact"), DatatroveMinHash())
@@ -155,3 +155,8 @@ def test_a_version_without_sizes_and_qualities_is_taken_up_as_before(tmp_path: P
     path = publish_version(tmp_path / "v1", found, docs)
     rows = by_id(found_in(tmp_path / "new", docs, Duplicates(against=(path,))), docs)
     assert {name: row["survivor"] for name, row in rows.items()} == {"d00": "d00", "d01": "d01", "d02": "d02"}
+
+
+@pytest.mark.parametrize(("kind", "seed"), [("fast", 3), ("datatrove", 1)])
+def test_fingerprints_say_how_they_were_signed_as_versions_before_did(kind: str, seed: int) -> None:
+    assert shape(kind, seed=3).described() == {"kind": kind, "ngram_words": 5, "bands": 14, "rows": 8, "seed": seed}

@@ -62,9 +62,9 @@ class DatatroveMinHash(MinHash):
         return np.dtype(np.uint64)
 
     @property
-    def is_seeded(self) -> bool:
-        """Its permutations are fixed."""
-        return False
+    def fixed_seed(self) -> int:
+        """The seed that datatrove has by default."""
+        return _SEED
 
 
 def simplify(text: str) -> str:

@@ -18,7 +18,6 @@ def sign(texts: Texts, shape: Shape) -> Signatures:
     words, permutations = shape.minhash.ngram_words, shape.minhash.permutations
     match shape.minhash:
         case FastMinHash():
-            assert shape.seed is not None, "its permutations are drawn"
             return sign_fast(texts, ngram_words=words, num_permutations=permutations, seed=shape.seed)
         case DatatroveMinHash():
             return sign_datatrove(texts, ngram_words=words, num_permutations=permutations)

@@ -65,9 +65,9 @@ class MinHash(Params):
         raise NotImplementedError
 
     @property
-    def is_seeded(self) -> bool:
-        """Whether a seed draws the permutations."""
-        return True
+    def fixed_seed(self) -> int | None:
+        """The seed of the permutations where it is always the same; None: that of the run draws them."""
+        return None
 
     @property
     def permutations(self) -> int:
@@ -77,10 +77,10 @@ class MinHash(Params):
 
 @dataclass(frozen=True)
 class Shape:
-    """What decides a signature: MinHash without its limits, and the seed that draws the permutations (None: fixed)."""
+    """What decides a signature: MinHash without its limits, and the seed that draws the permutations."""
 
     minhash: MinHash
-    seed: int | None
+    seed: int
 
     def described(self) -> dict[str, Any]:
         """Return the same as JSON: two signatures compare only where these are equal."""
@@ -92,7 +92,8 @@ def shape_of(near: MinHash | None, seed: int) -> Shape | None:
     """Return what decides the signatures that these params ask for; their limits do not."""
     if near is None:
         return None
-    return Shape(near.model_copy(update={"verify": None, "min_jaccard": None}), seed if near.is_seeded else None)
+    limits = {"verify": None, "min_jaccard": None}
+    return Shape(near.model_copy(update=limits), near.fixed_seed if near.fixed_seed is not None else seed)
 
 
 def band_keys(signatures: Signatures, bands: int) -> Hashes:
