@@ -5,8 +5,7 @@ from dataclasses import dataclass
 
 from tasks.core.handles import Handle
 from tasks.curate.annotators import kinds
-from tasks.curate.annotators.kinds import GROUPS, Annotator, Group
-from tasks.curate.annotators.pii import PersonalData
+from tasks.curate.annotators.kinds import GROUPS, Annotator
 from tasks.curate.config import CurateParams
 from tasks.curate.decontaminate.benchmarks import benchmark_files
 from tasks.curate.decontaminate.unit import (
@@ -23,8 +22,6 @@ from tasks.curate.published.funnel import ContaminationCounts, Refinement
 from tasks.curate.refine.unit import REFINED, RefineArgs, merged_summaries, refine_shard
 from tasks.curate.rewriting.unit import REWRITING_FILE, REWRITTEN, RewriteArgs, rewrite_shard
 from tasks.curate.rules.profile import deciding
-from tasks.curate.statistics.english import English
-from tasks.curate.statistics.gopher import Gopher
 from tasks.curate.statistics.shards import TextSource
 from tasks.curate.statistics.unit import (
     ANNOTATIONS_FILE,
@@ -116,15 +113,7 @@ class Curation:
 
 def annotators_of(params: CurateParams, sources: Sequence[str]) -> list[Annotator]:
     """Return the annotators that the profiles of these sources, or `annotate`, ask for, in the order of their columns."""
-    given = params.annotators
-    every: dict[Group, Annotator | None] = {
-        "gopher": Gopher(),
-        "english": English(),
-        "language": given.language,
-        "url": given.url,
-        "pii": PersonalData(),
-        "tokens": given.tokens,
-    }
+    every = kinds.configured(params.annotators)
     profiles = (params.profile_called(params.profile_name(source)) for source in sources)
     groups = {*params.annotate, *(group for profile in profiles for group in profile.groups)}
     return [config for group in GROUPS if group in groups and (config := every[group]) is not None]
@@ -213,5 +202,5 @@ def decided(
 
 
 def _chosen(config: Annotator) -> ChosenAnnotator:
-    files = file_handles(kinds.user_files(config))
+    files = file_handles(kinds.method(config).user_files(config))
     return ChosenAnnotator(config.model_copy(update=dict.fromkeys(files, "")), files)

@@ -18,7 +18,7 @@ from pydantic import Field
 
 from tasks.core.errors import ConfigError
 from tasks.core.params import Params
-from tasks.curate.annotators.method import Documents, LanguageText, by_rule, existing_file
+from tasks.curate.annotators.method import AnnotatorMethod, Documents, LanguageText, by_rule, existing_file
 from tasks.curate.statistics.texts import Columns, Texts
 
 UNDETERMINED = "und"  # ISO 639-2 for what has no language
@@ -214,3 +214,10 @@ def _found(position: int) -> int:
     if position < 0:
         raise IndexError
     return position
+
+
+def _loaded(config: LanguageId) -> Any:
+    return load_model(_path(config.model_path))
+
+
+METHOD = AnnotatorMethod(lambda config, documents, held: annotate(documents, config, held), user_files, _loaded)

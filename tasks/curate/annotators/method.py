@@ -1,9 +1,9 @@
 """What annotators share: the documents they are given and how the profile of each reads it, and files of the user."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -68,3 +68,20 @@ def stamp(path: Path) -> tuple[int, int]:
     """
     status = path.stat()
     return status.st_size, status.st_mtime_ns
+
+
+def _no_files(config: Any) -> Mapping[str, Path]:
+    return {}
+
+
+@dataclass(frozen=True)
+class AnnotatorMethod:
+    """An annotator: `annotate(config, documents, held)` gives columns, one value per document.
+
+    `user_files(config)` names the user's files that it looks into, by the field of its config; ConfigError where one does
+    not exist. What `load(config)` gives, a worker keeps from shard to shard as `held`.
+    """
+
+    annotate: Callable[[Any, Documents, Any], Columns]
+    user_files: Callable[[Any], Mapping[str, Path]] = _no_files
+    load: Callable[[Any], Any] | None = None

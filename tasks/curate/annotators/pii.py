@@ -15,6 +15,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from tasks.core.params import Params
+from tasks.curate.annotators.method import AnnotatorMethod
 from tasks.curate.annotators.phones import NUMBER_RUN, phone_numbers
 from tasks.curate.statistics.texts import Columns, Texts
 from tasks.curate.statistics.top_level_domains import TOP_LEVEL_DOMAINS
@@ -223,3 +224,6 @@ def _keys(text: str) -> Iterator[Span]:
             if (match := _KEY.match(text, max(0, at - before))) and not match.group().endswith("EXAMPLE"):
                 yield Span(*match.span(), "key")
             at = text.find(mark, at + 1)
+
+
+METHOD = AnnotatorMethod(lambda config, documents, held: count_pii(documents.texts))

@@ -8,7 +8,7 @@ import numpy as np
 
 from tasks.core.errors import ConfigError
 from tasks.core.params import Params
-from tasks.curate.annotators.method import existing_file, stamp
+from tasks.curate.annotators.method import AnnotatorMethod, existing_file, stamp
 from tasks.curate.statistics.texts import Columns, Texts
 
 _WHAT = "a tokenizer.json of Hugging Face tokenizers"
@@ -63,3 +63,6 @@ def _load(path: Path, _: tuple[int, int]) -> Any:
     tokenizer.no_truncation()
     tokenizer.no_padding()
     return tokenizer
+
+
+METHOD = AnnotatorMethod(lambda config, documents, held: token_counts(documents.texts, config), user_files)

@@ -15,7 +15,7 @@ import numpy as np
 
 from tasks.core.errors import ConfigError
 from tasks.core.params import Params
-from tasks.curate.annotators.method import existing_file, stamp
+from tasks.curate.annotators.method import AnnotatorMethod, existing_file, stamp
 from tasks.curate.statistics.texts import Columns
 
 FIELDS = ("blocked_domains", "banned_substrings", "hard_words", "soft_words")
@@ -125,3 +125,6 @@ def _entries(path: str | None, setting: str) -> list[str]:
         raise ConfigError(f"{setting}: {path} is not UTF-8: {error}. Convert it.") from error
     lines = [line.strip() for line in text.splitlines()]
     return [line for line in lines if line and not line.startswith("#")]
+
+
+METHOD = AnnotatorMethod(lambda config, documents, held: url_matches(documents.urls.to_pylist(), config), user_files)

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tasks.core.params import Params
+from tasks.curate.annotators.method import AnnotatorMethod
 from tasks.curate.english.facts import load_facts
 from tasks.curate.english.tokens import words
 from tasks.curate.native import kernel
@@ -188,3 +189,6 @@ def _duplicate_chars(tokens: Sequence[str], n: int) -> int:
             seen.add(ngram)
             at += 1
     return chars
+
+
+METHOD = AnnotatorMethod(lambda config, documents, held: english_statistics(documents.texts))

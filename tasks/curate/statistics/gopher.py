@@ -10,7 +10,7 @@ import numpy as np
 
 from tasks.core import scripts
 from tasks.core.params import Params
-from tasks.curate.annotators.method import Documents, WordRule, by_rule
+from tasks.curate.annotators.method import AnnotatorMethod, Documents, WordRule, by_rule
 from tasks.curate.native import kernel
 from tasks.curate.statistics.lines import LINE_COUNTS, line_counts
 from tasks.curate.statistics.ngrams import DUPLICATE_LENGTHS, TOP_LENGTHS, ngram_counts
@@ -102,3 +102,6 @@ def _word_counts(texts: list[str], words: Words) -> dict[str, Ints]:
         "ellipses": np.array([text.count("...") + text.count("…") for text in texts], np.int64),
         "alphabetic_words": alphabetic_words(words),
     }
+
+
+METHOD = AnnotatorMethod(lambda config, documents, held: annotate(documents))

@@ -77,19 +77,24 @@ def annotate_shard(args: AnnotateArgs, here: Here) -> UnitResult:
         readings = [args.selection.readings[sources[row]] for row in rows.tolist()]
         chosen = documents if len(rows) == documents.num_rows else documents.take(rows)
         given = Documents(texts_of(chosen["text"]), chosen["url"], readings)
-        columns |= spread(kinds.annotate(annotator.ready(), given, here.held), rows, documents.num_rows)
+        columns |= spread(_annotated(annotator.ready(), given, here.held), rows, documents.num_rows)
     write_annotations(pa.table(columns), here.folder / ANNOTATIONS_FILE)
     return UnitResult(summary={"documents": documents.num_rows})
 
 
 def held_annotator(args: AnnotateArgs) -> ChosenAnnotator | None:
     """Return the annotator of which a worker keeps what it loads."""
-    return next((one for one in args.annotators if kinds.is_held(one.config)), None)
+    return next((one for one in args.annotators if kinds.method(one.config).load is not None), None)
 
 
 def load_held(annotator: ChosenAnnotator | None) -> Any:
     """Return what a worker keeps."""
-    return None if annotator is None else kinds.load(annotator.ready())
+    load = None if annotator is None else kinds.method(annotator.config).load
+    return None if annotator is None or load is None else load(annotator.ready())
+
+
+def _annotated(config: Annotator, documents: Documents, held: Any) -> Columns:
+    return kinds.method(config).annotate(config, documents, held)
 
 
 def spread(columns: Columns, rows: NDArray[np.int64], number: int) -> dict[str, pa.Array]:
