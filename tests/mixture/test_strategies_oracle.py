@@ -29,7 +29,7 @@ def test_the_truth_is_the_stored_one(shared_data: Path) -> None:
     assert natural - float(truth(shared_data)["min_mean13"]) == pytest.approx(0.129, abs=0.001)
 
 
-@pytest.mark.parametrize("target", ["mean of 13", "pile_cc"])
+@pytest.mark.parametrize("target", ["mean of 13", pytest.param("pile_cc", marks=pytest.mark.slow)])
 def test_the_best_of_768_measured_mixtures_is_found_with_64(shared_data: Path, target: str) -> None:
     assert on_pool(shared_data, target, 0).regrets["best measured", 64] <= 0.002
 
