@@ -246,7 +246,9 @@ def test_a_held_out_set_called_mean_is_what_mean_asks_for() -> None:
         assert found.noise_sd == pytest.approx(0.005)
 
 
-@pytest.mark.parametrize(("target", "column"), [("mean", None), ("metric/the_pile_pile_cc_val_loss", 8)])
+@pytest.mark.parametrize(
+    ("target", "column"), [("mean", None), pytest.param("metric/the_pile_pile_cc_val_loss", 8, marks=pytest.mark.slow)]
+)
 def test_the_published_tables_of_regmix_are_ranked_and_covered_from_64_rows(
     shared_data: Path, target: str, column: int | None
 ) -> None:
