@@ -56,6 +56,13 @@ class Commands(OnceGroup):
             return vars(importlib.import_module(module))[name]  # type: ignore[no-any-return]
         return super().get_command(ctx, name)
 
+    def invoke(self, ctx: click.Context) -> object:
+        """Run a command; what it cannot be told is one message, also where its module cannot be imported."""
+        from tasks.runtime.command import exit_codes
+
+        with exit_codes():
+            return super().invoke(ctx)
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands without importing those that are written elsewhere."""
         about = {stage.name: stage.about for stage in STAGES} | {name: line for name, (_, line) in ELSEWHERE.items()}

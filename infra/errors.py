@@ -1,5 +1,7 @@
 """What the machine refuses: the errors of servers, disks, locks and versions."""
 
+from importlib.util import find_spec
+
 
 class InfraError(Exception):
     """A named failure of the world outside the stages; says what, where and what to do."""
@@ -46,3 +48,14 @@ class NotInstalledError(InfraError):
             f"{package} is not installed: Mixwright came without the extra that has it. `make install` in the checkout "
             "installs all extras; what each is for stands in pyproject.toml."
         )
+
+    @classmethod
+    def require(cls, *packages: str) -> None:
+        """Make sure that packages are installed, before other processes need them.
+
+        Raises:
+            NotInstalledError: one is not.
+        """
+        for package in packages:
+            if find_spec(package) is None:
+                raise cls(str(cls.of(ModuleNotFoundError(name=package), frozenset())))

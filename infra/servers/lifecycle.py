@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from infra.errors import LeaseError, ServiceError
+from infra.errors import LeaseError, NotInstalledError, ServiceError
 from infra.leases import lease
 from infra.secret import prefect_auth, private_home
 from infra.servers.bootstrap import create_pool_and_automation, deploy
@@ -68,8 +68,10 @@ def up(settings: Settings, say: Say = lambda _: None, *, with_worker: bool = Tru
     `with_worker=False` starts the two servers only: enough to run a flow in this process.
 
     Raises:
+        NotInstalledError: the servers are not installed.
         ServiceError: a port is taken, a server did not come up, or a deployment could not be made.
     """
+    NotInstalledError.require("prefect", "mlflow")
     with _servers_locked(settings, say):
         _require_external(settings)
         servers = _local_servers(settings)

@@ -71,7 +71,8 @@ class StageExtras:
 
 def main(name: str) -> None:
     """Run the command of a stage of the table."""
-    command_of(stage_named(name))()
+    with exit_codes():
+        command_of(stage_named(name))()
 
 
 def command_of(stage: Stage) -> click.Command:

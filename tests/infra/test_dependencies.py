@@ -11,10 +11,13 @@ from importlib.metadata import PackageNotFoundError, packages_distributions, req
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from infra import settings
+from cli import main as cli_main
+from infra import errors, servers, settings
+from infra.errors import NotInstalledError
 from infra.settings import load_settings
 from tasks.runtime.command import exit_codes
 
@@ -176,6 +179,18 @@ def test_a_command_whose_package_is_missing_says_what_to_install(capsys: pytest.
     assert "prefect_of_another_extra is not installed" in capsys.readouterr().err
     with pytest.raises(ModuleNotFoundError), exit_codes():
         importlib.import_module("tasks.of_a_name_that_is_not")
+
+
+def test_a_command_whose_module_cannot_be_imported_says_so_and_servers_are_not_begun(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setitem(cli_main.ELSEWHERE, "why", ("package_of_an_extra.ask", ""))
+    told = CliRunner().invoke(cli_main.main, ["why", "id"])
+    assert (told.exit_code, type(told.exception)) == (1, SystemExit)
+    assert "NotInstalledError: package_of_an_extra is not installed" in told.output
+    monkeypatch.setattr(errors, "find_spec", lambda name: None)
+    with pytest.raises(NotInstalledError, match="prefect is not installed"):
+        servers.up(load_settings(home=tmp_path))
 
 
 def test_work_runs_in_processes_of_this_machine_where_ray_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
