@@ -10,7 +10,7 @@ from tasks.mixture.published import Recipe
 from tasks.stages import NAMES, RAW
 from tasks.tokenize.pool import TokenPool, read_pool
 from tasks.tokenize.published_documents import find_document
-from tasks.training.exposure import Span, exposure
+from tasks.training.exposure import DocumentSpan, exposure
 from tasks.training.params import TrainParams
 from tasks.training.published import TrainedRun, TrainedRuns
 from tasks.training.run import order_of
@@ -75,7 +75,7 @@ def _of_document(run: RunFolder, story: Story) -> Iterator[str]:
         yield "  no model saw it: it is held out"
         return
     pool = read_pool(tokenized)
-    span = Span(pool.names.index(place.domain), place.first_token, place.tokens)
+    span = DocumentSpan(pool.names.index(place.domain), place.first_token, place.tokens)
     for name, spec in _specs(run, pool):
         length = spec.training.model.sequence_length
         yield f"  seen by {name}: {exposure(order_of(spec, pool), span, length):.2f} times"

@@ -21,9 +21,10 @@ def instruction_set() -> str:
     """Return the instructions that torch computes with in this process: its level, and those of matrix products besides."""
     import torch
 
-    has, cap = torch.cpu.get_capabilities(), os.environ.get("ONEDNN_MAX_CPU_ISA")
+    has = torch.cpu.get_capabilities()
+    cap = os.environ.get("ONEDNN_MAX_CPU_ISA") or os.environ.get("DNNL_MAX_CPU_ISA")
     found = [torch.backends.cpu.get_cpu_capability(), *(name for name in _OF_PRODUCTS if has.get(name))]
-    return " ".join(found if cap is None else [*found, f"(oneDNN at most {cap})"])
+    return " ".join(found if not cap else [*found, f"(oneDNN at most {cap})"])
 
 
 def gpu_has_bfloat16() -> bool:

@@ -9,7 +9,7 @@ from tasks.core.errors import ConfigError
 from tasks.core.params import Params
 
 Precision = Literal["float32", "bfloat16"]
-AskedPrecision = Literal["auto", "float32", "bfloat16"]
+PrecisionChoice = Literal["auto", "float32", "bfloat16"]
 
 
 class ModelConfig(Params):
@@ -72,7 +72,7 @@ class TrainingConfig(Params):
     num_tokens: PositiveInt
     sequences_per_step: PositiveInt
     micro_batches: PositiveInt = Field(default=2, description="parts of a step's gradient, summed as a tree")
-    precision: AskedPrecision = Field(
+    precision: PrecisionChoice = Field(
         default="auto",
         description="of the products; auto = bfloat16 where it is native, decided before a run is named",
     )

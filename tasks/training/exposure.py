@@ -9,7 +9,7 @@ from tasks.training.order import DataOrder
 
 
 @dataclass(frozen=True)
-class Span:
+class DocumentSpan:
     """Where a document lies: the domain's index, its first token in that domain's train split, and its tokens."""
 
     domain: int
@@ -25,7 +25,7 @@ def times_seen(order: DataOrder, domain: int) -> npt.NDArray[np.int64]:
     return seen_R
 
 
-def exposure(order: DataOrder, span: Span, sequence_length: int) -> float:
+def exposure(order: DataOrder, span: DocumentSpan, sequence_length: int) -> float:
     """Return how often a run trained on a document's tokens, on average over them (0 = never, 1 = one epoch).
 
     Token t of a domain is the target of row (t - 1) // sequence_length; the very first token is never a target, nor are

@@ -176,7 +176,7 @@ def _train(stack: _Stack, pool: TokenPool, listeners: _StepListeners) -> None:
         _advance(stack, pool)
         if stack.on_cpu or stack.step % SYNC_STEPS == 0 or _saves(stack):
             _settle(stack)
-            _told(stack, listeners)
+            _report_losses(stack, listeners)
             _save(stack)
     for run, weights_W in zip(stack.runs, stack.weights_NW, strict=True):
         run.end = weights_W
@@ -290,8 +290,8 @@ def _settle(stack: _Stack) -> None:
     _drop_ended(stack)
 
 
-def _told(stack: _Stack, listeners: _StepListeners) -> None:
-    """Tell the losses of the last step, and end the runs that are to be stopped."""
+def _report_losses(stack: _Stack, listeners: _StepListeners) -> None:
+    """Report the losses of the last step, and end the runs that are to be stopped."""
     by_place = {run.place: run.losses[-1] for run in stack.runs}
     losses = tuple(by_place.get(place) for place in range(listeners.size))
     if listeners.on_step is not None:

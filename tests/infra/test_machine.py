@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
-from infra.machine import cpu_flags
+import pytest
+
+from infra.machine import cpu_flags, instruction_set
 
 
 def test_the_flags_are_those_that_every_cpu_of_the_machine_has(tmp_path: Path) -> None:
@@ -15,3 +17,14 @@ def test_a_machine_without_a_list_has_no_flags(tmp_path: Path) -> None:
     assert cpu_flags(tmp_path / "cpuinfo") == frozenset()
     (tmp_path / "cpuinfo").write_text("processor : 0\n")
     assert cpu_flags(tmp_path / "cpuinfo") == frozenset()
+
+
+def test_the_instruction_set_names_torchs_level_and_what_caps_the_products(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    for name in ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA"):
+        monkeypatch.delenv(name, raising=False)
+    free = instruction_set()
+    assert free.split()[0] == torch.backends.cpu.get_cpu_capability()
+    monkeypatch.setenv("DNNL_MAX_CPU_ISA", "AVX2")
+    assert instruction_set() == f"{free} (oneDNN at most AVX2)"

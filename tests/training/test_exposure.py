@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.training.exposure import Span, exposure, times_seen
+from tasks.training.exposure import DocumentSpan, exposure, times_seen
 from tasks.training.order import DataOrder
 
 
@@ -23,13 +23,13 @@ def test_every_row_is_seen_once_per_epoch_and_the_sum_is_what_was_drawn(
 def test_a_document_that_fills_a_domain_is_seen_as_often_as_the_domain_has_epochs() -> None:
     order = DataOrder(("a",), (10,), ((30,),), 0)
     # Rows of 4 targets: tokens 1 to 40; token 0 is context only.
-    assert exposure(order, Span(0, 1, 40), 4) == 3.0
-    assert exposure(order, Span(0, 0, 41), 4) == np.float64(120 / 41)
-    assert exposure(order, Span(0, 41, 5), 4) == 0.0
+    assert exposure(order, DocumentSpan(0, 1, 40), 4) == 3.0
+    assert exposure(order, DocumentSpan(0, 0, 41), 4) == np.float64(120 / 41)
+    assert exposure(order, DocumentSpan(0, 41, 5), 4) == 0.0
 
 
 def test_a_document_in_a_row_that_was_not_drawn_was_not_seen() -> None:
     order = DataOrder(("a",), (10,), ((3,),), 0)
     seen_R = times_seen(order, 0)
     for row in range(10):
-        assert exposure(order, Span(0, row * 4 + 1, 4), 4) == seen_R[row]
+        assert exposure(order, DocumentSpan(0, row * 4 + 1, 4), 4) == seen_R[row]
