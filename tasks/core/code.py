@@ -49,6 +49,8 @@ _UNICODE = frozenset(
         *("isprintable", "isspace", "istitle", "isupper"),
     )
 )
+# Fields of a syntax tree that change no result; `kind` is how a text is quoted.
+_NO_MEANING = frozenset({"ctx", "kind", "returns", "type_comment", "type_ignores"})
 _PARAMS = ("tasks.core.params", "Params")
 
 
@@ -119,10 +121,13 @@ def code_of(roots: tuple[str, ...], root: Path = ROOT) -> Code:
 
 
 @cache
-def source_digest(roots: tuple[str, ...]) -> str:
-    """Return the digest of a closure's files as they are: what a worker compares with its driver's."""
-    files = (_path(name, ROOT) or ROOT / name for name in code_of(roots).modules)
-    return digest_tree({path.relative_to(ROOT).as_posix(): digest_file(path) for path in files})
+def source_digest(modules: tuple[str, ...]) -> str:
+    """Return the digest of the files of modules and data as they are: what a worker compares with its driver's.
+
+    A file that is not there has the digest of nothing.
+    """
+    files = {name: _path(name, ROOT) or ROOT / name for name in modules}
+    return digest_tree({name: digest_file(path) if path.is_file() else "" for name, path in files.items()})
 
 
 @dataclass(frozen=True)
@@ -135,18 +140,12 @@ class _Module:
 
 @cache
 def _module(path: Path, name: str, root: Path) -> _Module:
-    tree = _tree(path)
-    nodes = list(_walked(tree))
-    own = {one for node in nodes for one in _imported(node, root)}
-    thirds = {one for node in nodes for one in _tops(node)} - {"tasks", "infra", "flows", "cli"}
-    unicode = bool(thirds & {"re", "unicodedata"}) or any(
-        isinstance(node, ast.Attribute) and node.attr in _UNICODE for node in nodes
-    )
-    state = hashlib.sha256()
-    for text in _canonical(tree, name, root):
-        state.update(text.encode())
+    text, imports, unicode = _Canonical(name, root).of(_tree(path))
+    own = {one for node in imports for one in _imported(node, root)}
+    thirds = {one for node in imports for one in _tops(node)} - {"tasks", "infra", "flows", "cli"}
     packages = tuple(sorted(thirds - sys.stdlib_module_names))
-    return _Module(state.hexdigest(), tuple(sorted(own - {name})), packages, unicode)
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    return _Module(digest, tuple(sorted(own - {name})), packages, unicode or bool(thirds & {"re", "unicodedata"}))
 
 
 @cache
@@ -182,14 +181,6 @@ def _data(folder: Path) -> Iterator[Path]:
             yield path
 
 
-def _walked(node: ast.AST) -> Iterator[ast.AST]:
-    """Yield all nodes but those that are for the type checker."""
-    yield node
-    for child in ast.iter_child_nodes(node):
-        if not _for_types(child):
-            yield from _walked(child)
-
-
 def _for_types(node: ast.AST) -> bool:
     return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
 
@@ -211,29 +202,48 @@ def _tops(node: ast.AST) -> Iterator[str]:
         yield node.module.partition(".")[0]
 
 
-def _canonical(node: Any, module: str, root: Path) -> Iterator[str]:
-    """Yield the text of a tree that is the same for the same meaning, in every version of Python."""
-    if isinstance(node, ast.AST):
-        yield f"({type(node).__name__}"
+class _Canonical:
+    """The text of a module's tree that is the same for the same meaning, in every version of Python; and what it imports."""
+
+    def __init__(self, module: str, root: Path) -> None:
+        self._module, self._root = module, root
+        self._parts: list[str] = []
+        self._imports: list[ast.AST] = []
+        self._unicode = False
+
+    def of(self, tree: ast.Module) -> tuple[str, list[ast.AST], bool]:
+        """Return the text, the import statements, and whether a method is called that asks Python's Unicode tables."""
+        self._add(tree)
+        return "".join(self._parts), self._imports, self._unicode
+
+    def _add(self, node: Any) -> None:
+        add, kind = self._parts.append, node.__class__
+        if kind is ast.Import or kind is ast.ImportFrom:
+            self._imports.append(node)
+        elif kind is ast.Attribute and node.attr in _UNICODE:
+            self._unicode = True
+        add(f"({kind.__name__}")
         for name in node._fields:
             value = getattr(node, name, None)
-            if name == "body" and isinstance(value, list):
-                value = _body(node, value, module, root)
-            if value is None or value == [] or name in {"ctx", "type_comment", "type_ignores", "kind", "returns"}:
+            if value is None or name in _NO_MEANING or (kind is ast.arg and name == "annotation"):
                 continue
-            if name == "annotation" and isinstance(node, ast.arg):
-                continue
-            yield f" {name}="
-            yield from _canonical(value, module, root)
-        yield ")"
-    elif isinstance(node, list):
-        yield "["
-        for one in node:
-            yield from _canonical(one, module, root)
-            yield ","
-        yield "]"
-    else:
-        yield f"{type(node).__name__}:{node!r}"
+            if value.__class__ is list:
+                if name == "body":
+                    value = _body(node, value, self._module, self._root)
+                if value:
+                    add(f" {name}=[")
+                    for one in value:
+                        if isinstance(one, ast.AST):
+                            self._add(one)
+                        else:
+                            add(f"{one!r},")
+                    add("]")
+            elif isinstance(value, ast.AST):
+                add(f" {name}=")
+                self._add(value)
+            else:
+                add(f" {name}={value.__class__.__name__}:{value!r}")
+        add(")")
 
 
 def _body(node: ast.AST, body: list[Any], module: str, root: Path) -> list[Any]:

@@ -184,14 +184,17 @@ class _Order:
     identity: Mapping[str, Any]
     libraries: Mapping[str, str]
     roots: tuple[str, ...]
+    modules: tuple[str, ...]
     source: str
     store: Store
 
 
 def _order(step: Step, args: Any, workshop: Workshop, device: str) -> _Order:
     identity, roots = step.identity(args, device), step.roots(args)
+    modules = tuple(identity.code.modules)
+    source = source_digest(modules)
     return _Order(
-        step, args, identity.key, identity.to_json(), identity.libraries, roots, source_digest(roots), workshop.store
+        step, args, identity.key, identity.to_json(), identity.libraries, roots, modules, source, workshop.store
     )
 
 
@@ -301,11 +304,7 @@ def _keep(order: _Order, work: Callable[[Path], UnitResult]) -> None:
 
 
 def _require_same_code(order: _Order) -> None:
-    try:
-        same = source_digest(order.roots) == order.source
-    except LookupError:
-        same = False
-    if not same:
+    if source_digest(order.modules) != order.source:
         raise ForeignCodeError(
             f"{order.step.name}: this worker imported `tasks` from {ROOT}, whose code differs from the driver's. Install "
             "the same version of Mixwright on every machine, and keep other packages of the names `tasks` and `infra` out "
