@@ -28,6 +28,7 @@ _SCRATCH = ".blocks-"
 _LOCK = ".lock"
 # No unit works for a day without writing; a guess on the safe side, for writers that cannot be asked (other machines).
 _ABANDONED_S = 86_400.0
+_MOMENT_S = 30.0
 
 
 class Store(Protocol):
@@ -246,7 +247,8 @@ def new_folder(beside: Path) -> Iterator[Path]:
     folder = beside.parent / f"{_ATTEMPT}{beside.name}-{uuid.uuid4().hex[:8]}"
     with ExitStack() as stack:
         with suppress(NoLocksError):
-            stack.enter_context(lease(_lock_of(folder), f"write {beside.name}", keep_file=False))
+            # The name is ours alone: who holds its lease for a moment is somebody who looks for what the dead have left.
+            stack.enter_context(lease(_lock_of(folder), f"write {beside.name}", _MOMENT_S, keep_file=False))
         try:
             with explained(folder):
                 folder.mkdir(parents=True)

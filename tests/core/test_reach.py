@@ -75,7 +75,7 @@ EDITS: Mapping[str, tuple[str, str, str, set[str]]] = {
         "torch.float64",
         {*TRAINED, "evaluate.model"},
     ),
-    "a rule": ("tasks/curate/rules/gopher.py", "min_words", "min_word", {"curate.decide", "curate.stand"}),
+    "a rule": ("tasks/curate/rules/table.py", "min_words", "min_word", {"curate.decide", "curate.stand"}),
     "one method of extraction": (
         *("tasks/ingest/extraction/with_resiliparse.py", "needs_rewriting(html)", "True"),
         {"pages by resiliparse"},

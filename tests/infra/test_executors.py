@@ -160,7 +160,10 @@ def wait_long(_: int) -> None:
 
 
 @pytest.mark.ray
-@pytest.mark.parametrize(("kind", "code", "told"), [("raylet", 1, "Ray's raylet died"), ("driver", 143, "")])
+@pytest.mark.parametrize(
+    ("kind", "code", "told"),
+    [("raylet", 1, "Ray's raylet died"), pytest.param("driver", 143, "", marks=pytest.mark.slow)],
+)
 def test_what_dies_of_ray_is_named_and_a_driver_told_to_end_ends_in_order(
     project: Path, kind: str, code: int, told: str
 ) -> None:

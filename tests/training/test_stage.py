@@ -177,7 +177,7 @@ def ray_here() -> Iterator[None]:
 @pytest.mark.ray
 @RAYS_OWN
 @pytest.mark.usefixtures("ray_here")
-@pytest.mark.parametrize("world_size", [1, 2])
+@pytest.mark.parametrize("world_size", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_ray_train_gives_the_same_samples_and_the_same_bytes(
     inputs: dict[str, Path], tmp_path: Path, world_size: int
 ) -> None:
@@ -196,6 +196,7 @@ def test_ray_train_gives_the_same_samples_and_the_same_bytes(
     assert not list((tmp_path / "store/groups").glob("*"))
 
 
+@pytest.mark.slow
 @pytest.mark.ray
 @RAYS_OWN
 @pytest.mark.usefixtures("ray_here")
