@@ -12,6 +12,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import mean
 
+import pytest
+
 from tasks.ingest.config import IngestParams
 from tasks.ingest.extraction.charset import decoded
 from tasks.ingest.extraction.kinds import Trafilatura, extract
@@ -35,6 +37,7 @@ def _shingles(text: str) -> Counter[tuple[str, ...]]:
     return Counter(gram for gram in grams if gram)
 
 
+@pytest.mark.slow
 def test_f1_is_at_least_that_of_the_better_library(shared_data: Path) -> None:
     import trafilatura
     from resiliparse.extract.html2text import extract_plain_text

@@ -7,7 +7,7 @@ import zlib
 import brotli
 import pytest
 import zstandard
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tasks.ingest.readers.http_body import BodyError, body_of
@@ -66,6 +66,7 @@ def test_a_body_already_joined_that_begins_like_a_size_is_not_taken_for_chunks()
 
 
 @settings(max_examples=60, deadline=None)
+@example(size=16, cut=22, extension=" ")  # within the end of a line
 @given(size=st.integers(1, 500), cut=st.integers(0, 10_000), extension=st.sampled_from(["", ";x", " "]))
 def test_of_a_body_in_chunks_that_is_cut_off_the_text_is_used_and_never_a_size(
     size: int, cut: int, extension: str

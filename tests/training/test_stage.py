@@ -177,7 +177,8 @@ def ray_here() -> Iterator[None]:
 @pytest.mark.ray
 @RAYS_OWN
 @pytest.mark.usefixtures("ray_here")
-@pytest.mark.parametrize("world_size", [pytest.param(1, marks=pytest.mark.slow), 2])
+@pytest.mark.slow
+@pytest.mark.parametrize("world_size", [1, 2])
 def test_ray_train_gives_the_same_samples_and_the_same_bytes(
     inputs: dict[str, Path], tmp_path: Path, world_size: int
 ) -> None:

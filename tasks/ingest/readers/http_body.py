@@ -52,7 +52,8 @@ def _joined(body: bytes) -> bytes:
         piece = body[begin : begin + size]
         after = body[begin + size : begin + size + 2]
         ended = after[:1] == b"\n" or after == b"\r\n"
-        if not pieces and not ended and begin + size < len(body):
+        # A single \r is the end of a body that was cut off within the end of a line.
+        if not pieces and not ended and after not in {b"", b"\r"}:
             return body
         if not size:
             break
