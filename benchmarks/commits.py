@@ -24,11 +24,8 @@ _HERE = Path(__file__).resolve().parents[1]
 _RESULTS = Path(__file__).parent / "results" / "commits.txt"
 _CONFIDENCE = 0.95
 # Small enough for seven pairs in half an hour, large enough that starting Python is a small part of it.
-_SEARCH = (
-    *("num_runs=12", "rounds=1", "num_noise_seeds=1", "confirm=null"),
-    *("proxy.num_tokens=131072", "target.tokens=1048576"),
-)
-_TRAIN = ("num_seeds=1", "training.num_tokens=262144")
+_SEARCH = ("num_runs=12", "num_noise_seeds=1", "confirm=null")
+_TRAIN = ("num_seeds=1", "mixtures=[natural]")
 
 
 def main() -> None:
