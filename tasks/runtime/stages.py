@@ -173,6 +173,10 @@ class StageRun:
             before = last_published(store, self.stage)
         if explaining is not None and explaining.against is not None:
             before = explaining.against
+            if before.key == self.identity.key:
+                same = "the same work (same inputs, params, code, libraries and device) as what it is compared with"
+                say(f"{self.stage}: {same}")
+                return before
         if before is not None and (why := stage_difference(before, self.draft())) is not None:
             say(f"{self.stage}: {why}")
         if explaining is None:

@@ -247,3 +247,7 @@ def test_an_explanation_can_be_against_another_run(tmp_path: Path) -> None:
     assert explained(tmp_path, store, WordParams(), against=other)[0] == (
         'joined: run again, because params.ending was "?" and is off'
     )
+    same = Manifest.read(tmp_path / "joined")
+    assert explained(tmp_path, store, WordParams(), against=same) == [
+        "joined: the same work (same inputs, params, code, libraries and device) as what it is compared with"
+    ]
