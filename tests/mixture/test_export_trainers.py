@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from tasks.mixture.export import Destination, Format, Recipe, export
-from tasks.training.types import Phase
+from tasks.mixture.export import Destination, Format, export
+from tasks.mixture.published import BASELINES, Recipe, RecipePhase
 
 pytestmark = pytest.mark.slow
 
@@ -44,7 +44,14 @@ def drawn(python: Path, *arguments: str | Path) -> list[str]:
 
 
 def exported(folder: Path, format_: Format, data: str) -> Path:
-    recipe = Recipe(tuple(WEIGHTS), (Phase(SAMPLES * 8, tuple(WEIGHTS.values())),), 4.0)
+    weights = tuple(WEIGHTS.values())
+    recipe = Recipe(
+        domains=tuple(WEIGHTS),
+        phases=(RecipePhase(tokens=SAMPLES * 8, weights=weights),),
+        max_epochs=4.0,
+        baselines=dict.fromkeys(BASELINES, weights),
+        objective=weights,
+    )
     path = folder / "export.yaml"
     path.write_text(export(recipe, format_, Destination(data=f"{folder}/{data}")), encoding="utf-8")
     return path

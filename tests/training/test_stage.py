@@ -164,7 +164,10 @@ def test_local_processes_and_two_gloo_workers_give_the_same_bytes(inputs: dict[s
 
 
 # Ray Train makes a context of Ray Data, which warns about its own settings.
-RAYS_OWN = pytest.mark.filterwarnings("ignore:.use_\\w+. is deprecated:DeprecationWarning")
+# Ray Train calls what it has deprecated itself, and leaves the pipes of the processes it starts to the garbage collector.
+RAYS_OWN = pytest.mark.filterwarnings(
+    "ignore:.use_\\w+. is deprecated:DeprecationWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
+)
 
 
 @pytest.fixture(scope="module")
