@@ -42,8 +42,7 @@ class Recipe(Published):
 
     No domain is repeated more than `max_epochs` times. `uniform_capped` are the domains that uniform weights would repeat
     more often. `objective` has the share of each domain's held-out text in what was searched. `forecast` is the SHA-256
-    of the forecast made with it,
-    None where nobody made one.
+    of the forecast made with it, None where nobody made one.
     """
 
     FILE: ClassVar[str] = "recipe.json"

@@ -87,12 +87,6 @@ def read_beginnings(path: Path, max_chars: int) -> list[str]:
     return texts
 
 
-def statistics_in(table: pa.Table) -> list[str]:
-    """Return the names of the columns of statistics, of annotations or kept documents."""
-    fixed = {"id", *KEPT_SCHEMA.names} - {"bytes", "pretokens"}
-    return [name for name in table.column_names if name not in fixed]
-
-
 def row_of(path: Path, document_id: str) -> dict[str, Any] | None:
     """Return what a table says of a document, without its text; None where it is not in the table, or there is none."""
     import pyarrow.parquet as pq
