@@ -10,7 +10,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, ProcessPoolExecutor, wait
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import wait as wait_for
 from pathlib import Path
@@ -21,6 +21,7 @@ from infra.distributed import DistributedCall, GroupMember, local_map, ray_map
 from infra.endings import sigterm_kept
 from infra.errors import ServiceError, SettingsError
 from infra.ray_local import LOOPBACK, local_environment, local_options
+from infra.ray_tasks import by_actors, by_tasks
 
 # One thread per worker: results do not depend on how many cores a machine has, and workers do not disturb each other.
 # Passive waiting and huge pages: first-touch page faults dominate eager training on CPU (measured, docs/training.md).
@@ -38,8 +39,6 @@ PINNED_ENVIRONMENT: Mapping[str, str] = {
 }
 
 Call = Callable[[Any], Any]
-# How often an item is given to another worker when its own has died.
-_RETRIES = 3
 # How Ray names a kind of accelerator among a cluster's resources.
 _ACCELERATOR = "accelerator_type:"
 
@@ -203,24 +202,11 @@ class RayExecutor:
         if not items:
             return
         ray = _connected(self.workers, self._address)
+        options = _ray_options(resources)
         if warm:
-            yield from _by_actors(ray, function, items, min(self.workers, len(items)), resources)
-            return
-        remote = ray.remote(max_retries=_RETRIES, **_ray_options(resources))(function)
-        waiting = list(enumerate(items))[::-1]
-        running: dict[Any, int] = {}
-        while waiting or running:
-            done = f"{len(items) - len(waiting) - len(running)} of {len(items)} items were finished"
-            with ray_failures.named(done):
-                while waiting and len(running) < 2 * self.workers:
-                    index, item = waiting.pop()
-                    running[remote.remote(item)] = index
-                finished, _ = ray.wait(list(running), num_returns=1, timeout=ray_failures.LOOK_S)
-            if not finished:
-                ray_failures.require_alive(done)
-            for reference in finished:
-                index = running.pop(reference)
-                yield index, _result(ray, reference, f"item {index} of {len(items)}")
+            yield from by_actors(ray, function, items, min(self.workers, len(items)), options)
+        else:
+            yield from by_tasks(ray, function, items, 2 * self.workers, options)
 
     def map_distributed(
         self,
@@ -355,51 +341,6 @@ def _ray_options(resources: Resources) -> dict[str, Any]:
 def _train_resources(resources: Resources) -> dict[str, float]:
     memory = {"memory": float(resources.memory_bytes)} if resources.memory_bytes else {}
     return {"CPU": resources.cpus, **({"GPU": resources.gpus} if resources.gpus else {}), **memory}
-
-
-class _Warm:
-    """An actor that does one item after another in one process, which keeps what the function has loaded."""
-
-    def call(self, function: Call, item: Any) -> Any:
-        return function(item)
-
-
-def _by_actors(
-    ray: Any, function: Call, items: Sequence[Any], actors: int, resources: Resources
-) -> Iterator[tuple[int, Any]]:
-    """Yield (index, result) as actors finish."""
-    options = {"max_restarts": _RETRIES, "max_task_retries": _RETRIES, **_ray_options(resources)}
-    remote = ray.remote(**options)(_Warm)
-    idle, waiting, running = [remote.remote() for _ in range(actors)], list(enumerate(items))[::-1], dict[Any, Any]()
-    every = list(idle)
-    try:
-        while waiting or running:
-            done = f"{len(items) - len(waiting) - len(running)} of {len(items)} items were finished"
-            with ray_failures.named(done):
-                while waiting and idle:
-                    index, item = waiting.pop()
-                    actor = idle.pop()
-                    running[actor.call.remote(function, item)] = (index, actor)
-                finished, _ = ray.wait(list(running), num_returns=1, timeout=ray_failures.LOOK_S)
-            if not finished:
-                ray_failures.require_alive(done)
-            for reference in finished:
-                index, actor = running.pop(reference)
-                yield index, _result(ray, reference, f"item {index} of {len(items)}")
-                idle.append(actor)
-    finally:
-        if not ray_failures.dead_processes():
-            for actor in every:
-                with suppress(ray.exceptions.RayError):
-                    ray.kill(actor)
-
-
-def _result(ray: Any, reference: Any, what: str) -> Any:
-    try:
-        with ray_failures.named(what):
-            return ray.get(reference)
-    except ray.exceptions.RayTaskError as error:
-        raise error.cause from error
 
 
 def _end_with_parent() -> None:
