@@ -66,7 +66,7 @@ NOTHING = (
     ("tasks/training/config.py", "    sequences_per_step:", "    muon: bool = False\n    sequences_per_step:"),
     ("tasks/runtime/task.py", "import ", "import os, "),
     ("tasks/curate/command.py", '"""', '"""Edited. '),
-    ("infra/executors.py", "_RETRIES = 3", "_RETRIES = 4"),
+    ("infra/ray_tasks.py", "_RETRIES = 3", "_RETRIES = 4"),
 )
 EDITS: Mapping[str, tuple[str, str, str, set[str]]] = {
     "a constant of the model": (
