@@ -1,9 +1,10 @@
 """The data order: which sample comes when, a pure function of (phases, seed, sample index).
 
 No state to save: a resume is a seek, the same for any number of workers. A phase has a whole number of samples per
-domain (largest remainder), spread evenly over the phase; the k-th sample of a domain is a row of that domain's tokens,
-drawn without repetition within an epoch. The rows of a domain depend on the seed and its name alone, not on the
-weights, so that two mixtures with the same seed see each domain in the same order (common random numbers).
+domain (largest remainder), spread evenly over the phase, or as densely as a mixture that changes linearly says; the
+k-th sample of a domain is a row of that domain's tokens, drawn without repetition within an epoch. The rows of a domain
+depend on the seed and its name alone, not on the weights, so that two mixtures with the same seed see each domain in
+the same order (common random numbers).
 
 A proxy may be held to a share of each domain's rows, so that it repeats them as often as its target will
 (arXiv 2606.07597): the first rows of a permutation keyed by seed and name, the same for every mixture.
@@ -39,7 +40,8 @@ class Samples:
 class DataOrder:
     """The order of a whole run: `names` and `rows` (of one epoch) per domain, `counts` per phase and domain.
 
-    `available` are the rows that each domain has, of which an epoch draws `rows`; None = all of them.
+    `available` are the rows that each domain has, of which an epoch draws `rows`; None = all of them. `densities` are per
+    phase what each domain's weight is at its start, over what it is on average (see `interleaved`); None = constant.
     """
 
     names: tuple[str, ...]
@@ -47,6 +49,7 @@ class DataOrder:
     counts: tuple[tuple[int, ...], ...]
     seed: int
     available: tuple[int, ...] | None = None
+    densities: tuple[tuple[float, ...] | None, ...] | None = None
 
     def __post_init__(self) -> None:
         if not all(used <= there for used, there in zip(self.rows, self.all_rows, strict=True)):
@@ -104,11 +107,15 @@ class DataOrder:
             counts_N = np.array(counts, dtype=np.int64)
             low, high = max(start - first, 0), min(stop - first, int(counts_N.sum()))
             if low < high:
-                domains_S, ordinals_S = interleaved(counts_N, self._offsets(phase), low, high)
+                domains_S, ordinals_S = interleaved(counts_N, self._offsets(phase), low, high, self._densities(phase))
                 domains.append(domains_S)
                 draws.append(before_N[domains_S] + ordinals_S)
             first, before_N = first + int(counts_N.sum()), before_N + counts_N
         return np.concatenate(domains), np.concatenate(draws)
+
+    def _densities(self, phase: int) -> npt.NDArray[np.float64] | None:
+        densities = None if self.densities is None else self.densities[phase]
+        return None if densities is None else np.array(densities)
 
     def _offsets(self, phase: int) -> npt.NDArray[np.float64]:
         return np.array([generator(self.seed, "data order", "phase", phase, name).random() for name in self.names])
@@ -131,10 +138,10 @@ def data_order(
             with a weight has no sample.
     """
     counts = tuple(phase_counts(phase, index, names, sequence_length) for index, phase in enumerate(phases))
+    densities = tuple(first_densities(phase) for phase in phases)
     available = tuple(int(value) for value in rows)
-    if row_share is None:
-        return DataOrder(tuple(names), available, counts, seed)
-    return DataOrder(tuple(names), usable_rows(available, row_share), counts, seed, available)
+    used = available if row_share is None else usable_rows(available, row_share)
+    return DataOrder(tuple(names), used, counts, seed, available, densities)
 
 
 def usable_rows(rows: Sequence[int], share: float) -> tuple[int, ...]:
@@ -161,7 +168,19 @@ def phase_counts(phase: Phase, index: int, names: Sequence[str], sequence_length
             f"phase {index}: {phase.num_tokens:,} tokens end within a sample of {sequence_length}; the nearest values "
             f"are {samples * sequence_length:,} and {(samples + 1) * sequence_length:,}."
         )
-    return largest_remainder(phase.weights, samples)
+    return largest_remainder(phase.mean_weights, samples)
+
+
+def first_densities(phase: Phase) -> tuple[float, ...] | None:
+    """Return each domain's weight at the start of a phase over its mean weight there; None where all are constant.
+
+    >>> first_densities(Phase(80, (1.0, 0.0), (0.5, 0.5)))
+    (1.3333333333333333, 0.0)
+    """
+    if phase.end_weights is None:
+        return None
+    pairs = zip(phase.weights, phase.mean_weights, strict=True)
+    return tuple(first / mean if mean else 1.0 for first, mean in pairs)
 
 
 def largest_remainder(weights: Sequence[float], total: int) -> tuple[int, ...]:
@@ -179,43 +198,68 @@ def largest_remainder(weights: Sequence[float], total: int) -> tuple[int, ...]:
 
 
 def interleaved(
-    counts_N: Integers, offsets_N: npt.NDArray[np.float64], start: int, stop: int
+    counts_N: Integers,
+    offsets_N: npt.NDArray[np.float64],
+    start: int,
+    stop: int,
+    densities_N: npt.NDArray[np.float64] | None = None,
 ) -> tuple[Integers, Integers]:
     """Return domain and ordinal within the domain of positions `start` to `stop` of an even interleaving.
 
     The k-th sample of a domain with n samples stands at time (k + u) / n, 0 <= u < 1, and samples are sorted by time:
     for u = 1/2 this is the apportionment of Sainte-Lague, whose seats do not move when the house grows.
+
+    Where a domain's density goes linearly from a to 2 - a (`densities_N` is a, 1 = constant), a t + (1 - a) t^2 of its
+    samples stand before time t, and its k-th stands where that is (k + u) / n. The densities of a mixture sum to 1 at
+    every time, so that time goes as fast as positions do.
     """
     used = np.flatnonzero(counts_N)
-    counts, offsets = counts_N[used], offsets_N[used]
-    low, high = _time_before(counts, offsets, start), _time_before(counts, offsets, stop, at_least=True)
-    first, last = _until(counts, offsets, low), _until(counts, offsets, high)
+    densities = np.ones(len(used)) if densities_N is None else densities_N[used]
+    times = _Times(counts_N[used], offsets_N[used], densities)
+    low, high = _time_before(times, start), _time_before(times, stop, at_least=True)
+    first, last = times.until(low), times.until(high)
     which = np.repeat(np.arange(len(used)), last - first)
     ordinals = np.concatenate([np.arange(a, b) for a, b in zip(first, last, strict=True)])
-    sorted_ = np.lexsort((which, (ordinals + offsets[which]) / counts[which]))
+    sorted_ = np.lexsort((which, times.of(which, ordinals)))
     chosen = sorted_[start - int(first.sum()) : stop - int(first.sum())]
     return used[which[chosen]], ordinals[chosen]
 
 
-def _time_before(counts: Integers, offsets: npt.NDArray[np.float64], position: int, at_least: bool = False) -> float:
+@dataclass(frozen=True)
+class _Times:
+    """When the samples of each domain stand in a phase, from 0 to 1: see `interleaved`. All of shape [N]."""
+
+    counts: Integers
+    offsets: npt.NDArray[np.float64]
+    densities: npt.NDArray[np.float64]
+
+    def of(self, which: Integers, ordinals: Integers) -> npt.NDArray[np.float64]:
+        """Return the time of some samples of some domains; where the density is constant, (k + u) / n to the bit."""
+        shares, first = (ordinals + self.offsets[which]) / self.counts[which], self.densities[which]
+        divisor = first + np.sqrt(np.maximum(first * first + 4 * (1 - first) * shares, 0))
+        return np.divide(2 * shares, divisor, out=np.zeros_like(shares), where=divisor > 0)
+
+    def until(self, time: float) -> Integers:
+        """Return how many samples of each domain stand before a time; comparing puts the rounding right."""
+        every = np.arange(len(self.counts))
+        shares = self.densities * time + (1 - self.densities) * time * time
+        guess = np.clip(np.ceil(shares * self.counts - self.offsets), 0, self.counts).astype(np.int64)
+        guess -= (guess > 0) & (self.of(every, np.maximum(guess - 1, 0)) >= time)
+        guess += (guess < self.counts) & (self.of(every, np.minimum(guess, self.counts - 1)) < time)
+        return guess if time < 1.0 else self.counts
+
+
+def _time_before(times: _Times, position: int, at_least: bool = False) -> float:
     """Return the latest time before which at most `position` samples stand (or the earliest with at least as many)."""
     low, high = 0.0, 1.0
     for _ in range(60):
         middle = (low + high) / 2
-        standing = int(_until(counts, offsets, middle).sum())
+        standing = int(times.until(middle).sum())
         if standing < position or (standing == position and not at_least):
             low = middle
         else:
             high = middle
     return high if at_least else low
-
-
-def _until(counts: Integers, offsets: npt.NDArray[np.float64], time: float) -> Integers:
-    """Return how many samples of each domain stand before a time; comparing puts the quotient's rounding right."""
-    guess = np.clip(np.ceil(time * counts - offsets), 0, counts).astype(np.int64)
-    guess -= (guess > 0) & ((guess - 1 + offsets) / counts >= time)
-    guess += (guess < counts) & ((guess + offsets) / counts < time)
-    return guess if time < 1.0 else counts
 
 
 def permuted(positions_S: Integers, size: int, keys: npt.NDArray[np.uint64]) -> Integers:
@@ -251,7 +295,7 @@ def starved(order: DataOrder, phases: Sequence[Phase]) -> tuple[str, ...]:
     missed = [
         name
         for phase, counts in zip(phases, order.counts, strict=True)
-        for name, weight, count in zip(order.names, phase.weights, counts, strict=True)
+        for name, weight, count in zip(order.names, phase.mean_weights, counts, strict=True)
         if weight > 0 and count == 0
     ]
     return tuple(dict.fromkeys(missed))

@@ -95,7 +95,7 @@ def _keep(progress: TrainingState, spec: RunSpec, pool: TokenPool, checkpoints: 
 def identity(spec: RunSpec, pool: TokenPool) -> str:
     """Return what a checkpoint must agree on to be continued: all that decides the weights."""
     value = {
-        "phases": [[phase.num_tokens, list(phase.weights)] for phase in spec.phases],
+        "phases": [[phase.num_tokens, phase.weights, phase.end_weights] for phase in spec.phases],
         "seed": spec.seed,
         "training": spec.training.model_dump(mode="json"),
         "domains": list(pool.names),

@@ -15,20 +15,45 @@ class DivergedError(ConfigError):
 
 @dataclass(frozen=True)
 class Phase:
-    """A part of a run with one mixture: tokens, and a weight per domain in the order of the pool's domains."""
+    """A part of a run with one mixture: tokens, and a weight per domain in the order of the pool's domains.
+
+    With `end_weights` the mixture goes from `weights` to them, linearly over the phase's tokens.
+    """
 
     num_tokens: int
     weights: tuple[float, ...]
+    end_weights: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
         if self.num_tokens < 1:
             raise ConfigError(f"a phase has {self.num_tokens} tokens; it needs at least one sample. Leave it out.")
-        if not all(isfinite(weight) and weight >= 0 for weight in self.weights):
-            raise ConfigError(f"the weights {list(self.weights)} hold a negative value or NaN. Correct the recipe.")
-        if not isclose(sum(self.weights), 1.0, abs_tol=1e-6):
-            raise ConfigError(
-                f"{len(self.weights)} weights sum to {sum(self.weights):.6f}, not to 1. Correct the recipe."
-            )
+        _require_shares(self.weights)
+        if self.end_weights is not None:
+            _require_shares(self.end_weights)
+            if len(self.end_weights) != len(self.weights):
+                raise ConfigError(
+                    f"a phase begins with {len(self.weights)} weights and ends with {len(self.end_weights)}. Correct the "
+                    "recipe."
+                )
+
+    @property
+    def mean_weights(self) -> tuple[float, ...]:
+        """Each domain's share of the phase's tokens."""
+        return mean_weights(self.weights, self.end_weights)
+
+
+def mean_weights(weights: tuple[float, ...], end_weights: tuple[float, ...] | None) -> tuple[float, ...]:
+    """Return what a mixture is on average that goes linearly from `weights` to `end_weights` (None = stays as it is)."""
+    if end_weights is None:
+        return weights
+    return tuple((first + last) / 2 for first, last in zip(weights, end_weights, strict=True))
+
+
+def _require_shares(weights: tuple[float, ...]) -> None:
+    if not all(isfinite(weight) and weight >= 0 for weight in weights):
+        raise ConfigError(f"the weights {list(weights)} hold a negative value or NaN. Correct the recipe.")
+    if not isclose(sum(weights), 1.0, abs_tol=1e-6):
+        raise ConfigError(f"{len(weights)} weights sum to {sum(weights):.6f}, not to 1. Correct the recipe.")
 
 
 @dataclass(frozen=True)

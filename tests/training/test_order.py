@@ -87,6 +87,51 @@ def test_phases_switch_at_the_exact_sample() -> None:
     assert order.samples(0, 60).domains.tolist() == [0] * 37 + [1] * 23
 
 
+def ramped(samples: int, first: list[float], last: list[float], rows: list[int], seed: int = 0) -> DataOrder:
+    phases = [Phase(samples * 8, tuple(first), tuple(last))]
+    return data_order(phases, [f"domain-{index}" for index in range(len(rows))], rows, 8, seed)
+
+
+@given(weights, st.integers(1, 400), st.integers(0, 5))
+@settings(max_examples=60, deadline=None)
+def test_every_prefix_of_a_ramp_has_what_its_weights_sum_to_until_there(
+    first: list[float], samples: int, seed: int
+) -> None:
+    last = first[::-1]
+    order = ramped(samples, first, last, [50] * len(first), seed)
+    seen = np.cumsum(order.samples(0, samples).domains[:, None] == np.arange(len(first)), axis=0)
+    time_S1 = np.arange(1, samples + 1)[:, None] / samples
+    due = samples * (np.array(first) * time_S1 + (np.array(last) - np.array(first)) * time_S1**2 / 2)
+    assert seen[-1].tolist() == list(order.counts[0])
+    # As in a constant phase, with up to one sample more for what the counts were rounded by.
+    assert (abs(seen - due) <= len(first) + 1).all()
+    assert len(first) > 3 or (abs(seen - due) <= 3).all()
+
+
+@given(st.data())
+@settings(max_examples=40, deadline=None)
+def test_any_range_of_a_ramp_is_the_same_part_of_the_whole(data: st.DataObject) -> None:
+    order = ramped(120, [1.0, 0.0, 0.0], [0.0, 0.9, 0.1], [20, 30, 7], data.draw(st.integers(0, 9)))
+    start = data.draw(st.integers(0, 120))
+    stop = data.draw(st.integers(start, 120))
+    whole, part = order.samples(0, 120), order.samples(start, stop)
+    assert part.domains.tolist() == whole.domains[start:stop].tolist()
+    assert part.rows.tolist() == whole.rows[start:stop].tolist()
+
+
+def test_a_ramp_to_where_it_begins_is_a_constant_phase_to_the_sample() -> None:
+    flat = order_of((150, [0.5, 0.3, 0.2]), rows=[40, 40, 40]).samples(0, 150)
+    same = ramped(150, [0.5, 0.3, 0.2], [0.5, 0.3, 0.2], [40, 40, 40]).samples(0, 150)
+    assert (flat.domains.tolist(), flat.rows.tolist()) == (same.domains.tolist(), same.rows.tolist())
+
+
+def test_a_ramp_needs_as_many_weights_at_its_end_as_at_its_start() -> None:
+    with pytest.raises(ConfigError, match="begins with 2 weights and ends with 1"):
+        Phase(80, (0.5, 0.5), (1.0,))
+    with pytest.raises(ConfigError, match=r"sum to 0\.9"):
+        Phase(80, (0.5, 0.5), (0.5, 0.4))
+
+
 def test_a_domains_order_does_not_depend_on_the_weights() -> None:
     one, other = (order_of((90, shares), rows=[40, 40]) for shares in ([0.8, 0.2], [0.3, 0.7]))
     for domain in (0, 1):
