@@ -88,7 +88,7 @@ def _specs(run: RunFolder, pool: TokenPool) -> Iterator[tuple[str, RunSpec]]:
     params = TrainParams.model_validate(manifest.params)
     max_epochs = Recipe.read(run.stage("search")).max_epochs
     for name, trained in _models(run).items():
-        phases = tuple(Phase(phase.tokens, phase.weights) for phase in trained.phases)
+        phases = tuple(Phase(phase.tokens, phase.weights, phase.end_weights) for phase in trained.phases)
         yield name, RunSpec(name, phases, trained.seed, params.training, max_epochs)
 
 

@@ -21,7 +21,8 @@ from cli.options import (
 from tasks.core.errors import DataError
 from tasks.core.once import OnceGroup
 from tasks.core.text_table import text_table
-from tasks.mixture.export import Destination, Format, export, read_recipe
+from tasks.mixture.export import Destination, Format, export
+from tasks.mixture.published import read_recipe
 from tasks.mixture.runs import read_runs
 from tasks.runtime.command import exit_codes
 
@@ -103,14 +104,14 @@ def simulate_command(
 @click.option("--format", "format_", type=click.Choice(get_args(Format)), required=True)
 @click.option("--output", type=file_type, required=True, help="File to write.")
 @click.option("--data", help="Where each domain's data is, such as s3://bucket/{domain}/*.npy; {index} works too.")
-@click.option("--phase", type=click.IntRange(min=0), help="Of a recipe with several, counted from 0.")
-@click.option("--tokens-per-step", type=click.IntRange(min=1), help="nanotron: where a later phase begins.")
+@click.option("--stage", type=click.IntRange(min=0), help="Of a recipe with several, counted from 0.")
+@click.option("--tokens-per-step", type=click.IntRange(min=1), help="nanotron: where a later stage begins.")
 def export_command(
-    recipe_file: Path, format_: Format, output: Path, data: str | None, phase: int | None, tokens_per_step: int | None
+    recipe_file: Path, format_: Format, output: Path, data: str | None, stage: int | None, tokens_per_step: int | None
 ) -> None:
     """Write a recipe's mixture in the shape that another trainer's config takes."""
     with exit_codes():
-        text = export(read_recipe(recipe_file), format_, Destination(data, phase, tokens_per_step))
+        text = export(read_recipe(recipe_file), format_, Destination(data, stage, tokens_per_step))
         check_writable(output)
         write_text(output, text)
         click.echo(f"{output}: the mixture for {format_}")

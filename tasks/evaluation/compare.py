@@ -18,7 +18,7 @@ from scipy.stats import t as student
 from tasks.core.errors import EvidenceError
 from tasks.core.words import counted, percent, signed
 from tasks.evaluation.published import Comparison, Interval, MeasuredModel
-from tasks.mixture.published import BaselineName, MixtureName
+from tasks.mixture.published import BaselineName
 
 Array = npt.NDArray[np.float64]
 
@@ -149,7 +149,7 @@ def headline(comparisons: Mapping[BaselineName, Comparison]) -> tuple[bool, str]
 
 
 def _pairs(models: Sequence[MeasuredModel], baseline: BaselineName) -> _Pairs:
-    by_mixture: dict[MixtureName, dict[int, MeasuredModel]] = {SEARCHED: {}, baseline: {}}
+    by_mixture: dict[str, dict[int, MeasuredModel]] = {SEARCHED: {}, baseline: {}}
     for model in models:
         if model.mixture in by_mixture:
             by_mixture[model.mixture][model.seed] = model

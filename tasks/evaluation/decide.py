@@ -51,8 +51,8 @@ def decision(
 
 
 def keeps(recipe: Recipe, baseline: BaselineName) -> bool:
-    """Return whether the recipe is the baseline itself, in every phase."""
-    return all(phase.weights == recipe.baselines[baseline] for phase in recipe.phases)
+    """Return whether the recipe is the baseline itself, in every stage."""
+    return all(row == recipe.baselines[baseline] for stage in recipe.stages for _, row in stage.named_weights)
 
 
 def per_domain(models: Sequence[MeasuredModel], mixtures: Sequence[MixtureName]) -> dict[str, dict[MixtureName, float]]:

@@ -19,7 +19,7 @@ class MeasuredModel(Model):
     `device` and `instruction_set` are those it was trained on.
     """
 
-    mixture: MixtureName
+    mixture: str
     seed: NonNegativeInt
     bpb: Mapping[str, float]
     mean: float
@@ -37,9 +37,9 @@ class MeasuredModels(Published):
     models: tuple[MeasuredModel, ...]
 
     @property
-    def overall(self) -> dict[MixtureName, float]:
+    def overall(self) -> dict[str, float]:
         """The objective of the search by mixture, a mean over seeds."""
-        means: dict[MixtureName, list[float]] = defaultdict(list)
+        means: dict[str, list[float]] = defaultdict(list)
         for model in self.models:
             means[model.mixture].append(model.mean)
         return {mixture: fmean(values) for mixture, values in means.items()}

@@ -64,6 +64,8 @@ def _args(run: TrainedRun, trained: Tree, pool: Tree, params: EvaluateParams) ->
 
 
 def _models(runs: Sequence[TrainedRun], records: Sequence[UnitRecord], recipe: Recipe) -> list[MeasuredModel]:
+    if recipe.objective is None:
+        raise DataError(f"{Recipe.FILE} has no objective, so that no search made it. Evaluate the runs of a search.")
     objective_D = np.array(recipe.objective, dtype=np.float64)
     models = []
     for run, record in zip(runs, records, strict=True):

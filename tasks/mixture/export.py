@@ -7,7 +7,7 @@
 | nanotron | YAML section `data_stages`, a `NanosetDatasetsArgs` each | nanotron/config/config.py |
 | llm-foundry | YAML section `train_loader.dataset.streams` | llmfoundry/data/text_data.py |
 | streaming | YAML: keyword arguments of each `streaming.Stream` | streaming/base/stream.py |
-| json, yaml | every phase with its weights by name | here |
+| json, yaml | every stage with its weights by name | here |
 
 Domains with weight 0 are left out where a trainer asks for positive weights. No format carries our data order: trainers
 draw their own. What a trainer's own defaults would spoil is written out; what a file relies on stands in it as a comment.
@@ -16,11 +16,10 @@ draw their own. What a trainer's own defaults would spoil is written out; what a
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal, assert_never
 
-from tasks.core.errors import ConfigError, DataError
-from tasks.mixture.published import Recipe, RecipePhase
+from tasks.core.errors import ConfigError
+from tasks.mixture.published import Recipe, RecipeStage
 
 Format = Literal["torchtitan", "olmo-core", "nanotron", "llm-foundry", "streaming", "json", "yaml"]
 
@@ -44,25 +43,14 @@ def mixture(datasets):
 
 @dataclass(frozen=True)
 class Destination:
-    """What a recipe does not know: where a domain's data is, which phase is meant, and how large a step is.
+    """What a recipe does not know: where a domain's data is, which stage is meant, and how large a step is.
 
-    `data` has the fields {domain} and {index}; `phase` counts from 0, None = the recipe has one.
+    `data` has the fields {domain} and {index}; `stage` counts from 0, None = the recipe has one.
     """
 
     data: str | None = None
-    phase: int | None = None
+    stage: int | None = None
     tokens_per_step: int | None = None
-
-
-def read_recipe(path: Path) -> Recipe:
-    """Read a recipe from a file of any name.
-
-    Raises:
-        DataError: the file is missing or is no recipe.
-    """
-    if not path.is_file():
-        raise DataError(f"{path}: there is no such file. Name the recipe.json of a search.")
-    return Recipe.parse(path.read_text(encoding="utf-8"), str(path))
 
 
 def export(recipe: Recipe, format_: Format, destination: Destination) -> str:
@@ -97,17 +85,17 @@ def torchtitan(recipe: Recipe, destination: Destination) -> str:
 
     torchtitan is configured in Python; mixing packed children is what makes its weights count tokens, not documents.
     """
-    phase = _one_phase(recipe, destination, "torchtitan")
-    weights = "".join(f"    {name!r}: {weight!r},\n" for _, name, weight in _used(recipe, phase))
-    return _TITAN.format(tokens=phase.tokens, weights=f"{{\n{weights}}}")
+    stage = _one_stage(recipe, destination, "torchtitan")
+    weights = "".join(f"    {name!r}: {weight!r},\n" for _, name, weight in _used(recipe, stage, "torchtitan"))
+    return _TITAN.format(tokens=stage.tokens, weights=f"{{\n{weights}}}")
 
 
 def olmo_core(recipe: Recipe, destination: Destination) -> dict[str, Any]:
     """Return a `SourceMixtureList`: source_name, target_ratio (they sum to 1), paths, max_repetition_ratio >= 1.
 
-    Its `SourceMixtureDatasetConfig` also takes `requested_tokens`: the phase's tokens.
+    Its `SourceMixtureDatasetConfig` also takes `requested_tokens`: the stage's tokens.
     """
-    phase = _one_phase(recipe, destination, "olmo-core")
+    stage = _one_stage(recipe, destination, "olmo-core")
     sources = [
         {
             "source_name": name,
@@ -115,28 +103,28 @@ def olmo_core(recipe: Recipe, destination: Destination) -> dict[str, Any]:
             "paths": [_data(destination, "olmo-core", index, name)],
             "max_repetition_ratio": max(recipe.max_epochs, 1.0),
         }
-        for index, name, weight in _used(recipe, phase)
+        for index, name, weight in _used(recipe, stage, "olmo-core")
     ]
     return {"sources": sources}
 
 
 def nanotron(recipe: Recipe, destination: Destination) -> dict[str, Any]:
-    """Return `data_stages`, one per phase, each with the folders and weights of a Nanoset.
+    """Return `data_stages`, one per stage, each with the folders and weights of a Nanoset.
 
-    A stage begins at a step (the first at 1), so that several phases need to know how many tokens a step has.
+    A stage begins at a step (the first at 1), so that several stages need to know how many tokens a step has.
     """
-    phases = recipe.phases if destination.phase is None else (_one_phase(recipe, destination, "nanotron"),)
+    chosen = recipe.stages if destination.stage is None else (_one_stage(recipe, destination, "nanotron"),)
     stages, done = [], 0
-    for number, phase in enumerate(phases):
-        used = _used(recipe, phase)
+    for number, stage in enumerate(chosen):
+        used = _used(recipe, stage, "nanotron")
         dataset = {
             "dataset_folder": [_data(destination, "nanotron", index, name) for index, name, _ in used],
             "dataset_weights": [weight for _, _, weight in used],
         }
         # 42 is nanotron's own default seed; the field itself has none.
         data = {"dataset": dataset, "num_loading_workers": 1, "seed": 42}
-        stages.append({"name": f"phase {number}", "start_training_step": _step(destination, done), "data": data})
-        done += phase.tokens
+        stages.append({"name": f"stage {number}", "start_training_step": _step(destination, done), "data": data})
+        done += stage.tokens
     return {"data_stages": stages}
 
 
@@ -153,21 +141,24 @@ def streaming(recipe: Recipe, destination: Destination, format_: str = "streamin
     and must be positive; it counts samples, which are tokens where samples have one length. Data with a scheme, such as
     s3://, is `remote`, and cached where Streaming sees fit; other data is `local`.
     """
-    phase = _one_phase(recipe, destination, format_)
+    stage = _one_stage(recipe, destination, format_)
     streams = {}
-    for index, name, weight in _used(recipe, phase):
+    for index, name, weight in _used(recipe, stage, format_):
         data = _data(destination, format_, index, name)
         streams[name] = {"remote" if "://" in data else "local": data, "proportion": weight}
     return {"streams": streams, "shuffle": True}
 
 
 def plain(recipe: Recipe) -> dict[str, Any]:
-    """Return all phases with their weights by domain, zeros included."""
-    phases = [
-        {"tokens": phase.tokens, "weights": dict(zip(recipe.domains, phase.weights, strict=True))}
-        for phase in recipe.phases
-    ]
-    return {"phases": phases, "max_epochs": recipe.max_epochs}
+    """Return all stages with their weights by domain, zeros included."""
+
+    def by_name(stage: RecipeStage) -> dict[str, Mapping[str, float]]:
+        return {field: dict(zip(recipe.domains, row, strict=True)) for field, row in stage.named_weights}
+
+    return {
+        "stages": [{"tokens": stage.tokens, **by_name(stage)} for stage in recipe.stages],
+        "max_epochs": recipe.max_epochs,
+    }
 
 
 _SHUFFLED = (
@@ -195,30 +186,35 @@ def _relied_on(recipe: Recipe, destination: Destination, format_: Format) -> str
     lines = _RELIED_ON.get(format_, ())
     if not lines:
         return ""
-    phases = recipe.phases if destination.phase is None else (recipe.phases[destination.phase],)
-    tokens = sum(phase.tokens for phase in phases)
+    stages = recipe.stages if destination.stage is None else (recipe.stages[destination.stage],)
+    tokens = sum(stage.tokens for stage in stages)
     head = f"The mixture of a Mixwright recipe, {tokens:,} tokens."
     filled = [line.format(epochs=recipe.max_epochs, tokens=tokens) for line in lines]
     return "".join(f"# {line}\n" for line in [head, *filled])
 
 
-def _used(recipe: Recipe, phase: RecipePhase) -> Sequence[tuple[int, str, float]]:
+def _used(recipe: Recipe, stage: RecipeStage, format_: str) -> Sequence[tuple[int, str, float]]:
     """Return index, name and weight of the domains that have one."""
-    pairs = zip(recipe.domains, phase.weights, strict=True)
+    if stage.end_weights is not None:
+        raise ConfigError(
+            f"a stage's weights change over its {stage.tokens:,} tokens, and {format_} describes constant ones. Write it as "
+            "several stages, or export json or yaml."
+        )
+    pairs = zip(recipe.domains, stage.weights, strict=True)
     return [(index, name, weight) for index, (name, weight) in enumerate(pairs) if weight > 0]
 
 
-def _one_phase(recipe: Recipe, destination: Destination, format_: str) -> RecipePhase:
-    phases = recipe.phases
-    if destination.phase is None and len(phases) > 1:
+def _one_stage(recipe: Recipe, destination: Destination, format_: str) -> RecipeStage:
+    stages = recipe.stages
+    if destination.stage is None and len(stages) > 1:
         raise ConfigError(
-            f"the recipe has {len(phases)} phases and {format_} describes one mixture. Export them one by one: "
-            f"--phase 0 to --phase {len(phases) - 1}."
+            f"the recipe has {len(stages)} stages and {format_} describes one mixture. Export them one by one: "
+            f"--stage 0 to --stage {len(stages) - 1}."
         )
-    number = destination.phase or 0
-    if not 0 <= number < len(phases):
-        raise ConfigError(f"--phase {number}: the recipe has {len(phases)} phase(s), counted from 0.")
-    return phases[number]
+    number = destination.stage or 0
+    if not 0 <= number < len(stages):
+        raise ConfigError(f"--stage {number}: the recipe has {len(stages)} stage(s), counted from 0.")
+    return stages[number]
 
 
 def _data(destination: Destination, format_: str, index: int, name: str) -> str:
@@ -244,8 +240,8 @@ def _step(destination: Destination, tokens: int) -> int:
         )
     if tokens % destination.tokens_per_step:
         raise ConfigError(
-            f"a phase ends after {tokens:,} tokens, within a step of {destination.tokens_per_step:,}. Use a step that "
-            "divides the phases, or change their length."
+            f"a stage ends after {tokens:,} tokens, within a step of {destination.tokens_per_step:,}. Use a step that "
+            "divides the stages, or change their length."
         )
     return tokens // destination.tokens_per_step + 1
 

@@ -11,7 +11,7 @@ from tasks.mixture.earlier_runs.reuse import STEP, interactions
 from tasks.mixture.forecast import forecast
 from tasks.mixture.noise import run_noise
 from tasks.mixture.problem import Problem, objective_shares
-from tasks.mixture.published import Forecast, Recipe, RecipePhase
+from tasks.mixture.published import Forecast, Recipe, RecipeStage
 from tasks.mixture.published_candidates import (
     Candidates,
     ChosenMixture,
@@ -58,7 +58,7 @@ def _recipe(state: State, judged: Judgement, forecast_digest: str) -> Recipe:
     problem = state.problem
     return Recipe(
         domains=problem.names,
-        phases=(RecipePhase(tokens=state.params.target.tokens, weights=judged.pick.chosen.weights),),
+        stages=(RecipeStage(tokens=state.params.target.tokens, weights=judged.pick.chosen.weights),),
         max_epochs=problem.max_epochs,
         baselines={
             "natural": tuple(problem.natural.tolist()),
@@ -68,6 +68,7 @@ def _recipe(state: State, judged: Judgement, forecast_digest: str) -> Recipe:
         uniform_capped=problem.capped,
         objective=problem.objective,
         forecast=forecast_digest,
+        data=state.tokens,
     )
 
 

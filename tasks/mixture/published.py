@@ -5,11 +5,14 @@ The table of runs is `tasks.mixture.runs`, the evidence `tasks.mixture.published
 
 from collections.abc import Mapping
 from math import isclose
-from typing import ClassVar, Literal, Self
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
+from tasks.core.errors import DataError
 from tasks.core.published import Model, Published
+from tasks.training.types import mean_weights
 
 BaselineName = Literal["natural", "uniform", "unimax"]
 MixtureName = Literal["searched", "natural", "uniform", "unimax"]
@@ -24,17 +27,34 @@ TRANSFERS: Literal["transfers"] = "transfers"
 _SAME = 1e-6
 
 
-class RecipePhase(Model):
-    """A part of the run with one mixture; `weights` are in the order of the recipe's domains and sum to 1."""
+class RecipeStage(Model):
+    """A part of the run with one mixture; weights are in the order of the recipe's domains and sum to 1.
+
+    With `end_weights` the mixture goes from `weights` to them, linearly over the stage's tokens. A mixture that changes in
+    steps is several stages.
+    """
 
     tokens: PositiveInt
     weights: Weights
+    end_weights: Weights | None = None
 
     @model_validator(mode="after")
     def _sums_to_one(self) -> Self:
-        if not isclose(sum(self.weights), 1.0, abs_tol=1e-6):
-            raise ValueError(f"{len(self.weights)} weights sum to {sum(self.weights):.6f}, not to 1")
+        for name, weights in self.named_weights:
+            if not isclose(sum(weights), 1.0, abs_tol=1e-6):
+                raise ValueError(f"{name}: {len(weights)} weights sum to {sum(weights):.6f}, not to 1")
         return self
+
+    @property
+    def named_weights(self) -> tuple[tuple[str, Weights], ...]:
+        """The weights that the stage states, by the field's name."""
+        end = () if self.end_weights is None else (("end_weights", self.end_weights),)
+        return (("weights", self.weights), *end)
+
+    @property
+    def mean_weights(self) -> Weights:
+        """Each domain's share of the stage's tokens."""
+        return mean_weights(self.weights, self.end_weights)
 
 
 class Recipe(Published):
@@ -42,48 +62,80 @@ class Recipe(Published):
 
     No domain is repeated more than `max_epochs` times. `uniform_capped` are the domains that uniform weights would repeat
     more often. `objective` has the share of each domain's held-out text in what was searched. `forecast` is the SHA-256
-    of the forecast made with it, None where nobody made one.
+    of the forecast made with it, None where nobody made one. `data` is the digest of the tokens that it was made for
+    (`tasks.tokenize.pool.train_digest`), None = any pool that has its domains. `name` is what its own runs are called.
+
+    A recipe written by hand needs format, domains, stages and max_epochs alone. Format 1 had `phases` where 2 has stages;
+    it is read as before.
     """
 
     FILE: ClassVar[str] = "recipe.json"
 
-    format: Literal[1] = 1
+    format: Literal[2] = 2
+    name: str = Field(default="searched", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     domains: tuple[str, ...] = Field(min_length=1)
-    phases: tuple[RecipePhase, ...] = Field(min_length=1)
+    stages: tuple[RecipeStage, ...] = Field(min_length=1)
     max_epochs: PositiveFloat
-    baselines: Mapping[BaselineName, Weights]
+    baselines: Mapping[BaselineName, Weights] = {}
     uniform_capped: tuple[str, ...] = ()
-    objective: Weights
+    objective: Weights | None = None
     forecast: str | None = None
+    data: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_format_1(cls, value: Any) -> Any:
+        if not isinstance(value, dict) or value.get("format") != 1:
+            return value
+        renamed = {"stages" if field == "phases" else field: one for field, one in value.items()}
+        return {**renamed, "format": 2}
 
     @model_validator(mode="after")
     def _fits_the_domains(self) -> Self:
-        if missing := [name for name in BASELINES if name not in self.baselines]:
-            raise ValueError(f"the baseline {missing[0]} is missing")
-        rows = [("phases", phase.weights) for phase in self.phases]
+        if len({*self.domains}) < len(self.domains):
+            raise ValueError(f"a domain is named twice in {', '.join(self.domains)}")
+        if self.name in BASELINES:
+            raise ValueError(f"it is called {self.name}, as a baseline is; give it another name")
+        missing = [name for name in BASELINES if name not in self.baselines]
+        if missing and len(missing) < len(BASELINES):
+            raise ValueError(f"the baseline {missing[0]} is missing; give all of {', '.join(BASELINES)}, or none")
+        stages = enumerate(self.stages)
+        rows = [(f"stages.{index}.{name}", row) for index, stage in stages for name, row in stage.named_weights]
         rows += [(f"baselines.{name}", weights) for name, weights in self.baselines.items()]
-        for name, values in [*rows, ("objective", self.objective)]:
-            if len(values) != len(self.domains):
-                raise ValueError(f"{name}: {len(values)} weights for {len(self.domains)} domains")
+        rows += [] if self.objective is None else [("objective", self.objective)]
+        wrong = [
+            f"{name}: {len(values)} weights for {len(self.domains)} domains"
+            for name, values in rows
+            if len(values) != len(self.domains)
+        ]
+        if wrong:
+            raise ValueError("; ".join(wrong))
         return self
 
     @property
     def tokens(self) -> int:
         """Tokens of the whole run."""
-        return sum(phase.tokens for phase in self.phases)
+        return sum(stage.tokens for stage in self.stages)
+
+    @property
+    def changes(self) -> bool:
+        """Whether the mixture is another one at the end of the run than at its start."""
+        return len(self.stages) > 1 or self.stages[0].end_weights is not None
 
     @property
     def searched(self) -> Weights:
-        """The mixture over the whole run: the phases' weights, weighted by their tokens."""
-        if len(self.phases) == 1:
-            return self.phases[0].weights
-        columns = zip(*(phase.weights for phase in self.phases), strict=True)
-        shares = [phase.tokens / self.tokens for phase in self.phases]
+        """The mixture over the whole run: the stages' mean weights, weighted by their tokens."""
+        if len(self.stages) == 1:
+            return self.stages[0].mean_weights
+        columns = zip(*(stage.mean_weights for stage in self.stages), strict=True)
+        shares = [stage.tokens / self.tokens for stage in self.stages]
         return tuple(sum(w * share for w, share in zip(column, shares, strict=True)) for column in columns)
 
     @property
     def mixtures(self) -> tuple[MixtureName, ...]:
-        """The searched mixture and the baselines; UniMax where it is another one than uniform."""
+        """The searched mixture and the baselines, if there are any; UniMax where it is another one than uniform."""
+        if not self.baselines:
+            return ("searched",)
         pairs = zip(self.baselines["uniform"], self.baselines["unimax"], strict=True)
         same = max(abs(one - other) for one, other in pairs) < _SAME
         return ("searched", "natural", "uniform") if same else ("searched", *BASELINES)
@@ -91,6 +143,22 @@ class Recipe(Published):
     def weights(self, mixture: MixtureName) -> Weights:
         """Return the weights of a mixture, of the searched one over the whole run."""
         return self.searched if mixture == "searched" else self.baselines[mixture]
+
+    @classmethod
+    def _require_format(cls, value: dict[str, Any], where: str) -> None:
+        if value.get("format") != 1:
+            super()._require_format(value, where)
+
+
+def read_recipe(path: Path) -> Recipe:
+    """Read a recipe from a file of any name.
+
+    Raises:
+        DataError: the file is missing or is no recipe.
+    """
+    if not path.is_file():
+        raise DataError(f"{path}: there is no such file. Name the recipe.json of a search.")
+    return Recipe.parse(path.read_text(encoding="utf-8"), str(path))
 
 
 class DomainForecast(Model):

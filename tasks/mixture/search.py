@@ -45,7 +45,7 @@ class State:
     """Where a search stands: what it searches, what was measured, and what each round proposed.
 
     `earlier` are runs of an earlier version that inform the predictor, `data` what today's proxies have in common
-    (`ProxyRun.data`).
+    (`ProxyRun.data`). `tokens` is the digest of what is trained on, None where there is no pool.
     """
 
     params: SearchParams
@@ -55,6 +55,7 @@ class State:
     runs: RunTable
     rounds: tuple[Round, ...] = ()
     earlier: RunTable | None = None
+    tokens: str | None = None
 
     @property
     def size(self) -> Size:

@@ -36,7 +36,7 @@ from tasks.runtime.context import Workshop
 from tasks.runtime.records import UnitRecord
 from tasks.runtime.stages import StageInput, StageRun, environment_over, published, stage_input
 from tasks.runtime.step import Step
-from tasks.tokenize.pool import POOL_FILES, TokenPool, read_pool
+from tasks.tokenize.pool import POOL_FILES, TokenPool, read_pool, train_digest
 
 STAGE = "search"
 # A proxy's result does not depend on how it was proposed: a better strategy takes the proxies that are there.
@@ -236,7 +236,9 @@ def _started(proxies: Proxies, pool: TokenPool) -> State:
     """Return a search at its start: with nothing measured, or with what an earlier table gives."""
     # Where the table lies is no part of what a unit of the search reads: its runs are.
     params = proxies.params.model_copy(update={"earlier_runs": None})
-    state = State(params, proxies.problem, pool.vocab_size, proxies.content(), proxies.none)
+    state = State(
+        params, proxies.problem, pool.vocab_size, proxies.content(), proxies.none, tokens=train_digest(proxies.pool)
+    )
     if (where := proxies.params.earlier_runs) is None:
         return state
     found = usable_runs(read_runs(Path(where)), state.current, where)

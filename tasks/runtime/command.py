@@ -23,7 +23,7 @@ from infra.settings import load_settings
 from infra.storage import keep_first
 from infra.telemetry import apply as keep_telemetry_off
 from infra.terminal import TerminalObserver
-from tasks.core.digest import digest_json
+from tasks.core.digest import digest_file, digest_json
 from tasks.core.errors import ConfigError, DamagedError, DataError, MixwrightError
 from tasks.core.identity import params_of
 from tasks.core.manifest import Manifest
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 ParamsT = TypeVar("ParamsT", bound=Params)
 _SHORT = "mixwright.settings"
+_FILES = "mixwright.files"
 _OURS = frozenset({"cli", "flows", "infra", "tasks"})
 
 
@@ -142,7 +143,7 @@ def stage_command(
             chosen = executor_of(executor, workers or placement.workers, placement.ray_address)
             with ray_closed_after(), closing(chosen), TerminalObserver(quiet=as_json) as observer:
                 workshop = workshop_of(placement, chosen, observer)
-                folders = prepare_inputs(given, workshop) if prepare_inputs else _named(values, inputs)
+                folders = prepare_inputs(given, workshop) if prepare_inputs else _named(values, inputs, ctx.meta)
                 if extras.decide is not None:
                     params = decided_once(params, extras.decide, placement.home, asked_of(name, params, folders))
                 manifest = run(params, inputs=folders, output=output, workshop=workshop)
@@ -162,6 +163,17 @@ def short_for(settings: Callable[[Any], Sequence[str]], *names: str, **attribute
     return click.Option(names, callback=remember, expose_value=False, **attributes)
 
 
+def instead_of(stage: str, name: str, **attributes: Any) -> click.Option:
+    """Return an option `--NAME FILE` that gives a stage a file as its input `name`, in place of another stage's folder."""
+
+    def remember(ctx: click.Context, _: click.Parameter, value: Path | None) -> None:
+        if value is not None:
+            ctx.meta[_FILES] = {**ctx.meta.get(_FILES, {}), stage: (name, value)}
+
+    file_type = click.Path(path_type=Path, exists=True, dir_okay=False)
+    return click.Option((f"--{name}",), callback=remember, expose_value=False, type=file_type, **attributes)
+
+
 def stage_params(name: str, model: type[ParamsT], params_file: Path | None, settings: Sequence[str]) -> ParamsT:
     """Return the defaults of a stage, with its section of a params file and `--set` laid over them.
 
@@ -176,7 +188,9 @@ def stage_params(name: str, model: type[ParamsT], params_file: Path | None, sett
 
 def asked_of(name: str, params: Params, folders: Mapping[str, Path]) -> str:
     """Return the key of what was asked of a stage or command, before anything in it is decided."""
-    contents = {given: Manifest.read(folder).output for given, folder in folders.items()}
+    contents = {
+        given: digest_file(path) if path.is_file() else Manifest.read(path).output for given, path in folders.items()
+    }
     return digest_json({"name": name, "inputs": contents, "params": params_of(params)})
 
 
@@ -232,7 +246,13 @@ def exit_codes() -> Iterator[None]:
         sys.exit(128 + signal.SIGINT)
 
 
-def _named(given: Sequence[str], inputs: tuple[str, ...]) -> dict[str, Path]:
+def _named(given: Sequence[str], asked: tuple[str, ...], meta: Mapping[str, Any]) -> dict[str, Path]:
+    """Return the inputs by name: the folders of `--input`, and the files that stand in for some (`instead_of`)."""
+    files: Mapping[str, tuple[str, Path]] = meta.get(_FILES, {})
+    return {**_folders(given, tuple(name for name in asked if name not in files)), **dict(files.values())}
+
+
+def _folders(given: Sequence[str], inputs: tuple[str, ...]) -> dict[str, Path]:
     if len(inputs) == 1 and len(given) == 1 and "=" not in given[0]:
         return {inputs[0]: Path(given[0])}
     pairs = dict(value.partition("=")[::2] for value in given)

@@ -16,10 +16,12 @@ import numpy as np
 import numpy.typing as npt
 
 from tasks.core.errors import DataError
+from tasks.core.handles import Tree
 from tasks.tokenize.published import LENGTHS_FILE, SPLITS, PackedDomain, PackedSplit, Split, TokenBits, TokenPoolIndex
 
 # What is read of a pool besides the tokens of its splits.
 POOL_FILES = (TokenPoolIndex.FILE, LENGTHS_FILE)
+_TRAIN = "tokens/train/"
 
 Tokens = npt.NDArray[np.unsignedinteger[Any]]
 _BYTES_DTYPE = np.dtype("<u2")
@@ -134,6 +136,11 @@ def read_pool(folder: Path, *splits: Split) -> TokenPool:
     domains = tuple(_read_domain(folder, domain, index.token_bits, splits or SPLITS) for domain in index.domains)
     token_bytes = np.array(mapped(folder / LENGTHS_FILE, index.vocab_size, _BYTES_DTYPE))
     return TokenPool(domains, index.vocab_size, index.document_end, token_bytes)
+
+
+def train_digest(files: Tree) -> str:
+    """Return the digest of the tokens to train on, of the files of a pool: what a recipe names as its `data`."""
+    return files.under(_TRAIN).digest
 
 
 def write_pool(

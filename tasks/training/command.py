@@ -4,7 +4,7 @@ import os
 
 from infra.machine import cpu_flags, gpu_has_bfloat16
 from infra.settings import load_settings
-from tasks.runtime.command import StageExtras
+from tasks.runtime.command import StageExtras, instead_of
 from tasks.training.config import Precision
 from tasks.training.params import TrainParams
 from tasks.training.precision import native_precision
@@ -27,4 +27,13 @@ def decide(params: TrainParams) -> TrainParams:
     return params.decided(full_precision())
 
 
-EXTRAS = StageExtras(decide=decide)
+EXTRAS = StageExtras(
+    options=(
+        instead_of(
+            "search",
+            "recipe",
+            help="recipe.json, of a search or written by hand, in place of `--input search=...`.",
+        ),
+    ),
+    decide=decide,
+)

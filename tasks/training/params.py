@@ -14,7 +14,11 @@ class TrainParams(Params):
     """The train stage: each mixture is trained with the same seeds, so that differences are paired."""
 
     training: TrainingConfig = Field(default_factory=lambda: demo_full())  # noqa: PLW0108 (defined below)
-    mixtures: tuple[MixtureName, ...] = Field(default=("searched", "natural", "uniform"), min_length=1)
+    mixtures: tuple[MixtureName, ...] = Field(
+        default=("searched", "natural", "uniform"),
+        min_length=1,
+        description="searched = the recipe's own; of a recipe without baselines nothing else is trained",
+    )
     num_seeds: PositiveInt = 3
     seed: int = Field(default=0, ge=0, description="of the first run; the others count up")
 

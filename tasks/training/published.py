@@ -6,7 +6,6 @@ from typing import ClassVar, Literal, Self
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt, model_validator
 
 from tasks.core.published import Model, Published
-from tasks.mixture.published import MixtureName
 
 # Where the folders of all runs lie.
 MODELS_FOLDER = "models"
@@ -15,10 +14,14 @@ EXPORT_FOLDER = "export"
 
 
 class TrainedPhase(Model):
-    """A part of a run with one mixture: tokens, and a weight per domain in the order of the pool's domains."""
+    """A part of a run with one mixture: tokens, and a weight per domain in the order of the pool's domains.
+
+    With `end_weights` the mixture went from `weights` to them, linearly over the phase's tokens.
+    """
 
     tokens: PositiveInt
     weights: tuple[float, ...]
+    end_weights: tuple[float, ...] | None = None
 
 
 class Consumed(Model):
@@ -32,12 +35,13 @@ class Consumed(Model):
 class TrainedRun(Model):
     """One trained model. Runs of several mixtures with one seed are pairs, if device and instruction set are the same.
 
+    `mixture` is a baseline's name, or that of the recipe: `searched` where a search made it.
     `folder` is where its files lie in what the stage published; `final_loss` is the mean over the last tenth of the
     steps, in nats per token.
     """
 
     name: str
-    mixture: MixtureName
+    mixture: str
     seed: NonNegativeInt
     folder: str
     phases: tuple[TrainedPhase, ...] = Field(min_length=1)

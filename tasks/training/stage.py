@@ -1,22 +1,21 @@
-"""The train stage: searched, natural and uniform mixtures, each with the same seeds and the same number of tokens."""
+"""The train stage: a recipe's mixture and its baselines, each with the same seeds and the same number of tokens."""
 
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from infra.progress import UnitReport
-from tasks.core.errors import DataError
+from tasks.core.digest import digest_file
 from tasks.core.handles import Handle
 from tasks.core.manifest import Manifest
-from tasks.mixture.published import MixtureName, Recipe
+from tasks.mixture.published import Recipe, read_recipe
 from tasks.runtime.context import Workshop
 from tasks.runtime.records import UnitRecord
 from tasks.runtime.stages import StageRun, environment_over, stage_input
 from tasks.runtime.step import Step
-from tasks.tokenize.pool import POOL_FILES, TokenPool, read_pool
+from tasks.tokenize.pool import POOL_FILES, TokenPool, read_pool, train_digest
 from tasks.tokenize.published import TOKENIZER_FILE
 from tasks.training.config import num_flops, num_parameters
-from tasks.training.order import starved
 from tasks.training.params import TrainParams
 from tasks.training.published import EXPORT_FOLDER, MODELS_FOLDER, Consumed, TrainedPhase, TrainedRun, TrainedRuns
 from tasks.training.published_run import (
@@ -27,88 +26,63 @@ from tasks.training.published_run import (
     WEIGHTS_FILE,
     read_losses,
 )
-from tasks.training.run import order_of
-from tasks.training.types import Phase, RunSpec
+from tasks.training.recipes import PlannedRun, planned_runs
+from tasks.training.types import RunSpec
 from tasks.training.unit import SPLIT, RunArgs, train_run
 
 STAGE = "train"
+# The input that stands in for a search: a recipe's file.
+RECIPE = "recipe"
 TRAIN = Step("train.run", "train", train_run, distributed=True)
 MODEL_FILES = (CONFIG_FILE, LEDGER_FILE, LOSSES_FILE, WEIGHTS_FILE)
 EXPORT_FILES = (CONFIG_FILE, WEIGHTS_FILE, *TRANSFORMERS_FILES)
 
 
 def run(params: TrainParams, *, inputs: Mapping[str, Path], output: Path, workshop: Workshop) -> Manifest:
-    """Train a model on each mixture with each seed, and export the first on the searched mixture."""
-    tokenized, searched = stage_input(workshop, inputs, "tokenize"), stage_input(workshop, inputs, "search")
-    digests = {"tokenize": tokenized.digest, "search": searched.digest}
+    """Train a model on each mixture with each seed, and export the first on the recipe's.
+
+    The recipe is a search's, or that of a file (`inputs["recipe"]`), which needs no search.
+    """
+    tokenized = stage_input(workshop, inputs, "tokenize")
+    recipe, digests = _recipe(inputs, workshop)
+    digests = {"tokenize": tokenized.digest, **digests}
     stage = StageRun(workshop, STAGE, __name__, params, digests, output)
     if (found := stage.unchanged()) is not None:
         return found
     read = tokenized.tree(*POOL_FILES, f"tokens/{SPLIT}/", TOKENIZER_FILE)
-    recipe = searched.read(Recipe)
     pool = read_pool(read.local(), SPLIT)
-    specs = run_specs(params, recipe, pool.names)
-    _tell_starved(specs, pool, workshop)
+    # Every run is checked before the first starts.
+    planned = planned_runs(params, recipe, pool, train_digest(read), str(inputs.get(RECIPE, Recipe.FILE)))
+    for note in planned.notes:
+        workshop.observer.say(note)
 
     def finished(index: int, record: UnitRecord) -> None:
-        workshop.observer.unit(_report(specs[index], record))
+        workshop.observer.unit(_report(planned.runs[index].spec, record))
 
     # Runs that are the same work (a searched mixture may be uniform) are made once.
-    records = TRAIN.map(workshop, [RunArgs(spec, read) for spec in specs], on_finished=finished)
-    planned = zip(_planned(params), specs, records, strict=True)
-    trained = TrainedRuns(runs=tuple(_described(one, spec, record, pool) for one, spec, record in planned))
-    files = _files(trained.runs, records) | {f"{EXPORT_FOLDER}/{TOKENIZER_FILE}": read[TOKENIZER_FILE]}
+    records = TRAIN.map(workshop, [RunArgs(one.spec, read) for one in planned.runs], on_finished=finished)
+    pairs = zip(planned.runs, records, strict=True)
+    trained = TrainedRuns(runs=tuple(_described(one, record, pool) for one, record in pairs))
+    files = _files(trained.runs, records, recipe.name)
     return stage.publish(
-        {**files, TrainedRuns.FILE: trained},
+        {**files, f"{EXPORT_FOLDER}/{TOKENIZER_FILE}": read[TOKENIZER_FILE], TrainedRuns.FILE: trained},
         summary=_summary(params, pool, trained.runs),
         environment=environment_over(records),
     )
 
 
-def run_specs(params: TrainParams, recipe: Recipe, domains: Sequence[str]) -> list[RunSpec]:
-    """Return the runs, mixture by mixture; runs with the same seed are paired. A baseline is one phase.
-
-    Raises:
-        DataError: the recipe is for other domains than the pool's.
-    """
-    if recipe.domains != tuple(domains):
-        raise DataError(
-            f"{Recipe.FILE}: a recipe for the domains {', '.join(recipe.domains)}; the pool has {', '.join(domains)}. "
-            "Run search again on this pool."
-        )
-    return [
-        RunSpec(
-            f"{mixture}-seed{seed}",
-            _phases(recipe, mixture, params.training.num_tokens),
-            seed,
-            params.training,
-            recipe.max_epochs,
-        )
-        for mixture, seed in _planned(params)
-    ]
-
-
-def _phases(recipe: Recipe, mixture: MixtureName, num_tokens: int) -> tuple[Phase, ...]:
-    if mixture == "searched":
-        return tuple(Phase(phase.tokens, phase.weights) for phase in recipe.phases)
-    return (Phase(num_tokens, recipe.baselines[mixture]),)
-
-
-def _planned(params: TrainParams) -> list[tuple[MixtureName, int]]:
-    """Return mixture and seed of every run."""
-    seeds = range(params.seed, params.seed + params.num_seeds)
-    return [(mixture, seed) for mixture in params.mixtures for seed in seeds]
-
-
-def _tell_starved(specs: list[RunSpec], pool: TokenPool, workshop: Workshop) -> None:
-    """Check every run before the first starts, and say which domains a mixture names but cannot give one sample."""
-    for spec in specs:
-        if missed := starved(order_of(spec, pool), spec.phases):
-            workshop.observer.say(f"{spec.name}: too small a weight for a single sample: {', '.join(missed)}")
+def _recipe(inputs: Mapping[str, Path], workshop: Workshop) -> tuple[Recipe, dict[str, str]]:
+    """Return the recipe, and the digest of what it was read from by the name of that input."""
+    if RECIPE in inputs:
+        return read_recipe(inputs[RECIPE]), {RECIPE: digest_file(inputs[RECIPE])}
+    searched = stage_input(workshop, inputs, "search")
+    return searched.read(Recipe), {"search": searched.digest}
 
 
 def _report(spec: RunSpec, record: UnitRecord) -> UnitReport:
-    weights = [list(phase.weights) for phase in spec.phases]
+    weights = [
+        phase.weights if phase.end_weights is None else [phase.weights, phase.end_weights] for phase in spec.phases
+    ]
     return UnitReport(
         name=spec.name,
         key=record.key,
@@ -118,20 +92,23 @@ def _report(spec: RunSpec, record: UnitRecord) -> UnitReport:
     )
 
 
-def _described(planned: tuple[MixtureName, int], spec: RunSpec, record: UnitRecord, pool: TokenPool) -> TrainedRun:
+def _described(planned: PlannedRun, record: UnitRecord, pool: TokenPool) -> TrainedRun:
+    spec = planned.spec
     length = spec.training.model.sequence_length
     rows, samples = pool.rows("train", length).tolist(), record.summary["samples"]
     consumed = {
         name: Consumed(samples=count, tokens=count * length, epochs=count / available if available else 0.0)
         for name, count, available in zip(pool.names, samples, rows, strict=True)
     }
-    mixture, seed = planned
     return TrainedRun(
         name=spec.name,
-        mixture=mixture,
-        seed=seed,
+        mixture=planned.mixture,
+        seed=spec.seed,
         folder=f"{MODELS_FOLDER}/{spec.name}",
-        phases=tuple(TrainedPhase(tokens=phase.num_tokens, weights=phase.weights) for phase in spec.phases),
+        phases=tuple(
+            TrainedPhase(tokens=phase.num_tokens, weights=phase.weights, end_weights=phase.end_weights)
+            for phase in spec.phases
+        ),
         tokens=spec.training.num_tokens,
         parameters=num_parameters(spec.training.model, pool.vocab_size)[0],
         flops=num_flops(spec.training, pool.vocab_size),
@@ -143,14 +120,14 @@ def _described(planned: tuple[MixtureName, int], spec: RunSpec, record: UnitReco
     )
 
 
-def _files(runs: Sequence[TrainedRun], records: Sequence[UnitRecord]) -> dict[str, Handle]:
-    """Return what is published of every run, and the first of the searched mixture once more, to be loaded elsewhere."""
+def _files(runs: Sequence[TrainedRun], records: Sequence[UnitRecord], own: str) -> dict[str, Handle]:
+    """Return what is published of every run, and the first on the recipe's `own` mixture once more, to load elsewhere."""
     files = {
         f"{run.folder}/{name}": record.file(name)
         for run, record in zip(runs, records, strict=True)
         for name in MODEL_FILES
     }
-    searched = [record for run, record in zip(runs, records, strict=True) if run.mixture == "searched"]
+    searched = [record for run, record in zip(runs, records, strict=True) if run.mixture == own]
     exported = [*searched, *records][0]
     return files | {f"{EXPORT_FOLDER}/{name}": exported.file(name) for name in EXPORT_FILES}
 

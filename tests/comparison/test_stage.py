@@ -67,7 +67,7 @@ def test_what_is_trained_is_the_recipe_of_each_search(compared: tuple[Path, Mani
     for each in searched:
         folder = root / "searches" / f"{each['method']}-{each['search']}"
         recipe = json.loads((folder / "recipe.json").read_text(encoding="utf-8"))
-        assert each["weights"] == recipe["phases"][0]["weights"]
+        assert each["weights"] == recipe["stages"][0]["weights"]
 
 
 def test_gains_are_paired_with_natural_and_natural_gains_nothing(compared: tuple[Path, Manifest, Here]) -> None:

@@ -29,7 +29,7 @@ def recipe(searched: Sequence[float], natural: Sequence[float], tokens: int = 40
     uniform = [1 / len(domains)] * len(domains)
     values = {
         "domains": domains,
-        "phases": [{"tokens": tokens, "weights": list(searched)}],
+        "stages": [{"tokens": tokens, "weights": list(searched)}],
         "max_epochs": 4.0,
         "baselines": {"natural": list(natural), "uniform": uniform, "unimax": uniform},
         "objective": uniform,

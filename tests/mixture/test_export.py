@@ -8,16 +8,16 @@ import pytest
 import yaml
 
 from tasks.core.errors import ConfigError, DataError
-from tasks.mixture.export import Destination, Format, export, read_recipe
-from tasks.mixture.published import Recipe, RecipePhase
+from tasks.mixture.export import Destination, Format, export
+from tasks.mixture.published import Recipe, RecipeStage, read_recipe
 
 EVEN = (1 / 3, 1 / 3, 1 / 3)
 
 
-def recipe_of(*phases: tuple[int, tuple[float, ...]]) -> Recipe:
+def recipe_of(*stages: tuple[int, tuple[float, ...]]) -> Recipe:
     return Recipe(
         domains=("web", "code", "spam"),
-        phases=tuple(RecipePhase(tokens=tokens, weights=weights) for tokens, weights in phases),
+        stages=tuple(RecipeStage(tokens=tokens, weights=weights) for tokens, weights in stages),
         max_epochs=4.0,
         baselines={"natural": EVEN, "uniform": EVEN, "unimax": EVEN},
         objective=EVEN,
@@ -45,7 +45,7 @@ def test_olmo_core_gets_a_list_of_sources_whose_ratios_sum_to_one() -> None:
     assert sum(source["target_ratio"] for source in sources) == pytest.approx(1.0)
 
 
-def test_nanotron_gets_a_stage_per_phase_that_begins_at_a_step() -> None:
+def test_nanotron_gets_a_stage_per_stage_that_begins_at_a_step() -> None:
     stages = said(TWO, "nanotron", Destination(data="/data/{domain}", tokens_per_step=250))["data_stages"]
     assert [stage["start_training_step"] for stage in stages] == [1, 5]
     assert len({stage["name"] for stage in stages}) == 2
@@ -115,20 +115,20 @@ def test_torchtitan_gets_a_module_that_packs_each_domain_before_it_mixes(monkeyp
     )
 
 
-def test_plain_json_and_yaml_say_every_phase_and_every_domain() -> None:
+def test_plain_json_and_yaml_say_every_stage_and_every_domain() -> None:
     value = json.loads(export(TWO, "json", Destination()))
     assert value == yaml.safe_load(export(TWO, "yaml", Destination()))
-    assert value["phases"][1] == {"tokens": 500, "weights": {"web": 0.0, "code": 0.5, "spam": 0.5}}
+    assert value["stages"][1] == {"tokens": 500, "weights": {"web": 0.0, "code": 0.5, "spam": 0.5}}
 
 
 @pytest.mark.parametrize("format_", ONE_MIXTURE)
-def test_a_format_for_one_mixture_takes_one_phase_and_asks_which(format_: Format) -> None:
-    with pytest.raises(ConfigError, match=r"2 phases and .* --phase 0 to --phase 1"):
+def test_a_format_for_one_mixture_takes_one_stage_and_asks_which(format_: Format) -> None:
+    with pytest.raises(ConfigError, match=r"2 stages and .* --stage 0 to --stage 1"):
         export(TWO, format_, HERE)
-    text = export(TWO, format_, Destination(HERE.data, phase=1))
+    text = export(TWO, format_, Destination(HERE.data, stage=1))
     assert "code" in text and "spam" in text and "web" not in text
-    with pytest.raises(ConfigError, match="--phase 2: the recipe has 2"):
-        export(TWO, format_, Destination(HERE.data, phase=2))
+    with pytest.raises(ConfigError, match="--stage 2: the recipe has 2"):
+        export(TWO, format_, Destination(HERE.data, stage=2))
 
 
 @pytest.mark.parametrize("format_", ["olmo-core", "nanotron", "llm-foundry", "streaming"])
@@ -141,9 +141,9 @@ def test_a_format_that_names_files_asks_where_they_are(format_: Format) -> None:
 
 def recipe_text(**changes: Any) -> str:
     value = {
-        "format": 1,
+        "format": 2,
         "domains": ["a", "b"],
-        "phases": [{"tokens": 10, "weights": [0.4, 0.6]}],
+        "stages": [{"tokens": 10, "weights": [0.4, 0.6]}],
         "max_epochs": 4.0,
         "baselines": {name: [0.5, 0.5] for name in ("natural", "uniform", "unimax")},
         "objective": [0.5, 0.5],
@@ -155,13 +155,19 @@ def test_a_recipe_is_read_and_what_is_none_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "recipe.json"
     path.write_text(recipe_text())
     found = read_recipe(path)
-    assert (found.domains, found.phases) == (("a", "b"), (RecipePhase(tokens=10, weights=(0.4, 0.6)),))
+    assert (found.domains, found.stages) == (("a", "b"), (RecipeStage(tokens=10, weights=(0.4, 0.6)),))
     wrong: tuple[tuple[dict[str, Any], str], ...] = (
-        ({"format": 2}, "format 2, this version of Mixwright reads 1"),
-        ({"phases": []}, "phases: "),
+        ({"format": 3}, "format 3, this version of Mixwright reads 2"),
+        ({"stages": []}, "stages: "),
+        ({"name": "natural"}, "called natural, as a baseline is"),
+        ({"domains": ["a", "a"]}, "a domain is named twice"),
         ({"domains": ["a"]}, "2 weights for 1 domains"),
-        ({"phases": [{"tokens": 10}]}, r"phases\.0\.weights"),
-        ({"phases": [{"tokens": 10, "weights": [0.4, 0.4]}]}, r"sum to 0\.8"),
+        ({"stages": [{"tokens": 10}]}, r"stages\.0\.weights"),
+        ({"stages": [{"tokens": 10, "weights": [0.4, 0.4]}]}, r"sum to 0\.8"),
+        (
+            {"stages": [{"tokens": 10, "weights": [0.4, 0.6], "end_weights": [1.0]}]},
+            r"stages\.0\.end_weights: 1 weights for 2",
+        ),
         ({"baselines": {"natural": [0.5, 0.5]}}, "the baseline uniform is missing"),
     )
     for changes, message in wrong:
@@ -173,6 +179,23 @@ def test_a_recipe_is_read_and_what_is_none_is_refused(tmp_path: Path) -> None:
         read_recipe(path)
     with pytest.raises(DataError, match="no such file"):
         read_recipe(tmp_path / "nothing.json")
+
+
+def test_a_recipe_of_format_1_is_read_with_its_phases_as_stages(tmp_path: Path) -> None:
+    value = json.loads(recipe_text())
+    (tmp_path / "new.json").write_text(json.dumps(value))
+    (tmp_path / "old.json").write_text(json.dumps({**value, "format": 1, "phases": value.pop("stages")}))
+    assert read_recipe(tmp_path / "old.json") == read_recipe(tmp_path / "new.json")
+
+
+def test_a_ramp_is_told_by_name_and_refused_where_a_mixture_is_constant() -> None:
+    ramp = ONE.model_copy(update={"stages": (RecipeStage(tokens=9, weights=(1, 0, 0), end_weights=(0, 1, 0)),)})
+    told = json.loads(export(ramp, "json", HERE))["stages"][0]
+    assert (told["weights"]["web"], told["end_weights"]["code"]) == (1, 1)
+    assert ramp.searched == (0.5, 0.5, 0) and ramp.changes and not ONE.changes
+    for format_ in (*ONE_MIXTURE, "nanotron"):
+        with pytest.raises(ConfigError, match="describes constant ones"):
+            export(ramp, format_, HERE)
 
 
 def test_every_format_is_written() -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tasks.mixture.export import Destination, Format, export
-from tasks.mixture.published import BASELINES, Recipe, RecipePhase
+from tasks.mixture.published import BASELINES, Recipe, RecipeStage
 
 pytestmark = pytest.mark.slow
 
@@ -47,7 +47,7 @@ def exported(folder: Path, format_: Format, data: str) -> Path:
     weights = tuple(WEIGHTS.values())
     recipe = Recipe(
         domains=tuple(WEIGHTS),
-        phases=(RecipePhase(tokens=SAMPLES * 8, weights=weights),),
+        stages=(RecipeStage(tokens=SAMPLES * 8, weights=weights),),
         max_epochs=4.0,
         baselines=dict.fromkeys(BASELINES, weights),
         objective=weights,

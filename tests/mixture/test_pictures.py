@@ -14,7 +14,7 @@ from tasks.mixture.pictures.evidence import PredictedRun, SearchEvidence, expect
 from tasks.mixture.pictures.evidence_plots import interactions, pareto, transfer
 from tasks.mixture.pictures.gallery import best_mixtures, search_pictures
 from tasks.mixture.pictures.search_plots import best_so_far, epochs, mixture, predicted, regret
-from tasks.mixture.published import Forecast, Recipe, RecipePhase, SizeGain
+from tasks.mixture.published import Forecast, Recipe, RecipeStage, SizeGain
 from tasks.mixture.published_candidates import (
     Candidates,
     ChosenMixture,
@@ -93,7 +93,7 @@ def recipe_of(searched: Sequence[float], natural: Sequence[float], unimax: Seque
     uniform = (1 / number,) * number
     return Recipe(
         domains=tuple(f"domain-{index:02d}" for index in range(number)),
-        phases=(RecipePhase(tokens=1000, weights=tuple(searched)),),
+        stages=(RecipeStage(tokens=1000, weights=tuple(searched)),),
         baselines={
             "natural": tuple(natural),
             "uniform": uniform,

@@ -82,7 +82,7 @@ def test_a_search_measures_as_many_proxies_as_it_says_with_natural_and_uniform_f
 def test_a_useless_domain_is_cut_and_most_of_the_possible_gain_is_found(found: tuple[State, Path]) -> None:
     state, folder = found
     recipe = read(folder, "recipe.json")
-    weights_D = np.array(recipe["phases"][0]["weights"])
+    weights_D = np.array(recipe["stages"][0]["weights"])
     natural = float(useless_last(state.problem.natural).mean())
     possible = natural - best_objective(state.problem)
     assert weights_D[3] <= 0.1 < state.problem.natural[3]
@@ -92,7 +92,7 @@ def test_a_useless_domain_is_cut_and_most_of_the_possible_gain_is_found(found: t
 def test_the_forecast_holds_the_true_gain_and_says_what_it_speaks_of(found: tuple[State, Path]) -> None:
     state, folder = found
     told, recipe = read(folder, "forecast.json"), read(folder, "recipe.json")
-    weights_D = np.array(recipe["phases"][0]["weights"])
+    weights_D = np.array(recipe["stages"][0]["weights"])
     gain = float(useless_last(state.problem.natural).mean() - useless_last(weights_D).mean())
     # One interval of 90 % need not hold it to the last digit.
     assert told["lower"] - 0.002 <= gain <= told["upper"] + 0.002
@@ -108,9 +108,9 @@ def test_recipe_and_candidates_keep_to_the_seam(found: tuple[State, Path]) -> No
     state, folder = found
     recipe, candidates = read(folder, "recipe.json"), read(folder, "candidates.json")
     assert recipe["domains"] == ["d0", "d1", "d2", "d3"] and recipe["max_epochs"] == 4.0
-    assert recipe["phases"][0]["tokens"] == state.params.target.tokens
+    assert recipe["stages"][0]["tokens"] == state.params.target.tokens
     assert recipe["baselines"]["natural"] == [0.05, 0.075, 0.05, 0.825]
-    assert (np.array(recipe["phases"][0]["weights"]) <= state.problem.caps_D + 1e-12).all()
+    assert (np.array(recipe["stages"][0]["weights"]) <= state.problem.caps_D + 1e-12).all()
     sources = {candidate["source"] for candidate in candidates["considered"]}
     assert {NATURAL, PREDICTED, candidates["decision"]["source"]} <= sources
     assert [value["round"] for value in candidates["rounds"]] == list(range(1, len(state.rounds) + 1))
@@ -192,7 +192,7 @@ def test_natural_says_that_it_was_kept(tmp_path: Path) -> None:
     told = read(tmp_path, "forecast.json")
     assert (told["gain_over_natural"], told["lower"], told["upper"]) == (0.0, 0.0, 0.0)
     assert "natural is kept" in told["statement"]
-    assert read(tmp_path, "recipe.json")["phases"][0]["weights"] == pytest.approx([0.05, 0.075, 0.05, 0.825])
+    assert read(tmp_path, "recipe.json")["stages"][0]["weights"] == pytest.approx([0.05, 0.075, 0.05, 0.825])
 
 
 def test_a_prediction_that_is_not_credible_leaves_the_best_measured(found: tuple[State, Path]) -> None:

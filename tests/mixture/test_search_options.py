@@ -70,10 +70,10 @@ def test_several_objectives_are_searched_by_their_mean_and_shown_as_a_front(tmp_
 def test_a_constraint_holds_for_the_recipe_and_costs_some_of_the_gain(tmp_path: Path) -> None:
     only_first = replace(problem_with(SKEWED), objective=(1.0, 0.0, 0.0, 0.0))
     free = search(PARAMS, only_first, own_share, tmp_path)
-    free_D = np.array(read(tmp_path, "recipe.json")["phases"][0]["weights"])
+    free_D = np.array(read(tmp_path, "recipe.json")["stages"][0]["weights"])
     held = replace(only_first, constraints=(Constraint(3, 0.02),))
     search(PARAMS, held, own_share, tmp_path)
-    held_D = np.array(read(tmp_path, "recipe.json")["phases"][0]["weights"])
+    held_D = np.array(read(tmp_path, "recipe.json")["stages"][0]["weights"])
     increase = own_share(held_D)[3] - own_share(free.problem.natural)[3]
     assert own_share(free_D)[3] - own_share(free.problem.natural)[3] > 0.05
     assert increase <= 0.03
@@ -100,11 +100,11 @@ def test_every_strategy_ends_in_a_recipe_beside_the_baselines(tmp_path: Path, st
     params = PARAMS.model_copy(update={"strategy": strategy, "confirm": None})
     state = search(params, problem_with(SKEWED), own_share, tmp_path)
     recipe = read(tmp_path, "recipe.json")
-    assert sum(recipe["phases"][0]["weights"]) == pytest.approx(1)
+    assert sum(recipe["stages"][0]["weights"]) == pytest.approx(1)
     assert set(recipe["baselines"]) == {"natural", "uniform", "unimax"}
     assert len(state.runs.rows) <= params.num_runs
     if strategy.kind in {"natural", "uniform"}:
-        assert recipe["phases"][0]["weights"] == recipe["baselines"][strategy.kind]
+        assert recipe["stages"][0]["weights"] == recipe["baselines"][strategy.kind]
         assert {row.kind for row in state.runs.rows} == {"natural", "uniform", "unimax", "repeat"}
     else:
         assert len(state.runs.rows) == params.num_runs
@@ -113,7 +113,7 @@ def test_every_strategy_ends_in_a_recipe_beside_the_baselines(tmp_path: Path, st
 def test_a_confirmed_recipe_was_run_with_fresh_seeds_beside_natural(tmp_path: Path) -> None:
     state = search(PARAMS, problem_with(SKEWED), own_share, tmp_path)
     candidates, recipe = read(tmp_path, "candidates.json"), read(tmp_path, "recipe.json")
-    weights = tuple(recipe["phases"][0]["weights"])
+    weights = tuple(recipe["stages"][0]["weights"])
     assert {row.seed for row in state.runs.rows if row.weights == weights} >= {1, 2, 3}
     assert candidates["confirmation"]["statement"] in candidates["decision"]["reason"]
     # What judges a pick has no part in making it.

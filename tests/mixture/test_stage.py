@@ -31,7 +31,8 @@ from tasks.mixture.strategies.default import Default
 from tasks.mixture.strategies.random_search import RandomSearch
 from tasks.mixture.transfer import TransferParams
 from tasks.runtime.context import Workshop
-from tasks.tokenize.pool import write_pool
+from tasks.runtime.stages import published
+from tasks.tokenize.pool import train_digest, write_pool
 from tasks.training.config import ModelConfig, OptimizerConfig, TrainingConfig
 from tasks.training.types import DivergedError
 from tests.in_process import ANY, InProcess, Listener
@@ -136,6 +137,8 @@ def test_a_search_publishes_the_four_files_and_reports_every_proxy(finished: tup
     assert kinds["confirm"] >= 4 and len(runs.rows) <= PARAMS.num_runs
     assert {row.instruction_set for row in runs.rows} == {manifest.environment["instruction_set"]}
     assert {row.model_parameters for row in runs.rows} == {int(read(root, "forecast.json")["model_parameters"])}
+    pool = published(FolderStore(root / "store"), str(root / "tokenize")).tree()
+    assert read(root, "recipe.json")["data"] == train_digest(pool)
     unit = listener.units[0]
     assert unit.name == "proxy-000-natural"
     assert len(unit.curves["loss"]) == PROXY.num_steps
@@ -322,7 +325,7 @@ def test_a_baseline_ships_as_configured_and_nothing_is_confirmed(tmp_path: Path,
     strategy: Natural | Uniform = Natural() if kind == "natural" else Uniform()
     search(tmp_path, make_pool(tmp_path / "tokenize"), Here(), PARAMS.model_copy(update={"strategy": strategy}))
     recipe = json.loads((tmp_path / "search" / "recipe.json").read_text())
-    assert recipe["phases"][0]["weights"] == pytest.approx(recipe["baselines"][kind])
+    assert recipe["stages"][0]["weights"] == pytest.approx(recipe["baselines"][kind])
     assert "confirm" not in {row.kind for row in read_runs(tmp_path / "search" / "runs.csv").rows}
 
 

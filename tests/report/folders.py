@@ -21,7 +21,7 @@ from tasks.evaluation.decide import decision
 from tasks.evaluation.published import MeasuredModels
 from tasks.ingest.published.documents import DOCUMENT, REFUSED
 from tasks.ingest.published.sources import Sources
-from tasks.mixture.published import DomainForecast, Forecast, MixtureName, Recipe, RecipePhase, SizeGain
+from tasks.mixture.published import DomainForecast, Forecast, MixtureName, Recipe, RecipeStage, SizeGain
 from tasks.mixture.published_candidates import (
     Candidates,
     ChosenMixture,
@@ -289,7 +289,7 @@ def _search(folder: Path) -> None:
         ),
     ).write(folder)  # fmt: skip
     Recipe(
-        domains=DOMAINS, phases=(RecipePhase(tokens=6000, weights=SEARCHED),), max_epochs=4.0, objective=UNIFORM,
+        domains=DOMAINS, stages=(RecipeStage(tokens=6000, weights=SEARCHED),), max_epochs=4.0, objective=UNIFORM,
         baselines={"natural": NATURAL, "uniform": UNIFORM, "unimax": UNIFORM},
     ).write(folder)  # fmt: skip
 

@@ -60,9 +60,9 @@ def test_a_run_is_shown_with_the_prediction_of_that_run_and_a_repeat_with_none(c
         assert proxy.predicted == (expected if expected is None else pytest.approx(expected))
 
 
-def test_the_mixture_of_several_phases_is_weighted_by_their_tokens(own_folders: Folders) -> None:
-    phases = [{"tokens": 4500, "weights": SEARCHED}, {"tokens": 1500, "weights": NATURAL}]
-    edit(own_folders["search"] / "recipe.json", lambda recipe: recipe.update(phases=phases))
+def test_the_mixture_of_several_stages_is_weighted_by_their_tokens(own_folders: Folders) -> None:
+    stages = [{"tokens": 4500, "weights": SEARCHED}, {"tokens": 1500, "weights": NATURAL}]
+    edit(own_folders["search"] / "recipe.json", lambda recipe: recipe.update(stages=stages))
     commit(own_folders)
     recipe = read_content(own_folders, ReportParams()).recipe
     assert recipe.tokens == 6000
@@ -74,7 +74,7 @@ def test_the_mixture_of_several_phases_is_weighted_by_their_tokens(own_folders: 
     [
         ("search", "recipe.json", lambda v: v.pop("max_epochs"), "max_epochs: Field required"),
         ("search", "recipe.json", lambda v: v.update(domains=["x", "y", "z"]), "x, y, z"),
-        ("search", "recipe.json", lambda v: v["phases"][0].update(weights=[1.0]), "1 weights for 3 domains"),
+        ("search", "recipe.json", lambda v: v["stages"][0].update(weights=[1.0]), "1 weights for 3 domains"),
         ("search", "forecast.json", lambda v: v.update(gain_over_natural="much"), "gain_over_natural: "),
         ("search", "forecast.json", lambda v: v.update(lower=None), "lower: "),
         ("search", "candidates.json", lambda v: v.pop("held_out"), "held_out: Field required"),

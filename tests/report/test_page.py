@@ -19,6 +19,7 @@ from tasks.runtime.context import Workshop
 from tests.in_process import InProcess
 from tests.report.folders import DOMAINS, commit, edit, stage_folders
 
+EVEN = [1 / 3, 1 / 3, 1 / 3]
 UNTESTED = {"forecast": None, "forecast_statement": "No forecast was tested: natural was not trained."}
 VOID = {"meta", "br", "img", "link", "hr", "input"}
 
@@ -155,6 +156,17 @@ def test_unimax_is_told_where_it_is_another_mixture_than_uniform(own_folders: di
     other = render(read_content(own_folders, ReportParams()), ReportParams())
     assert '<th class="n">unimax</th>' in other
     assert '<td class="n">20.0%</td>' in other
+
+
+def test_the_stages_of_a_recipe_are_shown_and_a_ramp_with_both_its_ends(
+    own_folders: dict[str, Path], page: str
+) -> None:
+    stages = [{"tokens": 4500, "weights": EVEN}, {"tokens": 1500, "weights": EVEN, "end_weights": [1.0, 0.0, 0.0]}]
+    edit(own_folders["search"] / "recipe.json", lambda recipe: recipe.update(stages=stages))
+    commit(own_folders)
+    table = render(read_content(own_folders, ReportParams()), ReportParams()).partition("<caption>Stages</caption>")[2]
+    rows = table.partition("</table>")[0].count("<tr>") - 1
+    assert rows == 3 and "<td>to</td>" in table and "<caption>Stages</caption>" not in page
 
 
 def test_a_page_without_quality_without_natural_and_without_drops_can_be_written(own_folders: dict[str, Path]) -> None:

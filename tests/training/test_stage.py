@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from click.testing import CliRunner
 
 from infra.distributed import GroupMember
 from infra.executors import Executor, LocalExecutor, RayExecutor, ray_closed_after
@@ -17,10 +18,15 @@ from infra.storage import FolderStore
 from tasks.core.digest import digest_file
 from tasks.core.errors import ConfigError, DataError
 from tasks.core.manifest import FileRecord, Manifest
+from tasks.runtime.command import command_of
 from tasks.runtime.context import Workshop
-from tasks.tokenize.pool import read_pool
+from tasks.runtime.stages import published
+from tasks.stages import stage_named
+from tasks.tokenize.pool import read_pool, train_digest, write_pool
 from tasks.training.export import read_model
 from tasks.training.params import TrainParams
+from tasks.training.published import TrainedRuns
+from tasks.training.published_run import read_ledger
 from tasks.training.run import RunSpec, train
 from tasks.training.stage import run
 from tasks.training.types import Phase
@@ -39,9 +45,9 @@ def sign(stage: str, folder: Path) -> None:
 def write_recipe(folder: Path, weights: list[float], tokens: int, **changes: object) -> None:
     folder.mkdir(exist_ok=True)
     recipe = {
-        "format": 1,
+        "format": 2,
         "domains": ["alpha", "beta", "gamma"],
-        "phases": [{"tokens": tokens, "weights": weights}],
+        "stages": [{"tokens": tokens, "weights": weights}],
         "max_epochs": 4.0,
         "baselines": {"natural": [0.5, 0.4, 0.1], "uniform": [1 / 3] * 3, "unimax": [1 / 3] * 3},
         "objective": [1 / 3] * 3,
@@ -130,10 +136,16 @@ def test_a_searched_mixture_that_is_a_baseline_is_trained_once(inputs: dict[str,
     ("changes", "error", "message"),
     [
         ({"max_epochs": 0.4}, ConfigError, "gamma, 16 samples asked of 37"),
-        ({"domains": ["alpha", "beta", "delta"]}, DataError, "a recipe for the domains alpha, beta, delta"),
-        ({"phases": [{"tokens": 160, "weights": [0.2, 0.7, 0.1]}]}, ConfigError, "phases have 160 tokens"),
-        ({"phases": [{"tokens": 768, "weights": [0.2, 0.7, 0.2]}]}, DataError, r"phases\.0: .*sum to 1\.1"),
-        ({"phases": None}, DataError, r"recipe\.json: 1 mistake\(s\): phases"),
+        ({"domains": ["alpha", "beta", "delta"]}, ConfigError, "1 of its 3 domains are not in the pool: delta"),
+        ({"stages": [{"tokens": 160, "weights": [0.2, 0.7, 0.1]}]}, ConfigError, "160 tokens and are shorter than"),
+        ({"stages": [{"tokens": 768, "weights": [0.2, 0.7, 0.2]}]}, DataError, r"stages\.0: .*sum to 1\.1"),
+        ({"stages": None}, DataError, r"recipe\.json: 1 mistake\(s\): stages"),
+        ({"data": "0" * 64}, ConfigError, "made for the tokens 000000000000, and the pool's train split is"),
+        (
+            {"data": "0" * 64, "max_epochs": 0.4, "stages": [{"tokens": 1000, "weights": [0.2, 0.7, 0.1]}]},
+            ConfigError,
+            r"(?s)4 mistake\(s\).*000000000000.*1,000 tokens and are longer.*992 or 1,008.*uniform: .*first: gamma",
+        ),
     ],
 )
 def test_a_recipe_that_cannot_be_executed_is_refused_before_the_first_run(
@@ -146,11 +158,63 @@ def test_a_recipe_that_cannot_be_executed_is_refused_before_the_first_run(
     assert not place.observer.steps
 
 
+def test_a_weight_on_a_domain_without_a_sample_is_refused_before_the_first_run(tmp_path: Path) -> None:
+    place, folder = workshop(tmp_path), tmp_path / "tokenize"
+    tokens = {"train": [1] * 900, "search": [1], "test": [1]}
+    write_pool(folder, {"alpha": tokens, "beta": tokens, "gamma": {}}, vocab_size=64, document_end=63)
+    (folder / "tokenizer.json").write_text(json.dumps(TOKENIZER), encoding="utf-8")
+    sign("tokenize", folder)
+    recipe = hand_written(tmp_path / "r.json", {"tokens": 12 * 4 * LENGTH, "weights": [0.9, 0.1]}, "alpha", "gamma")
+    with pytest.raises(ConfigError, match=r"r\.json: 1 mistake.*\n.*1 of 3 domains have a weight but .*first: gamma"):
+        run(params(), inputs={"tokenize": folder, "recipe": recipe}, output=tmp_path / "train", workshop=place)
+    assert not place.observer.steps
+
+
+def hand_written(path: Path, stage: dict[str, object], *domains: str) -> Path:
+    value = {"format": 2, "name": "by-hand", "domains": domains, "stages": [stage], "max_epochs": 4.0}
+    path.write_text(json.dumps(value), encoding="utf-8")
+    return path
+
+
+def test_a_recipe_written_by_hand_is_trained_without_a_search(inputs: dict[str, Path], tmp_path: Path) -> None:
+    stage = {"tokens": 12 * 4 * LENGTH, "weights": [0.1, 0.9], "end_weights": [0.9, 0.1]}
+    recipe = hand_written(tmp_path / "mine.json", stage, "beta", "alpha")
+    given = {"tokenize": inputs["tokenize"], "recipe": recipe}
+    place = workshop(tmp_path)
+    manifest = run(params(1), inputs=given, output=tmp_path / "train", workshop=place)
+    assert place.observer.said == [f"{recipe}: it has no baselines, so that only its own stages are trained"]
+    assert manifest.inputs["recipe"] == digest_file(recipe) and "search" not in manifest.inputs
+    (trained,) = TrainedRuns.read(tmp_path / "train").runs
+    assert (trained.name, trained.mixture, trained.phases[0].end_weights) == (
+        "by-hand-seed0",
+        "by-hand",
+        (0.1, 0.9, 0.0),
+    )
+    consumed = {name: each.samples for name, each in trained.consumed.items()}
+    assert consumed == {"alpha": 24, "beta": 24, "gamma": 0}
+    rows = read_ledger(tmp_path / "train" / trained.folder)
+    first = {row.domain: row.samples for row in rows if row.first_step == 0}
+    assert first["alpha"] > first["beta"] > 0 == first["gamma"]
+    assert (tmp_path / "train/export/model.safetensors").is_file()
+
+
+def test_a_recipe_that_names_the_tokens_it_was_made_for_is_trained_on_them(
+    inputs: dict[str, Path], tmp_path: Path
+) -> None:
+    made_for = train_digest(published(FolderStore(tmp_path / "s"), str(inputs["tokenize"])).tree())
+    write_recipe(inputs["search"], [0.2, 0.7, 0.1], 12 * 4 * LENGTH, data=made_for)
+    given = {"tokenize": inputs["tokenize"], "recipe": inputs["search"] / "recipe.json"}
+    by_file = run(params(1), inputs=given, output=tmp_path / "file", workshop=workshop(tmp_path))
+    again = workshop(tmp_path)
+    assert run(params(1), inputs=inputs, output=tmp_path / "stage", workshop=again).output == by_file.output
+    assert again.observer.steps == [(3, 3)]
+
+
 def test_a_weight_too_small_for_one_sample_is_said(inputs: dict[str, Path], tmp_path: Path) -> None:
     write_recipe(inputs["search"], [0.395, 0.6, 0.005], 12 * 4 * LENGTH)
     place = workshop(tmp_path)
     run(params(1), inputs=inputs, output=tmp_path / "train", workshop=place)
-    assert place.observer.said == ["searched-seed0: too small a weight for a single sample: gamma"]
+    assert place.observer.said == ["searched: too small a weight for a single sample: gamma"]
 
 
 def test_local_processes_and_two_gloo_workers_give_the_same_bytes(inputs: dict[str, Path], tmp_path: Path) -> None:
@@ -267,3 +331,13 @@ def test_a_stage_killed_within_a_run_of_two_workers_goes_on_from_its_checkpoint_
     resumed = run(long_params(), inputs=inputs, output=tmp_path / "train", workshop=place)
     whole = run(long_params(), inputs=inputs, output=tmp_path / "whole", workshop=workshop(tmp_path, store="other"))
     assert resumed.output == whole.output
+
+
+def test_the_command_takes_a_recipe_in_place_of_a_search(inputs: dict[str, Path], tmp_path: Path) -> None:
+    command = command_of(stage_named("train"))
+    recipe = hand_written(tmp_path / "mine.json", {"tokens": 160, "weights": [0.5, 0.5]}, "alpha", "delta")
+    asked = ["--input", f"tokenize={inputs['tokenize']}", "--output", str(tmp_path / "out"), "--recipe"]
+    refused = CliRunner(env={"MIXWRIGHT_HOME": str(tmp_path / "home")}).invoke(command, [*asked, str(recipe)])
+    assert refused.exit_code == 2 and "not in the pool: delta" in refused.output
+    missing = CliRunner().invoke(command, [*asked, str(tmp_path / "none.json")])
+    assert missing.exit_code == 2 and "does not exist" in missing.output

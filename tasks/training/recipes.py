@@ -1,0 +1,124 @@
+"""From a recipe to runs: which there are, and whether this pool and this config can execute them."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from tasks.core.errors import ConfigError
+from tasks.mixture.published import MixtureName, Recipe, Weights
+from tasks.tokenize.pool import TokenPool
+from tasks.training.config import TrainingConfig
+from tasks.training.order import check_caps, data_order, starved
+from tasks.training.params import TrainParams
+from tasks.training.types import Phase, RunSpec
+
+# In `train.mixtures`: the recipe's own stages.
+OWN: Literal["searched"] = "searched"
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """A run, and the name of its mixture: a baseline's, or the recipe's."""
+
+    mixture: str
+    spec: RunSpec
+
+
+@dataclass(frozen=True)
+class PlannedRuns:
+    """The runs of a stage, mixture by mixture; `notes` are what a user should know of them before they start."""
+
+    runs: tuple[PlannedRun, ...]
+    notes: tuple[str, ...]
+
+
+def planned_runs(params: TrainParams, recipe: Recipe, pool: TokenPool, data: str, where: str) -> PlannedRuns:
+    """Return the runs, mixture by mixture; runs with the same seed are paired. A baseline is one phase.
+
+    `data` is the digest of the pool's train split, `where` names the recipe. Of a recipe without baselines its own stages
+    alone are trained.
+
+    Raises:
+        ConfigError: all that keeps the recipe from being executed here, before the first step.
+    """
+    if found := tuple(_mistakes(params, recipe, pool, data)):
+        raise ConfigError(
+            f"{where}: {len(found)} mistake(s) for this pool and this run:\n" + "\n".join(f"  {one}" for one in found)
+        )
+    notes = [] if recipe.baselines else [f"{where}: it has no baselines, so that only its own stages are trained"]
+    runs = []
+    for mixture, phases in _mixtures(params, recipe, pool.names):
+        length = params.training.model.sequence_length
+        order = data_order(phases, pool.names, pool.rows("train", length).tolist(), length, params.seed)
+        if missed := starved(order, phases):
+            notes.append(f"{mixture}: too small a weight for a single sample: {', '.join(missed)}")
+        for seed in range(params.seed, params.seed + params.num_seeds):
+            spec = RunSpec(f"{mixture}-seed{seed}", phases, seed, params.training, recipe.max_epochs)
+            runs.append(PlannedRun(mixture, spec))
+    return PlannedRuns(tuple(runs), tuple(notes))
+
+
+def _mistakes(params: TrainParams, recipe: Recipe, pool: TokenPool, data: str) -> Iterator[str]:
+    """Yield what keeps a recipe from being executed, each in a sentence that says what to do."""
+    if recipe.data is not None and recipe.data != data:
+        yield (
+            f"it was made for the tokens {recipe.data:.12}, and the pool's train split is {data:.12}. Run search again on "
+            "this pool, or leave `data` out of a recipe that is meant for any pool."
+        )
+    yield from _wrong_lengths(recipe, params.training)
+    if unknown := [name for name in recipe.domains if name not in pool.names]:
+        yield (
+            f"{len(unknown)} of its {len(recipe.domains)} domains are not in the pool: {', '.join(unknown)}. The pool has "
+            f"{', '.join(pool.names)}."
+        )
+        return
+    length = params.training.model.sequence_length
+    rows = pool.rows("train", length).tolist()
+    for mixture, phases in _mixtures(params, recipe, pool.names):
+        if any(phase.num_tokens % length for phase in phases):
+            continue
+        try:
+            check_caps(data_order(phases, pool.names, rows, length, params.seed), recipe.max_epochs, mixture)
+        except ConfigError as error:
+            yield str(error)
+
+
+def _wrong_lengths(recipe: Recipe, training: TrainingConfig) -> Iterator[str]:
+    """Yield what is wrong with the tokens of the stages."""
+    if recipe.tokens != training.num_tokens:
+        word = "longer" if recipe.tokens > training.num_tokens else "shorter"
+        yield (
+            f"its stages have {recipe.tokens:,} tokens and are {word} than the run, whose training.num_tokens is "
+            f"{training.num_tokens:,}. Set both to the same number."
+        )
+    length = training.model.sequence_length
+    for number, stage in enumerate(recipe.stages):
+        samples, rest = divmod(stage.tokens, length)
+        if rest:
+            near = " or ".join(f"{count * length:,}" for count in (samples, samples + 1) if count)
+            yield f"stages.{number}: {stage.tokens:,} tokens end within a sample of {length}; use {near}."
+
+
+def _mixtures(params: TrainParams, recipe: Recipe, names: Sequence[str]) -> Iterator[tuple[str, tuple[Phase, ...]]]:
+    """Yield name and phases of each mixture that is asked for; a domain that the recipe leaves out has no weight."""
+
+    def in_order(weights: Weights) -> Weights:
+        given = dict(zip(recipe.domains, weights, strict=True))
+        return tuple(given.get(name, 0.0) for name in names)
+
+    chosen: tuple[MixtureName, ...] = params.mixtures if recipe.baselines else (OWN,)
+    for mixture in chosen:
+        if mixture == OWN:
+            yield (
+                recipe.name,
+                tuple(
+                    Phase(
+                        stage.tokens,
+                        in_order(stage.weights),
+                        None if stage.end_weights is None else in_order(stage.end_weights),
+                    )
+                    for stage in recipe.stages
+                ),
+            )
+        else:
+            yield mixture, (Phase(params.training.num_tokens, in_order(recipe.baselines[mixture])),)
