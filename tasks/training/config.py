@@ -77,6 +77,10 @@ class TrainingConfig(Params):
         description="of the products; auto = bfloat16 where it is native, decided before a run is named",
     )
     checkpoint_every_steps: PositiveInt | None = Field(default=None, description="null = no checkpoints")
+    keep_checkpoints: PositiveInt | None = Field(default=None, description="the last so many; null = two")
+    milestone_every_steps: PositiveInt | None = Field(
+        default=None, description="checkpoints that are kept for good and published; null = none"
+    )
 
     @property
     def product_precision(self) -> Precision:

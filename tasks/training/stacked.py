@@ -20,6 +20,7 @@ from torch import Tensor
 
 from tasks.core.errors import ConfigError
 from tasks.tokenize.pool import TokenPool
+from tasks.training.checkpoint import Checkpoint, CheckpointWriter, is_due, kept_by, read, steps
 from tasks.training.config import TrainingConfig
 from tasks.training.ledger import check_equal, consumed_ledger, counts_per_step, planned_ledger
 from tasks.training.loop import deterministic, diverged
@@ -134,9 +135,7 @@ def _run(place: int, spec: RunSpec, pool: TokenPool, checkpoints: Path | None) -
     layout = layout_of(spec.training.model, pool.vocab_size)
     run = _Run(place, spec, layout, order, order.samples(0, order.num_samples), own, checkpoints)
     if checkpoints is not None:
-        from tasks.training.checkpoint import steps
-
-        run.found = steps(checkpoints, own)
+        run.found = steps(checkpoints, own, kept_by(spec.training).last)
     return run
 
 
@@ -172,12 +171,13 @@ def _initial_row(layout: Layout, seed: int) -> Tensor:
 
 
 def _train(stack: _Stack, pool: TokenPool, listeners: _StepListeners) -> None:
-    while stack.runs and stack.step < stack.training.num_steps:
-        _advance(stack, pool)
-        if stack.on_cpu or stack.step % SYNC_STEPS == 0 or _saves(stack):
-            _settle(stack)
-            _report_losses(stack, listeners)
-            _save(stack)
+    with CheckpointWriter(kept_by(stack.training)) as writer:
+        while stack.runs and stack.step < stack.training.num_steps:
+            _advance(stack, pool)
+            if stack.on_cpu or stack.step % SYNC_STEPS == 0 or _saves(stack):
+                _settle(stack)
+                _report_losses(stack, listeners)
+                _save(stack, writer)
     for run, weights_W in zip(stack.runs, stack.weights_NW, strict=True):
         run.end = weights_W
 
@@ -271,9 +271,9 @@ def _update_all(stack: _Stack, gradient_NP: Tensor, losses_N: Tensor, norms_N: T
 
 
 def _saves(stack: _Stack) -> bool:
-    """Return whether checkpoints are due: the last too, so that a kill while measuring costs nothing."""
+    """Return whether the host is to look at the stack: checkpoints are due, or the run is through."""
     kept = any(run.checkpoints is not None for run in stack.runs)
-    return stack.step == stack.training.num_steps or (kept and stack.step % stack.save_every == 0)
+    return is_due(stack.training, stack.step, stack.save_every if kept else None)
 
 
 def _settle(stack: _Stack) -> None:
@@ -333,26 +333,24 @@ def _counts(run: _Run) -> list[tuple[int, ...]]:
     return counts_per_step(run.samples.domains[: len(run.losses) * size], size, len(run.order.names))
 
 
-def _save(stack: _Stack) -> None:
-    """Save each run where it keeps its checkpoints, as `train` would, if it is time."""
+def _save(stack: _Stack, writer: CheckpointWriter) -> None:
+    """Begin to save each run where it keeps its checkpoints, as `train` would, if it is time."""
+    writer.check()
     if not _saves(stack):
         return
     rows = zip(stack.runs, stack.weights_NW, stack.mean_NW, stack.square_NW, strict=True)
+    size, due = stack.layout.parameters, []
     for run, weights_W, mean_W, square_W in rows:
-        if run.checkpoints is None:
-            continue
-        from tasks.training.checkpoint import write
-
-        size = stack.layout.parameters
-        tensors = stack.layout.named(weights_W) | {"adam.mean": mean_W[:size], "adam.square": square_W[:size]}
-        tensors = {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}
-        write(run.checkpoints, run.identity, stack.step, tensors, {"losses": run.losses, "counts": _counts(run)})
+        if run.checkpoints is not None:
+            tensors = stack.layout.named(weights_W) | {"adam.mean": mean_W[:size], "adam.square": square_W[:size]}
+            record = {"losses": run.losses, "counts": _counts(run)}
+            due.append(Checkpoint(run.checkpoints, run.identity, stack.step, tensors, record))
+    if due:
+        writer.save(due)
 
 
 def _restored(run: _Run, step: int) -> tuple[Tensor, Tensor, Tensor]:
     """Return weights and the optimizer's means at a step, and take its losses."""
-    from tasks.training.checkpoint import read
-
     assert run.checkpoints is not None, "it was found there"
     tensors, record = read(run.checkpoints, step)
     run.losses = list(record["losses"])

@@ -15,6 +15,7 @@ from tasks.runtime.stages import StageRun, environment_over, stage_input
 from tasks.runtime.step import Step
 from tasks.tokenize.pool import POOL_FILES, TokenPool, read_pool, train_digest
 from tasks.tokenize.published import TOKENIZER_FILE
+from tasks.training.checkpoint import MILESTONES
 from tasks.training.config import num_flops, num_parameters
 from tasks.training.params import TrainParams
 from tasks.training.published import EXPORT_FOLDER, MODELS_FOLDER, Consumed, TrainedPhase, TrainedRun, TrainedRuns
@@ -125,7 +126,7 @@ def _files(runs: Sequence[TrainedRun], records: Sequence[UnitRecord], own: str) 
     files = {
         f"{run.folder}/{name}": record.file(name)
         for run, record in zip(runs, records, strict=True)
-        for name in MODEL_FILES
+        for name in (*MODEL_FILES, *(name for name in record.tree.names if name.startswith(f"{MILESTONES}/")))
     }
     searched = [record for run, record in zip(runs, records, strict=True) if run.mixture == own]
     exported = [*searched, *records][0]

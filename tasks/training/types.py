@@ -4,13 +4,17 @@ from dataclasses import dataclass, field
 from math import isclose, isfinite
 from typing import Any
 
-from tasks.core.errors import ConfigError
+from tasks.core.errors import ConfigError, MixwrightError
 from tasks.core.identity import LABEL
 from tasks.training.config import TrainingConfig
 
 
 class DivergedError(ConfigError):
     """The loss or its gradient is no finite number any more."""
+
+
+class CheckpointError(MixwrightError):
+    """A checkpoint cannot be written: the disk is full, or refuses it."""
 
 
 @dataclass(frozen=True)

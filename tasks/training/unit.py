@@ -7,6 +7,7 @@ from tasks.core.handles import Tree
 from tasks.core.results import Here, UnitResult
 from tasks.tokenize.pool import TokenPool, read_pool
 from tasks.tokenize.published import TOKENIZER_FILE, Split
+from tasks.training.checkpoint import publish_milestones
 from tasks.training.export import write_model, write_tokenizer_files
 from tasks.training.published_run import LEDGER_FILE, LOSSES_FILE, ledger_text, losses_text
 from tasks.training.run import RunResult, train
@@ -37,6 +38,8 @@ def train_run(args: RunArgs, here: Here) -> UnitResult:
     )
     if here.rank == 0:
         _write(trained, pool, folder / TOKENIZER_FILE, here.folder)
+        if here.scratch is not None:
+            publish_milestones(here.scratch, args.spec.training, here.folder)
     last = trained.losses[-max(1, len(trained.losses) // 10) :]
     return UnitResult(summary={"final_loss": sum(last) / len(last), "samples": list(trained.ledger.totals)})
 
