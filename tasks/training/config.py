@@ -7,6 +7,10 @@ from pydantic import Field, PositiveFloat, PositiveInt
 
 from tasks.core.errors import ConfigError
 from tasks.core.params import Params
+from tasks.training.schedules.changes import DecayFrom, Rewarm
+from tasks.training.schedules.kinds import ScheduleConfig
+from tasks.training.schedules.rates import schedule_mistakes
+from tasks.training.schedules.wsd import Wsd
 
 Precision = Literal["float32", "bfloat16"]
 PrecisionChoice = Literal["auto", "float32", "bfloat16"]
@@ -44,24 +48,20 @@ class ModelConfig(Params):
 
 
 class OptimizerConfig(Params):
-    """AdamW under a warm-up, stable, decay schedule (linear up, flat, linear to 0)."""
+    """AdamW, and the schedule of its learning rate: a linear warm-up, and what the chosen kind says."""
 
-    learning_rate: PositiveFloat
+    learning_rate: PositiveFloat = Field(description="the highest, of which schedules give shares")
     warmup_steps: int | None = Field(
         default=None, ge=0, description="null = 10, in a run of fewer than 100 steps a tenth of them"
     )
-    decay_fraction: float = Field(default=0.4, ge=0, le=1, description="last part of the steps, linear to 0")
+    schedule: ScheduleConfig = Wsd()
+    rewarms: tuple[Rewarm, ...] = Field(default=(), description="further warm-ups on the way, each with a schedule")
+    decay_from: DecayFrom | None = Field(default=None, description="a decay that begins at a named step")
     weight_decay: float = Field(default=0.1, ge=0, description="on matrices; norms have none")
     beta1: float = Field(default=0.9, ge=0, lt=1)
     beta2: float = Field(default=0.95, ge=0, lt=1)
     epsilon: PositiveFloat = 1e-8
     gradient_clip: PositiveFloat | None = Field(default=1.0, description="largest global norm; null = off")
-
-    def warmup(self, num_steps: int) -> int:
-        """Return the steps over which the rate rises in a run of `num_steps`; left open, at most what the decay leaves."""
-        if self.warmup_steps is not None:
-            return self.warmup_steps
-        return min(10, num_steps // 10, int(num_steps * (1 - self.decay_fraction)))
 
 
 class TrainingConfig(Params):
@@ -127,12 +127,7 @@ class TrainingConfig(Params):
             yield f"micro_batches {parts} is not a power of two, so its sum is no balanced tree"
         if self.sequences_per_step % parts:
             yield f"sequences_per_step {self.sequences_per_step} is not a multiple of micro_batches {parts}"
-        warmup = self.optimizer.warmup(self.num_steps)
-        if warmup + self.optimizer.decay_fraction * self.num_steps > self.num_steps:
-            yield (
-                f"warmup_steps {warmup} and decay_fraction {self.optimizer.decay_fraction} do not "
-                f"fit into {self.num_steps} steps; lower one of them or raise num_tokens"
-            )
+        yield from schedule_mistakes(self)
 
 
 def num_parameters(model: ModelConfig, vocab_size: int) -> tuple[int, int]:

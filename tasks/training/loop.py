@@ -16,7 +16,7 @@ from tasks.training.loss import total_nats
 from tasks.training.model import EMBEDDING, Model, hidden_states
 from tasks.training.optimizer import AdamState, adamw, clipped, new_state
 from tasks.training.order import DataOrder
-from tasks.training.schedule import learning_rate
+from tasks.training.schedules.rates import learning_rate
 from tasks.training.types import DivergedError, World
 
 
@@ -93,7 +93,7 @@ def advance(progress: TrainingState, training: TrainingConfig, pool: TokenPool, 
             clipped(gradient, norm, training.optimizer.gradient_clip),
             progress.adam,
             training.optimizer,
-            rate=learning_rate(training.optimizer, step, training.num_steps),
+            rate=learning_rate(training, step),
             decay_P=progress.decays,
             step=step,
         )

@@ -28,7 +28,7 @@ from tasks.training.model import Model, initial_model, torch_dtype
 from tasks.training.optimizer import AdamState, adamw, clipped, clipped_rows
 from tasks.training.order import DataOrder, Samples
 from tasks.training.run import RunResult, identity, order_of
-from tasks.training.schedule import learning_rate
+from tasks.training.schedules.rates import learning_rate
 from tasks.training.stacked_model import Layout, gradient_and_nats, layout_of
 from tasks.training.types import DivergedError, RunSpec
 
@@ -238,7 +238,7 @@ def _samples(stack: _Stack, pool: TokenPool, num_steps: int) -> Tensor:
 def _update_each(stack: _Stack, gradient_NP: Tensor, losses: Sequence[float], norms: Sequence[float]) -> None:
     """Change the weights one proxy after the other, which keeps each in the cache; a diverged one stays as it is."""
     optimizer, width = stack.training.optimizer, stack.layout.parameters
-    rate = learning_rate(optimizer, stack.step, stack.training.num_steps)
+    rate = learning_rate(stack.training, stack.step)
     rows = zip(stack.weights_NW, stack.mean_NW, stack.square_NW, gradient_NP, losses, norms, strict=True)
     for weights_W, mean_W, square_W, gradient_P, loss, norm in rows:
         if not (isfinite(loss) and isfinite(norm)):
@@ -264,7 +264,7 @@ def _update_all(stack: _Stack, gradient_NP: Tensor, losses_N: Tensor, norms_N: T
         torch.where(sound_N[:, None], short_NP, 0.0),
         AdamState(stack.mean_NW[:, :width], stack.square_NW[:, :width]),
         optimizer,
-        rate=learning_rate(optimizer, stack.step, stack.training.num_steps),
+        rate=learning_rate(stack.training, stack.step),
         decay_P=stack.decays_W[:width],
         step=stack.step,
     )
