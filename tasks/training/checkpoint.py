@@ -23,7 +23,6 @@ from tasks.core.digest import digest_file
 from tasks.core.errors import DamagedError, DataError
 from tasks.core.sealed import read_sealed, write_sealed
 from tasks.training.config import TrainingConfig
-from tasks.training.loop import TrainingState
 from tasks.training.tensor_file import write_tensors
 from tasks.training.types import CheckpointError
 
@@ -69,12 +68,6 @@ def is_due(training: TrainingConfig, step: int, every: int | None) -> bool:
     milestone = training.milestone_every_steps
     regular = every is not None and step % every == 0
     return regular or step == training.num_steps or (milestone is not None and step % milestone == 0)
-
-
-def save(progress: TrainingState, folder: Path, identity: str) -> None:
-    """Write a checkpoint of the step reached, and keep the last two."""
-    record = {"losses": progress.losses, "counts": [list(step) for step in progress.counts]}
-    write(Checkpoint(folder, identity, progress.step, _tensors(progress), record), Kept())
 
 
 def write(checkpoint: Checkpoint, kept: Kept) -> None:
@@ -206,22 +199,6 @@ def _take_place(attempt: Path, final: Path) -> None:
         attempt.rename(final)
 
 
-def restore(progress: TrainingState, folder: Path, identity: str) -> bool:
-    """Put the newest intact checkpoint into `progress`; return False when there is none.
-
-    Raises:
-        DataError: the folder holds checkpoints of another run.
-    """
-    found = steps(folder, identity)
-    if not found:
-        return False
-    tensors, record = read(folder, found[0])
-    _put(progress, tensors)
-    progress.losses = list(record["losses"])
-    progress.counts = [tuple(step) for step in record["counts"]]
-    return True
-
-
 def read(folder: Path, step: int) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Return tensors and record of an intact checkpoint: one that `steps` told."""
     from safetensors.torch import load_file
@@ -274,19 +251,6 @@ def publish_milestones(folder: Path, training: TrainingConfig, target: Path) -> 
         (target / MILESTONES / path.name).mkdir(parents=True)
         for name in (_STATE, _RECORD):
             shutil.copyfile(path / name, target / MILESTONES / path.name / name)
-
-
-def _tensors(progress: TrainingState) -> dict[str, Tensor]:
-    weights = {name: weight.detach().contiguous() for name, weight in progress.model.weights.items()}
-    return {**weights, "adam.mean": progress.adam.mean, "adam.square": progress.adam.square}
-
-
-@torch.no_grad()
-def _put(progress: TrainingState, tensors: dict[str, Tensor]) -> None:
-    for name, weight in progress.model.weights.items():
-        weight.copy_(tensors[name])
-    progress.adam.mean.copy_(tensors["adam.mean"])
-    progress.adam.square.copy_(tensors["adam.square"])
 
 
 def _record(path: Path) -> dict[str, Any]:

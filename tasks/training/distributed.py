@@ -5,21 +5,13 @@ by recursive doubling. Floating-point addition commutes, so both partners of an 
 ... workers get the same sum.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
 from tasks.core.errors import ConfigError
 from tasks.training.types import World
-
-
-def tree_sum(part: Callable[[int], Tensor], first: int, count: int) -> Tensor:
-    """Return part(first) + ... + part(first + count - 1), summed as a balanced binary tree; count is a power of two."""
-    if count == 1:
-        return part(first)
-    half = count // 2
-    return tree_sum(part, first, half) + tree_sum(part, first + half, half)
 
 
 def parts_of(world: World, parts: int) -> tuple[int, int]:
@@ -34,6 +26,20 @@ def parts_of(world: World, parts: int) -> tuple[int, int]:
             "as many as micro_batches."
         )
     return world.rank * (parts // world.size), parts // world.size
+
+
+def tree_sum(write: Callable[[int, Tensor], None], first: int, count: int, levels: Sequence[Tensor]) -> None:
+    """Write part `first` + ... + part `first + count - 1`, summed as a balanced binary tree, into `levels[0]`.
+
+    `write(number, place)` makes a part; `count` is a power of two, and each doubling of it needs one level more.
+    """
+    if count == 1:
+        write(first, levels[0])
+        return
+    half = count // 2
+    tree_sum(write, first, half, levels)
+    tree_sum(write, first + half, half, levels[1:])
+    levels[0].add_(levels[1])
 
 
 def from_first(tensor: Tensor, world: World) -> Tensor:

@@ -11,9 +11,9 @@ import torch
 from tasks.core.errors import EvidenceError
 from tasks.tokenize.pool import TokenPool, Tokens
 from tasks.training.config import Precision
-from tasks.training.loop import deterministic
 from tasks.training.loss import nats_per_row
 from tasks.training.model import EMBEDDING, Model, hidden_states
+from tasks.training.numerics import deterministic
 from tasks.training.types import DivergedError
 
 _BATCH_ROWS = 8

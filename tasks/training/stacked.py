@@ -10,7 +10,7 @@ Axes: N proxies still running, S sequences, U tokens of a sample, P parameters, 
 
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from math import ceil, isfinite
 from pathlib import Path
 
@@ -22,15 +22,16 @@ from tasks.core.errors import ConfigError
 from tasks.tokenize.pool import TokenPool
 from tasks.training.checkpoint import Checkpoint, CheckpointWriter, is_due, kept_by, read, steps
 from tasks.training.config import TrainingConfig
-from tasks.training.ledger import check_equal, consumed_ledger, counts_per_step, planned_ledger
-from tasks.training.loop import deterministic, diverged
+from tasks.training.distributed import from_first, parts_of, tree_sum, world_sum
+from tasks.training.ledger import counts_per_step
 from tasks.training.model import Model, initial_model, torch_dtype
+from tasks.training.numerics import deterministic, diverged
 from tasks.training.optimizer import AdamState, adamw, clipped, clipped_rows
 from tasks.training.order import DataOrder, Samples
-from tasks.training.run import RunResult, identity, order_of
+from tasks.training.result import RunResult, accounted, identity, order_of
 from tasks.training.schedules.rates import learning_rate
 from tasks.training.stacked_model import Layout, gradient_and_nats, layout_of
-from tasks.training.types import DivergedError, RunSpec
+from tasks.training.types import DivergedError, RunSpec, World
 
 # A guess: the device is never idle for long, and a diverged proxy wastes little.
 SYNC_STEPS = 16
@@ -46,28 +47,31 @@ def train_stacked(
     *,
     checkpoints: Sequence[Path] | None = None,
     device: str = "cpu",
+    world: World = World(),  # noqa: B008 (frozen)
     on_step: OnSteps | None = None,
     stop: Stop | None = None,
 ) -> tuple[RunResult | DivergedError, ...]:
-    """Train runs of one config together; each gives what `train` gives it, or the error that ended it alone.
+    """Train runs of one config together; each gives what it gives alone, or the error that ended it alone.
 
     With a folder of `checkpoints` for each run a killed stack goes on from its last ones when called again, in this
-    stack or in others: it loses less work than one run is. They are those of `train`.
+    stack or in others: it loses less work than one run is. Of several processes of a `world` only the first needs them.
     `on_step` hears (steps made, loss of each run; None = not running), on a GPU at every synchronisation. `stop` is asked
     then which runs to end early (True); their losses and ledger are as long as they ran. Who is in a stack is
     placement, so it must judge each run by itself.
 
     Raises:
-        ConfigError: the specs have different training configs, or one does not fit the pool; before the first step.
+        ConfigError: the specs have different training configs, one does not fit the pool, or the processes cannot share
+            the micro-batches evenly; before the first step.
     """
     if len({spec.training for spec in specs}) != 1:
         raise ConfigError(f"{len(specs)} runs with different training configs cannot be stacked. Group them by config.")
+    parts_of(world, specs[0].training.micro_batches)
     folders: Sequence[Path | None] = [None] * len(specs) if checkpoints is None else checkpoints
     runs = [_run(place, spec, pool, folder) for place, (spec, folder) in enumerate(zip(specs, folders, strict=True))]
     listeners = _StepListeners(len(runs), on_step, stop)
     with deterministic() if device == "cpu" else nullcontext(), torch.no_grad():
-        for step, some in _together(runs).items():
-            _train(_start(some, step, torch.device(device)), pool, listeners)
+        for step, some in _together(runs, world).items():
+            _train(_start(some, step, torch.device(device), world), pool, listeners)
     return tuple(_result(run) for run in runs)
 
 
@@ -99,6 +103,7 @@ class _Stack:
     the sum over micro-batches: both are kept, because new memory is slow (its pages were 20 % of a step). `ahead_NSU`
     are the tokens of the next steps, on a GPU. `pending` are the (losses, norms) of steps that the host has not looked
     at yet. A checkpoint is due every `save_every` steps: what the stack did since then is at most the work of one run.
+    `parts` are the first micro-batch of a step that this process sums, and how many.
     """
 
     runs: list[_Run]
@@ -112,6 +117,8 @@ class _Stack:
     low_NW: Tensor
     sums: list[Tensor]
     step: int
+    world: World
+    parts: tuple[int, int]
     ahead_NSU: Tensor | None = None
     pending: list[tuple[Tensor, Tensor]] = field(default_factory=list)
 
@@ -139,20 +146,21 @@ def _run(place: int, spec: RunSpec, pool: TokenPool, checkpoints: Path | None) -
     return run
 
 
-def _together(runs: Sequence[_Run]) -> dict[int, list[_Run]]:
-    """Return which runs begin at which step.
+def _together(runs: Sequence[_Run], world: World) -> dict[int, list[_Run]]:
+    """Return which runs begin at which step, as the first process of the world finds it.
 
     All begin together where all can; a run's checkpoints may also be those of another stack, that had got less far.
     """
     common = set(runs[0].found).intersection(*(run.found for run in runs))
-    starts = [max(common)] * len(runs) if common else [max(run.found, default=0) for run in runs]
+    found = [max(common)] * len(runs) if common else [max(run.found, default=0) for run in runs]
+    starts: list[int] = from_first(torch.tensor(found), world).tolist()
     return {step: [run for run, own in zip(runs, starts, strict=True) if own == step] for step in sorted(set(starts))}
 
 
-def _start(runs: list[_Run], step: int, device: torch.device) -> _Stack:
+def _start(runs: list[_Run], step: int, device: torch.device, world: World) -> _Stack:
     layout, training = runs[0].layout, runs[0].spec.training
     if step:
-        rows = [_restored(run, step) for run in runs]
+        rows = [_shared(run, step, world) for run in runs]
         weights_NW, mean_NW, square_NW = (torch.stack(parts).to(device) for parts in zip(*rows, strict=True))
     else:
         initial = {seed: _initial_row(layout, seed) for seed in {run.spec.seed for run in runs}}
@@ -161,9 +169,12 @@ def _start(runs: list[_Run], step: int, device: torch.device) -> _Stack:
     share = ceil(training.num_steps / len(runs))
     every = min(share, training.checkpoint_every_steps or share)
     low_NW = torch.empty_like(weights_NW, dtype=torch_dtype(training.product_precision))
-    sums = [torch.empty_like(weights_NW) for _ in range(training.micro_batches.bit_length())]
+    parts = parts_of(world, training.micro_batches)
+    sums = [torch.empty_like(weights_NW) for _ in range(parts[1].bit_length())]
     decays_W = layout.decays().to(device)
-    return _Stack(list(runs), training, layout, every, decays_W, weights_NW, mean_NW, square_NW, low_NW, sums, step)
+    return _Stack(
+        list(runs), training, layout, every, decays_W, weights_NW, mean_NW, square_NW, low_NW, sums, step, world, parts
+    )
 
 
 def _initial_row(layout: Layout, seed: int) -> Tensor:
@@ -187,8 +198,7 @@ def _advance(stack: _Stack, pool: TokenPool) -> None:
     training, parameters = stack.training, stack.layout.parameters
     tokens_NSU = _tokens(stack, pool)
     stack.low_NW.copy_(stack.weights_NW)
-    _sum_parts(stack, tokens_NSU)
-    total_NW = stack.sums[0]
+    total_NW = _summed(stack, tokens_NSU)
     gradient_NP = total_NW[:, :parameters].mul_(1.0 / training.tokens_per_step)
     losses_N = total_NW[:, parameters].double() / training.tokens_per_step
     if stack.on_cpu:
@@ -201,34 +211,38 @@ def _advance(stack: _Stack, pool: TokenPool) -> None:
     stack.step += 1
 
 
-def _sum_parts(stack: _Stack, tokens_NSU: Tensor, level: int = 0) -> None:
-    """Write the sum over micro-batches into `sums[level]`: the balanced tree of `distributed.tree_sum`."""
-    size = stack.training.sequences_per_step // stack.training.micro_batches
-    if tokens_NSU.shape[1] == size:
-        weights_NW, at_once = stack.weights_NW, not stack.on_cpu
-        gradient_and_nats(stack.layout, weights_NW, stack.low_NW, tokens_NSU, stack.sums[level], at_once=at_once)
-        return
-    left, right = tokens_NSU.chunk(2, dim=1)
-    _sum_parts(stack, left, level)
-    _sum_parts(stack, right, level + 1)
-    stack.sums[level] += stack.sums[level + 1]
+def _summed(stack: _Stack, tokens_NSU: Tensor) -> Tensor:
+    """Return the sum over all micro-batches of the step; this process makes those of its own tokens."""
+    (first, count), at_once = stack.parts, not stack.on_cpu
+    size = tokens_NSU.shape[1] // count
+
+    def write(part: int, sum_NW: Tensor) -> None:
+        tokens = tokens_NSU[:, (part - first) * size :][:, :size]
+        gradient_and_nats(stack.layout, stack.weights_NW, stack.low_NW, tokens, sum_NW, at_once=at_once)
+
+    tree_sum(write, first, count, stack.sums)
+    return world_sum(stack.sums[0], stack.world)
 
 
 def _tokens(stack: _Stack, pool: TokenPool) -> Tensor:
-    """Return the samples of this step, [N, S, U] int64; to a GPU go those of many steps at a time."""
-    size, place = stack.training.sequences_per_step, stack.step % SYNC_STEPS
+    """Return this process's samples of this step, [N, S, U] int64; to a GPU go those of many steps at a time."""
+    place = stack.step % SYNC_STEPS
     if stack.on_cpu:
         return _samples(stack, pool, 1)
     if place == 0 or stack.ahead_NSU is None:
         stack.ahead_NSU = _samples(stack, pool, SYNC_STEPS - place).to(stack.weights_NW.device)
+    size = stack.training.sequences_per_step // stack.training.micro_batches * stack.parts[1]
     left = stack.ahead_NSU.shape[1] - min(SYNC_STEPS - place, stack.training.num_steps - stack.step) * size
     return stack.ahead_NSU[:, left : left + size]
 
 
 def _samples(stack: _Stack, pool: TokenPool, num_steps: int) -> Tensor:
-    """Return the samples of the next steps (fewer at the end of the run), [N, S, U] int64."""
-    size, length = stack.training.sequences_per_step, stack.training.model.sequence_length
-    next_S = slice(stack.step * size, (stack.step + num_steps) * size)
+    """Return this process's samples of the next steps (fewer at the end of the run), [N, S, U] int64."""
+    training, length = stack.training, stack.training.model.sequence_length
+    part, steps = training.sequences_per_step // training.micro_batches, min(num_steps, training.num_steps - stack.step)
+    first, stop = stack.parts[0] * part, sum(stack.parts) * part
+    starts = np.arange(stack.step, stack.step + steps) * training.sequences_per_step
+    next_S = (starts[:, None] + np.arange(first, stop)).ravel()
     chosen = [(run.samples.domains[next_S].tolist(), run.samples.rows[next_S].tolist()) for run in stack.runs]
     pairs = (pair for domains, rows in chosen for pair in zip(domains, rows, strict=True))
     tokens = np.stack([pool.row(domain, "train", row, length) for domain, row in pairs])
@@ -321,10 +335,8 @@ def _result(run: _Run) -> RunResult | DivergedError:
     if isinstance(run.end, DivergedError):
         return run.end
     weights = {name: weight.clone() for name, weight in run.layout.named(run.end.cpu()).items()}
-    consumed = consumed_ledger(run.order, run.spec.training.model.sequence_length, _counts(run))
-    planned = planned_ledger(run.order, run.spec.training.sequences_per_step, consumed.sequence_length)
-    check_equal(replace(planned, counts=planned.counts[: len(run.losses)]), consumed, run.spec.name)
-    return RunResult(Model(run.layout.config, run.layout.vocab_size, weights), tuple(run.losses), consumed)
+    model = Model(run.layout.config, run.layout.vocab_size, weights)
+    return accounted(run.spec, run.order, model, run.losses, _counts(run))
 
 
 def _counts(run: _Run) -> list[tuple[int, ...]]:
@@ -334,7 +346,7 @@ def _counts(run: _Run) -> list[tuple[int, ...]]:
 
 
 def _save(stack: _Stack, writer: CheckpointWriter) -> None:
-    """Begin to save each run where it keeps its checkpoints, as `train` would, if it is time."""
+    """Begin to save each run where it keeps its checkpoints, if it is time."""
     writer.check()
     if not _saves(stack):
         return
@@ -347,6 +359,18 @@ def _save(stack: _Stack, writer: CheckpointWriter) -> None:
             due.append(Checkpoint(run.checkpoints, run.identity, stack.step, tensors, record))
     if due:
         writer.save(due)
+
+
+def _shared(run: _Run, step: int, world: World) -> tuple[Tensor, Tensor, Tensor]:
+    """Return weights and the optimizer's means at a step on every process of the world; the first one reads them."""
+    if world.rank == 0:
+        row = _restored(run, step)
+    else:
+        row = (torch.empty(run.layout.width), torch.empty(run.layout.width), torch.empty(run.layout.width))
+        run.losses = [0.0] * step
+    run.losses = from_first(torch.tensor(run.losses, dtype=torch.float64), world).tolist()
+    weights_W, mean_W, square_W = (from_first(part_W, world) for part_W in row)
+    return weights_W, mean_W, square_W
 
 
 def _restored(run: _Run, step: int) -> tuple[Tensor, Tensor, Tensor]:

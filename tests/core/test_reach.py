@@ -61,7 +61,7 @@ NOTHING = (
         'description="how many documents the terms',
     ),
     ("tasks/training/loss.py", '"""', '"""Edited. '),
-    ("tasks/training/loop.py", "\nimport ", "\n# a comment\nimport "),
+    ("tasks/training/stacked.py", "\nimport ", "\n# a comment\nimport "),
     ("tasks/mixture/strategies/kinds.py", "from tasks.mixture.strategies.olmix import Olmix", "from x import y"),
     ("tasks/training/config.py", "    sequences_per_step:", "    muon: bool = False\n    sequences_per_step:"),
     ("tasks/runtime/task.py", "import ", "import os, "),

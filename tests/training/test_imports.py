@@ -16,7 +16,8 @@ sys.meta_path.insert(0, Blocked())
 import tempfile
 from pathlib import Path
 import tasks.training, tasks.training.config, tasks.training.order, tasks.training.ledger, tasks.training.model
-import tasks.training.loop, tasks.training.run, tasks.training.measure, tasks.training.checkpoint, tasks.training.export
+import tasks.training.numerics, tasks.training.result, tasks.training.run, tasks.training.measure
+import tasks.training.checkpoint, tasks.training.export
 import tasks.training.stacked, tasks.training.stacked_model, tasks.mixture.proxies.proxy
 import numpy as np
 from tasks.tokenize.pool import write_pool

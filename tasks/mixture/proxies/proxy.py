@@ -15,7 +15,7 @@ from tasks.training.config import TrainingConfig, num_flops, num_parameters
 from tasks.training.types import DivergedError, Phase, RunSpec
 
 if TYPE_CHECKING:
-    from tasks.training.run import RunResult
+    from tasks.training.result import RunResult
 
 # The only split that a search may look at; `test` is for the decision alone.
 SPLIT: Split = "search"
