@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from infra.executors import Executor
 from infra.progress import Observer, SilentObserver
 from infra.storage import FolderStore, Store
+from tasks.core.syntax import remember_in
 
 if TYPE_CHECKING:
     from infra.settings import Settings
@@ -48,6 +49,7 @@ class Workshop:
 
 def workshop_of(settings: "Settings", executor: Executor, observer: Observer) -> Workshop:
     """Return the workshop of one machine's or cluster's settings."""
+    remember_in(settings.home / "sources.json")
     return Workshop(
         executor,
         FolderStore(settings.home / "store"),
