@@ -129,7 +129,11 @@ STAGES = (
         inputs=("tokenize", "search", "train"),
         params="tasks.evaluation.config:EvaluateParams",
         driver="tasks.evaluation.stage:run",
-        publishes=("tasks.evaluation.published:MeasuredModels", "tasks.evaluation.published:Decision"),
+        publishes=(
+            "tasks.evaluation.published:MeasuredModels",
+            "tasks.evaluation.published:Decision",
+            "tasks.evaluation.published:Samples",
+        ),
     ),
     Stage(
         "report",

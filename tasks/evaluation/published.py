@@ -45,6 +45,36 @@ class MeasuredModels(Published):
         return {mixture: fmean(values) for mixture, values in means.items()}
 
 
+class Continuation(Model):
+    """What a model adds to the beginning of a document."""
+
+    mixture: MixtureName
+    text: str
+
+
+class Sample(Model):
+    """The beginning of a held-out document of a domain, how it goes on, and how models go on."""
+
+    domain: str
+    prompt: str
+    document: str
+    continuations: tuple[Continuation, ...]
+
+
+class Samples(Published):
+    """Text by the first model of each mixture; a domain is missing that has no document long enough.
+
+    Texts are those of documents and models, untrusted and as they are.
+    """
+
+    FILE: ClassVar[str] = "samples.json"
+
+    format: Literal[1] = 1
+    seed: NonNegativeInt
+    temperature: float
+    samples: tuple[Sample, ...]
+
+
 class Interval(Model):
     """A mean difference in bits per byte and its confidence interval; None where nothing supports one."""
 

@@ -7,24 +7,27 @@ from typing import Any
 import numpy as np
 
 from tasks.core.errors import DataError
-from tasks.core.handles import Tree
+from tasks.core.handles import Handle, Tree
 from tasks.core.manifest import Manifest
-from tasks.evaluation.config import EvaluateParams
+from tasks.core.published import Published
+from tasks.evaluation.config import EvaluateParams, SampleParams
 from tasks.evaluation.decide import decision
-from tasks.evaluation.published import Decision, MeasuredModel, MeasuredModels
+from tasks.evaluation.published import Continuation, Decision, MeasuredModel, MeasuredModels, Sample, Samples
+from tasks.evaluation.samples import SampleArgs, continue_documents
 from tasks.evaluation.unit import SPLIT, MeasureArgs, measure
-from tasks.mixture.published import Forecast, Recipe
+from tasks.mixture.published import MIXTURES, Forecast, MixtureName, Recipe
 from tasks.runtime.context import Workshop
 from tasks.runtime.records import UnitRecord
 from tasks.runtime.stages import StageInput, StageRun, environment_over, stage_input
 from tasks.runtime.step import Step
 from tasks.tokenize.pool import POOL_FILES
-from tasks.tokenize.published import TokenPoolIndex
+from tasks.tokenize.published import TOKENIZER_FILE, TokenPoolIndex
 from tasks.training.published import MODELS_FOLDER, TrainedRun, TrainedRuns
 from tasks.training.published_run import CONFIG_FILE, WEIGHTS_FILE
 
 STAGE = "evaluate"
 MEASURE = Step("evaluate.model", "evaluate: models", measure)
+SAMPLE = Step("evaluate.samples", "evaluate: samples", continue_documents)
 
 
 def run(params: EvaluateParams, *, inputs: Mapping[str, Path], output: Path, workshop: Workshop) -> Manifest:
@@ -51,8 +54,13 @@ def run(params: EvaluateParams, *, inputs: Mapping[str, Path], output: Path, wor
         tokens=recipe.tokens,
     )
     measured = MeasuredModels(domains=recipe.domains, models=tuple(models))
+    files: dict[str, Published] = {Decision.FILE: decided, MeasuredModels.FILE: measured}
+    if params.samples is not None:
+        tokenizer = given["tokenize"].tree(TOKENIZER_FILE)[TOKENIZER_FILE]
+        args = _sample_args(runs, trained, tokenizer, pool, params.samples)
+        files[Samples.FILE] = _samples(workshop, args, recipe.domains)
     return stage.publish(
-        {Decision.FILE: decided, MeasuredModels.FILE: measured},
+        files,
         summary=_summary(decided),
         environment=environment_over(records),
     )
@@ -61,6 +69,38 @@ def run(params: EvaluateParams, *, inputs: Mapping[str, Path], output: Path, wor
 def _args(run: TrainedRun, trained: Tree, pool: Tree, params: EvaluateParams) -> MeasureArgs:
     config, weights = (trained[f"{run.folder}/{name}"] for name in (CONFIG_FILE, WEIGHTS_FILE))
     return MeasureArgs(config, weights, pool, params.test_tokens_per_domain)
+
+
+def _sample_args(
+    runs: Sequence[TrainedRun], trained: Tree, tokenizer: Handle, pool: Tree, params: SampleParams
+) -> dict[MixtureName, SampleArgs]:
+    """Return what the first model of each mixture is asked for."""
+    found = {}
+    for name in MIXTURES:
+        if run := next((run for run in runs if run.mixture == name), None):
+            config, weights = (trained[f"{run.folder}/{file}"] for file in (CONFIG_FILE, WEIGHTS_FILE))
+            found[name] = SampleArgs(config, weights, tokenizer, pool, params)
+    return found
+
+
+def _samples(workshop: Workshop, args: Mapping[MixtureName, SampleArgs], domains: Sequence[str]) -> Samples:
+    """Return what models make of the beginnings of documents."""
+    told = [record.summary["samples"] for record in SAMPLE.map(workshop, list(args.values()))]
+    params = next(iter(args.values())).params
+    samples = [
+        Sample(
+            domain=domain,
+            prompt=told[0][domain][0],
+            document=told[0][domain][1],
+            continuations=tuple(
+                Continuation(mixture=name, text=each[domain][2]) for name, each in zip(args, told, strict=True)
+            ),
+        )
+        # A record keeps its names sorted; these stand in the order of the pool.
+        for domain in domains
+        if domain in told[0]
+    ]
+    return Samples(seed=params.seed, temperature=params.temperature, samples=tuple(samples))
 
 
 def _models(runs: Sequence[TrainedRun], records: Sequence[UnitRecord], recipe: Recipe) -> list[MeasuredModel]:

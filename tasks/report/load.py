@@ -9,11 +9,13 @@ import yaml
 from tasks.core.account import Account
 from tasks.core.errors import DataError
 from tasks.core.manifest import Manifest
+from tasks.evaluation.published import Sample, Samples
 from tasks.mixture.pictures.evidence import SearchEvidence, read_evidence
 from tasks.mixture.published import Forecast, Recipe
 from tasks.report.config import ReportParams
 from tasks.report.curation import Curation, read_curation
 from tasks.report.domains import DomainMap, read_domains
+from tasks.report.excerpts import excerpt
 from tasks.report.experiments import Training, read_recipe, read_training
 from tasks.report.outcome import Evaluation, read_evaluation
 from tasks.tokenize.published import TokenPoolIndex
@@ -58,6 +60,7 @@ class PageContent:
     search: SearchEvidence
     training: Training
     evaluation: Evaluation
+    samples: tuple[Sample, ...]
     lineage: tuple[StageLineage, ...]
 
 
@@ -80,7 +83,27 @@ def read_content(folders: Mapping[str, Path], params: ReportParams) -> PageConte
         search=read_evidence(folders["search"]),
         training=read_training(folders["train"], names),
         evaluation=read_evaluation(folders["evaluate"], names),
+        samples=read_samples(folders["evaluate"], params),
         lineage=lineage,
+    )
+
+
+def read_samples(evaluate: Path, params: ReportParams) -> tuple[Sample, ...]:
+    """Return what the models made of the beginnings of documents, fit to be shown; nothing where none was asked for."""
+    if not (evaluate / Samples.FILE).exists():
+        return ()
+    shown = params.excerpt_characters
+    return tuple(
+        sample.model_copy(
+            update={
+                "prompt": excerpt(sample.prompt, shown),
+                "document": excerpt(sample.document, shown),
+                "continuations": tuple(
+                    one.model_copy(update={"text": excerpt(one.text, shown)}) for one in sample.continuations
+                ),
+            }
+        )
+        for sample in Samples.read(evaluate).samples
     )
 
 

@@ -1,5 +1,6 @@
 """The stage `evaluate` on models that were never trained, in this process."""
 
+import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -13,10 +14,12 @@ from tasks.core.digest import digest_file
 from tasks.core.errors import DataError
 from tasks.core.manifest import FileRecord, Manifest
 from tasks.evaluation.config import EvaluateParams
-from tasks.evaluation.published import Decision, MeasuredModels
+from tasks.evaluation.published import Decision, MeasuredModels, Samples
 from tasks.evaluation.stage import run
 from tasks.mixture.published import MixtureName
 from tasks.runtime.context import Workshop
+from tasks.tokenize.pool import read_pool
+from tasks.tokenize.published import TOKENIZER_FILE
 from tasks.training.export import write_model
 from tasks.training.model import initial_model
 from tasks.training.published import TrainedRun, TrainedRuns
@@ -54,8 +57,17 @@ def publish(folder: Path, stage: str) -> Path:
     return folder
 
 
+def pool_with_tokenizer(folder: Path, **changes: Any) -> Path:
+    """Make a pool whose tokens are letters, and 0 the end of a document."""
+    make_pool(folder, **changes)
+    tokens = {"<end>": 0, **{chr(ord("a") + index): 1 + index for index in range(VOCABULARY - 1)}}
+    text = json.dumps({"version": "1.0", "model": {"type": "BPE", "vocab": tokens, "merges": []}})
+    (folder / TOKENIZER_FILE).write_text(text, encoding="utf-8")
+    return publish(folder, "tokenize")
+
+
 def make_inputs(root: Path, seeds: int = 3) -> dict[str, Path]:
-    make_pool(root / "tokenize")
+    pool_with_tokenizer(root / "tokenize")
     (root / "search").mkdir()
     RECIPE.write(root / "search")
     forecast(0.1, 0.05, 0.15).write(root / "search")
@@ -92,7 +104,7 @@ def test_every_model_is_measured_on_every_domain_and_untrained_models_give_no_cl
     finished: tuple[Path, Mapping[str, Path], Manifest],
 ) -> None:
     root, _, manifest = finished
-    assert [file.path for file in manifest.files] == ["decision.json", "results.json"]
+    assert [file.path for file in manifest.files] == ["decision.json", "results.json", "samples.json"]
     results = MeasuredModels.read(root / "evaluate")
     assert {(model.mixture, model.seed) for model in results.models} == {(m, s) for m in MIXTURES for s in range(3)}
     for model in results.models:
@@ -103,12 +115,32 @@ def test_every_model_is_measured_on_every_domain_and_untrained_models_give_no_cl
     assert manifest.summary["claim"] is False
 
 
+def test_the_first_model_of_each_mixture_continues_the_same_held_out_documents(
+    finished: tuple[Path, Mapping[str, Path], Manifest],
+) -> None:
+    root, inputs, _ = finished
+    samples, pool = Samples.read(root / "evaluate").samples, read_pool(inputs["tokenize"], "test")
+    assert [sample.domain for sample in samples] == list(pool.names)
+    for sample, domain in zip(samples, pool.domains, strict=True):
+        letters = "".join(chr(ord("a") + token - 1) for token in domain.splits["test"].tokens[:64].tolist())
+        assert sample.prompt.replace(" ", "") + sample.document.replace(" ", "") == letters
+        assert [one.mixture for one in sample.continuations] == list(MIXTURES)
+    assert len({one.text for sample in samples for one in sample.continuations}) > 3
+
+
+def test_samples_are_an_option(finished: tuple[Path, Mapping[str, Path], Manifest], tmp_path: Path) -> None:
+    _, inputs, _ = finished
+    workshop = Workshop(InProcess(), FolderStore(tmp_path / "store"), Listener())
+    run(EvaluateParams(samples=None), inputs=inputs, output=tmp_path / "evaluate", workshop=workshop)
+    assert not (tmp_path / "evaluate" / Samples.FILE).exists()
+
+
 def test_only_the_test_split_is_looked_at(finished: tuple[Path, Mapping[str, Path], Manifest], tmp_path: Path) -> None:
     root, inputs, _ = finished
-    same = evaluate(tmp_path, inputs | {"tokenize": make_pool(tmp_path / "same")}, InProcess())[0]
+    same = evaluate(tmp_path, inputs | {"tokenize": pool_with_tokenizer(tmp_path / "same")}, InProcess())[0]
     assert (tmp_path / "evaluate" / "results.json").read_bytes() == (root / "evaluate" / "results.json").read_bytes()
     other = evaluate(
-        tmp_path, inputs | {"tokenize": make_pool(tmp_path / "other", test_seed=5)}, InProcess(), "second"
+        tmp_path, inputs | {"tokenize": pool_with_tokenizer(tmp_path / "other", test_seed=5)}, InProcess(), "second"
     )[0]
     assert same.output != other.output
 
@@ -122,7 +154,7 @@ def test_finished_work_is_not_done_again(finished: tuple[Path, Mapping[str, Path
         evaluate(tmp_path, inputs, Stopped(4))
     executor = InProcess()
     assert evaluate(tmp_path, inputs, executor)[0].output == manifest.output
-    assert executor.done == ["measure"] * 5
+    assert executor.done == ["measure"] * 5 + ["continue_documents"] * 3
 
 
 @pytest.mark.parametrize("seeds", [1, 2])

@@ -18,7 +18,7 @@ from tasks.core.rng import generator
 from tasks.curate.fates import Fates, tally
 from tasks.curate.published.funnel import Funnel
 from tasks.evaluation.decide import decision
-from tasks.evaluation.published import MeasuredModels
+from tasks.evaluation.published import Continuation, MeasuredModels, Sample, Samples
 from tasks.ingest.published.documents import DOCUMENT, REFUSED
 from tasks.ingest.published.sources import Sources
 from tasks.mixture.published import DomainForecast, Forecast, MixtureName, Recipe, RecipeStage, SizeGain
@@ -315,6 +315,9 @@ def _evaluate(folder: Path, search: Path, seeds: int) -> None:
         models, Recipe.read(search), Forecast.read(search), confidence=0.95, model_parameters=5000, tokens=6000
     ).write(folder)
     MeasuredModels(domains=tuple(DOMAINS), models=tuple(models)).write(folder)
+    written = tuple(Continuation(mixture=mixture, text=f"{EVIL} {mixture}") for mixture in gains)
+    sample = Sample(domain=DOMAINS[0], prompt="def f(", document="self): ...", continuations=written)
+    Samples(seed=0, temperature=0.8, samples=(sample,)).write(folder)
 
 
 def _table(path: Path, rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> None:

@@ -64,8 +64,8 @@ def test_text_from_documents_names_and_details_stays_text(
 
 
 def test_a_domain_is_shown_with_its_label_beside_the_name_that_recipes_carry(page: str) -> None:
-    # In its card, in the table of the mixture and in that of bits per byte; the others are called by their names.
-    assert page.count('def-self-return <span class="muted" dir="auto">함수의 정의를 반환</span>') == 3
+    # In its card, in the tables of the mixture and of bits per byte, over its sample; the others go by their names.
+    assert page.count('def-self-return <span class="muted" dir="auto">함수의 정의를 반환</span>') == 4
     assert 'licence-copyright <span class="muted" dir="auto">' not in page
 
 
