@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from cli.folder import RunFolder
-from tasks.core.errors import DataError
+from tasks.core.errors import DamagedError, DataError
 from tasks.core.text_table import text_table
 from tasks.curate.why import Story, describe, why
 from tasks.mixture.published import Recipe
@@ -22,6 +22,7 @@ def tell(run: RunFolder, key: str) -> list[str]:
 
     Raises:
         DataError: nothing in this run is called that.
+        DamagedError: what curate published is not what is there.
     """
     models = _models(run)
     if key in models:
@@ -30,6 +31,8 @@ def tell(run: RunFolder, key: str) -> list[str]:
         return found
     try:
         story = why(run.stage("curate"), key)
+    except DamagedError:
+        raise
     except DataError as error:
         raise DataError(
             f"{key}: no model, digest or document of the run in {run.path} is called that. Models: "

@@ -72,7 +72,7 @@ class Store(Protocol):
         """Return a local folder in which these objects are files of these names; nobody may change them."""
 
     def read(self, location: str, name: str) -> str | None:
-        """Return the text of a small object, or None where there is none."""
+        """Return the text of a small object, or None where there is none; what is no UTF-8 is damage, which a seal tells."""
 
     def note(self, area: str, name: str, text: str) -> None:
         """Keep a small text beside the work of an area, in the place of one of the same name."""
@@ -168,7 +168,7 @@ class FolderStore:
     def read(self, location: str, name: str) -> str | None:
         """Return the text of a file, or None where there is none."""
         path = Path(location) / name
-        return path.read_text(encoding="utf-8") if path.is_file() else None
+        return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else None
 
     def note(self, area: str, name: str, text: str) -> None:
         """Keep a small text, whole or not at all."""

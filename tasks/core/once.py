@@ -7,11 +7,18 @@ import click
 
 
 class Once(click.Command):
-    """A command that refuses an option given twice where it takes one value: the second would replace the first unseen."""
+    """A command that refuses an option given twice where it takes one value, and a value without a character.
+
+    The second would replace the first unseen; an empty path (a variable that the shell does not know) is the folder here.
+    """
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Parse as click does, after a look at which options stand there more than once."""
-        _, _, order = self.make_parser(ctx).parse_args(list(args))
+        """Parse as click does, after a look at which options stand there more than once, and which values are empty."""
+        given, _, order = self.make_parser(ctx).parse_args(list(args))
+        for parameter in dict.fromkeys(order):
+            value = given.get(parameter.name or "")
+            if value == "" or (isinstance(value, list | tuple) and "" in value):
+                raise click.UsageError(f"{parameter.opts[0]} is given without a value: '' names nothing.", ctx)
         for option in dict.fromkeys(order):
             single = isinstance(option, click.Option) and not (option.multiple or option.is_flag or option.count)
             if single and order.count(option) > 1:

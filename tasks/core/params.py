@@ -38,15 +38,15 @@ def read_yaml(path: Path) -> dict[str, Any]:
     """Return the mapping a YAML file holds.
 
     Raises:
-        ConfigError: the file is missing, is not YAML, or is not a mapping.
+        ConfigError: the file is missing, is not YAML with every key once, or is not a mapping.
     """
-    import yaml
+    from tasks.core.yaml_text import parse_yaml
 
     if not path.is_file():
         raise ConfigError(f"{path}: there is no such file. Name an existing YAML file, or leave the option out.")
     try:
-        value = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        value = parse_yaml(path.read_text(encoding="utf-8"))
+    except ValueError as error:
         raise ConfigError(f"{path}: this is not YAML: {error}") from error
     if not isinstance(value, dict):
         raise ConfigError(f"{path}: expected a mapping of names to values, found {type(value).__name__}.")
@@ -62,7 +62,7 @@ def override(values: Mapping[str, Any], settings: Iterable[str]) -> dict[str, An
     Raises:
         ConfigError: a setting has no `=`, goes through something that is not a mapping, or its value is not YAML.
     """
-    import yaml
+    from tasks.core.yaml_text import parse_yaml
 
     result: dict[str, Any] = _copied(values)
     for setting in settings:
@@ -76,8 +76,8 @@ def override(values: Mapping[str, Any], settings: Iterable[str]) -> dict[str, An
             if not isinstance(place, dict):
                 raise ConfigError(f"--set {setting}: {parent} is a value, it has no keys.")
         try:
-            place[last] = yaml.safe_load(text)
-        except yaml.YAMLError as error:
+            place[last] = parse_yaml(text)
+        except ValueError as error:
             raise ConfigError(f"--set {setting}: the value is not YAML: {error}") from error
     return result
 

@@ -88,13 +88,10 @@ def _with_something_kept(manifest: Manifest, output: Path, workshop: Workshop) -
 
 
 def _require_documents(ingested: StageInput) -> None:
-    location, manifest = ingested.location, ingested.manifest
-    if manifest.stage != "ingest":
+    if not any(record.path.startswith(f"{DOCUMENTS}/") for record in ingested.manifest.files):
         raise DataError(
-            f"{location}: published by {manifest.stage}, curate reads what ingest published. Name that folder."
+            f"{ingested.location}: ingest published no documents. Look at its quarantined/ for the reasons."
         )
-    if not any(record.path.startswith(f"{DOCUMENTS}/") for record in manifest.files):
-        raise DataError(f"{location}: ingest published no documents. Look at its quarantined/ for the reasons.")
 
 
 def _duplicates(curation: Curation, shards: Sequence[Shard], evidence: Sequence[ShardEvidence]) -> Found:

@@ -31,7 +31,7 @@ from tasks.core.once import Once
 from tasks.core.params import Params, layered, override, read_yaml, validate
 from tasks.core.sealed import read_sealed, sealed_text
 from tasks.runtime.context import Workshop, workshop_of
-from tasks.stages import Driver, Stage, stage_named
+from tasks.stages import NAMES, Driver, Stage, stage_named
 
 if TYPE_CHECKING:
     from tasks.runtime.task import Shown
@@ -178,11 +178,20 @@ def stage_params(name: str, model: type[ParamsT], params_file: Path | None, sett
     """Return the defaults of a stage, with its section of a params file and `--set` laid over them.
 
     Raises:
-        ConfigError: see `read_yaml`, `override`, `validate`; or a `--set` speaks of another stage.
+        ConfigError: see `read_yaml`, `override`, `validate`; a `--set` speaks of another stage, or the file of none.
     """
     values = read_yaml(params_file) if params_file else {}
     _require_known(settings, (name,))
-    section = layered(model().model_dump(mode="json"), override(values, settings).get(name) or {})
+    if strangers := [str(section) for section in values if section not in {*NAMES, name}]:
+        raise ConfigError(
+            f"{params_file}: {len(strangers)} of {len(values)} sections are of no stage; first: {strangers[0]}. "
+            f"Stages: {', '.join(NAMES)}."
+        )
+    given = override(values, settings).get(name) or {}
+    if not isinstance(given, Mapping):
+        found = type(given).__name__
+        raise ConfigError(f"{params_file}, section {name}: expected a mapping of names to values, found {found}.")
+    section = layered(model().model_dump(mode="json"), given)
     return validate(model, section, f"{params_file or '(defaults)'}, section {name}")
 
 

@@ -88,9 +88,14 @@ def stage_input(workshop: Workshop, inputs: Mapping[str, Path], stage: str) -> S
     """Return what a driver was given of a stage.
 
     Raises:
-        DataError: no stage has finished there, or its manifest is damaged.
+        DataError: no stage has finished there, another than this one has, or its manifest is damaged.
     """
-    return published(workshop.store, str(inputs[stage].absolute()))
+    found = published(workshop.store, str(inputs[stage].absolute()))
+    if found.manifest.stage != stage:
+        raise DataError(
+            f"{found.location}: published by {found.manifest.stage}; what {stage} published is read here. Name that folder."
+        )
+    return found
 
 
 def published(store: Store, location: str) -> StageInput:
@@ -152,7 +157,7 @@ class StageRun:
         Where it was not, the reason is said, and that there is something to write to is made sure.
 
         Raises:
-            ConfigError: the output holds something that no stage has published, and would be replaced.
+            ConfigError: the output holds something that this stage has not published, and would be replaced.
             PlaceError: there is work to do and the output cannot be written.
         """
         store, location, say = self.workshop.store, str(self.output.absolute()), self.workshop.observer.say
@@ -163,6 +168,10 @@ class StageRun:
         try:
             found = published(store, location)
             before = found.manifest
+            if before.stage != self.stage:
+                raise ConfigError(
+                    f"{location}: {before.stage} published this folder, and {self.stage} would replace it. Name another."
+                )
             if before.key == self.identity.key and (explaining is None or explaining.against is None):
                 found.tree()
                 say(f"{self.stage}: unchanged (same inputs, params, code, libraries and device), taken as it is")

@@ -70,8 +70,13 @@ def test_a_run_is_compared_with_another(run: Path, tmp_path: Path) -> None:
 def test_what_cannot_be_compared_is_named(run: Path) -> None:
     for words, told in (
         (("train",), "no manifest.json here"),
-        (("ingest", "--against", "data/nothing/v1"), "there is no version data/nothing/v1"),
+        (("ingest", "--against", "data/nothing/v1"), "--against data/nothing/v1: neither the folder of a run"),
         (("ingest", "--set", "ingest.nothing=1"), "ingest.nothing"),
     ):
         result = mixwright("explain", *words, "--run", run)
-        assert result.exit_code in (1, 2) and told in result.output, result.output
+        assert result.exit_code == 2 and told in result.output, result.output
+
+
+def test_another_value_of_an_earlier_stage_is_not_told_as_no_change(run: Path) -> None:
+    result = mixwright("explain", "tokenize", "--run", run, "--set", "curate.seed=1")
+    assert (result.exit_code, "curate would run again first" in result.output) == (0, True), result.output

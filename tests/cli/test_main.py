@@ -36,3 +36,17 @@ def test_the_list_of_commands_imports_nothing_that_is_slow(project: Path) -> Non
     done = subprocess.run([sys.executable, "-c", code], cwd=project, capture_output=True, text=True, check=True)
     slow = {"numpy", "pydantic", "pyarrow", "torch", "prefect", "mlflow", "ray", "rich"}
     assert slow & {name.partition(".")[0] for name in json.loads(done.stdout)} == set()
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("ingset: {max_damaged_files: 1}\nsearch: {}", "1 of 2 sections are of no stage; first: ingset"),
+        ("ingest: 3", "section ingest: expected a mapping of names to values, found int"),
+    ],
+)
+def test_a_section_of_params_that_no_stage_would_read_is_refused(tmp_path: Path, text: str, told: str) -> None:
+    (tmp_path / "mine.yaml").write_text(text)
+    words = ["ingest", "--input", "a.txt", "--output", str(tmp_path / "out"), "--params", str(tmp_path / "mine.yaml")]
+    result = CliRunner().invoke(main, words)
+    assert (result.exit_code, told in result.output) == (2, True), result.output

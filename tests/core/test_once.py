@@ -1,4 +1,4 @@
-"""An option that takes one value is given once."""
+"""An option that takes one value is given once, and no value is empty."""
 
 import click
 import pytest
@@ -29,6 +29,13 @@ def test_a_file_given_twice_is_refused_naming_both(words: list[str]) -> None:
     assert result.exit_code == 2
     assert "--params is given 2 times" in result.output
     assert all(name in result.output for name in ("a.yaml", "b.yaml"))
+
+
+@pytest.mark.parametrize("words", [["--params", ""], ["--params="], ["--set", "a=1", "--set", ""]])
+def test_a_value_without_a_character_is_refused(words: list[str]) -> None:
+    result = CliRunner().invoke(group, ["run", *words])
+    assert result.exit_code == 2
+    assert f"{words[-2 if len(words) > 1 else 0].rstrip('=')} is given without a value" in result.output
 
 
 def test_what_may_be_repeated_is() -> None:

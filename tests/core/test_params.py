@@ -38,18 +38,35 @@ def test_set_changes_one_value_and_leaves_the_given_mapping_alone() -> None:
     assert values == {"inner": {"threshold": 0.5}}
 
 
-@pytest.mark.parametrize("setting", ["rounds", "=3", "rounds.deep=1", "rounds=[1"])
+@pytest.mark.parametrize(
+    "setting",
+    [
+        *("rounds", "=3", "rounds.deep=1", "rounds=[1"),
+        *("rounds=2026-13-45", "rounds=!!bool maybe", "rounds={a: 1, a: 2}", f"rounds={'[' * 2000}"),
+    ],
+)
 def test_a_set_that_names_no_place_or_no_value_is_refused(setting: str) -> None:
     with pytest.raises(ConfigError, match="--set"):
         override({"rounds": 2}, [setting])
 
 
-@pytest.mark.parametrize("text", ["a: [1", "- 1\n- 2", "!!python/object/apply:os.system ['true']"])
+@pytest.mark.parametrize(
+    "text", ["a: [1", "- 1\n- 2", "!!python/object/apply:os.system ['true']", "day: 2026-13-45", "a: 1\nb: 2\na: 3"]
+)
 def test_a_file_that_is_no_mapping_of_plain_yaml_is_refused(tmp_path: Path, text: str) -> None:
     path = tmp_path / "run.yaml"
     path.write_text(text)
     with pytest.raises(ConfigError, match=r"run\.yaml"):
         read_yaml(path)
+
+
+def test_a_key_that_stands_twice_is_named_with_both_lines_also_deep_inside(tmp_path: Path) -> None:
+    path = tmp_path / "run.yaml"
+    path.write_text("search:\n  seed: 1\n  rounds: 2\n  seed: 3\n")
+    with pytest.raises(ConfigError, match=r"the key 'seed' stands twice in one mapping, lines 2 and 4"):
+        read_yaml(path)
+    path.write_text("base: &base {seed: 1, rounds: 2}\nsearch: {<<: *base, seed: 3}\n")
+    assert read_yaml(path)["search"] == {"seed": 3, "rounds": 2}
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

@@ -70,7 +70,7 @@ class BucketStore:
 
     def read(self, location: str, name: str) -> str | None:
         data = self._get(f"{location}/{name}")
-        return None if data is None else data.decode()
+        return None if data is None else data.decode(errors="replace")
 
     def note(self, area: str, name: str, text: str) -> None:
         self._put(f"notes/{area}/{name}", text.encode())

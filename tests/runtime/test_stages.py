@@ -10,7 +10,7 @@ import pytest
 from infra.progress import SilentObserver
 from infra.storage import FolderStore, Store
 from tasks.core.account import Account, Count
-from tasks.core.errors import AccountError, ConfigError, DamagedError
+from tasks.core.errors import AccountError, ConfigError, DamagedError, DataError
 from tasks.core.handles import ByteRange, Handle, Tree
 from tasks.core.manifest import Manifest
 from tasks.core.params import Params
@@ -190,6 +190,19 @@ def test_what_no_stage_has_made_is_not_replaced(tmp_path: Path, monkeypatch: pyt
     assert (mine / "thesis.txt").read_text() == "years of work"
 
 
+def test_what_another_stage_has_published_is_neither_read_for_this_one_nor_replaced(tmp_path: Path) -> None:
+    store = FolderStore(tmp_path / "s")
+    both(store, tmp_path)
+    before = contents(tmp_path / "words")
+    inputs = {"words": tmp_path / "joined"}
+    with pytest.raises(DataError, match="joined: published by joined; what words published is read here"):
+        joined(WordParams(), inputs=inputs, output=tmp_path / "new", workshop=shop(store))
+    inputs = {"words": tmp_path / "words"}
+    with pytest.raises(ConfigError, match="words: words published this folder, and joined would replace it"):
+        joined(WordParams(), inputs=inputs, output=tmp_path / "words", workshop=shop(store))
+    assert contents(tmp_path / "words") == before
+
+
 def test_an_account_that_does_not_close_publishes_nothing(tmp_path: Path) -> None:
     stage = StageRun(
         Workshop(InProcess(), FolderStore(tmp_path / "s"), SilentObserver()),
@@ -202,6 +215,15 @@ def test_an_account_that_does_not_close_publishes_nothing(tmp_path: Path) -> Non
     with pytest.raises(AccountError):
         stage.publish({}, account=Account(taken=Count(2, 2), kept=Count(1, 1)))
     assert not (tmp_path / "out").exists()
+
+
+def test_a_manifest_that_is_no_text_is_damage_and_made_again(tmp_path: Path) -> None:
+    store = FolderStore(tmp_path / "s")
+    one, _, _ = both(store, tmp_path)
+    (tmp_path / "words" / "manifest.json").write_bytes(b"\xff\xfe")
+    with pytest.raises(DamagedError, match=r"words/manifest\.json: it cannot be read"):
+        published(store, str(tmp_path / "words"))
+    assert both(store, tmp_path)[0] == one
 
 
 def test_a_published_folder_is_replaced_whole(tmp_path: Path) -> None:
