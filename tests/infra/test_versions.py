@@ -5,6 +5,7 @@ import shutil
 import stat
 import subprocess
 import sys
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,7 @@ from infra.versions import (
 )
 from infra.versions.dvc import dvc
 from infra.versions.git import find_base, git, tag_once
+from tests.infra import dvc_in_forks
 
 GIT_CONFIG = ("GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM")
 KEY = "0123456789abcdef"
@@ -45,6 +47,14 @@ pathlib.Path(target).mkdir(parents=True, exist_ok=True)
 pathlib.Path(target, "text").write_text(text.upper() * times)
 """
 PARAMS = "upper:\n  times: 1\nrepeat:\n  times: 2\n"
+
+
+@pytest.fixture(autouse=True, scope="module")
+def forked() -> Iterator[None]:
+    """DVC starts as a fork; as a process of its own where two programs commit at once, and in tests/integration."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("infra.versions.dvc.subprocess", dvc_in_forks)
+        yield
 
 
 @pytest.fixture
@@ -313,7 +323,7 @@ def test_remotes_and_their_relative_paths_reach_the_workspace_privately(root: Pa
     assert stat.S_IMODE(config.stat().st_mode) == 0o600
 
 
-# With DVC: seconds.
+# With DVC.
 
 
 @pytest.mark.dvc
