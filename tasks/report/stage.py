@@ -1,4 +1,4 @@
-"""The driver of the report stage: one unit reads the stages' folders and writes one page."""
+"""The driver of the report stage: one unit reads the stages' folders and writes one page, and a model card."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,6 +7,7 @@ from pathlib import Path
 from tasks.core.handles import Tree
 from tasks.core.manifest import Manifest
 from tasks.core.results import Here, UnitResult
+from tasks.report.card import model_card
 from tasks.report.config import ReportParams
 from tasks.report.load import INPUTS, READ, read_content
 from tasks.report.page import render
@@ -16,6 +17,7 @@ from tasks.runtime.step import Step
 
 STAGE = "report"
 PAGE = "report.html"
+CARD = "model_card.md"
 
 
 @dataclass(frozen=True)
@@ -27,9 +29,10 @@ class PageArgs:
 
 
 def write_page(args: PageArgs, here: Here) -> UnitResult:
-    """Write the page."""
+    """Write the page, and the card of the exported model."""
     content = read_content({name: tree.local() for name, tree in args.stages.items()}, args.params)
     (here.folder / PAGE).write_text(render(content, args.params), encoding="utf-8")
+    (here.folder / CARD).write_text(model_card(content), encoding="utf-8")
     decision = content.evaluation.decision
     return UnitResult(summary={"claim": decision.claim, "statement": decision.statement, "page": PAGE})
 
@@ -48,4 +51,4 @@ def run(params: ReportParams, *, inputs: Mapping[str, Path], output: Path, works
     if (found := stage.unchanged()) is not None:
         return found
     page = WRITE.one(workshop, PageArgs(trees, params))
-    return stage.publish({PAGE: page.file(PAGE)}, summary=page.summary)
+    return stage.publish({name: page.file(name) for name in (PAGE, CARD)}, summary=page.summary)
