@@ -114,7 +114,8 @@ class Settings(BaseSettings):
     `home` holds servers, logs, the store of finished work and run workspaces. `workers` is how many units of work run
     at a time; `ray_address` None starts a local Ray; `world_size` counts data-parallel trainers. The proxies of a search
     are trained `proxies_per_process` together, on `gpus_per_process` of a GPU (0 = on the CPU); Ray places shares of a
-    GPU, and each process keeps to its share of the GPU's memory. `open` servers ask for no secret.
+    GPU, and each process keeps to its share of the GPU's memory. After `time_limit_s` of a command training stops at a
+    checkpoint, as it does when Slurm's SIGUSR1 or SIGTERM comes. `open` servers ask for no secret.
     """
 
     model_config = SettingsConfigDict(
@@ -131,6 +132,7 @@ class Settings(BaseSettings):
     world_size: Annotated[int, Field(ge=1)] = 1
     proxies_per_process: Annotated[int, Field(ge=1, le=256)] = 8
     gpus_per_process: Annotated[float, Field(ge=0, le=1)] = 0.0
+    time_limit_s: Annotated[float, Field(gt=0)] | None = None
     dvc: DvcSettings = DvcSettings()
     timeouts: TimeoutSettings = TimeoutSettings()
 

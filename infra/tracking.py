@@ -103,8 +103,9 @@ class Tracker:
             self.put(known.changed(tags={**known.tags, **tags}, **fields))
 
     def end_after(self, error: BaseException, key: str) -> None:
-        """End a run that an error ended: FAILED; or KILLED, where somebody stopped it (Ctrl-C, a signal, a cancellation)."""
-        self.change(key, status="FAILED" if isinstance(error, Exception) else "KILLED")
+        """End a run that an error ended: FAILED; or KILLED, where somebody stopped it (Ctrl-C, a signal, a time limit)."""
+        failed = isinstance(error, Exception) and getattr(error, "exit_code", 1) != 0
+        self.change(key, status="FAILED" if failed else "KILLED")
 
     @property
     def num_waiting(self) -> int:

@@ -7,6 +7,7 @@
     │   ├── AccountError      exit code 1   documents went missing: a defect, never served as a result
     │   └── NothingKeptError  exit code 1   a stage kept no document: look at why, in what it published
     ├── EvidenceError         exit code 1   measure more before you decide
+    ├── StoppedError          exit code 0   a time limit or a signal asked for it: the same command goes on
     └── ForeignCodeError      exit code 1   a worker imported another checkout than the driver
 
 What the machine refuses (ports, disk space, servers, locks) is `infra.errors.InfraError`.
@@ -49,6 +50,12 @@ class NothingKeptError(DataError):
 
 class EvidenceError(MixwrightError):
     """There are too few measurements, or they contradict each other."""
+
+
+class StoppedError(MixwrightError):
+    """Work was asked to stop before its end, and did: what it has is kept, and the same command goes on from there."""
+
+    exit_code = 0
 
 
 class ForeignCodeError(MixwrightError):

@@ -47,6 +47,11 @@ def _unheard(done: int, total: int) -> None:
     pass
 
 
+def never() -> bool:
+    """Return that nobody asks for an end."""
+    return False
+
+
 @dataclass(frozen=True)
 class Here:
     """Where a unit works; nothing in here may change its result.
@@ -54,7 +59,8 @@ class Here:
     `folder`: empty, for its files. `scratch`: what it leaves there is there when it is called again after a crash.
     `blocks`: the same, block by block. `held`: what the worker loaded once for many units. `rank` of `size` processes
     that work on this unit together, joined by torch's process group `group`; only rank 0's files are kept.
-    `progress(done, total)` is for people.
+    `progress(done, total)` is for people. `asked_to_stop()`: time is up; who keeps what he has in `scratch` does so and
+    raises `StoppedError`.
     """
 
     folder: Path
@@ -65,3 +71,4 @@ class Here:
     rank: int = 0
     group: Any = None
     progress: Callable[[int, int], None] = _unheard
+    asked_to_stop: Callable[[], bool] = never

@@ -40,7 +40,7 @@ from tasks.tokenize.pool import POOL_FILES, TokenPool, read_pool, train_digest
 
 STAGE = "search"
 # A proxy's result does not depend on how it was proposed: a better strategy takes the proxies that are there.
-PROXY = Step("search.proxy", "search: proxies", search_proxies, grouped=True)
+PROXY = Step("search.proxy", "search: proxies", search_proxies, grouped=True, stops=True)
 DESIGN = Step("search.design", "search: first mixtures", search_design)
 PROPOSAL = Step("search.propose", "search: proposal", search_proposal)
 CONTENDERS = Step("search.contenders", "search: confirmation, mixtures", search_contenders)

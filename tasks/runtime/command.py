@@ -238,7 +238,7 @@ def exit_codes() -> Iterator[None]:
         with ended_in_order():
             yield
     except (MixwrightError, InfraError) as error:
-        click.echo(f"{type(error).__name__}: {error}", err=True)
+        click.echo(f"{type(error).__name__}: {error}" if error.exit_code else str(error), err=True)
         sys.exit(error.exit_code)
     except OSError as error:
         if (named := named_error(error)) is None:

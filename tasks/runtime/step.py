@@ -11,6 +11,7 @@ chosen methods can reach, from the libraries of that code and, where these compu
 * `grouped` work takes a list of args and a list of places, and does units that are cheaper together; in place of a result
   it may return the exception that ended this unit alone, which is raised when the others are kept;
 * `distributed` work is called by the workshop's `world_size` processes for every unit (`here.rank`, `here.size`);
+* with `stops`, work asks `here.asked_to_stop()` on its way, and raises `StoppedError` when it has kept what it has;
 * with `hold`, a worker loads something once (a model, an index) and has it for many units (`here.held`).
 
 A unit that takes long calls `here.progress(done, total)`: people see the steps of all units together.
@@ -21,20 +22,21 @@ A learn pass is a step with one unit, whose files are a handle in the args of th
 import functools
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from infra.distributed import GroupMember
 from infra.executors import Resources
 from infra.progress import StepsFile, following
+from infra.stopping import StopSign, shown_by_signals, stop_sign
 from infra.storage import Store, new_folder
 from tasks.core.code import ROOT, code_of, source_digest
 from tasks.core.digest import digest_json
 from tasks.core.errors import DataError, ForeignCodeError
 from tasks.core.identity import Identity, kinds_of, reads_of
-from tasks.core.results import Blocks, Here, NoBlocks, UnitResult
+from tasks.core.results import Blocks, Here, NoBlocks, UnitResult, never
 from tasks.runtime.context import Workshop, WouldWorkError
 from tasks.runtime.explain import nearest_difference, remember_code
 from tasks.runtime.records import FolderBlocks, UnitRecord, finished, keep
@@ -62,6 +64,7 @@ class Step:
     blocks: bool = False
     grouped: bool = False
     distributed: bool = False
+    stops: bool = False
     hold: Hold | None = None
     resources: Resources = Resources()  # noqa: RUF009 (frozen)
 
@@ -129,8 +132,9 @@ class Step:
         if orders:
             workshop.observer.progress(shown, total - len(missing), total)
         tell = functools.partial(workshop.observer.progress, f"{shown}, steps")
-        with following(_progress(workshop.store), [order.key for order in missing], tell):
-            for position in self._spread(workshop, missing, group_size, chosen):
+        names = [order.key for order in missing]
+        with following(_progress(workshop.store), names, tell), self._signed(workshop, missing) as signed:
+            for position in self._spread(workshop, signed, group_size, chosen):
                 if not take(missing[position]):
                     raise DataError(
                         f"{self.name}: a unit finished but its files cannot be read back from {workshop.store.home}. Check "
@@ -138,6 +142,15 @@ class Step:
                     )
                 workshop.observer.progress(shown, len(records), total)
         return [records[order.key] for order in orders]
+
+    @contextmanager
+    def _signed(self, workshop: Workshop, missing: list["_Order"]) -> Iterator[list["_Order"]]:
+        """Give orders of work that stops with the sign it looks at."""
+        if not (self.stops and missing):
+            yield missing
+            return
+        with stop_sign(workshop.store.home, workshop.time_limit_s) as sign:
+            yield [replace(order, sign=sign) for order in missing]
 
     def _spread(
         self, workshop: Workshop, missing: Sequence["_Order"], group_size: int, resources: Resources
@@ -187,6 +200,7 @@ class _Order:
     modules: tuple[str, ...]
     source: str
     store: Store
+    sign: StopSign | None = None
 
 
 def _order(step: Step, args: Any, workshop: Workshop, device: str) -> _Order:
@@ -246,8 +260,9 @@ def run_group(orders: Sequence[_Order]) -> None:
     with ExitStack() as stack:
         scratches = [stack.enter_context(order.store.scratch(order.step.name, order.key)) for order in orders]
         whole = stack.enter_context(new_folder(scratches[0]))
+        asked = stack.enter_context(_asked(first))
         places = [
-            Here(whole / str(number), scratch, progress=_teller(order))
+            Here(whole / str(number), scratch, progress=_teller(order), asked_to_stop=asked)
             for number, (order, scratch) in enumerate(zip(orders, scratches, strict=True))
         ]
         for here in places:
@@ -272,15 +287,31 @@ def run_distributed(order: _Order, member: GroupMember) -> None:
     if store.find(name, order.key) is not None:
         return
     with ExitStack() as stack:
+        asked = stack.enter_context(_asked(order))
         if member.rank == 0:
             scratch = stack.enter_context(store.scratch(name, order.key))
             here = functools.partial(
-                Here, scratch=scratch, size=member.size, group=member.group, progress=_teller(order)
+                Here,
+                scratch=scratch,
+                size=member.size,
+                group=member.group,
+                progress=_teller(order),
+                asked_to_stop=asked,
             )
             _keep(order, lambda folder: order.step.work(order.args, here(folder)))
         else:
             folder = stack.enter_context(new_folder(store.home / "others" / order.key))
             order.step.work(order.args, Here(folder, size=member.size, rank=member.rank, group=member.group))
+
+
+@contextmanager
+def _asked(order: _Order) -> Iterator[Callable[[], bool]]:
+    """Give what a unit asks whether it is to stop. Slurm signals every process of a job: here too it means the sign."""
+    if order.sign is None:
+        yield never
+        return
+    with shown_by_signals(order.sign):
+        yield order.sign
 
 
 def _progress(store: Store) -> Path:

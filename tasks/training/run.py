@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+from tasks.core.results import never
 from tasks.tokenize.pool import TokenPool
 from tasks.training.result import RunResult, order_of
 from tasks.training.stacked import Losses, train_stacked
@@ -20,6 +21,7 @@ def train(
     checkpoints: Path | None = None,
     world: World = World(),  # noqa: B008 (frozen)
     on_step: OnStep | None = None,
+    asked_to_stop: Callable[[], bool] = never,
 ) -> RunResult:
     """Train a model as the spec says, on the pool's `train` split; the same spec and pool give the same weights.
 
@@ -29,6 +31,7 @@ def train(
     Raises:
         ConfigError: the spec does not fit the pool: weights, caps, whole samples; before the first step.
         DivergedError: the loss is not finite.
+        StoppedError: `asked_to_stop` was true before a step; a checkpoint of it is kept.
     """
 
     def heard(step: int, losses: Losses) -> None:
@@ -36,7 +39,7 @@ def train(
             on_step(step, losses[0])
 
     folders = None if checkpoints is None else [checkpoints]
-    (ended,) = train_stacked([spec], pool, checkpoints=folders, world=world, on_step=heard)
+    (ended,) = train_stacked([spec], pool, checkpoints=folders, world=world, on_step=heard, asked_to_stop=asked_to_stop)
     if isinstance(ended, DivergedError):
         raise ended
     return ended

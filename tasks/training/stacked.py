@@ -18,7 +18,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tasks.core.errors import ConfigError
+from tasks.core.errors import ConfigError, StoppedError
+from tasks.core.results import never
 from tasks.tokenize.pool import TokenPool
 from tasks.training.checkpoint import Checkpoint, CheckpointWriter, is_due, kept_by, read, steps
 from tasks.training.config import TrainingConfig
@@ -50,6 +51,7 @@ def train_stacked(
     world: World = World(),  # noqa: B008 (frozen)
     on_step: OnSteps | None = None,
     stop: Stop | None = None,
+    asked_to_stop: Callable[[], bool] = never,
 ) -> tuple[RunResult | DivergedError, ...]:
     """Train runs of one config together; each gives what it gives alone, or the error that ended it alone.
 
@@ -57,18 +59,20 @@ def train_stacked(
     stack or in others: it loses less work than one run is. Of several processes of a `world` only the first needs them.
     `on_step` hears (steps made, loss of each run; None = not running), on a GPU at every synchronisation. `stop` is asked
     then which runs to end early (True); their losses and ledger are as long as they ran. Who is in a stack is
-    placement, so it must judge each run by itself.
+    placement, so it must judge each run by itself. `asked_to_stop` is asked before every step, of the first process, whether
+    time is up.
 
     Raises:
         ConfigError: the specs have different training configs, one does not fit the pool, or the processes cannot share
             the micro-batches evenly; before the first step.
+        StoppedError: it was asked to; each run's checkpoint of the step reached is kept.
     """
     if len({spec.training for spec in specs}) != 1:
         raise ConfigError(f"{len(specs)} runs with different training configs cannot be stacked. Group them by config.")
     parts_of(world, specs[0].training.micro_batches)
     folders: Sequence[Path | None] = [None] * len(specs) if checkpoints is None else checkpoints
     runs = [_run(place, spec, pool, folder) for place, (spec, folder) in enumerate(zip(specs, folders, strict=True))]
-    listeners = _StepListeners(len(runs), on_step, stop)
+    listeners = _StepListeners(len(runs), on_step, stop, asked_to_stop)
     with deterministic() if device == "cpu" else nullcontext(), torch.no_grad():
         for step, some in _together(runs, world).items():
             _train(_start(some, step, torch.device(device), world), pool, listeners)
@@ -135,6 +139,7 @@ class _StepListeners:
     size: int
     on_step: OnSteps | None
     stop: Stop | None
+    asked_to_stop: Callable[[], bool]
 
 
 def _run(place: int, spec: RunSpec, pool: TokenPool, checkpoints: Path | None) -> _Run:
@@ -184,11 +189,17 @@ def _initial_row(layout: Layout, seed: int) -> Tensor:
 def _train(stack: _Stack, pool: TokenPool, listeners: _StepListeners) -> None:
     with CheckpointWriter(kept_by(stack.training)) as writer:
         while stack.runs and stack.step < stack.training.num_steps:
+            if bool(from_first(torch.tensor(listeners.asked_to_stop()), stack.world)):
+                _settle(stack)
+                _save(stack, writer)
+                raise _stopped(stack)
             _advance(stack, pool)
             if stack.on_cpu or stack.step % SYNC_STEPS == 0 or _saves(stack):
                 _settle(stack)
                 _report_losses(stack, listeners)
-                _save(stack, writer)
+                writer.check()
+                if _saves(stack):
+                    _save(stack, writer)
     for run, weights_W in zip(stack.runs, stack.weights_NW, strict=True):
         run.end = weights_W
 
@@ -290,6 +301,16 @@ def _saves(stack: _Stack) -> bool:
     return is_due(stack.training, stack.step, stack.save_every if kept else None)
 
 
+def _stopped(stack: _Stack) -> StoppedError:
+    """Return what to raise when time is up, its checkpoints on their way to the disk."""
+    first, others = stack.runs[0], len(stack.runs) - 1
+    kept = "checkpoints are kept, and the same command goes on from there" if first.checkpoints else "nothing is kept"
+    return StoppedError(
+        f"{first.spec.name}{f' and {others} more runs' if others else ''}: stopped as asked behind step {stack.step} of "
+        f"{stack.training.num_steps}; {kept}."
+    )
+
+
 def _settle(stack: _Stack) -> None:
     """Take the numbers of the steps made to the host, and end the runs that diverged."""
     for losses_N, norms_N in stack.pending:
@@ -346,10 +367,7 @@ def _counts(run: _Run) -> list[tuple[int, ...]]:
 
 
 def _save(stack: _Stack, writer: CheckpointWriter) -> None:
-    """Begin to save each run where it keeps its checkpoints, if it is time."""
-    writer.check()
-    if not _saves(stack):
-        return
+    """Begin to save each run where it keeps its checkpoints."""
     rows = zip(stack.runs, stack.weights_NW, stack.mean_NW, stack.square_NW, strict=True)
     size, due = stack.layout.parameters, []
     for run, weights_W, mean_W, square_W in rows:
@@ -357,7 +375,7 @@ def _save(stack: _Stack, writer: CheckpointWriter) -> None:
             tensors = stack.layout.named(weights_W) | {"adam.mean": mean_W[:size], "adam.square": square_W[:size]}
             record = {"losses": run.losses, "counts": _counts(run)}
             due.append(Checkpoint(run.checkpoints, run.identity, stack.step, tensors, record))
-    if due:
+    if due and stack.step:
         writer.save(due)
 
 

@@ -34,7 +34,7 @@ from tasks.training.unit import SPLIT, RunArgs, train_run
 STAGE = "train"
 # The input that stands in for a search: a recipe's file.
 RECIPE = "recipe"
-TRAIN = Step("train.run", "train", train_run, distributed=True)
+TRAIN = Step("train.run", "train", train_run, distributed=True, stops=True)
 MODEL_FILES = (CONFIG_FILE, LEDGER_FILE, LOSSES_FILE, WEIGHTS_FILE)
 EXPORT_FILES = (CONFIG_FILE, WEIGHTS_FILE, *TRANSFORMERS_FILES)
 

@@ -35,6 +35,7 @@ def train_run(args: RunArgs, here: Here) -> UnitResult:
         checkpoints=here.scratch,
         world=World(here.size, here.rank, here.group),
         on_step=lambda step, _: here.progress(step, num_steps),
+        asked_to_stop=here.asked_to_stop,
     )
     if here.rank == 0:
         _write(trained, pool, folder / TOKENIZER_FILE, here.folder)

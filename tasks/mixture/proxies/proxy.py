@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from tasks.core.handles import Tree
 from tasks.core.identity import LABEL
 from tasks.core.published import Published
-from tasks.core.results import Here, UnitResult
+from tasks.core.results import Here, UnitResult, never
 from tasks.tokenize.pool import TokenPool, read_pool
 from tasks.tokenize.published import Split
 from tasks.training.config import TrainingConfig, num_flops, num_parameters
@@ -79,6 +79,7 @@ def search_proxies(args: Sequence[ProxyArgs], places: Sequence[Here]) -> list[Un
         checkpoints=scratches if len(scratches) == len(args) else None,
         gpu_share=args[0].gpu_share,
         on_step=lambda step: _heard(step, args, places),
+        asked_to_stop=places[0].asked_to_stop,
     )
     found: list[UnitResult | DivergedError] = []
     for result, here in zip(results, places, strict=True):
@@ -100,6 +101,7 @@ def measure_proxies(
     checkpoints: Sequence[Path] | None = None,
     gpu_share: float = 0.0,
     on_step: Callable[[int], None] = lambda step: None,
+    asked_to_stop: Callable[[], bool] = never,
 ) -> tuple[ProxyResult | DivergedError, ...]:
     """Train proxies of one training config together and measure them; each gives what it gives alone.
 
@@ -109,6 +111,7 @@ def measure_proxies(
 
     Raises:
         ConfigError: the training configs differ, or weights do not fit the pool or its caps.
+        StoppedError: `asked_to_stop` was true before a step; checkpoints of it are kept.
     """
     from tasks.training.stacked import train_stacked
 
@@ -125,7 +128,14 @@ def measure_proxies(
         )
         for spec in specs
     ]
-    trained = train_stacked(runs, pool, checkpoints=checkpoints, device=device, on_step=lambda step, _: on_step(step))
+    trained = train_stacked(
+        runs,
+        pool,
+        checkpoints=checkpoints,
+        device=device,
+        on_step=lambda step, _: on_step(step),
+        asked_to_stop=asked_to_stop,
+    )
     return tuple(_measured(spec, run, pool, device) for spec, run in zip(specs, trained, strict=True))
 
 
