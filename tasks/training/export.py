@@ -7,15 +7,15 @@ from typing import Any
 
 from tasks.core.errors import DataError
 from tasks.training.config import ModelConfig
-from tasks.training.model import Model, weight_shapes
+from tasks.training.model import Decoder, decoder, weight_shapes
 from tasks.training.published_run import CONFIG_FILE, WEIGHTS_FILE
 
 
-def write_model(model: Model, document_end: int, folder: Path) -> None:
+def write_model(model: Decoder, document_end: int, folder: Path) -> None:
     """Write float32 weights and config of a model; needs safetensors."""
     from safetensors.torch import save_file
 
-    weights = {name: weight.detach().contiguous() for name, weight in model.weights.items()}
+    weights = {name: weight.contiguous() for name, weight in model.weights.items()}
     save_file(weights, folder / WEIGHTS_FILE, metadata={"format": "pt"})
     # safetensors writes for the owner's eyes only; these files are published.
     (folder / WEIGHTS_FILE).chmod(0o644)
@@ -37,7 +37,7 @@ def write_tokenizer_files(tokenizer: Path, document_end: int, sequence_length: i
     _write_json(folder / "tokenizer_config.json", settings | special)
 
 
-def read_model(folder: Path) -> Model:
+def read_model(folder: Path) -> Decoder:
     """Return the model that `write_model` wrote.
 
     Raises:
@@ -48,7 +48,7 @@ def read_model(folder: Path) -> Model:
     return load_model(folder / CONFIG_FILE, folder / WEIGHTS_FILE)
 
 
-def load_model(described: Path, weights: Path) -> Model:
+def load_model(described: Path, weights: Path) -> Decoder:
     """Return the model of a config and of weights that `write_model` wrote.
 
     Raises:
@@ -62,7 +62,7 @@ def load_model(described: Path, weights: Path) -> Model:
     shapes = weight_shapes(config, values["vocab_size"])
     if {name: tuple(weight.shape) for name, weight in found.items()} != shapes:
         raise DataError(f"{weights}: the weights are not those of {described}. Get the files again (`dvc checkout`).")
-    return Model(config, values["vocab_size"], {name: found[name] for name in shapes})
+    return decoder(config, values["vocab_size"], found)
 
 
 def llama_config(config: ModelConfig, vocab_size: int, document_end: int) -> dict[str, Any]:

@@ -7,12 +7,12 @@ import numpy.typing as npt
 import torch
 
 from tasks.core.rng import generator
-from tasks.training.model import EMBEDDING, Model, logits
+from tasks.training.model import EMBEDDING, Decoder, logits
 from tasks.training.numerics import deterministic
 
 
 def continuations(
-    model: Model,
+    model: Decoder,
     prompts: Sequence[npt.NDArray[np.int64]],
     *,
     num_tokens: int,

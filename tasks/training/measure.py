@@ -12,7 +12,7 @@ from tasks.core.errors import EvidenceError
 from tasks.tokenize.pool import TokenPool, Tokens
 from tasks.training.config import Precision
 from tasks.training.loss import nats_per_row
-from tasks.training.model import EMBEDDING, Model, hidden_states
+from tasks.training.model import EMBEDDING, Decoder
 from tasks.training.numerics import deterministic
 from tasks.training.types import DivergedError
 
@@ -22,7 +22,7 @@ Windows = npt.NDArray[np.int64]
 
 
 def bits_per_byte(
-    model: Model,
+    model: Decoder,
     pool: TokenPool,
     split: str,
     max_tokens_per_domain: int | Sequence[int] | None = None,
@@ -50,12 +50,14 @@ def bits_per_byte(
         }
 
 
-def _domain(model: Model, pool: TokenPool, index: int, split: str, *, limit: int | None, precision: Precision) -> float:
-    nats, size, device = 0.0, 0, model.weights[EMBEDDING].device
+def _domain(
+    model: Decoder, pool: TokenPool, index: int, split: str, *, limit: int | None, precision: Precision
+) -> float:
+    nats, size, output_VD = 0.0, 0, model.weights[EMBEDDING]
     for windows in _batches(pool.domains[index].splits[split].tokens, model.config.sequence_length, limit):
         targets = windows[:, 1:]
-        hidden = hidden_states(model, torch.from_numpy(windows[:, :-1].copy()).to(device), precision).flatten(0, 1)
-        rows = nats_per_row(hidden, model.weights[EMBEDDING], torch.from_numpy(targets.reshape(-1).copy()).to(device))
+        hidden = model(torch.from_numpy(windows[:, :-1].copy()).to(output_VD.device), precision).flatten(0, 1)
+        rows = nats_per_row(hidden, output_VD, torch.from_numpy(targets.reshape(-1).copy()).to(output_VD.device))
         nats += float(rows.double().sum())
         size += int(pool.token_bytes[targets].sum(dtype=np.int64))
     name = pool.names[index]

@@ -1,4 +1,4 @@
-"""The model: a Llama-like decoder as pure functions over named weights.
+"""The model: a Llama-like decoder, as one `nn.Module`.
 
 Pre-RMSNorm, rotary embeddings (Hugging Face's rotate-half layout), SwiGLU, grouped-query attention, no bias, tied
 embeddings. Weights carry the names of Hugging Face's `LlamaForCausalLM`, so that exporting is copying. They are kept in
@@ -7,28 +7,155 @@ weights and the loss stay float32. Axes: B batch, T position, D hidden, H head, 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cache
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 (its usual name)
 
 from tasks.core.rng import generator
 from tasks.training.config import ModelConfig, Precision
+from tasks.training.loss import total_nats
 
 EMBEDDING = "model.embed_tokens.weight"
 FINAL_NORM = "model.norm.weight"
 _LINE_BYTES = 64
 
 
-@dataclass(frozen=True)
-class Model:
-    """A decoder: its config, the size of its vocabulary, and its weights by name (float32)."""
+class Decoder(nn.Module):
+    """A decoder: its config, the size of its vocabulary, and its weights (float32).
 
-    config: ModelConfig
-    vocab_size: int
-    weights: Mapping[str, Tensor]
+    `recompute`: the layers' activations are computed again in the backward pass instead of kept, to the same bits.
+    """
+
+    def __init__(self, config: ModelConfig, vocab_size: int) -> None:
+        """Make a decoder whose weights have shapes and no values yet; see `decoder`."""
+        super().__init__()
+        self.config, self.vocab_size = config, vocab_size
+        self.recompute = False
+        self.model = _Body(config, vocab_size)
+
+    @property
+    def weights(self) -> dict[str, Tensor]:
+        """The weights by name, without gradients, in the order of `weight_shapes`."""
+        return {name: weight.detach() for name, weight in self.named_parameters()}
+
+    def forward(self, tokens_BT: Tensor, precision: Precision = "float32", targets_BT: Tensor | None = None) -> Tensor:
+        """Return the normalised output of the last layer, [B, T, D], in the given precision.
+
+        With `targets_BT` return the sum of their nats instead, a float32 scalar.
+        """
+        hidden_BTD: Tensor = self.model(tokens_BT, torch_dtype(precision), recompute=self.recompute)
+        if targets_BT is None:
+            return hidden_BTD
+        return total_nats(hidden_BTD.flatten(0, 1), self.model.embed_tokens.weight, targets_BT.reshape(-1))
+
+
+def decoder(config: ModelConfig, vocab_size: int, weights: Mapping[str, Tensor]) -> Decoder:
+    """Return the decoder with these weights, by name; they are not copied."""
+    made = Decoder(config, vocab_size)
+    made.load_state_dict(dict(weights), assign=True)
+    return made
+
+
+class _Body(nn.Module):
+    """Embedding, layers and the last norm."""
+
+    def __init__(self, config: ModelConfig, vocab_size: int) -> None:
+        super().__init__()
+        self.config = config
+        self.embed_tokens = _Weight(vocab_size, config.hidden_size)
+        self.layers = nn.ModuleList(Layer(config) for _ in range(config.num_layers))
+        self.norm = _Norm(config)
+
+    def forward(self, tokens_BT: Tensor, dtype: torch.dtype, *, recompute: bool) -> Tensor:
+        cos, sin = rotary(self.config, tokens_BT.shape[1], tokens_BT.device)
+        # The embedding is looked up in float32: its gradient adds up many rows per frequent token.
+        x_BTD = F.embedding(tokens_BT, self.embed_tokens.weight).to(dtype)
+        for layer in self.layers:
+            x_BTD = layer(x_BTD, cos, sin, recompute=recompute)
+        normed: Tensor = self.norm(x_BTD)
+        return normed
+
+
+class Layer(nn.Module):
+    """One layer: attention and feed-forward, each behind a norm and added to the residual stream."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        """Make a layer whose weights have shapes and no values yet."""
+        super().__init__()
+        self.input_layernorm = _Norm(config)
+        self.self_attn = _Attention(config)
+        self.post_attention_layernorm = _Norm(config)
+        self.mlp = _FeedForward(config)
+
+    def forward(self, x_BTD: Tensor, cos: Tensor, sin: Tensor, *, recompute: bool = False) -> Tensor:
+        """Return the residual stream behind this layer, [B, T, D]."""
+        if recompute and torch.is_grad_enabled():
+            from torch.utils.checkpoint import checkpoint
+
+            again: Tensor = checkpoint(self._added, x_BTD, cos, sin, use_reentrant=False, preserve_rng_state=False)
+            return again
+        return self._added(x_BTD, cos, sin)
+
+    def _added(self, x_BTD: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+        x_BTD = x_BTD + self.self_attn(self.input_layernorm(x_BTD), cos, sin)
+        out: Tensor = x_BTD + self.mlp(self.post_attention_layernorm(x_BTD))
+        return out
+
+
+class _Attention(nn.Module):
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        queries, keys = config.num_heads * config.head_size, config.num_kv_heads * config.head_size
+        self.q_proj = _Weight(queries, config.hidden_size)
+        self.k_proj = _Weight(keys, config.hidden_size)
+        self.v_proj = _Weight(keys, config.hidden_size)
+        self.o_proj = _Weight(config.hidden_size, queries)
+
+    def forward(self, x_BTD: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+        # One product for queries, keys and values: small models are bound by the number of operations.
+        joined = torch.cat([each.weight for each in (self.q_proj, self.k_proj, self.v_proj)]).to(x_BTD.dtype)
+        out_BTD = attended(F.linear(x_BTD, joined), self.config, cos, sin)
+        return F.linear(out_BTD, on_a_line(self.o_proj.weight.to(x_BTD.dtype)))
+
+
+class _FeedForward(nn.Module):
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.gate_proj = _Weight(config.intermediate_size, config.hidden_size)
+        self.up_proj = _Weight(config.intermediate_size, config.hidden_size)
+        self.down_proj = _Weight(config.hidden_size, config.intermediate_size)
+
+    def forward(self, x_BTD: Tensor) -> Tensor:
+        joined = torch.cat([self.gate_proj.weight, self.up_proj.weight]).to(x_BTD.dtype)
+        gate, up = F.linear(x_BTD, joined).chunk(2, dim=-1)
+        return F.linear(F.silu(gate) * up, on_a_line(self.down_proj.weight.to(x_BTD.dtype)))
+
+
+class _Weight(nn.Module):
+    """One weight without values. Torch's own layers would draw some, which on `meta` imports the compiler."""
+
+    def __init__(self, *shape: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(shape, device="meta"))
+
+
+class _Norm(_Weight):
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__(config.hidden_size)
+        self.epsilon = config.norm_eps
+
+    def forward(self, x_BTD: Tensor) -> Tensor:
+        return F.rms_norm(x_BTD, self.weight.shape, self.weight.to(x_BTD.dtype), self.epsilon)
+
+
+@torch.no_grad()
+def logits(model: Decoder, tokens_BT: Tensor, precision: Precision = "float32") -> Tensor:
+    """Return float32 logits, shape [B, T, V]; for a few sequences: training and measuring never hold them all."""
+    hidden_BTD: Tensor = model(tokens_BT, precision)
+    return (hidden_BTD @ model.weights[EMBEDDING].to(hidden_BTD.dtype).T).float()
 
 
 def weight_shapes(config: ModelConfig, vocab_size: int) -> dict[str, tuple[int, ...]]:
@@ -52,8 +179,13 @@ def weight_shapes(config: ModelConfig, vocab_size: int) -> dict[str, tuple[int, 
     return shapes | {FINAL_NORM: (hidden,)}
 
 
-def initial_model(config: ModelConfig, vocab_size: int, seed: int) -> Model:
-    """Return a new model: normal weights, smaller by 1/sqrt(2 L) where a layer writes into the residual stream.
+def initial_model(config: ModelConfig, vocab_size: int, seed: int) -> Decoder:
+    """Return a new model with `initial_weights`."""
+    return decoder(config, vocab_size, initial_weights(config, vocab_size, seed))
+
+
+def initial_weights(config: ModelConfig, vocab_size: int, seed: int) -> dict[str, Tensor]:
+    """Return new weights by name: normal, smaller by 1/sqrt(2 L) where a layer writes into the residual stream.
 
     Each weight has a random stream of its own, named after it: the same seed gives the same weights everywhere.
     """
@@ -66,28 +198,7 @@ def initial_model(config: ModelConfig, vocab_size: int, seed: int) -> Model:
         scale = narrow if name.endswith(("o_proj.weight", "down_proj.weight")) else config.initializer_range
         values = generator(seed, "initial weights", name).standard_normal(shape, dtype="float32")
         weights[name] = torch.from_numpy(values * scale)
-    return Model(config, vocab_size, weights)
-
-
-def hidden_states(model: Model, tokens_BT: Tensor, precision: Precision = "float32") -> Tensor:
-    """Return the normalised output of the last layer, shape [B, T, D], in the given precision."""
-    dtype = torch_dtype(precision)
-    cos, sin = rotary(model.config, tokens_BT.shape[1], tokens_BT.device)
-    # The embedding is looked up in float32: its gradient adds up many rows per frequent token.
-    x_BTD = F.embedding(tokens_BT, model.weights[EMBEDDING]).to(dtype)
-    for layer in range(model.config.num_layers):
-        prefix = f"model.layers.{layer}."
-        x_BTD = x_BTD + _attention(
-            model, prefix + "self_attn.", _norm(model, prefix + "input_layernorm", x_BTD), cos, sin
-        )
-        x_BTD = x_BTD + _feed_forward(model, prefix + "mlp.", _norm(model, prefix + "post_attention_layernorm", x_BTD))
-    return _norm(model, "model.norm", x_BTD)
-
-
-def logits(model: Model, tokens_BT: Tensor, precision: Precision = "float32") -> Tensor:
-    """Return float32 logits, shape [B, T, V]; for a few sequences: training and measuring never hold them all."""
-    hidden_BTD = hidden_states(model, tokens_BT, precision)
-    return (hidden_BTD @ model.weights[EMBEDDING].to(hidden_BTD.dtype).T).float()
+    return weights
 
 
 def torch_dtype(precision: Precision) -> torch.dtype:
@@ -97,20 +208,12 @@ def torch_dtype(precision: Precision) -> torch.dtype:
 
 def on_a_line(matrix: Tensor) -> Tensor:
     """Return a matrix that begins on a cache line, as a new tensor does: MKL promises equal bits for no other."""
-    return matrix if begins_a_line(matrix) else matrix.clone()
+    return matrix if torch.compiler.is_compiling() or begins_a_line(matrix) else matrix.clone()
 
 
 def begins_a_line(matrix: Tensor) -> bool:
     """Return whether a matrix begins on a cache line."""
     return matrix.data_ptr() % _LINE_BYTES == 0
-
-
-def _attention(model: Model, prefix: str, x_BTD: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    weights = model.weights
-    # One product for queries, keys and values: small models are bound by the number of operations.
-    joined = torch.cat([weights[f"{prefix}{name}_proj.weight"] for name in "qkv"]).to(x_BTD.dtype)
-    out_BTD = attended(F.linear(x_BTD, joined), model.config, cos, sin)
-    return F.linear(out_BTD, on_a_line(weights[prefix + "o_proj.weight"].to(x_BTD.dtype)))
 
 
 def attended(mixed_BTX: Tensor, config: ModelConfig, cos: Tensor, sin: Tensor) -> Tensor:
@@ -127,18 +230,6 @@ def attended(mixed_BTX: Tensor, config: ModelConfig, cos: Tensor, sin: Tensor) -
     q_BHTd, k_BKTd = torch.split(turned, [heads, kv_heads], dim=1)
     out_BHTd = F.scaled_dot_product_attention(q_BHTd, k_BKTd, v_BKTd, is_causal=True, enable_gqa=heads != kv_heads)
     return out_BHTd.transpose(1, 2).reshape(batch, length, -1).to(mixed_BTX.dtype)
-
-
-def _feed_forward(model: Model, prefix: str, x_BTD: Tensor) -> Tensor:
-    weights = model.weights
-    joined = torch.cat([weights[prefix + "gate_proj.weight"], weights[prefix + "up_proj.weight"]]).to(x_BTD.dtype)
-    gate, up = F.linear(x_BTD, joined).chunk(2, dim=-1)
-    return F.linear(F.silu(gate) * up, on_a_line(weights[prefix + "down_proj.weight"].to(x_BTD.dtype)))
-
-
-def _norm(model: Model, name: str, x_BTD: Tensor) -> Tensor:
-    weight = model.weights[name + ".weight"]
-    return F.rms_norm(x_BTD, weight.shape, weight.to(x_BTD.dtype), model.config.norm_eps)
 
 
 def _rotated(x_BHTd: Tensor, cos: Tensor, sin: Tensor) -> Tensor:

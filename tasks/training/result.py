@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from tasks.core.digest import digest_json
 from tasks.tokenize.pool import TokenPool
 from tasks.training.ledger import Ledger, check_equal, consumed_ledger, planned_ledger
-from tasks.training.model import Model
+from tasks.training.model import Decoder
 from tasks.training.order import DataOrder, check_caps, data_order
 from tasks.training.types import RunSpec
 
@@ -15,7 +15,7 @@ from tasks.training.types import RunSpec
 class RunResult:
     """What a run gives: the model, the loss of every step in nats per token, and what was consumed."""
 
-    model: Model
+    model: Decoder
     losses: tuple[float, ...]
     ledger: Ledger
 
@@ -48,7 +48,7 @@ def identity(spec: RunSpec, pool: TokenPool) -> str:
 
 
 def accounted(
-    spec: RunSpec, order: DataOrder, model: Model, losses: Sequence[float], counts: Sequence[Sequence[int]]
+    spec: RunSpec, order: DataOrder, model: Decoder, losses: Sequence[float], counts: Sequence[Sequence[int]]
 ) -> RunResult:
     """Return the result of a run that consumed `counts` samples per step and domain, which must be those of its recipe.
 

@@ -25,7 +25,7 @@ from tasks.training.checkpoint import Checkpoint, CheckpointWriter, is_due, kept
 from tasks.training.config import TrainingConfig
 from tasks.training.distributed import from_first, parts_of, tree_sum, world_sum
 from tasks.training.ledger import counts_per_step
-from tasks.training.model import Model, initial_model, torch_dtype
+from tasks.training.model import decoder, initial_weights, torch_dtype
 from tasks.training.numerics import deterministic, diverged
 from tasks.training.optimizer import AdamState, adamw, clipped, clipped_rows
 from tasks.training.order import DataOrder, Samples
@@ -183,7 +183,7 @@ def _start(runs: list[_Run], step: int, device: torch.device, world: World) -> _
 
 
 def _initial_row(layout: Layout, seed: int) -> Tensor:
-    return layout.row(initial_model(layout.config, layout.vocab_size, seed).weights)
+    return layout.row(initial_weights(layout.config, layout.vocab_size, seed))
 
 
 def _train(stack: _Stack, pool: TokenPool, listeners: _StepListeners) -> None:
@@ -356,7 +356,7 @@ def _result(run: _Run) -> RunResult | DivergedError:
     if isinstance(run.end, DivergedError):
         return run.end
     weights = {name: weight.clone() for name, weight in run.layout.named(run.end.cpu()).items()}
-    model = Model(run.layout.config, run.layout.vocab_size, weights)
+    model = decoder(run.layout.config, run.layout.vocab_size, weights)
     return accounted(run.spec, run.order, model, run.losses, _counts(run))
 
 

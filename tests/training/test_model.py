@@ -7,10 +7,10 @@ import torch
 from torch.nn import functional as F  # noqa: N812 (its usual name)
 
 from tasks.core.errors import DataError
-from tasks.training.config import ModelConfig
+from tasks.training.config import ModelConfig, Precision
 from tasks.training.export import read_model, write_model, write_tokenizer_files
 from tasks.training.loss import nats_per_row, rows_at_a_time, total_nats
-from tasks.training.model import EMBEDDING, Model, hidden_states, initial_model, logits
+from tasks.training.model import EMBEDDING, Decoder, decoder, initial_model, logits, weight_shapes
 
 CONFIG = ModelConfig(
     hidden_size=24,
@@ -27,13 +27,13 @@ def tokens(rows: int = 3, length: int = 32, vocab_size: int = 97) -> torch.Tenso
     return torch.randint(0, vocab_size, (rows, length), generator=torch.Generator().manual_seed(0))
 
 
-def lively(model: Model) -> Model:
+def lively(model: Decoder) -> Decoder:
     """The model with norm weights that are not all one, so that leaving one out shows."""
     changed = {
         name: weight * (1 + 0.1 * torch.arange(len(weight)) / len(weight)) if weight.dim() == 1 else weight
         for name, weight in model.weights.items()
     }
-    return Model(model.config, model.vocab_size, changed)
+    return decoder(model.config, model.vocab_size, changed)
 
 
 @pytest.mark.parametrize("rows", [5, rows_at_a_time(50), rows_at_a_time(50) + 7])
@@ -61,7 +61,25 @@ def test_a_position_sees_nothing_of_what_follows() -> None:
     model, batch = initial_model(CONFIG, 97, 0), tokens()
     changed = batch.clone()
     changed[:, 20:] = 0
-    torch.testing.assert_close(hidden_states(model, batch)[:, :20], hidden_states(model, changed)[:, :20])
+    torch.testing.assert_close(model(batch)[:, :20], model(changed)[:, :20])
+
+
+def test_a_model_has_the_weights_that_its_shapes_say_in_their_order() -> None:
+    model = initial_model(CONFIG, 97, 0)
+    assert [(name, tuple(weight.shape)) for name, weight in model.weights.items()] == [
+        *weight_shapes(CONFIG, 97).items()
+    ]
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_activations_that_are_computed_again_give_the_same_gradients(precision: Precision) -> None:
+    gradients = []
+    for recompute in (False, True):
+        model = lively(initial_model(CONFIG, 97, 0))
+        model.recompute = recompute
+        nats = model(tokens()[:, :-1], precision, tokens()[:, 1:])
+        gradients.append(torch.autograd.grad(nats, [*model.parameters()]))
+    assert all(torch.equal(kept, again) for kept, again in zip(*gradients, strict=True))
 
 
 def test_bfloat16_agrees_with_float32_up_to_its_precision() -> None:

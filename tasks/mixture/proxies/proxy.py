@@ -1,7 +1,7 @@
 """Proxies: small models, each trained on one mixture, and their bits per byte on the split `search`."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
@@ -156,9 +156,8 @@ def _measured(
 
     if isinstance(run, DivergedError):
         return run
-    weights = {name: weight.to(device) for name, weight in run.model.weights.items()}
     try:
-        bpb = bits_per_byte(replace(run.model, weights=weights), pool, SPLIT, spec.tokens_per_domain)
+        bpb = bits_per_byte(run.model.to(device), pool, SPLIT, spec.tokens_per_domain)
     except DivergedError as error:
         return error
     return ProxyResult(
