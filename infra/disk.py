@@ -56,9 +56,14 @@ def named_error(error: OSError, folder: Path | None = None) -> SpaceError | Plac
         return SpaceError(
             f"{where or 'The disk'}: no space left on the device. Free some space; the same command then goes on."
         )
+    if error.errno == errno.EFBIG:
+        return SpaceError(
+            f"{where or 'The disk'}: a file would be larger than this process may write (`ulimit -f`), or than the disk "
+            "takes. Raise the limit, or name another disk; the same command then goes on."
+        )
     if found is None or where is None or not _concerns(found, where):
         return None
-    if error.errno in _REFUSED or (error.errno == errno.EEXIST and _is_above(found, where) and found.is_file()):
+    if error.errno in _REFUSED or (error.errno == errno.EEXIST and _is_above(found, where) and not found.is_dir()):
         return PlaceError(
             f"{found}: it cannot be read or written ({error.strerror}). Let this user write there, or name another folder "
             "(--output; MIXWRIGHT_HOME for Mixwright's own); the same command then goes on."

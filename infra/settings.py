@@ -9,6 +9,7 @@ import os
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
+from tomllib import TOMLDecodeError
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
@@ -18,6 +19,7 @@ from pydantic_settings import (
     SettingsConfigDict,
     TomlConfigSettingsSource,
 )
+from pydantic_settings import SettingsError as UnreadableError
 
 from infra.errors import SettingsError
 
@@ -194,11 +196,17 @@ def load_settings(**arguments: Any) -> Settings:
         SettingsError: a name is unknown or a value cannot be read; says which, and never what the value was.
     """
     _refuse_unknown(os.environ)
+    profile = profile_path()
+    where = f" (environment, or {profile})" if profile else " (environment)"
     try:
         return Settings(**arguments)
+    except UnreadableError as error:
+        # Its cause quotes the value, which may be a secret.
+        raise SettingsError(f"a group of settings{where} is not JSON: {error}.") from None
+    except (TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{profile}: this is not TOML: {error}.") from None
     except ValidationError as error:
         lines = ["  " + ": ".join(_words(mistake)) for mistake in error.errors(include_input=False)]
-        where = f" (environment, or {profile_path()})" if profile_path() else " (environment)"
         raise SettingsError(f"{len(lines)} mistake(s) in the settings{where}:\n" + "\n".join(lines)) from None
 
 

@@ -122,11 +122,17 @@ def push(root: Path, home: Path, tag: str, remote: str | None = None) -> None:
     """Send the data of a version to a remote (the default one if none is named). `git push origin TAG` sends the tag.
 
     Raises:
-        VersionError: there is no such version or remote, or data of it is missing here.
+        VersionError: there is no such version or remote, no remote is named and none is the default, or data of it is
+            missing here.
 
     """
     if git_or_none(root, "rev-parse", "--verify", "--quiet", f"refs/tags/{tag}") is None:
         raise VersionError(f"{root}: there is no version {tag}. `mixwright data list` shows those there are.")
+    if remote is None and default_remote(root) is None:
+        raise VersionError(
+            f"{tag}: nowhere to push to: this clone has no default remote. Name one (--remote NAME), or make one: "
+            "mixwright data remote NAME URL --default."
+        )
     folder = home / "workspaces" / f".push-{re.sub('[^a-z0-9]+', '-', tag)}"
     with dvc_lease(home, f"push {tag}"), worktree(root, folder, tag) as path:
         (path / ".dvc" / "config.local").write_text(config_for_workspace(root), encoding="utf-8")

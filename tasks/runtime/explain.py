@@ -61,10 +61,9 @@ class _Heard(SilentObserver):
 
 
 def remember_code(store: Store, code: Code) -> None:
-    """Keep the digests of a closure's modules, so that a later difference can be named."""
-    name = f"{code.digest}.json"
-    if store.noted(_CODE, name) is None:
-        store.note(_CODE, name, sealed_text({"modules": dict(code.modules)}))
+    """Keep the digests of a closure's modules, so that a later difference can be named; in the place of damaged ones."""
+    if not modules_of(store, code.digest):
+        store.note(_CODE, f"{code.digest}.json", sealed_text({"modules": dict(code.modules)}))
 
 
 def modules_of(store: Store, digest: str) -> Mapping[str, str]:

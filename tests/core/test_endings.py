@@ -50,6 +50,7 @@ def test_a_folder_that_may_not_be_written_is_named_by_whoever_meets_it(forbidden
         (errno.EROFS, "PlaceError", r"/data/x: it cannot be read or written \(Read-only file system\)"),
         (errno.EACCES, "PlaceError", r"/data/x: it cannot be read or written \(Permission denied\)"),
         (errno.ENOSPC, "SpaceError", r"/data/x: no space left on the device"),
+        (errno.EFBIG, "SpaceError", r"/data/x: a file would be larger than this process may write"),
     ],
 )
 def test_what_the_disk_refuses_is_one_sentence_and_exit_code_one(

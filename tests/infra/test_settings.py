@@ -62,6 +62,7 @@ def test_a_profile_that_does_not_exist_is_named(monkeypatch: pytest.MonkeyPatch)
         ("MIXWRIGHT_PREFECT__PORT", "70000", "MIXWRIGHT_PREFECT__PORT"),
         ("MIXWRIGHT_EXECUTOR", "slurm", "'ray' or 'local'"),
         ("MIXWRIGHT_WORKERS", "0", "MIXWRIGHT_WORKERS"),
+        ("MIXWRIGHT_PREFECT", "{port: 2", r'is not JSON.*"prefect"'),
     ],
 )
 def test_a_mistake_in_the_environment_is_refused_by_name(
@@ -69,6 +70,14 @@ def test_a_mistake_in_the_environment_is_refused_by_name(
 ) -> None:
     monkeypatch.setenv(name, value)
     with pytest.raises(SettingsError, match=says):
+        load_settings()
+
+
+@pytest.mark.parametrize("content", [b"workers = [", b"\xff"])
+def test_a_profile_that_is_no_toml_is_named(content: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mine.toml").write_bytes(content)
+    monkeypatch.setenv("MIXWRIGHT_PROFILE", str(tmp_path / "mine.toml"))
+    with pytest.raises(SettingsError, match=r"mine\.toml: this is not TOML"):
         load_settings()
 
 

@@ -465,6 +465,8 @@ def test_a_version_can_be_pushed_later_and_its_workspace_removed_before(
     add_remote(root, "store", str(tmp_path / "store"))
     with pytest.raises(VersionError, match="no version data/demo/v9"):
         push(root, root / ".mixwright", "data/demo/v9", "store")
+    with pytest.raises(VersionError, match="this clone has no default remote"):
+        push(root, root / ".mixwright", version.tag)
     push(root, root / ".mixwright", version.tag, "store")
     clone = _clone(root, tmp_path / "other", version.tag)
     add_remote(clone, "store", str(tmp_path / "store"))

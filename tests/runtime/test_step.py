@@ -358,6 +358,15 @@ def test_what_is_done_again_is_explained_by_the_first_difference(tmp_path: Path)
     ]
 
 
+def test_a_damaged_note_about_code_is_written_anew(here: Workshop, tmp_path: Path) -> None:
+    SHOUT.map(here, ["word"])
+    (note,) = (tmp_path / "store" / "code").iterdir()
+    written = note.read_bytes()
+    write(note, b"\xff")
+    SHOUT.map(here, ["more"])
+    assert note.read_bytes() == written
+
+
 def test_the_steps_of_a_unit_are_heard_of_while_it_works(here: Workshop, tmp_path: Path) -> None:
     SLOW.one(here, "a")
     assert isinstance(here.observer, Heard)
