@@ -39,6 +39,7 @@ from tasks.evaluation.published import Decision
 from tasks.ingest.snapshot import RawInput, place_raw, raw_input
 from tasks.mixture.published import Recipe
 from tasks.runtime.command import decided_once
+from tasks.runtime.stages import run_stage
 from tasks.runtime.task import RunPlace, StageResult, stage_task
 from tasks.stages import RAW, stage_named
 from tasks.training.published import EXPORT_FOLDER
@@ -84,7 +85,7 @@ class PipelineRun:
         """
         stage = stage_named(name)
         inputs = {each: self.raw if each == RAW else self._published(each, name) for each in stage.inputs}
-        task = stage_task(name, stage.load_driver(), stage.load_extras().show)
+        task = stage_task(name, partial(run_stage, stage), stage.load_extras().show)
         return task(self.config.params.section(name), self.place, inputs)
 
     def _published(self, stage: str, needed_by: str) -> Path:

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
@@ -31,6 +32,7 @@ from tasks.core.once import Once
 from tasks.core.params import Params, layered, override, read_yaml, validate
 from tasks.core.sealed import read_sealed, sealed_text
 from tasks.runtime.context import Workshop, workshop_of
+from tasks.runtime.stages import run_stage
 from tasks.stages import NAMES, Driver, Stage, stage_named
 
 if TYPE_CHECKING:
@@ -78,9 +80,8 @@ def main(name: str) -> None:
 
 def command_of(stage: Stage) -> click.Command:
     """Return the command line of a stage of the table."""
-    return stage_command(
-        stage.name, stage.load_params(), stage.load_driver(), inputs=stage.inputs, extras=stage.load_extras()
-    )
+    run, extras = partial(run_stage, stage), stage.load_extras()
+    return stage_command(stage.name, stage.load_params(), run, about=stage.about, inputs=stage.inputs, extras=extras)
 
 
 def stage_command(
@@ -88,10 +89,11 @@ def stage_command(
     params_model: type[ParamsT],
     run: Driver,
     *,
+    about: str,
     inputs: tuple[str, ...],
     extras: StageExtras,
 ) -> click.Command:
-    """Return the command line of one stage.
+    """Return the command line of one stage. `about` is its help.
 
     `inputs` names the stages whose folders are read. With one input `--input PATH` is enough; with several each is
     `--input NAME=PATH`.
@@ -99,7 +101,7 @@ def stage_command(
     prepare_inputs = extras.prepare_inputs
     named = "PATH" if len(inputs) == 1 else "NAME=PATH"
 
-    @click.command(name=name, cls=Once, help=(run.__doc__ or "").strip())
+    @click.command(name=name, cls=Once, help=about)
     @click.option(
         "--input",
         "values",

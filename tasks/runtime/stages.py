@@ -29,6 +29,7 @@ from tasks.runtime.context import Workshop, WouldWorkError
 from tasks.runtime.explain import last_published, note_published, stage_difference
 from tasks.runtime.records import UnitRecord
 from tasks.runtime.step import ON_DEVICES
+from tasks.stages import Stage
 
 PublishedT = TypeVar("PublishedT", bound=Published)
 # What is put under a published name: a file of a unit or of an input, a contract, or a text.
@@ -174,7 +175,7 @@ class StageRun:
                 )
             if before.key == self.identity.key and (explaining is None or explaining.against is None):
                 found.tree()
-                say(f"{self.stage}: unchanged (same inputs, params, code, libraries and device), taken as it is")
+                self.say_unchanged()
                 return before
         except DamagedError as error:
             _log.warning("%s: %s It is made again now.", self.stage, error)
@@ -191,6 +192,11 @@ class StageRun:
         if explaining is None:
             store.require_writable(location)
         return None
+
+    def say_unchanged(self) -> None:
+        """Tell that what is published is taken."""
+        same = "unchanged (same inputs, params, code, libraries and device), taken as it is"
+        self.workshop.observer.say(f"{self.stage}: {same}")
 
     def draft(self) -> Manifest:
         """Return the manifest of this run before it has made anything: who it is, and no files."""
@@ -246,6 +252,43 @@ class StageRun:
             libraries=identity.libraries,
             device=identity.device,
         )
+
+
+def run_stage(
+    stage: Stage, params: Params, *, inputs: Mapping[str, Path], output: Path, workshop: Workshop
+) -> Manifest:
+    """Run a stage of the table. Where it is seen beforehand that nothing has changed, its driver is not even imported.
+
+    Drivers bring torch and SciPy, which take seconds.
+    """
+    found = _seen_unchanged(stage, params, inputs, output, workshop) if workshop.explaining is None else None
+    return found or stage.load_driver()(params, inputs=inputs, output=output, workshop=workshop)
+
+
+def _seen_unchanged(
+    stage: Stage, params: Params, inputs: Mapping[str, Path], output: Path, workshop: Workshop
+) -> Manifest | None:
+    """Return what a stage has published, if its driver would take it as it is; None where only the driver can tell.
+
+    That is where it read more than other stages (with the same params it does so again), or has something to say.
+    """
+    if inputs.keys() != {*stage.inputs}:
+        return None
+    store, location = workshop.store, str(output.absolute())
+    try:
+        found = published(store, location)
+        digests = {name: stage_input(workshop, inputs, name).digest for name in stage.inputs}
+        account = found.manifest.account
+        if found.manifest.inputs != digests or (account is not None and not account.kept.documents):
+            return None
+        run = StageRun(workshop, stage.name, stage.driver.partition(":")[0], params, digests, output)
+        if run.identity.key != found.manifest.key or store.occupied(location, MANIFEST) is not None:
+            return None
+        found.tree()
+    except DataError:
+        return None
+    run.say_unchanged()
+    return found.manifest
 
 
 def environment_over(records: Sequence[UnitRecord]) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
+from infra.disk import explained
 from infra.executors import executor_of
 from infra.orchestration import PrefectProgress, publish_link, publish_pictures, publish_table
 from infra.progress import Observer, Observers, UnitReport
@@ -17,8 +18,10 @@ from infra.records import RunRecord
 from infra.settings import load_settings
 from infra.terminal import TerminalObserver
 from infra.tracking import Tracker
+from tasks.core.errors import DamagedError
 from tasks.core.manifest import Manifest
 from tasks.core.params import Params
+from tasks.core.sealed import read_sealed, write_sealed
 from tasks.runtime.context import workshop_of
 from tasks.stages import Driver
 
@@ -36,6 +39,11 @@ class RunPlace:
     def records(self) -> Path:
         """The folder of what MLflow is to hold of this run; git and DVC leave it alone."""
         return self.workspace / ".mixwright" / "records"
+
+    @property
+    def drawings(self) -> Path:
+        """The folder of what was drawn of this run's stages."""
+        return self.workspace / ".mixwright" / "drawings"
 
     def tracker(self) -> Tracker:
         """Return the tracker of this run."""
@@ -94,12 +102,26 @@ def stage_task(name: str, run: Driver, show: Callable[[Path], Shown] | None = No
             except BaseException as error:
                 tracker.end_after(error, key)
                 raise
-        shown = show(place.folder(name)) if show is not None else Shown({}, (), {})
+        shown = _shown(show, manifest, place) if show is not None else Shown({}, (), {})
         _record(tracker, manifest, place, params, shown)
         _publish(tracker.run_url(key), manifest, shown)
         return StageResult(name, place.folder(name), manifest.output)
 
     return step
+
+
+def _shown(show: Callable[[Path], Shown], manifest: Manifest, place: RunPlace) -> Shown:
+    """Return what is shown of a stage; drawn once in a workspace, whose code is the same for good, for it takes seconds."""
+    kept, drawn_of = place.drawings / f"{manifest.stage}.json", [manifest.key, manifest.output]
+    with suppress(DamagedError):
+        held = read_sealed(kept)
+        if held["of"] == drawn_of:
+            return Shown(held["pictures"], tuple(held["files"]), held["tables"])
+    shown = show(place.folder(manifest.stage))
+    with explained(kept.parent):
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        write_sealed(kept, {"of": drawn_of, **vars(shown)})
+    return shown
 
 
 def _record(tracker: Tracker, manifest: Manifest, place: RunPlace, params: Params, shown: Shown) -> None:

@@ -33,7 +33,7 @@ def leveled(decided: str, seen: list[Leveled]) -> click.Command:
     def decide(params: Leveled) -> Leveled:
         return params.model_copy(update={"level": decided}) if params.level == "auto" else params
 
-    return stage_command("leveled", Leveled, run, inputs=("before",), extras=StageExtras(decide=decide))
+    return stage_command("leveled", Leveled, run, about="A toy.", inputs=("before",), extras=StageExtras(decide=decide))
 
 
 def test_a_stage_is_run_with_what_was_decided_and_keeps_it_elsewhere(

@@ -17,7 +17,7 @@ class _NoParams(Params):
 
 
 def _run(params: Params, *, inputs: Mapping[str, Path], output: Path, **_: Any) -> Manifest:
-    output.mkdir(parents=True)
+    output.mkdir(parents=True, exist_ok=True)
     table = output / "table.csv"
     table.write_text("a,b\n1,2\n")
     record = FileRecord("table.csv", digest_file(table), table.stat().st_size)
@@ -26,7 +26,11 @@ def _run(params: Params, *, inputs: Mapping[str, Path], output: Path, **_: Any) 
     return manifest
 
 
+DRAWN: list[Path] = []
+
+
 def _show(folder: Path) -> Shown:
+    DRAWN.append(folder)
     text = (folder / "table.csv").read_text()
     return Shown({"picture": "<svg/>"}, ("table.csv",), {"rows": [{"text": text}]})
 
@@ -58,3 +62,15 @@ def test_what_a_stage_shows_of_its_output_is_in_mlflow_and_in_prefect(connected:
     assert "a,b" in str(artifacts["toy-rows"].data)
     assert "data:image/svg+xml;base64" in str(artifacts["toy-pictures"].data)
     assert artifacts["toy-pictures"].task_run_id is not None
+    # The same again: what was drawn of the same output is shown again, unless it is damaged.
+    drawing = place.drawings / "toy.json"
+    for times, edit in ((1, None), (2, ("<svg/>", "<svg>"))):
+        if edit is not None:
+            drawing.write_text(drawing.read_text().replace(*edit))
+        toy()
+        with get_client(sync_client=True) as api:
+            (newest,) = api.read_artifacts(
+                artifact_filter=ArtifactFilter(key=ArtifactFilterKey(like_="toy-pictures")), limit=1
+            )
+        assert str(newest.data) == str(artifacts["toy-pictures"].data)
+        assert len(DRAWN) == times
