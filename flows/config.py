@@ -23,6 +23,7 @@ from tasks.stages import STAGES
 from tasks.tokenize.config import TokenizeParams
 from tasks.tokenize.taking import TokenizerFile
 from tasks.training.params import TrainParams
+from tasks.training.starts.kinds import paths as start_paths
 
 PRESETS = Path(__file__).resolve().parents[1] / "configs"
 
@@ -92,10 +93,12 @@ def require_files(params: PipelineParams) -> None:
 
     Raises:
         ConfigError: how many, the first, and what names it.
+        DataError: the full runs start from a run of a train stage, and none has published there.
     """
     named = {"search.earlier_runs": params.search.earlier_runs}
     if isinstance(params.tokenize.tokenizer, TokenizerFile):
         named["tokenize.tokenizer.path"] = params.tokenize.tokenizer.path
+    start_paths(params.train.start)
     missing = [(name, path) for name, path in named.items() if path is not None and not Path(path).is_file()]
     if missing:
         name, path = missing[0]

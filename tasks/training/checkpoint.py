@@ -23,13 +23,12 @@ from tasks.core.digest import digest_file
 from tasks.core.errors import DamagedError, DataError
 from tasks.core.sealed import read_sealed, write_sealed
 from tasks.training.config import TrainingConfig
+from tasks.training.published_run import MILESTONES, RECORD_FILE, STATE_FILE, checkpoint_name
 from tasks.training.tensor_file import write_tensors
 from tasks.training.types import CheckpointError
 
 KEEP = 2
-# Where the milestones of a finished run lie.
-MILESTONES = "milestones"
-_STATE, _RECORD, _PREFIX, _ATTEMPT = "state.safetensors", "checkpoint.json", "step-", ".attempt-"
+_ATTEMPT = ".attempt-"
 _log = logging.getLogger(__name__)
 
 
@@ -84,10 +83,10 @@ def write(checkpoint: Checkpoint, kept: Kept) -> None:
         for dead in folder.glob(f"{_ATTEMPT}*"):
             shutil.rmtree(dead, ignore_errors=True)
         attempt.mkdir(parents=True)
-        state = write_tensors(attempt / _STATE, checkpoint.tensors)
+        state = write_tensors(attempt / STATE_FILE, checkpoint.tensors)
         own = {"identity": checkpoint.identity, "step": checkpoint.step, "state": state}
-        write_sealed(attempt / _RECORD, {**checkpoint.record, **own})
-        for path in (attempt / _RECORD, attempt):
+        write_sealed(attempt / RECORD_FILE, {**checkpoint.record, **own})
+        for path in (attempt / RECORD_FILE, attempt):
             _flush(path)
         _take_place(attempt, _path(folder, checkpoint.step))
         _flush(folder)
@@ -204,7 +203,7 @@ def read(folder: Path, step: int) -> tuple[dict[str, Tensor], dict[str, Any]]:
     from safetensors.torch import load_file
 
     path = _path(folder, step)
-    return load_file(path / _STATE), read_sealed(path / _RECORD)
+    return load_file(path / STATE_FILE), read_sealed(path / RECORD_FILE)
 
 
 def steps(folder: Path, identity: str, most: int = KEEP) -> list[int]:
@@ -249,15 +248,15 @@ def publish_milestones(folder: Path, training: TrainingConfig, target: Path) -> 
                 f"{error} It was to be kept for good: remove {folder}, and the run is made anew."
             ) from error
         (target / MILESTONES / path.name).mkdir(parents=True)
-        for name in (_STATE, _RECORD):
+        for name in (STATE_FILE, RECORD_FILE):
             shutil.copyfile(path / name, target / MILESTONES / path.name / name)
 
 
 def _record(path: Path) -> dict[str, Any]:
     """Return the record of a checkpoint whose files are whole."""
-    record = read_sealed(path / _RECORD)
+    record = read_sealed(path / RECORD_FILE)
     try:
-        intact = digest_file(path / _STATE) == record["state"] and _step(path) == record["step"]
+        intact = digest_file(path / STATE_FILE) == record["state"] and _step(path) == record["step"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DamagedError(f"{path}: it cannot be read: {error!r}.") from error
     if not intact:
@@ -266,15 +265,15 @@ def _record(path: Path) -> dict[str, Any]:
 
 
 def _path(folder: Path, step: int) -> Path:
-    return folder / f"{_PREFIX}{step:09d}"
+    return folder / checkpoint_name(step)
 
 
 def _step(path: Path) -> int:
-    return int(path.name.removeprefix(_PREFIX))
+    return int(path.name.rpartition("-")[2])
 
 
 def _newest_first(folder: Path) -> list[Path]:
-    return sorted(folder.glob(f"{_PREFIX}*"), reverse=True)
+    return sorted(folder.glob("step-*"), reverse=True)
 
 
 def _flush(path: Path) -> None:

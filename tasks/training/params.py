@@ -8,6 +8,8 @@ from pydantic import Field, PositiveInt
 from tasks.core.params import Params
 from tasks.mixture.published import MixtureName
 from tasks.training.config import ModelConfig, OptimizerConfig, Precision, TrainingConfig
+from tasks.training.starts.kinds import StartConfig
+from tasks.training.starts.scratch import Scratch
 
 
 class TrainParams(Params):
@@ -19,6 +21,7 @@ class TrainParams(Params):
         min_length=1,
         description="searched = the recipe's own; of a recipe without baselines nothing else is trained",
     )
+    start: StartConfig = Field(default=Scratch(), description="the weights that every run begins with")
     num_seeds: PositiveInt = 3
     seed: int = Field(default=0, ge=0, description="of the first run; the others count up")
 

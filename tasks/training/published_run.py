@@ -13,6 +13,24 @@ WEIGHTS_FILE, CONFIG_FILE, LOSSES_FILE, LEDGER_FILE = "model.safetensors", "conf
 # What `transformers` reads of a model besides its weights, config and tokenizer.
 TRANSFORMERS_FILES = ("generation_config.json", "special_tokens_map.json", "tokenizer_config.json")
 
+# Where the milestones of a finished run lie, a folder each.
+MILESTONES = "milestones"
+STATE_FILE, RECORD_FILE = "state.safetensors", "checkpoint.json"
+
+
+def milestone_folder(step: int) -> str:
+    """Return where the milestone of a step lies, relative to the run.
+
+    >>> milestone_folder(80)
+    'milestones/step-000000080'
+    """
+    return f"{MILESTONES}/{checkpoint_name(step)}"
+
+
+def checkpoint_name(step: int) -> str:
+    """Return the name of a step's checkpoint: in the order of the steps."""
+    return f"step-{step:09d}"
+
 
 @dataclass(frozen=True)
 class LedgerRow:

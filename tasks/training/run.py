@@ -1,7 +1,9 @@
 """One training run from start to end, alone or by several data-parallel processes: a stack of one."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+
+from torch import Tensor
 
 from tasks.core.results import never
 from tasks.tokenize.pool import TokenPool
@@ -19,6 +21,7 @@ def train(
     pool: TokenPool,
     *,
     checkpoints: Path | None = None,
+    initial: Mapping[str, Tensor] | None = None,
     world: World = World(),  # noqa: B008 (frozen)
     on_step: OnStep | None = None,
     asked_to_stop: Callable[[], bool] = never,
@@ -26,7 +29,8 @@ def train(
     """Train a model as the spec says, on the pool's `train` split; the same spec and pool give the same weights.
 
     With a folder for `checkpoints` a killed run goes on from its last one when called again, to the same bits.
-    Of several workers only the first needs it: it tells the others. `on_step` hears (steps made, loss in nats per token).
+    Of several workers only the first needs it: it tells the others. `initial` are the weights to begin with by name, on
+    every worker; None = new ones, drawn from the seed. `on_step` hears (steps made, loss in nats per token).
 
     Raises:
         ConfigError: the spec does not fit the pool: weights, caps, whole samples; before the first step.
@@ -39,7 +43,15 @@ def train(
             on_step(step, losses[0])
 
     folders = None if checkpoints is None else [checkpoints]
-    (ended,) = train_stacked([spec], pool, checkpoints=folders, world=world, on_step=heard, asked_to_stop=asked_to_stop)
+    (ended,) = train_stacked(
+        [spec],
+        pool,
+        checkpoints=folders,
+        initial=initial,
+        world=world,
+        on_step=heard,
+        asked_to_stop=asked_to_stop,
+    )
     if isinstance(ended, DivergedError):
         raise ended
     return ended

@@ -8,7 +8,7 @@ the bits that `train` gives it alone, whatever else is in the stack (tested).
 Axes: N proxies still running, S sequences, U tokens of a sample, P parameters, W = P padded.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from math import ceil, isfinite
@@ -47,6 +47,7 @@ def train_stacked(
     pool: TokenPool,
     *,
     checkpoints: Sequence[Path] | None = None,
+    initial: Mapping[str, Tensor] | None = None,
     device: str = "cpu",
     world: World = World(),  # noqa: B008 (frozen)
     on_step: OnSteps | None = None,
@@ -57,6 +58,7 @@ def train_stacked(
 
     With a folder of `checkpoints` for each run a killed stack goes on from its last ones when called again, in this
     stack or in others: it loses less work than one run is. Of several processes of a `world` only the first needs them.
+    `initial` are the weights that all begin with, by name; None = new ones, drawn from each run's seed.
     `on_step` hears (steps made, loss of each run; None = not running), on a GPU at every synchronisation. `stop` is asked
     then which runs to end early (True); their losses and ledger are as long as they ran. Who is in a stack is
     placement, so it must judge each run by itself. `asked_to_stop` is asked before every step, of the first process, whether
@@ -75,7 +77,7 @@ def train_stacked(
     listeners = _StepListeners(len(runs), on_step, stop, asked_to_stop)
     with deterministic() if device == "cpu" else nullcontext(), torch.no_grad():
         for step, some in _together(runs, world).items():
-            _train(_start(some, step, torch.device(device), world), pool, listeners)
+            _train(_start(some, step, torch.device(device), world, initial), pool, listeners)
     return tuple(_result(run) for run in runs)
 
 
@@ -162,14 +164,16 @@ def _together(runs: Sequence[_Run], world: World) -> dict[int, list[_Run]]:
     return {step: [run for run, own in zip(runs, starts, strict=True) if own == step] for step in sorted(set(starts))}
 
 
-def _start(runs: list[_Run], step: int, device: torch.device, world: World) -> _Stack:
+def _start(
+    runs: list[_Run], step: int, device: torch.device, world: World, initial: Mapping[str, Tensor] | None
+) -> _Stack:
     layout, training = runs[0].layout, runs[0].spec.training
     if step:
         rows = [_shared(run, step, world) for run in runs]
         weights_NW, mean_NW, square_NW = (torch.stack(parts).to(device) for parts in zip(*rows, strict=True))
     else:
-        initial = {seed: _initial_row(layout, seed) for seed in {run.spec.seed for run in runs}}
-        weights_NW = torch.stack([initial[run.spec.seed] for run in runs]).to(device)
+        first = {seed: _initial_row(layout, seed, initial) for seed in {run.spec.seed for run in runs}}
+        weights_NW = torch.stack([first[run.spec.seed] for run in runs]).to(device)
         mean_NW, square_NW = torch.zeros_like(weights_NW), torch.zeros_like(weights_NW)
     share = ceil(training.num_steps / len(runs))
     every = min(share, training.checkpoint_every_steps or share)
@@ -182,8 +186,8 @@ def _start(runs: list[_Run], step: int, device: torch.device, world: World) -> _
     )
 
 
-def _initial_row(layout: Layout, seed: int) -> Tensor:
-    return layout.row(initial_weights(layout.config, layout.vocab_size, seed))
+def _initial_row(layout: Layout, seed: int, initial: Mapping[str, Tensor] | None) -> Tensor:
+    return layout.row(initial_weights(layout.config, layout.vocab_size, seed) if initial is None else initial)
 
 
 def _train(stack: _Stack, pool: TokenPool, listeners: _StepListeners) -> None:

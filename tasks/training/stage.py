@@ -6,16 +6,17 @@ from pathlib import Path
 
 from infra.progress import UnitReport
 from tasks.core.digest import digest_file
+from tasks.core.errors import ConfigError
 from tasks.core.handles import Handle
 from tasks.core.manifest import Manifest
 from tasks.mixture.published import Recipe, read_recipe
 from tasks.runtime.context import Workshop
+from tasks.runtime.files import file_handle
 from tasks.runtime.records import UnitRecord
 from tasks.runtime.stages import StageRun, environment_over, stage_input
 from tasks.runtime.step import Step
 from tasks.tokenize.pool import POOL_FILES, TokenPool, read_pool, train_digest
 from tasks.tokenize.published import TOKENIZER_FILE
-from tasks.training.checkpoint import MILESTONES
 from tasks.training.config import num_flops, num_parameters
 from tasks.training.params import TrainParams
 from tasks.training.published import EXPORT_FOLDER, MODELS_FOLDER, Consumed, TrainedPhase, TrainedRun, TrainedRuns
@@ -23,11 +24,14 @@ from tasks.training.published_run import (
     CONFIG_FILE,
     LEDGER_FILE,
     LOSSES_FILE,
+    MILESTONES,
     TRANSFORMERS_FILES,
     WEIGHTS_FILE,
     read_losses,
 )
 from tasks.training.recipes import PlannedRun, planned_runs
+from tasks.training.starts.kinds import paths as start_paths
+from tasks.training.starts.weights import Start, start_mistakes
 from tasks.training.types import RunSpec
 from tasks.training.unit import SPLIT, RunArgs, train_run
 
@@ -47,12 +51,15 @@ def run(params: TrainParams, *, inputs: Mapping[str, Path], output: Path, worksh
     tokenized = stage_input(workshop, inputs, "tokenize")
     recipe, digests = _recipe(inputs, workshop)
     digests = {"tokenize": tokenized.digest, **digests}
+    start = _start(params)
+    digests |= {} if start is None else {"start": start.digest}
     stage = StageRun(workshop, STAGE, __name__, params, digests, output)
     if (found := stage.unchanged()) is not None:
         return found
     read = tokenized.tree(*POOL_FILES, f"tokens/{SPLIT}/", TOKENIZER_FILE)
     pool = read_pool(read.local(), SPLIT)
     # Every run is checked before the first starts.
+    _require_fit(start, params, read[TOKENIZER_FILE], pool)
     planned = planned_runs(params, recipe, pool, train_digest(read), str(inputs.get(RECIPE, Recipe.FILE)))
     for note in planned.notes:
         workshop.observer.say(note)
@@ -61,7 +68,7 @@ def run(params: TrainParams, *, inputs: Mapping[str, Path], output: Path, worksh
         workshop.observer.unit(_report(planned.runs[index].spec, record))
 
     # Runs that are the same work (a searched mixture may be uniform) are made once.
-    records = TRAIN.map(workshop, [RunArgs(one.spec, read) for one in planned.runs], on_finished=finished)
+    records = TRAIN.map(workshop, [RunArgs(one.spec, read, start) for one in planned.runs], on_finished=finished)
     pairs = zip(planned.runs, records, strict=True)
     trained = TrainedRuns(runs=tuple(_described(one, record, pool) for one, record in pairs))
     files = _files(trained.runs, records, recipe.name)
@@ -78,6 +85,25 @@ def _recipe(inputs: Mapping[str, Path], workshop: Workshop) -> tuple[Recipe, dic
         return read_recipe(inputs[RECIPE]), {RECIPE: digest_file(inputs[RECIPE])}
     searched = stage_input(workshop, inputs, "search")
     return searched.read(Recipe), {"search": searched.digest}
+
+
+def _start(params: TrainParams) -> Start | None:
+    """Return what the runs start from, by content; None = scratch."""
+    found = start_paths(params.start)
+    if found is None:
+        return None
+    return Start(
+        file_handle(found.config), file_handle(found.weights), file_handle(found.tokenizer), found.extend_vocabulary
+    )
+
+
+def _require_fit(start: Start | None, params: TrainParams, tokenizer: Handle, pool: TokenPool) -> None:
+    """Refuse a start that is not of the model that is trained, or not of the pool's tokenizer."""
+    if start is None:
+        return
+    if found := tuple(start_mistakes(start, params.training.model, pool.vocab_size, tokenizer)):
+        told = "\n".join(f"  {one}" for one in found)
+        raise ConfigError(f"train.start: {len(found)} mistake(s) in {start.weights.local()}:\n{told}")
 
 
 def _report(spec: RunSpec, record: UnitRecord) -> UnitReport:

@@ -11,6 +11,7 @@ from tasks.training.checkpoint import publish_milestones
 from tasks.training.export import write_model, write_tokenizer_files
 from tasks.training.published_run import LEDGER_FILE, LOSSES_FILE, ledger_text, losses_text
 from tasks.training.run import RunResult, train
+from tasks.training.starts.weights import Start, started_weights
 from tasks.training.types import RunSpec, World
 
 # The one split that is trained on.
@@ -19,10 +20,11 @@ SPLIT: Split = "train"
 
 @dataclass(frozen=True)
 class RunArgs:
-    """A run, and what it reads of the token pool: index, train split and tokenizer."""
+    """A run, what it reads of the token pool (index, train split and tokenizer), and where it starts (None = scratch)."""
 
     spec: RunSpec
     pool: Tree
+    start: Start | None = None
 
 
 def train_run(args: RunArgs, here: Here) -> UnitResult:
@@ -33,6 +35,7 @@ def train_run(args: RunArgs, here: Here) -> UnitResult:
         args.spec,
         pool,
         checkpoints=here.scratch,
+        initial=None if args.start is None else started_weights(args.start, args.spec.training.model, pool.vocab_size),
         world=World(here.size, here.rank, here.group),
         on_step=lambda step, _: here.progress(step, num_steps),
         asked_to_stop=here.asked_to_stop,

@@ -1,0 +1,43 @@
+"""The weights of a run that a train stage has published: those it ended with, or those of one of its milestones."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, PositiveInt
+
+from tasks.core.errors import ConfigError
+from tasks.core.params import Params
+from tasks.tokenize.published import TOKENIZER_FILE
+from tasks.training.published import EXPORT_FOLDER, TrainedRuns
+from tasks.training.published_run import CONFIG_FILE, STATE_FILE, WEIGHTS_FILE, milestone_folder
+from tasks.training.starts.weights import StartPaths
+
+
+class FromCheckpoint(Params):
+    """Start from the weights of a trained run, with a new optimizer and a new data order."""
+
+    kind: Literal["checkpoint"]
+    folder: str = Field(min_length=1, description="what a train stage has published")
+    run: str = Field(min_length=1, description="one of its runs, such as searched-seed0")
+    step: PositiveInt | None = Field(default=None, description="one of its milestones; null = its end")
+
+
+def paths(config: FromCheckpoint) -> StartPaths:
+    """Return where the files of the start are.
+
+    Raises:
+        ConfigError: there is no such run, or it has no such milestone.
+        DataError: no train stage has published there.
+    """
+    folder = Path(config.folder)
+    runs = {run.name: folder / run.folder for run in TrainedRuns.read(folder).runs}
+    if config.run not in runs:
+        raise ConfigError(f"train.start.run: {folder} has no run {config.run}; it has {', '.join(runs)}.")
+    own = runs[config.run]
+    weights = own / (WEIGHTS_FILE if config.step is None else f"{milestone_folder(config.step)}/{STATE_FILE}")
+    if not weights.is_file():
+        raise ConfigError(
+            f"train.start.step: {config.run} in {folder} has no milestone at step {config.step}. Name one that it has "
+            "(train.training.milestone_every_steps keeps them), or null for its end."
+        )
+    return StartPaths(own / CONFIG_FILE, weights, folder / EXPORT_FOLDER / TOKENIZER_FILE)

@@ -1,0 +1,39 @@
+"""The weights in a folder as Hugging Face lays it out: config.json, model.safetensors and tokenizer.json."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from tasks.core.errors import ConfigError
+from tasks.core.params import Params
+from tasks.tokenize.published import TOKENIZER_FILE
+from tasks.training.published_run import CONFIG_FILE, WEIGHTS_FILE
+from tasks.training.starts.weights import StartPaths
+
+
+class FromHuggingFace(Params):
+    """Start from a Llama-like model on the disk, with a new optimizer."""
+
+    kind: Literal["hugging_face"]
+    folder: str = Field(min_length=1, description="a local folder")
+    extend_vocabulary: bool = Field(
+        default=False,
+        description="the pool's tokenizer may have more tokens at its end; their rows begin as the mean of the others",
+    )
+
+
+def paths(config: FromHuggingFace) -> StartPaths:
+    """Return where the files of the start are.
+
+    Raises:
+        ConfigError: which of them are not there.
+    """
+    folder = Path(config.folder)
+    described, weights, tokenizer = (folder / name for name in (CONFIG_FILE, WEIGHTS_FILE, TOKENIZER_FILE))
+    if missing := [path.name for path in (described, weights, tokenizer) if not path.is_file()]:
+        raise ConfigError(
+            f"train.start.folder: {folder} has no {', '.join(missing)}. Name a folder with a model's config, its weights in "
+            "one safetensors file, and its tokenizer."
+        )
+    return StartPaths(described, weights, tokenizer, config.extend_vocabulary)

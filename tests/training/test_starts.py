@@ -1,0 +1,172 @@
+"""Where a run starts from: the same weights by content, and refused by name where model or tokenizer are others."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from infra.storage import FolderStore
+from tasks.core.errors import ConfigError
+from tasks.core.identity import reads_of
+from tasks.runtime.context import Workshop
+from tasks.runtime.files import file_handle
+from tasks.tokenize.pool import read_pool
+from tasks.training.export import read_model, write_model
+from tasks.training.model import EMBEDDING, initial_model
+from tasks.training.params import TrainParams
+from tasks.training.run import train
+from tasks.training.stage import run
+from tasks.training.starts.weights import Start, start_mistakes, started_weights
+from tests.in_process import InProcess, Listener
+from tests.training.conftest import LENGTH, VOCAB_SIZE, make_pool, small_spec, small_training
+from tests.training.test_stage import TOKENIZER, hand_written, sign
+
+
+@pytest.fixture
+def inputs(tmp_path: Path) -> dict[str, Path]:
+    """A pool with a tokenizer, and a recipe."""
+    make_pool(tmp_path / "tokenize")
+    (tmp_path / "tokenize" / "tokenizer.json").write_text(json.dumps(TOKENIZER), encoding="utf-8")
+    sign("tokenize", tmp_path / "tokenize")
+    stage = {"tokens": 12 * 4 * LENGTH, "weights": [0.5, 0.5]}
+    return {"tokenize": tmp_path / "tokenize", "recipe": hand_written(tmp_path / "r.json", stage, "alpha", "beta")}
+
+
+def trained(inputs: dict[str, Path], folder: Path, name: str, **changes: Any) -> Path:
+    """Run the stage with one seed; return what it published."""
+    params = TrainParams.model_validate({"training": small_training(milestone_every_steps=6), "num_seeds": 1} | changes)
+    place = Workshop(InProcess(), FolderStore(folder / "store"), Listener())
+    run(params, inputs=inputs, output=folder / name, workshop=place)
+    return folder / name
+
+
+def folder_of(folder: Path, vocab_size: int = VOCAB_SIZE, tokenizer: dict[str, Any] = TOKENIZER) -> Path:
+    """Write a model as Hugging Face lays it out."""
+    folder.mkdir()
+    write_model(initial_model(small_training().model, vocab_size, seed=5), vocab_size - 1, folder)
+    (folder / "tokenizer.json").write_text(json.dumps(tokenizer), encoding="utf-8")
+    return folder
+
+
+def start_of(folder: Path, extend: bool = False) -> Start:
+    files = (file_handle(folder / name) for name in ("config.json", "model.safetensors", "tokenizer.json"))
+    return Start(*files, extend_vocabulary=extend)
+
+
+def mistakes(start: Start, pool: Path, vocab_size: int = VOCAB_SIZE) -> str:
+    return " | ".join(start_mistakes(start, small_training().model, vocab_size, file_handle(pool / "tokenizer.json")))
+
+
+def test_a_run_goes_on_from_the_weights_of_another_by_their_content_wherever_they_lie(
+    inputs: dict[str, Path], tmp_path: Path
+) -> None:
+    first = trained(inputs, tmp_path, "first")
+    start = {"kind": "checkpoint", "folder": str(first), "run": "by-hand-seed0"}
+    second = trained(inputs, tmp_path, "second", start=start)
+    before, after = (read_model(folder / "models/by-hand-seed0") for folder in (first, second))
+    spec = small_spec(weights=(0.5, 0.5, 0.0), milestone_every_steps=6)
+    again = train(spec, read_pool(inputs["tokenize"]), initial=before.weights).model
+    assert all(torch.equal(after.weights[name], weight) for name, weight in again.weights.items())
+    assert not torch.equal(after.weights[EMBEDDING], before.weights[EMBEDDING])
+    # The same weights as a Hugging Face folder are the same work.
+    copied = {"kind": "hugging_face", "folder": str(first / "export")}
+    place = Workshop(InProcess(), FolderStore(tmp_path / "store"), Listener())
+    params = TrainParams.model_validate(
+        {"training": small_training(milestone_every_steps=6), "num_seeds": 1, "start": copied}
+    )
+    run(params, inputs=inputs, output=tmp_path / "third", workshop=place)
+    assert place.observer.steps == [(1, 1)]
+
+
+def test_a_run_starts_from_a_milestone(inputs: dict[str, Path], tmp_path: Path) -> None:
+    first = trained(inputs, tmp_path, "first")
+    start = {"kind": "checkpoint", "folder": str(first), "run": "by-hand-seed0", "step": 6}
+    second = trained(inputs, tmp_path, "second", start=start, training=small_training(num_tokens=12 * 4 * LENGTH))
+    state = load_file(first / "models/by-hand-seed0/milestones/step-000000006/state.safetensors")
+    spec = small_spec(weights=(0.5, 0.5, 0.0))
+    again = train(spec, read_pool(inputs["tokenize"]), initial=state).model
+    found = read_model(second / "models/by-hand-seed0")
+    assert all(torch.equal(found.weights[name], weight) for name, weight in again.weights.items())
+
+
+@pytest.mark.parametrize(
+    ("start", "message"),
+    [
+        ({"run": "natural-seed9"}, "has no run natural-seed9; it has by-hand-seed0"),
+        ({"run": "by-hand-seed0", "step": 5}, "no milestone at step 5"),
+    ],
+)
+def test_a_run_or_a_milestone_that_is_not_there_is_refused(
+    inputs: dict[str, Path], tmp_path: Path, start: dict[str, Any], message: str
+) -> None:
+    first = trained(inputs, tmp_path, "first")
+    with pytest.raises(ConfigError, match=message):
+        trained(inputs, tmp_path, "second", start={"kind": "checkpoint", "folder": str(first), **start})
+
+
+def test_a_folder_that_lacks_a_file_is_refused(inputs: dict[str, Path], tmp_path: Path) -> None:
+    (tmp_path / "hf").mkdir()
+    with pytest.raises(ConfigError, match=r"hf has no config\.json, model\.safetensors, tokenizer\.json"):
+        trained(inputs, tmp_path, "out", start={"kind": "hugging_face", "folder": str(tmp_path / "hf")})
+
+
+def test_a_start_of_another_model_names_every_mistake_before_the_first_step(
+    inputs: dict[str, Path], tmp_path: Path
+) -> None:
+    folder = folder_of(tmp_path / "hf")
+    assert mistakes(start_of(folder), inputs["tokenize"]) == ""
+    config = json.loads((folder / "config.json").read_text())
+    changes = {"rms_norm_eps": 1e-6, "rope_theta": 500_000.0, "tie_word_embeddings": False, "model_type": "qwen3"}
+    (folder / "config.json").write_text(json.dumps({**config, **changes}))
+    weights = load_file(folder / "model.safetensors")
+    del weights["model.norm.weight"]
+    save_file(
+        {**weights, "lm_head.weight": torch.ones(2, 2), EMBEDDING: torch.ones(70, 16)}, folder / "model.safetensors"
+    )
+    (folder / "tokenizer.json").write_text(json.dumps({**TOKENIZER, "normalizer": {"type": "NFC"}}))
+    told = mistakes(start_of(folder), inputs["tokenize"])
+    for message in (
+        "model_type is qwen3, not llama",
+        "tie_word_embeddings is False, not True",
+        "rms_norm_eps is 1e-06, not 1e-05",
+        "rope_theta is 500000.0, not 10000.0",
+        "its vocabulary has 70 tokens, the pool's 64. Tokenize with its tokenizer.",
+        "2 of its weights are not those of train.training.model; first: model.norm.weight is None, not (16,)",
+        "lm_head.weight has no place",
+        "its tokenizer is not the pool's: normalizer differ",
+    ):
+        assert message in told
+    place = Workshop(InProcess(), FolderStore(tmp_path / "store"), Listener())
+    params = TrainParams.model_validate(
+        {"training": small_training(), "start": {"kind": "hugging_face", "folder": str(folder)}}
+    )
+    with pytest.raises(ConfigError, match=r"train\.start: 4 mistake"):
+        run(params, inputs=inputs, output=tmp_path / "out", workshop=place)
+    assert not place.observer.steps
+
+
+def test_a_smaller_vocabulary_is_extended_with_mean_rows_where_asked(tmp_path: Path) -> None:
+    def tokenizer(size: int) -> dict[str, Any]:
+        return {"model": {"vocab": {f"t{token}": token for token in range(size)}, "merges": list(range(size))}}
+
+    (tmp_path / "pool").mkdir()
+    (tmp_path / "pool" / "tokenizer.json").write_text(json.dumps(tokenizer(VOCAB_SIZE)))
+    folder = folder_of(tmp_path / "hf", 60, tokenizer(60))
+    assert "60 tokens, the pool's 64. Set extend_vocabulary." in mistakes(start_of(folder), tmp_path / "pool")
+    start = start_of(folder, extend=True)
+    assert mistakes(start, tmp_path / "pool") == ""
+    weights, before = started_weights(start, small_training().model, VOCAB_SIZE), read_model(folder).weights
+    assert torch.equal(weights[EMBEDDING][:60], before[EMBEDDING])
+    assert torch.allclose(weights[EMBEDDING][60:], before[EMBEDDING].mean(dim=0).expand(4, -1))
+    other = tokenizer(VOCAB_SIZE)
+    other["model"]["vocab"]["t3"] = 4
+    (tmp_path / "pool" / "tokenizer.json").write_text(json.dumps(other))
+    assert "the ids of known tokens differ" in mistakes(start, tmp_path / "pool")
+
+
+def test_what_identifies_a_start_is_its_weights_not_where_they_lie(tmp_path: Path) -> None:
+    one, other = (start_of(folder_of(tmp_path / name)) for name in ("one", "other"))
+    assert reads_of(one) == reads_of(other) and str(tmp_path) not in json.dumps(reads_of(one))
