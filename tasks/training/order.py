@@ -21,10 +21,9 @@ import numpy.typing as npt
 
 from tasks.core.errors import ConfigError
 from tasks.core.rng import generator
+from tasks.training.interleave import Integers, PhaseTimes, interleaved, phase_times, standing_before
+from tasks.training.permutation import permuted, round_keys
 from tasks.training.types import Phase
-
-Integers = npt.NDArray[np.int64]
-_ROUNDS = 6  # a guess: four give a strong permutation for strong round functions (Luby and Rackoff), ours is weaker
 
 
 @dataclass(frozen=True)
@@ -83,42 +82,70 @@ class DataOrder:
         if not 0 <= start <= stop <= self.num_samples:
             raise IndexError(f"samples {start} to {stop} of a run of {self.num_samples}")
         domains_S, draws_S = self._draws(start, stop)
-        rows_N = np.array(self.rows, dtype=np.int64)
-        epochs_S, positions_S = np.divmod(draws_S, np.maximum(rows_N, 1)[domains_S])
-        rows_S = np.empty_like(positions_S)
-        for domain, epoch in sorted({*zip(domains_S.tolist(), epochs_S.tolist(), strict=True)}):
-            chosen = (domains_S == domain) & (epochs_S == epoch)
-            keys = _round_keys(self.seed, self.names[domain], epoch)
-            rows_S[chosen] = self._usable(domain, permuted(positions_S[chosen], self.rows[domain], keys))
+        sizes_S = np.maximum(np.array(self.rows, dtype=np.int64), 1)[domains_S]
+        epochs_S, positions_S = np.divmod(draws_S, sizes_S)
+        keys_RS = self._keys("data order", domains_S, epochs_S)
+        rows_S = self._usable(domains_S, permuted(positions_S, sizes_S, keys_RS))
         return Samples(domains_S, rows_S, epochs_S)
 
-    def _usable(self, domain: int, numbers_S: Integers) -> Integers:
+    def drawn_before(self, position: int) -> Integers:
+        """Return how many samples of each domain come before sample `position`, shape [N]; the cost is that of no sample.
+
+        Sample k of a domain is the same in every part of the run, so that these numbers say where each domain stands.
+        """
+        if not 0 <= position <= self.num_samples:
+            raise IndexError(f"sample {position} of a run of {self.num_samples}")
+        drawn_N, left = np.zeros(len(self.names), dtype=np.int64), position
+        for counts, times in zip(self.counts, self._times_P, strict=True):
+            here = min(left, sum(counts))
+            drawn_N += standing_before(times, here) if here < sum(counts) else np.array(counts, dtype=np.int64)
+            left -= here
+        return drawn_N
+
+    def _usable(self, domains_S: Integers, numbers_S: Integers) -> Integers:
         """Return which row is number 0, 1, ... of those that may be used."""
-        if self.rows[domain] == self.all_rows[domain]:
+        if self.available is None:
             return numbers_S
-        keys = generator(self.seed, "usable rows", self.names[domain]).integers(0, 1 << 63, _ROUNDS, dtype=np.uint64)
-        return permuted(numbers_S, self.all_rows[domain], keys)
+        all_N = np.array(self.available, dtype=np.int64)
+        shared = np.flatnonzero((np.array(self.rows) < all_N)[domains_S])
+        rows_S, some = numbers_S.copy(), domains_S[shared]
+        rows_S[shared] = permuted(numbers_S[shared], all_N[some], self._keys("usable rows", some))
+        return rows_S
+
+    def _keys(self, purpose: str, domains_S: Integers, epochs_S: Integers | None = None) -> npt.NDArray[np.uint64]:
+        """Return the keys of each sample's permutation, shape [rounds, S]: one for each domain, or domain and epoch."""
+        one = np.zeros_like(domains_S) if epochs_S is None else epochs_S
+        pairs, which_S = np.unique(one * len(self.names) + domains_S, return_inverse=True)
+        names = [self.names[domain] for domain in (pairs % len(self.names)).tolist()]
+        epochs = [() if epochs_S is None else (epoch,) for epoch in (pairs // len(self.names)).tolist()]
+        keys = [round_keys(self.seed, purpose, name, *epoch) for name, epoch in zip(names, epochs, strict=True)]
+        return np.stack(keys, axis=1)[:, which_S] if keys else np.empty((0, 0), dtype=np.uint64)
 
     def _draws(self, start: int, stop: int) -> tuple[Integers, Integers]:
         """Return the domain of each sample, and how many samples of that domain came before it."""
         domains, draws = [np.empty(0, dtype=np.int64)], [np.empty(0, dtype=np.int64)]
         first, before_N = 0, np.zeros(len(self.names), dtype=np.int64)
-        for phase, counts in enumerate(self.counts):
-            counts_N = np.array(counts, dtype=np.int64)
-            low, high = max(start - first, 0), min(stop - first, int(counts_N.sum()))
+        for counts, times in zip(self.counts, self._times_P, strict=True):
+            low, high = max(start - first, 0), min(stop - first, sum(counts))
             if low < high:
-                domains_S, ordinals_S = interleaved(counts_N, self._offsets(phase), low, high, self._densities(phase))
+                domains_S, ordinals_S = interleaved(times, low, high)
                 domains.append(domains_S)
                 draws.append(before_N[domains_S] + ordinals_S)
-            first, before_N = first + int(counts_N.sum()), before_N + counts_N
+            first, before_N = first + sum(counts), before_N + np.array(counts, dtype=np.int64)
         return np.concatenate(domains), np.concatenate(draws)
 
-    def _densities(self, phase: int) -> npt.NDArray[np.float64] | None:
-        densities = None if self.densities is None else self.densities[phase]
-        return None if densities is None else np.array(densities)
+    @cached_property
+    def _times_P(self) -> tuple[PhaseTimes, ...]:
+        return tuple(self._times(phase) for phase in range(len(self.counts)))
 
-    def _offsets(self, phase: int) -> npt.NDArray[np.float64]:
-        return np.array([generator(self.seed, "data order", "phase", phase, name).random() for name in self.names])
+    def _times(self, phase: int) -> PhaseTimes:
+        offsets = [generator(self.seed, "data order", "phase", phase, name).random() for name in self.names]
+        densities = None if self.densities is None else self.densities[phase]
+        return phase_times(
+            np.array(self.counts[phase], dtype=np.int64),
+            np.array(offsets),
+            None if densities is None else np.array(densities),
+        )
 
 
 def data_order(
@@ -195,99 +222,6 @@ def largest_remainder(weights: Sequence[float], total: int) -> tuple[int, ...]:
     ranks = np.argsort(-(shares - counts), kind="stable")
     counts[ranks[: total - int(counts.sum())]] += 1
     return tuple(counts.tolist())
-
-
-def interleaved(
-    counts_N: Integers,
-    offsets_N: npt.NDArray[np.float64],
-    start: int,
-    stop: int,
-    densities_N: npt.NDArray[np.float64] | None = None,
-) -> tuple[Integers, Integers]:
-    """Return domain and ordinal within the domain of positions `start` to `stop` of an even interleaving.
-
-    The k-th sample of a domain with n samples stands at time (k + u) / n, 0 <= u < 1, and samples are sorted by time:
-    for u = 1/2 this is the apportionment of Sainte-Lague, whose seats do not move when the house grows.
-
-    Where a domain's density goes linearly from a to 2 - a (`densities_N` is a, 1 = constant), a t + (1 - a) t^2 of its
-    samples stand before time t, and its k-th stands where that is (k + u) / n. The densities of a mixture sum to 1 at
-    every time, so that time goes as fast as positions do.
-    """
-    used = np.flatnonzero(counts_N)
-    densities = np.ones(len(used)) if densities_N is None else densities_N[used]
-    times = _Times(counts_N[used], offsets_N[used], densities)
-    low, high = _time_before(times, start), _time_before(times, stop, at_least=True)
-    first, last = times.until(low), times.until(high)
-    which = np.repeat(np.arange(len(used)), last - first)
-    ordinals = np.concatenate([np.arange(a, b) for a, b in zip(first, last, strict=True)])
-    sorted_ = np.lexsort((which, times.of(which, ordinals)))
-    chosen = sorted_[start - int(first.sum()) : stop - int(first.sum())]
-    return used[which[chosen]], ordinals[chosen]
-
-
-@dataclass(frozen=True)
-class _Times:
-    """When the samples of each domain stand in a phase, from 0 to 1: see `interleaved`. All of shape [N]."""
-
-    counts: Integers
-    offsets: npt.NDArray[np.float64]
-    densities: npt.NDArray[np.float64]
-
-    def of(self, which: Integers, ordinals: Integers) -> npt.NDArray[np.float64]:
-        """Return the time of some samples of some domains; where the density is constant, (k + u) / n to the bit."""
-        shares, first = (ordinals + self.offsets[which]) / self.counts[which], self.densities[which]
-        divisor = first + np.sqrt(np.maximum(first * first + 4 * (1 - first) * shares, 0))
-        return np.divide(2 * shares, divisor, out=np.zeros_like(shares), where=divisor > 0)
-
-    def until(self, time: float) -> Integers:
-        """Return how many samples of each domain stand before a time; comparing puts the rounding right."""
-        every = np.arange(len(self.counts))
-        shares = self.densities * time + (1 - self.densities) * time * time
-        guess = np.clip(np.ceil(shares * self.counts - self.offsets), 0, self.counts).astype(np.int64)
-        guess -= (guess > 0) & (self.of(every, np.maximum(guess - 1, 0)) >= time)
-        guess += (guess < self.counts) & (self.of(every, np.minimum(guess, self.counts - 1)) < time)
-        return guess if time < 1.0 else self.counts
-
-
-def _time_before(times: _Times, position: int, at_least: bool = False) -> float:
-    """Return the latest time before which at most `position` samples stand (or the earliest with at least as many)."""
-    low, high = 0.0, 1.0
-    for _ in range(60):
-        middle = (low + high) / 2
-        standing = int(times.until(middle).sum())
-        if standing < position or (standing == position and not at_least):
-            low = middle
-        else:
-            high = middle
-    return high if at_least else low
-
-
-def permuted(positions_S: Integers, size: int, keys: npt.NDArray[np.uint64]) -> Integers:
-    """Return where a keyed permutation of 0..size-1 sends each position: a Feistel network, walked until inside."""
-    half = np.uint64(max(1, ((size - 1).bit_length() + 1) // 2))
-    walked = _feistel(positions_S.astype(np.uint64), half, keys)
-    while (outside := walked >= size).any():
-        walked[outside] = _feistel(walked[outside], half, keys)
-    return walked.astype(np.int64)
-
-
-def _feistel(values: npt.NDArray[np.uint64], half: np.uint64, keys: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
-    mask = (np.uint64(1) << half) - np.uint64(1)
-    left, right = values >> half, values & mask
-    for key in keys:
-        left, right = right, left ^ (_mixed(right + key) & mask)
-    return (left << half) | right
-
-
-def _mixed(values: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
-    """Return SplitMix64's finaliser of each value (Steele, Lea and Flood 2014); products wrap around."""
-    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return values ^ (values >> np.uint64(31))
-
-
-def _round_keys(seed: int, name: str, epoch: int) -> npt.NDArray[np.uint64]:
-    return generator(seed, "data order", name, epoch).integers(0, 1 << 63, size=_ROUNDS, dtype=np.uint64)
 
 
 def starved(order: DataOrder, phases: Sequence[Phase]) -> tuple[str, ...]:

@@ -1,5 +1,9 @@
 """The data order: exact, even, without repetition, and a function of nothing but its arguments."""
 
+import hashlib
+import tracemalloc
+from time import process_time
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,17 +11,17 @@ from hypothesis import strategies as st
 
 from tasks.core.errors import ConfigError
 from tasks.training.exposure import times_seen
+from tasks.training.interleave import interleaved, phase_times, standing_before
 from tasks.training.order import (
     DataOrder,
     check_caps,
     data_order,
-    interleaved,
     largest_remainder,
-    permuted,
     starved,
     usable_rows,
     weight_caps,
 )
+from tasks.training.permutation import permuted
 from tasks.training.types import Phase
 
 weights = (
@@ -33,8 +37,8 @@ def order_of(*phases: tuple[int, list[float]], rows: list[int], seed: int = 0) -
 @given(st.integers(1, 3000), st.integers(0, 2**62))
 @settings(max_examples=40, deadline=None)
 def test_a_permutation_sends_every_position_to_another_place(size: int, key: int) -> None:
-    keys = np.random.default_rng(key).integers(0, 1 << 63, size=6, dtype=np.uint64)
-    assert sorted(permuted(np.arange(size), size, keys).tolist()) == list(range(size))
+    keys = np.random.default_rng(key).integers(0, 1 << 63, size=(6, 1), dtype=np.uint64).repeat(size, axis=1)
+    assert sorted(permuted(np.arange(size), np.full(size, size), keys).tolist()) == list(range(size))
 
 
 @given(weights, st.integers(1, 400), st.integers(0, 5))
@@ -151,15 +155,53 @@ def test_another_seed_gives_another_order() -> None:
 
 def test_a_seek_to_sample_a_billion_walks_through_none_of_those_before() -> None:
     order = order_of((10**10, [0.5, 0.3, 0.2]), rows=[10**9, 10**8, 7])
-    samples, wider = order.samples(10**9, 10**9 + 64), order.samples(10**9 - 64, 10**9 + 64)
-    assert samples.rows.tolist() == wider.rows[64:].tolist()
+    start = process_time()
+    samples = order.samples(10**9, 10**9 + 64)
+    assert process_time() - start < 0.05
+    assert samples.rows.tolist() == order.samples(10**9 - 64, 10**9 + 64).rows[64:].tolist()
+
+
+def test_a_run_of_a_thousand_domains_and_ten_billion_tokens_is_planned_in_two_seconds() -> None:
+    shares = np.random.default_rng(0).dirichlet(np.ones(1000))
+    tracemalloc.start()
+    start = process_time()
+    phases = [Phase(10**10 // 4096 * 2048, tuple(weights)) for weights in (shares, shares[::-1])]
+    order = data_order(phases, [f"domain-{index}" for index in range(1000)], [5000] * 1000, 2048, 0)
+    check_caps(order, 30.0, "run")
+    drawn = [order.drawn_before(order.num_samples * block // 20) for block in range(21)]
+    assert process_time() - start < 2
+    assert tracemalloc.get_traced_memory()[1] < 200e6
+    tracemalloc.stop()
+    assert drawn[-1].tolist() == list(order.totals)
+
+
+@given(weights, st.integers(0, 120), st.integers(0, 5))
+@settings(max_examples=60, deadline=None)
+def test_what_was_drawn_before_a_sample_is_what_counting_says(shares: list[float], position: int, seed: int) -> None:
+    order = order_of((70, shares), (50, shares[::-1]), rows=[20] * len(shares), seed=seed)
+    counted = np.bincount(order.samples(0, position).domains, minlength=len(shares))
+    assert order.drawn_before(position).tolist() == counted.tolist()
+
+
+def test_samples_at_one_time_are_counted_one_by_one() -> None:
+    times = phase_times(np.full(5, 4), np.full(5, 0.5))
+    for position in range(21):
+        counted = np.bincount(interleaved(times, 0, position)[0], minlength=5)
+        assert standing_before(times, position).tolist() == counted.tolist()
+
+
+def test_the_order_of_a_recipe_is_this_one() -> None:
+    order = order_of((700, [0.6, 0.3, 0.1]), (300, [0.1, 0.1, 0.8]), rows=[400, 90, 7], seed=3)
+    samples = order.samples(0, 1000)
+    text = "".join(f"{one} " for one in zip(samples.domains.tolist(), samples.rows.tolist(), strict=True))
+    assert hashlib.sha256(text.encode()).hexdigest().startswith("4e36e425b775a6a6")
 
 
 @given(st.lists(st.integers(0, 60), min_size=1, max_size=5).filter(any), st.floats(0, 1, exclude_max=True))
 @settings(max_examples=60, deadline=None)
 def test_interleaving_gives_every_sample_once(counts: list[int], offset: float) -> None:
     total = sum(counts)
-    domains, ordinals = interleaved(np.array(counts), np.full(len(counts), offset), 0, total)
+    domains, ordinals = interleaved(phase_times(np.array(counts), np.full(len(counts), offset)), 0, total)
     expected = sorted((domain, k) for domain, count in enumerate(counts) for k in range(count))
     assert sorted(zip(domains.tolist(), ordinals.tolist(), strict=True)) == expected
 
