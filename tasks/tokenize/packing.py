@@ -14,7 +14,7 @@ from tasks.tokenize.aligned import assigned_to
 from tasks.tokenize.codec import CodecFile
 from tasks.tokenize.encoding import read_encoded
 from tasks.tokenize.pack import Packed, pack
-from tasks.tokenize.pool import Tokens, token_path, write_index, write_tokens
+from tasks.tokenize.pool import Tokens, starts_path, token_path, write_index, write_starts, write_tokens
 from tasks.tokenize.published import PackedDomain, PackedSplit, Split
 from tasks.tokenize.published_documents import documents_schema, read_documents, write_documents
 from tasks.tokenize.tokenizer import Codec
@@ -53,10 +53,13 @@ def pack_split(args: PackArgs, here: Here) -> UnitResult:
     packed = pack(documents, document_end=codec.document_end, seed=args.seed, domain=args.domain, split=args.split)
     path = token_path(args.split, args.index, args.domain)
     write_tokens(here.folder / path, packed.tokens, codec.vocab_size)
+    write_starts(here.folder / starts_path(path), packed.first_token)
     table = _documents(tables, packed, args)
     write_documents(table, here.folder)
     size, stood_for = int(np.asarray(table["bytes"]).sum()), int(codec.token_bytes[packed.tokens].sum())
-    own = PackedSplit(file=path, tokens=packed.tokens.size, bytes=size, documents=len(documents))
+    own = PackedSplit(
+        file=path, starts=starts_path(path), tokens=packed.tokens.size, bytes=size, documents=len(documents)
+    )
     # What the tokens stand for is the text, byte for byte: the account of this unit closes on it.
     return UnitResult(Account(Count(len(documents), size), Count(len(documents), stood_for)), own.model_dump())
 

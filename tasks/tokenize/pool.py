@@ -2,7 +2,8 @@
 
 A pool is a folder: `tokens.json` says what is there, `tokens/<split>/<NN>-<domain>.bin` hold the tokens (unsigned
 little-endian numbers of 16 bits where the vocabulary fits, else of 32; documents one after the other, each ended by
-`document_end`), `token_bytes.bin` the number of UTF-8 bytes that each token id stands for (16 bits; 0 for special
+`document_end`), `<NN>-<domain>.starts.bin` beside them the first token of each document (64 bits),
+`token_bytes.bin` the number of UTF-8 bytes that each token id stands for (16 bits; 0 for special
 tokens), so that nats per token become bits per byte.
 """
 
@@ -24,16 +25,19 @@ POOL_FILES = (TokenPoolIndex.FILE, LENGTHS_FILE)
 _TRAIN = "tokens/train/"
 
 Tokens = npt.NDArray[np.unsignedinteger[Any]]
-_BYTES_DTYPE = np.dtype("<u2")
+_BYTES_DTYPE, _STARTS_DTYPE = np.dtype("<u2"), np.dtype("<u8")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 @dataclass(frozen=True)
 class SplitTokens:
-    """The packed tokens of one domain in one split: shape [tokens]; `bytes` are UTF-8 bytes of text."""
+    """The packed tokens of one domain in one split: shape [tokens]; `bytes` are UTF-8 bytes of text.
+
+    `starts` is the first token of each document, shape [documents].
+    """
 
     tokens: Tokens
-    documents: int
+    starts: Tokens
     bytes: int
 
 
@@ -126,6 +130,15 @@ def token_path(split: str, index: int, name: str) -> str:
     return f"tokens/{split}/{index:02d}-{name}.bin"
 
 
+def starts_path(tokens: str) -> str:
+    """Return where the first tokens of the documents lie whose tokens are in a file.
+
+    >>> starts_path("tokens/train/03-python-code.bin")
+    'tokens/train/03-python-code.starts.bin'
+    """
+    return f"{tokens.removesuffix('.bin')}.starts.bin"
+
+
 def read_pool(folder: Path, *splits: Split) -> TokenPool:
     """Return the pool in a folder, with these splits (none named: all); tokens stay on the disk until they are looked at.
 
@@ -168,8 +181,11 @@ def write_pool(
             tokens = np.asarray(splits.get(split, ()), dtype=np.int64)
             path = token_path(split, index, name)
             write_tokens(folder / path, tokens, vocab_size)
-            documents, size = int((tokens == document_end).sum()), int(lengths[tokens].sum())
-            described[split] = PackedSplit(file=path, tokens=tokens.size, bytes=size, documents=documents)
+            size, starts = int(lengths[tokens].sum()), document_starts(tokens, document_end)
+            write_starts(folder / starts_path(path), starts)
+            described[split] = PackedSplit(
+                file=path, starts=starts_path(path), tokens=tokens.size, bytes=size, documents=starts.size
+            )
         packed.append(PackedDomain(name=name, index=index, splits=described))
     write_index(folder, packed, vocab_size=vocab_size, document_end=document_end, token_bytes=lengths)
     return read_pool(folder)
@@ -189,6 +205,21 @@ def write_tokens(path: Path, tokens: npt.NDArray[np.int64], vocab_size: int) -> 
         )
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(tokens.astype(token_dtype(token_bits(vocab_size))).tobytes())
+
+
+def document_starts(tokens: npt.NDArray[np.int64], document_end: int) -> npt.NDArray[np.int64]:
+    """Return the first token of each document; the last one may lack its end.
+
+    >>> document_starts(np.array([5, 0, 6, 7, 0, 8]), 0).tolist()
+    [0, 2, 5]
+    """
+    after = np.flatnonzero(tokens == document_end) + 1
+    return np.concatenate([np.zeros(min(1, tokens.size), dtype=np.int64), after[after < tokens.size]])
+
+
+def write_starts(path: Path, starts: npt.NDArray[np.int64]) -> None:
+    """Write the first token of each document."""
+    path.write_bytes(starts.astype(_STARTS_DTYPE).tobytes())
 
 
 def write_index(
@@ -214,22 +245,23 @@ def _read_domain(folder: Path, domain: PackedDomain, bits: TokenBits, splits: Se
     found: dict[str, SplitTokens] = {}
     for split in splits:
         own = domain.splits[split]
-        found[split] = SplitTokens(mapped(folder / own.file, own.tokens, token_dtype(bits)), own.documents, own.bytes)
+        tokens = mapped(folder / own.file, own.tokens, token_dtype(bits))
+        found[split] = SplitTokens(tokens, mapped(folder / own.starts, own.documents, _STARTS_DTYPE), own.bytes)
     return DomainTokens(domain.index, domain.name, found)
 
 
-def mapped(path: Path, tokens: int, dtype: np.dtype[np.unsignedinteger[Any]]) -> Tokens:
-    """Return a file of `tokens` numbers as a memory map.
+def mapped(path: Path, count: int, dtype: np.dtype[np.unsignedinteger[Any]]) -> Tokens:
+    """Return a file of so many numbers as a memory map.
 
     Raises:
         DataError: the file is missing, or holds more or fewer.
     """
-    expected = tokens * dtype.itemsize
+    expected = count * dtype.itemsize
     size = path.stat().st_size if path.is_file() else None
     if size != expected:
         raise DataError(
-            f"{path}: expected {tokens:,} tokens ({expected:,} bytes), found "
+            f"{path}: expected {count:,} numbers ({expected:,} bytes), found "
             f"{'no file' if size is None else f'{size:,} bytes'}. Get it again (`dvc checkout`) or run tokenize again."
         )
     # An empty file cannot be mapped.
-    return np.memmap(path, dtype=dtype, mode="r") if tokens else np.empty(0, dtype=dtype)
+    return np.memmap(path, dtype=dtype, mode="r") if count else np.empty(0, dtype=dtype)

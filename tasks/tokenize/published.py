@@ -15,9 +15,13 @@ TOKENIZER_FILE = "tokenizer.json"
 
 
 class PackedSplit(Model):
-    """The tokens of one domain in one split: where they lie, how many they are, and the UTF-8 bytes they stand for."""
+    """The tokens of one domain in one split: where they lie, how many they are, and the UTF-8 bytes they stand for.
+
+    `starts` is the file of the first token of each document, 64-bit little-endian numbers in the order of the tokens.
+    """
 
     file: str
+    starts: str
     tokens: NonNegativeInt
     bytes: NonNegativeInt
     documents: NonNegativeInt
@@ -36,7 +40,7 @@ class TokenPoolIndex(Published):
 
     FILE: ClassVar[str] = "tokens.json"
 
-    format: Literal[2] = 2
+    format: Literal[3] = 3
     vocab_size: PositiveInt
     document_end: NonNegativeInt
     token_bits: TokenBits

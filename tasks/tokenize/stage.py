@@ -55,7 +55,10 @@ def run(params: TokenizeParams, *, inputs: Mapping[str, Path], output: Path, wor
     indexed = INDEX.one(workshop, PoolIndexArgs(codec, domains, documents))
     files = {handle.name: handle for handle in indexed.tree} | {TOKENIZER_FILE: codec.tokenizer}
     files |= {
-        own.file: packs[domain.name, split].file(own.file) for domain in domains for split, own in domain.splits.items()
+        name: packs[domain.name, split].file(name)
+        for domain in domains
+        for split, own in domain.splits.items()
+        for name in (own.file, own.starts)
     }
     return stage.publish(
         files, account=_account(clustered.manifest, packs), summary=_summary(domains, learned, indexed)
@@ -124,7 +127,7 @@ def _domains(packs: Mapping[tuple[str, Split], UnitRecord]) -> tuple[PackedDomai
 
 def _summary(domains: Sequence[PackedDomain], learned: UnitRecord, indexed: UnitRecord) -> dict[str, Any]:
     packed = {
-        domain.name: {split: own.model_dump(exclude={"file"}) for split, own in domain.splits.items()}
+        domain.name: {split: own.model_dump(exclude={"file", "starts"}) for split, own in domain.splits.items()}
         for domain in domains
     }
     return {**indexed.summary, **learned.summary, "domains": packed}

@@ -240,7 +240,13 @@ def _cluster(folder: Path) -> None:
 def _tokenize(folder: Path) -> None:
     sizes: tuple[tuple[Split, int], ...] = (("train", 4000), ("search", 400), ("test", 600))
     splits = {
-        split: PackedSplit(file=f"tokens/{split}.bin", tokens=tokens, bytes=4 * tokens, documents=9)
+        split: PackedSplit(
+            file=f"tokens/{split}.bin",
+            starts=f"tokens/{split}.starts.bin",
+            tokens=tokens,
+            bytes=4 * tokens,
+            documents=9,
+        )
         for split, tokens in sizes
     }
     domains = tuple(PackedDomain(name=name, index=index, splits=splits) for index, name in enumerate(DOMAINS))

@@ -29,7 +29,7 @@ def test_a_pool_says_what_was_written(tmp_path: Path) -> None:
     assert pool.names == ("prose", "code")
     assert pool.tokens("train").tolist() == [6, 2]
     assert pool.bytes("train").tolist() == [10, 4]
-    assert pool.domains[0].splits["train"].documents == 2
+    assert pool.domains[0].splits["train"].starts.tolist() == [0, 4]
     assert pool.domains[0].splits["train"].tokens.tolist() == [1, 2, 3, 0, 4, 0]
     assert pool.domains[1].splits["search"].tokens.size == 0
     assert pool.token_bytes.tolist() == [0, 1, 2, 3, 4]
@@ -57,7 +57,7 @@ def test_rows_make_every_token_but_the_first_a_target_once_until_the_rest_is_too
 def _arange_pool(tokens: int) -> TokenPool:
     from tasks.tokenize.pool import DomainTokens, SplitTokens
 
-    split = SplitTokens(np.arange(tokens, dtype=np.uint16), 1, tokens)
+    split = SplitTokens(np.arange(tokens, dtype=np.uint16), np.zeros(1, dtype=np.uint64), tokens)
     return TokenPool((DomainTokens(0, "a", {"train": split}),), 300, 0, np.ones(300, dtype=np.uint16))
 
 
@@ -65,7 +65,7 @@ def test_a_file_cut_short_is_named_with_what_was_expected(tmp_path: Path) -> Non
     _pool(tmp_path)
     path = tmp_path / "tokens/train/00-prose.bin"
     path.write_bytes(path.read_bytes()[:-2])
-    with pytest.raises(DataError, match=r"00-prose.bin: expected 6 tokens \(12 bytes\), found 10 bytes"):
+    with pytest.raises(DataError, match=r"00-prose.bin: expected 6 numbers \(12 bytes\), found 10 bytes"):
         read_pool(tmp_path)
 
 

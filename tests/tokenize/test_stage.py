@@ -71,6 +71,11 @@ def test_every_document_lies_once_in_its_domain_and_split_and_reads_as_it_was(
     expected = {row["id"]: (pool.names[row["domain"]], row["split"]) for row in _assigned(inputs) if row["domain"] >= 0}
     assert where == expected
     assert len(table) == len(expected)
+    for domain in pool.domains:
+        for split, packed in domain.splits.items():
+            place = (domain.name, split)
+            firsts = [row["first_token"] for row in table if (row["domain"], row["split"]) == place]
+            assert packed.starts.tolist() == firsts
     for row in table:
         tokens = pool.domains[pool.names.index(row["domain"])].splits[row["split"]].tokens
         own = tokens[row["first_token"] : row["first_token"] + row["tokens"]]
@@ -89,10 +94,10 @@ def test_tokens_bytes_and_documents_are_counted_and_the_account_closes(
     for domain in pool.domains:
         for split, own in domain.splits.items():
             counted = manifest.summary["domains"][domain.name][split]
-            assert counted == {"tokens": own.tokens.size, "bytes": own.bytes, "documents": own.documents}
-            assert own.documents == int((own.tokens == pool.document_end).sum())
+            assert counted == {"tokens": own.tokens.size, "bytes": own.bytes, "documents": own.starts.size}
+            assert own.starts.size == int((own.tokens == pool.document_end).sum())
             assert own.bytes == int(pool.token_bytes[own.tokens].sum())
-            documents["all"] += own.documents
+            documents["all"] += own.starts.size
     assert manifest.account is not None
     assert manifest.account.kept == manifest.account.taken
     assert manifest.account.kept.documents == documents["all"]
