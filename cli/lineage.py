@@ -10,10 +10,10 @@ from tasks.mixture.published import Recipe
 from tasks.stages import NAMES, RAW
 from tasks.tokenize.pool import TokenPool, read_pool
 from tasks.tokenize.published_documents import find_document
+from tasks.training.data import run_data
 from tasks.training.exposure import DocumentSpan, exposure
 from tasks.training.params import TrainParams
 from tasks.training.published import TrainedRun, TrainedRuns
-from tasks.training.run import order_of
 from tasks.training.types import Phase, RunSpec
 
 
@@ -81,7 +81,7 @@ def _of_document(run: RunFolder, story: Story) -> Iterator[str]:
     span = DocumentSpan(pool.names.index(place.domain), place.first_token, place.tokens)
     for name, spec in _specs(run, pool):
         length = spec.training.model.sequence_length
-        yield f"  seen by {name}: {exposure(order_of(spec, pool), span, length):.2f} times"
+        yield f"  seen by {name}: {exposure(run_data(spec, pool).order, span, length):.2f} times"
 
 
 def _specs(run: RunFolder, pool: TokenPool) -> Iterator[tuple[str, RunSpec]]:

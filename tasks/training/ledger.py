@@ -1,83 +1,175 @@
-"""The ledger of a run: what was consumed, per block of steps and domain. It can be rebuilt from the recipe alone."""
+"""The ledger of a run: what was consumed, per block of steps and domain. It can be rebuilt from the recipe alone.
 
-from collections.abc import Iterator, Sequence
+While a run goes on, each batch that a step takes is added to a log of whole numbers that can be summed over processes in
+any order. The data order says by arithmetic what the log must hold, however long the run is.
+
+Axes: B blocks of steps, N domains, S samples.
+"""
+
+from collections.abc import Iterator
 from dataclasses import dataclass
+from math import ceil
 
 import numpy as np
 import numpy.typing as npt
 
 from tasks.core.errors import AccountError
+from tasks.training.config import TrainingConfig
+from tasks.training.data import Batch, RunData, step_ranges
+from tasks.training.interleave import Integers
 from tasks.training.order import DataOrder
+from tasks.training.permutation import mixed
 from tasks.training.published_run import LedgerRow
 
 BLOCK_STEPS = 10
-# Steps whose samples are drawn in one call: drawing few costs nearly as much as drawing many.
-_MANY_STEPS = 4096
+# A ledger has at most so many blocks, so that it is as long for a long run as for a short one.
+MAX_BLOCKS = 200
+# Samples that are counted at once: counting few costs nearly as much as counting many.
+_MANY = 1024
+
+
+def block_steps(num_steps: int) -> int:
+    """Return the steps of a block in the ledger of a run.
+
+    >>> block_steps(120), block_steps(20_000)
+    (10, 100)
+    """
+    return max(BLOCK_STEPS, ceil(num_steps / MAX_BLOCKS))
 
 
 @dataclass(frozen=True)
 class Ledger:
-    """Samples per step and domain. `rows` is what one epoch of a domain has; a sample has `sequence_length` tokens."""
+    """Samples, UTF-8 bytes of their targets, and a digest of them, by block of steps and domain.
 
-    names: tuple[str, ...]
-    rows: tuple[int, ...]
-    sequence_length: int
-    counts: tuple[tuple[int, ...], ...]
+    A digest is a sum over the samples (number, row and tokens of each), so that it is the same for any order of counting.
+    """
+
+    num_steps: int
+    block_steps: int
+    samples: tuple[tuple[int, ...], ...]
+    bytes: tuple[tuple[int, ...], ...]
+    digests: tuple[tuple[int, ...], ...]
 
     @property
     def totals(self) -> tuple[int, ...]:
         """Samples per domain in the whole run."""
-        return tuple(sum(column) for column in zip(*self.counts, strict=True))
-
-    def blocks(self) -> Iterator[LedgerRow]:
-        """Yield one row per block of steps and domain; `epochs` counts from the start of the run."""
-        seen = [0] * len(self.names)
-        for first in range(0, len(self.counts), BLOCK_STEPS):
-            block = self.counts[first : first + BLOCK_STEPS]
-            last = first + len(block) - 1
-            for domain, (name, rows) in enumerate(zip(self.names, self.rows, strict=True)):
-                samples = sum(step[domain] for step in block)
-                seen[domain] += samples
-                epochs = round(seen[domain] / rows if rows else 0.0, 6)
-                yield LedgerRow(first, last, name, samples, samples * self.sequence_length, epochs)
+        return tuple(sum(column) for column in zip(*self.samples, strict=True))
 
 
-def planned_ledger(order: DataOrder, sequences_per_step: int, sequence_length: int) -> Ledger:
-    """Return the ledger that the recipe promises: a run of whole steps over the whole order."""
-    counts = []
-    for start in range(0, order.num_samples, _MANY_STEPS * sequences_per_step):
-        domains = order.samples(start, min(start + _MANY_STEPS * sequences_per_step, order.num_samples)).domains
-        counts += counts_per_step(domains, sequences_per_step, len(order.names))
-    return Ledger(order.names, order.rows, sequence_length, tuple(counts))
+class ConsumptionLog:
+    """What the steps of a run took so far: `add` counts a batch, `state` is what a checkpoint keeps."""
+
+    def __init__(self, training: TrainingConfig, num_domains: int) -> None:
+        self._training, self._every = training, block_steps(training.num_steps)
+        blocks = ceil(training.num_steps / self._every)
+        self._state = np.zeros((3, blocks, num_domains), dtype=np.int64)
+        self._waiting = list[Batch]()
+        self._left = _MANY
+
+    def add(self, batch: Batch) -> None:
+        """Count the samples of a batch."""
+        self._waiting.append(batch)
+        self._left -= len(batch.bytes)
+        if self._left <= 0:
+            self._count()
+
+    def state(self) -> Integers:
+        """Return what was counted, shape [3, B, N]; those of the processes of a run are summed."""
+        self._count()
+        return self._state
+
+    def restore(self, state: npt.ArrayLike) -> None:
+        """Go on from what a log held."""
+        self._state = np.array(state, dtype=np.int64).reshape(self._state.shape)
+        self._waiting.clear()
+
+    def ledger(self, state: Integers, num_steps: int) -> Ledger:
+        """Return the ledger of a run that made so many steps, of the sum of its processes' states."""
+        samples, sizes, digests = (_rows(part[: ceil(num_steps / self._every)]) for part in state)
+        return Ledger(num_steps, self._every, samples, sizes, digests)
+
+    def _count(self) -> None:
+        self._left = _MANY
+        if not self._waiting:
+            return
+        numbers = np.concatenate([np.arange(one.start, one.start + len(one.bytes)) for one in self._waiting])
+        domains = np.concatenate([one.samples.domains for one in self._waiting])
+        rows = np.concatenate([one.samples.rows for one in self._waiting])
+        checksums = np.concatenate([one.checksums for one in self._waiting])
+        place = (numbers // (self._every * self._training.sequences_per_step), domains)
+        # One after the other: two samples at one place would be one with `+=`.
+        np.add.at(self._state[0], place, 1)
+        np.add.at(self._state[1], place, np.concatenate([one.bytes for one in self._waiting]))
+        np.add.at(self._state[2], place, sample_digests(numbers, rows, checksums))
+        self._waiting.clear()
 
 
-def counts_per_step(
-    domains_S: npt.NDArray[np.int64], sequences_per_step: int, num_domains: int
-) -> list[tuple[int, ...]]:
-    """Return the samples per domain of each step, from the domain of each sample."""
-    steps_S = np.arange(len(domains_S)) // sequences_per_step
-    shape = (int(steps_S[-1]) + 1 if len(steps_S) else 0, num_domains)
-    flat = np.bincount(steps_S * num_domains + domains_S, minlength=shape[0] * shape[1])
-    return [tuple(step) for step in flat.reshape(shape).tolist()]
+def sample_digests(numbers_S: Integers, rows_S: Integers, checksums_S: npt.NDArray[np.uint64]) -> Integers:
+    """Return 64 bits that stand for each sample: its number in the run, its row and its tokens."""
+    of_row = mixed(rows_S.astype(np.uint64) ^ mixed(checksums_S))
+    return mixed(numbers_S.astype(np.uint64) ^ of_row).view(np.int64)
 
 
-def consumed_ledger(order: DataOrder, sequence_length: int, counts: Sequence[Sequence[int]]) -> Ledger:
-    """Return the ledger of what the steps counted while they ran."""
-    return Ledger(order.names, order.rows, sequence_length, tuple(tuple(step) for step in counts))
+def _rows(part_BN: Integers) -> tuple[tuple[int, ...], ...]:
+    return tuple(tuple(row) for row in part_BN.tolist())
 
 
-def check_equal(planned: Ledger, consumed: Ledger, where: str) -> None:
-    """Check that a run consumed what its recipe promised.
+def check_planned(order: DataOrder, training: TrainingConfig, ledger: Ledger, where: str) -> None:
+    """Check that a run took of every domain, in every block of its steps, what its recipe promised.
 
     Raises:
-        AccountError: in how many steps it did not, and what the first of them consumed.
+        AccountError: in how many blocks it did not, and what the first of them took.
     """
-    if planned == consumed:
+    planned = tuple(_block(order, training, ledger, block) for block in range(len(ledger.samples)))
+    if planned == ledger.samples:
         return
-    pairs = zip(planned.counts, consumed.counts, strict=False)
-    wrong = [step for step, (left, right) in enumerate(pairs) if left != right]
-    first = f"; first: step {wrong[0]}, {planned.counts[wrong[0]]} != {consumed.counts[wrong[0]]}" if wrong else ""
+    wrong = [block for block, pair in enumerate(zip(planned, ledger.samples, strict=True)) if pair[0] != pair[1]]
     raise AccountError(
-        f"{where}: the samples consumed are not those of the recipe in {len(wrong)} of {len(planned.counts)} steps "
-        f"({len(consumed.counts)} were made){first}. This is a defect, please report it with the recipe."
+        f"{where}: the samples consumed are not those of the recipe in {len(wrong)} of {len(planned)} blocks of "
+        f"{ledger.block_steps} steps; first: block {wrong[0]}, {planned[wrong[0]]} != {ledger.samples[wrong[0]]}. This is "
+        "a defect, please report it with the recipe."
     )
+
+
+def _block(order: DataOrder, training: TrainingConfig, ledger: Ledger, block: int) -> tuple[int, ...]:
+    before_N, after_N = _drawn(order, training, ledger, block)
+    return tuple((after_N - before_N).tolist())
+
+
+def _drawn(order: DataOrder, training: TrainingConfig, ledger: Ledger, block: int) -> tuple[Integers, Integers]:
+    """Return the samples per domain before a block and before the next."""
+    first, stop = (min(number * ledger.block_steps, ledger.num_steps) for number in (block, block + 1))
+    size = training.sequences_per_step
+    return order.drawn_before(first * size), order.drawn_before(stop * size)
+
+
+def rebuilt_ledger(data: RunData, training: TrainingConfig, num_steps: int | None = None) -> Ledger:
+    """Return the ledger of a run (of its first steps) from what its recipe says, by reading its samples once more."""
+    log, steps = ConsumptionLog(training, len(data.order.names)), training.num_steps if num_steps is None else num_steps
+    for step, (start, stop) in enumerate(step_ranges(training, 0, (0, training.micro_batches))):
+        if step < steps:
+            log.add(data.read(start, stop))
+    return log.ledger(log.state(), steps)
+
+
+def ledger_rows(ledger: Ledger, data: RunData, training: TrainingConfig) -> Iterator[LedgerRow]:
+    """Yield a row per block of steps and domain that gave samples; `epochs` counts from the start of the run."""
+    order, length = data.order, training.model.sequence_length
+    for block, (samples, sizes, digests) in enumerate(zip(ledger.samples, ledger.bytes, ledger.digests, strict=True)):
+        before_N, after_N = _drawn(order, training, ledger, block)
+        first_step, last_step = block * ledger.block_steps, min((block + 1) * ledger.block_steps, ledger.num_steps) - 1
+        for domain in np.flatnonzero(after_N > before_N).tolist():
+            ends = order.drawn(np.array([domain] * 2), np.array([before_N[domain], after_N[domain] - 1])).rows
+            first, last = data.documents(domain, ends)
+            yield LedgerRow(
+                first_step=first_step,
+                last_step=last_step,
+                domain=order.names[domain],
+                samples=samples[domain],
+                tokens=samples[domain] * length,
+                bytes=sizes[domain],
+                epochs=round(int(after_N[domain]) / order.rows[domain], 6),
+                first_document=int(first[0]),
+                last_document=int(last[1]),
+                digest=f"{digests[domain] % (1 << 64):016x}",
+            )

@@ -81,7 +81,10 @@ class DataOrder:
         """Return samples `start` to `stop` (excluded); the cost depends on their number, not on where they are."""
         if not 0 <= start <= stop <= self.num_samples:
             raise IndexError(f"samples {start} to {stop} of a run of {self.num_samples}")
-        domains_S, draws_S = self._draws(start, stop)
+        return self.drawn(*self._draws(start, stop))
+
+    def drawn(self, domains_S: Integers, draws_S: Integers) -> Samples:
+        """Return the samples that are number 0, 1, ... (`draws_S`) of their domains."""
         sizes_S = np.maximum(np.array(self.rows, dtype=np.int64), 1)[domains_S]
         epochs_S, positions_S = np.divmod(draws_S, sizes_S)
         keys_RS = self._keys("data order", domains_S, epochs_S)

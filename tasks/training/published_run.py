@@ -34,14 +34,23 @@ def checkpoint_name(step: int) -> str:
 
 @dataclass(frozen=True)
 class LedgerRow:
-    """What a block of steps consumed of one domain; `epochs` counts from the start of the run."""
+    """What a block of steps consumed of one domain; `epochs` counts from the start of the run.
+
+    `bytes` are the UTF-8 bytes that the tokens stand for. The documents are those of the first and the last sample, by
+    their order in the domain's train split (the rows of `documents.parquet`, from 0). `digest` is 16 hexadecimal digits
+    over number, row and tokens of every sample, the same for any number of processes.
+    """
 
     first_step: int
     last_step: int
     domain: str
     samples: int
     tokens: int
+    bytes: int
     epochs: float
+    first_document: int
+    last_document: int
+    digest: str
 
 
 def ledger_text(rows: Iterable[LedgerRow]) -> str:
@@ -58,8 +67,9 @@ def read_ledger(folder: Path) -> tuple[LedgerRow, ...]:
     path, found = folder / LEDGER_FILE, list[LedgerRow]()
     for number, row in _rows(path, [field.name for field in fields(LedgerRow)]):
         try:
-            first, last, domain, samples, tokens, epochs = row
-            found.append(LedgerRow(int(first), int(last), domain, int(samples), int(tokens), float(epochs)))
+            first, last, domain, samples, tokens, size, epochs, first_document, last_document, digest = row
+            counts = (int(samples), int(tokens), int(size), float(epochs), int(first_document), int(last_document))
+            found.append(LedgerRow(int(first), int(last), domain, *counts, digest))
         except ValueError as error:
             raise _broken(path, number, error) from error
     return tuple(found)

@@ -7,11 +7,11 @@ from torch import Tensor
 
 from tasks.core.results import never
 from tasks.tokenize.pool import TokenPool
-from tasks.training.result import RunResult, order_of
+from tasks.training.result import RunResult
 from tasks.training.stacked import Losses, train_stacked
 from tasks.training.types import DivergedError, Phase, RunSpec, World
 
-__all__ = ["Phase", "RunResult", "RunSpec", "World", "order_of", "train"]
+__all__ = ["Phase", "RunResult", "RunSpec", "World", "train"]
 
 OnStep = Callable[[int, float], None]
 

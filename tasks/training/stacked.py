@@ -8,9 +8,11 @@ the bits that `train` gives it alone, whatever else is in the stack (tested).
 Axes: N proxies still running, S sequences, U tokens of a sample, P parameters, W = P padded.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from itertools import islice
 from math import ceil, isfinite
 from pathlib import Path
 
@@ -23,19 +25,23 @@ from tasks.core.results import never
 from tasks.tokenize.pool import TokenPool
 from tasks.training.checkpoint import Checkpoint, CheckpointWriter, is_due, kept_by, read, steps
 from tasks.training.config import TrainingConfig
+from tasks.training.data import Batch, RunData, run_data, step_ranges
 from tasks.training.distributed import from_first, parts_of, tree_sum, world_sum
-from tasks.training.ledger import counts_per_step
+from tasks.training.interleave import Integers
+from tasks.training.ledger import ConsumptionLog
+from tasks.training.loader import prefetched
 from tasks.training.model import decoder, initial_weights, torch_dtype
 from tasks.training.numerics import deterministic, diverged
 from tasks.training.optimizer import AdamState, adamw, clipped, clipped_rows
-from tasks.training.order import DataOrder, Samples
-from tasks.training.result import RunResult, accounted, identity, order_of
+from tasks.training.result import RunResult, accounted, identity
 from tasks.training.schedules.rates import learning_rate
 from tasks.training.stacked_model import Layout, gradient_and_nats, layout_of
 from tasks.training.types import DivergedError, RunSpec, World
 
 # A guess: the device is never idle for long, and a diverged proxy wastes little.
 SYNC_STEPS = 16
+# Threads that read the next steps of a GPU; a CPU's one thread reads each step itself.
+LOADER_WORKERS = 2
 
 Losses = tuple[float | None, ...]
 OnSteps = Callable[[int, Losses], None]
@@ -77,14 +83,15 @@ def train_stacked(
     listeners = _StepListeners(len(runs), on_step, stop, asked_to_stop)
     with deterministic() if device == "cpu" else nullcontext(), torch.no_grad():
         for step, some in _together(runs, world).items():
-            _train(_start(some, step, torch.device(device), world, initial), pool, listeners)
-    return tuple(_result(run) for run in runs)
+            _train(_start(some, step, torch.device(device), world, initial), listeners)
+    return tuple(_result(run, world) for run in runs)
 
 
 @dataclass
 class _Run:
-    """One run of a stack: its place among all, its order, the losses that the host has looked at, and how it ended.
+    """One run of a stack: its place among all, its data, the losses that the host has looked at, and how it ended.
 
+    `log` counts what this process took of the data for the run's steps.
     `end` are the weights of a run that is through or was stopped, or the error that ended it. `found` are the steps of
     its checkpoints.
     """
@@ -92,8 +99,8 @@ class _Run:
     place: int
     spec: RunSpec
     layout: Layout
-    order: DataOrder
-    samples: Samples
+    data: RunData
+    log: ConsumptionLog
     identity: str
     checkpoints: Path | None
     found: Sequence[int] = ()
@@ -106,10 +113,11 @@ class _Stack:
     """What some runs have reached together; those still running, in the order of the first axis of the tensors.
 
     `low_NW` are the weights in the precision of the products, `sums` gradients with nats, [N, W], one for each level of
-    the sum over micro-batches: both are kept, because new memory is slow (its pages were 20 % of a step). `ahead_NSU`
-    are the tokens of the next steps, on a GPU. `pending` are the (losses, norms) of steps that the host has not looked
-    at yet. A checkpoint is due every `save_every` steps: what the stack did since then is at most the work of one run.
-    `parts` are the first micro-batch of a step that this process sums, and how many.
+    the sum over micro-batches: both are kept, because new memory is slow (its pages were 20 % of a step). `pending` are
+    the (losses, norms) of steps that the host has not looked at yet. If any run `keeps` checkpoints, one is due every
+    `save_every` steps: what the stack did since then is at most the work of one run. `parts` are the first micro-batch of
+    a step that this process sums, and how many. `ahead` are the next steps: tokens [N, S, U] on the device, and by place
+    the batches they are of.
     """
 
     runs: list[_Run]
@@ -125,7 +133,8 @@ class _Stack:
     step: int
     world: World
     parts: tuple[int, int]
-    ahead_NSU: Tensor | None = None
+    keeps: bool
+    ahead: deque[tuple[Tensor, Mapping[int, Batch]]] = field(default_factory=deque)
     pending: list[tuple[Tensor, Tensor]] = field(default_factory=list)
 
     @property
@@ -145,9 +154,10 @@ class _StepListeners:
 
 
 def _run(place: int, spec: RunSpec, pool: TokenPool, checkpoints: Path | None) -> _Run:
-    order, own = order_of(spec, pool), identity(spec, pool)
+    data, own = run_data(spec, pool), identity(spec, pool)
     layout = layout_of(spec.training.model, pool.vocab_size)
-    run = _Run(place, spec, layout, order, order.samples(0, order.num_samples), own, checkpoints)
+    log = ConsumptionLog(spec.training, len(pool.names))
+    run = _Run(place, spec, layout, data, log, own, checkpoints)
     if checkpoints is not None:
         run.found = steps(checkpoints, own, kept_by(spec.training).last)
     return run
@@ -181,23 +191,23 @@ def _start(
     parts = parts_of(world, training.micro_batches)
     sums = [torch.empty_like(weights_NW) for _ in range(parts[1].bit_length())]
     decays_W = layout.decays().to(device)
-    return _Stack(
-        list(runs), training, layout, every, decays_W, weights_NW, mean_NW, square_NW, low_NW, sums, step, world, parts
-    )
+    keeps = bool(from_first(torch.tensor([run.checkpoints is not None for run in runs]).any(), world))
+    own = (weights_NW, mean_NW, square_NW, low_NW, sums)
+    return _Stack(list(runs), training, layout, every, decays_W, *own, step, world, parts, keeps)
 
 
 def _initial_row(layout: Layout, seed: int, initial: Mapping[str, Tensor] | None) -> Tensor:
     return layout.row(initial_weights(layout.config, layout.vocab_size, seed) if initial is None else initial)
 
 
-def _train(stack: _Stack, pool: TokenPool, listeners: _StepListeners) -> None:
-    with CheckpointWriter(kept_by(stack.training)) as writer:
+def _train(stack: _Stack, listeners: _StepListeners) -> None:
+    with CheckpointWriter(kept_by(stack.training)) as writer, _steps(stack) as steps_ahead:
         while stack.runs and stack.step < stack.training.num_steps:
             if bool(from_first(torch.tensor(listeners.asked_to_stop()), stack.world)):
                 _settle(stack)
                 _save(stack, writer)
                 raise _stopped(stack)
-            _advance(stack, pool)
+            _advance(stack, steps_ahead)
             if stack.on_cpu or stack.step % SYNC_STEPS == 0 or _saves(stack):
                 _settle(stack)
                 _report_losses(stack, listeners)
@@ -208,10 +218,21 @@ def _train(stack: _Stack, pool: TokenPool, listeners: _StepListeners) -> None:
         run.end = weights_W
 
 
-def _advance(stack: _Stack, pool: TokenPool) -> None:
+def _steps(stack: _Stack) -> AbstractContextManager[Iterator[dict[int, Batch]]]:
+    """Give what this process reads for each step of each run, by the run's place."""
+    runs, workers = tuple(stack.runs), 0 if stack.on_cpu else LOADER_WORKERS
+    ranges = step_ranges(stack.training, stack.step, stack.parts)
+
+    def read(start: int, stop: int) -> dict[int, Batch]:
+        return {run.place: run.data.read(start, stop) for run in runs}
+
+    return prefetched(read, ranges, workers=workers, ahead=SYNC_STEPS)
+
+
+def _advance(stack: _Stack, steps_ahead: Iterator[Mapping[int, Batch]]) -> None:
     """Make one step of every run that is left."""
     training, parameters = stack.training, stack.layout.parameters
-    tokens_NSU = _tokens(stack, pool)
+    tokens_NSU = _tokens(stack, steps_ahead)
     stack.low_NW.copy_(stack.weights_NW)
     total_NW = _summed(stack, tokens_NSU)
     gradient_NP = total_NW[:, :parameters].mul_(1.0 / training.tokens_per_step)
@@ -239,29 +260,17 @@ def _summed(stack: _Stack, tokens_NSU: Tensor) -> Tensor:
     return world_sum(stack.sums[0], stack.world)
 
 
-def _tokens(stack: _Stack, pool: TokenPool) -> Tensor:
-    """Return this process's samples of this step, [N, S, U] int64; to a GPU go those of many steps at a time."""
-    place = stack.step % SYNC_STEPS
-    if stack.on_cpu:
-        return _samples(stack, pool, 1)
-    if place == 0 or stack.ahead_NSU is None:
-        stack.ahead_NSU = _samples(stack, pool, SYNC_STEPS - place).to(stack.weights_NW.device)
-    size = stack.training.sequences_per_step // stack.training.micro_batches * stack.parts[1]
-    left = stack.ahead_NSU.shape[1] - min(SYNC_STEPS - place, stack.training.num_steps - stack.step) * size
-    return stack.ahead_NSU[:, left : left + size]
-
-
-def _samples(stack: _Stack, pool: TokenPool, num_steps: int) -> Tensor:
-    """Return this process's samples of the next steps (fewer at the end of the run), [N, S, U] int64."""
-    training, length = stack.training, stack.training.model.sequence_length
-    part, steps = training.sequences_per_step // training.micro_batches, min(num_steps, training.num_steps - stack.step)
-    first, stop = stack.parts[0] * part, sum(stack.parts) * part
-    starts = np.arange(stack.step, stack.step + steps) * training.sequences_per_step
-    next_S = (starts[:, None] + np.arange(first, stop)).ravel()
-    chosen = [(run.samples.domains[next_S].tolist(), run.samples.rows[next_S].tolist()) for run in stack.runs]
-    pairs = (pair for domains, rows in chosen for pair in zip(domains, rows, strict=True))
-    tokens = np.stack([pool.row(domain, "train", row, length) for domain, row in pairs])
-    return torch.from_numpy(tokens.astype(np.int64).reshape(len(chosen), -1, length + 1))
+def _tokens(stack: _Stack, steps_ahead: Iterator[Mapping[int, Batch]]) -> Tensor:
+    """Return this process's samples of this step, [N, S, U] int64, and count them; a GPU gets many steps at a time."""
+    if not stack.ahead:
+        steps = list(islice(steps_ahead, 1 if stack.on_cpu else SYNC_STEPS - stack.step % SYNC_STEPS))
+        tokens = np.stack([[step[run.place].tokens for run in stack.runs] for step in steps])
+        tokens_KNSU = torch.from_numpy(tokens).to(stack.weights_NW.device)
+        stack.ahead.extend(zip(tokens_KNSU, steps, strict=True))
+    tokens_NSU, batches = stack.ahead.popleft()
+    for run in stack.runs:
+        run.log.add(batches[run.place])
+    return tokens_NSU
 
 
 def _update_each(stack: _Stack, gradient_NP: Tensor, losses: Sequence[float], norms: Sequence[float]) -> None:
@@ -301,8 +310,7 @@ def _update_all(stack: _Stack, gradient_NP: Tensor, losses_N: Tensor, norms_N: T
 
 def _saves(stack: _Stack) -> bool:
     """Return whether the host is to look at the stack: checkpoints are due, or the run is through."""
-    kept = any(run.checkpoints is not None for run in stack.runs)
-    return is_due(stack.training, stack.step, stack.save_every if kept else None)
+    return is_due(stack.training, stack.step, stack.save_every if stack.keeps else None)
 
 
 def _stopped(stack: _Stack) -> StoppedError:
@@ -345,39 +353,42 @@ def _report_losses(stack: _Stack, listeners: _StepListeners) -> None:
 
 def _drop_ended(stack: _Stack) -> None:
     """Take the rows of ended runs out of the stack: the others go on in a smaller one, to the same bits."""
-    left = [place for place, run in enumerate(stack.runs) if run.end is None]
+    left = [row for row, run in enumerate(stack.runs) if run.end is None]
     if len(left) < len(stack.runs):
-        stack.runs = [stack.runs[place] for place in left]
+        stack.runs = [stack.runs[row] for row in left]
         stack.weights_NW, stack.mean_NW, stack.square_NW = (
             tensor[left] for tensor in (stack.weights_NW, stack.mean_NW, stack.square_NW)
         )
-        stack.ahead_NSU = None
+        stack.ahead = deque((tokens_NSU[left], batches) for tokens_NSU, batches in stack.ahead)
         stack.low_NW, stack.sums = stack.low_NW[: len(left)], [sum_NW[: len(left)] for sum_NW in stack.sums]
 
 
-def _result(run: _Run) -> RunResult | DivergedError:
+def _result(run: _Run, world: World) -> RunResult | DivergedError:
     assert run.end is not None, "every run was trained to its end"
     if isinstance(run.end, DivergedError):
         return run.end
     weights = {name: weight.clone() for name, weight in run.layout.named(run.end.cpu()).items()}
     model = decoder(run.layout.config, run.layout.vocab_size, weights)
-    return accounted(run.spec, run.order, model, run.losses, _counts(run))
+    return accounted(run.spec, run.data, model, run.losses, run.log.ledger(_consumed(run, world), len(run.losses)))
 
 
-def _counts(run: _Run) -> list[tuple[int, ...]]:
-    """Return the samples per domain of each step made."""
-    size = run.spec.training.sequences_per_step
-    return counts_per_step(run.samples.domains[: len(run.losses) * size], size, len(run.order.names))
+def _consumed(run: _Run, world: World) -> Integers:
+    """Return what all processes of the world took for a run's steps."""
+    state: Integers = world_sum(torch.from_numpy(run.log.state()), world).numpy()
+    return state
 
 
 def _save(stack: _Stack, writer: CheckpointWriter) -> None:
     """Begin to save each run where it keeps its checkpoints."""
+    if not stack.keeps:
+        return
     rows = zip(stack.runs, stack.weights_NW, stack.mean_NW, stack.square_NW, strict=True)
     size, due = stack.layout.parameters, []
     for run, weights_W, mean_W, square_W in rows:
+        consumed = _consumed(run, stack.world)
         if run.checkpoints is not None:
             tensors = stack.layout.named(weights_W) | {"adam.mean": mean_W[:size], "adam.square": square_W[:size]}
-            record = {"losses": run.losses, "counts": _counts(run)}
+            record = {"losses": run.losses, "consumed": consumed.tolist()}
             due.append(Checkpoint(run.checkpoints, run.identity, stack.step, tensors, record))
     if due and stack.step:
         writer.save(due)
@@ -400,5 +411,6 @@ def _restored(run: _Run, step: int) -> tuple[Tensor, Tensor, Tensor]:
     assert run.checkpoints is not None, "it was found there"
     tensors, record = read(run.checkpoints, step)
     run.losses = list(record["losses"])
+    run.log.restore(record["consumed"])
     mean_W, square_W = (run.layout.padded(tensors[f"adam.{name}"]) for name in ("mean", "square"))
     return run.layout.row(tensors), mean_W, square_W

@@ -18,6 +18,7 @@ from tasks.runtime.step import Step
 from tasks.tokenize.pool import POOL_FILES, TokenPool, read_pool, train_digest
 from tasks.tokenize.published import TOKENIZER_FILE
 from tasks.training.config import num_flops, num_parameters
+from tasks.training.data import SPLIT
 from tasks.training.params import TrainParams
 from tasks.training.published import EXPORT_FOLDER, MODELS_FOLDER, Consumed, TrainedPhase, TrainedRun, TrainedRuns
 from tasks.training.published_run import (
@@ -33,7 +34,7 @@ from tasks.training.recipes import PlannedRun, planned_runs
 from tasks.training.starts.kinds import paths as start_paths
 from tasks.training.starts.weights import Start, start_mistakes
 from tasks.training.types import RunSpec
-from tasks.training.unit import SPLIT, RunArgs, train_run
+from tasks.training.unit import RunArgs, train_run
 
 STAGE = "train"
 # The input that stands in for a search: a recipe's file.

@@ -5,17 +5,16 @@ from pathlib import Path
 
 from tasks.core.handles import Tree
 from tasks.core.results import Here, UnitResult
-from tasks.tokenize.pool import TokenPool, read_pool
-from tasks.tokenize.published import TOKENIZER_FILE, Split
+from tasks.tokenize.pool import read_pool
+from tasks.tokenize.published import TOKENIZER_FILE
 from tasks.training.checkpoint import publish_milestones
+from tasks.training.data import SPLIT, RunData, run_data
 from tasks.training.export import write_model, write_tokenizer_files
+from tasks.training.ledger import ledger_rows
 from tasks.training.published_run import LEDGER_FILE, LOSSES_FILE, ledger_text, losses_text
 from tasks.training.run import RunResult, train
 from tasks.training.starts.weights import Start, started_weights
 from tasks.training.types import RunSpec, World
-
-# The one split that is trained on.
-SPLIT: Split = "train"
 
 
 @dataclass(frozen=True)
@@ -41,15 +40,16 @@ def train_run(args: RunArgs, here: Here) -> UnitResult:
         asked_to_stop=here.asked_to_stop,
     )
     if here.rank == 0:
-        _write(trained, pool, folder / TOKENIZER_FILE, here.folder)
+        _write(trained, run_data(args.spec, pool), args.spec, folder / TOKENIZER_FILE, here.folder)
         if here.scratch is not None:
             publish_milestones(here.scratch, args.spec.training, here.folder)
     last = trained.losses[-max(1, len(trained.losses) // 10) :]
     return UnitResult(summary={"final_loss": sum(last) / len(last), "samples": list(trained.ledger.totals)})
 
 
-def _write(trained: RunResult, pool: TokenPool, tokenizer: Path, folder: Path) -> None:
-    write_model(trained.model, pool.document_end, folder)
-    write_tokenizer_files(tokenizer, pool.document_end, trained.model.config.sequence_length, folder)
+def _write(trained: RunResult, data: RunData, spec: RunSpec, tokenizer: Path, folder: Path) -> None:
+    end = data.pool.document_end
+    write_model(trained.model, end, folder)
+    write_tokenizer_files(tokenizer, end, trained.model.config.sequence_length, folder)
     (folder / LOSSES_FILE).write_text(losses_text(trained.losses), encoding="utf-8")
-    (folder / LEDGER_FILE).write_text(ledger_text(trained.ledger.blocks()), encoding="utf-8")
+    (folder / LEDGER_FILE).write_text(ledger_text(ledger_rows(trained.ledger, data, spec.training)), encoding="utf-8")

@@ -12,6 +12,7 @@ from tasks.core.handles import Tree
 from tasks.mixture.proxies.proxy import SPLIT, ProxyArgs, ProxyResult, ProxySpec, measure_proxies, row_share_of
 from tasks.mixture.stage import PROXY
 from tasks.tokenize.pool import read_pool
+from tasks.training.data import run_data
 from tasks.training.measure import bits_per_byte
 from tasks.training.run import RunSpec, train
 from tasks.training.types import DivergedError, Phase
@@ -60,9 +61,9 @@ def test_a_matched_proxy_repeats_a_domain_as_often_as_its_target(pool: Path) -> 
     # 24 of 48 samples from 249 rows are 0.1 epochs; in a target 8 times as long 0.77, and so in its proxy.
     matched = spec(0, weights=(0.5, 0.5, 0.0), row_share=row_share_of(TRAINING, 8 * TRAINING.num_tokens))
     run = RunSpec("p", (Phase(TRAINING.num_tokens, matched.weights),), 0, TRAINING, None, matched.row_share)
-    ledger = train(run, read_pool(pool)).ledger
-    assert ledger.rows == (31, 23, 5)
-    assert ledger.totals[0] / ledger.rows[0] == pytest.approx(8 * 24 / 249, rel=0.02)
+    totals, rows = train(run, read_pool(pool)).ledger.totals, run_data(run, read_pool(pool)).order.rows
+    assert rows == (31, 23, 5)
+    assert totals[0] / rows[0] == pytest.approx(8 * 24 / 249, rel=0.02)
     assert measured_alone(matched, pool) != measured_alone(replace(matched, row_share=None), pool)
 
 

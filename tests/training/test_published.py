@@ -17,7 +17,10 @@ from tasks.training.published_run import (
 )
 from tests.training.made import trained_run
 
-ROWS = (LedgerRow(0, 9, "a, with a comma", 7, 112, 0.028112), LedgerRow(0, 9, "b", 33, 528, 1.5))
+ROWS = (
+    LedgerRow(0, 9, "a, with a comma", 7, 112, 300, 0.028112, 4, 2, "00000000000000ff"),
+    LedgerRow(0, 9, "b", 33, 528, 1200, 1.5, 0, 17, "f" * 16),
+)
 LOSSES = (4.1588830833, 3.25, 1e-05)
 
 

@@ -11,9 +11,9 @@ import torch
 from tasks.core.errors import AccountError, ConfigError, DataError
 from tasks.tokenize.pool import TokenPool
 from tasks.training.checkpoint import KEEP
-from tasks.training.ledger import check_equal, consumed_ledger, planned_ledger
-from tasks.training.published_run import LedgerRow
-from tasks.training.run import RunResult, order_of, train
+from tasks.training.data import run_data
+from tasks.training.ledger import check_planned, ledger_rows, rebuilt_ledger
+from tasks.training.run import RunResult, train
 from tasks.training.types import DivergedError, Phase, RunSpec
 from tests.training.conftest import LENGTH, small_spec, small_training
 
@@ -157,22 +157,37 @@ def test_the_ledger_that_was_consumed_is_the_one_the_recipe_promised(pool: Token
     training = small_training()
     phases = (Phase(7 * LENGTH, (1.0, 0.0, 0.0)), Phase(41 * LENGTH, (0.0, 0.75, 0.25)))
     spec = RunSpec("two phases", phases, 0, training)
-    run, order = train(spec, pool), order_of(spec, pool)
-    assert run.ledger == planned_ledger(order, 4, LENGTH)
+    run, data = train(spec, pool), run_data(spec, pool)
+    assert run.ledger == rebuilt_ledger(data, training)
     assert run.ledger.totals == (7, 31, 10)
-    assert run.ledger.counts[:2] == ((4, 0, 0), (3, 1, 0))
-    blocks = tuple(run.ledger.blocks())
-    assert blocks[0] == LedgerRow(0, 9, "alpha", 7, 112, round(7 / 249, 6))
-    assert sum(block.tokens for block in blocks) == training.num_tokens
+    rows = tuple(ledger_rows(run.ledger, data, training))
+    assert [(row.first_step, row.last_step, row.domain, row.samples) for row in rows] == [
+        (0, 9, "alpha", 7),
+        (0, 9, "beta", 25),
+        (0, 9, "gamma", 8),
+        (10, 11, "beta", 6),
+        (10, 11, "gamma", 2),
+    ]
+    assert (rows[0].tokens, rows[0].epochs) == (112, round(7 / 249, 6))
+    assert sum(row.tokens for row in rows) == training.num_tokens
+    samples, length = data.order.samples(0, 48), np.arange(LENGTH)
+    targets = [pool.domains[0].splits["train"].tokens[row * LENGTH + 1 + length] for row in samples.rows[:7]]
+    assert rows[0].bytes == int(pool.token_bytes[np.stack(targets)].sum())
+    # Documents have 50 tokens.
+    first, last = samples.rows[0] * LENGTH + 1, samples.rows[6] * LENGTH + LENGTH
+    assert (rows[0].first_document, rows[0].last_document) == (first // 50, last // 50)
 
 
 def test_a_ledger_with_one_sample_moved_is_refused(pool: TokenPool) -> None:
-    order = order_of(small_spec(), pool)
-    planned = planned_ledger(order, 4, LENGTH)
-    moved = [list(step) for step in planned.counts]
-    moved[5][0], moved[5][1] = moved[5][0] - 1, moved[5][1] + 1
-    with pytest.raises(AccountError, match=r"in 1 of 12 steps.*first: step 5"):
-        check_equal(planned, consumed_ledger(order, LENGTH, moved), "run")
+    spec = small_spec()
+    data = run_data(spec, pool)
+    ledger = rebuilt_ledger(data, spec.training)
+    check_planned(data.order, spec.training, ledger, "run")
+    first, *others = (list(block) for block in ledger.samples)
+    first[0], first[1] = first[0] - 1, first[1] + 1
+    moved = replace(ledger, samples=tuple(tuple(block) for block in (first, *others)))
+    with pytest.raises(AccountError, match=r"in 1 of 2 blocks of 10 steps; first: block 0"):
+        check_planned(data.order, spec.training, moved, "run")
 
 
 def test_caps_are_checked_before_the_first_step(pool: TokenPool) -> None:

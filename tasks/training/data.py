@@ -1,0 +1,112 @@
+"""What a run reads, and when: its data order over the rows of a token pool; any process reads any part of it.
+
+Axes: S samples, N domains, T tokens that a sample trains on.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from zlib import crc32
+
+import numpy as np
+import numpy.typing as npt
+
+from tasks.tokenize.pool import TokenPool
+from tasks.tokenize.published import Split
+from tasks.training.config import TrainingConfig
+from tasks.training.interleave import Integers
+from tasks.training.order import DataOrder, Samples, check_caps, data_order
+from tasks.training.types import RunSpec
+
+# The one split that is trained on.
+SPLIT: Split = "train"
+# Samples that are drawn in one call: drawing few costs nearly as much as drawing many.
+_WINDOW = 1024
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Samples of a run from number `start` on: where they come from, and their tokens, shape [S, T + 1].
+
+    `bytes` are the UTF-8 bytes that the targets of each stand for, `checksums` CRC-32 of its tokens as they lie on the
+    disk, both of shape [S].
+    """
+
+    start: int
+    samples: Samples
+    tokens: Integers
+    bytes: Integers
+    checksums: npt.NDArray[np.uint64]
+
+
+@dataclass(frozen=True)
+class RunData:
+    """The order of a run, and the pool whose rows it draws."""
+
+    order: DataOrder
+    pool: TokenPool
+    sequence_length: int
+
+    def read(self, start: int, stop: int) -> Batch:
+        """Return samples `start` to `stop` (excluded); the cost depends on their number, not on where they are."""
+        samples = self._samples(start, stop)
+        pairs = zip(samples.domains.tolist(), samples.rows.tolist(), strict=True)
+        tokens = np.stack([self.pool.row(domain, SPLIT, row, self.sequence_length) for domain, row in pairs])
+        sizes = self.pool.token_bytes[tokens[:, 1:]].sum(axis=1, dtype=np.int64)
+        checksums = np.array([crc32(row_T) for row_T in tokens], dtype=np.uint64)
+        return Batch(start, samples, tokens.astype(np.int64), sizes, checksums)
+
+    def documents(self, domain: int, rows_S: Integers) -> tuple[Integers, Integers]:
+        """Return the first and the last document that each row of a domain trains on, by their order in its split."""
+        starts = self.pool.domains[domain].splits[SPLIT].starts
+        # Token 0 of a row is context only.
+        first_S = rows_S * self.sequence_length + 1
+        last_S = first_S + self.sequence_length - 1
+        first, last = (
+            np.searchsorted(starts, tokens_S.astype(starts.dtype), "right") for tokens_S in (first_S, last_S)
+        )
+        return first - 1, last - 1
+
+    def _samples(self, start: int, stop: int) -> Samples:
+        if not 0 <= start < stop <= self.order.num_samples:
+            raise IndexError(f"samples {start} to {stop} of a run of {self.order.num_samples}")
+        first, last = start // _WINDOW, (stop - 1) // _WINDOW
+        windows = [self._window(number) for number in range(first, last + 1)]
+        here = slice(start - first * _WINDOW, stop - first * _WINDOW)
+        domains, rows, epochs = (
+            np.concatenate([getattr(window, name) for window in windows])[here]
+            for name in ("domains", "rows", "epochs")
+        )
+        return Samples(domains, rows, epochs)
+
+    @cached_property
+    def _window(self) -> Callable[[int], Samples]:
+        def window(number: int) -> Samples:
+            return self.order.samples(number * _WINDOW, min((number + 1) * _WINDOW, self.order.num_samples))
+
+        return lru_cache(maxsize=8)(window)
+
+
+def run_data(spec: RunSpec, pool: TokenPool) -> RunData:
+    """Return what a run reads, checked.
+
+    Raises:
+        ConfigError: weights for another number of domains, a domain without samples, or one repeated too often.
+    """
+    length = spec.training.model.sequence_length
+    rows = pool.rows(SPLIT, length).tolist()
+    order = data_order(spec.phases, pool.names, rows, length, spec.seed, spec.row_share)
+    if spec.max_epochs is not None:
+        check_caps(order, spec.max_epochs, spec.name)
+    return RunData(order, pool, length)
+
+
+def step_ranges(training: TrainingConfig, first_step: int, parts: tuple[int, int]) -> Iterator[tuple[int, int]]:
+    """Yield first and last sample (excluded) of every step from `first_step` on, for a process of a run.
+
+    `parts` are the first micro-batch of a step that it makes, and how many.
+    """
+    size = training.sequences_per_step // training.micro_batches
+    for step in range(first_step, training.num_steps):
+        start = step * training.sequences_per_step + parts[0] * size
+        yield start, start + parts[1] * size
