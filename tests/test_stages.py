@@ -136,28 +136,45 @@ def _checkout_with_a_toy(project: Path, root: Path) -> Path:
     return root
 
 
+# What `python -m MODULE WORDS > FILE` does, one after the other in one process.
+MODULES = """
+import contextlib, json, runpy, sys
+for file, module, *words in json.loads(sys.argv[1]):
+    sys.argv = [module, *words]
+    with open(file, "w", encoding="utf-8") as printed, contextlib.redirect_stdout(printed):
+        try:
+            runpy.run_module(module, run_name="__main__", alter_sys=True)
+        except SystemExit as end:
+            assert not end.code, (module, end.code)
+"""
+
+
 def test_a_stage_more_is_a_package_and_the_lines_that_contributing_names(project: Path, tmp_path: Path) -> None:
     root = _checkout_with_a_toy(project, tmp_path / "checkout")
 
-    def python(*words: str) -> str:
+    def python(*words: str) -> None:
         environment = os.environ | {"MIXWRIGHT_HOME": str(tmp_path / "home")}
         done = subprocess.run(
             [sys.executable, *words], cwd=root, env=environment, capture_output=True, text=True, check=False
         )
         assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
 
-    (root / "params.yaml").write_text(python("-m", "cli", "params"), encoding="utf-8")
-    python("-m", "cli.schemas")
-    assert "Count the documents of each source." in python("-m", "cli", "--help")
+    (tmp_path / "raw" / "web").mkdir(parents=True)
+    rows = [{"id": f"d{number}", "text": "words " * number} for number in range(1, 5)]
+    (tmp_path / "raw" / "web" / "a.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    raw, ingested, printed = str(tmp_path / "raw"), str(tmp_path / "ingested"), str(tmp_path / "printed")
+    toy = ("--params", "params.yaml", "--input", f"ingest={ingested}", "--output", str(tmp_path / "toy"))
+    commands = (
+        ("params.yaml", "cli", "params"),
+        (printed, "cli.schemas"),
+        (f"{printed}-help", "cli", "--help"),
+        (printed, "tasks.ingest", "--input", raw, "--output", ingested),
+        (f"{printed}-result", "tasks.toy", *toy, "--set", "toy.min_characters=10", "--json"),
+    )
+    python("-c", MODULES, json.dumps(commands))
+    assert "Count the documents of each source." in Path(f"{printed}-help").read_text()
+    assert json.loads(Path(f"{printed}-result").read_text())["stage"] == "toy"
+    assert json.loads((tmp_path / "toy" / "counts.json").read_text()) == {"format": 1, "documents": {"web": 3}}
     tests = ("tests/test_stages.py", "tests/test_architecture.py", "tests/cli/test_schemas.py")
     chosen = "by_hand or is_there[toy] or pure_modules or nobody_imports or of_the_contracts"
     python("-m", "pytest", "-q", "-n", "0", "-p", "no:cacheprovider", *tests, "-k", chosen)
-    raw, ingested = tmp_path / "raw", tmp_path / "ingested"
-    (raw / "web").mkdir(parents=True)
-    rows = [{"id": f"d{number}", "text": "words " * number} for number in range(1, 5)]
-    (raw / "web" / "a.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
-    python("-m", "tasks.ingest", "--input", str(raw), "--output", str(ingested))
-    words = ("--params", "params.yaml", "--input", f"ingest={ingested}", "--output", str(tmp_path / "toy"))
-    assert json.loads(python("-m", "tasks.toy", *words, "--set", "toy.min_characters=10", "--json"))["stage"] == "toy"
-    assert json.loads((tmp_path / "toy" / "counts.json").read_text()) == {"format": 1, "documents": {"web": 3}}
