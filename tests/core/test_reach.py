@@ -89,6 +89,10 @@ EDITS: Mapping[str, tuple[str, str, str, set[str]]] = {
     ),
     "how domains are called": ("tasks/cluster/names.py", "def ", "def _x(): return 1\n\n\ndef ", {"cluster.decide"}),
 }
+REPORT = (
+    ("tasks/report/page.py", "import ", "import os, "),
+    ("tasks/pictures/canvas.py", "import ", "import os, "),
+)
 
 
 def _changed(root: Path, edits: tuple[tuple[str, str, str], ...]) -> set[str]:
@@ -106,11 +110,17 @@ def test_what_decides_no_byte_redoes_nothing(tmp_path: Path) -> None:
     assert _changed(tmp_path, NOTHING) == set()
 
 
+def test_all_edits_together_redo_what_each_of_them_reaches(tmp_path: Path) -> None:
+    edits = tuple((file, before, after) for file, before, after, _ in EDITS.values())
+    assert _changed(tmp_path, (*edits, *REPORT)) == {"report.page"}.union(*(again for *_, again in EDITS.values()))
+
+
+@pytest.mark.slow
 def test_the_report_redoes_the_page_alone(tmp_path: Path) -> None:
-    edits = (("tasks/report/page.py", "import ", "import os, "), ("tasks/pictures/canvas.py", "import ", "import os, "))
-    assert _changed(tmp_path, edits) == {"report.page"}
+    assert _changed(tmp_path, REPORT) == {"report.page"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", EDITS)
 def test_an_edit_redoes_what_reaches_it_and_nothing_else(tmp_path: Path, what: str) -> None:
     file, before, after, again = EDITS[what]
