@@ -341,12 +341,25 @@ def test_an_index_is_read_as_it_was_written(tmp_path: Path) -> None:
 # ---- Real text ---------------------------------------------------------------------------------------------------------
 
 
-def test_real_contamination_is_what_comparing_all_ngrams_gives(shared_data: Path) -> None:
+WIKIPEDIA = ("wikipedia_core-000", "wikipedia_core-001", "wikipedia_states-000")
+
+
+@pytest.mark.parametrize(
+    ("benchmarks", "shards"),
+    [
+        (("boolq",), WIKIPEDIA),
+        pytest.param(
+            ("boolq", "gsm8k", "mmlu"), (*WIKIPEDIA, "math_gsm8k-000", "math_gsm8k-001"), marks=pytest.mark.slow
+        ),
+    ],
+)
+def test_real_contamination_is_what_comparing_all_ngrams_gives(
+    shared_data: Path, benchmarks: tuple[str, ...], shards: tuple[str, ...]
+) -> None:
     compiled()
-    paths = tuple(str(shared_data / "evals" / f"{name}.jsonl") for name in ("boolq", "gsm8k", "mmlu"))
+    paths = tuple(str(shared_data / "evals" / f"{name}.jsonl") for name in benchmarks)
     params = Decontaminate(benchmarks=paths, whole_text_words=None)
     within = benchmark_ngrams(params)
-    shards = ("wikipedia_core-000", "wikipedia_core-001", "wikipedia_states-000", "math_gsm8k-000", "math_gsm8k-001")
     texts = [text for shard in shards for text in _shard(shared_data, shard)]
     hit = found(texts, within)
     expected = Counter[tuple[int, str]]()
