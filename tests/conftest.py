@@ -12,6 +12,8 @@ pytest_plugins = ["tests.fixtures_servers", "tests.fixtures_s3", "tests.fixtures
 PROJECT = Path(__file__).resolve().parents[1]
 # A test that asks for one of these fixtures needs what stands behind it; what needs Ray or DVC otherwise says so itself.
 NEEDS = {"live_servers": "server", "s3": "s3", "checkout": "dvc", "pipeline_run": "ray"}
+# What takes long without servers, Ray, DVC or S3.
+TRAINING_ROOMS = {"comparison", "evaluation", "mixture", "training"}
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -19,7 +21,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Mark what each test needs, leave slow ones out unless `-m` names them, keep together what shares a fixture.
 
     A file runs in one process, and so does all that uses the servers. What takes longest comes first: the servers' tests,
-    beginning with the one that waits for the clock, then the files that use Ray, DVC or S3.
+    beginning with the one that waits for the clock, then the files that use Ray, DVC or S3, then the rooms that train: all
+    processes end with short files, at the same time.
     """
     for item in items:
         fixtures = getattr(item, "fixturenames", ())
@@ -33,9 +36,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         served = item.get_closest_marker("server") is not None
         item.add_marker(pytest.mark.xdist_group("servers" if served else item.path.relative_to(PROJECT).as_posix()))
 
-    def place(item: pytest.Item) -> tuple[bool, bool, bool]:
+    def place(item: pytest.Item) -> tuple[bool, ...]:
         waits = "every_minute" in getattr(item, "fixturenames", ())
-        return item.get_closest_marker("server") is None, not waits, item.path not in long
+        trains = item.path.relative_to(PROJECT).parts[1] in TRAINING_ROOMS
+        return item.get_closest_marker("server") is None, not waits, item.path not in long, not trains
 
     items.sort(key=place)
 
