@@ -52,6 +52,7 @@ ROOTS: Mapping[str, tuple[str, ...]] = {
     **{name: tuple(sorted({*STEPS[step].roots(None), module})) for name, (step, module) in CHOSEN.items()},
 }
 TRAINED = {"search.proxy", "train.run", "methods.run"}
+MODELS = TRAINED | {"evaluate.model", "evaluate.samples"}
 STATISTICS = {"curate.annotate", "statistics of Gopher", "languages"}
 # Edits that redo nothing, all at once: a file, what stands there, what is put in its place.
 NOTHING = (
@@ -73,7 +74,7 @@ EDITS: Mapping[str, tuple[str, str, str, set[str]]] = {
         "tasks/training/model.py",
         "torch.float32",
         "torch.float64",
-        {*TRAINED, "evaluate.model"},
+        MODELS,
     ),
     "a rule": ("tasks/curate/rules/table.py", "min_words", "min_word", {"curate.decide", "curate.stand"}),
     "one method of extraction": (
@@ -141,7 +142,7 @@ def test_the_version_of_a_library_redoes_what_imports_it(monkeypatch: pytest.Mon
             patch.setattr(code_module, "library_version", lambda name: "9.9" if name == library else real(name))
             return {name for name, roots in ROOTS.items() if code_of(roots).libraries() != before[name]}
 
-    assert changed("torch") == {*TRAINED, "evaluate.model"}
+    assert changed("torch") == MODELS
     assert changed("tokenizers") == {name for name in ROOTS if name.startswith("tokenize.")}
     assert (
         {"cluster.kmeans", "vectors by TF-IDF"}
