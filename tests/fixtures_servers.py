@@ -41,11 +41,17 @@ def live_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]
 
 
 @pytest.fixture(scope="session")
-def deployed(live_servers: Settings) -> Settings:
-    """The live servers with the work pool and every deployment of `prefect.yaml`."""
+def pooled(live_servers: Settings) -> Settings:
+    """The live servers with the work pool and the automation that ends zombies."""
     bootstrap.create_pool_and_automation(live_servers, lambda _: None)
-    assert bootstrap.deploy(live_servers, lambda _: None)
     return live_servers
+
+
+@pytest.fixture(scope="session")
+def deployed(pooled: Settings) -> Settings:
+    """The live servers with the work pool and every deployment of `prefect.yaml`."""
+    assert bootstrap.deploy(pooled, lambda _: None)
+    return pooled
 
 
 @pytest.fixture

@@ -4,9 +4,11 @@ import dataclasses
 import json
 import os
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 import psutil
@@ -211,12 +213,11 @@ def test_doctor_names_a_library_that_breaks_prefect(monkeypatch: pytest.MonkeyPa
         assert "constraints.txt" in check.advice
 
 
-def test_pool_and_zombie_automation_are_made_once(connected: Settings) -> None:
+def test_pool_and_zombie_automation_are_made_once(connected: Settings, pooled: Settings) -> None:
     from prefect.client.orchestration import get_client
 
-    for zombie_after_s in (connected.prefect.zombie_after_s, 120):
-        prefect = connected.prefect.model_copy(update={"zombie_after_s": zombie_after_s})
-        bootstrap.create_pool_and_automation(connected.model_copy(update={"prefect": prefect}), lambda _: None)
+    prefect = connected.prefect.model_copy(update={"zombie_after_s": 120})
+    bootstrap.create_pool_and_automation(connected.model_copy(update={"prefect": prefect}), lambda _: None)
     with get_client(sync_client=True) as client:
         assert client.read_work_pool(servers.WORK_POOL).type == "process"
         found = client.read_automations_by_name(bootstrap.ZOMBIES)
@@ -241,8 +242,14 @@ def test_every_deployment_of_prefect_yaml_is_registered_where_this_checkout_lies
         assert deployment.work_pool_name == servers.WORK_POOL
 
 
-@pytest.mark.server
-def test_down_ends_what_up_started_and_nothing_else(tmp_path: Path) -> None:
+def test_down_ends_what_up_started_and_nothing_else(tmp_path: Path, live_servers: Settings) -> None:
+    # Its database has its tables already: to make them takes longer than all the rest of a start.
+    (tmp_path / "prefect").mkdir()
+    with (
+        closing(sqlite3.connect(live_servers.home / "prefect" / "prefect.db")) as made,
+        closing(sqlite3.connect(tmp_path / "prefect" / "prefect.db")) as copy,
+    ):
+        made.backup(copy)
     port = free_port()
     settings = load_settings(home=tmp_path, prefect={"port": free_port()}, mlflow={"url": f"http://127.0.0.1:{port}"})
     code = (

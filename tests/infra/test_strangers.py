@@ -150,14 +150,15 @@ def test_a_program_that_merely_has_the_port_is_shown_no_secret(live_servers: Set
     assert not (tmp_path / "secret").exists()
 
 
-def test_who_starts_a_run_chooses_neither_its_command_nor_its_environment(connected: Settings) -> None:
+def test_who_starts_a_run_chooses_neither_its_command_nor_its_environment(
+    connected: Settings, pooled: Settings
+) -> None:
     from prefect.client.orchestration import get_client
     from prefect.exceptions import PrefectHTTPStatusError
     from prefect.workers.process import ProcessJobConfiguration
 
-    from infra.servers.bootstrap import JOB_TEMPLATE, create_pool_and_automation
+    from infra.servers.bootstrap import JOB_TEMPLATE
 
-    create_pool_and_automation(connected, lambda _: None)
     wanted = {"command": "touch /tmp/strange", "working_dir": "/tmp", "env": {"LD_PRELOAD": "/tmp/x.so"}}
     with get_client(sync_client=True) as client:
         assert client.read_work_pool(servers.WORK_POOL).base_job_template == JOB_TEMPLATE

@@ -41,14 +41,13 @@ deployments:
 
 
 @pytest.fixture
-def every_minute(connected: Settings, tmp_path: Path) -> Iterator[tuple[UUID, Path]]:
+def every_minute(connected: Settings, pooled: Settings, tmp_path: Path) -> Iterator[tuple[UUID, Path]]:
     """A deployment that runs every minute, and the mark that it leaves; a worker waits for it."""
     from prefect.client.orchestration import get_client
 
     mark = tmp_path / "mark"
     (tmp_path / "flow.py").write_text(FLOW)
     (tmp_path / "prefect.yaml").write_text(PREFECT_YAML.format(mark=mark))
-    bootstrap.create_pool_and_automation(connected, lambda _: None)
     service = worker(connected)
     process.start(service)
     bootstrap.deploy(connected, lambda _: None, tmp_path / "prefect.yaml")
