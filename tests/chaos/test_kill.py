@@ -13,9 +13,9 @@ from infra.settings import Settings
 from tasks.stages import NAMES
 from tests.fixtures_pipeline import Checkout
 
-# One stage for each kind of step: single units, groups of units, units that several workers share. What keeps blocks is
-# killed in tests/chaos/test_kill_curate.py.
-ONE_OF_EACH_KIND = ("tokenize", "search", "train")
+# One stage for each kind of step: groups of units, units that several workers share. What keeps blocks is killed in
+# tests/chaos/test_kill_curate.py, single units in tests/runtime/test_step.py.
+ONE_OF_EACH_KIND = ("search", "train")
 # Stages of many units are killed when one of them is finished, the others while their unit is under way.
 MANY_UNITS = {"ingest", "curate", "tokenize", "search", "train"}
 
@@ -27,7 +27,7 @@ def _finished_units(home: Path) -> dict[Path, int]:
 def _wait_until(process: "subprocess.Popen[str]", condition: Any) -> None:
     while not condition():
         assert process.poll() is None, f"the run ended before it could be killed:\n{process.communicate()[1]}"
-        time.sleep(0.05)
+        time.sleep(0.02)
 
 
 @pytest.mark.parametrize(

@@ -14,9 +14,8 @@ import pytest
 from tasks.core.manifest import Manifest
 from tasks.core.rng import generator
 
-# Each seed has other moments, and another number of workers.
-SEEDS = (pytest.param(0, marks=pytest.mark.slow), 1)
-_KILLS = 6
+# Each seed has other moments, and another number of workers; and at most so many kills.
+SEEDS = (pytest.param(0, 6, marks=pytest.mark.slow), (1, 3))
 _COMMAND = "from cli.main import main; main()"
 
 
@@ -66,11 +65,13 @@ def quiet(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, float]:
     return folder, time.monotonic() - start
 
 
-@pytest.mark.parametrize("seed", SEEDS)
-def test_a_curation_killed_at_random_moments_ends_with_the_same_bytes(quiet: tuple[Path, float], seed: int) -> None:
+@pytest.mark.parametrize(("seed", "kills"), SEEDS)
+def test_a_curation_killed_at_random_moments_ends_with_the_same_bytes(
+    quiet: tuple[Path, float], seed: int, kills: int
+) -> None:
     folder, duration = quiet
     random, home = generator(seed, "kills"), folder / f"killed-{seed}"
-    for _ in range(_KILLS):
+    for _ in range(kills):
         process = command(folder, home, workers=1 + seed)
         try:
             process.communicate(timeout=float(random.uniform(0.2, 0.9)) * duration)

@@ -51,9 +51,11 @@ class Heard(SilentObserver):
 
 
 def shout(word: str, here: Here) -> UnitResult:
-    """Write a word in capitals."""
+    """Write a word in capitals; the word in the environment kills its process."""
     if word == "bad":
         raise DataError("word 3: bad")
+    if word == os.environ.get("KILL_AT"):
+        os.kill(os.getpid(), signal.SIGKILL)
     (here.folder / "out.txt").write_text(word.upper())
     return UnitResult(Account(Count(1, len(word)), Count(1, len(word))), {"length": len(word), "loss": 2.5})
 
@@ -304,16 +306,40 @@ def test_a_map_passes_its_resources_on(tmp_path: Path) -> None:
 _PROGRAM = """
 import sys
 from pathlib import Path
-from tests.runtime.test_step import GroupsHere, run_groups
-run_groups(Path(sys.argv[1]), GroupsHere())
+from tests.in_process import InProcess
+from tests.runtime.test_step import GroupsHere, run_groups, run_singly
+if sys.argv[2] == "groups":
+    run_groups(Path(sys.argv[1]), GroupsHere())
+else:
+    run_singly(Path(sys.argv[1]), InProcess())
 """
 
 
-def test_a_group_killed_in_its_middle_finds_its_scratch_and_gives_the_same_bytes(tmp_path: Path, project: Path) -> None:
+def run_singly(place: Path, executor: InProcess) -> None:
+    SHOUT.map(Workshop(executor, FolderStore(place / "store")), WORDS)
+
+
+def _killed_at_b(place: Path, project: Path, how: str) -> dict[str, bytes]:
+    """Return what a process that does the words, the last one first, leaves when it is killed at b."""
     environment = {**os.environ, "PYTHONPATH": str(project), "KILL_AT": "b"}
-    killed = subprocess.run([sys.executable, "-c", _PROGRAM, str(tmp_path / "killed")], env=environment, check=False)
+    killed = subprocess.run([sys.executable, "-c", _PROGRAM, str(place), how], env=environment, check=False)
     assert killed.returncode == -signal.SIGKILL
-    left = contents(tmp_path / "killed")
+    return contents(place)
+
+
+def test_units_finished_before_a_kill_are_kept_and_the_rest_gives_the_same_bytes(tmp_path: Path, project: Path) -> None:
+    left = _killed_at_b(tmp_path / "killed", project, "singly")
+    assert sum(path.endswith("out.txt") for path in left) == len(WORDS) - 2
+    executor = InProcess()
+    run_singly(tmp_path / "killed", executor)
+    assert len(executor.done) == 2, "a finished unit was made again"
+    run_singly(tmp_path / "whole", InProcess())
+    FolderStore(tmp_path / "killed" / "store").sweep()
+    assert contents(tmp_path / "killed") == contents(tmp_path / "whole")
+
+
+def test_a_group_killed_in_its_middle_finds_its_scratch_and_gives_the_same_bytes(tmp_path: Path, project: Path) -> None:
+    left = _killed_at_b(tmp_path / "killed", project, "groups")
     # Two groups were through; of the third, two units had begun.
     assert sum(path.endswith("out.txt") and ".attempt-" not in path for path in left) == 6
     assert sum(path.endswith("begun") for path in left) == 2
