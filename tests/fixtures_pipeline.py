@@ -51,14 +51,15 @@ TINY: dict[str, Any] = {
     },
     "tokenize": {"tokenizer": {"kind": "bpe", "vocab_size": 512}},
     "search": {
-        "proxy": _training(20) | {"checkpoint_every_steps": None},
+        "proxy": _training(12) | {"checkpoint_every_steps": None},
         "search_tokens_per_domain": 1024,
         "num_runs": 16,
         "num_noise_seeds": 1,
         "confirm": {"num_candidates": 1, "num_seeds": 3},
         "strategy": {"kind": "default", "batch": 2},
+        "selection": {"zoo": [{"kind": "gp_sqrt"}, {"kind": "ridge_sqrt"}], "num_folds": 3},
     },
-    "train": {"training": _training(60)},
+    "train": {"training": _training(30)},
 }
 
 
