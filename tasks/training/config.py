@@ -7,6 +7,8 @@ from pydantic import Field, PositiveFloat, PositiveInt
 
 from tasks.core.errors import ConfigError
 from tasks.core.params import Params
+from tasks.training.optimizers.adamw import AdamW
+from tasks.training.optimizers.kinds import OptimizerKind
 from tasks.training.schedules.changes import DecayFrom, Rewarm
 from tasks.training.schedules.kinds import ScheduleConfig
 from tasks.training.schedules.rates import schedule_mistakes
@@ -48,8 +50,9 @@ class ModelConfig(Params):
 
 
 class OptimizerConfig(Params):
-    """AdamW, and the schedule of its learning rate: a linear warm-up, and what the chosen kind says."""
+    """How weights follow their gradients: the optimizer, its learning rate over the run, and what holds weights small."""
 
+    method: OptimizerKind = AdamW()
     learning_rate: PositiveFloat = Field(description="the highest, of which schedules give shares")
     warmup_steps: int | None = Field(
         default=None, ge=0, description="null = 10, in a run of fewer than 100 steps a tenth of them"
@@ -57,10 +60,11 @@ class OptimizerConfig(Params):
     schedule: ScheduleConfig = Wsd()
     rewarms: tuple[Rewarm, ...] = Field(default=(), description="further warm-ups on the way, each with a schedule")
     decay_from: DecayFrom | None = Field(default=None, description="a decay that begins at a named step")
-    weight_decay: float = Field(default=0.1, ge=0, description="on matrices; norms have none")
-    beta1: float = Field(default=0.9, ge=0, lt=1)
-    beta2: float = Field(default=0.95, ge=0, lt=1)
-    epsilon: PositiveFloat = 1e-8
+    weight_decay: float = Field(default=0.1, ge=0, description="on the matrices of the blocks")
+    embedding_weight_decay: float | None = Field(
+        default=None, ge=0, description="on embedding and output layer; null = weight_decay"
+    )
+    norm_weight_decay: float | None = Field(default=None, ge=0, description="on the weights of norms; null = none")
     gradient_clip: PositiveFloat | None = Field(default=1.0, description="largest global norm; null = off")
 
 

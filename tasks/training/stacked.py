@@ -32,10 +32,11 @@ from tasks.training.ledger import ConsumptionLog
 from tasks.training.loader import prefetched
 from tasks.training.model import decoder, initial_weights, torch_dtype
 from tasks.training.numerics import deterministic, diverged
-from tasks.training.optimizer import AdamState, adamw, clipped, clipped_rows
+from tasks.training.optimizers.clipping import clipped, clipped_rows
 from tasks.training.result import RunResult, accounted, identity
 from tasks.training.schedules.rates import learning_rate
 from tasks.training.stacked_model import Layout, gradient_and_nats, layout_of
+from tasks.training.stacked_optimizer import StackedOptimizer, change, named_state, new_state, optimizer_of, read_state
 from tasks.training.types import DivergedError, RunSpec, World
 
 # A guess: the device is never idle for long, and a diverged proxy wastes little.
@@ -112,22 +113,21 @@ class _Run:
 class _Stack:
     """What some runs have reached together; those still running, in the order of the first axis of the tensors.
 
-    `low_NW` are the weights in the precision of the products, `sums` gradients with nats, [N, W], one for each level of
-    the sum over micro-batches: both are kept, because new memory is slow (its pages were 20 % of a step). `pending` are
-    the (losses, norms) of steps that the host has not looked at yet. If any run `keeps` checkpoints, one is due every
-    `save_every` steps: what the stack did since then is at most the work of one run. `parts` are the first micro-batch of
-    a step that this process sums, and how many. `ahead` are the next steps: tokens [N, S, U] on the device, and by place
-    the batches they are of.
+    `state` is the optimizer's, each tensor with a first axis of proxies. `low_NW` are the weights in the precision of the
+    products, `sums` gradients with nats, [N, W], one for each level of the sum over micro-batches: both are kept, because
+    new memory is slow (its pages were 20 % of a step). `pending` are the (losses, norms) of steps that the host has not
+    looked at yet. If any run `keeps` checkpoints, one is due every `save_every` steps: what the stack did since then is at
+    most the work of one run. `parts` are the first micro-batch of a step that this process sums, and how many. `ahead` are
+    the next steps: tokens [N, S, U] on the device, and by place the batches they are of.
     """
 
     runs: list[_Run]
     training: TrainingConfig
     layout: Layout
     save_every: int
-    decays_W: Tensor
+    optimizer: StackedOptimizer
     weights_NW: Tensor
-    mean_NW: Tensor
-    square_NW: Tensor
+    state: dict[str, Tensor]
     low_NW: Tensor
     sums: list[Tensor]
     step: int
@@ -178,22 +178,23 @@ def _start(
     runs: list[_Run], step: int, device: torch.device, world: World, initial: Mapping[str, Tensor] | None
 ) -> _Stack:
     layout, training = runs[0].layout, runs[0].spec.training
+    optimizer = optimizer_of(training, layout, device)
     if step:
-        rows = [_shared(run, step, world) for run in runs]
-        weights_NW, mean_NW, square_NW = (torch.stack(parts).to(device) for parts in zip(*rows, strict=True))
+        rows, states = zip(*(_shared(run, step, optimizer, world) for run in runs), strict=True)
+        weights_NW = torch.stack(rows).to(device)
+        state = {name: torch.stack([own[name] for own in states]).to(device) for name in states[0]}
     else:
         first = {seed: _initial_row(layout, seed, initial) for seed in {run.spec.seed for run in runs}}
         weights_NW = torch.stack([first[run.spec.seed] for run in runs]).to(device)
-        mean_NW, square_NW = torch.zeros_like(weights_NW), torch.zeros_like(weights_NW)
+        state = new_state(optimizer, (len(runs),), device)
     share = ceil(training.num_steps / len(runs))
     every = min(share, training.checkpoint_every_steps or share)
     low_NW = torch.empty_like(weights_NW, dtype=torch_dtype(training.product_precision))
     parts = parts_of(world, training.micro_batches)
     sums = [torch.empty_like(weights_NW) for _ in range(parts[1].bit_length())]
-    decays_W = layout.decays().to(device)
     keeps = bool(from_first(torch.tensor([run.checkpoints is not None for run in runs]).any(), world))
-    own = (weights_NW, mean_NW, square_NW, low_NW, sums)
-    return _Stack(list(runs), training, layout, every, decays_W, *own, step, world, parts, keeps)
+    own = (weights_NW, state, low_NW, sums)
+    return _Stack(list(runs), training, layout, every, optimizer, *own, step, world, parts, keeps)
 
 
 def _initial_row(layout: Layout, seed: int, initial: Mapping[str, Tensor] | None) -> Tensor:
@@ -275,37 +276,26 @@ def _tokens(stack: _Stack, steps_ahead: Iterator[Mapping[int, Batch]]) -> Tensor
 
 def _update_each(stack: _Stack, gradient_NP: Tensor, losses: Sequence[float], norms: Sequence[float]) -> None:
     """Change the weights one proxy after the other, which keeps each in the cache; a diverged one stays as it is."""
-    optimizer, width = stack.training.optimizer, stack.layout.parameters
-    rate = learning_rate(stack.training, stack.step)
-    rows = zip(stack.weights_NW, stack.mean_NW, stack.square_NW, gradient_NP, losses, norms, strict=True)
-    for weights_W, mean_W, square_W, gradient_P, loss, norm in rows:
-        if not (isfinite(loss) and isfinite(norm)):
-            continue
-        adamw(
-            weights_W[:width],
-            clipped(gradient_P, norm, optimizer.gradient_clip),
-            AdamState(mean_W[:width], square_W[:width]),
-            optimizer,
-            rate=rate,
-            decay_P=stack.decays_W[:width],
-            step=stack.step,
-        )
+    limit, rate = stack.training.optimizer.gradient_clip, learning_rate(stack.training, stack.step)
+    rows = zip(stack.weights_NW, gradient_NP, losses, norms, strict=True)
+    for place, (weights_W, gradient_P, loss, norm) in enumerate(rows):
+        if isfinite(loss) and isfinite(norm):
+            short_P, state = clipped(gradient_P, norm, limit), _state_of(stack, place)
+            change(stack.optimizer, weights_W, short_P, state, rate=rate, step=stack.step)
 
 
 def _update_all(stack: _Stack, gradient_NP: Tensor, losses_N: Tensor, norms_N: Tensor) -> None:
     """Change the weights of all proxies at once; a diverged one goes on with a gradient of zero until it is noticed."""
-    optimizer, width = stack.training.optimizer, stack.layout.parameters
     sound_N = torch.isfinite(losses_N) & torch.isfinite(norms_N)
-    short_NP = clipped_rows(gradient_NP, norms_N, optimizer.gradient_clip)
-    adamw(
-        stack.weights_NW[:, :width],
-        torch.where(sound_N[:, None], short_NP, 0.0),
-        AdamState(stack.mean_NW[:, :width], stack.square_NW[:, :width]),
-        optimizer,
-        rate=learning_rate(stack.training, stack.step),
-        decay_P=stack.decays_W[:width],
-        step=stack.step,
-    )
+    short_NP = clipped_rows(gradient_NP, norms_N, stack.training.optimizer.gradient_clip)
+    gradient_NP = torch.where(sound_N[:, None], short_NP, 0.0)
+    rate = learning_rate(stack.training, stack.step)
+    change(stack.optimizer, stack.weights_NW, gradient_NP, stack.state, rate=rate, step=stack.step)
+
+
+def _state_of(stack: _Stack, place: int) -> dict[str, Tensor]:
+    """Return the optimizer's state of one run, as views."""
+    return {name: rows[place] for name, rows in stack.state.items()}
 
 
 def _saves(stack: _Stack) -> bool:
@@ -356,9 +346,8 @@ def _drop_ended(stack: _Stack) -> None:
     left = [row for row, run in enumerate(stack.runs) if run.end is None]
     if len(left) < len(stack.runs):
         stack.runs = [stack.runs[row] for row in left]
-        stack.weights_NW, stack.mean_NW, stack.square_NW = (
-            tensor[left] for tensor in (stack.weights_NW, stack.mean_NW, stack.square_NW)
-        )
+        stack.weights_NW = stack.weights_NW[left]
+        stack.state = {name: rows[left] for name, rows in stack.state.items()}
         stack.ahead = deque((tokens_NSU[left], batches) for tokens_NSU, batches in stack.ahead)
         stack.low_NW, stack.sums = stack.low_NW[: len(left)], [sum_NW[: len(left)] for sum_NW in stack.sums]
 
@@ -382,35 +371,32 @@ def _save(stack: _Stack, writer: CheckpointWriter) -> None:
     """Begin to save each run where it keeps its checkpoints."""
     if not stack.keeps:
         return
-    rows = zip(stack.runs, stack.weights_NW, stack.mean_NW, stack.square_NW, strict=True)
-    size, due = stack.layout.parameters, []
-    for run, weights_W, mean_W, square_W in rows:
+    due = []
+    for place, (run, weights_W) in enumerate(zip(stack.runs, stack.weights_NW, strict=True)):
         consumed = _consumed(run, stack.world)
         if run.checkpoints is not None:
-            tensors = stack.layout.named(weights_W) | {"adam.mean": mean_W[:size], "adam.square": square_W[:size]}
+            tensors = stack.layout.named(weights_W) | named_state(stack.optimizer, _state_of(stack, place))
             record = {"losses": run.losses, "consumed": consumed.tolist()}
             due.append(Checkpoint(run.checkpoints, run.identity, stack.step, tensors, record))
     if due and stack.step:
         writer.save(due)
 
 
-def _shared(run: _Run, step: int, world: World) -> tuple[Tensor, Tensor, Tensor]:
-    """Return weights and the optimizer's means at a step on every process of the world; the first one reads them."""
+def _shared(run: _Run, step: int, optimizer: StackedOptimizer, world: World) -> tuple[Tensor, dict[str, Tensor]]:
+    """Return weights and the optimizer's state at a step on every process of the world; the first one reads them."""
     if world.rank == 0:
-        row = _restored(run, step)
+        weights_W, state = _restored(run, step, optimizer)
     else:
-        row = (torch.empty(run.layout.width), torch.empty(run.layout.width), torch.empty(run.layout.width))
+        weights_W, state = torch.empty(run.layout.width), new_state(optimizer, (), "cpu")
         run.losses = [0.0] * step
     run.losses = from_first(torch.tensor(run.losses, dtype=torch.float64), world).tolist()
-    weights_W, mean_W, square_W = (from_first(part_W, world) for part_W in row)
-    return weights_W, mean_W, square_W
+    return from_first(weights_W, world), {name: from_first(tensor, world) for name, tensor in state.items()}
 
 
-def _restored(run: _Run, step: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Return weights and the optimizer's means at a step, and take its losses."""
+def _restored(run: _Run, step: int, optimizer: StackedOptimizer) -> tuple[Tensor, dict[str, Tensor]]:
+    """Return weights and the optimizer's state at a step, and take its losses."""
     assert run.checkpoints is not None, "it was found there"
     tensors, record = read(run.checkpoints, step)
     run.losses = list(record["losses"])
     run.log.restore(record["consumed"])
-    mean_W, square_W = (run.layout.padded(tensors[f"adam.{name}"]) for name in ("mean", "square"))
-    return run.layout.row(tensors), mean_W, square_W
+    return run.layout.row(tensors), read_state(optimizer, tensors)

@@ -54,9 +54,17 @@ class Layout:
         stop = end + prod(end_shape)
         return rows_NW[:, start:stop].view(rows_NW.shape[0], -1, *shape[1:])
 
-    def named(self, row_W: Tensor) -> dict[str, Tensor]:
-        """Return the weights of one proxy's row by name, as views."""
-        return {name: row_W[start : start + prod(shape)].view(shape) for name, (start, shape) in self.places.items()}
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shapes of the weights by name."""
+        return {name: shape for name, (_, shape) in self.places.items()}
+
+    def named(self, rows: Tensor) -> dict[str, Tensor]:
+        """Return the weights of one proxy's row, or of all proxies' rows, by name, as views."""
+        return {
+            name: rows[..., start : start + prod(shape)].view(*rows.shape[:-1], *shape)
+            for name, (start, shape) in self.places.items()
+        }
 
     def row(self, weights: Mapping[str, Tensor]) -> Tensor:
         """Return weights by name as a row, shape [W]."""
@@ -66,9 +74,9 @@ class Layout:
         """Return numbers of all weights with the padding of a row, shape [W]."""
         return F.pad(values_P, (0, self.width - self.parameters))
 
-    def decays(self) -> Tensor:
-        """Return 1 where weights decay (matrices), else 0, shape [W]."""
-        return self.row({name: torch.full(shape, float(len(shape) > 1)) for name, (_, shape) in self.places.items()})
+    def spread(self, values: Mapping[str, Tensor | float]) -> Tensor:
+        """Return a number for each weight by name as one for each element, shape [W]."""
+        return self.row({name: torch.full(shape, float(values[name])) for name, shape in self.shapes.items()})
 
 
 def layout_of(config: ModelConfig, vocab_size: int) -> Layout:

@@ -19,6 +19,8 @@ from tasks.tokenize.pool import POOL_FILES, TokenPool, read_pool, train_digest
 from tasks.tokenize.published import TOKENIZER_FILE
 from tasks.training.config import num_flops, num_parameters
 from tasks.training.data import SPLIT
+from tasks.training.model import weight_shapes
+from tasks.training.optimizers.kinds import state_bytes
 from tasks.training.params import TrainParams
 from tasks.training.published import EXPORT_FOLDER, MODELS_FOLDER, Consumed, TrainedPhase, TrainedRun, TrainedRuns
 from tasks.training.published_run import (
@@ -165,6 +167,9 @@ def _summary(params: TrainParams, pool: TokenPool, runs: Sequence[TrainedRun]) -
     return {
         "parameters": parameters,
         "parameters_outside_embedding": body,
+        "optimizer_state_bytes": state_bytes(
+            params.training.optimizer.method, weight_shapes(params.training.model, pool.vocab_size)
+        ),
         "tokens_per_run": params.training.num_tokens,
         "flops_per_run": num_flops(params.training, pool.vocab_size),
         "runs": len(runs),

@@ -42,7 +42,8 @@ ODD: dict[str, object] = {
 UNEVEN = ODD | {"sequence_length": 5, "sequences_per_step": 3, "num_tokens": 12 * 15}
 # Products of 16^3, where torch turns from its own to oneDNN's.
 CLIP: dict[str, object] = {"gradient_clip": 0.05, "micro_batches": 4}
-CHANGES: dict[str, dict[str, object]] = {"small": {}, "odd": ODD, "uneven": UNEVEN, "clip": CLIP}
+MUON: dict[str, object] = {"method": {"kind": "muon"}}
+CHANGES: dict[str, dict[str, object]] = {"small": {}, "odd": ODD, "uneven": UNEVEN, "clip": CLIP, "muon": ODD | MUON}
 
 
 class KilledError(Exception):
@@ -218,6 +219,15 @@ def test_killed_runs_go_on_in_other_stacks_and_alone(pool: TokenPool, tmp_path: 
         assert_same(train(spec, pool), run)
 
 
+def test_a_killed_stack_goes_on_with_the_state_of_another_optimizer(pool: TokenPool, tmp_path: Path) -> None:
+    asked = specs(2, precision="float32", num_tokens=6 * 4 * LENGTH, **MUON)
+    with pytest.raises(KilledError):
+        train_stacked(asked, pool, checkpoints=folders(tmp_path, 2), on_step=kill_at(4))
+    runs = train_stacked(asked, pool, checkpoints=folders(tmp_path, 2))
+    for spec, run in zip(asked, runs, strict=True):
+        assert_same(train(spec, pool), run)
+
+
 def test_a_stack_half_of_whose_checkpoints_were_written_begins_together(pool: TokenPool, tmp_path: Path) -> None:
     asked, places, made = specs(2), folders(tmp_path, 2), []
     with pytest.raises(KilledError):
@@ -239,11 +249,11 @@ def test_a_spec_that_does_not_fit_the_pool_is_refused_before_the_first_step(pool
         train_stacked(asked, pool, on_step=kill_at(1))
 
 
-@pytest.mark.parametrize("clip", [1.0, 0.05, None])
+@pytest.mark.parametrize("changes", [{}, CLIP, {"gradient_clip": None}, MUON], ids=["usual", "clip", "no clip", "muon"])
 def test_what_a_gpu_does_at_once_is_what_the_cpu_does_one_by_one(
-    pool: TokenPool, monkeypatch: pytest.MonkeyPatch, clip: float | None
+    pool: TokenPool, monkeypatch: pytest.MonkeyPatch, changes: dict[str, object]
 ) -> None:
-    asked = specs(3, precision="float32", num_tokens=20 * 4 * LENGTH, gradient_clip=clip)
+    asked = specs(3, precision="float32", num_tokens=20 * 4 * LENGTH, **changes)
     exact, heard = train_stacked(asked, pool), []
     monkeypatch.setattr(stacked._Stack, "on_cpu", False)
     at_once = train_stacked(asked, pool, on_step=lambda step, losses: heard.append(step))

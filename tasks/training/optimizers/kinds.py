@@ -1,0 +1,29 @@
+"""All optimizers: the union of their configs, and the one place that chooses the functions of a kind."""
+
+from typing import Annotated, assert_never
+
+from pydantic import Field
+
+from tasks.training.optimizers import adamw, muon
+from tasks.training.optimizers.adamw import AdamW
+from tasks.training.optimizers.method import OptimizerMethod, Shapes
+from tasks.training.optimizers.muon import Muon
+
+OptimizerKind = Annotated[AdamW | Muon, Field(discriminator="kind")]
+
+
+def method(config: OptimizerKind) -> OptimizerMethod:
+    """Return the functions of an optimizer."""
+    match config:
+        case AdamW():
+            found = adamw.METHOD
+        case Muon():
+            found = muon.METHOD
+        case _:
+            assert_never(config)
+    return found
+
+
+def state_bytes(config: OptimizerKind, shapes: Shapes) -> int:
+    """Return the memory of an optimizer's state for weights of these shapes, without making it."""
+    return sum(tensor.nbytes for tensor in method(config).init(config, shapes, "meta").values())
