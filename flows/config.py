@@ -161,6 +161,9 @@ def read_config(
     Raises:
         ConfigError: no such preset, file or input, or a mistake in one; all of them at once, each with its place.
     """
+    presets = sorted(path.stem for path in PRESETS.glob("*.yaml"))
+    if preset not in presets:
+        raise ConfigError(f"--preset {preset}: there is none of this name. Presets: {', '.join(presets)}.")
     values = layered(PipelineConfig().model_dump(mode="json"), read_yaml(PRESETS / f"{preset}.yaml"))
     wrong: list[str] = []
 

@@ -48,7 +48,9 @@ def schedule_mistakes(training: "TrainingConfig") -> Iterator[str]:
             yield f"decay_from.step {change.step} is behind the end of a trunk of {horizon} steps; raise trunk_steps"
     starts = [0, *(rewarm.step for rewarm in optimizer.rewarms), horizon]
     if starts != sorted(set(starts)):
-        yield f"the steps of rewarms, {starts[1:-1]}, do not rise from 1 to the last of {horizon} steps; correct them"
+        # A run of no whole step is told where its tokens stand.
+        if optimizer.rewarms:
+            yield f"the steps of rewarms, {starts[1:-1]}, do not rise from 1 to the last of {horizon} steps; correct them"
         return
     for schedule, span in _parts(training, horizon):
         yield from mistakes(schedule, span)
