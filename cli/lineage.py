@@ -1,19 +1,24 @@
 """Lineage, both ways: from a model to what it saw, from a document to the models that saw it, from a digest to its stage."""
 
 from collections.abc import Iterator
+from itertools import zip_longest
+
+import numpy as np
 
 from cli.folder import RunFolder
-from tasks.core.errors import DamagedError, DataError
+from tasks.core.errors import AccountError, DamagedError, DataError
 from tasks.core.text_table import text_table
+from tasks.curate.published.documents import KEPT, read_shard
 from tasks.curate.why import Story, describe, why
-from tasks.mixture.published import Recipe
 from tasks.stages import NAMES, RAW
 from tasks.tokenize.pool import TokenPool, read_pool
-from tasks.tokenize.published_documents import find_document
-from tasks.training.data import run_data
-from tasks.training.exposure import DocumentSpan, exposure
+from tasks.tokenize.published_documents import DOCUMENTS_FILE, find_document, read_documents
+from tasks.training.data import SPLIT, run_data
+from tasks.training.exposure import DocumentSpan, exposure, samples_seen, tokens_seen
+from tasks.training.ledger import ledger_rows, rebuilt_ledger
 from tasks.training.params import TrainParams
 from tasks.training.published import TrainedRun, TrainedRuns
+from tasks.training.published_run import LEDGER_FILE, read_ledger
 from tasks.training.types import Phase, RunSpec
 
 
@@ -55,6 +60,13 @@ def _of_model(run: RunFolder, trained: TrainedRun) -> list[str]:
     ]
     rows = [(name, f"{seen.tokens:,}", f"{seen.epochs:.2f}") for name, seen in trained.consumed.items()]
     lines += [f"    {line}" for line in text_table(("domain", "tokens", "epochs"), rows)]
+    pool = read_pool(run.stage("tokenize"), SPLIT)
+    spec = dict(_specs(run, pool))[trained.name]
+    lines += [
+        "  saw, by source:",
+        *(f"    {line}" for line in _by_source(run, spec, pool)),
+        _ledger(run, trained, spec, pool),
+    ]
     return [*lines, "  from:", *(f"    {line}" for line in _chain(run, "train"))]
 
 
@@ -80,8 +92,57 @@ def _of_document(run: RunFolder, story: Story) -> Iterator[str]:
     pool = read_pool(tokenized)
     span = DocumentSpan(pool.names.index(place.domain), place.first_token, place.tokens)
     for name, spec in _specs(run, pool):
-        length = spec.training.model.sequence_length
-        yield f"  seen by {name}: {exposure(run_data(spec, pool).order, span, length):.2f} times"
+        yield f"  seen by {name}: {_seen(spec, pool, span)}"
+
+
+def _seen(spec: RunSpec, pool: TokenPool, span: DocumentSpan) -> str:
+    """Return how often a run trained on a document, and in which steps first and last."""
+    order, length = run_data(spec, pool).order, spec.training.model.sequence_length
+    times, samples = exposure(order, span, length), samples_seen(order, span, length)
+    if samples is None:
+        return "never"
+    first, last = (sample // spec.training.sequences_per_step for sample in samples)
+    return f"{times:.2f} times, first in step {first:,}, last in step {last:,}"
+
+
+def _ledger(run: RunFolder, trained: TrainedRun, spec: RunSpec, pool: TokenPool) -> str:
+    """Return that the ledger which was logged is the one that the recipe gives when its samples are read once more.
+
+    Raises:
+        AccountError: it is another one; how many rows differ, and the first.
+    """
+    data, logged = run_data(spec, pool), read_ledger(run.stage("train") / trained.folder)
+    rebuilt = tuple(ledger_rows(rebuilt_ledger(data, spec.training), data, spec.training))
+    if wrong := [line for line, pair in enumerate(zip_longest(rebuilt, logged), start=2) if pair[0] != pair[1]]:
+        raise AccountError(
+            f"{trained.name}: {len(wrong)} of {len(rebuilt)} rows of the ledger are not those of the recipe; first: line "
+            f"{wrong[0]} of {LEDGER_FILE}. Ledger or tokens were changed after training: get both again (`dvc pull`)."
+        )
+    return f"  ledger: {len(rebuilt)} rows rebuilt from the recipe, equal to what was logged"
+
+
+def _by_source(run: RunFolder, spec: RunSpec, pool: TokenPool) -> Iterator[str]:
+    """Yield what a model saw of each source, through the documents of the pool."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    documents = read_documents(run.stage("tokenize") / DOCUMENTS_FILE, pc.field("split") == SPLIT)
+    kept = pa.concat_tables(
+        [read_shard(path, ["id", "source"]) for path in sorted(run.stage("curate").glob(f"{KEPT}/*"))]
+    )
+    sources = kept["source"].take(pc.index_in(documents["id"], kept["id"]))
+    order, length, found = run_data(spec, pool).order, spec.training.model.sequence_length, list[pa.Table]()
+    for domain in pool.domains:
+        own, tokens = pc.equal(documents["domain"], domain.name), domain.splits[SPLIT]
+        starts = tokens.starts.astype(np.int64)
+        seen = tokens_seen(order, domain.index, starts, tokens.tokens.size, length)
+        found.append(
+            pa.table({"source": sources.filter(own), "tokens": seen, "documents": (seen > 0).astype(np.int64)})
+        )
+    total = pa.concat_tables(found).group_by("source").aggregate([("tokens", "sum"), ("documents", "sum")])
+    seen_rows = [row for row in total.to_pylist() if row["tokens_sum"]]
+    rows = [(row["source"], f"{row['tokens_sum']:,}", f"{row['documents_sum']:,}") for row in seen_rows]
+    yield from text_table(("source", "tokens", "documents"), sorted(rows))
 
 
 def _specs(run: RunFolder, pool: TokenPool) -> Iterator[tuple[str, RunSpec]]:
@@ -89,10 +150,9 @@ def _specs(run: RunFolder, pool: TokenPool) -> Iterator[tuple[str, RunSpec]]:
     if manifest is None:
         return
     params = TrainParams.model_validate(manifest.params)
-    max_epochs = Recipe.read(run.stage("search")).max_epochs
     for name, trained in _models(run).items():
         phases = tuple(Phase(phase.tokens, phase.weights, phase.end_weights) for phase in trained.phases)
-        yield name, RunSpec(name, phases, trained.seed, params.training, max_epochs)
+        yield name, RunSpec(name, phases, trained.seed, params.training)
 
 
 def _chain(run: RunFolder, last: str) -> Iterator[str]:

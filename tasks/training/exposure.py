@@ -1,11 +1,15 @@
-"""Exposure: which rows of which domain a run saw, and how often; rebuilt from its recipe, nothing was logged for it."""
+"""Exposure: which rows of which domain a run saw, how often and when; from its recipe alone, and without drawing it.
+
+Axes: R rows of a domain, of which some are asked for; D documents.
+"""
 
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from tasks.training.interleave import Integers, position_of
 from tasks.training.order import DataOrder
+from tasks.training.permutation import unpermuted
 
 
 @dataclass(frozen=True)
@@ -17,12 +21,37 @@ class DocumentSpan:
     tokens: int
 
 
-def times_seen(order: DataOrder, domain: int) -> npt.NDArray[np.int64]:
-    """Return how often a whole run draws each row of a domain, shape [rows]."""
-    seen_R = np.zeros(order.all_rows[domain], dtype=np.int64)
-    samples = order.samples(0, order.num_samples)
-    np.add.at(seen_R, samples.rows[samples.domains == domain], 1)
-    return seen_R
+@dataclass(frozen=True)
+class Appearances:
+    """How often a run draws some rows of a domain, and which draw of the domain is the first and the last, all [R]."""
+
+    times: Integers
+    first: Integers
+    last: Integers
+
+
+def appearances(order: DataOrder, domain: int, rows_R: Integers) -> Appearances:
+    """Return how often a whole run draws each row, and when."""
+    size = order.rows[domain]
+    whole, rest = divmod(order.totals[domain], max(size, 1))
+    numbers_R = _numbers(order, domain, rows_R)
+    usable = np.flatnonzero(numbers_R < size)
+    found = Appearances(*(np.zeros(len(rows_R), dtype=np.int64) for _ in range(3)))
+    # A whole epoch draws every row once; the one that the run ends in, those at its first positions.
+    for epoch in sorted({0, max(whole - 1, 0), whole}) if usable.size else ():
+        sizes, keys = np.full(usable.size, size), np.full(usable.size, domain)
+        keys_RS = order.keys("data order", keys, np.full(usable.size, epoch))
+        positions = unpermuted(numbers_R[usable], sizes, keys_RS)
+        drawn = positions < (size if epoch < whole else rest)
+        draws, rows = epoch * size + positions[drawn], usable[drawn]
+        found.first[rows] = np.where(found.times[rows] > 0, found.first[rows], draws)
+        found.last[rows], found.times[rows] = draws, epoch + 1
+    return found
+
+
+def times_seen(order: DataOrder, domain: int) -> Integers:
+    """Return how often a whole run draws each row of a domain, shape [R]."""
+    return appearances(order, domain, np.arange(order.all_rows[domain])).times
 
 
 def exposure(order: DataOrder, span: DocumentSpan, sequence_length: int) -> float:
@@ -31,7 +60,53 @@ def exposure(order: DataOrder, span: DocumentSpan, sequence_length: int) -> floa
     Token t of a domain is the target of row (t - 1) // sequence_length; the very first token is never a target, nor are
     those behind the last whole row.
     """
-    seen_R = times_seen(order, span.domain)
+    rows, tokens = _rows_of(order, span, sequence_length)
+    seen = appearances(order, span.domain, rows).times
+    return float((seen * tokens).sum() / span.tokens) if span.tokens else 0.0
+
+
+def samples_seen(order: DataOrder, span: DocumentSpan, sequence_length: int) -> tuple[int, int] | None:
+    """Return the first and the last sample of the run that hold tokens of a document; None = it was never seen."""
+    rows, _ = _rows_of(order, span, sequence_length)
+    found = appearances(order, span.domain, rows)
+    if not (seen := found.times > 0).any():
+        return None
+    first, last = int(found.first[seen].min()), int(found.last[seen].max())
+    return sample_number(order, span.domain, first), sample_number(order, span.domain, last)
+
+
+def sample_number(order: DataOrder, domain: int, draw: int) -> int:
+    """Return which sample of the run is the k-th (`draw`) of its domain."""
+    first = 0
+    for counts, times in zip(order.counts, order.times, strict=True):
+        if draw < counts[domain]:
+            return first + position_of(times, domain, draw)
+        first, draw = first + sum(counts), draw - counts[domain]
+    raise IndexError(f"{order.names[domain]} is drawn {order.totals[domain]} times; {draw} more were asked for")
+
+
+def tokens_seen(order: DataOrder, domain: int, starts_D: Integers, num_tokens: int, sequence_length: int) -> Integers:
+    """Return how many tokens of each document a whole run trained on, shape [D]; the documents fill the domain."""
+    # Tokens seen before row r, and before any token: what stands behind the last whole row is never seen.
+    before_R = np.concatenate([[0], np.cumsum(times_seen(order, domain))]) * sequence_length
+    ends_D = np.append(starts_D, num_tokens)
+    targets = np.clip(ends_D - 1, 0, (len(before_R) - 1) * sequence_length)
+    before_D = np.interp(targets, np.arange(len(before_R)) * sequence_length, before_R).round()
+    seen_D: Integers = np.diff(before_D.astype(np.int64))
+    return seen_D
+
+
+def _rows_of(order: DataOrder, span: DocumentSpan, sequence_length: int) -> tuple[Integers, Integers]:
+    """Return the rows that hold a document's tokens as targets, and how many of them each holds."""
     rows = (np.arange(span.first_token, span.first_token + span.tokens) - 1) // sequence_length
-    inside = (rows >= 0) & (rows < seen_R.size)
-    return float(seen_R[rows[inside]].sum() / span.tokens) if span.tokens else 0.0
+    inside = rows[(rows >= 0) & (rows < order.all_rows[span.domain])]
+    found, tokens = np.unique(inside, return_counts=True)
+    return found, tokens
+
+
+def _numbers(order: DataOrder, domain: int, rows_R: Integers) -> Integers:
+    """Return which of the rows that may be used each row is; numbers from `order.rows` on may not be."""
+    if order.rows[domain] == order.all_rows[domain]:
+        return rows_R
+    sizes, keys = np.full(len(rows_R), order.all_rows[domain]), np.full(len(rows_R), domain)
+    return unpermuted(rows_R, sizes, order.keys("usable rows", keys))

@@ -80,6 +80,15 @@ def standing_before(times: PhaseTimes, position: int) -> Integers:
     return standing_N
 
 
+def position_of(times: PhaseTimes, domain: int, ordinal: int) -> int:
+    """Return where a domain's sample stands: what `interleaved` gives at that position."""
+    which = int(np.searchsorted(times.domains, domain))
+    time = float(times.of(np.array([which]), np.array([ordinal]))[0])
+    earlier, at_most = times.until(time), times.until(float(np.nextafter(time, np.inf)))
+    # Those of one time stand in the order of their domains.
+    return int(earlier.sum() + (at_most - earlier)[:which].sum())
+
+
 def _time_before(times: PhaseTimes, position: int, at_least: bool = False) -> float:
     """Return a time before which `position` samples stand; where none is, the next one with fewer (or with more)."""
     low, high = 0.0, 1.0

@@ -87,7 +87,7 @@ class DataOrder:
         """Return the samples that are number 0, 1, ... (`draws_S`) of their domains."""
         sizes_S = np.maximum(np.array(self.rows, dtype=np.int64), 1)[domains_S]
         epochs_S, positions_S = np.divmod(draws_S, sizes_S)
-        keys_RS = self._keys("data order", domains_S, epochs_S)
+        keys_RS = self.keys("data order", domains_S, epochs_S)
         rows_S = self._usable(domains_S, permuted(positions_S, sizes_S, keys_RS))
         return Samples(domains_S, rows_S, epochs_S)
 
@@ -99,7 +99,7 @@ class DataOrder:
         if not 0 <= position <= self.num_samples:
             raise IndexError(f"sample {position} of a run of {self.num_samples}")
         drawn_N, left = np.zeros(len(self.names), dtype=np.int64), position
-        for counts, times in zip(self.counts, self._times_P, strict=True):
+        for counts, times in zip(self.counts, self.times, strict=True):
             here = min(left, sum(counts))
             drawn_N += standing_before(times, here) if here < sum(counts) else np.array(counts, dtype=np.int64)
             left -= here
@@ -112,10 +112,10 @@ class DataOrder:
         all_N = np.array(self.available, dtype=np.int64)
         shared = np.flatnonzero((np.array(self.rows) < all_N)[domains_S])
         rows_S, some = numbers_S.copy(), domains_S[shared]
-        rows_S[shared] = permuted(numbers_S[shared], all_N[some], self._keys("usable rows", some))
+        rows_S[shared] = permuted(numbers_S[shared], all_N[some], self.keys("usable rows", some))
         return rows_S
 
-    def _keys(self, purpose: str, domains_S: Integers, epochs_S: Integers | None = None) -> npt.NDArray[np.uint64]:
+    def keys(self, purpose: str, domains_S: Integers, epochs_S: Integers | None = None) -> npt.NDArray[np.uint64]:
         """Return the keys of each sample's permutation, shape [rounds, S]: one for each domain, or domain and epoch."""
         one = np.zeros_like(domains_S) if epochs_S is None else epochs_S
         pairs, which_S = np.unique(one * len(self.names) + domains_S, return_inverse=True)
@@ -128,7 +128,7 @@ class DataOrder:
         """Return the domain of each sample, and how many samples of that domain came before it."""
         domains, draws = [np.empty(0, dtype=np.int64)], [np.empty(0, dtype=np.int64)]
         first, before_N = 0, np.zeros(len(self.names), dtype=np.int64)
-        for counts, times in zip(self.counts, self._times_P, strict=True):
+        for counts, times in zip(self.counts, self.times, strict=True):
             low, high = max(start - first, 0), min(stop - first, sum(counts))
             if low < high:
                 domains_S, ordinals_S = interleaved(times, low, high)
@@ -138,10 +138,11 @@ class DataOrder:
         return np.concatenate(domains), np.concatenate(draws)
 
     @cached_property
-    def _times_P(self) -> tuple[PhaseTimes, ...]:
-        return tuple(self._times(phase) for phase in range(len(self.counts)))
+    def times(self) -> tuple[PhaseTimes, ...]:
+        """When the samples of each phase stand."""
+        return tuple(self._times_of(phase) for phase in range(len(self.counts)))
 
-    def _times(self, phase: int) -> PhaseTimes:
+    def _times_of(self, phase: int) -> PhaseTimes:
         offsets = [generator(self.seed, "data order", "phase", phase, name).random() for name in self.names]
         densities = None if self.densities is None else self.densities[phase]
         return phase_times(

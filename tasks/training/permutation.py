@@ -3,6 +3,7 @@
 Axes: S positions, R rounds.
 """
 
+from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
@@ -29,12 +30,23 @@ def permuted(positions_S: Integers, sizes_S: Integers, keys_RS: Keys) -> Integer
 
     A Feistel network over the smallest even number of bits that holds the size, walked until the place is inside.
     """
+    return _walked(positions_S, sizes_S, keys_RS, _feistel)
+
+
+def unpermuted(places_S: Integers, sizes_S: Integers, keys_RS: Keys) -> Integers:
+    """Return which position `permuted` sends to each place: the same network, walked backwards."""
+    return _walked(places_S, sizes_S, keys_RS, _backwards)
+
+
+def _walked(
+    values_S: Integers, sizes_S: Integers, keys_RS: Keys, network: Callable[[Keys, Keys, Keys], Keys]
+) -> Integers:
     # Half the bits of size - 1, rounded up: `frexp` gives a number's bits, exactly below 2^53.
     halves_S = np.maximum(1, (np.frexp((sizes_S - 1).astype(np.float64))[1] + 1) // 2).astype(np.uint64)
     limits_S = sizes_S.astype(np.uint64)
-    walked_S = _feistel(positions_S.astype(np.uint64), halves_S, keys_RS)
+    walked_S = network(values_S.astype(np.uint64), halves_S, keys_RS)
     while (outside := np.flatnonzero(walked_S >= limits_S)).size:
-        walked_S[outside] = _feistel(walked_S[outside], halves_S[outside], keys_RS[:, outside])
+        walked_S[outside] = network(walked_S[outside], halves_S[outside], keys_RS[:, outside])
     return walked_S.astype(np.int64)
 
 
@@ -43,6 +55,14 @@ def _feistel(values_S: Keys, halves_S: Keys, keys_RS: Keys) -> Keys:
     left, right = values_S >> halves_S, values_S & masks_S
     for keys_S in keys_RS:
         left, right = right, left ^ (mixed(right + keys_S) & masks_S)
+    return (left << halves_S) | right
+
+
+def _backwards(values_S: Keys, halves_S: Keys, keys_RS: Keys) -> Keys:
+    masks_S = (np.uint64(1) << halves_S) - np.uint64(1)
+    left, right = values_S >> halves_S, values_S & masks_S
+    for keys_S in keys_RS[::-1]:
+        left, right = np.bitwise_xor(right, mixed(left + keys_S) & masks_S), left
     return (left << halves_S) | right
 
 

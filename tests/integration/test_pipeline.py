@@ -161,10 +161,12 @@ def test_lineage_goes_from_a_document_to_the_models_and_back(
     trained = next(row["id"] for row in documents if row["split"] == "train")
     held_out = next(row["id"] for row in documents if row["split"] == "test")
     run = ("--run", pipeline_run["workspace"])
-    assert "seen by natural-seed0" in mixwright("lineage", trained, *run).stdout
+    assert "seen by natural-seed0: " in (seen := mixwright("lineage", trained, *run).stdout)
+    assert "first in step" in seen or "never" in seen
     assert "no model saw it" in mixwright("lineage", held_out, *run).stdout
     told = mixwright("lineage", "searched-seed0", *run).stdout
     assert pipeline_run["digests"]["tokenize"][:16] in told
+    assert "saw, by source:" in told
     assert mixwright("verify", *run).stdout.count(" ok") == len(NAMES)
 
 

@@ -1,10 +1,18 @@
 """Exposure is rebuilt from the recipe, and is what the run consumed."""
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.training.exposure import DocumentSpan, exposure, times_seen
+from tasks.training.exposure import (
+    DocumentSpan,
+    appearances,
+    exposure,
+    sample_number,
+    samples_seen,
+    times_seen,
+    tokens_seen,
+)
 from tasks.training.order import DataOrder
 
 
@@ -33,3 +41,42 @@ def test_a_document_in_a_row_that_was_not_drawn_was_not_seen() -> None:
     seen_R = times_seen(order, 0)
     for row in range(10):
         assert exposure(order, DocumentSpan(0, row * 4 + 1, 4), 4) == seen_R[row]
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 3), st.integers(0, 40), st.integers(0, 25), st.floats(0.2, 1.0))
+def test_first_and_last_appearance_are_those_of_the_samples(seed: int, one: int, other: int, share: float) -> None:
+    # Two phases, the second with a ramp; of domain a only a share of the rows may be used.
+    rows, available = (max(1, round(9 * share)), 5), (9, 5)
+    order = DataOrder(("a", "b"), rows, ((one, 7), (5, other)), seed, available, (None, (1.4, 0.6)))
+    samples = order.samples(0, order.num_samples)
+    for domain, size in enumerate(available):
+        found = appearances(order, domain, np.arange(size))
+        for row in range(size):
+            where = np.flatnonzero((samples.domains == domain) & (samples.rows == row))
+            assert found.times[row] == len(where)
+            if len(where):
+                ends = [sample_number(order, domain, int(draws[row])) for draws in (found.first, found.last)]
+                assert ends == [where[0], where[-1]]
+
+
+def test_a_document_is_traced_to_the_samples_that_hold_it() -> None:
+    order = DataOrder(("a", "b"), (10, 10), ((3, 4), (6, 20)), 0)
+    samples = order.samples(0, order.num_samples)
+    for first_token in range(36):
+        span = DocumentSpan(0, first_token, 6)
+        held = {(token - 1) // 4 for token in range(first_token, first_token + 6)}
+        where = [n for n in range(33) if samples.domains[n] == 0 and int(samples.rows[n]) in held]
+        assert samples_seen(order, span, 4) == ((where[0], where[-1]) if where else None)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.integers(1, 9), min_size=1, max_size=8), st.integers(0, 30))
+def test_the_tokens_seen_of_documents_are_their_exposure(lengths: list[int], drawn: int) -> None:
+    tokens, starts = sum(lengths), np.cumsum([0, *lengths[:-1]])
+    rows = (tokens - 1) // 4
+    order = DataOrder(("a",), (rows,), ((drawn if rows else 0,),), 0)
+    seen = tokens_seen(order, 0, starts, tokens, 4)
+    spans = [DocumentSpan(0, int(start), length) for start, length in zip(starts, lengths, strict=True)]
+    assert seen.tolist() == [round(exposure(order, span, 4) * span.tokens) for span in spans]
+    assert seen.sum() == 4 * order.num_samples
