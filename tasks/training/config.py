@@ -68,6 +68,23 @@ class OptimizerConfig(Params):
     gradient_clip: PositiveFloat | None = Field(default=1.0, description="largest global norm; null = off")
 
 
+class EvaluationConfig(Params):
+    """When a run is evaluated on held-out text (the split `search`) while it is under way, and on how much."""
+
+    every_steps: PositiveInt | None = None
+    at_steps: tuple[PositiveInt, ...] = ()
+    tokens_per_domain: PositiveInt = Field(default=16_384, description="at most, evenly spaced over the split")
+
+    def is_due(self, step: int) -> bool:
+        """Return whether the run is evaluated when so many steps are made."""
+        return step in self.at_steps or (self.every_steps is not None and step % self.every_steps == 0)
+
+    def mistakes(self) -> Iterator[str]:
+        """Yield what does not fit together."""
+        if self.every_steps is None and not self.at_steps:
+            yield "evaluations name no step; give every_steps or at_steps, or null for none"
+
+
 class TrainingConfig(Params):
     """One training run: everything that decides its weights, apart from the data, the recipe and the seed."""
 
@@ -85,6 +102,7 @@ class TrainingConfig(Params):
     milestone_every_steps: PositiveInt | None = Field(
         default=None, description="checkpoints that are kept for good and published; null = none"
     )
+    evaluations: EvaluationConfig | None = Field(default=None, description="of a full run on its way; null = none")
 
     @property
     def product_precision(self) -> Precision:
@@ -126,6 +144,9 @@ class TrainingConfig(Params):
                 f"(sequences_per_step {self.sequences_per_step} x sequence_length {self.model.sequence_length}); "
                 f"the nearest values are {near}"
             )
+        late = [step for step in self.evaluations.at_steps if step > self.num_steps] if self.evaluations else []
+        if late:
+            yield f"evaluations.at_steps names step {late[0]}, and the run has {self.num_steps}"
         parts = self.micro_batches
         if parts & (parts - 1):
             yield f"micro_batches {parts} is not a power of two, so its sum is no balanced tree"
