@@ -1,7 +1,7 @@
 """What decides the weights of one training run besides its data; proxies and full runs are the same model at two sizes."""
 
 from collections.abc import Iterator
-from typing import Literal, Self
+from typing import Literal, Self, assert_never
 
 from pydantic import Field, PositiveFloat, PositiveInt
 
@@ -14,14 +14,17 @@ from tasks.training.schedules.kinds import ScheduleConfig
 from tasks.training.schedules.rates import schedule_mistakes
 from tasks.training.schedules.wsd import Wsd
 
+Architecture = Literal["qwen3", "olmo2"]
 Precision = Literal["float32", "bfloat16"]
 PrecisionChoice = Literal["auto", "float32", "bfloat16"]
 
 
 class ModelConfig(Params):
-    """A Llama-like decoder: pre-RMSNorm, RoPE, SwiGLU, grouped-query attention, no bias, tied embeddings.
+    """A decoder like Llama's: RMSNorm, RoPE, SwiGLU, grouped-query attention, no bias; tied embeddings unless said.
 
-    The vocabulary's size is a property of the token pool and stands there.
+    `architecture` null is Llama's. `qwen3` normalises the queries and keys of each head; `olmo2` normalises all queries and
+    all keys together, and what attention and feed-forward return instead of what they are given (arXiv 2505.09388,
+    2501.00656). The vocabulary's size is a property of the token pool and stands there.
     """
 
     hidden_size: PositiveInt
@@ -33,20 +36,24 @@ class ModelConfig(Params):
     rope_base: PositiveFloat = 10_000.0
     norm_eps: PositiveFloat = 1e-5
     initializer_range: PositiveFloat = 0.02
+    architecture: Architecture | None = None
+    head_dim: PositiveInt | None = Field(default=None, description="null = hidden_size / num_heads")
+    untied_embeddings: bool = Field(default=False, description="an output layer of its own")
 
     @property
     def head_size(self) -> int:
         """Width of one attention head."""
-        return self.hidden_size // self.num_heads
+        return self.hidden_size // self.num_heads if self.head_dim is None else self.head_dim
 
     def mistakes(self) -> Iterator[str]:
         """Yield what does not fit together."""
-        if self.hidden_size % self.num_heads:
+        whole = self.head_dim is not None or not self.hidden_size % self.num_heads
+        if not whole:
             yield f"hidden_size {self.hidden_size} is not a multiple of num_heads {self.num_heads}"
         if self.num_heads % self.num_kv_heads:
             yield f"num_heads {self.num_heads} is not a multiple of num_kv_heads {self.num_kv_heads}"
-        if not self.hidden_size % self.num_heads and self.head_size % 2:
-            yield f"hidden_size / num_heads = {self.head_size} is odd; rotary embeddings need pairs"
+        if whole and self.head_size % 2:
+            yield f"a head has {self.head_size} dimensions, an odd number; rotary embeddings need pairs"
 
 
 class OptimizerConfig(Params):
@@ -156,18 +163,34 @@ class TrainingConfig(Params):
 
 
 def num_parameters(model: ModelConfig, vocab_size: int) -> tuple[int, int]:
-    """Return (all parameters, those outside the embedding); the embedding is tied, so it counts once."""
+    """Return (all parameters, those outside embedding and output layer); tied embeddings count once."""
     attention = model.hidden_size * model.head_size * 2 * (model.num_heads + model.num_kv_heads)
-    block = attention + 3 * model.hidden_size * model.intermediate_size + 2 * model.hidden_size
+    norms = 2 * model.hidden_size + _query_key_norms(model)
+    block = attention + 3 * model.hidden_size * model.intermediate_size + norms
     body = model.num_layers * block + model.hidden_size
-    return body + vocab_size * model.hidden_size, body
+    return body + vocab_size * model.hidden_size * (1 + model.untied_embeddings), body
+
+
+def _query_key_norms(model: ModelConfig) -> int:
+    """Return the weights of a layer that normalise queries and keys."""
+    match model.architecture:
+        case None:
+            return 0
+        case "qwen3":
+            return 2 * model.head_size
+        case "olmo2":
+            return (model.num_heads + model.num_kv_heads) * model.head_size
+        case _:
+            assert_never(model.architecture)
 
 
 def num_flops(training: TrainingConfig, vocab_size: int) -> int:
-    """Return the floating-point operations of a run: (6 N + 12 L T d) per token, N with the output layer.
+    """Return the floating-point operations of a run: (6 N + 12 L T d) per token, N with the output layer, d of all heads.
 
     The rule of PaLM (arXiv 2204.02311, appendix B), attention not halved for causality.
     """
     model = training.model
-    attention = 12 * model.num_layers * model.sequence_length * model.hidden_size
-    return training.num_tokens * (6 * num_parameters(model, vocab_size)[0] + attention)
+    attention = 12 * model.num_layers * model.sequence_length * model.num_heads * model.head_size
+    # An embedding that is only looked up multiplies nothing.
+    multiplying = num_parameters(model, vocab_size)[1] + vocab_size * model.hidden_size
+    return training.num_tokens * (6 * multiplying + attention)
