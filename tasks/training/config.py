@@ -7,6 +7,7 @@ from pydantic import Field, PositiveFloat, PositiveInt
 
 from tasks.core.errors import ConfigError
 from tasks.core.params import Params
+from tasks.training.mup import Mup
 from tasks.training.optimizers.adamw import AdamW
 from tasks.training.optimizers.kinds import OptimizerKind
 from tasks.training.schedules.changes import DecayFrom, Rewarm
@@ -104,6 +105,7 @@ class TrainingConfig(Params):
         default="auto",
         description="of the products; auto = bfloat16 where it is native, decided before a run is named",
     )
+    mup: Mup | None = Field(default=None, description="rates and initial values are those of a narrower model")
     checkpoint_every_steps: PositiveInt | None = Field(default=None, description="null = no checkpoints")
     keep_checkpoints: PositiveInt | None = Field(default=None, description="the last so many; null = two")
     milestone_every_steps: PositiveInt | None = Field(
@@ -160,6 +162,11 @@ class TrainingConfig(Params):
         if self.sequences_per_step % parts:
             yield f"sequences_per_step {self.sequences_per_step} is not a multiple of micro_batches {parts}"
         yield from schedule_mistakes(self)
+        if self.mup is not None and not isinstance(self.optimizer.method, AdamW):
+            yield (
+                f"mup says how AdamW's rates follow the width, and optimizer.method is {self.optimizer.method.kind}; "
+                "leave mup out, or take adamw"
+            )
 
 
 def num_parameters(model: ModelConfig, vocab_size: int) -> tuple[int, int]:

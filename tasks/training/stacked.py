@@ -32,6 +32,7 @@ from tasks.training.interleave import Integers
 from tasks.training.ledger import ConsumptionLog
 from tasks.training.loader import prefetched
 from tasks.training.model import decoder, initial_weights, torch_dtype
+from tasks.training.mup import scaled
 from tasks.training.numerics import deterministic, diverged
 from tasks.training.optimizers.clipping import clipped, clipped_rows
 from tasks.training.result import Evaluation, RunResult, accounted, identity
@@ -186,7 +187,7 @@ def _start(
         weights_NW = torch.stack(rows).to(device)
         state = {name: torch.stack([own[name] for own in states]).to(device) for name in states[0]}
     else:
-        first = {seed: _initial_row(layout, seed, initial) for seed in {run.spec.seed for run in runs}}
+        first = {seed: _initial_row(layout, training, seed, initial) for seed in {run.spec.seed for run in runs}}
         weights_NW = torch.stack([first[run.spec.seed] for run in runs]).to(device)
         state = new_state(optimizer, (len(runs),), device)
     share = ceil(training.num_steps / len(runs))
@@ -199,8 +200,11 @@ def _start(
     return _Stack(list(runs), training, layout, every, optimizer, *own, step, world, parts, keeps)
 
 
-def _initial_row(layout: Layout, seed: int, initial: Mapping[str, Tensor] | None) -> Tensor:
-    return layout.row(initial_weights(layout.config, layout.vocab_size, seed) if initial is None else initial)
+def _initial_row(layout: Layout, training: TrainingConfig, seed: int, initial: Mapping[str, Tensor] | None) -> Tensor:
+    if initial is None:
+        initial = initial_weights(layout.config, layout.vocab_size, seed)
+        initial = initial if training.mup is None else scaled(training.mup, layout.config, initial)
+    return layout.row(initial)
 
 
 def _train(stack: _Stack, listeners: _StepListeners) -> None:
