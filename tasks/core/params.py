@@ -60,15 +60,20 @@ def override(values: Mapping[str, Any], settings: Iterable[str]) -> dict[str, An
     {'curate': {'seed': 7}}
 
     Raises:
-        ConfigError: a setting has no `=`, goes through something that is not a mapping, or its value is not YAML.
+        ConfigError: a setting has no `=`, goes through something that is not a mapping, or its value is not YAML; a key is
+            set twice.
     """
     from tasks.core.yaml_text import parse_yaml
 
     result: dict[str, Any] = _copied(values)
+    given: dict[str, str] = {}
     for setting in settings:
         name, equals, text = setting.partition("=")
         if not equals or not name:
             raise ConfigError(f"--set {setting}: expected key=value, such as search.num_runs=48.")
+        if name in given:
+            raise ConfigError(f"--set {setting}: {name} is set twice, to {given[name]} and to {text}. Leave one out.")
+        given[name] = text
         *parents, last = name.split(".")
         place = result
         for parent in parents:

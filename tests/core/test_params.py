@@ -50,6 +50,11 @@ def test_a_set_that_names_no_place_or_no_value_is_refused(setting: str) -> None:
         override({"rounds": 2}, [setting])
 
 
+def test_a_key_that_is_set_twice_is_refused_with_both_values() -> None:
+    with pytest.raises(ConfigError, match="rounds is set twice, to 1 and to 2"):
+        override({}, ["rounds=1", "rounds=2"])
+
+
 @pytest.mark.parametrize(
     "text", ["a: [1", "- 1\n- 2", "!!python/object/apply:os.system ['true']", "day: 2026-13-45", "a: 1\nb: 2\na: 3"]
 )
