@@ -19,7 +19,7 @@ from tasks.training.ledger import ledger_rows, rebuilt_ledger
 from tasks.training.params import TrainParams
 from tasks.training.published import TrainedRun, TrainedRuns
 from tasks.training.published_run import LEDGER_FILE, read_ledger
-from tasks.training.types import Phase, RunSpec
+from tasks.training.types import Phase, RunSpec, Trunk
 
 
 def tell(run: RunFolder, key: str) -> list[str]:
@@ -56,8 +56,12 @@ def _of_model(run: RunFolder, trained: TrainedRun) -> list[str]:
     lines = [
         f"{trained.name}: {trained.parameters:,} parameters, {trained.tokens:,} tokens, seed {trained.seed}, weights "
         f"{trained.weights_digest[:12]}, trained on {trained.device} with {trained.instruction_set}",
-        "  saw, by domain:",
     ]
+    if trained.trunk is not None:
+        lines.append(
+            f"  a branch of {trained.trunk.run}, behind its step {trained.trunk.step}; with that one's steps it"
+        )
+    lines.append("  saw, by domain:")
     rows = [(name, f"{seen.tokens:,}", f"{seen.epochs:.2f}") for name, seen in trained.consumed.items()]
     lines += [f"    {line}" for line in text_table(("domain", "tokens", "epochs"), rows)]
     pool = read_pool(run.stage("tokenize"), SPLIT)
@@ -150,9 +154,14 @@ def _specs(run: RunFolder, pool: TokenPool) -> Iterator[tuple[str, RunSpec]]:
     if manifest is None:
         return
     params = TrainParams.model_validate(manifest.params)
+    found: dict[str, RunSpec] = {}
+    # A trunk stands before its branches.
     for name, trained in _models(run).items():
         phases = tuple(Phase(phase.tokens, phase.weights, phase.end_weights) for phase in trained.phases)
-        yield name, RunSpec(name, phases, trained.seed, params.training)
+        training = params.training.model_copy(update={"num_tokens": trained.tokens})
+        trunk = None if trained.trunk is None else Trunk(found[trained.trunk.run], trained.trunk.step)
+        found[name] = RunSpec(name, phases, trained.seed, training, trunk=trunk)
+        yield name, found[name]
 
 
 def _chain(run: RunFolder, last: str) -> Iterator[str]:

@@ -15,7 +15,7 @@ from tasks.tokenize.pool import TokenPool
 from tasks.tokenize.published import Split
 from tasks.training.config import TrainingConfig
 from tasks.training.interleave import Integers
-from tasks.training.order import DataOrder, Samples, check_caps, data_order
+from tasks.training.order import DataOrder, Past, Samples, check_caps, data_order
 from tasks.training.types import RunSpec
 
 # The one split that is trained on.
@@ -95,7 +95,10 @@ def run_data(spec: RunSpec, pool: TokenPool) -> RunData:
     """
     length = spec.training.model.sequence_length
     rows = pool.rows(SPLIT, length).tolist()
-    order = data_order(spec.phases, pool.names, rows, length, spec.seed, spec.row_share)
+    past = None
+    if spec.trunk is not None:
+        past = Past(run_data(spec.trunk.spec, pool).order, spec.trunk.step * spec.training.sequences_per_step)
+    order = data_order(spec.phases, pool.names, rows, length, spec.seed, spec.row_share, past)
     if spec.max_epochs is not None:
         check_caps(order, spec.max_epochs, spec.name)
     return RunData(order, pool, length)

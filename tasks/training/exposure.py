@@ -39,9 +39,8 @@ def appearances(order: DataOrder, domain: int, rows_R: Integers) -> Appearances:
     found = Appearances(*(np.zeros(len(rows_R), dtype=np.int64) for _ in range(3)))
     # A whole epoch draws every row once; the one that the run ends in, those at its first positions.
     for epoch in sorted({0, max(whole - 1, 0), whole}) if usable.size else ():
-        sizes, keys = np.full(usable.size, size), np.full(usable.size, domain)
-        keys_RS = order.keys("data order", keys, np.full(usable.size, epoch))
-        positions = unpermuted(numbers_R[usable], sizes, keys_RS)
+        domains, epochs = np.full(usable.size, domain), np.full(usable.size, epoch)
+        positions = order.positions(domains, epochs, numbers_R[usable])
         drawn = positions < (size if epoch < whole else rest)
         draws, rows = epoch * size + positions[drawn], usable[drawn]
         found.first[rows] = np.where(found.times[rows] > 0, found.first[rows], draws)
@@ -78,6 +77,10 @@ def samples_seen(order: DataOrder, span: DocumentSpan, sequence_length: int) -> 
 def sample_number(order: DataOrder, domain: int, draw: int) -> int:
     """Return which sample of the run is the k-th (`draw`) of its domain."""
     first = 0
+    if order.past is not None:
+        if draw < (before := int(order.past.drawn[domain])):
+            return sample_number(order.past.order, domain, draw)
+        first, draw = order.past.samples, draw - before
     for counts, times in zip(order.counts, order.times, strict=True):
         if draw < counts[domain]:
             return first + position_of(times, domain, draw)
@@ -106,6 +109,8 @@ def _rows_of(order: DataOrder, span: DocumentSpan, sequence_length: int) -> tupl
 
 def _numbers(order: DataOrder, domain: int, rows_R: Integers) -> Integers:
     """Return which of the rows that may be used each row is; numbers from `order.rows` on may not be."""
+    if order.past is not None:
+        return _numbers(order.past.order, domain, rows_R)
     if order.rows[domain] == order.all_rows[domain]:
         return rows_R
     sizes, keys = np.full(len(rows_R), order.all_rows[domain]), np.full(len(rows_R), domain)

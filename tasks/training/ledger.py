@@ -8,6 +8,7 @@ Axes: B blocks of steps, N domains, S samples.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from math import ceil
 
 import numpy as np
@@ -145,11 +146,17 @@ def _drawn(order: DataOrder, training: TrainingConfig, ledger: Ledger, block: in
 
 def rebuilt_ledger(data: RunData, training: TrainingConfig, num_steps: int | None = None) -> Ledger:
     """Return the ledger of a run (of its first steps) from what its recipe says, by reading its samples once more."""
-    log, steps = ConsumptionLog(training, len(data.order.names)), training.num_steps if num_steps is None else num_steps
-    for step, (start, stop) in enumerate(step_ranges(training, 0, (0, training.micro_batches))):
-        if step < steps:
-            log.add(data.read(start, stop))
+    steps = training.num_steps if num_steps is None else num_steps
+    log = consumption(data, training, steps)
     return log.ledger(log.state(), steps)
+
+
+def consumption(data: RunData, training: TrainingConfig, num_steps: int) -> ConsumptionLog:
+    """Return the log of a run's first steps, by reading their samples."""
+    log = ConsumptionLog(training, len(data.order.names))
+    for start, stop in islice(step_ranges(training, 0, (0, training.micro_batches)), num_steps):
+        log.add(data.read(start, stop))
+    return log
 
 
 def ledger_rows(ledger: Ledger, data: RunData, training: TrainingConfig) -> Iterator[LedgerRow]:

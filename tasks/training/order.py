@@ -12,7 +12,7 @@ A proxy may be held to a share of each domain's rows, so that it repeats them as
 Axes: S samples, N domains, P phases.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -22,8 +22,10 @@ import numpy.typing as npt
 from tasks.core.errors import ConfigError
 from tasks.core.rng import generator
 from tasks.training.interleave import Integers, PhaseTimes, interleaved, phase_times, standing_before
-from tasks.training.permutation import permuted, round_keys
+from tasks.training.permutation import permuted, round_keys, unpermuted
 from tasks.training.types import Phase
+
+_COLUMNS = ("domains", "rows", "epochs")
 
 
 @dataclass(frozen=True)
@@ -36,11 +38,27 @@ class Samples:
 
 
 @dataclass(frozen=True)
+class Past:
+    """What came before a run that goes on from another: the order of that one, and how many of its samples were taken."""
+
+    order: "DataOrder"
+    samples: int
+
+    @cached_property
+    def drawn(self) -> Integers:
+        """How many samples of each domain came before, shape [N]."""
+        return self.order.drawn_before(self.samples)
+
+
+@dataclass(frozen=True)
 class DataOrder:
     """The order of a whole run: `names` and `rows` (of one epoch) per domain, `counts` per phase and domain.
 
     `available` are the rows that each domain has, of which an epoch draws `rows`; None = all of them. `densities` are per
     phase what each domain's weight is at its start, over what it is on average (see `interleaved`); None = constant.
+
+    With a `past` the samples begin with those of another order, and every domain goes on where that one left it: the rows
+    that are left of its epoch come before any comes again, whatever the seed of what follows.
     """
 
     names: tuple[str, ...]
@@ -49,6 +67,7 @@ class DataOrder:
     seed: int
     available: tuple[int, ...] | None = None
     densities: tuple[tuple[float, ...] | None, ...] | None = None
+    past: Past | None = None
 
     def __post_init__(self) -> None:
         if not all(used <= there for used, there in zip(self.rows, self.all_rows, strict=True)):
@@ -70,7 +89,8 @@ class DataOrder:
     @cached_property
     def totals(self) -> tuple[int, ...]:
         """Samples of each domain in the whole run."""
-        return tuple(sum(column) for column in zip(*self.counts, strict=True))
+        before_N = self._before_N.tolist()
+        return tuple(sum(column) for column in zip(before_N, *self.counts, strict=True))
 
     @cached_property
     def num_samples(self) -> int:
@@ -81,14 +101,16 @@ class DataOrder:
         """Return samples `start` to `stop` (excluded); the cost depends on their number, not on where they are."""
         if not 0 <= start <= stop <= self.num_samples:
             raise IndexError(f"samples {start} to {stop} of a run of {self.num_samples}")
-        return self.drawn(*self._draws(start, stop))
+        before = 0 if self.past is None else self.past.samples
+        if self.past is not None and start < before:
+            past, own = self.past.order.samples(start, min(stop, before)), self.samples(before, max(stop, before))
+            return Samples(*(np.concatenate([getattr(part, name) for part in (past, own)]) for name in _COLUMNS))
+        return self.drawn(*self._draws(start - before, stop - before))
 
     def drawn(self, domains_S: Integers, draws_S: Integers) -> Samples:
         """Return the samples that are number 0, 1, ... (`draws_S`) of their domains."""
-        sizes_S = np.maximum(np.array(self.rows, dtype=np.int64), 1)[domains_S]
-        epochs_S, positions_S = np.divmod(draws_S, sizes_S)
-        keys_RS = self.keys("data order", domains_S, epochs_S)
-        rows_S = self._usable(domains_S, permuted(positions_S, sizes_S, keys_RS))
+        epochs_S, positions_S = np.divmod(draws_S, self._sizes_N[domains_S])
+        rows_S = self._usable(domains_S, self._numbers(domains_S, epochs_S, positions_S))
         return Samples(domains_S, rows_S, epochs_S)
 
     def drawn_before(self, position: int) -> Integers:
@@ -98,15 +120,67 @@ class DataOrder:
         """
         if not 0 <= position <= self.num_samples:
             raise IndexError(f"sample {position} of a run of {self.num_samples}")
-        drawn_N, left = np.zeros(len(self.names), dtype=np.int64), position
+        if self.past is not None and position < self.past.samples:
+            return self.past.order.drawn_before(position)
+        drawn_N, left = self._before_N.copy(), position - int(self._before_N.sum())
         for counts, times in zip(self.counts, self.times, strict=True):
             here = min(left, sum(counts))
             drawn_N += standing_before(times, here) if here < sum(counts) else np.array(counts, dtype=np.int64)
             left -= here
         return drawn_N
 
+    @cached_property
+    def _before_N(self) -> Integers:
+        return np.zeros(len(self.names), dtype=np.int64) if self.past is None else self.past.drawn
+
+    @cached_property
+    def _sizes_N(self) -> Integers:
+        return np.maximum(np.array(self.rows, dtype=np.int64), 1)
+
+    def _numbers(self, domains_S: Integers, epochs_S: Integers, positions_S: Integers) -> Integers:
+        """Return which of the domain's usable rows, from 0, comes at each position of an epoch."""
+        keys_RS = self.keys("data order", domains_S, epochs_S)
+        numbers_S = permuted(positions_S, self._sizes_N[domains_S], keys_RS)
+        if self.past is not None:
+            some, rest = self._begun(domains_S, epochs_S)
+            positions = self._rest(domains_S, rest, positions_S, permuted)[some]
+            numbers_S[some] = self.past.order._numbers(domains_S[some], epochs_S[some], positions)
+        return numbers_S
+
+    def positions(self, domains_S: Integers, epochs_S: Integers, numbers_S: Integers) -> Integers:
+        """Return at which position of an epoch each of a domain's usable rows comes: the inverse of drawing."""
+        keys_RS = self.keys("data order", domains_S, epochs_S)
+        positions_S = unpermuted(numbers_S, self._sizes_N[domains_S], keys_RS)
+        if self.past is not None:
+            some, rest = self._begun(domains_S, epochs_S)
+            positions_S[some] = self.past.order.positions(domains_S[some], epochs_S[some], numbers_S[some])
+            positions_S = self._rest(domains_S, rest, positions_S, unpermuted)
+        return positions_S
+
+    def _begun(self, domains_S: Integers, epochs_S: Integers) -> tuple[Integers, Integers]:
+        """Return which samples are of an epoch that the past had begun, and which of one that it had not ended."""
+        begun_N, taken_N = np.divmod(self._before_N, self._sizes_N)
+        last_S = (epochs_S == begun_N[domains_S]) & (taken_N[domains_S] > 0)
+        return np.flatnonzero((epochs_S < begun_N[domains_S]) | last_S), np.flatnonzero(last_S)
+
+    def _rest(
+        self, domains_S: Integers, some: Integers, positions_S: Integers, moved: Callable[..., Integers]
+    ) -> Integers:
+        """Return positions with those behind the past `moved`: another seed draws the rest of an epoch in another order."""
+        assert self.past is not None, "there is no rest without a past"
+        found_S = positions_S.copy()
+        if self.seed != self.past.order.seed:
+            taken_N = self._before_N % self._sizes_N
+            behind = some[positions_S[some] >= taken_N[domains_S[some]]]
+            domains = domains_S[behind]
+            taken, keys = taken_N[domains], self.keys("rest of an epoch", domains)
+            found_S[behind] = taken + moved(positions_S[behind] - taken, self._sizes_N[domains] - taken, keys)
+        return found_S
+
     def _usable(self, domains_S: Integers, numbers_S: Integers) -> Integers:
-        """Return which row is number 0, 1, ... of those that may be used."""
+        """Return which row is number 0, 1, ... of those that may be used: the same ones as in the past."""
+        if self.past is not None:
+            return self.past.order._usable(domains_S, numbers_S)
         if self.available is None:
             return numbers_S
         all_N = np.array(self.available, dtype=np.int64)
@@ -125,9 +199,9 @@ class DataOrder:
         return np.stack(keys, axis=1)[:, which_S] if keys else np.empty((0, 0), dtype=np.uint64)
 
     def _draws(self, start: int, stop: int) -> tuple[Integers, Integers]:
-        """Return the domain of each sample, and how many samples of that domain came before it."""
+        """Return the domain of each sample behind the past, and how many samples of that domain came before it."""
         domains, draws = [np.empty(0, dtype=np.int64)], [np.empty(0, dtype=np.int64)]
-        first, before_N = 0, np.zeros(len(self.names), dtype=np.int64)
+        first, before_N = 0, self._before_N
         for counts, times in zip(self.counts, self.times, strict=True):
             low, high = max(start - first, 0), min(stop - first, sum(counts))
             if low < high:
@@ -142,8 +216,17 @@ class DataOrder:
         """When the samples of each phase stand."""
         return tuple(self._times_of(phase) for phase in range(len(self.counts)))
 
+    def _phases_before(self, position: int | None) -> int:
+        """Return how many phases begin before a sample (None = before the first own phase), those of the past with them."""
+        before = 0 if self.past is None else self.past.order._phases_before(self.past.samples)
+        if position is None:
+            return before
+        ends = int(self._before_N.sum()) + np.cumsum([0, *(sum(counts) for counts in self.counts)])
+        return before + int((ends[:-1] < position).sum())
+
     def _times_of(self, phase: int) -> PhaseTimes:
-        offsets = [generator(self.seed, "data order", "phase", phase, name).random() for name in self.names]
+        number = phase + self._phases_before(None)
+        offsets = [generator(self.seed, "data order", "phase", number, name).random() for name in self.names]
         densities = None if self.densities is None else self.densities[phase]
         return phase_times(
             np.array(self.counts[phase], dtype=np.int64),
@@ -159,10 +242,11 @@ def data_order(
     sequence_length: int,
     seed: int,
     row_share: float | None = None,
+    past: Past | None = None,
 ) -> DataOrder:
     """Return the order in which the phases' samples come; `rows` = whole samples per domain in the train split.
 
-    `row_share` is the share of each domain's rows that may be used; None = all.
+    `row_share` is the share of each domain's rows that may be used; None = all. `past` is what came before.
 
     Raises:
         ConfigError: a phase has another number of weights than there are domains or ends within a sample, or a domain
@@ -172,7 +256,7 @@ def data_order(
     densities = tuple(first_densities(phase) for phase in phases)
     available = tuple(int(value) for value in rows)
     used = available if row_share is None else usable_rows(available, row_share)
-    return DataOrder(tuple(names), used, counts, seed, available, densities)
+    return DataOrder(tuple(names), used, counts, seed, available, densities, past)
 
 
 def usable_rows(rows: Sequence[int], share: float) -> tuple[int, ...]:

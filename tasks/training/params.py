@@ -1,15 +1,41 @@
 """Params of the train stage, and the runs of the demo."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from math import isclose
 from typing import Self
 
-from pydantic import Field, PositiveInt
+from pydantic import Field, NonNegativeFloat, PositiveInt
 
 from tasks.core.params import Params
 from tasks.mixture.published import MixtureName
 from tasks.training.config import ModelConfig, OptimizerConfig, Precision, TrainingConfig
 from tasks.training.starts.kinds import StartConfig
 from tasks.training.starts.scratch import Scratch
+
+
+class BranchStage(Params):
+    """A part of a branch with one mixture: weights by domain, 0 where none is named; with `end_weights` a linear ramp."""
+
+    tokens: PositiveInt
+    weights: Mapping[str, NonNegativeFloat]
+    end_weights: Mapping[str, NonNegativeFloat] | None = None
+
+    def mistakes(self) -> Iterator[str]:
+        """Yield which weights do not sum to 1."""
+        for name, weights in (("weights", self.weights), ("end_weights", self.end_weights)):
+            if weights is not None and not isclose(sum(weights.values()), 1.0, abs_tol=1e-6):
+                yield f"{name}: they sum to {sum(weights.values()):.6f}, not to 1"
+
+
+class Branch(Params):
+    """Runs that go on from the runs of a mixture, behind a step of them: with another mixture, schedule or seed."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="of its mixture; its runs are NAME-seedN")
+    trunk: MixtureName = Field(default="searched", description="one of `mixtures`, with every seed")
+    step: PositiveInt = Field(description="steps made of the trunk, a multiple of training.milestone_every_steps")
+    stages: tuple[BranchStage, ...] = Field(min_length=1, description="what follows")
+    optimizer: OptimizerConfig | None = Field(default=None, description="of what follows; null = the trunk's")
+    seed_offset: int = Field(default=0, ge=0, description="added to the trunk's seed for the data of what follows")
 
 
 class TrainParams(Params):
@@ -24,6 +50,7 @@ class TrainParams(Params):
     start: StartConfig = Field(default=Scratch(), description="the weights that every run begins with")
     num_seeds: PositiveInt = 3
     seed: int = Field(default=0, ge=0, description="of the first run; the others count up")
+    branches: tuple[Branch, ...] = Field(default=(), description="runs that go on from milestones of these")
 
     def decided(self, precision: Precision) -> Self:
         """Return the params with `precision` where they say `auto`."""
@@ -33,6 +60,18 @@ class TrainParams(Params):
         """Yield what does not fit together."""
         if len(set(self.mixtures)) != len(self.mixtures):
             yield f"a mixture is named twice in {', '.join(self.mixtures)}"
+        names = [*self.mixtures, *(branch.name for branch in self.branches)]
+        if self.branches and len({*names}) != len(names):
+            yield f"two mixtures or branches have one name in {', '.join(names)}"
+        every, last = self.training.milestone_every_steps, self.training.num_steps
+        for branch in self.branches:
+            if every is None or branch.step % every or branch.step > last:
+                yield (
+                    f"branch {branch.name}: step {branch.step} is no milestone of a run of {last} steps with "
+                    f"training.milestone_every_steps {every}; set it to a divisor of the step"
+                )
+            if branch.trunk not in self.mixtures:
+                yield f"branch {branch.name}: its trunk {branch.trunk} is none of {', '.join(self.mixtures)}"
 
 
 def demo_proxy() -> TrainingConfig:

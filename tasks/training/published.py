@@ -24,6 +24,13 @@ class TrainedPhase(Model):
     end_weights: tuple[float, ...] | None = None
 
 
+class TrunkStep(Model):
+    """The run that a branch goes on from, by name, and the steps that were made of it."""
+
+    run: str
+    step: PositiveInt
+
+
 class Consumed(Model):
     """What a run took from one domain; an epoch is every whole sample of the domain's train split once."""
 
@@ -35,7 +42,8 @@ class Consumed(Model):
 class TrainedRun(Model):
     """One trained model. Runs of several mixtures with one seed are pairs, if device and instruction set are the same.
 
-    `mixture` is a baseline's name, or that of the recipe: `searched` where a search made it.
+    `mixture` is a baseline's name, that of the recipe (`searched` where a search made it), or that of a branch. The `phases`
+    and `flops` of a branch are those behind its `trunk`, all else is of both.
     `folder` is where its files lie in what the stage published; `final_loss` is the mean over the last tenth of the
     steps, in nats per token.
     """
@@ -53,6 +61,7 @@ class TrainedRun(Model):
     weights_digest: str
     device: str
     instruction_set: str
+    trunk: TrunkStep | None = None
 
 
 class TrainedRuns(Published):

@@ -1,16 +1,18 @@
 """From a recipe to runs: which there are, and whether this pool and this config can execute them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from tasks.core.errors import ConfigError
+from tasks.core.params import validate
 from tasks.mixture.published import MixtureName, Recipe, Weights
 from tasks.tokenize.pool import TokenPool
 from tasks.training.config import TrainingConfig
+from tasks.training.data import run_data
 from tasks.training.order import check_caps, data_order, starved
-from tasks.training.params import TrainParams
-from tasks.training.types import Phase, RunSpec
+from tasks.training.params import Branch, TrainParams
+from tasks.training.types import Phase, RunSpec, Trunk
 
 # In `train.mixtures`: the recipe's own stages.
 OWN: Literal["searched"] = "searched"
@@ -18,7 +20,7 @@ OWN: Literal["searched"] = "searched"
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """A run, and the name of its mixture: a baseline's, or the recipe's."""
+    """A run, and the name of its mixture: a baseline's, the recipe's, or a branch's."""
 
     mixture: str
     spec: RunSpec
@@ -55,7 +57,54 @@ def planned_runs(params: TrainParams, recipe: Recipe, pool: TokenPool, data: str
         for seed in range(params.seed, params.seed + params.num_seeds):
             spec = RunSpec(f"{mixture}-seed{seed}", phases, seed, params.training, recipe.max_epochs)
             runs.append(PlannedRun(mixture, spec))
-    return PlannedRuns(tuple(runs), tuple(notes))
+    branches = [one for branch in params.branches for one in _branch(branch, runs, recipe, pool)]
+    return PlannedRuns((*runs, *branches), tuple(notes))
+
+
+def _branch(branch: Branch, runs: Sequence[PlannedRun], recipe: Recipe, pool: TokenPool) -> Iterator[PlannedRun]:
+    """Yield a branch of every run of its trunk.
+
+    Raises:
+        ConfigError: it names a domain that the pool does not have, ends within a step, or repeats a domain too often.
+    """
+    named = [name for stage in branch.stages for name in (*stage.weights, *(stage.end_weights or ()))]
+    if unknown := sorted({*named} - {*pool.names}):
+        raise ConfigError(
+            f"train.branches: {branch.name} has weights for {', '.join(unknown)}. The pool has {', '.join(pool.names)}."
+        )
+
+    def in_order(weights: Mapping[str, float]) -> Weights:
+        return tuple(weights.get(name, 0.0) for name in pool.names)
+
+    phases = tuple(
+        Phase(one.tokens, in_order(one.weights), None if one.end_weights is None else in_order(one.end_weights))
+        for one in branch.stages
+    )
+    trunk = recipe.name if branch.trunk == OWN else branch.trunk
+    if trunk not in {one.mixture for one in runs}:
+        raise ConfigError(f"train.branches: {branch.name} goes on from {trunk}, and no run of it is planned.")
+    for one in runs:
+        if one.mixture == trunk:
+            seed = one.spec.seed + branch.seed_offset
+            training = _branch_training(branch, one.spec.training)
+            name, at = f"{branch.name}-seed{seed}", Trunk(one.spec, branch.step)
+            spec = RunSpec(name, phases, seed, training, recipe.max_epochs, trunk=at)
+            run_data(spec, pool)  # its caps, over the trunk's steps too
+            yield PlannedRun(branch.name, spec)
+
+
+def _branch_training(branch: Branch, trunk: TrainingConfig) -> TrainingConfig:
+    """Return the config of a branch: that of its trunk, with other tokens and perhaps another optimizer."""
+    before = branch.step * trunk.tokens_per_step
+    changes: dict[str, object] = {
+        "num_tokens": before + sum(stage.tokens for stage in branch.stages),
+        "milestone_every_steps": None,
+    }
+    if branch.optimizer is not None:
+        changes["optimizer"] = branch.optimizer
+    return validate(
+        TrainingConfig, dict(trunk) | changes, f"train.branches: {branch.name}, with its trunk's {before:,} tokens"
+    )
 
 
 def _mistakes(params: TrainParams, recipe: Recipe, pool: TokenPool, data: str) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from tasks.core.digest import digest_json
 from tasks.tokenize.pool import TokenPool
@@ -10,23 +11,19 @@ from tasks.training.ledger import Ledger, check_planned
 from tasks.training.model import Decoder
 from tasks.training.types import RunSpec
 
-# A step, and bits per byte of each domain behind it.
-Evaluation = tuple[int, tuple[float, ...]]
-
 
 @dataclass(frozen=True)
 class RunResult:
-    """What a run gives: the model, the loss of every step in nats per token, what was consumed, and its evaluations."""
+    """What a run gives: the model, the loss of every step in nats per token, and what was consumed."""
 
     model: Decoder
     losses: tuple[float, ...]
     ledger: Ledger
-    evaluations: tuple[Evaluation, ...] = ()
 
 
 def identity(spec: RunSpec, pool: TokenPool) -> str:
     """Return what a checkpoint must agree on to be continued: all that decides the weights."""
-    value = {
+    value: dict[str, Any] = {
         "phases": [[phase.num_tokens, phase.weights, phase.end_weights] for phase in spec.phases],
         "seed": spec.seed,
         "training": spec.training.model_dump(mode="json"),
@@ -34,7 +31,9 @@ def identity(spec: RunSpec, pool: TokenPool) -> str:
         "tokens": pool.tokens("train").tolist(),
         "vocab_size": pool.vocab_size,
     }
-    return digest_json(value if spec.row_share is None else {**value, "row_share": spec.row_share})
+    value |= {} if spec.row_share is None else {"row_share": spec.row_share}
+    value |= {} if spec.trunk is None else {"trunk": [identity(spec.trunk.spec, pool), spec.trunk.step]}
+    return digest_json(value)
 
 
 def accounted(spec: RunSpec, data: RunData, model: Decoder, losses: Sequence[float], ledger: Ledger) -> RunResult:

@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from infra.progress import UnitReport
 from tasks.core.digest import digest_file
 from tasks.core.errors import ConfigError
-from tasks.core.handles import Handle
+from tasks.core.handles import Handle, Tree
 from tasks.core.manifest import Manifest
 from tasks.mixture.published import Recipe, read_recipe
 from tasks.runtime.context import Workshop
@@ -17,35 +18,44 @@ from tasks.runtime.stages import StageRun, environment_over, stage_input
 from tasks.runtime.step import Step
 from tasks.tokenize.pool import POOL_FILES, TokenPool, read_pool, train_digest
 from tasks.tokenize.published import TOKENIZER_FILE
+from tasks.training.branches import Milestone
 from tasks.training.config import num_flops, num_parameters
-from tasks.training.held_out import SPLIT as HELD_OUT
-from tasks.training.held_out import evaluation_words
+from tasks.training.data import SPLIT
 from tasks.training.model import weight_shapes
 from tasks.training.optimizers.kinds import state_bytes
 from tasks.training.params import TrainParams
-from tasks.training.published import EXPORT_FOLDER, MODELS_FOLDER, Consumed, TrainedPhase, TrainedRun, TrainedRuns
+from tasks.training.published import (
+    EXPORT_FOLDER,
+    MODELS_FOLDER,
+    Consumed,
+    TrainedPhase,
+    TrainedRun,
+    TrainedRuns,
+    TrunkStep,
+)
 from tasks.training.published_run import (
     CONFIG_FILE,
-    EVALUATIONS_FILE,
     LEDGER_FILE,
     LOSSES_FILE,
     MILESTONES,
+    RECORD_FILE,
+    STATE_FILE,
     TRANSFORMERS_FILES,
     WEIGHTS_FILE,
-    read_evaluations,
+    milestone_folder,
     read_losses,
 )
-from tasks.training.recipes import PlannedRun, planned_runs
+from tasks.training.recipes import PlannedRun, PlannedRuns, planned_runs
 from tasks.training.starts.kinds import paths as start_paths
 from tasks.training.starts.weights import Start, start_mistakes
-from tasks.training.types import RunSpec
-from tasks.training.unit import RunArgs, splits_of, train_run
+from tasks.training.types import RunSpec, Trunk
+from tasks.training.unit import RunArgs, train_run
 
 STAGE = "train"
 # The input that stands in for a search: a recipe's file.
 RECIPE = "recipe"
 TRAIN = Step("train.run", "train", train_run, distributed=True, stops=True)
-MODEL_FILES = (CONFIG_FILE, EVALUATIONS_FILE, LEDGER_FILE, LOSSES_FILE, WEIGHTS_FILE)
+MODEL_FILES = (CONFIG_FILE, LEDGER_FILE, LOSSES_FILE, WEIGHTS_FILE)
 EXPORT_FILES = (CONFIG_FILE, WEIGHTS_FILE, *TRANSFORMERS_FILES)
 
 
@@ -62,22 +72,15 @@ def run(params: TrainParams, *, inputs: Mapping[str, Path], output: Path, worksh
     stage = StageRun(workshop, STAGE, __name__, params, digests, output)
     if (found := stage.unchanged()) is not None:
         return found
-    splits = splits_of(params.training)
-    read = tokenized.tree(*POOL_FILES, *(f"tokens/{split}/" for split in splits), TOKENIZER_FILE)
-    pool = read_pool(read.local(), *splits)
+    read = tokenized.tree(*POOL_FILES, f"tokens/{SPLIT}/", TOKENIZER_FILE)
+    pool = read_pool(read.local(), SPLIT)
     # Every run is checked before the first starts.
     _require_fit(start, params, read[TOKENIZER_FILE], pool)
     planned = planned_runs(params, recipe, pool, train_digest(read), str(inputs.get(RECIPE, Recipe.FILE)))
     for note in planned.notes:
         workshop.observer.say(note)
-    if params.training.evaluations is not None:
-        workshop.observer.say(evaluation_words(params.training, pool.tokens(HELD_OUT).tolist()))
 
-    def finished(index: int, record: UnitRecord) -> None:
-        workshop.observer.unit(_report(planned.runs[index].spec, record))
-
-    # Runs that are the same work (a searched mixture may be uniform) are made once.
-    records = TRAIN.map(workshop, [RunArgs(one.spec, read, start) for one in planned.runs], on_finished=finished)
+    records = _trained(planned, read, start, workshop)
     pairs = zip(planned.runs, records, strict=True)
     trained = TrainedRuns(runs=tuple(_described(one, record, pool) for one, record in pairs))
     files = _files(trained.runs, records, recipe.name)
@@ -115,19 +118,38 @@ def _require_fit(start: Start | None, params: TrainParams, tokenizer: Handle, po
         raise ConfigError(f"train.start: {len(found)} mistake(s) in {start.weights.local()}:\n{told}")
 
 
+def _trained(planned: PlannedRuns, read: Tree, start: Start | None, workshop: Workshop) -> list[UnitRecord]:
+    """Make all runs, branches after their trunks; what is the same work (a searched mixture may be uniform) once."""
+
+    def tell(runs: Sequence[PlannedRun], index: int, record: UnitRecord) -> None:
+        workshop.observer.unit(_report(runs[index].spec, record))
+
+    trunks = [one for one in planned.runs if one.spec.trunk is None]
+    records = TRAIN.map(workshop, [RunArgs(one.spec, read, start) for one in trunks], on_finished=partial(tell, trunks))
+    if branches := planned.runs[len(trunks) :]:
+        made = {one.spec: record for one, record in zip(trunks, records, strict=True)}
+        args = [RunArgs(one.spec, read, milestone=_milestone(one.spec.trunk, made)) for one in branches]
+        records += TRAIN.map(workshop, args, label="train: branches", on_finished=partial(tell, branches))
+    return records
+
+
+def _milestone(trunk: Trunk | None, made: Mapping[RunSpec, UnitRecord]) -> Milestone | None:
+    if trunk is None:
+        return None
+    folder, record = milestone_folder(trunk.step), made[trunk.spec]
+    return Milestone(record.file(f"{folder}/{STATE_FILE}"), record.file(f"{folder}/{RECORD_FILE}"))
+
+
 def _report(spec: RunSpec, record: UnitRecord) -> UnitReport:
     weights = [
         phase.weights if phase.end_weights is None else [phase.weights, phase.end_weights] for phase in spec.phases
     ]
-    curves = {"loss": list(enumerate(read_losses(record.folder)))}
-    for row in read_evaluations(record.folder):
-        curves.setdefault(f"bits_per_byte/{row.domain}", []).append((row.step, row.bits_per_byte))
     return UnitReport(
         name=spec.name,
         key=record.key,
         params={"seed": spec.seed, "tokens": spec.training.num_tokens, "weights": json.dumps(weights)},
         metrics={"final_loss": record.summary["final_loss"]},
-        curves=curves,
+        curves={"loss": list(enumerate(read_losses(record.folder)))},
     )
 
 
@@ -139,6 +161,7 @@ def _described(planned: PlannedRun, record: UnitRecord, pool: TokenPool) -> Trai
         name: Consumed(samples=count, tokens=count * length, epochs=count / available if available else 0.0)
         for name, count, available in zip(pool.names, samples, rows, strict=True)
     }
+    own = spec.training.num_tokens - spec.tokens_before
     return TrainedRun(
         name=spec.name,
         mixture=planned.mixture,
@@ -150,12 +173,13 @@ def _described(planned: PlannedRun, record: UnitRecord, pool: TokenPool) -> Trai
         ),
         tokens=spec.training.num_tokens,
         parameters=num_parameters(spec.training.model, pool.vocab_size)[0],
-        flops=num_flops(spec.training, pool.vocab_size),
+        flops=num_flops(spec.training, pool.vocab_size) * own // spec.training.num_tokens,
         final_loss=record.summary["final_loss"],
         consumed=consumed,
         weights_digest=record.file(WEIGHTS_FILE).digest,
         device=record.identity["device"],
         instruction_set=record.environment["instruction_set"],
+        trunk=None if spec.trunk is None else TrunkStep(run=spec.trunk.spec.name, step=spec.trunk.step),
     )
 
 
@@ -164,8 +188,7 @@ def _files(runs: Sequence[TrainedRun], records: Sequence[UnitRecord], own: str) 
     files = {
         f"{run.folder}/{name}": record.file(name)
         for run, record in zip(runs, records, strict=True)
-        for name in record.tree.names
-        if name in MODEL_FILES or name.startswith(f"{MILESTONES}/")
+        for name in (*MODEL_FILES, *(name for name in record.tree.names if name.startswith(f"{MILESTONES}/")))
     }
     searched = [record for run, record in zip(runs, records, strict=True) if run.mixture == own]
     exported = [*searched, *records][0]

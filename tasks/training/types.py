@@ -67,6 +67,8 @@ class RunSpec:
     Runs with the same seed start from the same weights and see each domain's samples in the same order.
     `max_epochs` is how often a domain may be repeated; None = as often as the phases say. `row_share` in (0, 1] is the
     share of each domain's rows that may be used, so that a proxy repeats them as often as its target; None = all.
+    A run with a `trunk` is a branch: it goes on behind a step of another run, whose steps count as its own (`training` has
+    the tokens of both); `phases` and `seed` are of what follows.
     """
 
     name: str = field(metadata=LABEL)
@@ -76,15 +78,51 @@ class RunSpec:
     # A run that is made is the same under any cap.
     max_epochs: float | None = field(default=None, metadata=LABEL)
     row_share: float | None = None
+    trunk: "Trunk | None" = None
 
     def __post_init__(self) -> None:
         if self.row_share is not None and not 0 < self.row_share <= 1:
             raise ConfigError(f"{self.name}: row_share is {self.row_share}, not a share above 0 and at most 1.")
-        asked = sum(phase.num_tokens for phase in self.phases)
+        if self.trunk is not None:
+            self.trunk.require_goes_on_as(self)
+        asked = self.tokens_before + sum(phase.num_tokens for phase in self.phases)
         if asked != self.training.num_tokens:
             raise ConfigError(
                 f"{self.name}: the recipe's phases have {asked:,} tokens, training.num_tokens is "
                 f"{self.training.num_tokens:,}. Set both to the same number."
+            )
+
+    @property
+    def tokens_before(self) -> int:
+        """Tokens of the trunk's steps that came before."""
+        return 0 if self.trunk is None else self.trunk.step * self.training.tokens_per_step
+
+
+@dataclass(frozen=True)
+class Trunk:
+    """The run that a branch goes on from, and the steps that were made of it."""
+
+    spec: RunSpec
+    step: int
+
+    def require_goes_on_as(self, branch: RunSpec) -> None:
+        """Check that a branch can go on with the trunk's weights, optimizer state and data order.
+
+        Raises:
+            ConfigError: what of its config is another, or the step is not one of the trunk's.
+        """
+        mine, own = self.spec.training, branch.training
+        if not 0 < self.step <= mine.num_steps:
+            raise ConfigError(
+                f"{branch.name}: step {self.step} is none of the {mine.num_steps} steps of {self.spec.name}."
+            )
+        names = ("model", "sequences_per_step", "micro_batches", "precision")
+        differing = [name for name in names if getattr(mine, name) != getattr(own, name)]
+        differing += ["row_share"] if branch.row_share != self.spec.row_share else []
+        if differing:
+            raise ConfigError(
+                f"{branch.name}: {', '.join(differing)} differ from those of {self.spec.name}, which it goes on from. A "
+                "branch has another mixture, schedule or seed."
             )
 
 

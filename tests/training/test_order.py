@@ -10,10 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tasks.core.errors import ConfigError
-from tasks.training.exposure import times_seen
+from tasks.training.exposure import appearances, sample_number, times_seen
 from tasks.training.interleave import interleaved, phase_times, standing_before
 from tasks.training.order import (
     DataOrder,
+    Past,
     check_caps,
     data_order,
     largest_remainder,
@@ -134,6 +135,60 @@ def test_a_ramp_needs_as_many_weights_at_its_end_as_at_its_start() -> None:
         Phase(80, (0.5, 0.5), (1.0,))
     with pytest.raises(ConfigError, match=r"sum to 0\.9"):
         Phase(80, (0.5, 0.5), (0.5, 0.4))
+
+
+ROWS = [20, 30, 7]
+
+
+def branched(at: int, trunk: DataOrder, *phases: tuple[int, list[float]], seed: int = 0) -> DataOrder:
+    made = [Phase(samples * 8, tuple(shares)) for samples, shares in phases]
+    return data_order(made, trunk.names, ROWS, 8, seed, past=Past(trunk, at))
+
+
+def drawn(order: DataOrder) -> list[tuple[int, int, int]]:
+    samples = order.samples(0, order.num_samples)
+    return list(zip(samples.domains.tolist(), samples.rows.tolist(), samples.epochs.tolist(), strict=True))
+
+
+def test_a_branch_at_the_end_of_a_phase_with_the_next_one_is_the_run_itself() -> None:
+    first, second = (70, [0.6, 0.4, 0.0]), (50, [0.1, 0.1, 0.8])
+    whole = order_of(first, second, rows=ROWS)
+    assert drawn(branched(70, whole, second)) == drawn(whole)
+    twice = branched(95, branched(70, order_of(first, rows=ROWS), second), (25, [0.1, 0.1, 0.8]))
+    assert drawn(twice)[:95] == drawn(whole)[:95] and twice.num_samples == 120
+
+
+@given(st.integers(0, 110), st.integers(0, 3), st.integers(0, 3))
+@settings(max_examples=30, deadline=None)
+def test_a_branch_keeps_the_past_and_repeats_no_row_before_its_epoch_is_through(at: int, seed: int, other: int) -> None:
+    trunk = order_of((70, [0.6, 0.4, 0.0]), (50, [0.1, 0.1, 0.8]), rows=ROWS, seed=seed)
+    order = branched(at, branched(at, trunk, (40, [0.3, 0.3, 0.4]), seed=other), (90, [0.2, 0.2, 0.6]), seed=other + 1)
+    assert drawn(order)[:at] == drawn(trunk)[:at]
+    for domain, size in enumerate(ROWS):
+        of_it = [(epoch, row) for own, row, epoch in drawn(order) if own == domain]
+        assert len(of_it) == order.totals[domain]
+        assert [epoch for epoch, _ in of_it] == [k // size for k in range(len(of_it))]
+        assert len({*of_it}) == len(of_it)
+    before = np.bincount([own for own, _, _ in drawn(order)[: at + 33]], minlength=3)
+    assert order.drawn_before(at + 33).tolist() == before.tolist()
+    numbered = list(enumerate(drawn(order)))
+    for domain, size in enumerate(ROWS):
+        rows = [row for _, (own, row, _) in numbered if own == domain]
+        assert order.drawn(np.full(len(rows), domain), np.arange(len(rows))).rows.tolist() == rows
+        found = appearances(order, domain, np.arange(size))
+        assert found.times.tolist() == np.bincount(rows, minlength=size).tolist()
+        draws = [rows.index(row) if row in rows else 0 for row in range(size)]
+        assert found.first.tolist() == draws
+        of_it = [number for number, (own, _, _) in numbered if own == domain]
+        assert [sample_number(order, domain, draw) for draw in range(0, len(rows), 7)] == of_it[::7]
+    part = order.samples(max(at - 5, 0), at + 20)
+    assert part.rows.tolist() == [row for _, row, _ in drawn(order)[max(at - 5, 0) : at + 20]]
+
+
+def test_a_branch_with_another_seed_draws_what_is_left_in_another_order() -> None:
+    trunk = order_of((40, [0.6, 0.4, 0.0]), rows=ROWS)
+    one, other = (drawn(branched(20, trunk, (30, [0.5, 0.5, 0.0]), seed=seed))[20:] for seed in (0, 1))
+    assert one != other
 
 
 def test_a_domains_order_does_not_depend_on_the_weights() -> None:
