@@ -37,11 +37,26 @@ def dvc(folder: Path, *args: str) -> str:
         VersionError: DVC failed; holds its last lines.
 
     """
+    if args[0] in {"add", "commit", "push"}:
+        _forget_torn_lock(folder / ".dvc" / "tmp" / "rwlock")
     done = _run(folder, args)
     if done.returncode != 0:
         message = _PASSWORD.sub("***@", last_lines(done.stderr or done.stdout))
         raise VersionError(f"{folder}: `dvc {args[0]}` failed: {message}")
     return done.stdout
+
+
+def _forget_torn_lock(path: Path) -> None:
+    """Remove DVC's list of locks where a kill left it half written: no later DVC could read it.
+
+    The lease of the caller proves that its writer is dead.
+    """
+    try:
+        json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return
+    except ValueError:
+        path.unlink(missing_ok=True)
 
 
 def dvc_status(folder: Path) -> dict[str, Any]:
@@ -98,7 +113,7 @@ def push_verified(folder: Path, what: str, remote: str | None = None) -> None:
 
     """
     require_intact(Path(dvc(folder, "cache", "dir").strip()), dvc_hashes(folder), what)
-    dvc(folder, "push", "--quiet", *(["--remote", remote] if remote else []))
+    dvc(folder, "push", *(["--remote", remote] if remote else []))
 
 
 def default_remote(folder: Path) -> str | None:

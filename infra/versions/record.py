@@ -47,7 +47,7 @@ def add_raw(workspace: Workspace, path: str = "data/raw") -> None:
             f"{workspace.path / path}: there is no raw input here to record. Run the snapshot of it first."
         )
     with dvc_lease(workspace.home, f"record {path} of {workspace.path.name}"):
-        dvc(workspace.path, "add", "--quiet", path)
+        dvc(workspace.path, "add", path)
 
 
 def commit_raw(workspace: Workspace, name: str, path: str = "data/raw") -> Version:
@@ -83,7 +83,7 @@ def commit_stages(workspace: Workspace, stages: list[str]) -> None:
     require_outputs(workspace.path, stages)
     with dvc_lease(workspace.home, f"record {', '.join(stages)} of {workspace.path.name}") as held:
         _require_leases(workspace, held)
-        dvc(workspace.path, "commit", "--quiet", "--force", *stages)
+        dvc(workspace.path, "commit", "--force", *stages)
 
 
 def commit_run(workspace: Workspace, name: str, message: str, *, remote: str | None = None) -> Version:
@@ -106,7 +106,7 @@ def commit_run(workspace: Workspace, name: str, message: str, *, remote: str | N
         _require_leases(workspace, held)
         if (same := _recorded_before(workspace, prefix)) is not None:
             return same
-        dvc(workspace.path, "commit", "--quiet", "--force")
+        dvc(workspace.path, "commit", "--force")
         _require_clean(workspace.path)
         tree = _tree(workspace.path)
         if (same := tag_with_tree(workspace.path, prefix, tree)) is not None:

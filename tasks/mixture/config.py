@@ -139,6 +139,8 @@ class SearchParams(Params):
                 f"changed_domains keeps the others' shares under strategy default alone, not {self.strategy.kind}; take "
                 "strategy default, or leave changed_domains out"
             )
+        if self.proxy.evaluations or (self.transfer is not None and self.transfer.training.evaluations):
+            yield "evaluations on the way are for full runs (train.training); a proxy is measured at its end"
         if self.transfer is None:
             return
         first, second = self.proxy, self.transfer.training

@@ -1,12 +1,13 @@
 """What decides the weights of one training run besides its data; proxies and full runs are the same model at two sizes."""
 
 from collections.abc import Iterator
-from typing import Literal, Self
+from typing import Literal, Self, assert_never
 
 from pydantic import Field, PositiveFloat, PositiveInt
 
 from tasks.core.errors import ConfigError
 from tasks.core.params import Params
+from tasks.training.mup import Mup
 from tasks.training.optimizers.adamw import AdamW
 from tasks.training.optimizers.kinds import OptimizerKind
 from tasks.training.schedules.changes import DecayFrom, Rewarm
@@ -14,14 +15,17 @@ from tasks.training.schedules.kinds import ScheduleConfig
 from tasks.training.schedules.rates import schedule_mistakes
 from tasks.training.schedules.wsd import Wsd
 
+Architecture = Literal["qwen3", "olmo2"]
 Precision = Literal["float32", "bfloat16"]
 PrecisionChoice = Literal["auto", "float32", "bfloat16"]
 
 
 class ModelConfig(Params):
-    """A Llama-like decoder: pre-RMSNorm, RoPE, SwiGLU, grouped-query attention, no bias, tied embeddings.
+    """A decoder like Llama's: RMSNorm, RoPE, SwiGLU, grouped-query attention, no bias; tied embeddings unless said.
 
-    The vocabulary's size is a property of the token pool and stands there.
+    `architecture` null is Llama's. `qwen3` normalises the queries and keys of each head; `olmo2` normalises all queries and
+    all keys together, and what attention and feed-forward return instead of what they are given (arXiv 2505.09388,
+    2501.00656). The vocabulary's size is a property of the token pool and stands there.
     """
 
     hidden_size: PositiveInt
@@ -33,20 +37,24 @@ class ModelConfig(Params):
     rope_base: PositiveFloat = 10_000.0
     norm_eps: PositiveFloat = 1e-5
     initializer_range: PositiveFloat = 0.02
+    architecture: Architecture | None = None
+    head_dim: PositiveInt | None = Field(default=None, description="null = hidden_size / num_heads")
+    untied_embeddings: bool = Field(default=False, description="an output layer of its own")
 
     @property
     def head_size(self) -> int:
         """Width of one attention head."""
-        return self.hidden_size // self.num_heads
+        return self.hidden_size // self.num_heads if self.head_dim is None else self.head_dim
 
     def mistakes(self) -> Iterator[str]:
         """Yield what does not fit together."""
-        if self.hidden_size % self.num_heads:
+        whole = self.head_dim is not None or not self.hidden_size % self.num_heads
+        if not whole:
             yield f"hidden_size {self.hidden_size} is not a multiple of num_heads {self.num_heads}"
         if self.num_heads % self.num_kv_heads:
             yield f"num_heads {self.num_heads} is not a multiple of num_kv_heads {self.num_kv_heads}"
-        if not self.hidden_size % self.num_heads and self.head_size % 2:
-            yield f"hidden_size / num_heads = {self.head_size} is odd; rotary embeddings need pairs"
+        if whole and self.head_size % 2:
+            yield f"a head has {self.head_size} dimensions, an odd number; rotary embeddings need pairs"
 
 
 class OptimizerConfig(Params):
@@ -68,6 +76,23 @@ class OptimizerConfig(Params):
     gradient_clip: PositiveFloat | None = Field(default=1.0, description="largest global norm; null = off")
 
 
+class EvaluationConfig(Params):
+    """When a run is evaluated on held-out text (the split `search`) while it is under way, and on how much."""
+
+    every_steps: PositiveInt | None = None
+    at_steps: tuple[PositiveInt, ...] = ()
+    tokens_per_domain: PositiveInt = Field(default=16_384, description="at most, evenly spaced over the split")
+
+    def is_due(self, step: int) -> bool:
+        """Return whether the run is evaluated when so many steps are made."""
+        return step in self.at_steps or (self.every_steps is not None and step % self.every_steps == 0)
+
+    def mistakes(self) -> Iterator[str]:
+        """Yield what does not fit together."""
+        if self.every_steps is None and not self.at_steps:
+            yield "evaluations name no step; give every_steps or at_steps, or null for none"
+
+
 class TrainingConfig(Params):
     """One training run: everything that decides its weights, apart from the data, the recipe and the seed."""
 
@@ -80,11 +105,13 @@ class TrainingConfig(Params):
         default="auto",
         description="of the products; auto = bfloat16 where it is native, decided before a run is named",
     )
+    mup: Mup | None = Field(default=None, description="rates and initial values are those of a narrower model")
     checkpoint_every_steps: PositiveInt | None = Field(default=None, description="null = no checkpoints")
     keep_checkpoints: PositiveInt | None = Field(default=None, description="the last so many; null = two")
     milestone_every_steps: PositiveInt | None = Field(
         default=None, description="checkpoints that are kept for good and published; null = none"
     )
+    evaluations: EvaluationConfig | None = Field(default=None, description="of a full run on its way; null = none")
 
     @property
     def product_precision(self) -> Precision:
@@ -126,27 +153,51 @@ class TrainingConfig(Params):
                 f"(sequences_per_step {self.sequences_per_step} x sequence_length {self.model.sequence_length}); "
                 f"the nearest values are {near}"
             )
+        late = [step for step in self.evaluations.at_steps if step > self.num_steps] if self.evaluations else []
+        if late:
+            yield f"evaluations.at_steps names step {late[0]}, and the run has {self.num_steps}"
         parts = self.micro_batches
         if parts & (parts - 1):
             yield f"micro_batches {parts} is not a power of two, so its sum is no balanced tree"
         if self.sequences_per_step % parts:
             yield f"sequences_per_step {self.sequences_per_step} is not a multiple of micro_batches {parts}"
         yield from schedule_mistakes(self)
+        if self.mup is not None and not isinstance(self.optimizer.method, AdamW):
+            yield (
+                f"mup says how AdamW's rates follow the width, and optimizer.method is {self.optimizer.method.kind}; "
+                "leave mup out, or take adamw"
+            )
 
 
 def num_parameters(model: ModelConfig, vocab_size: int) -> tuple[int, int]:
-    """Return (all parameters, those outside the embedding); the embedding is tied, so it counts once."""
+    """Return (all parameters, those outside embedding and output layer); tied embeddings count once."""
     attention = model.hidden_size * model.head_size * 2 * (model.num_heads + model.num_kv_heads)
-    block = attention + 3 * model.hidden_size * model.intermediate_size + 2 * model.hidden_size
+    norms = 2 * model.hidden_size + _query_key_norms(model)
+    block = attention + 3 * model.hidden_size * model.intermediate_size + norms
     body = model.num_layers * block + model.hidden_size
-    return body + vocab_size * model.hidden_size, body
+    return body + vocab_size * model.hidden_size * (1 + model.untied_embeddings), body
+
+
+def _query_key_norms(model: ModelConfig) -> int:
+    """Return the weights of a layer that normalise queries and keys."""
+    match model.architecture:
+        case None:
+            return 0
+        case "qwen3":
+            return 2 * model.head_size
+        case "olmo2":
+            return (model.num_heads + model.num_kv_heads) * model.head_size
+        case _:
+            assert_never(model.architecture)
 
 
 def num_flops(training: TrainingConfig, vocab_size: int) -> int:
-    """Return the floating-point operations of a run: (6 N + 12 L T d) per token, N with the output layer.
+    """Return the floating-point operations of a run: (6 N + 12 L T d) per token, N with the output layer, d of all heads.
 
     The rule of PaLM (arXiv 2204.02311, appendix B), attention not halved for causality.
     """
     model = training.model
-    attention = 12 * model.num_layers * model.sequence_length * model.hidden_size
-    return training.num_tokens * (6 * num_parameters(model, vocab_size)[0] + attention)
+    attention = 12 * model.num_layers * model.sequence_length * model.num_heads * model.head_size
+    # An embedding that is only looked up multiplies nothing.
+    multiplying = num_parameters(model, vocab_size)[1] + vocab_size * model.hidden_size
+    return training.num_tokens * (6 * multiplying + attention)

@@ -1,4 +1,4 @@
-"""Models on disk: a folder like Hugging Face's for `LlamaForCausalLM`, so that `transformers` loads it as it is."""
+"""Models on disk: a folder like Hugging Face's, so that `transformers` loads it as it is, and those of others are read."""
 
 import json
 from collections.abc import Mapping
@@ -6,9 +6,16 @@ from pathlib import Path
 from typing import Any
 
 from tasks.core.errors import DataError
-from tasks.training.config import ModelConfig
+from tasks.training.config import Architecture, ModelConfig
 from tasks.training.model import Decoder, decoder, weight_shapes
 from tasks.training.published_run import CONFIG_FILE, WEIGHTS_FILE
+
+# What transformers calls a model's type and its class.
+_ARCHITECTURES: Mapping[Architecture | None, tuple[str, str]] = {
+    None: ("llama", "LlamaForCausalLM"),
+    "qwen3": ("qwen3", "Qwen3ForCausalLM"),
+    "olmo2": ("olmo2", "Olmo2ForCausalLM"),
+}
 
 
 def write_model(model: Decoder, document_end: int, folder: Path) -> None:
@@ -19,7 +26,7 @@ def write_model(model: Decoder, document_end: int, folder: Path) -> None:
     save_file(weights, folder / WEIGHTS_FILE, metadata={"format": "pt"})
     # safetensors writes for the owner's eyes only; these files are published.
     (folder / WEIGHTS_FILE).chmod(0o644)
-    _write_json(folder / CONFIG_FILE, llama_config(model.config, model.vocab_size, document_end))
+    _write_json(folder / CONFIG_FILE, transformers_config(model.config, model.vocab_size, document_end))
 
 
 def write_tokenizer_files(tokenizer: Path, document_end: int, sequence_length: int, folder: Path) -> None:
@@ -57,7 +64,7 @@ def load_model(described: Path, weights: Path) -> Decoder:
     from safetensors.torch import load_file
 
     values = json.loads(described.read_text(encoding="utf-8"))
-    config = model_config(values)
+    config = model_config(values, str(described))
     found = load_file(weights)
     shapes = weight_shapes(config, values["vocab_size"])
     if {name: tuple(weight.shape) for name, weight in found.items()} != shapes:
@@ -65,11 +72,12 @@ def load_model(described: Path, weights: Path) -> Decoder:
     return decoder(config, values["vocab_size"], found)
 
 
-def llama_config(config: ModelConfig, vocab_size: int, document_end: int) -> dict[str, Any]:
-    """Return a model's config in the words of `transformers.LlamaConfig`."""
+def transformers_config(config: ModelConfig, vocab_size: int, document_end: int) -> dict[str, Any]:
+    """Return a model's config in the words of `transformers`."""
+    model_type, class_name = _ARCHITECTURES[config.architecture]
     return {
-        "architectures": ["LlamaForCausalLM"],
-        "model_type": "llama",
+        "architectures": [class_name],
+        "model_type": model_type,
         "vocab_size": vocab_size,
         "hidden_size": config.hidden_size,
         "intermediate_size": config.intermediate_size,
@@ -86,7 +94,7 @@ def llama_config(config: ModelConfig, vocab_size: int, document_end: int) -> dic
         "hidden_act": "silu",
         "attention_bias": False,
         "mlp_bias": False,
-        "tie_word_embeddings": True,
+        "tie_word_embeddings": not config.untied_embeddings,
         "bos_token_id": document_end,
         "eos_token_id": document_end,
         "pad_token_id": document_end,
@@ -95,19 +103,45 @@ def llama_config(config: ModelConfig, vocab_size: int, document_end: int) -> dic
     }
 
 
-def model_config(values: Mapping[str, Any]) -> ModelConfig:
-    """Return the config that `llama_config` wrote."""
-    return ModelConfig(
-        hidden_size=values["hidden_size"],
-        num_layers=values["num_hidden_layers"],
-        num_heads=values["num_attention_heads"],
-        num_kv_heads=values["num_key_value_heads"],
-        intermediate_size=values["intermediate_size"],
-        sequence_length=values["max_position_embeddings"],
-        rope_base=values["rope_theta"],
-        norm_eps=values["rms_norm_eps"],
-        initializer_range=values["initializer_range"],
-    )
+def model_config(values: Mapping[str, Any], where: str) -> ModelConfig:
+    """Return the config of a model that `transformers` describes with these values.
+
+    Raises:
+        DataError: the model is not one that this decoder computes, and in what it differs; or a value is missing.
+    """
+    known = {model_type: architecture for architecture, (model_type, _) in _ARCHITECTURES.items()}
+    rope = values.get("rope_parameters") or values.get("rope_scaling") or {}
+    # What the decoder has no other way for; a value that is not there is as transformers takes it.
+    fixed = {"hidden_act": "silu", "attention_bias": False, "mlp_bias": False, "use_sliding_window": False}
+    others = [f"{name} {values[name]}" for name, value in fixed.items() if values.get(name, value) != value]
+    if values.get("model_type") not in known:
+        others.insert(0, f"model_type {values.get('model_type')}")
+    if (kind := rope.get("rope_type", rope.get("type", "default"))) != "default":
+        others.append(f"RoPE scaled by {kind}")
+    if others:
+        raise DataError(
+            f"{where}: this decoder does not compute {', '.join(others)}. It computes {', '.join(known)}, with silu, "
+            "without biases, sliding windows and scaled RoPE."
+        )
+    try:
+        hidden, heads = values["hidden_size"], values["num_attention_heads"]
+        head_dim = values.get("head_dim")
+        return ModelConfig(
+            hidden_size=hidden,
+            num_layers=values["num_hidden_layers"],
+            num_heads=heads,
+            num_kv_heads=values.get("num_key_value_heads") or heads,
+            intermediate_size=values["intermediate_size"],
+            sequence_length=values["max_position_embeddings"],
+            rope_base=rope.get("rope_theta", values.get("rope_theta", 10_000.0)),
+            norm_eps=values["rms_norm_eps"],
+            initializer_range=values.get("initializer_range", 0.02),
+            architecture=known[values["model_type"]],
+            head_dim=None if head_dim is None or head_dim * heads == hidden else head_dim,
+            untied_embeddings=not values.get("tie_word_embeddings", False),
+        )
+    except (KeyError, ValueError) as error:
+        raise DataError(f"{where}: it describes no model: {error}. Get the file again.") from error
 
 
 def token_text(tokenizer: Path, token: int) -> str:

@@ -7,7 +7,7 @@ import numpy.typing as npt
 import torch
 
 from tasks.core.rng import generator
-from tasks.training.model import EMBEDDING, Decoder, logits
+from tasks.training.model import Decoder, logits
 from tasks.training.numerics import deterministic
 
 
@@ -25,7 +25,7 @@ def continuations(
     A continuation stops before the token `end`. Prompts have the same length, so that all are continued together; the
     model sees its last `sequence_length` tokens. There is no key-value cache: this is for a few short samples.
     """
-    device = model.weights[EMBEDDING].device
+    device = model.output.device
     tokens_BT = torch.from_numpy(np.stack(prompts).astype(np.int64)).to(device)
     length, start = model.config.sequence_length, tokens_BT.shape[1]
     draws_BS = np.stack([generator(seed, "samples", place).random(num_tokens) for place in range(len(prompts))])

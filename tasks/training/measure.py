@@ -12,7 +12,7 @@ from tasks.core.errors import EvidenceError
 from tasks.tokenize.pool import TokenPool, Tokens
 from tasks.training.config import Precision
 from tasks.training.loss import nats_per_row
-from tasks.training.model import EMBEDDING, Decoder
+from tasks.training.model import Decoder
 from tasks.training.numerics import deterministic
 from tasks.training.types import DivergedError
 
@@ -40,7 +40,7 @@ def bits_per_byte(
         EvidenceError: a domain has nothing to measure in this split.
         DivergedError: the model's predictions are no finite numbers.
     """
-    on_cpu = model.weights[EMBEDDING].device.type == "cpu"
+    on_cpu = model.output.device.type == "cpu"
     given = max_tokens_per_domain
     limits = list(given) if isinstance(given, Sequence) else [given] * len(pool.domains)
     with deterministic() if on_cpu else nullcontext(), torch.no_grad():
@@ -53,7 +53,7 @@ def bits_per_byte(
 def _domain(
     model: Decoder, pool: TokenPool, index: int, split: str, *, limit: int | None, precision: Precision
 ) -> float:
-    nats, size, output_VD = 0.0, 0, model.weights[EMBEDDING]
+    nats, size, output_VD = 0.0, 0, model.output
     for windows in _batches(pool.domains[index].splits[split].tokens, model.config.sequence_length, limit):
         targets = windows[:, 1:]
         hidden = model(torch.from_numpy(windows[:, :-1].copy()).to(output_VD.device), precision).flatten(0, 1)

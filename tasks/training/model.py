@@ -1,7 +1,7 @@
-"""The model: a Llama-like decoder, as one `nn.Module`.
+"""The model: a decoder like Llama's, Qwen3's or OLMo 2's, as one `nn.Module`.
 
-Pre-RMSNorm, rotary embeddings (Hugging Face's rotate-half layout), SwiGLU, grouped-query attention, no bias, tied
-embeddings. Weights carry the names of Hugging Face's `LlamaForCausalLM`, so that exporting is copying. They are kept in
+RMSNorm, rotary embeddings (Hugging Face's rotate-half layout), SwiGLU, grouped-query attention, no bias. Weights carry
+the names of Hugging Face's `LlamaForCausalLM` (`Qwen3...`, `Olmo2...`), so that exporting is copying. They are kept in
 float32; in bfloat16 the matrix products and the residual stream are cast explicitly, while norms, rotation, attention
 weights and the loss stay float32. Axes: B batch, T position, D hidden, H head, K key-value head, V vocabulary.
 """
@@ -19,6 +19,7 @@ from tasks.training.loss import total_nats
 
 EMBEDDING = "model.embed_tokens.weight"
 FINAL_NORM = "model.norm.weight"
+OUTPUT = "lm_head.weight"
 _LINE_BYTES = 64
 
 
@@ -34,6 +35,12 @@ class Decoder(nn.Module):
         self.config, self.vocab_size = config, vocab_size
         self.recompute = False
         self.model = _Body(config, vocab_size)
+        self.lm_head = _Weight(vocab_size, config.hidden_size) if config.untied_embeddings else None
+
+    @property
+    def output(self) -> nn.Parameter:
+        """The weight of the output layer, [V, D]: the embedding's, or one of its own."""
+        return (self.lm_head or self.model.embed_tokens).weight
 
     @property
     def weights(self) -> dict[str, Tensor]:
@@ -48,7 +55,7 @@ class Decoder(nn.Module):
         hidden_BTD: Tensor = self.model(tokens_BT, torch_dtype(precision), recompute=self.recompute)
         if targets_BT is None:
             return hidden_BTD
-        return total_nats(hidden_BTD.flatten(0, 1), self.model.embed_tokens.weight, targets_BT.reshape(-1))
+        return total_nats(hidden_BTD.flatten(0, 1), self.output, targets_BT.reshape(-1))
 
 
 def decoder(config: ModelConfig, vocab_size: int, weights: Mapping[str, Tensor]) -> Decoder:
@@ -79,15 +86,19 @@ class _Body(nn.Module):
 
 
 class Layer(nn.Module):
-    """One layer: attention and feed-forward, each behind a norm and added to the residual stream."""
+    """One layer: attention and feed-forward, each behind a norm (OLMo 2: before one) and added to the residual stream."""
 
     def __init__(self, config: ModelConfig) -> None:
         """Make a layer whose weights have shapes and no values yet."""
         super().__init__()
-        self.input_layernorm = _Norm(config)
+        self.norms_after = config.architecture == "olmo2"
+        if not self.norms_after:
+            self.input_layernorm = _Norm(config)
         self.self_attn = _Attention(config)
         self.post_attention_layernorm = _Norm(config)
         self.mlp = _FeedForward(config)
+        if self.norms_after:
+            self.post_feedforward_layernorm = _Norm(config)
 
     def forward(self, x_BTD: Tensor, cos: Tensor, sin: Tensor, *, recompute: bool = False) -> Tensor:
         """Return the residual stream behind this layer, [B, T, D]."""
@@ -99,6 +110,10 @@ class Layer(nn.Module):
         return self._added(x_BTD, cos, sin)
 
     def _added(self, x_BTD: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+        if self.norms_after:
+            x_BTD = x_BTD + self.post_attention_layernorm(self.self_attn(x_BTD, cos, sin))
+            last: Tensor = x_BTD + self.post_feedforward_layernorm(self.mlp(x_BTD))
+            return last
         x_BTD = x_BTD + self.self_attn(self.input_layernorm(x_BTD), cos, sin)
         out: Tensor = x_BTD + self.mlp(self.post_attention_layernorm(x_BTD))
         return out
@@ -113,12 +128,27 @@ class _Attention(nn.Module):
         self.k_proj = _Weight(keys, config.hidden_size)
         self.v_proj = _Weight(keys, config.hidden_size)
         self.o_proj = _Weight(config.hidden_size, queries)
+        if config.architecture is not None:
+            whole = config.architecture == "olmo2"
+            self.q_norm = _Norm(config, queries if whole else config.head_size)
+            self.k_norm = _Norm(config, keys if whole else config.head_size)
 
     def forward(self, x_BTD: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
         # One product for queries, keys and values: small models are bound by the number of operations.
         joined = torch.cat([each.weight for each in (self.q_proj, self.k_proj, self.v_proj)]).to(x_BTD.dtype)
-        out_BTD = attended(F.linear(x_BTD, joined), self.config, cos, sin)
+        mixed_BTX = F.linear(x_BTD, joined)
+        if self.config.architecture is not None:
+            mixed_BTX = self._normalised(mixed_BTX)
+        out_BTD = attended(mixed_BTX, self.config, cos, sin)
         return F.linear(out_BTD, on_a_line(self.o_proj.weight.to(x_BTD.dtype)))
+
+    def _normalised(self, mixed_BTX: Tensor) -> Tensor:
+        """Return queries, keys and values, the first two normalised: each head (Qwen3), or all together (OLMo 2)."""
+        sizes = [each.weight.shape[0] for each in (self.q_proj, self.k_proj, self.v_proj)]
+        q_BTX, k_BTX, v_BTX = torch.split(mixed_BTX, sizes, dim=-1)
+        pairs = ((q_BTX, self.q_norm), (k_BTX, self.k_norm))
+        normed = [norm(x_BTX.view(*x_BTX.shape[:2], -1, norm.weight.shape[0])).flatten(-2) for x_BTX, norm in pairs]
+        return torch.cat([*normed, v_BTX], dim=-1)
 
 
 class _FeedForward(nn.Module):
@@ -143,8 +173,8 @@ class _Weight(nn.Module):
 
 
 class _Norm(_Weight):
-    def __init__(self, config: ModelConfig) -> None:
-        super().__init__(config.hidden_size)
+    def __init__(self, config: ModelConfig, size: int | None = None) -> None:
+        super().__init__(size or config.hidden_size)
         self.epsilon = config.norm_eps
 
     def forward(self, x_BTD: Tensor) -> Tensor:
@@ -155,28 +185,13 @@ class _Norm(_Weight):
 def logits(model: Decoder, tokens_BT: Tensor, precision: Precision = "float32") -> Tensor:
     """Return float32 logits, shape [B, T, V]; for a few sequences: training and measuring never hold them all."""
     hidden_BTD: Tensor = model(tokens_BT, precision)
-    return (hidden_BTD @ model.weights[EMBEDDING].to(hidden_BTD.dtype).T).float()
+    return (hidden_BTD @ model.output.to(hidden_BTD.dtype).T).float()
 
 
 def weight_shapes(config: ModelConfig, vocab_size: int) -> dict[str, tuple[int, ...]]:
     """Return name and shape of every weight, in a fixed order."""
-    hidden, inner = config.hidden_size, config.intermediate_size
-    queries, keys = config.num_heads * config.head_size, config.num_kv_heads * config.head_size
-    shapes: dict[str, tuple[int, ...]] = {EMBEDDING: (vocab_size, hidden)}
-    for layer in range(config.num_layers):
-        name = f"model.layers.{layer}."
-        shapes |= {
-            name + "input_layernorm.weight": (hidden,),
-            name + "self_attn.q_proj.weight": (queries, hidden),
-            name + "self_attn.k_proj.weight": (keys, hidden),
-            name + "self_attn.v_proj.weight": (keys, hidden),
-            name + "self_attn.o_proj.weight": (hidden, queries),
-            name + "post_attention_layernorm.weight": (hidden,),
-            name + "mlp.gate_proj.weight": (inner, hidden),
-            name + "mlp.up_proj.weight": (inner, hidden),
-            name + "mlp.down_proj.weight": (hidden, inner),
-        }
-    return shapes | {FINAL_NORM: (hidden,)}
+    shapes = {name: tuple(weight.shape) for name, weight in Decoder(config, vocab_size).named_parameters()}
+    return shapes
 
 
 def initial_model(config: ModelConfig, vocab_size: int, seed: int) -> Decoder:

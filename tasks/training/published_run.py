@@ -1,4 +1,4 @@
-"""The files of one trained run: its model, its loss curve, and the ledger of what it consumed."""
+"""The files of one trained run: its model, its loss curve, the ledger of what it consumed, its evaluations on the way."""
 
 import csv
 import io
@@ -10,6 +10,8 @@ from pathlib import Path
 from tasks.core.errors import DataError
 
 WEIGHTS_FILE, CONFIG_FILE, LOSSES_FILE, LEDGER_FILE = "model.safetensors", "config.json", "losses.csv", "ledger.csv"
+# Of a run that was evaluated on its way.
+EVALUATIONS_FILE = "evaluations.csv"
 # What `transformers` reads of a model besides its weights, config and tokenizer.
 TRANSFORMERS_FILES = ("generation_config.json", "special_tokens_map.json", "tokenizer_config.json")
 
@@ -96,6 +98,37 @@ def read_losses(folder: Path) -> tuple[float, ...]:
         except ValueError as error:
             raise _broken(path, number, error) from error
     return tuple(losses)
+
+
+@dataclass(frozen=True)
+class EvaluationRow:
+    """Bits per byte of a domain's held-out text when `step` steps were made."""
+
+    step: int
+    domain: str
+    bits_per_byte: float
+
+
+def evaluations_text(rows: Iterable[EvaluationRow]) -> str:
+    """Return the text of `evaluations.csv`."""
+    return _csv([field.name for field in fields(EvaluationRow)], map(astuple, rows))
+
+
+def read_evaluations(folder: Path) -> tuple[EvaluationRow, ...]:
+    """Return the evaluations on its way of the run in a folder; none where it had none.
+
+    Raises:
+        DataError: the file is not what `evaluations_text` made.
+    """
+    path, found = folder / EVALUATIONS_FILE, list[EvaluationRow]()
+    if not path.is_file():
+        return ()
+    for number, row in _rows(path, [field.name for field in fields(EvaluationRow)]):
+        try:
+            found.append(EvaluationRow(int(row[0]), row[1], float(row[2])))
+        except ValueError as error:
+            raise _broken(path, number, error) from error
+    return tuple(found)
 
 
 def _csv(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:

@@ -11,14 +11,18 @@ from tasks.training.ledger import Ledger, check_planned
 from tasks.training.model import Decoder
 from tasks.training.types import RunSpec
 
+# A step, and bits per byte of each domain behind it.
+Evaluation = tuple[int, tuple[float, ...]]
+
 
 @dataclass(frozen=True)
 class RunResult:
-    """What a run gives: the model, the loss of every step in nats per token, and what was consumed."""
+    """What a run gives: the model, the loss of every step in nats per token, what was consumed, and its evaluations."""
 
     model: Decoder
     losses: tuple[float, ...]
     ledger: Ledger
+    evaluations: tuple[Evaluation, ...] = ()
 
 
 def identity(spec: RunSpec, pool: TokenPool) -> str:

@@ -11,7 +11,7 @@ Axes: N proxies still running, S sequences, U tokens of a sample, P parameters, 
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from math import ceil, isfinite
 from pathlib import Path
@@ -27,13 +27,15 @@ from tasks.training.checkpoint import Checkpoint, CheckpointWriter, is_due, kept
 from tasks.training.config import TrainingConfig
 from tasks.training.data import Batch, RunData, run_data, step_ranges
 from tasks.training.distributed import from_first, parts_of, tree_sum, world_sum
+from tasks.training.held_out import evaluated
 from tasks.training.interleave import Integers
 from tasks.training.ledger import ConsumptionLog
 from tasks.training.loader import prefetched
 from tasks.training.model import decoder, initial_weights, torch_dtype
+from tasks.training.mup import scaled
 from tasks.training.numerics import deterministic, diverged
 from tasks.training.optimizers.clipping import clipped, clipped_rows
-from tasks.training.result import RunResult, accounted, identity
+from tasks.training.result import Evaluation, RunResult, accounted, identity
 from tasks.training.schedules.rates import learning_rate
 from tasks.training.stacked_model import Layout, gradient_and_nats, layout_of
 from tasks.training.stacked_optimizer import StackedOptimizer, change, named_state, new_state, optimizer_of, read_state
@@ -106,6 +108,7 @@ class _Run:
     checkpoints: Path | None
     found: Sequence[int] = ()
     losses: list[float] = field(default_factory=list)
+    evaluations: list[Evaluation] = field(default_factory=list)
     end: Tensor | DivergedError | None = None
 
 
@@ -184,7 +187,7 @@ def _start(
         weights_NW = torch.stack(rows).to(device)
         state = {name: torch.stack([own[name] for own in states]).to(device) for name in states[0]}
     else:
-        first = {seed: _initial_row(layout, seed, initial) for seed in {run.spec.seed for run in runs}}
+        first = {seed: _initial_row(layout, training, seed, initial) for seed in {run.spec.seed for run in runs}}
         weights_NW = torch.stack([first[run.spec.seed] for run in runs]).to(device)
         state = new_state(optimizer, (len(runs),), device)
     share = ceil(training.num_steps / len(runs))
@@ -197,8 +200,11 @@ def _start(
     return _Stack(list(runs), training, layout, every, optimizer, *own, step, world, parts, keeps)
 
 
-def _initial_row(layout: Layout, seed: int, initial: Mapping[str, Tensor] | None) -> Tensor:
-    return layout.row(initial_weights(layout.config, layout.vocab_size, seed) if initial is None else initial)
+def _initial_row(layout: Layout, training: TrainingConfig, seed: int, initial: Mapping[str, Tensor] | None) -> Tensor:
+    if initial is None:
+        initial = initial_weights(layout.config, layout.vocab_size, seed)
+        initial = initial if training.mup is None else scaled(training.mup, layout.config, initial)
+    return layout.row(initial)
 
 
 def _train(stack: _Stack, listeners: _StepListeners) -> None:
@@ -209,8 +215,9 @@ def _train(stack: _Stack, listeners: _StepListeners) -> None:
                 _save(stack, writer)
                 raise _stopped(stack)
             _advance(stack, steps_ahead)
-            if stack.on_cpu or stack.step % SYNC_STEPS == 0 or _saves(stack):
+            if stack.on_cpu or stack.step % SYNC_STEPS == 0 or _saves(stack) or _evaluates(stack):
                 _settle(stack)
+                _evaluate(stack)
                 _report_losses(stack, listeners)
                 writer.check()
                 if _saves(stack):
@@ -298,8 +305,26 @@ def _state_of(stack: _Stack, place: int) -> dict[str, Tensor]:
     return {name: rows[place] for name, rows in stack.state.items()}
 
 
+def _evaluates(stack: _Stack) -> bool:
+    return stack.training.evaluations is not None and stack.training.evaluations.is_due(stack.step)
+
+
+def _evaluate(stack: _Stack) -> None:
+    """Measure the runs on held-out text, if it is time: the first process does, for its files alone are kept."""
+    config = stack.training.evaluations
+    if config is None or not _evaluates(stack) or stack.world.rank:
+        return
+    for run, weights_W in zip(stack.runs, stack.weights_NW, strict=True):
+        model = decoder(stack.layout.config, stack.layout.vocab_size, stack.layout.named(weights_W))
+        try:
+            run.evaluations.append((stack.step, evaluated(model, run.data.pool, config)))
+        except DivergedError as error:
+            run.end = error
+    _drop_ended(stack)
+
+
 def _saves(stack: _Stack) -> bool:
-    """Return whether the host is to look at the stack: checkpoints are due, or the run is through."""
+    """Return whether checkpoints are due, or the run is through."""
     return is_due(stack.training, stack.step, stack.save_every if stack.keeps else None)
 
 
@@ -358,7 +383,11 @@ def _result(run: _Run, world: World) -> RunResult | DivergedError:
         return run.end
     weights = {name: weight.clone() for name, weight in run.layout.named(run.end.cpu()).items()}
     model = decoder(run.layout.config, run.layout.vocab_size, weights)
-    return accounted(run.spec, run.data, model, run.losses, run.log.ledger(_consumed(run, world), len(run.losses)))
+    ledger = run.log.ledger(_consumed(run, world), len(run.losses))
+    return replace(
+        accounted(run.spec, run.data, model, run.losses, ledger),
+        evaluations=tuple(run.evaluations),
+    )
 
 
 def _consumed(run: _Run, world: World) -> Integers:
@@ -376,7 +405,7 @@ def _save(stack: _Stack, writer: CheckpointWriter) -> None:
         consumed = _consumed(run, stack.world)
         if run.checkpoints is not None:
             tensors = stack.layout.named(weights_W) | named_state(stack.optimizer, _state_of(stack, place))
-            record = {"losses": run.losses, "consumed": consumed.tolist()}
+            record = {"losses": run.losses, "consumed": consumed.tolist(), "evaluations": run.evaluations}
             due.append(Checkpoint(run.checkpoints, run.identity, stack.step, tensors, record))
     if due and stack.step:
         writer.save(due)
@@ -399,4 +428,5 @@ def _restored(run: _Run, step: int, optimizer: StackedOptimizer) -> tuple[Tensor
     tensors, record = read(run.checkpoints, step)
     run.losses = list(record["losses"])
     run.log.restore(record["consumed"])
+    run.evaluations = [(step, tuple(bits)) for step, bits in record["evaluations"]]
     return run.layout.row(tensors), read_state(optimizer, tensors)

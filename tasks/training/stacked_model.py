@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 (its usual name)
 
+from tasks.core.errors import ConfigError
 from tasks.training.config import ModelConfig
 from tasks.training.loss import nats_and_gradients
 from tasks.training.model import (
@@ -80,7 +81,16 @@ class Layout:
 
 
 def layout_of(config: ModelConfig, vocab_size: int) -> Layout:
-    """Return the layout of a model's weights, in the order of `weight_shapes`."""
+    """Return the layout of a model's weights, in the order of `weight_shapes`.
+
+    Raises:
+        ConfigError: the model is not Llama's with tied embeddings.
+    """
+    if config.architecture is not None or config.untied_embeddings:
+        raise ConfigError(
+            "models with another architecture than Llama's, or with an output layer of their own, cannot be stacked. Leave "
+            "architecture and untied_embeddings out."
+        )
     places, offset = {}, 0
     for name, shape in weight_shapes(config, vocab_size).items():
         places[name] = (offset, shape)

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from tasks.training.config import TrainingConfig
-from tasks.training.optimizers.groups import step_template
 from tasks.training.optimizers.kinds import OptimizerKind, method
 from tasks.training.optimizers.method import OptimizerMethod, Step, split_name, state_name
+from tasks.training.optimizers.template import step_template
 from tasks.training.stacked_model import Layout
 
 # The name of all weights as one vector.
@@ -35,8 +35,11 @@ def optimizer_of(training: TrainingConfig, layout: Layout, device: torch.device)
     config = training.optimizer.method
     chosen, step = method(config), step_template(training, layout.places)
     if chosen.elementwise:
-        decays_P = layout.spread(step.decays)[: layout.parameters].to(device)
-        step = replace(step, decays={_ALL: decays_P})
+
+        def spread(values: Mapping[str, Tensor | float]) -> dict[str, Tensor | float]:
+            return {_ALL: layout.spread(values)[: layout.parameters].to(device)}
+
+        step = replace(step, decays=spread(step.decays), rates=None if step.rates is None else spread(step.rates))
     return StackedOptimizer(config, chosen, layout, step)
 
 

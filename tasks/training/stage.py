@@ -20,7 +20,8 @@ from tasks.tokenize.pool import POOL_FILES, TokenPool, read_pool, train_digest
 from tasks.tokenize.published import TOKENIZER_FILE
 from tasks.training.branches import Milestone
 from tasks.training.config import num_flops, num_parameters
-from tasks.training.data import SPLIT
+from tasks.training.held_out import SPLIT as HELD_OUT
+from tasks.training.held_out import evaluation_words
 from tasks.training.model import weight_shapes
 from tasks.training.optimizers.kinds import state_bytes
 from tasks.training.params import TrainParams
@@ -35,6 +36,7 @@ from tasks.training.published import (
 )
 from tasks.training.published_run import (
     CONFIG_FILE,
+    EVALUATIONS_FILE,
     LEDGER_FILE,
     LOSSES_FILE,
     MILESTONES,
@@ -43,19 +45,20 @@ from tasks.training.published_run import (
     TRANSFORMERS_FILES,
     WEIGHTS_FILE,
     milestone_folder,
+    read_evaluations,
     read_losses,
 )
 from tasks.training.recipes import PlannedRun, PlannedRuns, planned_runs
 from tasks.training.starts.kinds import paths as start_paths
 from tasks.training.starts.weights import Start, start_mistakes
 from tasks.training.types import RunSpec, Trunk
-from tasks.training.unit import RunArgs, train_run
+from tasks.training.unit import RunArgs, splits_of, train_run
 
 STAGE = "train"
 # The input that stands in for a search: a recipe's file.
 RECIPE = "recipe"
 TRAIN = Step("train.run", "train", train_run, distributed=True, stops=True)
-MODEL_FILES = (CONFIG_FILE, LEDGER_FILE, LOSSES_FILE, WEIGHTS_FILE)
+MODEL_FILES = (CONFIG_FILE, EVALUATIONS_FILE, LEDGER_FILE, LOSSES_FILE, WEIGHTS_FILE)
 EXPORT_FILES = (CONFIG_FILE, WEIGHTS_FILE, *TRANSFORMERS_FILES)
 
 
@@ -72,13 +75,16 @@ def run(params: TrainParams, *, inputs: Mapping[str, Path], output: Path, worksh
     stage = StageRun(workshop, STAGE, __name__, params, digests, output)
     if (found := stage.unchanged()) is not None:
         return found
-    read = tokenized.tree(*POOL_FILES, f"tokens/{SPLIT}/", TOKENIZER_FILE)
-    pool = read_pool(read.local(), SPLIT)
+    splits = splits_of(params.training)
+    read = tokenized.tree(*POOL_FILES, *(f"tokens/{split}/" for split in splits), TOKENIZER_FILE)
+    pool = read_pool(read.local(), *splits)
     # Every run is checked before the first starts.
     _require_fit(start, params, read[TOKENIZER_FILE], pool)
     planned = planned_runs(params, recipe, pool, train_digest(read), str(inputs.get(RECIPE, Recipe.FILE)))
     for note in planned.notes:
         workshop.observer.say(note)
+    if params.training.evaluations is not None:
+        workshop.observer.say(evaluation_words(params.training, pool.tokens(HELD_OUT).tolist()))
 
     records = _trained(planned, read, start, workshop)
     pairs = zip(planned.runs, records, strict=True)
@@ -144,12 +150,15 @@ def _report(spec: RunSpec, record: UnitRecord) -> UnitReport:
     weights = [
         phase.weights if phase.end_weights is None else [phase.weights, phase.end_weights] for phase in spec.phases
     ]
+    curves = {"loss": list(enumerate(read_losses(record.folder)))}
+    for row in read_evaluations(record.folder):
+        curves.setdefault(f"bits_per_byte/{row.domain}", []).append((row.step, row.bits_per_byte))
     return UnitReport(
         name=spec.name,
         key=record.key,
         params={"seed": spec.seed, "tokens": spec.training.num_tokens, "weights": json.dumps(weights)},
         metrics={"final_loss": record.summary["final_loss"]},
-        curves={"loss": list(enumerate(read_losses(record.folder)))},
+        curves=curves,
     )
 
 
@@ -188,7 +197,8 @@ def _files(runs: Sequence[TrainedRun], records: Sequence[UnitRecord], own: str) 
     files = {
         f"{run.folder}/{name}": record.file(name)
         for run, record in zip(runs, records, strict=True)
-        for name in (*MODEL_FILES, *(name for name in record.tree.names if name.startswith(f"{MILESTONES}/")))
+        for name in record.tree.names
+        if name in MODEL_FILES or name.startswith(f"{MILESTONES}/")
     }
     searched = [record for run, record in zip(runs, records, strict=True) if run.mixture == own]
     exported = [*searched, *records][0]

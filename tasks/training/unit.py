@@ -6,13 +6,23 @@ from pathlib import Path
 from tasks.core.handles import Tree
 from tasks.core.results import Here, UnitResult
 from tasks.tokenize.pool import read_pool
-from tasks.tokenize.published import TOKENIZER_FILE
+from tasks.tokenize.published import TOKENIZER_FILE, Split
 from tasks.training.branches import Milestone, begin
 from tasks.training.checkpoint import publish_milestones
+from tasks.training.config import TrainingConfig
 from tasks.training.data import SPLIT, RunData, run_data
 from tasks.training.export import write_model, write_tokenizer_files
+from tasks.training.held_out import SPLIT as HELD_OUT
 from tasks.training.ledger import ledger_rows
-from tasks.training.published_run import LEDGER_FILE, LOSSES_FILE, ledger_text, losses_text
+from tasks.training.published_run import (
+    EVALUATIONS_FILE,
+    LEDGER_FILE,
+    LOSSES_FILE,
+    EvaluationRow,
+    evaluations_text,
+    ledger_text,
+    losses_text,
+)
 from tasks.training.run import RunResult, train
 from tasks.training.starts.weights import Start, started_weights
 from tasks.training.types import RunSpec, World
@@ -20,7 +30,7 @@ from tasks.training.types import RunSpec, World
 
 @dataclass(frozen=True)
 class RunArgs:
-    """A run, what it reads of the token pool (index, train split and tokenizer), and where it starts (None = scratch).
+    """A run, what it reads of the token pool (index, its splits and tokenizer), and where it starts (None = scratch).
 
     A branch has the `milestone` of its trunk that it goes on from.
     """
@@ -31,10 +41,15 @@ class RunArgs:
     milestone: Milestone | None = None
 
 
+def splits_of(training: TrainingConfig) -> tuple[Split, ...]:
+    """Return the splits that a run reads."""
+    return (SPLIT,) if training.evaluations is None else (SPLIT, HELD_OUT)
+
+
 def train_run(args: RunArgs, here: Here) -> UnitResult:
     """Make a run, alone or as one of several processes, from its last checkpoint on; the first writes its files."""
     folder, num_steps = args.pool.local(), args.spec.training.num_steps
-    pool = read_pool(folder, SPLIT)
+    pool = read_pool(folder, *splits_of(args.spec.training))
     if args.milestone is not None and here.rank == 0 and here.scratch is not None:
         begin(args.milestone, args.spec, run_data(args.spec, pool), here.scratch)
     trained = train(
@@ -60,3 +75,10 @@ def _write(trained: RunResult, data: RunData, spec: RunSpec, tokenizer: Path, fo
     write_tokenizer_files(tokenizer, end, trained.model.config.sequence_length, folder)
     (folder / LOSSES_FILE).write_text(losses_text(trained.losses), encoding="utf-8")
     (folder / LEDGER_FILE).write_text(ledger_text(ledger_rows(trained.ledger, data, spec.training)), encoding="utf-8")
+    if trained.evaluations:
+        rows = [
+            EvaluationRow(step, name, value)
+            for step, values in trained.evaluations
+            for name, value in zip(data.pool.names, values, strict=True)
+        ]
+        (folder / EVALUATIONS_FILE).write_text(evaluations_text(rows), encoding="utf-8")

@@ -465,6 +465,12 @@ def test_a_version_can_be_pushed_later_and_its_workspace_removed_before(
     add_remote(root, "store", str(tmp_path / "store"))
     with pytest.raises(VersionError, match="no version data/demo/v9"):
         push(root, root / ".mixwright", "data/demo/v9", "store")
+    torn = under_way.path / ".dvc" / "tmp" / "rwlock"
+    torn.parent.mkdir(parents=True, exist_ok=True)
+    torn.write_bytes(b"")
+    with pytest.raises(VersionError, match=r"`dvc commit` failed: .*no-such-stage"):
+        dvc(under_way.path, "commit", "no-such-stage")
+    assert not torn.exists() or torn.read_bytes() != b""
     with pytest.raises(VersionError, match="this clone has no default remote"):
         push(root, root / ".mixwright", version.tag)
     push(root, root / ".mixwright", version.tag, "store")

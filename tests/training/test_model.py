@@ -1,14 +1,15 @@
 """The model and its loss, against torch and against Hugging Face's Llama."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from torch.nn import functional as F  # noqa: N812 (its usual name)
 
 from tasks.core.errors import DataError
-from tasks.training.config import ModelConfig, Precision
-from tasks.training.export import read_model, write_model, write_tokenizer_files
+from tasks.training.config import ModelConfig, Precision, num_parameters
+from tasks.training.export import model_config, read_model, transformers_config, write_model, write_tokenizer_files
 from tasks.training.loss import nats_per_row, rows_at_a_time, total_nats
 from tasks.training.model import EMBEDDING, Decoder, decoder, initial_model, logits, weight_shapes
 
@@ -98,6 +99,46 @@ def test_the_initial_weights_depend_on_the_seed_and_have_the_stated_spread() -> 
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of transformers' own imports
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"untied_embeddings": True, "rope_base": 50_000.0},
+        {"architecture": "qwen3", "head_dim": 10},
+        {"architecture": "olmo2", "untied_embeddings": True},
+    ],
+    ids=["llama, untied", "qwen3", "olmo2"],
+)
+def test_other_architectures_are_those_of_transformers_both_ways(tmp_path: Path, changes: dict[str, Any]) -> None:
+    transformers = pytest.importorskip("transformers")
+    config = CONFIG.model_copy(update=changes)
+    model = lively(initial_model(config, 97, 3))
+    write_model(model, 0, tmp_path)
+    theirs = transformers.AutoModelForCausalLM.from_pretrained(tmp_path)
+    with torch.no_grad():
+        assert float((theirs(tokens()).logits - logits(model, tokens())).abs().max()) < 1e-5
+    assert num_parameters(config, 97)[0] == sum(weight.numel() for weight in theirs.parameters())
+    theirs.save_pretrained(tmp_path / "theirs")
+    read = read_model(tmp_path / "theirs")
+    assert read.config == config and all(torch.equal(read.weights[name], model.weights[name]) for name in model.weights)
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"model_type": "gpt2"}, "model_type gpt2"),
+        ({"attention_bias": True}, "attention_bias True"),
+        ({"rope_parameters": {"rope_type": "llama3", "rope_theta": 5e5}}, "RoPE scaled by llama3"),
+        ({"hidden_act": "gelu"}, "hidden_act gelu"),
+        ({"num_hidden_layers": None}, "it describes no model"),
+    ],
+)
+def test_a_model_that_the_decoder_does_not_compute_is_refused_by_name(changes: dict[str, Any], told: str) -> None:
+    values = transformers_config(CONFIG, 97, 0) | changes
+    with pytest.raises(DataError, match=told):
+        model_config(values, "config.json")
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of transformers' own imports
 def test_transformers_loads_the_export_with_the_same_logits(tmp_path: Path) -> None:
     transformers = pytest.importorskip("transformers")
     from tokenizers import Tokenizer, models, pre_tokenizers, trainers
@@ -116,7 +157,7 @@ def test_transformers_loads_the_export_with_the_same_logits(tmp_path: Path) -> N
     theirs_tokenizer = transformers.AutoTokenizer.from_pretrained(tmp_path)
     batch = tokens(vocab_size=size)
     with torch.no_grad():
-        assert float((theirs(batch).logits - logits(model, batch)).abs().max()) < 1e-4
+        assert float((theirs(batch).logits - logits(model, batch)).abs().max()) < 1e-5
     assert theirs.config.max_position_embeddings == CONFIG.sequence_length
     assert theirs_tokenizer("not to be")["input_ids"] == tokenizer.encode("not to be").ids
     assert (theirs_tokenizer.eos_token, theirs_tokenizer.eos_token_id) == ("<|end|>", 0)

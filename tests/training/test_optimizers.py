@@ -10,10 +10,10 @@ from tasks.training.config import OptimizerConfig
 from tasks.training.model import weight_shapes
 from tasks.training.optimizers.adamw import AdamW
 from tasks.training.optimizers.clipping import clipped
-from tasks.training.optimizers.groups import step_template
 from tasks.training.optimizers.kinds import method, state_bytes
 from tasks.training.optimizers.method import Sharding, Step
 from tasks.training.optimizers.muon import Muon, orthogonalized
+from tasks.training.optimizers.template import step_template
 from tests.training.conftest import VOCAB_SIZE, small_training
 
 MATRIX, NORM = "model.layers.0.mlp.up_proj.weight", "model.norm.weight"

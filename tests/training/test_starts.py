@@ -119,7 +119,8 @@ def test_a_start_of_another_model_names_every_mistake_before_the_first_step(
     folder = folder_of(tmp_path / "hf")
     assert mistakes(start_of(folder), inputs["tokenize"]) == ""
     config = json.loads((folder / "config.json").read_text())
-    changes = {"rms_norm_eps": 1e-6, "rope_theta": 500_000.0, "tie_word_embeddings": False, "model_type": "qwen3"}
+    rope = {"rope_type": "default", "rope_theta": 500_000.0}
+    changes = {"rms_norm_eps": 1e-6, "rope_parameters": rope, "tie_word_embeddings": False, "model_type": "qwen3"}
     (folder / "config.json").write_text(json.dumps({**config, **changes}))
     weights = load_file(folder / "model.safetensors")
     del weights["model.norm.weight"]
@@ -129,10 +130,10 @@ def test_a_start_of_another_model_names_every_mistake_before_the_first_step(
     (folder / "tokenizer.json").write_text(json.dumps({**TOKENIZER, "normalizer": {"type": "NFC"}}))
     told = mistakes(start_of(folder), inputs["tokenize"])
     for message in (
-        "model_type is qwen3, not llama",
-        "tie_word_embeddings is False, not True",
-        "rms_norm_eps is 1e-06, not 1e-05",
-        "rope_theta is 500000.0, not 10000.0",
+        "architecture is qwen3, not None",
+        "untied_embeddings is True, not False",
+        "norm_eps is 1e-06, not 1e-05",
+        "rope_base is 500000.0, not 10000.0",
         "its vocabulary has 70 tokens, the pool's 64. Tokenize with its tokenizer.",
         "2 of its weights are not those of train.training.model; first: model.norm.weight is None, not (16,)",
         "lm_head.weight has no place",

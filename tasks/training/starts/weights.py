@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tasks.core.digest import digest_json
+from tasks.core.errors import DataError
 from tasks.core.handles import Handle
 from tasks.core.identity import LABEL
 from tasks.training.config import ModelConfig
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _SHOWN = 3
+# What a run may have otherwise than the model that it starts from.
+_FREE = frozenset({"sequence_length", "initializer_range"})
 
 
 @dataclass(frozen=True)
@@ -47,8 +50,7 @@ class Start:
 
 def start_mistakes(start: Start, model: ModelConfig, vocab_size: int, tokenizer: Handle) -> Iterator[str]:
     """Yield what keeps a run of `model` from starting there, on a pool with this vocabulary and `tokenizer.json`."""
-    values = json.loads(start.config.text())
-    yield from _config_mistakes(values, model)
+    yield from _config_mistakes(start, model)
     yield from _shape_mistakes(start, model, vocab_size)
     theirs, ours = json.loads(start.tokenizer.text()), json.loads(tokenizer.text())
     if differing := _differing_parts(theirs, ours, start.extend_vocabulary):
@@ -64,37 +66,28 @@ def started_weights(start: Start, model: ModelConfig, vocab_size: int) -> "dict[
     import torch
     from safetensors import safe_open
 
-    from tasks.training.model import EMBEDDING, weight_shapes
+    from tasks.training.model import EMBEDDING, OUTPUT, weight_shapes
 
     with safe_open(start.weights.local(), framework="pt") as file:
         weights = {name: file.get_tensor(name).float() for name in weight_shapes(model, vocab_size)}
-    known_VD = weights[EMBEDDING]
-    if (missing := vocab_size - len(known_VD)) > 0:
-        weights[EMBEDDING] = torch.cat([known_VD, known_VD.mean(dim=0, keepdim=True).expand(missing, -1)])
+    for name in {EMBEDDING, OUTPUT} & weights.keys():
+        known_VD = weights[name]
+        if (missing := vocab_size - len(known_VD)) > 0:
+            weights[name] = torch.cat([known_VD, known_VD.mean(dim=0, keepdim=True).expand(missing, -1)])
     return weights
 
 
-def _config_mistakes(values: Mapping[str, Any], model: ModelConfig) -> Iterator[str]:
+def _config_mistakes(start: Start, model: ModelConfig) -> Iterator[str]:
     """Yield what the config says that our decoder does otherwise: weights alone do not tell it."""
-    rotary = values.get("rope_parameters") or {}
-    asked = {
-        "model_type": "llama",
-        "hidden_act": "silu",
-        "tie_word_embeddings": True,
-        "attention_bias": False,
-        "mlp_bias": False,
-        "num_attention_heads": model.num_heads,
-        "num_key_value_heads": model.num_kv_heads,
-        "rms_norm_eps": model.norm_eps,
-        "rope_theta": model.rope_base,
-        "rope_scaling": None,
-    }
-    # What Hugging Face leaves out has these defaults.
-    absent = {"tie_word_embeddings": False, "attention_bias": False, "mlp_bias": False, "hidden_act": "silu"}
-    found = {**absent, "rope_theta": rotary.get("rope_theta"), **values}
-    if rotary.get("rope_type", "default") != "default":
-        found["rope_scaling"] = rotary["rope_type"]
-    wrong = [f"{name} is {found.get(name)}, not {value}" for name, value in asked.items() if found.get(name) != value]
+    from tasks.training.export import model_config
+
+    try:
+        theirs = model_config(json.loads(start.config.text()), start.config.name)
+    except DataError as error:
+        yield str(error)
+        return
+    pairs = [(name, getattr(theirs, name), getattr(model, name)) for name in ModelConfig.model_fields]
+    wrong = [f"{name} is {one}, not {other}" for name, one, other in pairs if name not in _FREE and one != other]
     if wrong:
         yield f"its config is of another model: {'; '.join(wrong)}. Set train.training.model to its values."
 
@@ -102,7 +95,7 @@ def _config_mistakes(values: Mapping[str, Any], model: ModelConfig) -> Iterator[
 def _shape_mistakes(start: Start, model: ModelConfig, vocab_size: int) -> Iterator[str]:
     from safetensors import safe_open
 
-    from tasks.training.model import EMBEDDING, weight_shapes
+    from tasks.training.model import EMBEDDING, OUTPUT, weight_shapes
 
     expected = weight_shapes(model, vocab_size)
     with safe_open(start.weights.local(), framework="pt") as file:
@@ -111,7 +104,7 @@ def _shape_mistakes(start: Start, model: ModelConfig, vocab_size: int) -> Iterat
     if known > vocab_size or (known < vocab_size and not start.extend_vocabulary):
         remedy = "Set extend_vocabulary." if known < vocab_size else "Tokenize with its tokenizer."
         yield f"its vocabulary has {known:,} tokens, the pool's {vocab_size:,}. {remedy}"
-    rest = {name: shape for name, shape in expected.items() if name != EMBEDDING or known == vocab_size}
+    rest = {name: shape for name, shape in expected.items() if name not in {EMBEDDING, OUTPUT} or known == vocab_size}
     wrong = [f"{name} is {found.get(name)}, not {shape}" for name, shape in rest.items() if found.get(name) != shape]
     # A milestone holds the optimizer's state too, under names of its own.
     wrong += [

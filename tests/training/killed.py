@@ -1,0 +1,185 @@
+"""Runs that are killed at chosen moments and called again, beside one that was not: a program that prints a line per case.
+
+Each attempt is a fork of a process that has imported what it needs and computed nothing. SIGKILL is what ends it, so that no
+handler, no buffer and no thread has a last word.
+"""
+
+import hashlib
+import json
+import os
+import random
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from tasks.core.digest import digest_bytes, digest_file
+from tasks.tokenize.pool import TokenPool
+from tasks.training import checkpoint, measure, stacked, tensor_file
+from tasks.training.config import EvaluationConfig
+from tasks.training.run import train
+from tasks.training.types import Phase, RunSpec
+from tests.training.conftest import LENGTH, make_pool, small_training
+
+STEPS = 16
+# The mixture changes within step 7; gamma, with 37 samples, begins anew within step 11.
+SWITCH, WRAP = 7, 11
+
+
+@dataclass(frozen=True)
+class Case:
+    """When a run is killed: at the `count`-th time of a moment, or, by the `clock`, after `count` percent of its time."""
+
+    moment: str
+    count: int
+    precision: str
+
+
+def spec_of(precision: str) -> RunSpec:
+    """Return a run of two phases that repeats a domain and is evaluated on its way."""
+    training = small_training(
+        num_tokens=STEPS * 4 * LENGTH,
+        precision=precision,
+        evaluations=EvaluationConfig(every_steps=5, tokens_per_domain=64),
+    )
+    first = (SWITCH - 1) * 4 + 2
+    phases = (Phase(first * LENGTH, (0.1, 0.0, 0.9)), Phase((STEPS * 4 - first) * LENGTH, (0.0, 0.1, 0.9)))
+    return RunSpec("killed", phases, 0, training)
+
+
+def attempt(spec: RunSpec, pool: TokenPool, folder: Path, case: Case | None) -> int:
+    """Train in a fork, from the checkpoints in `folder` on; return the signal that ended it, 0 for none."""
+    began, child = time.monotonic(), os.fork()
+    if not child:
+        try:
+            _train(spec, pool, folder, case)
+        finally:
+            os._exit(1)
+    if case is not None and case.moment == "clock":
+        time.sleep(case.count / 100 * _DURATION[spec.training.precision])
+        os.kill(child, signal.SIGKILL)
+    status = os.waitpid(child, 0)[1]
+    if case is None:
+        _DURATION.setdefault(spec.training.precision, time.monotonic() - began)
+    if os.WIFSIGNALED(status):
+        return os.WTERMSIG(status)
+    assert os.WEXITSTATUS(status) == 0 or case is not None, "an attempt that nobody killed failed"
+    return 0
+
+
+_DURATION: dict[str, float] = {}
+
+
+def _train(spec: RunSpec, pool: TokenPool, folder: Path, case: Case | None) -> None:
+    """Train, note which tokens every step takes, and die when the case says so."""
+    taken = stacked._tokens
+
+    def noted(stack: Any, *args: Any) -> Any:
+        tokens = taken(stack, *args)
+        with (folder / "samples").open("a") as stream:
+            stream.write(f"{stack.step} {hashlib.sha256(tokens.numpy().tobytes()).hexdigest()}\n")
+        return tokens
+
+    stacked._tokens = noted
+    on_step: Callable[[int, float], None] = lambda step, loss: None  # noqa: E731
+    match case.moment if case else None:
+        case "step":
+            die = _on_the(case.count)  # type: ignore[union-attr]
+            on_step = lambda step, loss: die()  # noqa: E731
+        case "block":
+            _before(tensor_file, "_header", case.count)  # type: ignore[union-attr]
+        case "flush":
+            _before(checkpoint, "_flush", case.count)  # type: ignore[union-attr]
+        case "evaluation":
+            _before(measure, "nats_per_row", case.count)  # type: ignore[union-attr]
+    run = train(spec, pool, checkpoints=folder / "checkpoints", on_step=on_step)
+    weights = b"".join(name.encode() + weight.detach().numpy().tobytes() for name, weight in run.model.weights.items())
+    value = {
+        "weights": digest_bytes(weights),
+        "losses": run.losses,
+        "ledger": asdict(run.ledger),
+        "evaluations": run.evaluations,
+    }
+    (folder / "result.json").write_text(json.dumps(value))
+    os._exit(0)
+
+
+def _on_the(count: int) -> Callable[[], None]:
+    left = iter(range(count - 1))
+
+    def die() -> None:
+        if next(left, None) is None:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    return die
+
+
+def _before(module: Any, name: str, count: int) -> None:
+    die, original = _on_the(count), getattr(module, name)
+
+    def dying(*args: Any, **options: Any) -> Any:
+        die()
+        return original(*args, **options)
+
+    setattr(module, name, dying)
+
+
+def outcome(folder: Path) -> dict[str, Any]:
+    """Return what a finished run left: result, last checkpoint (weights, optimizer state, account), tokens of each step.
+
+    A step that was made twice must have taken the same tokens twice.
+    """
+    steps: dict[str, set[str]] = {}
+    for line in (folder / "samples").read_text().splitlines():
+        step, digest = line.split()
+        steps.setdefault(step, set()).add(digest)
+    last = folder / "checkpoints" / f"step-{STEPS:09d}"
+    return {
+        **json.loads((folder / "result.json").read_text()),
+        "checkpoint": {path.name: digest_file(path) for path in last.iterdir()},
+        "samples": {step: sorted(digests) for step, digests in steps.items()},
+    }
+
+
+def main(cases: list[Case]) -> None:
+    """Print of each case the signal that ended its first attempt, and in what its end differs from the undisturbed."""
+    with tempfile.TemporaryDirectory() as name:
+        place, whole = Path(name), dict[str, dict[str, Any]]()
+        pool = make_pool(place / "pool")
+        for number, case in enumerate(cases):
+            spec, folder = spec_of(case.precision), place / str(number)
+            if case.precision not in whole:
+                undisturbed = place / case.precision
+                undisturbed.mkdir()
+                attempt(spec, pool, undisturbed, None)
+                whole[case.precision] = outcome(undisturbed)
+            folder.mkdir()
+            ended = attempt(spec, pool, folder, case)
+            attempt(spec, pool, folder, None)
+            found = outcome(folder)
+            different = [key for key, value in whole[case.precision].items() if found[key] != value]
+            print(json.dumps({"signal": ended, "different": different}), flush=True)
+            shutil.rmtree(folder)
+
+
+def moments(count: int, seed: int) -> list[Case]:
+    """Return random moments of each kind, half of them in each precision."""
+    chosen = random.Random(seed)
+    most = {"step": STEPS, "block": 6, "flush": 18, "evaluation": 9, "clock": 95}
+    kinds = [*most, "switch", "wrap"]
+    cases = []
+    for number in range(count):
+        kind = kinds[number % len(kinds)]
+        at = {"switch": SWITCH, "wrap": WRAP}.get(kind) or chosen.randint(1, most[kind])
+        precision = ("float32", "bfloat16")[(number // len(kinds) + number) % 2]
+        cases.append(Case("step" if kind in {"switch", "wrap"} else kind, at, precision))
+    return cases
+
+
+if __name__ == "__main__":
+    main([Case(**case) for case in json.loads(sys.argv[1])])
