@@ -14,6 +14,7 @@ from tasks.training.schedules.changes import DecayFrom, Rewarm
 from tasks.training.schedules.kinds import ScheduleConfig
 from tasks.training.schedules.rates import schedule_mistakes
 from tasks.training.schedules.wsd import Wsd
+from tasks.training.spikes import SkipSpikes
 
 Architecture = Literal["qwen3", "olmo2"]
 Precision = Literal["float32", "bfloat16"]
@@ -74,6 +75,7 @@ class OptimizerConfig(Params):
     )
     norm_weight_decay: float | None = Field(default=None, ge=0, description="on the weights of norms; null = none")
     gradient_clip: PositiveFloat | None = Field(default=1.0, description="largest global norm; null = off")
+    skip_spikes: SkipSpikes | None = Field(default=None, description="leave steps out whose loss or gradient jumps")
 
 
 class EvaluationConfig(Params):

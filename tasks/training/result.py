@@ -17,12 +17,16 @@ Evaluation = tuple[int, tuple[float, ...]]
 
 @dataclass(frozen=True)
 class RunResult:
-    """What a run gives: the model, the loss of every step in nats per token, what was consumed, and its evaluations."""
+    """What a run gives: the model, the loss of every step in nats per token, what was consumed, and its evaluations.
+
+    `skipped` are the steps, from 0, whose loss or gradient stood out and that were left out.
+    """
 
     model: Decoder
     losses: tuple[float, ...]
     ledger: Ledger
     evaluations: tuple[Evaluation, ...] = ()
+    skipped: tuple[int, ...] = ()
 
 
 def identity(spec: RunSpec, pool: TokenPool) -> str:

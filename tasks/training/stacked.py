@@ -37,6 +37,7 @@ from tasks.training.numerics import deterministic, diverged
 from tasks.training.optimizers.clipping import clipped, clipped_rows
 from tasks.training.result import Evaluation, RunResult, accounted, identity
 from tasks.training.schedules.rates import learning_rate
+from tasks.training.spikes import is_spike, skipped_steps
 from tasks.training.stacked_model import Layout, gradient_and_nats, layout_of
 from tasks.training.stacked_optimizer import StackedOptimizer, change, named_state, new_state, optimizer_of, read_state
 from tasks.training.types import DivergedError, RunSpec, World
@@ -92,7 +93,7 @@ def train_stacked(
 
 @dataclass
 class _Run:
-    """One run of a stack: its place among all, its data, the losses that the host has looked at, and how it ended.
+    """One run of a stack: its place among all, its data, what the host has looked at of its steps, and how it ended.
 
     `log` counts what this process took of the data for the run's steps.
     `end` are the weights of a run that is through or was stopped, or the error that ended it. `found` are the steps of
@@ -108,6 +109,7 @@ class _Run:
     checkpoints: Path | None
     found: Sequence[int] = ()
     losses: list[float] = field(default_factory=list)
+    norms: list[float] = field(default_factory=list)
     evaluations: list[Evaluation] = field(default_factory=list)
     end: Tensor | DivergedError | None = None
 
@@ -144,6 +146,11 @@ class _Stack:
     def on_cpu(self) -> bool:
         """Whether the host sees every number at once."""
         return self.weights_NW.device.type == "cpu"
+
+    @property
+    def looks_at_every_step(self) -> bool:
+        """Whether the host takes the numbers of each step before the next: what to leave out follows from them."""
+        return self.on_cpu or self.training.optimizer.skip_spikes is not None
 
 
 @dataclass(frozen=True)
@@ -215,7 +222,7 @@ def _train(stack: _Stack, listeners: _StepListeners) -> None:
                 _save(stack, writer)
                 raise _stopped(stack)
             _advance(stack, steps_ahead)
-            if stack.on_cpu or stack.step % SYNC_STEPS == 0 or _saves(stack) or _evaluates(stack):
+            if stack.looks_at_every_step or stack.step % SYNC_STEPS == 0 or _saves(stack) or _evaluates(stack):
                 _settle(stack)
                 _evaluate(stack)
                 _report_losses(stack, listeners)
@@ -247,10 +254,10 @@ def _advance(stack: _Stack, steps_ahead: Iterator[Mapping[int, Batch]]) -> None:
     losses_N = total_NW[:, parameters].double() / training.tokens_per_step
     if stack.on_cpu:
         norms_N = torch.stack([torch.linalg.vector_norm(gradient_P) for gradient_P in gradient_NP])
-        _update_each(stack, gradient_NP, losses_N.tolist(), norms_N.tolist())
+        _update_each(stack, gradient_NP, losses_N.tolist(), norms_N.tolist(), _spikes(stack, losses_N, norms_N))
     else:
         norms_N = torch.linalg.vector_norm(gradient_NP, dim=1)
-        _update_all(stack, gradient_NP, losses_N, norms_N)
+        _update_all(stack, gradient_NP, losses_N, norms_N, _spikes(stack, losses_N, norms_N))
     stack.pending.append((losses_N, norms_N))
     stack.step += 1
 
@@ -281,23 +288,42 @@ def _tokens(stack: _Stack, steps_ahead: Iterator[Mapping[int, Batch]]) -> Tensor
     return tokens_NSU
 
 
-def _update_each(stack: _Stack, gradient_NP: Tensor, losses: Sequence[float], norms: Sequence[float]) -> None:
+def _spikes(stack: _Stack, losses_N: Tensor, norms_N: Tensor) -> list[int]:
+    """Return the rows whose step is to be left out, by what was recorded of the steps before it."""
+    config = stack.training.optimizer.skip_spikes
+    if config is None:
+        return []
+    seen = [(run.losses[-config.window_steps :], run.norms[-config.window_steps :]) for run in stack.runs]
+    made = zip(seen, losses_N.tolist(), norms_N.tolist(), strict=True)
+    return [
+        row
+        for row, ((losses, norms), loss, norm) in enumerate(made)
+        if is_spike(config, [*losses, loss], [*norms, norm])
+    ]
+
+
+def _update_each(
+    stack: _Stack, gradient_NP: Tensor, losses: Sequence[float], norms: Sequence[float], left_out: Sequence[int]
+) -> None:
     """Change the weights one proxy after the other, which keeps each in the cache; a diverged one stays as it is."""
     limit, rate = stack.training.optimizer.gradient_clip, learning_rate(stack.training, stack.step)
     rows = zip(stack.weights_NW, gradient_NP, losses, norms, strict=True)
-    for place, (weights_W, gradient_P, loss, norm) in enumerate(rows):
-        if isfinite(loss) and isfinite(norm):
-            short_P, state = clipped(gradient_P, norm, limit), _state_of(stack, place)
+    for row, (weights_W, gradient_P, loss, norm) in enumerate(rows):
+        if isfinite(loss) and isfinite(norm) and row not in left_out:
+            short_P, state = clipped(gradient_P, norm, limit), _state_of(stack, row)
             change(stack.optimizer, weights_W, short_P, state, rate=rate, step=stack.step)
 
 
-def _update_all(stack: _Stack, gradient_NP: Tensor, losses_N: Tensor, norms_N: Tensor) -> None:
+def _update_all(stack: _Stack, gradient_NP: Tensor, losses_N: Tensor, norms_N: Tensor, left_out: Sequence[int]) -> None:
     """Change the weights of all proxies at once; a diverged one goes on with a gradient of zero until it is noticed."""
     sound_N = torch.isfinite(losses_N) & torch.isfinite(norms_N)
     short_NP = clipped_rows(gradient_NP, norms_N, stack.training.optimizer.gradient_clip)
     gradient_NP = torch.where(sound_N[:, None], short_NP, 0.0)
     rate = learning_rate(stack.training, stack.step)
+    before = [(rows, rows[left_out]) for rows in (stack.weights_NW, *stack.state.values())] if left_out else []
     change(stack.optimizer, stack.weights_NW, gradient_NP, stack.state, rate=rate, step=stack.step)
+    for rows, kept in before:
+        rows[left_out] = kept
 
 
 def _state_of(stack: _Stack, place: int) -> dict[str, Tensor]:
@@ -346,6 +372,7 @@ def _settle(stack: _Stack) -> None:
                 continue
             if isfinite(loss) and isfinite(norm):
                 run.losses.append(loss)
+                run.norms.append(norm)
             else:
                 run.end = diverged(stack.training, len(run.losses), loss, norm)
     stack.pending.clear()
@@ -387,6 +414,7 @@ def _result(run: _Run, world: World) -> RunResult | DivergedError:
     return replace(
         accounted(run.spec, run.data, model, run.losses, ledger),
         evaluations=tuple(run.evaluations),
+        skipped=skipped_steps(run.spec.training.optimizer.skip_spikes, run.losses, run.norms),
     )
 
 
@@ -405,7 +433,8 @@ def _save(stack: _Stack, writer: CheckpointWriter) -> None:
         consumed = _consumed(run, stack.world)
         if run.checkpoints is not None:
             tensors = stack.layout.named(weights_W) | named_state(stack.optimizer, _state_of(stack, place))
-            record = {"losses": run.losses, "consumed": consumed.tolist(), "evaluations": run.evaluations}
+            own = {"losses": run.losses, "norms": run.norms, "evaluations": run.evaluations}
+            record = {**own, "consumed": consumed.tolist()}
             due.append(Checkpoint(run.checkpoints, run.identity, stack.step, tensors, record))
     if due and stack.step:
         writer.save(due)
@@ -417,16 +446,16 @@ def _shared(run: _Run, step: int, optimizer: StackedOptimizer, world: World) -> 
         weights_W, state = _restored(run, step, optimizer)
     else:
         weights_W, state = torch.empty(run.layout.width), new_state(optimizer, (), "cpu")
-        run.losses = [0.0] * step
-    run.losses = from_first(torch.tensor(run.losses, dtype=torch.float64), world).tolist()
+        run.losses, run.norms = [0.0] * step, [0.0] * step
+    run.losses, run.norms = from_first(torch.tensor([run.losses, run.norms], dtype=torch.float64), world).tolist()
     return from_first(weights_W, world), {name: from_first(tensor, world) for name, tensor in state.items()}
 
 
 def _restored(run: _Run, step: int, optimizer: StackedOptimizer) -> tuple[Tensor, dict[str, Tensor]]:
-    """Return weights and the optimizer's state at a step, and take its losses."""
+    """Return weights and the optimizer's state at a step, and take its losses and norms."""
     assert run.checkpoints is not None, "it was found there"
     tensors, record = read(run.checkpoints, step)
-    run.losses = list(record["losses"])
+    run.losses, run.norms = list(record["losses"]), list(record["norms"])
     run.log.restore(record["consumed"])
     run.evaluations = [(step, tuple(bits)) for step, bits in record["evaluations"]]
     return run.layout.row(tensors), read_state(optimizer, tensors)

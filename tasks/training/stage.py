@@ -157,9 +157,15 @@ def _report(spec: RunSpec, record: UnitRecord) -> UnitReport:
         name=spec.name,
         key=record.key,
         params={"seed": spec.seed, "tokens": spec.training.num_tokens, "weights": json.dumps(weights)},
-        metrics={"final_loss": record.summary["final_loss"]},
+        metrics={"final_loss": record.summary["final_loss"], **_skipped(record)},
         curves=curves,
     )
+
+
+def _skipped(record: UnitRecord) -> dict[str, float]:
+    """Return how many steps were left out, where a run may leave out some."""
+    steps = record.summary.get("skipped_steps")
+    return {} if steps is None else {"skipped_steps": len(steps)}
 
 
 def _described(planned: PlannedRun, record: UnitRecord, pool: TokenPool) -> TrainedRun:

@@ -66,7 +66,9 @@ def train_run(args: RunArgs, here: Here) -> UnitResult:
         if here.scratch is not None:
             publish_milestones(here.scratch, args.spec.training, here.folder)
     last = trained.losses[-max(1, len(trained.losses) // 10) :]
-    return UnitResult(summary={"final_loss": sum(last) / len(last), "samples": list(trained.ledger.totals)})
+    summary = {"final_loss": sum(last) / len(last), "samples": list(trained.ledger.totals)}
+    skips = args.spec.training.optimizer.skip_spikes is not None
+    return UnitResult(summary=summary | ({"skipped_steps": list(trained.skipped)} if skips else {}))
 
 
 def _write(trained: RunResult, data: RunData, spec: RunSpec, tokenizer: Path, folder: Path) -> None:

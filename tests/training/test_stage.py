@@ -78,7 +78,7 @@ def test_every_mixture_is_trained_with_every_seed_and_the_searched_is_exported(
     inputs: dict[str, Path], tmp_path: Path
 ) -> None:
     place = workshop(tmp_path)
-    manifest = run(params(), inputs=inputs, output=tmp_path / "train", workshop=place)
+    manifest = run(params(skip_spikes={}), inputs=inputs, output=tmp_path / "train", workshop=place)
     names = [f"{mixture}-seed{seed}" for mixture in ("searched", "natural", "uniform") for seed in (0, 1)]
     assert [entry["name"] for entry in json.loads((tmp_path / "train/runs.json").read_text())["runs"]] == names
     for name in names:
@@ -93,6 +93,7 @@ def test_every_mixture_is_trained_with_every_seed_and_the_searched_is_exported(
     manifest.verify(tmp_path / "train")
     assert sorted(report.name for report in place.observer.units) == sorted(names)
     assert all(len(report.curves["loss"]) == 12 for report in place.observer.units)
+    assert {report.metrics["skipped_steps"] for report in place.observer.units} == {0}
     assert not list((tmp_path / "store/checkpoints").glob("*"))
 
 
