@@ -12,13 +12,14 @@ from tasks.curate.published.documents import KEPT, read_shard
 from tasks.curate.why import Story, describe, why
 from tasks.stages import NAMES, RAW
 from tasks.tokenize.pool import TokenPool, read_pool
-from tasks.tokenize.published_documents import DOCUMENTS_FILE, find_document, read_documents
-from tasks.training.data import SPLIT, run_data
-from tasks.training.exposure import DocumentSpan, exposure, samples_seen, tokens_seen
+from tasks.tokenize.published_documents import DOCUMENTS_FILE, PackedDocument, find_document, read_documents
+from tasks.training.data import run_data
+from tasks.training.exposure import exposure, samples_seen, tokens_seen
 from tasks.training.ledger import ledger_rows, rebuilt_ledger
 from tasks.training.params import TrainParams
 from tasks.training.published import TrainedRun, TrainedRuns
 from tasks.training.published_run import LEDGER_FILE, read_ledger
+from tasks.training.rows import SPLIT
 from tasks.training.types import Phase, RunSpec, Trunk
 
 
@@ -94,15 +95,15 @@ def _of_document(run: RunFolder, story: Story) -> Iterator[str]:
         yield "  no model saw it: it is held out"
         return
     pool = read_pool(tokenized)
-    span = DocumentSpan(pool.names.index(place.domain), place.first_token, place.tokens)
     for name, spec in _specs(run, pool):
-        yield f"  seen by {name}: {_seen(spec, pool, span)}"
+        yield f"  seen by {name}: {_seen(spec, pool, place)}"
 
 
-def _seen(spec: RunSpec, pool: TokenPool, span: DocumentSpan) -> str:
+def _seen(spec: RunSpec, pool: TokenPool, place: PackedDocument) -> str:
     """Return how often a run trained on a document, and in which steps first and last."""
-    order, length = run_data(spec, pool).order, spec.training.model.sequence_length
-    times, samples = exposure(order, span, length), samples_seen(order, span, length)
+    data, domain = run_data(spec, pool), pool.names.index(place.domain)
+    document = int(np.searchsorted(data.rows[domain].starts, np.uint64(place.first_token)))
+    times, samples = exposure(data, domain, document), samples_seen(data, domain, document)
     if samples is None:
         return "never"
     first, last = (sample // spec.training.sequences_per_step for sample in samples)
@@ -135,11 +136,9 @@ def _by_source(run: RunFolder, spec: RunSpec, pool: TokenPool) -> Iterator[str]:
         [read_shard(path, ["id", "source"]) for path in sorted(run.stage("curate").glob(f"{KEPT}/*"))]
     )
     sources = kept["source"].take(pc.index_in(documents["id"], kept["id"]))
-    order, length, found = run_data(spec, pool).order, spec.training.model.sequence_length, list[pa.Table]()
+    data, found = run_data(spec, pool), list[pa.Table]()
     for domain in pool.domains:
-        own, tokens = pc.equal(documents["domain"], domain.name), domain.splits[SPLIT]
-        starts = tokens.starts.astype(np.int64)
-        seen = tokens_seen(order, domain.index, starts, tokens.tokens.size, length)
+        own, seen = pc.equal(documents["domain"], domain.name), tokens_seen(data, domain.index)
         found.append(
             pa.table({"source": sources.filter(own), "tokens": seen, "documents": (seen > 0).astype(np.int64)})
         )

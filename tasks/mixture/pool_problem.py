@@ -7,6 +7,7 @@ from tasks.mixture.config import SearchParams
 from tasks.mixture.problem import Constraint, Problem, SearchedDomain, objective_shares
 from tasks.tokenize.pool import TokenPool
 from tasks.training.order import usable_rows
+from tasks.training.rows import rows_of
 
 
 def problem_of(params: SearchParams, pool: TokenPool) -> Problem:
@@ -16,7 +17,10 @@ def problem_of(params: SearchParams, pool: TokenPool) -> Problem:
         ConfigError: the caps leave no weights, or a name in the params is no domain of the pool.
     """
     length, proxy = params.target.sequence_length, params.proxy
-    rows, proxy_rows = pool.rows("train", length).tolist(), pool.rows("train", proxy.model.sequence_length).tolist()
+    # What caps are about: the rows that documents give where each is there once.
+    rows, proxy_rows = (
+        tuple(each.distinct for each in rows_of(pool, one, proxy.data)) for one in (length, proxy.model.sequence_length)
+    )
     if params.repetition_matched:
         proxy_rows = usable_rows(proxy_rows, min(1.0, proxy.num_tokens / params.target.tokens))
     counted = zip(pool.names, pool.tokens("train"), pool.bytes("train"), rows, proxy_rows, strict=True)

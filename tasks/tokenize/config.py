@@ -17,6 +17,10 @@ class TokenizeParams(Params):
 
     seed: int = 0
     tokenizer: TokenizerChoice = TrainedBpe()
+    document_columns: tuple[str, ...] = Field(
+        default=(),
+        description="numbers of each kept document that training may weight or sort by, such as `weight` or a score",
+    )
 
     @property
     def document_end(self) -> str:

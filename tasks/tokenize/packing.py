@@ -8,13 +8,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tasks.core.account import Account, Count
+from tasks.core.errors import DataError
 from tasks.core.handles import Handle, Tree
 from tasks.core.results import Here, UnitResult
+from tasks.curate.published.documents import read_shard
 from tasks.tokenize.aligned import assigned_to
 from tasks.tokenize.codec import CodecFile
 from tasks.tokenize.encoding import read_encoded
 from tasks.tokenize.pack import Packed, pack
-from tasks.tokenize.pool import Tokens, starts_path, token_path, write_index, write_starts, write_tokens
+from tasks.tokenize.pool import Tokens, starts_path, token_path, write_columns, write_index, write_starts, write_tokens
 from tasks.tokenize.published import PackedDomain, PackedSplit, Split
 from tasks.tokenize.published_documents import documents_schema, read_documents, write_documents
 from tasks.tokenize.tokenizer import Codec
@@ -22,7 +24,10 @@ from tasks.tokenize.tokenizer import Codec
 
 @dataclass(frozen=True)
 class PackArgs:
-    """Pack the documents of one domain and split; `encoded` is what became of each shard, `assignments` where it goes."""
+    """Pack the documents of one domain and split; `encoded` is what became of each shard, `assignments` where it goes.
+
+    `columns` are numbers of the kept documents to put beside their tokens, read of `shards`.
+    """
 
     encoded: tuple[Tree, ...]
     assignments: tuple[Handle, ...]
@@ -31,6 +36,8 @@ class PackArgs:
     domain: str
     split: Split
     seed: int
+    columns: tuple[str, ...] = ()
+    shards: tuple[Handle, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -57,8 +64,9 @@ def pack_split(args: PackArgs, here: Here) -> UnitResult:
     table = _documents(tables, packed, args)
     write_documents(table, here.folder)
     size, stood_for = int(np.asarray(table["bytes"]).sum()), int(codec.token_bytes[packed.tokens].sum())
+    files = write_columns(here.folder, path, _numbers(args, table["id"]), table["id"].to_pylist())
     own = PackedSplit(
-        file=path, starts=starts_path(path), tokens=packed.tokens.size, bytes=size, documents=len(documents)
+        file=path, starts=starts_path(path), tokens=packed.tokens.size, bytes=size, documents=len(documents), **files
     )
     # What the tokens stand for is the text, byte for byte: the account of this unit closes on it.
     return UnitResult(Account(Count(len(documents), size), Count(len(documents), stood_for)), own.model_dump())
@@ -87,6 +95,25 @@ def _members(args: PackArgs, encoded: Tree, assignments: Handle, codec: Codec) -
     ends = np.cumsum(np.asarray(sizes["tokens"]))
     own = [tokens[(ends[number - 1] if number else 0) : ends[number]] for number in numbers.tolist()]
     return sizes.take(pa.array(numbers)), own
+
+
+def _numbers(args: PackArgs, ids: pa.ChunkedArray) -> dict[str, np.ndarray]:
+    """Return the columns of some documents that were asked for, in the order of their ids.
+
+    Raises:
+        DataError: curate published no such column, or one that holds no number of some document.
+    """
+    if not args.columns:
+        return {}
+    kept = pa.concat_tables([read_shard(shard.local(), ["id", *args.columns]) for shard in args.shards])
+    rows = kept.take(pc.index_in(ids, kept["id"]))
+    for name in args.columns:
+        if not (pa.types.is_integer(rows[name].type) or pa.types.is_floating(rows[name].type)) or rows[name].null_count:
+            raise DataError(
+                f"tokenize.document_columns: {name} is {rows[name].type}, with no value for {rows[name].null_count} of "
+                f"{len(rows)} documents of {args.domain}. Name a column that holds a number of every document."
+            )
+    return {name: np.asarray(rows[name], dtype=np.float64) for name in args.columns}
 
 
 def _documents(tables: Sequence[pa.Table], packed: Packed, args: PackArgs) -> pa.Table:

@@ -2,16 +2,19 @@
 
 A pool is a folder: `tokens.json` says what is there, `tokens/<split>/<NN>-<domain>.bin` hold the tokens (unsigned
 little-endian numbers of 16 bits where the vocabulary fits, else of 32; documents one after the other, each ended by
-`document_end`), `<NN>-<domain>.starts.bin` beside them the first token of each document (64 bits),
+`document_end`), `<NN>-<domain>.starts.bin` beside them the first token of each document (64 bits), and, where
+columns of documents were asked for, `<NN>-<domain>.column-<name>.bin` their numbers (64-bit floats) and
+`<NN>-<domain>.ids.bin` 64 bits that stand for their ids,
 `token_bytes.bin` the number of UTF-8 bytes that each token id stands for (16 bits; 0 for special
 tokens), so that nats per token become bits per byte.
 """
 
+import hashlib
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -25,7 +28,8 @@ POOL_FILES = (TokenPoolIndex.FILE, LENGTHS_FILE)
 _TRAIN = "tokens/train/"
 
 Tokens = npt.NDArray[np.unsignedinteger[Any]]
-_BYTES_DTYPE, _STARTS_DTYPE = np.dtype("<u2"), np.dtype("<u8")
+Number = TypeVar("Number", bound=np.number[Any])
+_BYTES_DTYPE, _STARTS_DTYPE, _COLUMN_DTYPE = np.dtype("<u2"), np.dtype("<u8"), np.dtype("<f8")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -33,12 +37,15 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 class SplitTokens:
     """The packed tokens of one domain in one split: shape [tokens]; `bytes` are UTF-8 bytes of text.
 
-    `starts` is the first token of each document, shape [documents].
+    `starts` is the first token of each document, shape [documents]; so are the `columns` of numbers that were asked for,
+    and `ids`, 64 bits that stand for each document's id (empty where no columns were).
     """
 
     tokens: Tokens
     starts: Tokens
     bytes: int
+    columns: Mapping[str, npt.NDArray[np.float64]] = field(default_factory=dict)
+    ids: Tokens = field(default_factory=lambda: np.empty(0, dtype=np.uint64))
 
 
 @dataclass(frozen=True)
@@ -163,11 +170,13 @@ def write_pool(
     vocab_size: int,
     document_end: int,
     token_bytes: npt.ArrayLike | None = None,
+    columns: Mapping[str, Mapping[str, npt.ArrayLike]] | None = None,
 ) -> TokenPool:
     """Write a pool from arrays of packed tokens, by domain name and split; return it as `read_pool` does.
 
     The order of `domains` is the order of weights. A split that is left out is empty. Without `token_bytes` every token
-    stands for one byte, the end of a document for none.
+    stands for one byte, the end of a document for none. `columns` are numbers of each document of the train split, by
+    domain and column.
 
     Raises:
         DataError: a token is not in the vocabulary, or a name cannot name a file.
@@ -183,8 +192,11 @@ def write_pool(
             write_tokens(folder / path, tokens, vocab_size)
             size, starts = int(lengths[tokens].sum()), document_starts(tokens, document_end)
             write_starts(folder / starts_path(path), starts)
+            own = (columns or {}).get(name, {}) if split == "train" else {}
+            numbers = {column: np.asarray(values, dtype=np.float64) for column, values in own.items()}
+            files = write_columns(folder, path, numbers, [f"{name} {index}" for index in range(starts.size)])
             described[split] = PackedSplit(
-                file=path, starts=starts_path(path), tokens=tokens.size, bytes=size, documents=starts.size
+                file=path, starts=starts_path(path), tokens=tokens.size, bytes=size, documents=starts.size, **files
             )
         packed.append(PackedDomain(name=name, index=index, splits=described))
     write_index(folder, packed, vocab_size=vocab_size, document_end=document_end, token_bytes=lengths)
@@ -222,6 +234,34 @@ def write_starts(path: Path, starts: npt.NDArray[np.int64]) -> None:
     path.write_bytes(starts.astype(_STARTS_DTYPE).tobytes())
 
 
+class ColumnFiles(TypedDict):
+    """Where the columns of a split's documents lie, and what stands for their ids."""
+
+    columns: dict[str, str]
+    ids: str | None
+
+
+def write_columns(
+    folder: Path, tokens: str, columns: Mapping[str, npt.NDArray[np.float64]], ids: Sequence[str]
+) -> ColumnFiles:
+    """Write numbers of each document beside the file of their tokens, and 64 bits of a hash of each document's id.
+
+    Raises:
+        DataError: a column's name cannot be part of a file name.
+    """
+    if not columns:
+        return {"columns": {}, "ids": None}
+    if unfit := [name for name in columns if not _NAME.fullmatch(name)]:
+        raise DataError(f"the column {unfit[0]!r} cannot be part of a file name. Rename it.")
+    beside = tokens.removesuffix(".bin")
+    files = {name: f"{beside}.column-{name}.bin" for name in columns}
+    for name, numbers in columns.items():
+        (folder / files[name]).write_bytes(numbers.astype(_COLUMN_DTYPE).tobytes())
+    hashes = b"".join(hashlib.sha256(one.encode()).digest()[:8] for one in ids)
+    (folder / f"{beside}.ids.bin").write_bytes(hashes)
+    return {"columns": files, "ids": f"{beside}.ids.bin"}
+
+
 def write_index(
     folder: Path,
     domains: Sequence[PackedDomain],
@@ -246,11 +286,14 @@ def _read_domain(folder: Path, domain: PackedDomain, bits: TokenBits, splits: Se
     for split in splits:
         own = domain.splits[split]
         tokens = mapped(folder / own.file, own.tokens, token_dtype(bits))
-        found[split] = SplitTokens(tokens, mapped(folder / own.starts, own.documents, _STARTS_DTYPE), own.bytes)
+        starts = mapped(folder / own.starts, own.documents, _STARTS_DTYPE)
+        columns = {name: mapped(folder / file, own.documents, _COLUMN_DTYPE) for name, file in own.columns.items()}
+        ids = np.empty(0, _STARTS_DTYPE) if own.ids is None else mapped(folder / own.ids, own.documents, _STARTS_DTYPE)
+        found[split] = SplitTokens(tokens, starts, own.bytes, columns, ids)
     return DomainTokens(domain.index, domain.name, found)
 
 
-def mapped(path: Path, count: int, dtype: np.dtype[np.unsignedinteger[Any]]) -> Tokens:
+def mapped(path: Path, count: int, dtype: np.dtype[Number]) -> npt.NDArray[Number]:
     """Return a file of so many numbers as a memory map.
 
     Raises:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import ClassVar, Literal, Self
 
-from pydantic import NonNegativeInt, PositiveInt, model_validator
+from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
 from tasks.core.published import Model, Published
 
@@ -18,13 +18,22 @@ class PackedSplit(Model):
     """The tokens of one domain in one split: where they lie, how many they are, and the UTF-8 bytes they stand for.
 
     `starts` is the file of the first token of each document, 64-bit little-endian numbers in the order of the tokens.
+    `columns` are the files of the numbers of each document that were asked for, 64-bit floats, and `ids` that of 64 bits
+    which stand for its id; None where nothing was asked for.
     """
 
     file: str
     starts: str
+    columns: Mapping[str, str] = Field(default_factory=dict)
+    ids: str | None = None
     tokens: NonNegativeInt
     bytes: NonNegativeInt
     documents: NonNegativeInt
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """All files of the split."""
+        return (self.file, self.starts, *self.columns.values(), *(() if self.ids is None else (self.ids,)))
 
 
 class PackedDomain(Model):

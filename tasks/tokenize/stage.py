@@ -58,7 +58,7 @@ def run(params: TokenizeParams, *, inputs: Mapping[str, Path], output: Path, wor
         name: packs[domain.name, split].file(name)
         for domain in domains
         for split, own in domain.splits.items()
-        for name in (own.file, own.starts)
+        for name in own.files
     }
     return stage.publish(
         files, account=_account(clustered.manifest, packs), summary=_summary(domains, learned, indexed)
@@ -103,7 +103,9 @@ def _packed(
     encoded = tuple(record.tree for record in ENCODE.map(workshop, [EncodeArgs(pair.shard, codec) for pair in pairs]))
     assignments = tuple(pair.assignments for pair in pairs)
     wanted = [(number, name, split) for number, name in enumerate(names) for split in SPLITS]
-    packs = PACK.map(workshop, [PackArgs(encoded, assignments, codec, *one, params.seed) for one in wanted])
+    shards = tuple(pair.shard for pair in pairs) if params.document_columns else ()
+    own = (params.seed, params.document_columns, shards)
+    packs = PACK.map(workshop, [PackArgs(encoded, assignments, codec, *one, *own) for one in wanted])
     return {(name, split): record for (_, name, split), record in zip(wanted, packs, strict=True)}
 
 
@@ -127,7 +129,9 @@ def _domains(packs: Mapping[tuple[str, Split], UnitRecord]) -> tuple[PackedDomai
 
 def _summary(domains: Sequence[PackedDomain], learned: UnitRecord, indexed: UnitRecord) -> dict[str, Any]:
     packed = {
-        domain.name: {split: own.model_dump(exclude={"file", "starts"}) for split, own in domain.splits.items()}
+        domain.name: {
+            split: own.model_dump(exclude={"file", "starts", "columns", "ids"}) for split, own in domain.splits.items()
+        }
         for domain in domains
     }
     return {**indexed.summary, **learned.summary, "domains": packed}

@@ -95,6 +95,22 @@ class EvaluationConfig(Params):
             yield "evaluations name no step; give every_steps or at_steps, or null for none"
 
 
+class DataConfig(Params):
+    """How the documents of a domain become samples, and in which order these are drawn."""
+
+    document_weights: str | None = Field(
+        default=None,
+        min_length=1,
+        description="column of the token pool: floor(w) copies of a document, and one more for a share frac(w) of them",
+    )
+    curriculum: str | None = Field(
+        default=None, min_length=1, description="column by whose mean the rows of an epoch are drawn, ascending"
+    )
+    seed: int = Field(
+        default=0, ge=0, description="which documents get the copy that their weight's fraction stands for"
+    )
+
+
 class TrainingConfig(Params):
     """One training run: everything that decides its weights, apart from the data, the recipe and the seed."""
 
@@ -107,6 +123,7 @@ class TrainingConfig(Params):
         default="auto",
         description="of the products; auto = bfloat16 where it is native, decided before a run is named",
     )
+    data: DataConfig | None = Field(default=None, description="null = documents as they lie, rows shuffled")
     mup: Mup | None = Field(default=None, description="rates and initial values are those of a narrower model")
     checkpoint_every_steps: PositiveInt | None = Field(default=None, description="null = no checkpoints")
     keep_checkpoints: PositiveInt | None = Field(default=None, description="the last so many; null = two")

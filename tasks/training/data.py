@@ -3,7 +3,7 @@
 Axes: S samples, N domains, T tokens that a sample trains on.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from zlib import crc32
@@ -12,14 +12,12 @@ import numpy as np
 import numpy.typing as npt
 
 from tasks.tokenize.pool import TokenPool
-from tasks.tokenize.published import Split
 from tasks.training.config import TrainingConfig
 from tasks.training.interleave import Integers
 from tasks.training.order import DataOrder, Past, Samples, check_caps, data_order
-from tasks.training.types import RunSpec
+from tasks.training.rows import DomainRows, rows_of
+from tasks.training.types import Phase, RunSpec
 
-# The one split that is trained on.
-SPLIT: Split = "train"
 # Samples that are drawn in one call: drawing few costs nearly as much as drawing many.
 _WINDOW = 1024
 
@@ -41,31 +39,20 @@ class Batch:
 
 @dataclass(frozen=True)
 class RunData:
-    """The order of a run, and the pool whose rows it draws."""
+    """The order of a run, and the rows of a pool's domains that it draws."""
 
     order: DataOrder
     pool: TokenPool
-    sequence_length: int
+    rows: tuple[DomainRows, ...]
 
     def read(self, start: int, stop: int) -> Batch:
         """Return samples `start` to `stop` (excluded); the cost depends on their number, not on where they are."""
         samples = self._samples(start, stop)
         pairs = zip(samples.domains.tolist(), samples.rows.tolist(), strict=True)
-        tokens = np.stack([self.pool.row(domain, SPLIT, row, self.sequence_length) for domain, row in pairs])
+        tokens = np.stack([self.rows[domain].row(row) for domain, row in pairs])
         sizes = self.pool.token_bytes[tokens[:, 1:]].sum(axis=1, dtype=np.int64)
         checksums = np.array([crc32(row_T) for row_T in tokens], dtype=np.uint64)
         return Batch(start, samples, tokens.astype(np.int64), sizes, checksums)
-
-    def documents(self, domain: int, rows_S: Integers) -> tuple[Integers, Integers]:
-        """Return the first and the last document that each row of a domain trains on, by their order in its split."""
-        starts = self.pool.domains[domain].splits[SPLIT].starts
-        # Token 0 of a row is context only.
-        first_S = rows_S * self.sequence_length + 1
-        last_S = first_S + self.sequence_length - 1
-        first, last = (
-            np.searchsorted(starts, tokens_S.astype(starts.dtype), "right") for tokens_S in (first_S, last_S)
-        )
-        return first - 1, last - 1
 
     def _samples(self, start: int, stop: int) -> Samples:
         if not 0 <= start < stop <= self.order.num_samples:
@@ -93,15 +80,27 @@ def run_data(spec: RunSpec, pool: TokenPool) -> RunData:
     Raises:
         ConfigError: weights for another number of domains, a domain without samples, or one repeated too often.
     """
-    length = spec.training.model.sequence_length
-    rows = pool.rows(SPLIT, length).tolist()
-    past = None
+    training, past = spec.training, None
+    rows = rows_of(pool, training.model.sequence_length, training.data)
     if spec.trunk is not None:
-        past = Past(run_data(spec.trunk.spec, pool).order, spec.trunk.step * spec.training.sequences_per_step)
-    order = data_order(spec.phases, pool.names, rows, length, spec.seed, spec.row_share, past)
+        past = Past(run_data(spec.trunk.spec, pool).order, spec.trunk.step * training.sequences_per_step)
+    order = order_over(rows, spec.phases, pool.names, spec.seed, spec.row_share, past)
     if spec.max_epochs is not None:
         check_caps(order, spec.max_epochs, spec.name)
-    return RunData(order, pool, length)
+    return RunData(order, pool, rows)
+
+
+def order_over(
+    rows: Sequence[DomainRows],
+    phases: Sequence[Phase],
+    names: Sequence[str],
+    seed: int,
+    row_share: float | None = None,
+    past: Past | None = None,
+) -> DataOrder:
+    """Return the data order of a run over some rows; see `data_order`."""
+    counts, distinct, scores = zip(*((each.count, each.distinct, each.scores) for each in rows), strict=True)
+    return data_order(phases, names, counts, rows[0].length, seed, row_share, past, distinct, scores)
 
 
 def step_ranges(training: TrainingConfig, first_step: int, parts: tuple[int, int]) -> Iterator[tuple[int, int]]:

@@ -7,18 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tasks.training.data import RunData
 from tasks.training.interleave import Integers, position_of
 from tasks.training.order import DataOrder
 from tasks.training.permutation import unpermuted
-
-
-@dataclass(frozen=True)
-class DocumentSpan:
-    """Where a document lies: the domain's index, its first token in that domain's train split, and its tokens."""
-
-    domain: int
-    first_token: int
-    tokens: int
 
 
 @dataclass(frozen=True)
@@ -39,8 +31,11 @@ def appearances(order: DataOrder, domain: int, rows_R: Integers) -> Appearances:
     found = Appearances(*(np.zeros(len(rows_R), dtype=np.int64) for _ in range(3)))
     # A whole epoch draws every row once; the one that the run ends in, those at its first positions.
     for epoch in sorted({0, max(whole - 1, 0), whole}) if usable.size else ():
-        domains, epochs = np.full(usable.size, domain), np.full(usable.size, epoch)
-        positions = order.positions(domains, epochs, numbers_R[usable])
+        if order.scores is None:
+            domains, epochs = np.full(usable.size, domain), np.full(usable.size, epoch)
+            positions = order.positions(domains, epochs, numbers_R[usable])
+        else:
+            positions = _places(order.ascending(domain, epoch), rows_R[usable], order.all_rows[domain])
         drawn = positions < (size if epoch < whole else rest)
         draws, rows = epoch * size + positions[drawn], usable[drawn]
         found.first[rows] = np.where(found.times[rows] > 0, found.first[rows], draws)
@@ -53,25 +48,24 @@ def times_seen(order: DataOrder, domain: int) -> Integers:
     return appearances(order, domain, np.arange(order.all_rows[domain])).times
 
 
-def exposure(order: DataOrder, span: DocumentSpan, sequence_length: int) -> float:
-    """Return how often a run trained on a document's tokens, on average over them (0 = never, 1 = one epoch).
+def exposure(data: RunData, domain: int, document: int) -> float:
+    """Return how often a run trained on a document's tokens, on average over them (0 = never, 1 = once).
 
-    Token t of a domain is the target of row (t - 1) // sequence_length; the very first token is never a target, nor are
-    those behind the last whole row.
+    `document` is its number in the domain's train split. The very first token of a domain is no target, nor are those
+    behind its last whole row.
     """
-    rows, tokens = _rows_of(order, span, sequence_length)
-    seen = appearances(order, span.domain, rows).times
-    return float((seen * tokens).sum() / span.tokens) if span.tokens else 0.0
+    rows, tokens = data.rows[domain].of_document(document)
+    return float((appearances(data.order, domain, rows).times * tokens).sum() / data.rows[domain].size_of(document))
 
 
-def samples_seen(order: DataOrder, span: DocumentSpan, sequence_length: int) -> tuple[int, int] | None:
+def samples_seen(data: RunData, domain: int, document: int) -> tuple[int, int] | None:
     """Return the first and the last sample of the run that hold tokens of a document; None = it was never seen."""
-    rows, _ = _rows_of(order, span, sequence_length)
-    found = appearances(order, span.domain, rows)
+    rows, _ = data.rows[domain].of_document(document)
+    found = appearances(data.order, domain, rows)
     if not (seen := found.times > 0).any():
         return None
     first, last = int(found.first[seen].min()), int(found.last[seen].max())
-    return sample_number(order, span.domain, first), sample_number(order, span.domain, last)
+    return sample_number(data.order, domain, first), sample_number(data.order, domain, last)
 
 
 def sample_number(order: DataOrder, domain: int, draw: int) -> int:
@@ -88,23 +82,16 @@ def sample_number(order: DataOrder, domain: int, draw: int) -> int:
     raise IndexError(f"{order.names[domain]} is drawn {order.totals[domain]} times; {draw} more were asked for")
 
 
-def tokens_seen(order: DataOrder, domain: int, starts_D: Integers, num_tokens: int, sequence_length: int) -> Integers:
-    """Return how many tokens of each document a whole run trained on, shape [D]; the documents fill the domain."""
-    # Tokens seen before row r, and before any token: what stands behind the last whole row is never seen.
-    before_R = np.concatenate([[0], np.cumsum(times_seen(order, domain))]) * sequence_length
-    ends_D = np.append(starts_D, num_tokens)
-    targets = np.clip(ends_D - 1, 0, (len(before_R) - 1) * sequence_length)
-    before_D = np.interp(targets, np.arange(len(before_R)) * sequence_length, before_R).round()
-    seen_D: Integers = np.diff(before_D.astype(np.int64))
-    return seen_D
+def tokens_seen(data: RunData, domain: int) -> Integers:
+    """Return how many tokens of each document of a domain a whole run trained on, shape [D]."""
+    return data.rows[domain].tokens_seen(times_seen(data.order, domain))
 
 
-def _rows_of(order: DataOrder, span: DocumentSpan, sequence_length: int) -> tuple[Integers, Integers]:
-    """Return the rows that hold a document's tokens as targets, and how many of them each holds."""
-    rows = (np.arange(span.first_token, span.first_token + span.tokens) - 1) // sequence_length
-    inside = rows[(rows >= 0) & (rows < order.all_rows[span.domain])]
-    found, tokens = np.unique(inside, return_counts=True)
-    return found, tokens
+def _places(rows: Integers, asked: Integers, size: int) -> Integers:
+    """Return where each row that is asked for stands among some rows; behind all of them where it does not."""
+    places = np.full(size, size)
+    places[rows] = np.arange(len(rows))
+    return places[asked]
 
 
 def _numbers(order: DataOrder, domain: int, rows_R: Integers) -> Integers:

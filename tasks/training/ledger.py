@@ -167,7 +167,7 @@ def ledger_rows(ledger: Ledger, data: RunData, training: TrainingConfig) -> Iter
         first_step, last_step = block * ledger.block_steps, min((block + 1) * ledger.block_steps, ledger.num_steps) - 1
         for domain in np.flatnonzero(after_N > before_N).tolist():
             ends = order.drawn(np.array([domain] * 2), np.array([before_N[domain], after_N[domain] - 1])).rows
-            first, last = data.documents(domain, ends)
+            first, last = data.rows[domain].documents(ends)
             yield LedgerRow(
                 first_step=first_step,
                 last_step=last_step,

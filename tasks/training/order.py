@@ -13,15 +13,15 @@ Axes: S samples, N domains, P phases.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
 
 import numpy as np
 import numpy.typing as npt
 
 from tasks.core.errors import ConfigError
 from tasks.core.rng import generator
-from tasks.training.interleave import Integers, PhaseTimes, interleaved, phase_times, standing_before
+from tasks.training.interleave import Floats, Integers, PhaseTimes, interleaved, phase_times, standing_before
 from tasks.training.permutation import permuted, round_keys, unpermuted
 from tasks.training.types import Phase
 
@@ -56,6 +56,8 @@ class DataOrder:
 
     `available` are the rows that each domain has, of which an epoch draws `rows`; None = all of them. `densities` are per
     phase what each domain's weight is at its start, over what it is on average (see `interleaved`); None = constant.
+    `distinct` are the rows that an epoch's documents give where each is there once, which caps are about; None = `rows`.
+    `scores` are per domain what the rows of an epoch are sorted by, ascending, [available]; None = they are shuffled.
 
     With a `past` the samples begin with those of another order, and every domain goes on where that one left it: the rows
     that are left of its epoch come before any comes again, whatever the seed of what follows.
@@ -68,6 +70,8 @@ class DataOrder:
     available: tuple[int, ...] | None = None
     densities: tuple[tuple[float, ...] | None, ...] | None = None
     past: Past | None = None
+    distinct: tuple[int, ...] | None = None
+    scores: tuple[Floats | None, ...] | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
         if not all(used <= there for used, there in zip(self.rows, self.all_rows, strict=True)):
@@ -111,7 +115,28 @@ class DataOrder:
         """Return the samples that are number 0, 1, ... (`draws_S`) of their domains."""
         epochs_S, positions_S = np.divmod(draws_S, self._sizes_N[domains_S])
         rows_S = self._usable(domains_S, self._numbers(domains_S, epochs_S, positions_S))
+        for domain in [] if self.scores is None else np.unique(domains_S).tolist():
+            for epoch in np.unique(epochs_S[domains_S == domain]).tolist():
+                own = (domains_S == domain) & (epochs_S == epoch)
+                rows_S[own] = self.ascending(domain, epoch)[positions_S[own]]
         return Samples(domains_S, rows_S, epochs_S)
+
+    @cached_property
+    def ascending(self) -> Callable[[int, int], Integers]:
+        """Return the rows that the run draws in an epoch of a domain, by their score; given domain and epoch.
+
+        Which rows these are is what it is without scores: an epoch that the run ends in draws the same part of them.
+        """
+
+        def rows(domain: int, epoch: int) -> Integers:
+            size = self.rows[domain]
+            positions = np.arange(max(0, min(size, self.totals[domain] - epoch * size)))
+            domains, epochs = np.full_like(positions, domain), np.full_like(positions, epoch)
+            drawn = self._usable(domains, self._numbers(domains, epochs, positions))
+            scores = None if self.scores is None else self.scores[domain]
+            return drawn if scores is None else drawn[np.argsort(scores[drawn], kind="stable")]
+
+        return lru_cache(maxsize=64)(rows)
 
     def drawn_before(self, position: int) -> Integers:
         """Return how many samples of each domain come before sample `position`, shape [N]; the cost is that of no sample.
@@ -243,10 +268,13 @@ def data_order(
     seed: int,
     row_share: float | None = None,
     past: Past | None = None,
+    distinct: Sequence[int] | None = None,
+    scores: Sequence[Floats | None] | None = None,
 ) -> DataOrder:
     """Return the order in which the phases' samples come; `rows` = whole samples per domain in the train split.
 
-    `row_share` is the share of each domain's rows that may be used; None = all. `past` is what came before.
+    `row_share` is the share of each domain's rows that may be used; None = all. `past` is what came before. `distinct` and
+    `scores` are those of `DataOrder`, of all rows.
 
     Raises:
         ConfigError: a phase has another number of weights than there are domains or ends within a sample, or a domain
@@ -256,7 +284,11 @@ def data_order(
     densities = tuple(first_densities(phase) for phase in phases)
     available = tuple(int(value) for value in rows)
     used = available if row_share is None else usable_rows(available, row_share)
-    return DataOrder(tuple(names), used, counts, seed, available, densities, past)
+    once = None if distinct is None else usable_rows(distinct, 1.0 if row_share is None else row_share)
+    sorted_by = None if scores is None or all(each is None for each in scores) else tuple(scores)
+    if past is not None and sorted_by is not None:
+        raise ConfigError("data.curriculum sorts the rows of a whole run, and a branch has a past. Leave it out there.")
+    return DataOrder(tuple(names), used, counts, seed, available, densities, past, once, sorted_by)
 
 
 def usable_rows(rows: Sequence[int], share: float) -> tuple[int, ...]:
@@ -330,8 +362,8 @@ def check_caps(order: DataOrder, max_epochs: float, where: str) -> None:
         ConfigError: how many domains are, and for the first: what was asked, what is allowed, and what to do.
     """
     over = [
-        (name, asked / rows, asked, rows)
-        for name, rows, asked in zip(order.names, order.rows, order.totals, strict=True)
+        (name, asked / max(rows, 1), asked, rows)
+        for name, rows, asked in zip(order.names, order.distinct or order.rows, order.totals, strict=True)
         if asked > max_epochs * rows
     ]
     if over:

@@ -9,9 +9,10 @@ from tasks.core.params import validate
 from tasks.mixture.published import MixtureName, Recipe, Weights
 from tasks.tokenize.pool import TokenPool
 from tasks.training.config import TrainingConfig
-from tasks.training.data import run_data
-from tasks.training.order import check_caps, data_order, starved
+from tasks.training.data import order_over, run_data
+from tasks.training.order import check_caps, starved
 from tasks.training.params import Branch, TrainParams
+from tasks.training.rows import rows_of
 from tasks.training.types import Phase, RunSpec, Trunk
 
 # In `train.mixtures`: the recipe's own stages.
@@ -48,10 +49,9 @@ def planned_runs(params: TrainParams, recipe: Recipe, pool: TokenPool, data: str
             f"{where}: {len(found)} mistake(s) for this pool and this run:\n" + "\n".join(f"  {one}" for one in found)
         )
     notes = [] if recipe.baselines else [f"{where}: it has no baselines, so that only its own stages are trained"]
-    runs = []
+    runs, rows = [], rows_of(pool, params.training.model.sequence_length, params.training.data)
     for mixture, phases in _mixtures(params, recipe, pool.names):
-        length = params.training.model.sequence_length
-        order = data_order(phases, pool.names, pool.rows("train", length).tolist(), length, params.seed)
+        order = order_over(rows, phases, pool.names, params.seed)
         if missed := starved(order, phases):
             notes.append(f"{mixture}: too small a weight for a single sample: {', '.join(missed)}")
         for seed in range(params.seed, params.seed + params.num_seeds):
@@ -122,12 +122,12 @@ def _mistakes(params: TrainParams, recipe: Recipe, pool: TokenPool, data: str) -
         )
         return
     length = params.training.model.sequence_length
-    rows = pool.rows("train", length).tolist()
+    rows = rows_of(pool, length, params.training.data)
     for mixture, phases in _mixtures(params, recipe, pool.names):
         if any(phase.num_tokens % length for phase in phases):
             continue
         try:
-            check_caps(data_order(phases, pool.names, rows, length, params.seed), recipe.max_epochs, mixture)
+            check_caps(order_over(rows, phases, pool.names, params.seed), recipe.max_epochs, mixture)
         except ConfigError as error:
             yield str(error)
 

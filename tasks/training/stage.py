@@ -49,6 +49,7 @@ from tasks.training.published_run import (
     read_losses,
 )
 from tasks.training.recipes import PlannedRun, PlannedRuns, planned_runs
+from tasks.training.rows import rows_of
 from tasks.training.starts.kinds import paths as start_paths
 from tasks.training.starts.weights import Start, start_mistakes
 from tasks.training.types import RunSpec, Trunk
@@ -171,10 +172,10 @@ def _skipped(record: UnitRecord) -> dict[str, float]:
 def _described(planned: PlannedRun, record: UnitRecord, pool: TokenPool) -> TrainedRun:
     spec = planned.spec
     length = spec.training.model.sequence_length
-    rows, samples = pool.rows("train", length).tolist(), record.summary["samples"]
+    rows, samples = rows_of(pool, length, spec.training.data), record.summary["samples"]
     consumed = {
-        name: Consumed(samples=count, tokens=count * length, epochs=count / available if available else 0.0)
-        for name, count, available in zip(pool.names, samples, rows, strict=True)
+        name: Consumed(samples=count, tokens=count * length, epochs=count / own.count if own.count else 0.0)
+        for name, count, own in zip(pool.names, samples, rows, strict=True)
     }
     own = spec.training.num_tokens - spec.tokens_before
     return TrainedRun(

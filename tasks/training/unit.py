@@ -10,7 +10,7 @@ from tasks.tokenize.published import TOKENIZER_FILE, Split
 from tasks.training.branches import Milestone, begin
 from tasks.training.checkpoint import publish_milestones
 from tasks.training.config import TrainingConfig
-from tasks.training.data import SPLIT, RunData, run_data
+from tasks.training.data import RunData, run_data
 from tasks.training.export import write_model, write_tokenizer_files
 from tasks.training.held_out import SPLIT as HELD_OUT
 from tasks.training.ledger import ledger_rows
@@ -23,6 +23,7 @@ from tasks.training.published_run import (
     ledger_text,
     losses_text,
 )
+from tasks.training.rows import SPLIT
 from tasks.training.run import RunResult, train
 from tasks.training.starts.weights import Start, started_weights
 from tasks.training.types import RunSpec, World

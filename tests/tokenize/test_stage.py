@@ -84,6 +84,28 @@ def test_every_document_lies_once_in_its_domain_and_split_and_reads_as_it_was(
         assert row["bytes"] == len(texts[row["id"]].encode()) == int(pool.token_bytes[own].sum())
 
 
+def test_numbers_of_documents_that_are_asked_for_lie_beside_their_tokens(
+    inputs: Mapping[str, Path], tmp_path: Path
+) -> None:
+    workshop, _ = serial_workshop(tmp_path)
+    asked = PARAMS.model_copy(update={"document_columns": ("quality",)})
+    run(asked, inputs=inputs, output=tmp_path / "out", workshop=workshop)
+    pool, quality = read_pool(tmp_path / "out", "train"), {row.id: row.quality for row in ROWS}
+    table = pq.read_table(tmp_path / "out" / "documents.parquet").to_pylist()
+    for domain in pool.domains:
+        ids = [row["id"] for row in table if (row["domain"], row["split"]) == (domain.name, "train")]
+        own = domain.splits["train"]
+        assert own.columns["quality"].tolist() == [quality[one] for one in ids]
+        assert len(set(own.ids.tolist())) == len(ids)
+
+
+def test_a_column_of_text_is_refused(inputs: Mapping[str, Path], tmp_path: Path) -> None:
+    workshop, _ = serial_workshop(tmp_path)
+    asked = PARAMS.model_copy(update={"document_columns": ("duplicate_cluster",)})
+    with pytest.raises(DataError, match=r"tokenize\.document_columns: duplicate_cluster is string"):
+        run(asked, inputs=inputs, output=tmp_path / "out", workshop=workshop)
+
+
 def test_tokens_bytes_and_documents_are_counted_and_the_account_closes(
     inputs: Mapping[str, Path], tmp_path: Path
 ) -> None:

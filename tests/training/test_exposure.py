@@ -4,8 +4,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tasks.training.data import RunData
 from tasks.training.exposure import (
-    DocumentSpan,
     appearances,
     exposure,
     sample_number,
@@ -14,6 +14,8 @@ from tasks.training.exposure import (
     tokens_seen,
 )
 from tasks.training.order import DataOrder
+from tasks.training.rows import rows_of
+from tests.training.documents import memory_pool
 
 
 @given(st.lists(st.integers(1, 20), min_size=1, max_size=4), st.integers(0, 3), st.data())
@@ -28,19 +30,25 @@ def test_every_row_is_seen_once_per_epoch_and_the_sum_is_what_was_drawn(
         assert set(seen_R.tolist()) <= {asked // size, -(-asked // size)}
 
 
+def run_over(lengths: list[int], drawn: int) -> RunData:
+    """Return a run that draws so many rows of 4 tokens of one domain of documents."""
+    pool = memory_pool({"a": lengths})
+    rows = rows_of(pool, 4, None)
+    return RunData(DataOrder(("a",), (rows[0].count,), ((drawn if rows[0].count else 0,),), 0), pool, rows)
+
+
 def test_a_document_that_fills_a_domain_is_seen_as_often_as_the_domain_has_epochs() -> None:
-    order = DataOrder(("a",), (10,), ((30,),), 0)
     # Rows of 4 targets: tokens 1 to 40; token 0 is context only.
-    assert exposure(order, DocumentSpan(0, 1, 40), 4) == 3.0
-    assert exposure(order, DocumentSpan(0, 0, 41), 4) == np.float64(120 / 41)
-    assert exposure(order, DocumentSpan(0, 41, 5), 4) == 0.0
+    assert exposure(run_over([1, 40], 30), 0, 1) == 3.0
+    assert exposure(run_over([41], 30), 0, 0) == np.float64(120 / 41)
+    assert exposure(run_over([41, 3], 30), 0, 1) == 0.0
 
 
 def test_a_document_in_a_row_that_was_not_drawn_was_not_seen() -> None:
-    order = DataOrder(("a",), (10,), ((3,),), 0)
-    seen_R = times_seen(order, 0)
+    data = run_over([1] + [4] * 10, 3)
+    seen_R = times_seen(data.order, 0)
     for row in range(10):
-        assert exposure(order, DocumentSpan(0, row * 4 + 1, 4), 4) == seen_R[row]
+        assert exposure(data, 0, row + 1) == seen_R[row]
 
 
 @settings(max_examples=30, deadline=None)
@@ -61,22 +69,19 @@ def test_first_and_last_appearance_are_those_of_the_samples(seed: int, one: int,
 
 
 def test_a_document_is_traced_to_the_samples_that_hold_it() -> None:
-    order = DataOrder(("a", "b"), (10, 10), ((3, 4), (6, 20)), 0)
-    samples = order.samples(0, order.num_samples)
-    for first_token in range(36):
-        span = DocumentSpan(0, first_token, 6)
-        held = {(token - 1) // 4 for token in range(first_token, first_token + 6)}
-        where = [n for n in range(33) if samples.domains[n] == 0 and int(samples.rows[n]) in held]
-        assert samples_seen(order, span, 4) == ((where[0], where[-1]) if where else None)
+    lengths = [3, 6, 1, 9, 12, 4, 6]
+    data = run_over(lengths, 7)
+    samples, starts = data.order.samples(0, 7), np.cumsum([0, *lengths])
+    for document in range(len(lengths)):
+        held = {(token - 1) // 4 for token in range(starts[document], starts[document + 1]) if token}
+        where = [n for n in range(7) if int(samples.rows[n]) in held]
+        assert samples_seen(data, 0, document) == ((where[0], where[-1]) if where else None)
 
 
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=8), st.integers(0, 30))
 def test_the_tokens_seen_of_documents_are_their_exposure(lengths: list[int], drawn: int) -> None:
-    tokens, starts = sum(lengths), np.cumsum([0, *lengths[:-1]])
-    rows = (tokens - 1) // 4
-    order = DataOrder(("a",), (rows,), ((drawn if rows else 0,),), 0)
-    seen = tokens_seen(order, 0, starts, tokens, 4)
-    spans = [DocumentSpan(0, int(start), length) for start, length in zip(starts, lengths, strict=True)]
-    assert seen.tolist() == [round(exposure(order, span, 4) * span.tokens) for span in spans]
-    assert seen.sum() == 4 * order.num_samples
+    data = run_over(lengths, drawn)
+    seen = tokens_seen(data, 0)
+    assert seen.tolist() == [round(exposure(data, 0, document) * size) for document, size in enumerate(lengths)]
+    assert seen.sum() == 4 * data.order.num_samples

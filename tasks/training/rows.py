@@ -1,0 +1,199 @@
+"""Which tokens the rows of a domain are made of: its tokens as they lie, or documents weighted and put together anew.
+
+A row trains on T tokens and has one before them as context. As they lie, row r trains on tokens r T + 1 to (r + 1) T. With
+weights a document is there floor(w) + [hash(seed, id) < frac(w)] times: first every document that stays, in the order of
+the pool, then those that have a second copy, and so on; rows are cut from this stream.
+
+Axes: D documents, C copies of documents, P pieces, R rows.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from tasks.core.errors import ConfigError, DataError
+from tasks.core.rng import seed_of
+from tasks.tokenize.pool import SplitTokens, TokenPool, Tokens
+from tasks.tokenize.published import Split
+from tasks.training.config import DataConfig
+from tasks.training.interleave import Floats, Integers
+from tasks.training.permutation import mixed
+
+# The one split that is trained on.
+SPLIT: Split = "train"
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """The rows of a domain as pieces of documents: row r has pieces `first[r]` to `first[r + 1]` (excluded).
+
+    Of each piece [P]: its first token in the domain, its tokens, and its document.
+    """
+
+    first: Integers
+    starts: Integers
+    lengths: Integers
+    documents: Integers
+
+    @property
+    def rows(self) -> Integers:
+        """The row of each piece, [P]."""
+        return np.repeat(np.arange(len(self.first) - 1), np.diff(self.first))
+
+
+@dataclass(frozen=True)
+class DomainRows:
+    """The rows of one domain: how many, and how many the same documents give where each is there once.
+
+    `pieces` are what they are made of; None = the tokens as they lie. `scores` are what rows are sorted by within an
+    epoch, [R]; None = they are shuffled.
+    """
+
+    tokens: Tokens
+    starts: Tokens
+    document_end: int
+    length: int
+    count: int
+    distinct: int
+    pieces: Pieces | None = None
+    scores: Floats | None = None
+
+    def row(self, index: int) -> Tokens:
+        """Return the tokens of a row, shape [T + 1], as they lie on the disk."""
+        if self.pieces is None:
+            start = index * self.length
+            return self.tokens[start : start + self.length + 1]
+        some = range(int(self.pieces.first[index]), int(self.pieces.first[index + 1]))
+        begins = self.pieces.starts[some.start]
+        # A document's first token stands behind the end of the document before it, whichever that is.
+        context = self.tokens[begins - 1 : begins] if begins else np.array([self.document_end], self.tokens.dtype)
+        spans = ((int(self.pieces.starts[piece]), int(self.pieces.lengths[piece])) for piece in some)
+        row: Tokens = np.concatenate([context, *(self.tokens[start : start + size] for start, size in spans)])
+        return row
+
+    def documents(self, rows_S: Integers) -> tuple[Integers, Integers]:
+        """Return the first and the last document that some rows train on, by their order in the domain."""
+        if self.pieces is not None:
+            return self.pieces.documents[self.pieces.first[rows_S]], self.pieces.documents[
+                self.pieces.first[rows_S + 1] - 1
+            ]
+        # Token 0 of a row is context only.
+        first_S = rows_S * self.length + 1
+        return self._documents_of(first_S), self._documents_of(first_S + self.length - 1)
+
+    def of_document(self, document: int) -> tuple[Integers, Integers]:
+        """Return the rows that train on a document, and on how many of its tokens each does."""
+        if self.pieces is None:
+            first, stop = (int(self.starts[document]), self._stop(document))
+            rows = (np.arange(first, stop) - 1) // self.length
+            return np.unique(rows[(rows >= 0) & (rows < self.count)], return_counts=True)
+        own = np.flatnonzero(self.pieces.documents == document)
+        rows, places = np.unique(self.pieces.rows[own], return_inverse=True)
+        return rows, np.bincount(places, weights=self.pieces.lengths[own]).astype(np.int64)
+
+    def size_of(self, document: int) -> int:
+        """Return the tokens of a document, with its end."""
+        return self._stop(document) - int(self.starts[document])
+
+    def tokens_seen(self, times_R: Integers) -> Integers:
+        """Return how many tokens of each document, [D], are trained on if each row is drawn so often."""
+        if self.pieces is not None:
+            seen = np.bincount(
+                self.pieces.documents, self.pieces.lengths * times_R[self.pieces.rows], minlength=len(self.starts)
+            )
+            return seen.astype(np.int64)
+        # Tokens seen before row r, and from that before any token: what stands behind the last whole row is never seen.
+        before_R = np.concatenate([[0], np.cumsum(times_R)]) * self.length
+        ends_D = np.append(self.starts.astype(np.int64), self.tokens.size)
+        targets = np.clip(ends_D - 1, 0, self.count * self.length)
+        before_D = np.interp(targets, np.arange(len(before_R)) * self.length, before_R).round()
+        seen_D: Integers = np.diff(before_D.astype(np.int64))
+        return seen_D
+
+    def _documents_of(self, tokens_S: Integers) -> Integers:
+        found_S: Integers = np.searchsorted(self.starts, tokens_S.astype(self.starts.dtype), "right") - 1
+        return found_S
+
+    def _stop(self, document: int) -> int:
+        return int(self.starts[document + 1]) if document + 1 < len(self.starts) else self.tokens.size
+
+
+def rows_of(pool: TokenPool, sequence_length: int, config: DataConfig | None) -> tuple[DomainRows, ...]:
+    """Return the rows of each domain in the split that is trained on; no config = its tokens as they lie.
+
+    Raises:
+        ConfigError: the pool lacks a column that the config names.
+        DataError: a weight is negative or no number.
+    """
+    end, own = pool.document_end, config or DataConfig()
+    return tuple(_domain_rows(each.splits[SPLIT], each.name, end, sequence_length, own) for each in pool.domains)
+
+
+def _domain_rows(own: SplitTokens, name: str, document_end: int, length: int, config: DataConfig) -> DomainRows:
+    count = max(own.tokens.size - 1, 0) // length
+    if config.document_weights is None and config.curriculum is None:
+        return DomainRows(own.tokens, own.starts, document_end, length, count, count)
+    starts_D = own.starts.astype(np.int64)
+    lengths_D = np.diff(np.append(starts_D, own.tokens.size))
+    copies_D = np.ones(len(starts_D), dtype=np.int64)
+    if config.document_weights is not None:
+        copies_D = copies(_column(own, name, config.document_weights), own.ids, config.seed, name)
+    pieces = stream_pieces(starts_D, lengths_D, copies_D, length)
+    scores = None if config.curriculum is None else _scores(pieces, _column(own, name, config.curriculum))
+    distinct = int(lengths_D[copies_D > 0].sum()) // length
+    return DomainRows(own.tokens, own.starts, document_end, length, len(pieces.first) - 1, distinct, pieces, scores)
+
+
+def _column(own: SplitTokens, domain: str, column: str) -> Floats:
+    if column not in own.columns:
+        raise ConfigError(
+            f"{domain}: the token pool has no number called {column} of each document; it has "
+            f"{', '.join(own.columns) or 'none'}. Name it in tokenize.document_columns and run tokenize again."
+        )
+    return own.columns[column]
+
+
+def copies(weights_D: Floats, ids_D: npt.NDArray[np.uint64], seed: int, domain: str) -> Integers:
+    """Return how often each document is there: floor(w) + [hash(seed, id) < frac(w)].
+
+    Raises:
+        DataError: a weight is negative or no number; how many, and the first.
+    """
+    wrong = np.flatnonzero(~(np.isfinite(weights_D) & (weights_D >= 0)))
+    if wrong.size:
+        raise DataError(
+            f"{domain}: {wrong.size} of {len(weights_D)} documents have a weight that is negative or no number; first: "
+            f"document {wrong[0]} with {weights_D[wrong[0]]}. Correct the column, and run tokenize again."
+        )
+    whole_D = np.floor(weights_D)
+    key = np.uint64(seed_of(seed, "document weights") % (1 << 64))
+    shares_D = (mixed(ids_D ^ key) >> np.uint64(11)).astype(np.float64) * 2.0**-53
+    return (whole_D + (shares_D < weights_D - whole_D)).astype(np.int64)
+
+
+def stream_pieces(starts_D: Integers, lengths_D: Integers, copies_D: Integers, length: int) -> Pieces:
+    """Return the rows of a stream of documents, each there so often; what is left behind the last whole row is left out.
+
+    >>> stream_pieces(np.array([0, 3]), np.array([3, 4]), np.array([2, 1]), 5).documents.tolist()
+    [0, 1, 1, 0]
+    """
+    rounds = range(int(copies_D.max(initial=0)))
+    documents_C = np.concatenate([np.empty(0, dtype=np.int64), *(np.flatnonzero(copies_D > one) for one in rounds)])
+    ends_C = np.cumsum(lengths_D[documents_C])
+    begins_C = ends_C - lengths_D[documents_C]
+    rows = int(ends_C[-1]) // length if len(ends_C) else 0
+    row_begins = np.arange(rows + 1) * length
+    cuts = np.union1d(begins_C[begins_C < rows * length], row_begins)
+    copies_P = np.searchsorted(begins_C, cuts[:-1], "right") - 1
+    documents_P = documents_C[copies_P]
+    starts_P = starts_D[documents_P] + cuts[:-1] - begins_C[copies_P]
+    return Pieces(np.searchsorted(cuts, row_begins), starts_P, np.diff(cuts), documents_P)
+
+
+def _scores(pieces: Pieces, scores_D: Floats) -> Floats:
+    """Return the mean score of each row's tokens, [R]."""
+    rows, count = pieces.rows, len(pieces.first) - 1
+    return np.bincount(rows, pieces.lengths * scores_D[pieces.documents], minlength=count) / np.bincount(
+        rows, pieces.lengths, minlength=count
+    )
