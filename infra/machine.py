@@ -8,6 +8,23 @@ _CPUINFO = Path("/proc/cpuinfo")
 # Of these torch's own level says nothing.
 _OF_PRODUCTS = ("avx512_bf16", "avx512_fp16", "amx_bf16", "amx_fp16")
 
+# Dense bfloat16 products, operations per second, of the makers' data sheets; by the beginning of the name torch tells.
+_PEAK_FLOPS = {
+    "NVIDIA H200": 989.4e12,
+    "NVIDIA H100 80GB HBM3": 989.4e12,
+    "NVIDIA H100 PCIe": 756e12,
+    "NVIDIA A100": 312e12,
+}
+
+
+def peak_flops(gpu: str) -> float | None:
+    """Return how many operations per second a GPU could make in bfloat16; None where nobody has looked it up.
+
+    >>> peak_flops("NVIDIA A100-SXM4-80GB"), peak_flops("NVIDIA H100 NVL")
+    (312000000000000.0, None)
+    """
+    return next((peak for name, peak in _PEAK_FLOPS.items() if gpu.startswith(name)), None)
+
 
 def cpu_flags(cpuinfo: Path = _CPUINFO) -> frozenset[str]:
     """Return the instruction sets that every CPU of this machine has, by the kernel's names; none where it has no list."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
 
 from infra.errors import ServiceError
-from infra.progress import UnitReport
+from infra.progress import LiveReport, UnitReport
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
@@ -79,6 +79,9 @@ class PrefectProgress:
         """Ignore the sentence."""
 
     def unit(self, report: UnitReport) -> None:
+        """Ignore the report."""
+
+    def live(self, report: LiveReport) -> None:
         """Ignore the report."""
 
     def progress(self, label: str, done: int, total: int) -> None:

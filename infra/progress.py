@@ -28,6 +28,15 @@ class UnitReport:
     curves: Mapping[str, Sequence[tuple[int, float]]] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class LiveReport:
+    """New values of a unit that is under way, (step, value) pairs by name; values of a step told again are the same."""
+
+    name: str
+    key: str
+    curves: Mapping[str, Sequence[tuple[int, float]]]
+
+
 class Observer(Protocol):
     """Who listens to a stage driver."""
 
@@ -40,6 +49,9 @@ class Observer(Protocol):
     def unit(self, report: UnitReport) -> None:
         """Take note of a finished proxy or training run."""
 
+    def live(self, report: LiveReport) -> None:
+        """Take note of what a training run measures on its way; called by a thread of its own."""
+
 
 class SilentObserver:
     """Listens to nothing; for tests and libraries."""
@@ -51,6 +63,9 @@ class SilentObserver:
         """Ignore the progress."""
 
     def unit(self, report: UnitReport) -> None:
+        """Ignore the report."""
+
+    def live(self, report: LiveReport) -> None:
         """Ignore the report."""
 
 
@@ -74,6 +89,11 @@ class Observers:
         """Pass the report on."""
         for observer in self._observers:
             observer.unit(report)
+
+    def live(self, report: LiveReport) -> None:
+        """Pass the report on."""
+        for observer in self._observers:
+            observer.live(report)
 
 
 class StepsFile:

@@ -117,7 +117,8 @@ class Settings(BaseSettings):
     at a time; `ray_address` None starts a local Ray; `world_size` counts data-parallel trainers. The proxies of a search
     are trained `proxies_per_process` together, on `gpus_per_process` of a GPU (0 = on the CPU); Ray places shares of a
     GPU, and each process keeps to its share of the GPU's memory. After `time_limit_s` of a command training stops at a
-    checkpoint, as it does when Slurm's SIGUSR1 or SIGTERM comes. `open` servers ask for no secret.
+    checkpoint, as it does when Slurm's SIGUSR1 or SIGTERM comes. `peak_tflops` is what the device of a training process
+    could do, of which MFU is a share (None = by the name of its GPU, where that is known). `open` servers ask for no secret.
     """
 
     model_config = SettingsConfigDict(
@@ -135,6 +136,7 @@ class Settings(BaseSettings):
     proxies_per_process: Annotated[int, Field(ge=1, le=256)] = 8
     gpus_per_process: Annotated[float, Field(ge=0, le=1)] = 0.0
     time_limit_s: Annotated[float, Field(gt=0)] | None = None
+    peak_tflops: Annotated[float, Field(gt=0)] | None = None
     dvc: DvcSettings = DvcSettings()
     timeouts: TimeoutSettings = TimeoutSettings()
 

@@ -20,7 +20,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from infra.progress import UnitReport
+from infra.progress import LiveReport, UnitReport
 
 # A reader of a log should never wait 10 s for a sign of life.
 _LINE_EVERY_S = 8.0
@@ -69,6 +69,9 @@ class TerminalObserver:
 
     def unit(self, report: UnitReport) -> None:
         """Show nothing: proxies and runs are looked at in the tracker."""
+
+    def live(self, report: LiveReport) -> None:
+        """Show nothing, for the same reason."""
 
 
 class _Bars:

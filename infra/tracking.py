@@ -92,6 +92,21 @@ class Tracker:
         except _AwayError:
             self._away_until = time.monotonic() + _PATIENCE_S
 
+    def live(self, key: str, name: str, parent: str, curves: Mapping[str, calls.Curve]) -> None:
+        """Show new values of a run that is under way; the same again change nothing.
+
+        Raises:
+            ServiceError: MLflow does not answer, or refuses them.
+        """
+        record = self._records.find(key) or _running(key, name, parent, None)
+        if record.status == "FINISHED":
+            return
+        if time.monotonic() < self._away_until:
+            raise _AwayError(f"MLflow at {self.uri} did not answer a moment ago.")
+        if key not in self._runs or self._runs[key].status != "RUNNING":
+            self.put(record.changed(status="RUNNING"))
+        self._call(lambda client: calls.log(client, self._run(client, record), {}, {}, curves))
+
     def change(self, key: str, **fields: Any) -> None:
         """Put a record again with other fields."""
         if (known := self._records.find(key)) is not None:

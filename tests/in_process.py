@@ -9,7 +9,7 @@ from typing import Any
 
 from infra.distributed import DistributedCall, GroupMember
 from infra.executors import Call, Executor, Resources
-from infra.progress import Observer, UnitReport
+from infra.progress import LiveReport, Observer, UnitReport
 
 ANY = Resources()
 
@@ -68,6 +68,7 @@ class Listener:
         self.said: list[str] = []
         self.steps: list[tuple[int, int]] = []
         self.units: list[UnitReport] = []
+        self.lives: list[LiveReport] = []
 
     def say(self, message: str) -> None:
         self.said.append(message)
@@ -77,6 +78,9 @@ class Listener:
 
     def unit(self, report: UnitReport) -> None:
         self.units.append(report)
+
+    def live(self, report: LiveReport) -> None:
+        self.lives.append(report)
 
 
 EXECUTOR: type[Executor] = InProcess

@@ -47,6 +47,10 @@ def _unheard(done: int, total: int) -> None:
     pass
 
 
+def _unmeasured(step: int, values: Mapping[str, float]) -> None:
+    pass
+
+
 def never() -> bool:
     """Return that nobody asks for an end."""
     return False
@@ -59,7 +63,8 @@ class Here:
     `folder`: empty, for its files. `scratch`: what it leaves there is there when it is called again after a crash.
     `blocks`: the same, block by block. `held`: what the worker loaded once for many units. `rank` of `size` processes
     that work on this unit together, joined by torch's process group `group`; only rank 0's files are kept.
-    `progress(done, total)` is for people. `asked_to_stop()`: time is up; who keeps what he has in `scratch` does so and
+    `progress(done, total)` and `measured(step, values)` are for people; of the values `tokens` and `flops`, totals so far,
+    they see the rates. `asked_to_stop()`: time is up; who keeps what he has in `scratch` does so and
     raises `StoppedError`.
     """
 
@@ -71,4 +76,5 @@ class Here:
     rank: int = 0
     group: Any = None
     progress: Callable[[int, int], None] = _unheard
+    measured: Callable[[int, Mapping[str, float]], None] = _unmeasured
     asked_to_stop: Callable[[], bool] = never

@@ -29,8 +29,9 @@ class Workshop:
     """The executor, the store and the observer of a run, and how its work is spread.
 
     `world_size` counts data-parallel trainers of a run; `proxies_per_process` are trained together, on `gpus_per_process`
-    of a GPU (0 = on the processor). After `time_limit_s` of this process, work that can goes no further. `explaining`: no
-    work is done, see `tasks.runtime.explain`. `touched`: keys by step that this run has looked up or made.
+    of a GPU (0 = on the processor). After `time_limit_s` of this process, work that can goes no further. `peak_flops` is
+    what a device could do in a second (None = by its name). `explaining`: no work is done, see `tasks.runtime.explain`.
+    `touched`: keys by step that this run has looked up or made.
     """
 
     executor: Executor
@@ -40,6 +41,7 @@ class Workshop:
     proxies_per_process: int = 1
     gpus_per_process: float = 0.0
     time_limit_s: float | None = None
+    peak_flops: float | None = None
     explaining: Explaining | None = None
     touched: dict[str, set[str]] = field(default_factory=dict, compare=False, repr=False)
 
@@ -59,4 +61,5 @@ def workshop_of(settings: "Settings", executor: Executor, observer: Observer) ->
         settings.proxies_per_process,
         settings.gpus_per_process,
         settings.time_limit_s,
+        None if settings.peak_tflops is None else settings.peak_tflops * 1e12,
     )

@@ -22,14 +22,15 @@ A learn pass is a step with one unit, whose files are a handle in the args of th
 import functools
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from infra.distributed import GroupMember
 from infra.executors import Resources
-from infra.progress import StepsFile, following
+from infra.live import MetricsFile, Row, curves_of, showing
+from infra.progress import LiveReport, StepsFile, following
 from infra.stopping import StopSign, shown_by_signals, stop_sign
 from infra.storage import Store, new_folder
 from tasks.core.code import ROOT, code_of, source_digest
@@ -96,11 +97,13 @@ class Step:
         group_size: int = 1,
         resources: Resources | None = None,
         on_finished: OnFinished | None = None,
+        names: Sequence[str] = (),
     ) -> list[UnitRecord]:
         """Return the records of units, given by their args, in their order; units of one key are one unit.
 
         `on_finished(index, record)` hears of each, those that were finished before first. At most `group_size` units of
-        grouped work are done together, fewer where workers would be idle.
+        grouped work are done together, fewer where workers would be idle. With `names`, one for each, people see what units
+        measure on their way (`here.measured`).
 
         Raises:
             ForeignCodeError: a worker would run other code than this process.
@@ -119,6 +122,7 @@ class Step:
             if record is None:
                 return False
             records[order.key] = record
+            _measured(workshop.store, order.key).unlink(missing_ok=True)
             if on_finished is not None:
                 for index in places[order.key]:
                     on_finished(index, record)
@@ -132,8 +136,13 @@ class Step:
         if orders:
             workshop.observer.progress(shown, total - len(missing), total)
         tell = functools.partial(workshop.observer.progress, f"{shown}, steps")
-        names = [order.key for order in missing]
-        with following(_progress(workshop.store), names, tell), self._signed(workshop, missing) as signed:
+        keys = [order.key for order in missing]
+        named = [(names[places[key][0]], key) for key in keys] if names else []
+        with (
+            following(_progress(workshop.store), keys, tell),
+            _showing(workshop, named),
+            self._signed(workshop, missing) as signed,
+        ):
             for position in self._spread(workshop, signed, group_size, chosen):
                 if not take(missing[position]):
                     raise DataError(
@@ -200,6 +209,7 @@ class _Order:
     modules: tuple[str, ...]
     source: str
     store: Store
+    peak_flops: float | None = None
     sign: StopSign | None = None
 
 
@@ -208,7 +218,16 @@ def _order(step: Step, args: Any, workshop: Workshop, device: str) -> _Order:
     modules = tuple(identity.code.modules)
     source = source_digest(modules)
     return _Order(
-        step, args, identity.key, identity.to_json(), identity.libraries, roots, modules, source, workshop.store
+        step,
+        args,
+        identity.key,
+        identity.to_json(),
+        identity.libraries,
+        roots,
+        modules,
+        source,
+        workshop.store,
+        workshop.peak_flops,
     )
 
 
@@ -296,6 +315,7 @@ def run_distributed(order: _Order, member: GroupMember) -> None:
                 size=member.size,
                 group=member.group,
                 progress=_teller(order),
+                measured=MetricsFile(_measured(store, order.key), order.peak_flops, member.size),
                 asked_to_stop=asked,
             )
             _keep(order, lambda folder: order.step.work(order.args, here(folder)))
@@ -316,6 +336,20 @@ def _asked(order: _Order) -> Iterator[Callable[[], bool]]:
 
 def _progress(store: Store) -> Path:
     return store.home / "progress"
+
+
+def _measured(store: Store, key: str) -> Path:
+    """Return where a unit writes what it measures on its way: it stays over kills, until the unit is finished."""
+    return store.home / "measured" / f"{key}.jsonl"
+
+
+def _showing(workshop: Workshop, named: Sequence[tuple[str, str]]) -> AbstractContextManager[None]:
+    """Show what units, given by name and key, measure while the block runs."""
+
+    def show(index: int, rows: list[Row]) -> None:
+        workshop.observer.live(LiveReport(*named[index], curves_of(rows)))
+
+    return showing([_measured(workshop.store, key) for _, key in named], show) if named else nullcontext()
 
 
 def _teller(order: _Order) -> StepsFile:

@@ -1,6 +1,7 @@
 """The Prefect task of a stage: a sticker on its driver, with progress, artifacts and a run in the tracker."""
 
 import json
+import threading
 from collections.abc import Callable, Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from prefect.cache_policies import NO_CACHE
 from infra.disk import explained
 from infra.executors import executor_of
 from infra.orchestration import PrefectProgress, publish_link, publish_pictures, publish_table
-from infra.progress import Observer, Observers, UnitReport
+from infra.progress import LiveReport, Observer, Observers, SilentObserver, UnitReport
 from infra.records import RunRecord
 from infra.settings import load_settings
 from infra.terminal import TerminalObserver
@@ -95,11 +96,13 @@ def stage_task(name: str, run: Driver, show: Callable[[Path], Shown] | None = No
         tracker.start(key, name, place.lineage_key, {"mixwright.stage": name})
         chosen = executor_of(settings.executor, settings.workers, settings.ray_address)
         with closing(chosen) as executor, TerminalObserver() as terminal:
-            observer = Observers(terminal, PrefectProgress(name), _Tracked(tracker, key, place), _Logged())
+            tracked = _Tracked(tracker, key, place)
+            observer = Observers(terminal, PrefectProgress(name), tracked, _Logged())
             workshop = workshop_of(settings, executor, observer)
             try:
                 manifest = run(params, inputs=inputs, output=place.folder(name), workshop=workshop)
             except BaseException as error:
+                tracked.end(error)
                 tracker.end_after(error, key)
                 raise
         shown = _shown(show, manifest, place) if show is not None else Shown({}, (), {})
@@ -146,43 +149,48 @@ def _publish(url: str, manifest: Manifest, shown: Shown) -> None:
     publish_link(f"{stage}-mlflow", url, f"MLflow run of {stage}")
 
 
-class _Tracked:
+class _Tracked(SilentObserver):
     """Gives every proxy and training run a child run of its own."""
 
     def __init__(self, tracker: Tracker, stage_key: str, place: RunPlace) -> None:
         self._tracker, self._stage_key, self._place = tracker, stage_key, place
-
-    def say(self, message: str) -> None:
-        pass
-
-    def progress(self, label: str, done: int, total: int) -> None:
-        pass
+        # Live values come in a thread of their own.
+        self._one_at_a_time = threading.Lock()
+        self._under_way = set[str]()
 
     def unit(self, report: UnitReport) -> None:
-        self._tracker.put(
-            RunRecord(
-                key=f"{self._place.lineage_key}/{report.name}/{report.key}",
-                name=report.name,
-                parent=self._stage_key,
-                status="FINISHED",
-                params=report.params,
-                metrics=report.metrics,
-                curves={name: tuple(curve) for name, curve in report.curves.items()},
-            )
+        record = RunRecord(
+            key=self._key(report),
+            name=report.name,
+            parent=self._stage_key,
+            status="FINISHED",
+            params=report.params,
+            metrics=report.metrics,
+            curves={name: tuple(curve) for name, curve in report.curves.items()},
         )
+        with self._one_at_a_time:
+            self._under_way.discard(record.key)
+            self._tracker.put(record)
+
+    def live(self, report: LiveReport) -> None:
+        with self._one_at_a_time:
+            self._under_way.add(self._key(report))
+            self._tracker.live(self._key(report), report.name, self._stage_key, report.curves)
+
+    def end(self, error: BaseException) -> None:
+        """End the runs that were under way when an error ended their stage."""
+        for key in sorted(self._under_way):
+            self._tracker.end_after(error, key)
+
+    def _key(self, report: UnitReport | LiveReport) -> str:
+        return f"{self._place.lineage_key}/{report.name}/{report.key}"
 
 
-class _Logged:
+class _Logged(SilentObserver):
     """Puts the driver's sentences into the flow run's log."""
 
     def say(self, message: str) -> None:
         get_run_logger().info(message)
-
-    def progress(self, label: str, done: int, total: int) -> None:
-        pass
-
-    def unit(self, report: UnitReport) -> None:
-        pass
 
 
 def _table(manifest: Manifest) -> list[dict[str, Any]]:

@@ -132,11 +132,15 @@ def _trained(planned: PlannedRuns, read: Tree, start: Start | None, workshop: Wo
         workshop.observer.unit(_report(runs[index].spec, record))
 
     trunks = [one for one in planned.runs if one.spec.trunk is None]
-    records = TRAIN.map(workshop, [RunArgs(one.spec, read, start) for one in trunks], on_finished=partial(tell, trunks))
+    args = [RunArgs(one.spec, read, start) for one in trunks]
+    names = [one.spec.name for one in planned.runs]
+    records = TRAIN.map(workshop, args, on_finished=partial(tell, trunks), names=names[: len(trunks)])
     if branches := planned.runs[len(trunks) :]:
         made = {one.spec: record for one, record in zip(trunks, records, strict=True)}
         args = [RunArgs(one.spec, read, milestone=_milestone(one.spec.trunk, made)) for one in branches]
-        records += TRAIN.map(workshop, args, label="train: branches", on_finished=partial(tell, branches))
+        records += TRAIN.map(
+            workshop, args, label="train: branches", on_finished=partial(tell, branches), names=names[len(trunks) :]
+        )
     return records
 
 

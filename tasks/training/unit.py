@@ -1,6 +1,7 @@
 """The unit of the train stage: one run, by one or several data-parallel processes."""
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from tasks.core.handles import Tree
@@ -9,7 +10,7 @@ from tasks.tokenize.pool import read_pool
 from tasks.tokenize.published import TOKENIZER_FILE, Split
 from tasks.training.branches import Milestone, begin
 from tasks.training.checkpoint import publish_milestones
-from tasks.training.config import TrainingConfig
+from tasks.training.config import TrainingConfig, num_flops
 from tasks.training.data import RunData, run_data
 from tasks.training.export import write_model, write_tokenizer_files
 from tasks.training.held_out import SPLIT as HELD_OUT
@@ -49,7 +50,7 @@ def splits_of(training: TrainingConfig) -> tuple[Split, ...]:
 
 def train_run(args: RunArgs, here: Here) -> UnitResult:
     """Make a run, alone or as one of several processes, from its last checkpoint on; the first writes its files."""
-    folder, num_steps = args.pool.local(), args.spec.training.num_steps
+    folder = args.pool.local()
     pool = read_pool(folder, *splits_of(args.spec.training))
     if args.milestone is not None and here.rank == 0 and here.scratch is not None:
         begin(args.milestone, args.spec, run_data(args.spec, pool), here.scratch)
@@ -59,7 +60,7 @@ def train_run(args: RunArgs, here: Here) -> UnitResult:
         checkpoints=here.scratch,
         initial=None if args.start is None else started_weights(args.start, args.spec.training.model, pool.vocab_size),
         world=World(here.size, here.rank, here.group),
-        on_step=lambda step, _: here.progress(step, num_steps),
+        on_step=partial(_heard, here, args.spec.training, num_flops(args.spec.training, pool.vocab_size)),
         asked_to_stop=here.asked_to_stop,
     )
     if here.rank == 0:
@@ -70,6 +71,12 @@ def train_run(args: RunArgs, here: Here) -> UnitResult:
     summary = {"final_loss": sum(last) / len(last), "samples": list(trained.ledger.totals)}
     skips = args.spec.training.optimizer.skip_spikes is not None
     return UnitResult(summary=summary | ({"skipped_steps": list(trained.skipped)} if skips else {}))
+
+
+def _heard(here: Here, training: TrainingConfig, flops: int, step: int, loss: float) -> None:
+    here.progress(step, training.num_steps)
+    share = step / training.num_steps
+    here.measured(step, {"loss": loss, "tokens": step * training.tokens_per_step, "flops": share * flops})
 
 
 def _write(trained: RunResult, data: RunData, spec: RunSpec, tokenizer: Path, folder: Path) -> None:

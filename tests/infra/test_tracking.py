@@ -373,3 +373,24 @@ def test_names_and_long_values_fit_what_mlflow_takes() -> None:
     assert len(long) == 6000
     assert "sha256" in long
     assert _param_text("y" * 10_000)[-70:] != long[-70:]
+
+
+def test_a_run_under_way_goes_on_under_its_id_over_kills_and_ends_as_the_finished_one(
+    tracker: Tracker, key: str, tmp_path: Path
+) -> None:
+    tracker.start(key, "pipeline")
+    tracker.start("train", "train", key)
+    speed = tuple((step, 100.0 + step) for step in range(3))
+    for _ in range(2):
+        again = Tracker(tracker.uri, "demo", tmp_path / "records")
+        again.live("run", "run", "train", {"loss": LOSS[:3], "tokens_per_s": speed})
+        (run,) = _below(tracker, "train")
+        assert run.info.status == "RUNNING"
+        again.change("run", status="KILLED")
+    tracker.put(RunRecord(key="run", name="run", parent="train", status="FINISHED", curves={"loss": LOSS[:5]}))
+    tracker.live("run", "run", "train", {"loss": LOSS[:9]})
+    (ended,) = _below(tracker, "train")
+    assert (ended.info.run_id, ended.info.status) == (run.info.run_id, "FINISHED")
+    for name, curve in (("loss", LOSS[:5]), ("tokens_per_s", speed)):
+        history = _client(tracker).get_metric_history(run.info.run_id, name)
+        assert tuple(sorted((point.step, point.value) for point in history)) == curve

@@ -1,0 +1,148 @@
+"""What runs measure while they are under way: a file of lines that a unit writes and its driver shows.
+
+A step is told once, over kills and resumes: who goes on writes behind the last line. Whoever shows the file shows it from
+its beginning, which the tracker takes for the same values again. Nothing here reaches a published file.
+"""
+
+import json
+import os
+import resource
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from contextvars import copy_context
+from pathlib import Path
+from typing import Any
+
+from infra.errors import InfraError
+from infra.machine import peak_flops
+
+_WRITTEN_EVERY_S = 1.0
+_LOOKED_AT_EVERY_S = 2.0
+
+Values = Mapping[str, float]
+Row = tuple[int, dict[str, float]]
+
+
+class MetricsFile:
+    """The live values of one unit, at most one line a second: what the unit says, and how fast and how large it is.
+
+    `peak` is what one of its `devices` could do, in operations per second (None = by its name, where that is known).
+    """
+
+    def __init__(
+        self, path: Path, peak: float | None = None, devices: int = 1, every_s: float = _WRITTEN_EVERY_S
+    ) -> None:
+        self._path, self._peak, self._devices, self._every_s = path, peak, devices, every_s
+        self._last_step: int | None = None
+        self._before: tuple[float, float, Values] | None = None
+
+    def __call__(self, step: int, values: Values) -> None:
+        """Take the values of a step. Of `tokens` and `flops`, totals so far, the rates are told."""
+        now, cpu = time.monotonic(), time.process_time()
+        if self._before is None:
+            self._before, self._last_step = (now, cpu, values), self._last_told()
+            return
+        if now - self._before[0] < self._every_s or step <= (self._last_step or 0):
+            return
+        row = {name: value for name, value in values.items() if name not in {"tokens", "flops"}}
+        row |= self._rates(now - self._before[0], values, self._before[2])
+        row |= _system((cpu - self._before[1]) / (now - self._before[0]))
+        self._before, self._last_step = (now, cpu, values), step
+        # For people alone: where nothing can be written, the work itself will say so by name.
+        with suppress(OSError):
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with self._path.open("a", encoding="utf-8") as stream:
+                stream.write(json.dumps([step, row]) + "\n")
+
+    def _rates(self, seconds: float, values: Values, before: Values) -> dict[str, float]:
+        rates = {}
+        if "tokens" in values:
+            rates["tokens_per_s"] = (values["tokens"] - before["tokens"]) / seconds
+        peak = self._peak or _device_peak()
+        if "flops" in values and peak:
+            rates["mfu"] = (values["flops"] - before["flops"]) / seconds / (peak * self._devices)
+        return rates
+
+    def _last_told(self) -> int | None:
+        """Return the last step of the file; a line that a kill tore is removed."""
+        rows, size = metrics_of(self._path)
+        with suppress(OSError):
+            if self._path.stat().st_size > size:
+                os.truncate(self._path, size)
+        return rows[-1][0] if rows else None
+
+
+def metrics_of(path: Path, start: int = 0) -> tuple[list[Row], int]:
+    """Return the rows of a file from a byte on, and where the last whole line ends."""
+    try:
+        with path.open("rb") as stream:
+            stream.seek(start)
+            whole, newline, _ = stream.read().rpartition(b"\n")
+    except OSError:
+        return [], start
+    rows = [json.loads(line) for line in whole.splitlines()]
+    return [(int(step), dict(values)) for step, values in rows], start + len(whole + newline)
+
+
+@contextmanager
+def showing(
+    paths: Sequence[Path], show: Callable[[int, list[Row]], None], every_s: float = _LOOKED_AT_EVERY_S
+) -> Iterator[None]:
+    """Show (index of the file, its new rows) while the block runs, and at its end; what could not be shown, again later."""
+    stop, seen = threading.Event(), [0] * len(paths)
+
+    def look() -> None:
+        for index, path in enumerate(paths):
+            rows, end = metrics_of(path, seen[index])
+            if rows:
+                with suppress(InfraError):
+                    show(index, rows)
+                    seen[index] = end
+
+    def watch() -> None:
+        while not stop.wait(every_s):
+            look()
+
+    thread = threading.Thread(target=copy_context().run, args=(watch,), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+        look()
+
+
+def curves_of(rows: Sequence[Row]) -> dict[str, tuple[tuple[int, float], ...]]:
+    """Return rows as curves: (step, value) by name.
+
+    >>> curves_of([(1, {"loss": 3.0}), (2, {"loss": 2.5, "mfu": 0.4})])
+    {'loss': ((1, 3.0), (2, 2.5)), 'mfu': ((2, 0.4),)}
+    """
+    names = dict.fromkeys(name for _, values in rows for name in values)
+    return {name: tuple((step, values[name]) for step, values in rows if name in values) for name in names}
+
+
+def _device_peak() -> float | None:
+    torch = _torch_on_gpu()
+    return None if torch is None else peak_flops(torch.cuda.get_device_name())
+
+
+def _system(cpus: float) -> dict[str, float]:
+    """Return what this process takes of its machine: CPUs, and memory at most so far."""
+    found = {
+        "system/cpus": cpus,
+        "system/memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    }
+    if (torch := _torch_on_gpu()) is not None:
+        found["system/gpu_memory_mb"] = torch.cuda.max_memory_allocated() / 1e6
+    return found
+
+
+def _torch_on_gpu() -> Any:
+    """Return torch where this process computes on a GPU with it."""
+    torch = sys.modules.get("torch")
+    return torch if torch is not None and torch.cuda.is_initialized() else None
