@@ -52,7 +52,9 @@ def decision(
 
 def keeps(recipe: Recipe, baseline: BaselineName) -> bool:
     """Return whether the recipe is the baseline itself, in every stage."""
-    return all(row == recipe.baselines[baseline] for stage in recipe.stages for _, row in stage.named_weights)
+    rows = [row for stage in recipe.stages for _, row in stage.named_weights]
+    decided = any(stage.hook is not None for stage in recipe.stages)
+    return not decided and all(row == recipe.baselines[baseline] for row in rows)
 
 
 def per_domain(models: Sequence[MeasuredModel], mixtures: Sequence[MixtureName]) -> dict[str, dict[MixtureName, float]]:

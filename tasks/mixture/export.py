@@ -152,8 +152,11 @@ def streaming(recipe: Recipe, destination: Destination, format_: str = "streamin
 def plain(recipe: Recipe) -> dict[str, Any]:
     """Return all stages with their weights by domain, zeros included."""
 
-    def by_name(stage: RecipeStage) -> dict[str, Mapping[str, float]]:
-        return {field: dict(zip(recipe.domains, row, strict=True)) for field, row in stage.named_weights}
+    def by_name(stage: RecipeStage) -> dict[str, Mapping[str, Any]]:
+        rows: dict[str, Mapping[str, Any]] = {
+            field: dict(zip(recipe.domains, row, strict=True)) for field, row in stage.named_weights
+        }
+        return rows if stage.hook is None else {**rows, "hook": stage.hook.model_dump(mode="json")}
 
     return {
         "stages": [{"tokens": stage.tokens, **by_name(stage)} for stage in recipe.stages],
@@ -195,10 +198,10 @@ def _relied_on(recipe: Recipe, destination: Destination, format_: Format) -> str
 
 def _used(recipe: Recipe, stage: RecipeStage, format_: str) -> Sequence[tuple[int, str, float]]:
     """Return index, name and weight of the domains that have one."""
-    if stage.end_weights is not None:
+    if stage.end_weights is not None or stage.hook is not None:
         raise ConfigError(
-            f"a stage's weights change over its {stage.tokens:,} tokens, and {format_} describes constant ones. Write it as "
-            "several stages, or export json or yaml."
+            f"a stage of {stage.tokens:,} tokens is a ramp or is decided by a hook, and {format_} describes constant "
+            "weights. Write it as several stages, or export json or yaml."
         )
     pairs = zip(recipe.domains, stage.weights, strict=True)
     return [(index, name, weight) for index, (name, weight) in enumerate(pairs) if weight > 0]

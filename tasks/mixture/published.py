@@ -12,6 +12,7 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, Pos
 
 from tasks.core.errors import DataError
 from tasks.core.published import Model, Published
+from tasks.training.hooks.kinds import HookConfig
 from tasks.training.types import mean_weights
 
 BaselineName = Literal["natural", "uniform", "unimax"]
@@ -31,18 +32,21 @@ class RecipeStage(Model):
     """A part of the run with one mixture; weights are in the order of the recipe's domains and sum to 1.
 
     With `end_weights` the mixture goes from `weights` to them, linearly over the stage's tokens. A mixture that changes in
-    steps is several stages.
+    steps is several stages. With a `hook` it is decided when the run gets there, from `weights`.
     """
 
     tokens: PositiveInt
     weights: Weights
     end_weights: Weights | None = None
+    hook: HookConfig | None = None
 
     @model_validator(mode="after")
     def _sums_to_one(self) -> Self:
         for name, weights in self.named_weights:
             if not isclose(sum(weights), 1.0, abs_tol=1e-6):
                 raise ValueError(f"{name}: {len(weights)} weights sum to {sum(weights):.6f}, not to 1")
+        if self.hook is not None and self.end_weights is not None:
+            raise ValueError("a stage has a hook or end_weights, not both")
         return self
 
     @property
@@ -120,7 +124,7 @@ class Recipe(Published):
     @property
     def changes(self) -> bool:
         """Whether the mixture is another one at the end of the run than at its start."""
-        return len(self.stages) > 1 or self.stages[0].end_weights is not None
+        return len(self.stages) > 1 or self.stages[0].end_weights is not None or self.stages[0].hook is not None
 
     @property
     def searched(self) -> Weights:

@@ -12,6 +12,7 @@ from tasks.training.config import TrainingConfig
 from tasks.training.data import order_over, run_data
 from tasks.training.order import check_caps, starved
 from tasks.training.params import Branch, TrainParams
+from tasks.training.planned import StageHook
 from tasks.training.rows import rows_of
 from tasks.training.types import Phase, RunSpec, Trunk
 
@@ -25,6 +26,7 @@ class PlannedRun:
 
     mixture: str
     spec: RunSpec
+    hooks: tuple[StageHook, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -49,14 +51,16 @@ def planned_runs(params: TrainParams, recipe: Recipe, pool: TokenPool, data: str
             f"{where}: {len(found)} mistake(s) for this pool and this run:\n" + "\n".join(f"  {one}" for one in found)
         )
     notes = [] if recipe.baselines else [f"{where}: it has no baselines, so that only its own stages are trained"]
-    runs, rows = [], rows_of(pool, params.training.model.sequence_length, params.training.data)
+    hooks = tuple(StageHook(index, one.hook) for index, one in enumerate(recipe.stages) if one.hook is not None) or None
+    runs = list[PlannedRun]()
+    rows = rows_of(pool, params.training.model.sequence_length, params.training.data)
     for mixture, phases in _mixtures(params, recipe, pool.names):
         order = order_over(rows, phases, pool.names, params.seed)
         if missed := starved(order, phases):
             notes.append(f"{mixture}: too small a weight for a single sample: {', '.join(missed)}")
         for seed in range(params.seed, params.seed + params.num_seeds):
             spec = RunSpec(f"{mixture}-seed{seed}", phases, seed, params.training, recipe.max_epochs)
-            runs.append(PlannedRun(mixture, spec))
+            runs.append(PlannedRun(mixture, spec, hooks if mixture == recipe.name else None))
     branches = [one for branch in params.branches for one in _branch(branch, runs, recipe, pool)]
     return PlannedRuns((*runs, *branches), tuple(notes))
 
@@ -140,12 +144,20 @@ def _wrong_lengths(recipe: Recipe, training: TrainingConfig) -> Iterator[str]:
             f"its stages have {recipe.tokens:,} tokens and are {word} than the run, whose training.num_tokens is "
             f"{training.num_tokens:,}. Set both to the same number."
         )
-    length = training.model.sequence_length
+    length, begun = training.model.sequence_length, 0
     for number, stage in enumerate(recipe.stages):
         samples, rest = divmod(stage.tokens, length)
         if rest:
             near = " or ".join(f"{count * length:,}" for count in (samples, samples + 1) if count)
             yield f"stages.{number}: {stage.tokens:,} tokens end within a sample of {length}; use {near}."
+        if stage.hook is not None and (begun == 0 or begun % training.tokens_per_step):
+            yield (
+                f"stages.{number}: its hook would decide behind {begun:,} tokens; a hook decides between two steps of "
+                f"{training.tokens_per_step:,}. Let the stages before it have whole steps."
+            )
+        begun += stage.tokens
+    if training.milestone_every_steps is not None and any(stage.hook is not None for stage in recipe.stages):
+        yield "its hooks decide on the way, and milestones are of a plan that stands: set milestone_every_steps to null."
 
 
 def _mixtures(params: TrainParams, recipe: Recipe, names: Sequence[str]) -> Iterator[tuple[str, tuple[Phase, ...]]]:

@@ -1,7 +1,8 @@
 """The train stage: a recipe's mixture and its baselines, each with the same seeds and the same number of tokens."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -69,8 +70,8 @@ def run(params: TrainParams, *, inputs: Mapping[str, Path], output: Path, worksh
     The recipe is a search's, or that of a file (`inputs["recipe"]`), which needs no search.
     """
     tokenized = stage_input(workshop, inputs, "tokenize")
-    recipe, digests = _recipe(inputs, workshop)
-    digests = {"tokenize": tokenized.digest, **digests}
+    given = _recipe_input(inputs, workshop)
+    digests = {"tokenize": tokenized.digest, **given.digests}
     start = _start(params)
     digests |= {} if start is None else {"start": start.digest}
     stage = StageRun(workshop, STAGE, __name__, params, digests, output)
@@ -79,6 +80,7 @@ def run(params: TrainParams, *, inputs: Mapping[str, Path], output: Path, worksh
     splits = splits_of(params.training)
     read = tokenized.tree(*POOL_FILES, *(f"tokens/{split}/" for split in splits), TOKENIZER_FILE)
     pool = read_pool(read.local(), *splits)
+    recipe = given.read()
     # Every run is checked before the first starts.
     _require_fit(start, params, read[TOKENIZER_FILE], pool)
     planned = planned_runs(params, recipe, pool, train_digest(read), str(inputs.get(RECIPE, Recipe.FILE)))
@@ -98,12 +100,20 @@ def run(params: TrainParams, *, inputs: Mapping[str, Path], output: Path, worksh
     )
 
 
-def _recipe(inputs: Mapping[str, Path], workshop: Workshop) -> tuple[Recipe, dict[str, str]]:
-    """Return the recipe, and the digest of what it was read from by the name of that input."""
+@dataclass(frozen=True)
+class _RecipeInput:
+    """Where the recipe comes from: its digest by the name of the input, and how it is read."""
+
+    digests: dict[str, str]
+    read: Callable[[], Recipe]
+
+
+def _recipe_input(inputs: Mapping[str, Path], workshop: Workshop) -> _RecipeInput:
     if RECIPE in inputs:
-        return read_recipe(inputs[RECIPE]), {RECIPE: digest_file(inputs[RECIPE])}
+        path = inputs[RECIPE]
+        return _RecipeInput({RECIPE: digest_file(path)}, partial(read_recipe, path))
     searched = stage_input(workshop, inputs, "search")
-    return searched.read(Recipe), {"search": searched.digest}
+    return _RecipeInput({"search": searched.digest}, partial(searched.read, Recipe))
 
 
 def _start(params: TrainParams) -> Start | None:
@@ -132,7 +142,7 @@ def _trained(planned: PlannedRuns, read: Tree, start: Start | None, workshop: Wo
         workshop.observer.unit(_report(runs[index].spec, record))
 
     trunks = [one for one in planned.runs if one.spec.trunk is None]
-    args = [RunArgs(one.spec, read, start) for one in trunks]
+    args = [RunArgs(one.spec, read, start, hooks=one.hooks) for one in trunks]
     names = [one.spec.name for one in planned.runs]
     records = TRAIN.map(workshop, args, on_finished=partial(tell, trunks), names=names[: len(trunks)])
     if branches := planned.runs[len(trunks) :]:
@@ -181,6 +191,7 @@ def _described(planned: PlannedRun, record: UnitRecord, pool: TokenPool) -> Trai
         name: Consumed(samples=count, tokens=count * length, epochs=count / own.count if own.count else 0.0)
         for name, count, own in zip(pool.names, samples, rows, strict=True)
     }
+    decided = record.summary.get("weights") or [phase.weights for phase in spec.phases]
     own = spec.training.num_tokens - spec.tokens_before
     return TrainedRun(
         name=spec.name,
@@ -188,8 +199,8 @@ def _described(planned: PlannedRun, record: UnitRecord, pool: TokenPool) -> Trai
         seed=spec.seed,
         folder=f"{MODELS_FOLDER}/{spec.name}",
         phases=tuple(
-            TrainedPhase(tokens=phase.num_tokens, weights=phase.weights, end_weights=phase.end_weights)
-            for phase in spec.phases
+            TrainedPhase(tokens=phase.num_tokens, weights=weights, end_weights=phase.end_weights)
+            for phase, weights in zip(spec.phases, decided, strict=True)
         ),
         tokens=spec.training.num_tokens,
         parameters=num_parameters(spec.training.model, pool.vocab_size)[0],

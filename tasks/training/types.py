@@ -116,8 +116,10 @@ class Trunk:
             raise ConfigError(
                 f"{branch.name}: step {self.step} is none of the {mine.num_steps} steps of {self.spec.name}."
             )
-        names = ("model", "sequences_per_step", "micro_batches", "precision")
+        names = ("model", "data", "sequences_per_step", "micro_batches", "precision")
         differing = [name for name in names if getattr(mine, name) != getattr(own, name)]
+        if mine.optimizer.method.kind != own.optimizer.method.kind:
+            differing.append("optimizer.method")
         differing += ["row_share"] if branch.row_share != self.spec.row_share else []
         if differing:
             raise ConfigError(

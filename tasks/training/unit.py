@@ -1,7 +1,6 @@
 """The unit of the train stage: one run, by one or several data-parallel processes."""
 
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from tasks.core.handles import Tree
@@ -10,11 +9,12 @@ from tasks.tokenize.pool import read_pool
 from tasks.tokenize.published import TOKENIZER_FILE, Split
 from tasks.training.branches import Milestone, begin
 from tasks.training.checkpoint import publish_milestones
-from tasks.training.config import TrainingConfig, num_flops
+from tasks.training.config import TrainingConfig
 from tasks.training.data import RunData, run_data
 from tasks.training.export import write_model, write_tokenizer_files
 from tasks.training.held_out import SPLIT as HELD_OUT
 from tasks.training.ledger import ledger_rows
+from tasks.training.planned import StageHook, train_planned
 from tasks.training.published_run import (
     EVALUATIONS_FILE,
     LEDGER_FILE,
@@ -24,23 +24,24 @@ from tasks.training.published_run import (
     ledger_text,
     losses_text,
 )
+from tasks.training.result import RunResult
 from tasks.training.rows import SPLIT
-from tasks.training.run import RunResult, train
 from tasks.training.starts.weights import Start, started_weights
-from tasks.training.types import RunSpec, World
+from tasks.training.types import RunSpec
 
 
 @dataclass(frozen=True)
 class RunArgs:
     """A run, what it reads of the token pool (index, its splits and tokenizer), and where it starts (None = scratch).
 
-    A branch has the `milestone` of its trunk that it goes on from.
+    A branch has the `milestone` of its trunk that it goes on from. `hooks` decide the mixtures of some phases on the way.
     """
 
     spec: RunSpec
     pool: Tree
     start: Start | None = None
     milestone: Milestone | None = None
+    hooks: tuple[StageHook, ...] | None = None
 
 
 def splits_of(training: TrainingConfig) -> tuple[Split, ...]:
@@ -54,29 +55,19 @@ def train_run(args: RunArgs, here: Here) -> UnitResult:
     pool = read_pool(folder, *splits_of(args.spec.training))
     if args.milestone is not None and here.rank == 0 and here.scratch is not None:
         begin(args.milestone, args.spec, run_data(args.spec, pool), here.scratch)
-    trained = train(
-        args.spec,
-        pool,
-        checkpoints=here.scratch,
-        initial=None if args.start is None else started_weights(args.start, args.spec.training.model, pool.vocab_size),
-        world=World(here.size, here.rank, here.group),
-        on_step=partial(_heard, here, args.spec.training, num_flops(args.spec.training, pool.vocab_size)),
-        asked_to_stop=here.asked_to_stop,
-    )
+    initial = None if args.start is None else started_weights(args.start, args.spec.training.model, pool.vocab_size)
+    trained, spec = train_planned(args.spec, args.hooks or (), pool, here, initial)
     if here.rank == 0:
-        _write(trained, run_data(args.spec, pool), args.spec, folder / TOKENIZER_FILE, here.folder)
+        _write(trained, run_data(spec, pool), spec, folder / TOKENIZER_FILE, here.folder)
         if here.scratch is not None:
             publish_milestones(here.scratch, args.spec.training, here.folder)
     last = trained.losses[-max(1, len(trained.losses) // 10) :]
     summary = {"final_loss": sum(last) / len(last), "samples": list(trained.ledger.totals)}
-    skips = args.spec.training.optimizer.skip_spikes is not None
-    return UnitResult(summary=summary | ({"skipped_steps": list(trained.skipped)} if skips else {}))
-
-
-def _heard(here: Here, training: TrainingConfig, flops: int, step: int, loss: float) -> None:
-    here.progress(step, training.num_steps)
-    share = step / training.num_steps
-    here.measured(step, {"loss": loss, "tokens": step * training.tokens_per_step, "flops": share * flops})
+    if args.spec.training.optimizer.skip_spikes is not None:
+        summary["skipped_steps"] = list(trained.skipped)
+    if args.hooks is not None:
+        summary["weights"] = [list(phase.weights) for phase in spec.phases]
+    return UnitResult(summary=summary)
 
 
 def _write(trained: RunResult, data: RunData, spec: RunSpec, tokenizer: Path, folder: Path) -> None:

@@ -194,7 +194,7 @@ def test_a_ramp_is_told_by_name_and_refused_where_a_mixture_is_constant() -> Non
     assert (told["weights"]["web"], told["end_weights"]["code"]) == (1, 1)
     assert ramp.searched == (0.5, 0.5, 0) and ramp.changes and not ONE.changes
     for format_ in (*ONE_MIXTURE, "nanotron"):
-        with pytest.raises(ConfigError, match="describes constant ones"):
+        with pytest.raises(ConfigError, match="describes constant weights"):
             export(ramp, format_, HERE)
 
 

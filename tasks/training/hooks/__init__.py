@@ -1,0 +1,1 @@
+"""Stage hooks: each decides the mixture of a stage when the run gets there."""

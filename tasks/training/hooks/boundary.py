@@ -1,0 +1,63 @@
+"""What a stage hook is shown, and what is done with its answer."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from tasks.core.errors import EvidenceError
+from tasks.tokenize.pool import TokenPool
+
+if TYPE_CHECKING:
+    from tasks.training.model import Decoder
+
+Weights = tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Boundary:
+    """Where a run stands at the start of a stage: the model there, the pool's train split, and the steps made.
+
+    `weights` are what the recipe says of the stage, per domain in the pool's order; `caps` the largest that its epoch caps
+    leave, after what the run has taken so far; `losses` those of the steps made, in nats per token.
+    """
+
+    weights: Weights
+    caps: Weights
+    model: "Decoder"
+    pool: TokenPool
+    losses: tuple[float, ...]
+    seed: int
+
+    @property
+    def step(self) -> int:
+        """Steps made so far."""
+        return len(self.losses)
+
+
+def under_caps(wanted: Weights, caps: Weights) -> Weights:
+    """Return weights as near to `wanted` as the caps allow: what is cut off goes to the others in proportion.
+
+    >>> under_caps((6.0, 3.0, 1.0), (0.5, 1.0, 1.0))
+    (0.5, 0.375, 0.125)
+
+    Raises:
+        EvidenceError: `wanted` is nothing that weights can be made of, or the caps leave too little.
+    """
+    wanted_N, caps_N = np.array(wanted, dtype=np.float64), np.array(caps, dtype=np.float64)
+    if not (np.isfinite(wanted_N).all() and (wanted_N >= 0).all() and caps_N[wanted_N > 0].sum() >= 1):
+        raise EvidenceError(
+            f"the hook wants the weights {list(wanted)}, and the epoch caps leave at most {list(caps)}: no mixture can be "
+            "made of them. Train on fewer tokens, raise max_epochs, or give the stage weights of its own."
+        )
+    found_N: npt.NDArray[np.float64] = np.zeros_like(wanted_N)
+    held = np.zeros(len(wanted_N), dtype=bool)
+    # Every round holds one domain more at its cap.
+    for _ in wanted:
+        free = ~held & (wanted_N > 0)
+        found_N[free] = (1 - found_N[held].sum()) * wanted_N[free] / wanted_N[free].sum()
+        if not (over := found_N > caps_N).any():
+            break
+        found_N[over], held = caps_N[over], held | over
+    return tuple(found_N.tolist())

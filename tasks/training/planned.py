@@ -1,0 +1,183 @@
+"""A run whose plan is decided on the way: at the start of a stage a hook gives its mixture, and the plan keeps it.
+
+The run stops at the boundary, with a checkpoint. What the hook decides is written into the plan before the run goes on from
+that checkpoint, so that a run that is killed later asks no hook again.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from tasks.core.errors import StoppedError
+from tasks.core.results import Here
+from tasks.tokenize.pool import TokenPool
+from tasks.training.checkpoint import Checkpoint, kept_by, read, write
+from tasks.training.config import num_flops
+from tasks.training.data import run_data
+from tasks.training.distributed import from_first
+from tasks.training.hooks.boundary import Boundary, Weights, under_caps
+from tasks.training.hooks.kinds import HookConfig, decide
+from tasks.training.model import decoder, weight_shapes
+from tasks.training.published import PlannedStages
+from tasks.training.published_run import checkpoint_name
+from tasks.training.result import RunResult, identity
+from tasks.training.run import train
+from tasks.training.types import RunSpec, World
+
+
+@dataclass(frozen=True)
+class StageHook:
+    """The hook of a phase of a run, counted from 0; until it has decided, the phase has the recipe's weights."""
+
+    phase: int
+    config: HookConfig
+
+
+def train_planned(
+    spec: RunSpec, hooks: Sequence[StageHook], pool: TokenPool, here: Here, initial: Mapping[str, Tensor] | None
+) -> tuple[RunResult, RunSpec]:
+    """Train a run from its last checkpoint on, deciding the mixtures of hooked phases on the way.
+
+    Return it with its spec as it was decided.
+
+    Raises:
+        EvidenceError: no mixture can be made of what a hook wants.
+        StoppedError: it was asked to; what was reached and decided is kept.
+    """
+    run = _Run(pool, here, initial)
+    if not hooks:
+        return run.train(spec, here.scratch), spec
+    decided = run.shared(run.plan())
+    for number, hook in enumerate(hooks):
+        if number < len(decided):
+            continue
+        now, at = _next(spec, hooks, decided), _step(spec, hook.phase)
+        run.train_until(at, now, run.folder(number))
+        decided = (*decided, *run.shared((_decided(now, hook, pool, run.folder(number), at),) if run.first else ()))
+        if run.first:
+            _carry_over(at, _next(spec, hooks, decided), pool, run.folder(number), run.folder(number + 1))
+            PlannedStages(weights=decided).write(run.scratch)
+    whole = _with(spec, hooks, decided)
+    return run.train(whole, run.folder(len(hooks))), whole
+
+
+@dataclass(frozen=True)
+class _Run:
+    """One process of a run: what it reads, where it works, and what it starts from."""
+
+    pool: TokenPool
+    here: Here
+    initial: Mapping[str, Tensor] | None
+
+    @property
+    def world(self) -> World:
+        return World(self.here.size, self.here.rank, self.here.group)
+
+    @property
+    def first(self) -> bool:
+        return self.here.rank == 0
+
+    @property
+    def scratch(self) -> Path:
+        assert self.here.scratch is not None, "a plan that is decided on the way is kept in the scratch folder"
+        return self.here.scratch
+
+    def folder(self, number: int) -> Path:
+        """Return where the checkpoints lie of the run with so many decisions."""
+        return self.scratch / f"decided-{number}"
+
+    def plan(self) -> tuple[Weights, ...]:
+        """Return what was decided before."""
+        kept = (self.scratch / PlannedStages.FILE).is_file()
+        return PlannedStages.read(self.scratch).weights if kept else ()
+
+    def shared(self, rows: tuple[Weights, ...]) -> tuple[Weights, ...]:
+        """Return the first worker's rows of weights, on every worker."""
+        count, width = int(from_first(torch.tensor(len(rows)), self.world)), len(self.pool.names)
+        own = torch.tensor(rows if self.first else [[0.0] * width] * count, dtype=torch.float64)
+        return tuple(tuple(row) for row in from_first(own.reshape(count, width), self.world).tolist())
+
+    def train(
+        self, spec: RunSpec, checkpoints: Path | None, enough: Callable[[Sequence[int]], bool] = lambda _: False
+    ) -> RunResult:
+        """Train a spec; `enough` is asked before a step whether to stop behind those made here."""
+        training, made = spec.training, list[int]()
+        flops = num_flops(training, self.pool.vocab_size)
+
+        def hear(step: int, loss: float) -> None:
+            made.append(step)
+            self.here.progress(step, training.num_steps)
+            share = step / training.num_steps
+            measured = {"loss": loss, "tokens": step * training.tokens_per_step, "flops": share * flops}
+            self.here.measured(step, measured)
+
+        return train(
+            spec,
+            self.pool,
+            checkpoints=checkpoints,
+            initial=self.initial,
+            world=self.world,
+            on_step=hear,
+            asked_to_stop=lambda: enough(made) or self.here.asked_to_stop(),
+        )
+
+    def train_until(self, at: int, spec: RunSpec, folder: Path) -> None:
+        """Train up to the end of a step, and leave its checkpoint in the folder."""
+        there = folder / checkpoint_name(at)
+        try:
+            self.train(spec, folder, lambda made: at in made or there.is_dir())
+        except StoppedError:
+            if not bool(from_first(torch.tensor(there.is_dir()), self.world)):
+                raise
+
+
+def _decided(spec: RunSpec, hook: StageHook, pool: TokenPool, folder: Path, at: int) -> Weights:
+    """Return what a hook decides at the checkpoint of a step, under the epoch caps."""
+    tensors, record = read(folder, at)
+    model, config = spec.training.model, hook.config
+    weights = {name: tensors[name] for name in weight_shapes(model, pool.vocab_size)}
+    phase, order = spec.phases[hook.phase], run_data(spec, pool).order
+    samples = phase.num_tokens // model.sequence_length
+    if spec.max_epochs is None:
+        caps = (1.0,) * len(pool.names)
+    else:
+        taken = order.drawn_before(at * spec.training.sequences_per_step).tolist()
+        left = [
+            max(int(spec.max_epochs * rows) - own, 0)
+            for rows, own in zip(order.distinct or order.rows, taken, strict=True)
+        ]
+        caps = tuple(min(rows / samples, 1.0) for rows in left)
+    losses = tuple(record["losses"])
+    boundary = Boundary(phase.weights, caps, decoder(model, pool.vocab_size, weights), pool, losses, spec.seed)
+    return under_caps(decide(config, boundary), caps)
+
+
+def _carry_over(at: int, after: RunSpec, pool: TokenPool, folder: Path, target: Path) -> None:
+    """Make the checkpoint at a boundary one of the run with the plan that was decided there."""
+    tensors, record = read(folder, at)
+    kept = {name: value for name, value in record.items() if name not in {"identity", "step", "state"}}
+    write(Checkpoint(target, identity(after, pool), at, tensors, kept), kept_by(after.training))
+
+
+def _with(spec: RunSpec, hooks: Sequence[StageHook], decided: tuple[Weights, ...]) -> RunSpec:
+    """Return a spec with what hooks have decided so far in its phases."""
+    found = {hook.phase: weights for hook, weights in zip(hooks, decided, strict=False)}
+    phases = [replace(phase, weights=found.get(index, phase.weights)) for index, phase in enumerate(spec.phases)]
+    return replace(spec, phases=tuple(phases))
+
+
+def _next(spec: RunSpec, hooks: Sequence[StageHook], decided: tuple[Weights, ...]) -> RunSpec:
+    """Return what is trained next: up to the next hook, as a milestone, which the host looks at on a GPU too; or all."""
+    found = _with(spec, hooks, decided)
+    if len(decided) == len(hooks):
+        return found
+    at = _step(spec, hooks[len(decided)].phase)
+    return replace(found, training=found.training.model_copy(update={"milestone_every_steps": at}))
+
+
+def _step(spec: RunSpec, phase: int) -> int:
+    """Return the steps that are made when a phase begins."""
+    return sum(one.num_tokens for one in spec.phases[:phase]) // spec.training.tokens_per_step

@@ -1,0 +1,1 @@
+"""A stage hook as a contributor writes it."""

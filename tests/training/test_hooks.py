@@ -1,0 +1,180 @@
+"""Stage hooks: decided once at the boundary, written into the plan, replayed by a resume; one more is one module."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from infra.storage import FolderStore
+from tasks.core.code import ROOT
+from tasks.core.errors import ConfigError, EvidenceError
+from tasks.core.handles import Tree
+from tasks.core.results import Here
+from tasks.runtime.context import Workshop
+from tasks.runtime.stages import published
+from tasks.tokenize.pool import read_pool
+from tasks.training import planned
+from tasks.training.hooks.boundary import Boundary, under_caps
+from tasks.training.hooks.by_loss import ByLoss
+from tasks.training.params import TrainParams
+from tasks.training.planned import StageHook
+from tasks.training.published import TrainedRun, TrainedRuns
+from tasks.training.run import train
+from tasks.training.stage import run
+from tasks.training.types import Phase, RunSpec
+from tasks.training.unit import RunArgs, train_run
+from tests.in_process import InProcess, Listener
+from tests.training.conftest import LENGTH, make_pool, small_training
+from tests.training.test_stage import TOKENIZER, sign
+
+STEP = 4 * LENGTH
+EVEN = [0.4, 0.4, 0.2]
+HOOK = {"kind": "by_loss", "power": 2.0, "tokens_per_domain": 64}
+
+
+@pytest.fixture
+def tokens(tmp_path: Path) -> Path:
+    """A pool with a tokenizer."""
+    make_pool(tmp_path / "tokenize")
+    (tmp_path / "tokenize" / "tokenizer.json").write_text(json.dumps(TOKENIZER), encoding="utf-8")
+    sign("tokenize", tmp_path / "tokenize")
+    return tmp_path / "tokenize"
+
+
+def recipe(path: Path, *hooks: dict[str, Any] | None, max_epochs: float = 4.0, steps: float = 4) -> Path:
+    stages = [{"tokens": int(steps * STEP), "weights": EVEN, "hook": hook} for hook in hooks]
+    value = {"format": 2, "name": "by-hand", "domains": ["alpha", "beta", "gamma"], "stages": stages}
+    path.write_text(json.dumps({**value, "max_epochs": max_epochs}))
+    return path
+
+
+def trained(tokens: Path, given: Path, output: Path) -> TrainedRun:
+    place = Workshop(InProcess(), FolderStore(output / "store"), Listener())
+    params = TrainParams(training=small_training(), num_seeds=1)
+    run(params, inputs={"tokenize": tokens, "recipe": given}, output=output / "train", workshop=place)
+    return TrainedRuns.read(output / "train").runs[0]
+
+
+def test_what_hooks_decide_is_trained_and_published_and_the_run_is_that_of_its_plan(
+    tokens: Path, tmp_path: Path
+) -> None:
+    found = trained(tokens, recipe(tmp_path / "r.json", None, HOOK, HOOK), tmp_path)
+    first, second, third = (phase.weights for phase in found.phases)
+    assert list(first) == EVEN and second not in {first, third} and sum(third) == pytest.approx(1)
+    training, phases = small_training(), tuple(Phase(4 * STEP, each) for each in (first, second, third))
+    again = train(RunSpec("again", phases, 0, training), read_pool(tokens))
+    assert [each.samples for each in found.consumed.values()] == list(again.ledger.totals)
+    assert found.final_loss == pytest.approx(again.losses[-1], abs=0)
+
+
+def args(tokens: Path, *hooks: int) -> RunArgs:
+    phases = tuple(Phase(4 * STEP, tuple(EVEN)) for _ in range(3))
+    files: Tree = published(FolderStore(tokens), str(tokens)).tree()
+    found = tuple(StageHook(index, ByLoss.model_validate(HOOK)) for index in hooks)
+    return RunArgs(RunSpec("run", phases, 0, small_training(), 4.0), files, hooks=found)
+
+
+def test_a_killed_run_asks_no_hook_again_and_ends_with_the_same_bytes(
+    tokens: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folders = [tmp_path / name for name in ("whole", "scratch-whole", "killed", "scratch", "resumed")]
+    for folder in folders:
+        folder.mkdir()
+    whole, scratch_whole, killed, scratch, resumed = folders
+    train_run(args(tokens, 1, 2), Here(whole, scratch_whole))
+    asked: list[int] = []
+
+    def counted(config: ByLoss, boundary: Boundary) -> tuple[float, ...]:
+        asked.append(boundary.step)
+        if asked == [4, 8]:
+            raise KeyboardInterrupt
+        return by_loss(config, boundary)
+
+    by_loss = planned.decide
+    monkeypatch.setattr(planned, "decide", counted)
+    with pytest.raises(KeyboardInterrupt):
+        train_run(args(tokens, 1, 2), Here(killed, scratch))
+    train_run(args(tokens, 1, 2), Here(resumed, scratch))
+    assert asked == [4, 8, 8]
+    for name in ("model.safetensors", "losses.csv", "ledger.csv"):
+        assert (resumed / name).read_bytes() == (whole / name).read_bytes()
+
+
+def test_epoch_caps_hold_for_what_a_hook_decides(tokens: Path, tmp_path: Path) -> None:
+    held = trained(
+        tokens, recipe(tmp_path / "r.json", None, {**HOOK, "power": 60.0}, max_epochs=0.28, steps=6), tmp_path
+    )
+    consumed = held.consumed["gamma"]
+    assert consumed.epochs <= 0.28 and sum(each.samples for each in held.consumed.values()) == 48
+    assert under_caps((6.0, 3.0, 1.0), (0.5, 0.4, 1.0)) == pytest.approx((0.5, 0.375, 0.125))
+    with pytest.raises(EvidenceError, match="no mixture can be made of them"):
+        under_caps((1.0, 0.0), (0.5, 1.0))
+    with pytest.raises(EvidenceError, match="nan"):
+        under_caps((float("nan"), 1.0), (1.0, 1.0))
+
+
+def test_a_hook_that_cannot_decide_where_it_stands_is_refused_before_the_first_step(
+    tokens: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError, match=r"stages\.0: its hook would decide behind 0 tokens"):
+        trained(tokens, recipe(tmp_path / "r.json", HOOK, None, None), tmp_path)
+    with pytest.raises(ConfigError, match=r"stages\.1: its hook would decide behind 288 tokens"):
+        trained(tokens, recipe(tmp_path / "r.json", None, HOOK, steps=4.5), tmp_path)
+    given = {"tokenize": tokens, "recipe": recipe(tmp_path / "r.json", None, HOOK, HOOK)}
+    params = TrainParams(training=small_training(milestone_every_steps=3), num_seeds=1)
+    with pytest.raises(ConfigError, match="set milestone_every_steps to null"):
+        run(
+            params,
+            inputs=given,
+            output=tmp_path / "out",
+            workshop=Workshop(InProcess(), FolderStore(tmp_path), Listener()),
+        )
+
+
+KINDS = "tasks/training/hooks/kinds.py"
+LINES = (
+    (
+        "hooks import by_loss\n",
+        "hooks import backwards, by_loss\nfrom tasks.training.hooks.backwards import Backwards\n",
+    ),
+    ("HookConfig = ByLoss\n", 'HookConfig = Annotated[Backwards | ByLoss, Field(discriminator="kind")]\n'),
+    ("from typing import assert_never\n", "from typing import Annotated, assert_never\n\nfrom pydantic import Field\n"),
+    (
+        "        case ByLoss():\n",
+        "        case Backwards():\n            return backwards.decide(boundary)\n        case ByLoss():\n",
+    ),
+)
+
+
+@pytest.mark.slow
+def test_a_hook_more_is_one_module_and_lines_in_one_place(tokens: Path, tmp_path: Path) -> None:
+    root = tmp_path / "checkout"
+    for name in ("tasks", "infra"):
+        shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copyfile(ROOT / "tests/toys/hook/backwards.py", root / "tasks/training/hooks/backwards.py")
+    text = (root / KINDS).read_text(encoding="utf-8")
+    for before, after in LINES:
+        assert text.count(before) == 1, before
+        text = text.replace(before, after)
+    (root / KINDS).write_text(text, encoding="utf-8")
+    section = {"training": small_training().model_dump(mode="json"), "num_seeds": 1}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump({"train": section}))
+    given = recipe(tmp_path / "r.json", None, {"kind": "backwards"}, None)
+    words = ["--params", "params.yaml", "--recipe", str(given), "--input", f"tokenize={tokens}", "--output", "out"]
+    done = subprocess.run(
+        [sys.executable, "-m", "tasks.training", *words],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(root), "MIXWRIGHT_HOME": str(tmp_path / "home")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    (found,) = TrainedRuns.read(tmp_path / "out").runs
+    assert [list(phase.weights) for phase in found.phases] == [EVEN, pytest.approx(EVEN[::-1]), EVEN]
