@@ -56,7 +56,8 @@ def _models(run: RunFolder) -> dict[str, TrainedRun]:
 def _of_model(run: RunFolder, trained: TrainedRun) -> list[str]:
     lines = [
         f"{trained.name}: {trained.parameters:,} parameters, {trained.tokens:,} tokens, seed {trained.seed}, weights "
-        f"{trained.weights_digest[:12]}, trained on {trained.device} with {trained.instruction_set}",
+        f"{trained.weights_digest[:12]}, trained on {trained.device} with {trained.instruction_set}"
+        f"{_by_workers(trained)}",
     ]
     if trained.trunk is not None:
         lines.append(
@@ -73,6 +74,11 @@ def _of_model(run: RunFolder, trained: TrainedRun) -> list[str]:
         _ledger(run, trained, spec, pool),
     ]
     return [*lines, "  from:", *(f"    {line}" for line in _chain(run, "train"))]
+
+
+def _by_workers(trained: TrainedRun) -> str:
+    """Return how many processes made which steps of a run that was spread over devices."""
+    return "".join(f", by {size} workers from step {step}" for step, size in trained.workers)
 
 
 def _of_digest(run: RunFolder, key: str) -> list[str]:

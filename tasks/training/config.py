@@ -10,6 +10,7 @@ from tasks.core.params import Params
 from tasks.training.mup import Mup
 from tasks.training.optimizers.adamw import AdamW
 from tasks.training.optimizers.kinds import OptimizerKind
+from tasks.training.parallel.kinds import ParallelKind
 from tasks.training.schedules.changes import DecayFrom, Rewarm
 from tasks.training.schedules.kinds import ScheduleConfig
 from tasks.training.schedules.rates import schedule_mistakes
@@ -125,6 +126,9 @@ class TrainingConfig(Params):
     )
     data: DataConfig | None = Field(default=None, description="null = documents as they lie, rows shuffled")
     mup: Mup | None = Field(default=None, description="rates and initial values are those of a narrower model")
+    parallel: ParallelKind | None = Field(
+        default=None, description="one model over many devices; null = as in a stack, for models that fit on one"
+    )
     checkpoint_every_steps: PositiveInt | None = Field(default=None, description="null = no checkpoints")
     keep_checkpoints: PositiveInt | None = Field(default=None, description="the last so many; null = two")
     milestone_every_steps: PositiveInt | None = Field(

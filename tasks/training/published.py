@@ -54,7 +54,8 @@ class TrainedRun(Model):
     `mixture` is a baseline's name, that of the recipe (`searched` where a search made it), or that of a branch. The `phases`
     and `flops` of a branch are those behind its `trunk`, all else is of both.
     `folder` is where its files lie in what the stage published; `final_loss` is the mean over the last tenth of the
-    steps, in nats per token.
+    steps, in nats per token. `workers` of a run that was spread over devices: from which step on how many processes made it;
+    its sums, and with them its last bits, depend on that.
     """
 
     name: str
@@ -71,6 +72,7 @@ class TrainedRun(Model):
     device: str
     instruction_set: str
     trunk: TrunkStep | None = None
+    workers: tuple[tuple[NonNegativeInt, PositiveInt], ...] = ()
 
 
 class TrainedRuns(Published):

@@ -4,11 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from torch import Tensor
+
 from tasks.core.digest import digest_json
 from tasks.tokenize.pool import TokenPool
+from tasks.training.config import TrainingConfig
 from tasks.training.data import RunData
 from tasks.training.ledger import Ledger, check_planned
-from tasks.training.model import Decoder
+from tasks.training.model import Decoder, initial_weights
+from tasks.training.mup import scaled
 from tasks.training.types import RunSpec
 
 # A step, and bits per byte of each domain behind it.
@@ -20,6 +24,7 @@ class RunResult:
     """What a run gives: the model, the loss of every step in nats per token, what was consumed, and its evaluations.
 
     `skipped` are the steps, from 0, whose loss or gradient stood out and that were left out.
+    `workers`: from which step on how many processes made it, where that changes the order of sums.
     """
 
     model: Decoder
@@ -27,6 +32,7 @@ class RunResult:
     ledger: Ledger
     evaluations: tuple[Evaluation, ...] = ()
     skipped: tuple[int, ...] = ()
+    workers: tuple[tuple[int, int], ...] = ()
 
 
 def identity(spec: RunSpec, pool: TokenPool) -> str:
@@ -42,6 +48,12 @@ def identity(spec: RunSpec, pool: TokenPool) -> str:
     value |= {} if spec.row_share is None else {"row_share": spec.row_share}
     value |= {} if spec.trunk is None else {"trunk": [identity(spec.trunk.spec, pool), spec.trunk.step]}
     return digest_json(value)
+
+
+def new_weights(training: TrainingConfig, vocab_size: int, seed: int) -> dict[str, Tensor]:
+    """Return the weights by name that a run from scratch begins with."""
+    weights = initial_weights(training.model, vocab_size, seed)
+    return weights if training.mup is None else dict(scaled(training.mup, training.model, weights))
 
 
 def accounted(spec: RunSpec, data: RunData, model: Decoder, losses: Sequence[float], ledger: Ledger) -> RunResult:

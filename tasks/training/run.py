@@ -1,4 +1,4 @@
-"""One training run from start to end, alone or by several data-parallel processes: a stack of one."""
+"""One training run from start to end, by the engine that its config asks for."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -7,6 +7,8 @@ from torch import Tensor
 
 from tasks.core.results import never
 from tasks.tokenize.pool import TokenPool
+from tasks.training.parallel.job import Job
+from tasks.training.parallel.kinds import train_spread
 from tasks.training.result import RunResult
 from tasks.training.stacked import Losses, train_stacked
 from tasks.training.types import DivergedError, Phase, RunSpec, World
@@ -23,10 +25,14 @@ def train(
     checkpoints: Path | None = None,
     initial: Mapping[str, Tensor] | None = None,
     world: World = World(),  # noqa: B008 (frozen)
+    device: str = "cpu",
     on_step: OnStep | None = None,
     asked_to_stop: Callable[[], bool] = never,
 ) -> RunResult:
     """Train a model as the spec says, on the pool's `train` split; the same spec and pool give the same weights.
+
+    It is a stack of one, to the same bits for any number of workers, or, if the config says `parallel`, one model spread
+    over the workers' devices, to the same bits for the same number of them.
 
     With a folder for `checkpoints` a killed run goes on from its last one when called again, to the same bits.
     Of several workers only the first needs it: it tells the others. `initial` are the weights to begin with by name, on
@@ -37,6 +43,9 @@ def train(
         DivergedError: the loss is not finite.
         StoppedError: `asked_to_stop` was true before a step; a checkpoint of it is kept.
     """
+    if spec.training.parallel is not None:
+        job = Job(checkpoints, initial, world, device, on_step or _unheard, asked_to_stop)
+        return train_spread(spec.training.parallel, spec, pool, job)
 
     def heard(step: int, losses: Losses) -> None:
         if on_step is not None and losses[0] is not None:
@@ -48,6 +57,7 @@ def train(
         pool,
         checkpoints=folders,
         initial=initial,
+        device=device,
         world=world,
         on_step=heard,
         asked_to_stop=asked_to_stop,
@@ -55,3 +65,7 @@ def train(
     if isinstance(ended, DivergedError):
         raise ended
     return ended
+
+
+def _unheard(step: int, loss: float) -> None:
+    pass

@@ -31,11 +31,10 @@ from tasks.training.held_out import evaluated
 from tasks.training.interleave import Integers
 from tasks.training.ledger import ConsumptionLog
 from tasks.training.loader import prefetched
-from tasks.training.model import decoder, initial_weights, torch_dtype
-from tasks.training.mup import scaled
+from tasks.training.model import decoder, torch_dtype
 from tasks.training.numerics import deterministic, diverged
 from tasks.training.optimizers.clipping import clipped, clipped_rows
-from tasks.training.result import Evaluation, RunResult, accounted, identity
+from tasks.training.result import Evaluation, RunResult, accounted, identity, new_weights
 from tasks.training.schedules.rates import learning_rate
 from tasks.training.spikes import is_spike, skipped_steps
 from tasks.training.stacked_model import Layout, gradient_and_nats, layout_of
@@ -75,12 +74,14 @@ def train_stacked(
     time is up.
 
     Raises:
-        ConfigError: the specs have different training configs, one does not fit the pool, or the processes cannot share
-            the micro-batches evenly; before the first step.
+        ConfigError: the specs have different training configs or one that is not for a stack, one does not fit the pool, or
+            the processes cannot share the micro-batches evenly; before the first step.
         StoppedError: it was asked to; each run's checkpoint of the step reached is kept.
     """
     if len({spec.training for spec in specs}) != 1:
         raise ConfigError(f"{len(specs)} runs with different training configs cannot be stacked. Group them by config.")
+    if (parallel := specs[0].training.parallel) is not None:
+        raise ConfigError(f"a stack does not spread a model over devices. Set parallel ({parallel.kind}) to null.")
     parts_of(world, specs[0].training.micro_batches)
     folders: Sequence[Path | None] = [None] * len(specs) if checkpoints is None else checkpoints
     runs = [_run(place, spec, pool, folder) for place, (spec, folder) in enumerate(zip(specs, folders, strict=True))]
@@ -208,10 +209,7 @@ def _start(
 
 
 def _initial_row(layout: Layout, training: TrainingConfig, seed: int, initial: Mapping[str, Tensor] | None) -> Tensor:
-    if initial is None:
-        initial = initial_weights(layout.config, layout.vocab_size, seed)
-        initial = initial if training.mup is None else scaled(training.mup, layout.config, initial)
-    return layout.row(initial)
+    return layout.row(new_weights(training, layout.vocab_size, seed) if initial is None else initial)
 
 
 def _train(stack: _Stack, listeners: _StepListeners) -> None:

@@ -211,6 +211,7 @@ def _described(planned: PlannedRun, record: UnitRecord, pool: TokenPool) -> Trai
         device=record.identity["device"],
         instruction_set=record.environment["instruction_set"],
         trunk=None if spec.trunk is None else TrunkStep(run=spec.trunk.spec.name, step=spec.trunk.step),
+        workers=record.summary.get("workers", ()),
     )
 
 

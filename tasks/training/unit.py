@@ -62,11 +62,13 @@ def train_run(args: RunArgs, here: Here) -> UnitResult:
         if here.scratch is not None:
             publish_milestones(here.scratch, args.spec.training, here.folder)
     last = trained.losses[-max(1, len(trained.losses) // 10) :]
-    summary = {"final_loss": sum(last) / len(last), "samples": list(trained.ledger.totals)}
+    summary: dict[str, object] = {"final_loss": sum(last) / len(last), "samples": list(trained.ledger.totals)}
     if args.spec.training.optimizer.skip_spikes is not None:
         summary["skipped_steps"] = list(trained.skipped)
     if args.hooks is not None:
         summary["weights"] = [list(phase.weights) for phase in spec.phases]
+    if trained.workers:
+        summary["workers"] = trained.workers
     return UnitResult(summary=summary)
 
 

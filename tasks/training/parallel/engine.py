@@ -1,0 +1,300 @@
+"""One run as one decoder over the devices of a world: what a model needs that is too large for a stack.
+
+Data, schedules, optimizers, checkpoints and ledger are those of the stack. Process r of W takes the r-th part of every
+step's samples, the same samples for any W; sums are made in another order for another W, so their number is recorded with
+the run (`workers`) and belongs to no key: a run goes on with fewer processes from the checkpoint that more have left.
+
+Axes: S samples of this process, U = T + 1 tokens.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass, field, replace
+from math import isfinite, sqrt
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from tasks.core.errors import ConfigError, StoppedError
+from tasks.tokenize.pool import TokenPool
+from tasks.training.checkpoint import Checkpoint, CheckpointWriter, is_due, kept_by, read, steps
+from tasks.training.config import TrainingConfig
+from tasks.training.data import Batch, RunData, run_data
+from tasks.training.distributed import from_first
+from tasks.training.held_out import evaluated
+from tasks.training.interleave import Integers
+from tasks.training.ledger import ConsumptionLog
+from tasks.training.loader import prefetched
+from tasks.training.model import Decoder, decoder, weight_shapes
+from tasks.training.numerics import deterministic, diverged
+from tasks.training.optimizers.kinds import method
+from tasks.training.optimizers.method import Sharding, Step, split_name
+from tasks.training.optimizers.template import step_template
+from tasks.training.parallel.job import Job
+from tasks.training.parallel.spread import Spread, SpreadOut
+from tasks.training.result import Evaluation, RunResult, accounted, identity, new_weights
+from tasks.training.schedules.rates import learning_rate
+from tasks.training.spikes import is_spike, skipped_steps
+from tasks.training.types import RunSpec, World
+
+# Threads that read the next steps of a GPU, and how many steps; a CPU's one thread reads each step itself.
+LOADER_WORKERS, STEPS_AHEAD = 2, 8
+
+
+@dataclass
+class _Run:
+    """What a run has reached, and what it works with. `workers`: from which step on how many processes made it.
+
+    `log` counts what this process took of the data.
+    """
+
+    spec: RunSpec
+    data: RunData
+    job: Job
+    spread: Spread
+    state: dict[str, Tensor]
+    template: Step
+    keeps: bool
+    log: ConsumptionLog
+    losses: list[float] = field(default_factory=list)
+    norms: list[float] = field(default_factory=list)
+    evaluations: list[Evaluation] = field(default_factory=list)
+    workers: list[tuple[int, int]] = field(default_factory=list)
+
+    @property
+    def training(self) -> TrainingConfig:
+        """How it is trained."""
+        return self.spec.training
+
+    @property
+    def step(self) -> int:
+        """Steps made so far."""
+        return len(self.losses)
+
+
+def train_decoder(spec: RunSpec, pool: TokenPool, job: Job, spread_out: SpreadOut) -> RunResult:
+    """Train a run on the devices of a world; the model that comes back has values on the first process alone.
+
+    On the same number of processes a killed run goes on to the same bits, on another to the same samples.
+
+    Raises:
+        ConfigError: the spec does not fit the pool, or the processes cannot share a step's samples evenly; before the
+            first step.
+        DivergedError: the loss is not finite.
+        StoppedError: it was asked to; a checkpoint of the step reached is kept.
+    """
+    data, own = run_data(spec, pool), identity(spec, pool)
+    parts = parts_of_step(spec.training, job.world)
+    with deterministic() if job.device == "cpu" else nullcontext():
+        run = _start(spec, data, job, spread_out, own)
+        _train(run, parts, own)
+        ledger = run.log.ledger(_consumed(run), run.step)
+        result = accounted(spec, data, _model(run), run.losses, ledger)
+        skipped = skipped_steps(spec.training.optimizer.skip_spikes, run.losses, run.norms)
+        return replace(result, evaluations=tuple(run.evaluations), skipped=skipped, workers=tuple(run.workers))
+
+
+def _train(run: _Run, parts: int, own: str) -> None:
+    training, job = run.training, run.job
+    ranges = (share_of_step(training, job.world, step) for step in range(run.step, training.num_steps))
+    workers = 0 if job.device == "cpu" else LOADER_WORKERS
+    with (
+        CheckpointWriter(kept_by(training)) as writer,
+        prefetched(run.data.read, ranges, workers=workers, ahead=STEPS_AHEAD) as batches,
+    ):
+        while run.step < training.num_steps:
+            asked = _advance(run, batches, parts)
+            _evaluate(run)
+            job.on_step(run.step, run.losses[-1])
+            writer.check()
+            stops = asked and run.step < training.num_steps
+            if run.keeps and (stops or is_due(training, run.step, training.checkpoint_every_steps)):
+                _save(run, own, writer)
+            if stops:
+                raise _stopped(run)
+
+
+def share_of_step(training: TrainingConfig, world: World, step: int) -> tuple[int, int]:
+    """Return first and last sample (excluded) of this process's part of a step."""
+    share = training.sequences_per_step // world.size
+    start = step * training.sequences_per_step + world.rank * share
+    return start, start + share
+
+
+def parts_of_step(training: TrainingConfig, world: World) -> int:
+    """Return in how many parts a process makes its share of a step; none is larger than a micro-batch of the config.
+
+    Raises:
+        ConfigError: the processes cannot share a step's samples evenly.
+    """
+    share, rest = divmod(training.sequences_per_step, world.size)
+    if rest:
+        fits = [size for size in range(1, world.size) if training.sequences_per_step % size == 0]
+        raise ConfigError(
+            f"{training.sequences_per_step} sequences_per_step cannot be shared evenly by {world.size} workers. Set "
+            f"MIXWRIGHT_WORLD_SIZE to {fits[-1]}, or sequences_per_step to a multiple of {world.size}."
+        )
+    fewest = -(-training.micro_batches // world.size)
+    return next(parts for parts in range(fewest, share + 1) if share % parts == 0)
+
+
+def _start(spec: RunSpec, data: RunData, job: Job, spread_out: SpreadOut, own: str) -> _Run:
+    """Return the run at its start, or where its last checkpoint is."""
+    training, parallel, vocab_size = spec.training, spec.training.parallel, data.pool.vocab_size
+    assert parallel is not None, "this engine was chosen by it"
+    model = Decoder(training.model, vocab_size)
+    model.recompute = parallel.recompute_activations
+    if parallel.compile:
+        for layer in model.model.layers:
+            layer.compile()
+    spread = spread_out(model, job.world, job.device)
+    shapes = {name: tuple(part.shape) for name, part in spread.weights.items()}
+    state = method(training.optimizer.method).init(training.optimizer.method, shapes, job.device)
+    sharding = Sharding(spread.whole, spread.own) if spread.sharded else None
+    template = replace(step_template(training, shapes), sharding=sharding)
+    kept = job.checkpoints is not None
+    found = [] if job.checkpoints is None else steps(job.checkpoints, own, 1)
+    keeps, step = _from_first(torch.tensor([kept, found[0] if found else 0]), job).tolist()
+    log = ConsumptionLog(training, len(data.pool.names))
+    run = _Run(spec, data, job, spread, state, template, bool(keeps), log)
+    if step:
+        _restore(run, step)
+    else:
+        made = job.initial or new_weights(training, vocab_size, spec.seed)
+        for name, part in spread.weights.items():
+            part.copy_(spread.own(name, made[name].to(job.device)))
+    if not run.workers or run.workers[-1][1] != job.world.size:
+        run.workers.append((step, job.world.size))
+    return run
+
+
+def _restore(run: _Run, step: int) -> None:
+    """Take what the checkpoint of a step holds; the first process reads it, each keeps its own part of every tensor."""
+    tensors: Mapping[str, Tensor] = {}
+    told, device = torch.zeros(2, step, dtype=torch.float64), run.job.device
+    if run.job.checkpoints is not None:
+        tensors, record = read(run.job.checkpoints, step)
+        told = torch.tensor([record["losses"], record["norms"]], dtype=torch.float64)
+        run.workers = [(first, size) for first, size in record.get("workers", ())]
+        run.log.restore(record["consumed"])
+        run.evaluations = [(step, tuple(bits)) for step, bits in record["evaluations"]]
+    shapes = weight_shapes(run.training.model, run.data.pool.vocab_size)
+    for name, part in [*run.spread.weights.items(), *run.state.items()]:
+        weight = _weight_of(name)
+        whole = tensors[name].to(device) if tensors else torch.empty(shapes[weight], device=device)
+        part.copy_(run.spread.own(weight, from_first(whole, run.job.world)))
+    run.losses, run.norms = _from_first(told, run.job).tolist()
+
+
+def _advance(run: _Run, batches: Iterator[Batch], parts: int) -> bool:
+    """Make one step; return whether the first process was asked to stop.
+
+    Raises:
+        DivergedError: loss or gradient are not finite; the weights are those of the step before.
+    """
+    training, spread, step, chosen = run.training, run.spread, run.step, run.training.optimizer.method
+    batch = next(batches)
+    tokens_SU = torch.from_numpy(batch.tokens).to(run.job.device)
+    nats = torch.zeros((), dtype=torch.float64, device=run.job.device)
+    for number, tokens in enumerate(tokens_SU.chunk(parts)):
+        with spread.part(number == parts - 1):
+            part = spread.call(tokens[:, :-1], training.product_precision, tokens[:, 1:])
+            (part * (run.job.world.size / training.tokens_per_step)).backward()  # type: ignore[no-untyped-call]
+        nats += part.detach()
+    gradients = spread.gradients()
+    total, squares, asked = _agreed(run, nats, gradients)
+    loss, norm, limit = total / training.tokens_per_step, sqrt(squares), training.optimizer.gradient_clip
+    if not (isfinite(loss) and isfinite(norm)):
+        raise diverged(training, step, loss, norm)
+    run.losses.append(loss)
+    run.norms.append(norm)
+    if not _is_spike(run):
+        if limit is not None and norm > limit:
+            for gradient in gradients.values():
+                gradient.mul_(limit / norm)
+        now = run.template.at(step, learning_rate(training, step))
+        method(chosen).update(chosen, spread.weights, gradients, run.state, now)
+    run.log.add(batch)
+    return asked
+
+
+def _is_spike(run: _Run) -> bool:
+    """Return whether the step whose loss and norm came last is to be left out."""
+    config = run.training.optimizer.skip_spikes
+    return config is not None and is_spike(config, run.losses, run.norms)
+
+
+def _agreed(run: _Run, nats: Tensor, gradients: Mapping[str, Tensor]) -> tuple[float, float, bool]:
+    """Return the nats of the whole step, the sum of all squares of the gradient, and whether to stop, on every process."""
+    norms = torch.stack([torch.linalg.vector_norm(gradient) for gradient in gradients.values()])
+    squares = norms.double().square().sum()
+    if not run.spread.sharded and run.job.world.rank:
+        # Each process has all of them.
+        squares = torch.zeros_like(squares)
+    asked = torch.tensor(float(run.job.asked_to_stop()), dtype=torch.float64, device=nats.device)
+    total, all_squares, stop = _summed(torch.stack([nats, squares, asked]), run.job.world).tolist()
+    return total, all_squares, stop > 0
+
+
+def _summed(tensor: Tensor, world: World) -> Tensor:
+    """Return the sum over processes, in place."""
+    if world.size > 1:
+        import torch.distributed as dist
+
+        dist.all_reduce(tensor, group=world.group)
+    return tensor
+
+
+def _consumed(run: _Run) -> Integers:
+    """Return what all processes of the world took."""
+    state = _summed(torch.from_numpy(run.log.state().copy()).to(run.job.device), run.job.world)
+    consumed: Integers = state.cpu().numpy()
+    return consumed
+
+
+def _save(run: _Run, own: str, writer: CheckpointWriter) -> None:
+    """Begin to save the whole of every tensor: any number of processes goes on from it."""
+    tensors, consumed = {}, _consumed(run)
+    for name, part in [*run.spread.weights.items(), *run.state.items()]:
+        whole = run.spread.whole(_weight_of(name), part)
+        if run.job.world.rank == 0:
+            tensors[name] = whole.cpu()
+    if run.job.checkpoints is not None:
+        told = {"consumed": consumed.tolist(), "evaluations": run.evaluations, "workers": run.workers}
+        record: dict[str, Any] = {"losses": run.losses, "norms": run.norms, **told}
+        writer.save([Checkpoint(run.job.checkpoints, own, run.step, tensors, record)])
+
+
+def _evaluate(run: _Run) -> None:
+    """Measure the model on held-out text, if it is time: the first process does, the others help it to the whole."""
+    config = run.training.evaluations
+    if config is None or not config.is_due(run.step):
+        return
+    model = _model(run)
+    if run.job.world.rank == 0:
+        run.evaluations.append((run.step, evaluated(model.to(run.job.device), run.data.pool, config)))
+
+
+def _model(run: _Run) -> Decoder:
+    """Return the whole model on the first process, in the host's memory, and one without values on the others."""
+    config, vocab_size = run.training.model, run.data.pool.vocab_size
+    wholes = ((name, run.spread.whole(name, part)) for name, part in run.spread.weights.items())
+    weights = {name: whole.cpu() for name, whole in wholes if run.job.world.rank == 0}
+    return decoder(config, vocab_size, weights) if weights else Decoder(config, vocab_size)
+
+
+def _stopped(run: _Run) -> StoppedError:
+    kept = "a checkpoint is kept, and the same command goes on from there" if run.keeps else "nothing is kept"
+    return StoppedError(
+        f"{run.spec.name}: stopped as asked behind step {run.step} of {run.training.num_steps}; {kept}."
+    )
+
+
+def _weight_of(name: str) -> str:
+    """Return the weight that a tensor of a checkpoint belongs to: itself, or the one whose state it is."""
+    return split_name(name)[1] or name
+
+
+def _from_first(tensor: Tensor, job: Job) -> Tensor:
+    return from_first(tensor.to(job.device), job.world)
