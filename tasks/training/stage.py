@@ -79,8 +79,8 @@ def run(params: TrainParams, *, inputs: Mapping[str, Path], output: Path, worksh
         return found
     splits = splits_of(params.training)
     read = tokenized.tree(*POOL_FILES, *(f"tokens/{split}/" for split in splits), TOKENIZER_FILE)
-    pool = read_pool(read.local(), *splits)
     recipe = given.read()
+    pool = read_pool(read.local(), *splits)
     # Every run is checked before the first starts.
     _require_fit(start, params, read[TOKENIZER_FILE], pool)
     planned = planned_runs(params, recipe, pool, train_digest(read), str(inputs.get(RECIPE, Recipe.FILE)))
