@@ -26,6 +26,7 @@ MINUTES = {
     "strategies": 10,
     "training": 1,
     "stacked": 5,
+    "checkpoints": 1,
     "overhead": 5,
 }
 # Without a name: what is under half an hour and needs no peers.

@@ -121,7 +121,7 @@ class CheckpointWriter:
     ) -> None:
         self._thread.shutdown()
         if error is None:
-            self._finish()
+            self.wait()
 
     def save(self, checkpoints: Sequence[Checkpoint]) -> None:
         """Begin to write checkpoints, when those of the last call are written.
@@ -129,7 +129,7 @@ class CheckpointWriter:
         Raises:
             CheckpointError: the disk refused those of the last call.
         """
-        self._finish()
+        self.wait()
         before = self._copies + [{}] * (len(checkpoints) - len(self._copies))
         self._copies = [_copied(one.tensors, room) for one, room in zip(checkpoints, before, strict=False)]
         if any(tensor.is_cuda for one in checkpoints for tensor in one.tensors.values()):
@@ -147,9 +147,14 @@ class CheckpointWriter:
             CheckpointError: the disk refused a checkpoint.
         """
         if self._writing is not None and self._writing.done():
-            self._finish()
+            self.wait()
 
-    def _finish(self) -> None:
+    def wait(self) -> None:
+        """Wait until the checkpoints of the last call are written.
+
+        Raises:
+            CheckpointError: the disk refused one.
+        """
         writing, self._writing = self._writing, None
         if writing is not None:
             writing.result()
