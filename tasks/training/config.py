@@ -104,6 +104,11 @@ class DataConfig(Params):
         min_length=1,
         description="column of the token pool: floor(w) copies of a document, and one more for a share frac(w) of them",
     )
+    packing: Literal["best_fit"] | None = Field(
+        default=None,
+        description="best_fit = no document is split that fits into a row, rows are padded; null = cut from one stream",
+    )
+    document_mask: bool = Field(default=False, description="a token attends to those of its own document only")
     curriculum: str | None = Field(
         default=None, min_length=1, description="column by whose mean the rows of an epoch are drawn, ascending"
     )

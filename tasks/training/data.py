@@ -26,13 +26,14 @@ _WINDOW = 1024
 class Batch:
     """Samples of a run from number `start` on: where they come from, and their tokens, shape [S, T + 1].
 
-    `bytes` are the UTF-8 bytes that the targets of each stand for, `checksums` CRC-32 of its tokens as they lie on the
-    disk, both of shape [S].
+    Of each, shape [S]: `targets` are the tokens it trains on, `bytes` the UTF-8 bytes that these stand for, `checksums`
+    CRC-32 of its tokens as they lie on the disk.
     """
 
     start: int
     samples: Samples
     tokens: Integers
+    targets: Integers
     bytes: Integers
     checksums: npt.NDArray[np.uint64]
 
@@ -52,7 +53,11 @@ class RunData:
         tokens = np.stack([self.rows[domain].row(row) for domain, row in pairs])
         sizes = self.pool.token_bytes[tokens[:, 1:]].sum(axis=1, dtype=np.int64)
         checksums = np.array([crc32(row_T) for row_T in tokens], dtype=np.uint64)
-        return Batch(start, samples, tokens.astype(np.int64), sizes, checksums)
+        targets = np.empty_like(samples.rows)
+        for domain in np.unique(samples.domains).tolist():
+            own = samples.domains == domain
+            targets[own] = self.rows[domain].targets(samples.rows[own])
+        return Batch(start, samples, tokens.astype(np.int64), targets, sizes, checksums)
 
     def _samples(self, start: int, stop: int) -> Samples:
         if not 0 <= start < stop <= self.order.num_samples:

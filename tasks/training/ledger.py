@@ -40,7 +40,7 @@ def block_steps(num_steps: int) -> int:
 
 @dataclass(frozen=True)
 class Ledger:
-    """Samples, UTF-8 bytes of their targets, and a digest of them, by block of steps and domain.
+    """Samples, the tokens they train on, UTF-8 bytes of these, and a digest, by block of steps and domain.
 
     A digest is a sum over the samples (number, row and tokens of each), so that it is the same for any order of counting.
     """
@@ -48,6 +48,7 @@ class Ledger:
     num_steps: int
     block_steps: int
     samples: tuple[tuple[int, ...], ...]
+    tokens: tuple[tuple[int, ...], ...]
     bytes: tuple[tuple[int, ...], ...]
     digests: tuple[tuple[int, ...], ...]
 
@@ -56,6 +57,11 @@ class Ledger:
         """Samples per domain in the whole run."""
         return tuple(sum(column) for column in zip(*self.samples, strict=True))
 
+    @property
+    def token_totals(self) -> tuple[int, ...]:
+        """Tokens per domain that the whole run trained on."""
+        return tuple(sum(column) for column in zip(*self.tokens, strict=True))
+
 
 class ConsumptionLog:
     """What the steps of a run took so far: `add` counts a batch, `state` is what a checkpoint keeps."""
@@ -63,7 +69,7 @@ class ConsumptionLog:
     def __init__(self, training: TrainingConfig, num_domains: int) -> None:
         self._training, self._every = training, block_steps(training.num_steps)
         blocks = ceil(training.num_steps / self._every)
-        self._state = np.zeros((3, blocks, num_domains), dtype=np.int64)
+        self._state = np.zeros((4, blocks, num_domains), dtype=np.int64)
         self._waiting = list[Batch]()
         self._left = _MANY
 
@@ -75,7 +81,7 @@ class ConsumptionLog:
             self._count()
 
     def state(self) -> Integers:
-        """Return what was counted, shape [3, B, N]; those of the processes of a run are summed."""
+        """Return what was counted, shape [4, B, N]; those of the processes of a run are summed."""
         self._count()
         return self._state
 
@@ -86,8 +92,7 @@ class ConsumptionLog:
 
     def ledger(self, state: Integers, num_steps: int) -> Ledger:
         """Return the ledger of a run that made so many steps, of the sum of its processes' states."""
-        samples, sizes, digests = (_rows(part[: ceil(num_steps / self._every)]) for part in state)
-        return Ledger(num_steps, self._every, samples, sizes, digests)
+        return Ledger(num_steps, self._every, *(_rows(part[: ceil(num_steps / self._every)]) for part in state))
 
     def _count(self) -> None:
         self._left = _MANY
@@ -100,8 +105,9 @@ class ConsumptionLog:
         place = (numbers // (self._every * self._training.sequences_per_step), domains)
         # One after the other: two samples at one place would be one with `+=`.
         np.add.at(self._state[0], place, 1)
-        np.add.at(self._state[1], place, np.concatenate([one.bytes for one in self._waiting]))
-        np.add.at(self._state[2], place, sample_digests(numbers, rows, checksums))
+        np.add.at(self._state[1], place, np.concatenate([one.targets for one in self._waiting]))
+        np.add.at(self._state[2], place, np.concatenate([one.bytes for one in self._waiting]))
+        np.add.at(self._state[3], place, sample_digests(numbers, rows, checksums))
         self._waiting.clear()
 
 
@@ -161,8 +167,9 @@ def consumption(data: RunData, training: TrainingConfig, num_steps: int) -> Cons
 
 def ledger_rows(ledger: Ledger, data: RunData, training: TrainingConfig) -> Iterator[LedgerRow]:
     """Yield a row per block of steps and domain that gave samples; `epochs` counts from the start of the run."""
-    order, length = data.order, training.model.sequence_length
-    for block, (samples, sizes, digests) in enumerate(zip(ledger.samples, ledger.bytes, ledger.digests, strict=True)):
+    order = data.order
+    counted = (ledger.samples, ledger.tokens, ledger.bytes, ledger.digests)
+    for block, (samples, tokens, sizes, digests) in enumerate(zip(*counted, strict=True)):
         before_N, after_N = _drawn(order, training, ledger, block)
         first_step, last_step = block * ledger.block_steps, min((block + 1) * ledger.block_steps, ledger.num_steps) - 1
         for domain in np.flatnonzero(after_N > before_N).tolist():
@@ -173,7 +180,7 @@ def ledger_rows(ledger: Ledger, data: RunData, training: TrainingConfig) -> Iter
                 last_step=last_step,
                 domain=order.names[domain],
                 samples=samples[domain],
-                tokens=samples[domain] * length,
+                tokens=tokens[domain],
                 bytes=sizes[domain],
                 epochs=round(int(after_N[domain]) / order.rows[domain], 6),
                 first_document=int(first[0]),

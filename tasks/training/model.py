@@ -7,6 +7,7 @@ weights and the loss stay float32. Axes: B batch, T position, D hidden, H head, 
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
 
 import torch
@@ -14,13 +15,29 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 (its usual name)
 
 from tasks.core.rng import generator
-from tasks.training.config import ModelConfig, Precision
+from tasks.training.config import DataConfig, ModelConfig, Precision
 from tasks.training.loss import total_nats
 
 EMBEDDING = "model.embed_tokens.weight"
 FINAL_NORM = "model.norm.weight"
 OUTPUT = "lm_head.weight"
 _LINE_BYTES = 64
+
+
+@dataclass(frozen=True)
+class Documents:
+    """What a run makes of the token that ends documents: they do not see each other (`apart`), and it pads rows."""
+
+    end: int
+    apart: bool
+    padded: bool
+
+
+def documents_of(config: DataConfig | None, document_end: int) -> Documents | None:
+    """Return what a run makes of the ends of documents; None = they are tokens like others."""
+    if config is None or not (config.document_mask or config.packing):
+        return None
+    return Documents(document_end, config.document_mask, config.packing is not None)
 
 
 class Decoder(nn.Module):
@@ -47,15 +64,27 @@ class Decoder(nn.Module):
         """The weights by name, without gradients, in the order of `weight_shapes`."""
         return {name: weight.detach() for name, weight in self.named_parameters()}
 
-    def forward(self, tokens_BT: Tensor, precision: Precision = "float32", targets_BT: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        tokens_BT: Tensor,
+        precision: Precision = "float32",
+        targets_BT: Tensor | None = None,
+        documents: Documents | None = None,
+    ) -> Tensor:
         """Return the normalised output of the last layer, [B, T, D], in the given precision.
 
-        With `targets_BT` return the sum of their nats instead, a float32 scalar.
+        With `targets_BT` return the sum of their nats instead, a float32 scalar. `documents` says what is made of the ends
+        of documents; None = nothing.
         """
-        hidden_BTD: Tensor = self.model(tokens_BT, torch_dtype(precision), recompute=self.recompute)
+        allowed = own_document(tokens_BT, documents.end) if documents is not None and documents.apart else None
+        hidden_BTD: Tensor = self.model(tokens_BT, torch_dtype(precision), allowed, recompute=self.recompute)
         if targets_BT is None:
             return hidden_BTD
-        return total_nats(hidden_BTD.flatten(0, 1), self.output, targets_BT.reshape(-1))
+        hidden_ND, targets_N = hidden_BTD.flatten(0, 1), targets_BT.reshape(-1)
+        if documents is not None and documents.padded:
+            kept_N = is_target(tokens_BT.reshape(-1), targets_N, documents.end)
+            hidden_ND, targets_N = hidden_ND[kept_N], targets_N[kept_N]
+        return total_nats(hidden_ND, self.output, targets_N)
 
 
 def decoder(config: ModelConfig, vocab_size: int, weights: Mapping[str, Tensor]) -> Decoder:
@@ -75,12 +104,12 @@ class _Body(nn.Module):
         self.layers = nn.ModuleList(Layer(config) for _ in range(config.num_layers))
         self.norm = _Norm(config)
 
-    def forward(self, tokens_BT: Tensor, dtype: torch.dtype, *, recompute: bool) -> Tensor:
+    def forward(self, tokens_BT: Tensor, dtype: torch.dtype, allowed: Tensor | None, *, recompute: bool) -> Tensor:
         cos, sin = rotary(self.config, tokens_BT.shape[1], tokens_BT.device)
         # The embedding is looked up in float32: its gradient adds up many rows per frequent token.
         x_BTD = F.embedding(tokens_BT, self.embed_tokens.weight).to(dtype)
         for layer in self.layers:
-            x_BTD = layer(x_BTD, cos, sin, recompute=recompute)
+            x_BTD = layer(x_BTD, cos, sin, allowed, recompute=recompute)
         normed: Tensor = self.norm(x_BTD)
         return normed
 
@@ -100,21 +129,24 @@ class Layer(nn.Module):
         if self.norms_after:
             self.post_feedforward_layernorm = _Norm(config)
 
-    def forward(self, x_BTD: Tensor, cos: Tensor, sin: Tensor, *, recompute: bool = False) -> Tensor:
-        """Return the residual stream behind this layer, [B, T, D]."""
+    def forward(
+        self, x_BTD: Tensor, cos: Tensor, sin: Tensor, allowed: Tensor | None = None, *, recompute: bool = False
+    ) -> Tensor:
+        """Return the residual stream behind this layer, [B, T, D]; see `attended`."""
         if recompute and torch.is_grad_enabled():
             from torch.utils.checkpoint import checkpoint
 
-            again: Tensor = checkpoint(self._added, x_BTD, cos, sin, use_reentrant=False, preserve_rng_state=False)
+            given = (x_BTD, cos, sin, allowed)
+            again: Tensor = checkpoint(self._added, *given, use_reentrant=False, preserve_rng_state=False)
             return again
-        return self._added(x_BTD, cos, sin)
+        return self._added(x_BTD, cos, sin, allowed)
 
-    def _added(self, x_BTD: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    def _added(self, x_BTD: Tensor, cos: Tensor, sin: Tensor, allowed: Tensor | None) -> Tensor:
         if self.norms_after:
-            x_BTD = x_BTD + self.post_attention_layernorm(self.self_attn(x_BTD, cos, sin))
+            x_BTD = x_BTD + self.post_attention_layernorm(self.self_attn(x_BTD, cos, sin, allowed))
             last: Tensor = x_BTD + self.post_feedforward_layernorm(self.mlp(x_BTD))
             return last
-        x_BTD = x_BTD + self.self_attn(self.input_layernorm(x_BTD), cos, sin)
+        x_BTD = x_BTD + self.self_attn(self.input_layernorm(x_BTD), cos, sin, allowed)
         out: Tensor = x_BTD + self.mlp(self.post_attention_layernorm(x_BTD))
         return out
 
@@ -133,13 +165,13 @@ class _Attention(nn.Module):
             self.q_norm = _Norm(config, queries if whole else config.head_size)
             self.k_norm = _Norm(config, keys if whole else config.head_size)
 
-    def forward(self, x_BTD: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    def forward(self, x_BTD: Tensor, cos: Tensor, sin: Tensor, allowed: Tensor | None) -> Tensor:
         # One product for queries, keys and values: small models are bound by the number of operations.
         joined = torch.cat([each.weight for each in (self.q_proj, self.k_proj, self.v_proj)]).to(x_BTD.dtype)
         mixed_BTX = F.linear(x_BTD, joined)
         if self.config.architecture is not None:
             mixed_BTX = self._normalised(mixed_BTX)
-        out_BTD = attended(mixed_BTX, self.config, cos, sin)
+        out_BTD = attended(mixed_BTX, self.config, cos, sin, allowed)
         return F.linear(out_BTD, on_a_line(self.o_proj.weight.to(x_BTD.dtype)))
 
     def _normalised(self, mixed_BTX: Tensor) -> Tensor:
@@ -231,8 +263,27 @@ def begins_a_line(matrix: Tensor) -> bool:
     return matrix.data_ptr() % _LINE_BYTES == 0
 
 
-def attended(mixed_BTX: Tensor, config: ModelConfig, cos: Tensor, sin: Tensor) -> Tensor:
-    """Return causal attention over queries, keys and values that stand side by side, heads side by side, [B, T, D]."""
+def own_document(tokens_BT: Tensor, document_end: int) -> Tensor:
+    """Return which tokens each token may attend to, [B, 1, T, T]: those before it in its document, and itself.
+
+    The end of a document belongs to what follows, whose beginning it marks: so the first token of a document is predicted
+    from the end alone, as it is when text is generated.
+    """
+    documents_BT = (tokens_BT == document_end).cumsum(dim=1)
+    same = documents_BT[:, None, :, None] == documents_BT[:, None, None, :]
+    return same & torch.ones(same.shape[-2:], dtype=torch.bool, device=same.device).tril()
+
+
+def is_target(inputs_N: Tensor, targets_N: Tensor, document_end: int) -> Tensor:
+    """Return which targets count: all but an end behind an end, which pads a row."""
+    return (inputs_N != document_end) | (targets_N != document_end)
+
+
+def attended(mixed_BTX: Tensor, config: ModelConfig, cos: Tensor, sin: Tensor, allowed: Tensor | None = None) -> Tensor:
+    """Return attention over queries, keys and values that stand side by side, heads side by side, [B, T, D].
+
+    It is causal, or what `allowed` says (see `own_document`).
+    """
     batch, length, heads, kv_heads = *mixed_BTX.shape[:2], config.num_heads, config.num_kv_heads
     # Float32 from here: rotation needs it, and on CPU the fused attention is faster in it for small heads (measured).
     mixed = mixed_BTX.float().view(batch, length, heads + 2 * kv_heads, config.head_size).transpose(1, 2)
@@ -243,7 +294,8 @@ def attended(mixed_BTX: Tensor, config: ModelConfig, cos: Tensor, sin: Tensor) -
         # There the fused attention is made for the precision of the products.
         turned, v_BKTd = turned.to(mixed_BTX.dtype), v_BKTd.to(mixed_BTX.dtype)
     q_BHTd, k_BKTd = torch.split(turned, [heads, kv_heads], dim=1)
-    out_BHTd = F.scaled_dot_product_attention(q_BHTd, k_BKTd, v_BKTd, is_causal=True, enable_gqa=heads != kv_heads)
+    how = {"is_causal": True} if allowed is None else {"attn_mask": allowed}
+    out_BHTd = F.scaled_dot_product_attention(q_BHTd, k_BKTd, v_BKTd, enable_gqa=heads != kv_heads, **how)
     return out_BHTd.transpose(1, 2).reshape(batch, length, -1).to(mixed_BTX.dtype)
 
 

@@ -2,11 +2,13 @@
 
 A row trains on T tokens and has one before them as context. As they lie, row r trains on tokens r T + 1 to (r + 1) T. With
 weights a document is there floor(w) + [hash(seed, id) < frac(w)] times: first every document that stays, in the order of
-the pool, then those that have a second copy, and so on; rows are cut from this stream.
+the pool, then those that have a second copy, and so on; rows are cut from this stream, or packed so that no document is
+split that fits into one. What pads such a row are ends of documents behind the end of one, which no loss counts.
 
 Axes: D documents, C copies of documents, P pieces, R rows.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -69,8 +71,18 @@ class DomainRows:
         # A document's first token stands behind the end of the document before it, whichever that is.
         context = self.tokens[begins - 1 : begins] if begins else np.array([self.document_end], self.tokens.dtype)
         spans = ((int(self.pieces.starts[piece]), int(self.pieces.lengths[piece])) for piece in some)
-        row: Tokens = np.concatenate([context, *(self.tokens[start : start + size] for start, size in spans)])
+        row = np.full(self.length + 1, self.document_end, dtype=self.tokens.dtype)
+        filled = np.concatenate([context, *(self.tokens[start : start + size] for start, size in spans)])
+        row[: filled.size] = filled
         return row
+
+    def targets(self, rows_S: Integers) -> Integers:
+        """Return how many tokens each row trains on: all but those that pad it."""
+        if self.pieces is None:
+            return np.full(len(rows_S), self.length)
+        before_P = np.concatenate([[0], np.cumsum(self.pieces.lengths)])
+        sizes_S: Integers = before_P[self.pieces.first[rows_S + 1]] - before_P[self.pieces.first[rows_S]]
+        return sizes_S
 
     def documents(self, rows_S: Integers) -> tuple[Integers, Integers]:
         """Return the first and the last document that some rows train on, by their order in the domain."""
@@ -132,14 +144,15 @@ def rows_of(pool: TokenPool, sequence_length: int, config: DataConfig | None) ->
 
 def _domain_rows(own: SplitTokens, name: str, document_end: int, length: int, config: DataConfig) -> DomainRows:
     count = max(own.tokens.size - 1, 0) // length
-    if config.document_weights is None and config.curriculum is None:
+    if config.document_weights is None and config.curriculum is None and config.packing is None:
         return DomainRows(own.tokens, own.starts, document_end, length, count, count)
     starts_D = own.starts.astype(np.int64)
     lengths_D = np.diff(np.append(starts_D, own.tokens.size))
     copies_D = np.ones(len(starts_D), dtype=np.int64)
     if config.document_weights is not None:
         copies_D = copies(_column(own, name, config.document_weights), own.ids, config.seed, name)
-    pieces = stream_pieces(starts_D, lengths_D, copies_D, length)
+    cut = stream_pieces if config.packing is None else best_fit_pieces
+    pieces = cut(starts_D, lengths_D, copies_D, length)
     scores = None if config.curriculum is None else _scores(pieces, _column(own, name, config.curriculum))
     distinct = int(lengths_D[copies_D > 0].sum()) // length
     return DomainRows(own.tokens, own.starts, document_end, length, len(pieces.first) - 1, distinct, pieces, scores)
@@ -178,8 +191,7 @@ def stream_pieces(starts_D: Integers, lengths_D: Integers, copies_D: Integers, l
     >>> stream_pieces(np.array([0, 3]), np.array([3, 4]), np.array([2, 1]), 5).documents.tolist()
     [0, 1, 1, 0]
     """
-    rounds = range(int(copies_D.max(initial=0)))
-    documents_C = np.concatenate([np.empty(0, dtype=np.int64), *(np.flatnonzero(copies_D > one) for one in rounds)])
+    documents_C = _documents_in_turn(copies_D)
     ends_C = np.cumsum(lengths_D[documents_C])
     begins_C = ends_C - lengths_D[documents_C]
     rows = int(ends_C[-1]) // length if len(ends_C) else 0
@@ -189,6 +201,60 @@ def stream_pieces(starts_D: Integers, lengths_D: Integers, copies_D: Integers, l
     documents_P = documents_C[copies_P]
     starts_P = starts_D[documents_P] + cuts[:-1] - begins_C[copies_P]
     return Pieces(np.searchsorted(cuts, row_begins), starts_P, np.diff(cuts), documents_P)
+
+
+def best_fit_pieces(starts_D: Integers, lengths_D: Integers, copies_D: Integers, length: int) -> Pieces:
+    """Return rows in which no document is split that fits into one: best-fit decreasing (arXiv 2404.10830).
+
+    A longer document gives whole rows, and what is left of it, if that is more than its end, is packed as a document is,
+    first in its row. The longest comes first, and each goes where the least room is left that holds it; equal ones in the
+    order of the stream.
+
+    >>> best_fit_pieces(np.array([0, 3, 7]), np.array([3, 4, 2]), np.ones(3, dtype=np.int64), 5).documents.tolist()
+    [1, 0, 2]
+    """
+    documents_C = _documents_in_turn(copies_D)
+    whole_C, rest_C = np.divmod(lengths_D[documents_C], length)
+    whole_documents = np.repeat(documents_C, whole_C)
+    numbers = np.arange(whole_documents.size) - np.repeat(np.cumsum(whole_C) - whole_C, whole_C)
+    # One token that is left is the end of its document: behind another end it would look like padding.
+    some = np.flatnonzero(rest_C > 1)
+    some = some[np.argsort(-rest_C[some], kind="stable")]
+    rows = whole_documents.size + np.array(_best_fit(rest_C[some].tolist(), length), dtype=np.int64)
+    documents_P = np.concatenate([whole_documents, documents_C[some]])
+    starts_P = starts_D[documents_P] + np.concatenate([numbers * length, whole_C[some] * length])
+    lengths_P = np.concatenate([np.full(whole_documents.size, length), rest_C[some]])
+    rows_P = np.concatenate([np.arange(whole_documents.size), rows])
+    order = np.lexsort((starts_P == starts_D[documents_P], rows_P))
+    first = np.searchsorted(rows_P[order], np.arange(int(rows_P.max(initial=-1)) + 2))
+    return Pieces(first, starts_P[order], lengths_P[order], documents_P[order])
+
+
+def _best_fit(sizes: Sequence[int], room: int) -> list[int]:
+    """Return the bin of each item, in turn: the one with the least room that holds it, a new one where none does."""
+    found, bins = list[int](), 0
+    # Bins by the room that is left in them; the bits of `there` say for which rooms there are any.
+    by_room: list[list[int]] = [[] for _ in range(room + 1)]
+    there = 0
+    for size in sizes:
+        if fitting := there >> size:
+            left = size + (fitting & -fitting).bit_length() - 1
+            chosen = by_room[left].pop()
+            if not by_room[left]:
+                there ^= 1 << left
+        else:
+            left, chosen, bins = room, bins, bins + 1
+        found.append(chosen)
+        if left > size:
+            by_room[left - size].append(chosen)
+            there |= 1 << (left - size)
+    return found
+
+
+def _documents_in_turn(copies_D: Integers) -> Integers:
+    """Return the documents as the stream has them: those that are there once, again those that are there twice, ..."""
+    rounds = range(int(copies_D.max(initial=0)))
+    return np.concatenate([np.empty(0, dtype=np.int64), *(np.flatnonzero(copies_D > one) for one in rounds)])
 
 
 def _scores(pieces: Pieces, scores_D: Floats) -> Floats:

@@ -31,7 +31,7 @@ from tasks.training.held_out import evaluated
 from tasks.training.interleave import Integers
 from tasks.training.ledger import ConsumptionLog
 from tasks.training.loader import prefetched
-from tasks.training.model import decoder, torch_dtype
+from tasks.training.model import decoder, documents_of, torch_dtype
 from tasks.training.numerics import deterministic, diverged
 from tasks.training.optimizers.clipping import clipped, clipped_rows
 from tasks.training.result import Evaluation, RunResult, accounted, identity, new_weights
@@ -264,10 +264,12 @@ def _summed(stack: _Stack, tokens_NSU: Tensor) -> Tensor:
     """Return the sum over all micro-batches of the step; this process makes those of its own tokens."""
     (first, count), at_once = stack.parts, not stack.on_cpu
     size = tokens_NSU.shape[1] // count
+    documents = documents_of(stack.training.data, stack.runs[0].data.pool.document_end)
 
     def write(part: int, sum_NW: Tensor) -> None:
         tokens = tokens_NSU[:, (part - first) * size :][:, :size]
-        gradient_and_nats(stack.layout, stack.weights_NW, stack.low_NW, tokens, sum_NW, at_once=at_once)
+        own = (stack.weights_NW, stack.low_NW, tokens, sum_NW)
+        gradient_and_nats(stack.layout, *own, at_once=at_once, documents=documents)
 
     tree_sum(write, first, count, stack.sums)
     return world_sum(stack.sums[0], stack.world)

@@ -22,9 +22,12 @@ from tasks.training.loss import nats_and_gradients
 from tasks.training.model import (
     EMBEDDING,
     FINAL_NORM,
+    Documents,
     attended,
     begins_a_line,
+    is_target,
     on_a_line,
+    own_document,
     rotary,
     weight_shapes,
 )
@@ -99,22 +102,34 @@ def layout_of(config: ModelConfig, vocab_size: int) -> Layout:
 
 
 def gradient_and_nats(
-    layout: Layout, weights_NW: Tensor, low_NW: Tensor, tokens_NSU: Tensor, total_NW: Tensor, *, at_once: bool
+    layout: Layout,
+    weights_NW: Tensor,
+    low_NW: Tensor,
+    tokens_NSU: Tensor,
+    total_NW: Tensor,
+    *,
+    at_once: bool,
+    documents: Documents | None = None,
 ) -> None:
     """Write each proxy's gradient of the sum of its nats, and that sum behind it, into `total_NW`.
 
     `low_NW` are the weights in the precision of the products. `at_once`: the output layer for all proxies together, what
-    a GPU needs; else one by one.
+    a GPU needs; else one by one. `documents` says what is made of their ends.
     """
     length = tokens_NSU.shape[2] - 1
     inputs_NR, targets_NR = tokens_NSU[:, :, :-1].flatten(1), tokens_NSU[:, :, 1:].flatten(1)
+    allowed, kept_NR = None, None
+    if documents is not None and documents.apart:
+        allowed = own_document(inputs_NR.view(-1, length), documents.end)
+    if documents is not None and documents.padded:
+        kept_NR = is_target(inputs_NR, targets_NR, documents.end)
     embedding_NVD = layout.part(weights_NW, EMBEDDING)
     x_NRD = embedding_NVD[_numbers(inputs_NR), inputs_NR].to(low_NW.dtype).requires_grad_()
     with torch.enable_grad():
-        hidden_NRD = _hidden_states(layout, low_NW, total_NW, x_NRD, length)
+        hidden_NRD = _hidden_states(layout, low_NW, total_NW, x_NRD, length, allowed)
     output_NVD, slope_NVD = layout.part(low_NW, EMBEDDING), layout.part(total_NW, EMBEDDING)
     loss, add_looked_up = (_loss_at_once, _add_at_once) if at_once else (_loss_of_each, _add_to_each)
-    nats_N, slope_NRD = loss(hidden_NRD.detach(), output_NVD, targets_NR, slope_NVD)
+    nats_N, slope_NRD = loss(hidden_NRD.detach(), output_NVD, targets_NR, slope_NVD, kept_NR)
     (slope_x_NRD,) = torch.autograd.grad(hidden_NRD, x_NRD, slope_NRD)
     add_looked_up(slope_NVD, inputs_NR, slope_x_NRD.float())
     total_NW[:, layout.parameters :] = 0.0
@@ -185,7 +200,9 @@ class _Scaled(torch.autograd.Function):
         return slope_NRD * weight_ND[:, None], None, None
 
 
-def _hidden_states(layout: Layout, low_NW: Tensor, slope_NW: Tensor, x_NRD: Tensor, length: int) -> Tensor:
+def _hidden_states(
+    layout: Layout, low_NW: Tensor, slope_NW: Tensor, x_NRD: Tensor, length: int, allowed: Tensor | None
+) -> Tensor:
     config = layout.config
     cos, sin = rotary(config, length, x_NRD.device)
 
@@ -202,7 +219,9 @@ def _hidden_states(layout: Layout, low_NW: Tensor, slope_NW: Tensor, x_NRD: Tens
         mixed_NRX = product(
             norm(x_NRD, block + "input_layernorm.weight"), attention + "q_proj.weight", attention + "v_proj.weight"
         )
-        out_NRD = attended(mixed_NRX.view(-1, length, mixed_NRX.shape[2]), config, cos, sin).view(*x_NRD.shape[:2], -1)
+        out_NRD = attended(mixed_NRX.view(-1, length, mixed_NRX.shape[2]), config, cos, sin, allowed).view(
+            *x_NRD.shape[:2], -1
+        )
         x_NRD = x_NRD + product(out_NRD, attention + "o_proj.weight", attention + "o_proj.weight")
         gate_up = product(
             norm(x_NRD, block + "post_attention_layernorm.weight"), mlp + "gate_proj.weight", mlp + "up_proj.weight"
@@ -213,18 +232,25 @@ def _hidden_states(layout: Layout, low_NW: Tensor, slope_NW: Tensor, x_NRD: Tens
 
 
 def _loss_of_each(
-    hidden_NRD: Tensor, output_NVD: Tensor, targets_NR: Tensor, slope_NVD: Tensor
+    hidden_NRD: Tensor, output_NVD: Tensor, targets_NR: Tensor, slope_NVD: Tensor, kept_NR: Tensor | None
 ) -> tuple[Tensor, Tensor]:
-    """Return each proxy's nats and the gradient of `hidden`; write that of the output layer. Proxy by proxy."""
-    nats, slopes = [], []
-    for hidden_RD, output_VD, targets_R, slope_VD in zip(hidden_NRD, output_NVD, targets_NR, slope_NVD, strict=True):
-        slopes.append(torch.empty_like(hidden_RD))
-        nats.append(nats_and_gradients(on_a_line(hidden_RD), output_VD, targets_R, slopes[-1], slope_VD))
-    return torch.stack(nats), torch.stack(slopes)
+    """Return each proxy's nats and the gradient of `hidden`; write that of the output layer. Proxy by proxy.
+
+    `kept_NR` are the rows that count; None = all.
+    """
+    nats, slope_NRD = [], torch.zeros_like(hidden_NRD)
+    for proxy, (hidden_RD, output_VD, targets_R, slope_VD) in enumerate(
+        zip(hidden_NRD, output_NVD, targets_NR, slope_NVD, strict=True)
+    ):
+        kept_R = slice(None) if kept_NR is None else kept_NR[proxy]
+        own_RD, slope_RD = hidden_RD[kept_R], torch.empty_like(hidden_RD[kept_R])
+        nats.append(nats_and_gradients(on_a_line(own_RD), output_VD, targets_R[kept_R], slope_RD, slope_VD))
+        slope_NRD[proxy, kept_R] = slope_RD
+    return torch.stack(nats), slope_NRD
 
 
 def _loss_at_once(
-    hidden_NRD: Tensor, output_NVD: Tensor, targets_NR: Tensor, slope_NVD: Tensor
+    hidden_NRD: Tensor, output_NVD: Tensor, targets_NR: Tensor, slope_NVD: Tensor, kept_NR: Tensor | None
 ) -> tuple[Tensor, Tensor]:
     """Do as `_loss_of_each` for all proxies together, over as many rows at a time as there is room for."""
     slope_NRD, slope_NVD_parts = torch.empty_like(hidden_NRD), []
@@ -234,9 +260,12 @@ def _loss_at_once(
         some = slice(start, start + rows)
         logs_NRV = torch.log_softmax(torch.bmm(hidden_NRD[:, some], output_NVD.transpose(1, 2)).float(), dim=-1)
         targets = targets_NR[:, some, None]
-        nats_N -= logs_NRV.gather(2, targets)[:, :, 0].sum(dim=1)
+        nats_NR = -logs_NRV.gather(2, targets)[:, :, 0]
+        nats_N += (nats_NR if kept_NR is None else nats_NR * kept_NR[:, some]).sum(dim=1)
         shares_NRV = logs_NRV.exp_()
         shares_NRV.scatter_add_(2, targets, torch.full_like(targets, -1.0, dtype=torch.float32))
+        if kept_NR is not None:
+            shares_NRV *= kept_NR[:, some, None]
         low_NRV = shares_NRV.to(hidden_NRD.dtype)
         slope_NRD[:, some] = torch.bmm(low_NRV, output_NVD)
         slope_NVD_parts.append(torch.bmm(low_NRV.transpose(1, 2), hidden_NRD[:, some]))

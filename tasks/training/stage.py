@@ -186,10 +186,10 @@ def _skipped(record: UnitRecord) -> dict[str, float]:
 def _described(planned: PlannedRun, record: UnitRecord, pool: TokenPool) -> TrainedRun:
     spec = planned.spec
     length = spec.training.model.sequence_length
-    rows, samples = rows_of(pool, length, spec.training.data), record.summary["samples"]
+    rows, counted = rows_of(pool, length, spec.training.data), record.summary
     consumed = {
-        name: Consumed(samples=count, tokens=count * length, epochs=count / own.count if own.count else 0.0)
-        for name, count, own in zip(pool.names, samples, rows, strict=True)
+        name: Consumed(samples=samples, tokens=tokens, epochs=samples / own.count if own.count else 0.0)
+        for name, samples, tokens, own in zip(pool.names, counted["samples"], counted["tokens"], rows, strict=True)
     }
     decided = record.summary.get("weights") or [phase.weights for phase in spec.phases]
     own = spec.training.num_tokens - spec.tokens_before

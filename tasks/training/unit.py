@@ -62,7 +62,11 @@ def train_run(args: RunArgs, here: Here) -> UnitResult:
         if here.scratch is not None:
             publish_milestones(here.scratch, args.spec.training, here.folder)
     last = trained.losses[-max(1, len(trained.losses) // 10) :]
-    summary: dict[str, object] = {"final_loss": sum(last) / len(last), "samples": list(trained.ledger.totals)}
+    summary: dict[str, object] = {
+        "final_loss": sum(last) / len(last),
+        "samples": list(trained.ledger.totals),
+        "tokens": list(trained.ledger.token_totals),
+    }
     if args.spec.training.optimizer.skip_spikes is not None:
         summary["skipped_steps"] = list(trained.skipped)
     if args.hooks is not None:

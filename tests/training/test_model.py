@@ -11,7 +11,8 @@ from tasks.core.errors import DataError
 from tasks.training.config import ModelConfig, Precision, num_parameters
 from tasks.training.export import model_config, read_model, transformers_config, write_model, write_tokenizer_files
 from tasks.training.loss import nats_per_row, rows_at_a_time, total_nats
-from tasks.training.model import EMBEDDING, Decoder, decoder, initial_model, logits, weight_shapes
+from tasks.training.model import EMBEDDING, Decoder, Documents, decoder, initial_model, logits, weight_shapes
+from tasks.training.stacked_model import gradient_and_nats, layout_of
 
 CONFIG = ModelConfig(
     hidden_size=24,
@@ -182,3 +183,45 @@ def test_weights_of_another_config_are_refused(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(text.replace('"vocab_size": 97', '"vocab_size": 98'), encoding="utf-8")
     with pytest.raises(DataError, match=r"the weights are not those of .*config\.json"):
         read_model(tmp_path)
+
+
+ISOLATED = Documents(end=0, apart=True, padded=False)
+
+
+def document_rows() -> torch.Tensor:
+    """Rows of [end, document, end, document, end]: 4 and 6 tokens with their ends."""
+    rows = torch.randint(1, 97, (2, 11), generator=torch.Generator().manual_seed(1))
+    rows[:, [0, 4, 10]] = 0
+    return rows
+
+
+@torch.no_grad()
+def test_documents_that_do_not_see_each_other_cost_what_they_cost_alone() -> None:
+    model, rows = lively(initial_model(CONFIG, 97, 0)), document_rows()
+    together = model(rows[:, :-1], "float32", rows[:, 1:], ISOLATED)
+    alone = sum(model(part[:, :-1], "float32", part[:, 1:]) for part in (rows[:, :5], rows[:, 4:]))
+    mixed = model(rows[:, :-1], "float32", rows[:, 1:])
+    assert float(together) == pytest.approx(float(alone), rel=1e-5)
+    assert abs(float(mixed) - float(alone)) > 1e-3
+
+
+@pytest.mark.parametrize("at_once", [False, True])
+@pytest.mark.parametrize("apart", [False, True])
+def test_padding_costs_nothing_and_has_no_gradient_in_the_decoder_and_the_stack(apart: bool, at_once: bool) -> None:
+    layout, documents = layout_of(CONFIG, 97), Documents(end=0, apart=apart, padded=True)
+    model, rows = lively(initial_model(CONFIG, 97, 0)), document_rows()
+    padded = torch.nn.functional.pad(rows, (0, 3))
+    nats = model(padded[:, :-1], "float32", padded[:, 1:], documents)
+    gradients = dict(zip(model.weights, torch.autograd.grad(nats, list(model.parameters())), strict=True))
+    nats = nats.detach()
+    with torch.no_grad():
+        unpadded = model(rows[:, :-1], "float32", rows[:, 1:], ISOLATED if apart else None)
+    assert float(nats) == pytest.approx(float(unpadded), rel=1e-6)
+    weights_NW = torch.stack([layout.row(model.weights)] * 2)
+    total_NW = torch.empty_like(weights_NW)
+    given = (weights_NW, weights_NW.clone(), torch.stack([padded, padded.flip(0)]), total_NW)
+    with torch.no_grad():
+        gradient_and_nats(layout, *given, at_once=at_once, documents=documents)
+    for total_W in total_NW:
+        assert torch.allclose(total_W[: layout.parameters], layout.row(gradients)[: layout.parameters], atol=1e-4)
+        assert float(total_W[layout.parameters]) == pytest.approx(float(nats), rel=1e-5)

@@ -12,7 +12,7 @@ from tasks.training.config import DataConfig
 from tasks.training.data import order_over, run_data
 from tasks.training.exposure import exposure, tokens_seen
 from tasks.training.ledger import ledger_rows, rebuilt_ledger
-from tasks.training.rows import copies, rows_of, stream_pieces
+from tasks.training.rows import best_fit_pieces, copies, rows_of, stream_pieces
 from tasks.training.types import Phase, RunSpec
 from tests.training.conftest import small_training
 from tests.training.documents import END, memory_pool
@@ -146,3 +146,54 @@ def test_an_epoch_that_ends_within_the_run_is_sorted_too() -> None:
         assert sorted(own.tolist()) == list(range(10))
         assert (np.diff(scores[own]) >= 0).all()
     assert len(set(samples.rows[samples.epochs == 2].tolist())) == 5
+
+
+PACKED = DataConfig(packing="best_fit")
+
+
+@given(st.lists(st.tuples(st.integers(1, 25), st.integers(0, 2)), max_size=12), st.integers(2, 9))
+@settings(max_examples=80, deadline=None)
+def test_packed_rows_hold_every_token_once_and_split_only_what_fits_into_none(
+    documents: list[tuple[int, int]], length: int
+) -> None:
+    lengths, times = np.array(documents, dtype=np.int64).reshape(-1, 2).T
+    starts = np.cumsum(lengths) - lengths
+    pieces = best_fit_pieces(starts, lengths, times, length)
+    found = np.zeros(int(lengths.sum()), dtype=np.int64)
+    for start, size in zip(pieces.starts.tolist(), pieces.lengths.tolist(), strict=True):
+        found[start : start + size] += 1
+    expected = np.repeat(times, lengths)
+    # An end that is left alone behind whole rows is left out.
+    expected[(starts + lengths - 1)[lengths % length == 1]] = 0
+    assert found.tolist() == expected.tolist()
+    filled = np.bincount(pieces.rows, pieces.lengths, minlength=len(pieces.first) - 1)
+    assert ((filled > 0) & (filled <= length)).all()
+    pieces_of = np.bincount(pieces.documents, minlength=len(lengths))
+    assert pieces_of.tolist() == (times * (lengths // length + (lengths % length > 1))).tolist()
+    # Two rows that are together no fuller than one would be one.
+    assert len(filled) < 2 or np.sort(filled)[:2].sum() > length
+
+
+def test_a_packed_row_is_padded_with_ends_that_are_no_targets() -> None:
+    (rows,) = rows_of(memory_pool({"a": [3, 4, 2, 12]}), 5, PACKED)
+    assert [rows.row(index).tolist() for index in range(rows.count)] == [
+        [END, 4, 4, 4, 4, 4],
+        [4, 4, 4, 4, 4, 4],
+        [END, 2, 2, 2, END, END],
+        [END, 1, 1, END, 3, END],
+        [4, 4, END, END, END, END],
+    ]
+    assert rows.targets(np.arange(5)).tolist() == [5, 5, 4, 5, 2]
+    assert rows.tokens_seen(np.ones(5, dtype=np.int64)).tolist() == [3, 4, 2, 12]
+
+
+def test_the_ledger_of_packed_rows_counts_no_padding() -> None:
+    pool = memory_pool({"a": [13] * 40, "b": [17] * 60})
+    spec = weighted_spec(PACKED)
+    data = run_data(spec, pool)
+    ledger = rebuilt_ledger(data, spec.training)
+    batch = data.read(0, 48)
+    padding = ((batch.tokens[:, :-1] == END) & (batch.tokens[:, 1:] == END)).sum(axis=1)
+    assert batch.targets.tolist() == (16 - padding).tolist()
+    assert sum(ledger.token_totals) == 48 * 16 - padding.sum() < 48 * 16
+    assert ledger.token_totals[0] == tokens_seen(data, 0).sum()

@@ -26,7 +26,7 @@ from tasks.training.held_out import evaluated
 from tasks.training.interleave import Integers
 from tasks.training.ledger import ConsumptionLog
 from tasks.training.loader import prefetched
-from tasks.training.model import Decoder, decoder, weight_shapes
+from tasks.training.model import Decoder, decoder, documents_of, weight_shapes
 from tasks.training.numerics import deterministic, diverged
 from tasks.training.optimizers.kinds import method
 from tasks.training.optimizers.method import Sharding, Step, split_name
@@ -194,12 +194,12 @@ def _advance(run: _Run, batches: Iterator[Batch], parts: int) -> bool:
         DivergedError: loss or gradient are not finite; the weights are those of the step before.
     """
     training, spread, step, chosen = run.training, run.spread, run.step, run.training.optimizer.method
-    batch = next(batches)
+    batch, documents = next(batches), documents_of(training.data, run.data.pool.document_end)
     tokens_SU = torch.from_numpy(batch.tokens).to(run.job.device)
     nats = torch.zeros((), dtype=torch.float64, device=run.job.device)
     for number, tokens in enumerate(tokens_SU.chunk(parts)):
         with spread.part(number == parts - 1):
-            part = spread.call(tokens[:, :-1], training.product_precision, tokens[:, 1:])
+            part = spread.call(tokens[:, :-1], training.product_precision, tokens[:, 1:], documents)
             (part * (run.job.world.size / training.tokens_per_step)).backward()  # type: ignore[no-untyped-call]
         nats += part.detach()
     gradients = spread.gradients()
