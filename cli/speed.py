@@ -26,7 +26,7 @@ def measured_speed(training: TrainingConfig, vocab_size: int, seconds: float = 3
     pool = TokenPool((domain,), vocab_size, 0, np.ones(vocab_size, dtype=np.uint16))
     config = training.model_copy(update={"optimizer": optimizer, "checkpoint_every_steps": None})
 
-    def on_step(step: int, loss: float) -> None:
+    def on_step(step: int, numbers: object) -> None:
         stamps.append(time.perf_counter())
         if stamps[-1] - stamps[0] > seconds and step > 2:
             raise _TimeIsUpError

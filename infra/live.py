@@ -44,6 +44,7 @@ class MetricsFile:
         now, cpu = time.monotonic(), time.process_time()
         if self._before is None:
             self._before, self._last_step = (now, cpu, values), self._last_told()
+            _system(0.0)  # its own counters begin here
             return
         if now - self._before[0] < self._every_s or step <= (self._last_step or 0):
             return
@@ -132,8 +133,12 @@ def _device_peak() -> float | None:
 
 
 def _system(cpus: float) -> dict[str, float]:
-    """Return what this process takes of its machine: CPUs, and memory at most so far."""
+    """Return what this process takes of its machine, CPUs and memory at most so far; and how full the machine is."""
+    import psutil  # type: ignore[import-untyped]
+
     found = {
+        "system/cpu_utilization_percentage": psutil.cpu_percent(),
+        "system/system_memory_usage_percentage": psutil.virtual_memory().percent,
         "system/cpus": cpus,
         "system/memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
     }

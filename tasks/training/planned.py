@@ -15,7 +15,7 @@ from tasks.core.errors import StoppedError
 from tasks.core.results import Here
 from tasks.tokenize.pool import TokenPool
 from tasks.training.checkpoint import Checkpoint, kept_by, read, write
-from tasks.training.config import num_flops
+from tasks.training.config import TrainingConfig, num_flops
 from tasks.training.data import run_data
 from tasks.training.distributed import from_first
 from tasks.training.hooks.boundary import Boundary, Weights, under_caps
@@ -25,7 +25,8 @@ from tasks.training.published import PlannedStages
 from tasks.training.published_run import checkpoint_name
 from tasks.training.result import RunResult, identity
 from tasks.training.run import train
-from tasks.training.types import RunSpec, World
+from tasks.training.schedules.rates import learning_rate
+from tasks.training.types import RunSpec, StepNumbers, World
 
 
 @dataclass(frozen=True)
@@ -107,12 +108,11 @@ class _Run:
         training, made = spec.training, list[int]()
         flops = num_flops(training, self.pool.vocab_size)
 
-        def hear(step: int, loss: float) -> None:
+        def hear(step: int, numbers: StepNumbers) -> None:
             made.append(step)
             self.here.progress(step, training.num_steps)
-            share = step / training.num_steps
-            measured = {"loss": loss, "tokens": step * training.tokens_per_step, "flops": share * flops}
-            self.here.measured(step, measured)
+            done = {"tokens": step * training.tokens_per_step, "flops": step / training.num_steps * flops}
+            self.here.measured(step, {**told_of(training, step, numbers), **done})
 
         return train(
             spec,
@@ -181,3 +181,9 @@ def _next(spec: RunSpec, hooks: Sequence[StageHook], decided: tuple[Weights, ...
 def _step(spec: RunSpec, phase: int) -> int:
     """Return the steps that are made when a phase begins."""
     return sum(one.num_tokens for one in spec.phases[:phase]) // spec.training.tokens_per_step
+
+
+def told_of(training: TrainingConfig, step: int, numbers: StepNumbers) -> dict[str, float]:
+    """Return what people are told of the last of `step` steps."""
+    rate = learning_rate(training, step - 1)
+    return {"loss": numbers.loss, "learning_rate": rate, "gradient_norm": numbers.norm}

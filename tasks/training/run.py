@@ -10,12 +10,12 @@ from tasks.tokenize.pool import TokenPool
 from tasks.training.parallel.job import Job
 from tasks.training.parallel.kinds import train_spread
 from tasks.training.result import RunResult
-from tasks.training.stacked import Losses, train_stacked
-from tasks.training.types import DivergedError, Phase, RunSpec, World
+from tasks.training.stacked import Heard, train_stacked
+from tasks.training.types import DivergedError, Phase, RunSpec, StepNumbers, World
 
 __all__ = ["Phase", "RunResult", "RunSpec", "World", "train"]
 
-OnStep = Callable[[int, float], None]
+OnStep = Callable[[int, StepNumbers], None]
 
 
 def train(
@@ -36,7 +36,7 @@ def train(
 
     With a folder for `checkpoints` a killed run goes on from its last one when called again, to the same bits.
     Of several workers only the first needs it: it tells the others. `initial` are the weights to begin with by name, on
-    every worker; None = new ones, drawn from the seed. `on_step` hears (steps made, loss in nats per token).
+    every worker; None = new ones, drawn from the seed. `on_step` hears (steps made, numbers of the last).
 
     Raises:
         ConfigError: the spec does not fit the pool: weights, caps, whole samples; before the first step.
@@ -47,9 +47,9 @@ def train(
         job = Job(checkpoints, initial, world, device, on_step or _unheard, asked_to_stop)
         return train_spread(spec.training.parallel, spec, pool, job)
 
-    def heard(step: int, losses: Losses) -> None:
-        if on_step is not None and losses[0] is not None:
-            on_step(step, losses[0])
+    def heard(step: int, numbers: Heard) -> None:
+        if on_step is not None and numbers[0] is not None:
+            on_step(step, numbers[0])
 
     folders = None if checkpoints is None else [checkpoints]
     (ended,) = train_stacked(
@@ -67,5 +67,5 @@ def train(
     return ended
 
 
-def _unheard(step: int, loss: float) -> None:
+def _unheard(step: int, numbers: StepNumbers) -> None:
     pass

@@ -39,7 +39,7 @@ from tasks.training.schedules.rates import learning_rate
 from tasks.training.spikes import is_spike, skipped_steps
 from tasks.training.stacked_model import Layout, gradient_and_nats, layout_of
 from tasks.training.stacked_optimizer import StackedOptimizer, change, named_state, new_state, optimizer_of, read_state
-from tasks.training.types import DivergedError, RunSpec, World
+from tasks.training.types import DivergedError, RunSpec, StepNumbers, World
 
 # A guess: the device is never idle for long, and a diverged proxy wastes little.
 SYNC_STEPS = 16
@@ -47,7 +47,8 @@ SYNC_STEPS = 16
 LOADER_WORKERS = 2
 
 Losses = tuple[float | None, ...]
-OnSteps = Callable[[int, Losses], None]
+Heard = tuple[StepNumbers | None, ...]
+OnSteps = Callable[[int, Heard], None]
 Stop = Callable[[int, Losses], Sequence[bool]]
 
 
@@ -68,8 +69,8 @@ def train_stacked(
     With a folder of `checkpoints` for each run a killed stack goes on from its last ones when called again, in this
     stack or in others: it loses less work than one run is. Of several processes of a `world` only the first needs them.
     `initial` are the weights that all begin with, by name; None = new ones, drawn from each run's seed.
-    `on_step` hears (steps made, loss of each run; None = not running), on a GPU at every synchronisation. `stop` is asked
-    then which runs to end early (True); their losses and ledger are as long as they ran. Who is in a stack is
+    `on_step` hears (steps made, numbers of each run's last; None = not running), on a GPU at every synchronisation. `stop`
+    is asked then which runs to end early (True); their losses and ledger are as long as they ran. Who is in a stack is
     placement, so it must judge each run by itself. `asked_to_stop` is asked before every step, of the first process, whether
     time is up.
 
@@ -380,12 +381,13 @@ def _settle(stack: _Stack) -> None:
 
 
 def _report_losses(stack: _Stack, listeners: _StepListeners) -> None:
-    """Report the losses of the last step, and end the runs that are to be stopped."""
-    by_place = {run.place: run.losses[-1] for run in stack.runs}
-    losses = tuple(by_place.get(place) for place in range(listeners.size))
+    """Report the numbers of the last step, and end the runs that are to be stopped."""
+    by_place = {run.place: StepNumbers(run.losses[-1], run.norms[-1]) for run in stack.runs}
+    numbers = tuple(by_place.get(place) for place in range(listeners.size))
     if listeners.on_step is not None:
-        listeners.on_step(stack.step, losses)
+        listeners.on_step(stack.step, numbers)
     if listeners.stop is not None:
+        losses = tuple(None if one is None else one.loss for one in numbers)
         marks = listeners.stop(stack.step, losses)
         for run, weights_W in zip(stack.runs, stack.weights_NW, strict=True):
             if marks[run.place]:

@@ -165,7 +165,8 @@ def _report(spec: RunSpec, record: UnitRecord) -> UnitReport:
     weights = [
         phase.weights if phase.end_weights is None else [phase.weights, phase.end_weights] for phase in spec.phases
     ]
-    curves = {"loss": list(enumerate(read_losses(record.folder)))}
+    # By steps made, as while it was under way.
+    curves = {"loss": list(enumerate(read_losses(record.folder), start=1))}
     for row in read_evaluations(record.folder):
         curves.setdefault(f"bits_per_byte/{row.domain}", []).append((row.step, row.bits_per_byte))
     return UnitReport(

@@ -129,6 +129,14 @@ class Trunk:
 
 
 @dataclass(frozen=True)
+class StepNumbers:
+    """What is known of a step: loss in nats per token, and the gradient's norm before it is clipped."""
+
+    loss: float
+    norm: float
+
+
+@dataclass(frozen=True)
 class World:
     """The data-parallel workers of one run: how many, which one this is, and their process group (None = default)."""
 

@@ -36,7 +36,7 @@ from tasks.training.parallel.spread import Spread, SpreadOut
 from tasks.training.result import Evaluation, RunResult, accounted, identity, new_weights
 from tasks.training.schedules.rates import learning_rate
 from tasks.training.spikes import is_spike, skipped_steps
-from tasks.training.types import RunSpec, World
+from tasks.training.types import RunSpec, StepNumbers, World
 
 # Threads that read the next steps of a GPU, and how many steps; a CPU's one thread reads each step itself.
 LOADER_WORKERS, STEPS_AHEAD = 2, 8
@@ -106,7 +106,7 @@ def _train(run: _Run, parts: int, own: str) -> None:
         while run.step < training.num_steps:
             asked = _advance(run, batches, parts)
             _evaluate(run)
-            job.on_step(run.step, run.losses[-1])
+            job.on_step(run.step, StepNumbers(run.losses[-1], run.norms[-1]))
             writer.check()
             stops = asked and run.step < training.num_steps
             if run.keeps and (stops or is_due(training, run.step, training.checkpoint_every_steps)):

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tasks.core.results import never
-from tasks.training.types import World
+from tasks.training.types import StepNumbers, World
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-def _unheard(step: int, loss: float) -> None:
+def _unheard(step: int, numbers: StepNumbers) -> None:
     pass
 
 
@@ -20,7 +20,7 @@ def _unheard(step: int, loss: float) -> None:
 class Job:
     """What an engine is told besides the run itself.
 
-    Only the first process of the `world` needs `checkpoints` and is `asked_to_stop`; all hear `on_step(steps made, loss)`.
+    Only the first process of the `world` needs `checkpoints` and is `asked_to_stop`; all hear `on_step(steps, numbers)`.
     `initial` are the weights to begin with, on every process; None = new ones, drawn from the seed.
     """
 
@@ -28,5 +28,5 @@ class Job:
     initial: "Mapping[str, Tensor] | None" = None
     world: World = World()  # noqa: RUF009 (frozen)
     device: str = "cpu"
-    on_step: Callable[[int, float], None] = _unheard
+    on_step: Callable[[int, StepNumbers], None] = _unheard
     asked_to_stop: Callable[[], bool] = never
