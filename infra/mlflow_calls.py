@@ -66,10 +66,10 @@ def tracked(run: "Run") -> TrackedRun:
 
 def experiment_id(client: "MlflowClient", name: str) -> str:
     """Return the id of an experiment, made if it is not there; a deleted one is brought back."""
-    from mlflow.exceptions import MlflowException
-
     found = client.get_experiment_by_name(name)
     if found is None:
+        from mlflow.exceptions import MlflowException
+
         try:
             return str(client.create_experiment(name, tags={"mlflow.experimentKind": "custom_model_development"}))
         except MlflowException:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from infra import mlflow_calls as calls
 from infra.errors import ServiceError
 from infra.mlflow_calls import TrackedRun
+from infra.mlflow_light import client_of
 from infra.records import Records, RunRecord
 from infra.servers.process import answers
 
@@ -218,14 +219,13 @@ class Tracker:
         return self._run(client, above)
 
     def _call(self, ask: Callable[["MlflowClient"], Result]) -> Result:
-        from mlflow import MlflowClient
-        from mlflow.exceptions import MlflowException
-        from requests.exceptions import RequestException
-
-        self._client = self._client or MlflowClient(self.uri, registry_uri=self.uri)
+        self._client = self._client or client_of(self.uri)
         try:
             return ask(self._client)
         except Exception as error:
+            from mlflow.exceptions import MlflowException
+            from requests.exceptions import RequestException
+
             if isinstance(error, MlflowException) and error.error_code not in _SERVER_FAULTS:
                 raise ServiceError(f"MLflow at {self.uri} refused a call: {error}") from error
             # Artifacts may go to an object store beside the server, by way of boto3.

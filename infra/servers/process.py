@@ -159,14 +159,15 @@ def answers(address: str, timeout_s: float = 2.0, auth: str | None = None) -> bo
     try:
         # Straight to the address: a proxy of the environment knows nothing of this machine's loopback.
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        opener.addheaders += [] if auth is None else [("Authorization", _basic(auth))]
+        opener.addheaders += [] if auth is None else [("Authorization", authorization(auth))]
         with opener.open(address, timeout=timeout_s) as response:
             return bool(response.status == 200)
     except (OSError, ValueError, urllib.error.URLError):
         return False
 
 
-def _basic(auth: str) -> str:
+def authorization(auth: str) -> str:
+    """Return the header by which an HTTP client logs in as `user:password`."""
     return f"Basic {base64.b64encode(auth.encode()).decode()}"
 
 
