@@ -27,6 +27,7 @@ MINUTES = {
     "training": 1,
     "stacked": 5,
     "checkpoints": 1,
+    "optimizers": 3,
     "overhead": 5,
 }
 # Without a name: what is under half an hour and needs no peers.

@@ -6,7 +6,7 @@ weights instead, which is the same training: with AdamW a weight may be c times 
 are, and what is multiplied by it 1/c (lemma J.1 there). Logits times 1/m are a final norm of 1/m;
 scores times c are queries times c. So the decoder is the usual one, and so is what is exported.
 
-Embedding and norms have the base's rate and initial values. The embedding is tied to the output layer.
+Embedding, output layer and norms have the base's rate and initial values.
 """
 
 from collections.abc import Iterable, Mapping
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from tasks.training.config import ModelConfig
 
-_FINAL_NORM, _QUERIES = "model.norm.weight", "q_proj.weight"
+_FINAL_NORM = "model.norm.weight"
 
 
 class Mup(Params):
@@ -54,6 +54,7 @@ def _folded(mup: Mup, model: "ModelConfig", name: str) -> float:
     """Return what is folded into a weight: the factor of the logits, or that of the attention's scores."""
     if name == _FINAL_NORM:
         return mup.base_hidden_size / model.hidden_size
-    if name.endswith(_QUERIES):
+    # Where queries are normalised, their size is that of the norm's weight.
+    if name.endswith("q_proj.weight" if model.architecture is None else "q_norm.weight"):
         return sqrt((mup.base_head_size or model.head_size) / model.head_size)
     return 1.0

@@ -65,6 +65,10 @@ NOTHING = (
     ("tasks/training/stacked.py", "\nimport ", "\n# a comment\nimport "),
     ("tasks/mixture/strategies/kinds.py", "from tasks.mixture.strategies.olmix import Olmix", "from x import y"),
     ("tasks/training/config.py", "    sequences_per_step:", "    muon: bool = False\n    sequences_per_step:"),
+    ("tasks/training/schedules/kinds.py", "from tasks.training.schedules.cosine import Cosine", "from x import y"),
+    ("tasks/training/optimizers/kinds.py", "from tasks.training.optimizers.muon import Muon", "from x import y"),
+    # Nobody here has chosen it.
+    ("tasks/training/optimizers/muon.py", "0.2 * sqrt", "0.3 * sqrt"),
     ("tasks/runtime/task.py", "import ", "import os, "),
     ("tasks/curate/command.py", '"""', '"""Edited. '),
     ("infra/ray_tasks.py", "_RETRIES = 3", "_RETRIES = 4"),

@@ -29,6 +29,10 @@ def test_the_factors_are_those_of_the_table() -> None:
     names = [UP, QUERIES, "model.norm.weight", "model.layers.0.input_layernorm.weight", "model.embed_tokens.weight"]
     # Width 4; heads of 16 instead of 4: scores times sqrt(4) / 16 are the usual ones, 1 / sqrt(16), times 1/2.
     assert list(rate_factors(mup, model, names).values()) == [1 / 4, 1 / 8, 1 / 4, 1, 1]
+    # Queries that are normalised have the size that their norm gives them.
+    names_of_qwen = [QUERIES, QUERIES.replace("q_proj", "q_norm")]
+    qwen = model.model_copy(update={"architecture": "qwen3"})
+    assert list(rate_factors(mup, qwen, names_of_qwen).values()) == [1 / 4, 1 / 2]
     start = scaled(mup, model, {name: torch.ones(2) for name in names})
     assert [float(weight[0]) for weight in start.values()] == [1 / 2, 1 / 4, 1 / 4, 1, 1]
 
