@@ -11,6 +11,7 @@ import yaml
 
 from flows.closing import closing_table
 from flows.config import PipelineConfig, require_files, resolved_params
+from flows.headline import headline_metrics, headline_params
 from infra.disk import require_space
 from infra.executors import ray_closed_after
 from infra.mlflow_calls import CLAIM_TAG, GAIN_LOWER_TAG
@@ -107,7 +108,7 @@ class PipelineRun:
             message = f"{name}: {self.place.lineage_key[:12]}"
             version = commit_run(self.workspace, name, message, remote=self.settings.dvc.remote)
             _label_stages(tracker, self.place, self.workspace, version, results)
-            _label_run(tracker, self.place, name, version)
+            _label_run(tracker, self.place, self.config, version)
             publish_markdown(f"{name}-decision", f"```\n{closing_table(self.workspace.path / 'data')}\n```")
         else:
             commit_stages(self.workspace, [result.stage for result in results])
@@ -202,9 +203,9 @@ def _label_stages(
         tracker.label(place.stage_key(result.stage), tags(result.stage), datasets=datasets)
 
 
-def _label_run(tracker: Tracker, place: RunPlace, name: str, version: Version) -> None:
+def _label_run(tracker: Tracker, place: RunPlace, config: PipelineConfig, version: Version) -> None:
     model = Model(
-        name=f"mixwright-{name}",
+        name=f"mixwright-{config.name}",
         folder=place.folder("train") / EXPORT_FOLDER,
         aliases=("newest",),
         tags={"dvc.rev": version.tag, **_evidence(place.folder("evaluate"))},
@@ -212,6 +213,8 @@ def _label_run(tracker: Tracker, place: RunPlace, name: str, version: Version) -
     tracker.label(
         place.lineage_key,
         {"dvc.rev": version.tag, "git.commit": version.commit},
+        params=headline_params(config.params),
+        metrics=headline_metrics(place.workspace / "data"),
         artifacts=(place.folder("report") / "report.html", place.folder("search") / Recipe.FILE),
         models=(model,),
         status="FINISHED",

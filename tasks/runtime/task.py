@@ -215,11 +215,8 @@ def _flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _numbers(value: Mapping[str, Any]) -> dict[str, float]:
-    return {
-        name: float(number)
-        for name, number in _flat(value).items()
-        if isinstance(number, int | float) and not isinstance(number, bool)
-    }
+    """Return what MLflow can sort by; true is 1."""
+    return {name: float(number) for name, number in _flat(value).items() if isinstance(number, int | float)}
 
 
 __all__ = ["Observer", "RunPlace", "Shown", "StageResult", "StageTask", "stage_task"]
