@@ -1,4 +1,4 @@
-"""Items that several processes work on together: a group of processes per item, joined by gloo.
+"""Items that several processes work on together: a group of processes per item, joined by gloo, on GPUs by NCCL too.
 
 Locally each item gets processes of its own. On Ray one `TorchTrainer` (Ray Train) holds all workers of a map; it is
 divided into slots of `world_size` workers, and each slot takes every n-th item. What is finished is known to the
@@ -49,16 +49,24 @@ Initializer = Callable[[], None]
 
 
 def local_map(
-    function: DistributedCall, items: Sequence[Any], world_size: int, slots: int, initializer: Initializer
+    function: DistributedCall,
+    items: Sequence[Any],
+    world_size: int,
+    slots: int,
+    initializer: Initializer,
+    *,
+    on_gpus: bool = False,
 ) -> Iterator[tuple[int, None]]:
     """Yield (index, None) as items finish; `slots` items at a time, each by `world_size` new processes.
+
+    `on_gpus`: process r has this machine's GPU r.
 
     The first error stops the map and is raised.
     """
     stopped = threading.Event()
     with ThreadPoolExecutor(slots) as threads:
         futures = {
-            threads.submit(_together, function, item, world_size, initializer, stopped): index
+            threads.submit(_together, function, item, world_size, initializer, stopped, on_gpus): index
             for index, item in enumerate(items)
         }
         try:
@@ -71,7 +79,12 @@ def local_map(
 
 
 def _together(
-    function: DistributedCall, item: Any, world_size: int, initializer: Initializer, stopped: threading.Event
+    function: DistributedCall,
+    item: Any,
+    world_size: int,
+    initializer: Initializer,
+    stopped: threading.Event,
+    on_gpus: bool,
 ) -> None:
     """Run one item in `world_size` processes that meet in a file; raise what one of them raised."""
     if stopped.is_set():
@@ -79,7 +92,7 @@ def _together(
     context = multiprocessing.get_context("spawn")
     with tempfile.TemporaryDirectory() as folder, ProcessPoolExecutor(world_size, context, initializer) as pool:
         joining, meeting = [GroupMember(world_size, rank) for rank in range(world_size)], f"file://{folder}/meeting"
-        ranks = [pool.submit(_joined, function, item, member, meeting) for member in joining]
+        ranks = [pool.submit(_joined, function, item, member, meeting, on_gpus) for member in joining]
         wait(ranks, return_when=FIRST_EXCEPTION)
         errors = [error for rank in ranks if (error := rank.exception()) is not None]
     if errors:
@@ -93,16 +106,24 @@ def _together(
         raise first
 
 
-def _joined(function: DistributedCall, item: Any, member: GroupMember, meeting: str) -> None:
+def _joined(function: DistributedCall, item: Any, member: GroupMember, meeting: str, on_gpus: bool) -> None:
+    import torch
     import torch.distributed as dist
 
     if any(name == "lo" for _, name in socket.if_nameindex()):
         os.environ["GLOO_SOCKET_IFNAME"] = "lo"
-    dist.init_process_group("gloo", init_method=meeting, rank=member.rank, world_size=member.size)
+    if on_gpus:
+        torch.cuda.set_device(member.rank)
+    dist.init_process_group(_backend(on_gpus), init_method=meeting, rank=member.rank, world_size=member.size)
     try:
         function(item, member)
     finally:
         dist.destroy_process_group()
+
+
+def _backend(on_gpus: bool) -> str:
+    """Return what tensors travel by: those of GPUs by NCCL, those of the host by gloo."""
+    return "cpu:gloo,cuda:nccl" if on_gpus else "gloo"
 
 
 class _Board:
@@ -145,13 +166,22 @@ def ray_map(
     from ray.train import FailureConfig, RunConfig, ScalingConfig
     from ray.train.torch import TorchConfig, TorchTrainer
 
+    on_gpus = "GPU" in resources_per_worker
     board: Any = ray.remote(num_cpus=0)(_Board).remote()
     name = f"map-{uuid.uuid4().hex[:8]}"
     trainer = TorchTrainer(
         _worker_loop,
-        train_loop_config={"function": function, "items": list(items), "world_size": world_size, "board": board},
-        torch_config=TorchConfig(backend="gloo"),
-        scaling_config=ScalingConfig(num_workers=slots * world_size, resources_per_worker=dict(resources_per_worker)),
+        train_loop_config={
+            "function": function,
+            "items": list(items),
+            "world_size": world_size,
+            "board": board,
+            "on_gpus": on_gpus,
+        },
+        torch_config=TorchConfig(backend=_backend(on_gpus)),
+        scaling_config=ScalingConfig(
+            num_workers=slots * world_size, use_gpu=on_gpus, resources_per_worker=dict(resources_per_worker)
+        ),
         run_config=RunConfig(
             name=name, storage_path=str(folder.absolute()), failure_config=FailureConfig(max_failures=_FAILURES)
         ),
@@ -219,6 +249,11 @@ def _worker_loop(config: dict[str, Any]) -> None:
     import torch.distributed as dist
 
     context, size, board = ray.train.get_context(), config["world_size"], config["board"]
+    if config["on_gpus"]:
+        import torch
+        from ray.train.torch import get_device
+
+        torch.cuda.set_device(get_device())
     rank, slots = context.get_world_rank(), context.get_world_size() // size
     # Every worker takes part in making every group, in the same order: gloo asks for that.
     members = [list(range(slot * size, (slot + 1) * size)) for slot in range(slots)]

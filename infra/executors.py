@@ -100,7 +100,7 @@ class LocalExecutor:
     ) -> Iterator[tuple[int, Any]]:
         """Yield (index of the item, result) as workers finish; processes of this machine share its first GPU.
 
-        Its processes are always warm. Fewer items run at a time where their CPUs or memory would not be there.
+        Its processes are always warm. Fewer items run at a time where their CPUs, memory or GPU would not be there.
 
         Raises:
             SettingsError: they would ask for more than one GPU together.
@@ -109,7 +109,7 @@ class LocalExecutor:
         if not items:
             return
         gpus = resources.gpus
-        if self.workers * gpus > 1 + 1e-9:
+        if gpus < 1 and self.workers * gpus > 1 + 1e-9:
             raise SettingsError(
                 f"{self.workers} workers with {gpus:g} of a GPU each ask for {self.workers * gpus:g} GPUs, and processes of "
                 f"one machine share one: set MIXWRIGHT_WORKERS (or --workers) to {max(int(1 / gpus), 1)}, or use Ray."
@@ -141,8 +141,9 @@ class LocalExecutor:
 
         if not torch.cuda.is_available():
             raise SettingsError(
-                "A share of a GPU is asked for (MIXWRIGHT_GPUS_PER_PROCESS), and torch finds none here. Set it to 0, or run "
-                "where there is one."
+                f"A GPU is asked for (MIXWRIGHT_DEVICE or MIXWRIGHT_GPUS_PER_PROCESS), and torch {torch.__version__} finds "
+                f"none here{'' if torch.version.cuda else ': it is built for CPUs'}. Set them to cpu and 0, or run where "
+                "there is one."
             )
         return str(torch.cuda.get_device_name(0))
 
@@ -160,13 +161,20 @@ class LocalExecutor:
         folder: Path,
         resources: Resources = Resources(),
     ) -> Iterator[tuple[int, None]]:
-        """Yield (index of the item, None) as groups of `world_size` processes finish."""
+        """Yield (index of the item, None) as groups of `world_size` processes finish; on GPUs one group at a time.
+
+        Raises:
+            SettingsError: there are fewer GPUs than processes.
+        """
         if world_size == 1:
             yield from self.map(_Alone(function), items, resources)
         elif items:
             with pinned_environment():
-                slots = min(max(1, self.workers // world_size), len(items))
-                yield from local_map(function, items, world_size, slots, _end_with_parent)
+                on_gpus = resources.gpus > 0
+                if on_gpus:
+                    _require_gpus(world_size)
+                slots = 1 if on_gpus else min(max(1, self.workers // world_size), len(items))
+                yield from local_map(function, items, world_size, slots, _end_with_parent, on_gpus=on_gpus)
 
 
 @dataclass(frozen=True)
@@ -235,8 +243,9 @@ class RayExecutor:
         )
         if len(kinds) != 1:
             raise SettingsError(
-                f"A share of a GPU is asked for (MIXWRIGHT_GPUS_PER_PROCESS), and this Ray cluster has {len(kinds)} kinds "
-                f"of GPU ({', '.join(kinds) or 'none'}). Use one with GPUs of one kind, or set it to 0."
+                f"A GPU is asked for (MIXWRIGHT_DEVICE or MIXWRIGHT_GPUS_PER_PROCESS), and this Ray cluster has "
+                f"{len(kinds)} kinds of GPU ({', '.join(kinds) or 'none'}). Use one with GPUs of one kind, or set them to "
+                "cpu and 0."
             )
         return str(kinds[0])
 
@@ -309,15 +318,25 @@ def _environment(variables: Mapping[str, str]) -> Iterator[None]:
 
 
 def at_a_time(workers: int, resources: Resources) -> int:
-    """Return how many items run at the same time on one machine with so many workers, at least 1.
+    """Return how many items run at the same time on one machine with so many workers, at least 1; one has a whole GPU.
 
     >>> at_a_time(8, Resources(cpus=3))
     2
     """
-    limit = workers // max(resources.cpus, 1)
+    limit = workers // max(resources.cpus, 1) if resources.gpus < 1 else 1
     if resources.memory_bytes:
         limit = min(limit, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // resources.memory_bytes)
     return max(limit, 1)
+
+
+def _require_gpus(world_size: int) -> None:
+    import torch
+
+    if (there := torch.cuda.device_count()) < world_size:
+        raise SettingsError(
+            f"MIXWRIGHT_WORLD_SIZE asks for {world_size} trainers with a GPU each, and this machine has {there}. Set it to "
+            f"{max(there, 1)}, MIXWRIGHT_DEVICE to cpu, or use a Ray cluster."
+        )
 
 
 def _windowed(pool: ProcessPoolExecutor, function: Call, items: Sequence[Any], limit: int) -> Iterator[tuple[int, Any]]:

@@ -44,6 +44,20 @@ def instruction_set() -> str:
     return " ".join(found if not cap else [*found, f"(oneDNN at most {cap})"])
 
 
+def has_gpu(devices: Path = Path("/dev")) -> bool:
+    """Return whether torch finds a GPU here; torch is imported only where the machine has NVIDIA's device files."""
+    if not any(devices.glob("nvidia[0-9]*")):
+        return False
+    import torch
+
+    return torch.cuda.is_available()
+
+
+def trains_on_gpu(device: str) -> bool:
+    """Return whether full runs are trained on GPUs, by what MIXWRIGHT_DEVICE says; `auto` looks at this machine."""
+    return device == "cuda" or (device == "auto" and has_gpu())
+
+
 def gpu_has_bfloat16() -> bool:
     """Return whether this machine has a GPU that computes in bfloat16 itself."""
     import torch

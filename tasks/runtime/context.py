@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from infra.executors import Executor
+from infra.machine import trains_on_gpu
 from infra.progress import Observer, SilentObserver
 from infra.storage import FolderStore, Store
 from tasks.core.syntax import remember_in
@@ -28,10 +29,10 @@ class Explaining:
 class Workshop:
     """The executor, the store and the observer of a run, and how its work is spread.
 
-    `world_size` counts data-parallel trainers of a run; `proxies_per_process` are trained together, on `gpus_per_process`
-    of a GPU (0 = on the processor). After `time_limit_s` of this process, work that can goes no further. `peak_flops` is
-    what a device could do in a second (None = by its name). `explaining`: no work is done, see `tasks.runtime.explain`.
-    `touched`: keys by step that this run has looked up or made.
+    `world_size` counts the trainers of a full run, each on `gpus_per_trainer` GPUs; `proxies_per_process` are trained
+    together, on `gpus_per_process` of a GPU (0 = on the processor). After `time_limit_s` of this process, work that can goes
+    no further. `peak_flops` is what a device could do in a second (None = by its name). `explaining`: no work is done, see
+    `tasks.runtime.explain`. `touched`: keys by step that this run has looked up or made.
     """
 
     executor: Executor
@@ -42,6 +43,7 @@ class Workshop:
     gpus_per_process: float = 0.0
     time_limit_s: float | None = None
     peak_flops: float | None = None
+    gpus_per_trainer: float = 0.0
     explaining: Explaining | None = None
     touched: dict[str, set[str]] = field(default_factory=dict, compare=False, repr=False)
 
@@ -62,4 +64,5 @@ def workshop_of(settings: "Settings", executor: Executor, observer: Observer) ->
         settings.gpus_per_process,
         settings.time_limit_s,
         None if settings.peak_tflops is None else settings.peak_tflops * 1e12,
+        1.0 if trains_on_gpu(settings.device) else 0.0,
     )

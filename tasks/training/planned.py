@@ -26,7 +26,7 @@ from tasks.training.published_run import checkpoint_name
 from tasks.training.result import RunResult, identity
 from tasks.training.run import train
 from tasks.training.schedules.rates import learning_rate
-from tasks.training.types import RunSpec, StepNumbers, World
+from tasks.training.types import Device, RunSpec, StepNumbers, World
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,12 @@ class StageHook:
 
 
 def train_planned(
-    spec: RunSpec, hooks: Sequence[StageHook], pool: TokenPool, here: Here, initial: Mapping[str, Tensor] | None
+    spec: RunSpec,
+    hooks: Sequence[StageHook],
+    pool: TokenPool,
+    here: Here,
+    initial: Mapping[str, Tensor] | None,
+    device: Device = "cpu",
 ) -> tuple[RunResult, RunSpec]:
     """Train a run from its last checkpoint on, deciding the mixtures of hooked phases on the way.
 
@@ -48,7 +53,7 @@ def train_planned(
         EvidenceError: no mixture can be made of what a hook wants.
         StoppedError: it was asked to; what was reached and decided is kept.
     """
-    run = _Run(pool, here, initial)
+    run = _Run(pool, here, initial, device)
     if not hooks:
         return run.train(spec, here.scratch), spec
     decided = run.shared(run.plan())
@@ -72,6 +77,7 @@ class _Run:
     pool: TokenPool
     here: Here
     initial: Mapping[str, Tensor] | None
+    device: Device
 
     @property
     def world(self) -> World:
@@ -120,6 +126,7 @@ class _Run:
             checkpoints=checkpoints,
             initial=self.initial,
             world=self.world,
+            device=self.device,
             on_step=hear,
             asked_to_stop=lambda: enough(made) or self.here.asked_to_stop(),
         )

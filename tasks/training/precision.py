@@ -5,11 +5,9 @@ torch about AVX512-BF16 knows no cap of the environment, that about oneDNN is ye
 """
 
 from collections.abc import Collection, Mapping
-from typing import Literal
 
 from tasks.training.config import Precision
-
-Device = Literal["cpu", "cuda"]
+from tasks.training.types import Device
 
 # Values of oneDNN's cap below the instructions named; it knows no case, and takes a value it does not know for no cap.
 _BELOW_AVX512_BF16 = frozenset({"sse41", "avx", "avx2", "avx2_vnni", "avx2_vnni_2", "avx512_core", "avx512_core_vnni"})

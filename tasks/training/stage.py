@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from infra.executors import Resources
 from infra.progress import UnitReport
 from tasks.core.digest import digest_file
 from tasks.core.errors import ConfigError
@@ -53,7 +54,7 @@ from tasks.training.recipes import PlannedRun, PlannedRuns, planned_runs
 from tasks.training.rows import rows_of
 from tasks.training.starts.kinds import paths as start_paths
 from tasks.training.starts.weights import Start, start_mistakes
-from tasks.training.types import RunSpec, Trunk
+from tasks.training.types import Device, RunSpec, Trunk
 from tasks.training.unit import RunArgs, splits_of, train_run
 
 STAGE = "train"
@@ -74,7 +75,7 @@ def run(params: TrainParams, *, inputs: Mapping[str, Path], output: Path, worksh
     digests = {"tokenize": tokenized.digest, **given.digests}
     start = _start(params)
     digests |= {} if start is None else {"start": start.digest}
-    stage = StageRun(workshop, STAGE, __name__, params, digests, output)
+    stage = StageRun(workshop, STAGE, __name__, params, digests, output, gpus=workshop.gpus_per_trainer)
     if (found := stage.unchanged()) is not None:
         return found
     splits = splits_of(params.training)
@@ -142,14 +143,18 @@ def _trained(planned: PlannedRuns, read: Tree, start: Start | None, workshop: Wo
         workshop.observer.unit(_report(runs[index].spec, record))
 
     trunks = [one for one in planned.runs if one.spec.trunk is None]
-    args = [RunArgs(one.spec, read, start, hooks=one.hooks) for one in trunks]
+    resources = Resources(gpus=workshop.gpus_per_trainer)
+    device: Device = "cuda" if workshop.gpus_per_trainer else "cpu"
+    args = [RunArgs(one.spec, read, start, hooks=one.hooks, device=device) for one in trunks]
     names = [one.spec.name for one in planned.runs]
-    records = TRAIN.map(workshop, args, on_finished=partial(tell, trunks), names=names[: len(trunks)])
+    heard, some = partial(tell, trunks), names[: len(trunks)]
+    records = TRAIN.map(workshop, args, on_finished=heard, names=some, resources=resources)
     if branches := planned.runs[len(trunks) :]:
         made = {one.spec: record for one, record in zip(trunks, records, strict=True)}
-        args = [RunArgs(one.spec, read, milestone=_milestone(one.spec.trunk, made)) for one in branches]
+        args = [RunArgs(one.spec, read, milestone=_milestone(one.spec.trunk, made), device=device) for one in branches]
+        heard, some = partial(tell, branches), names[len(trunks) :]
         records += TRAIN.map(
-            workshop, args, label="train: branches", on_finished=partial(tell, branches), names=names[len(trunks) :]
+            workshop, args, label="train: branches", on_finished=heard, names=some, resources=resources
         )
     return records
 

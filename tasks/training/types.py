@@ -2,11 +2,13 @@
 
 from dataclasses import dataclass, field
 from math import isclose, isfinite
-from typing import Any
+from typing import Any, Literal
 
 from tasks.core.errors import ConfigError, MixwrightError
 from tasks.core.identity import LABEL
 from tasks.training.config import TrainingConfig
+
+Device = Literal["cpu", "cuda"]
 
 
 class DivergedError(ConfigError):

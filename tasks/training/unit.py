@@ -1,9 +1,10 @@
 """The unit of the train stage: one run, by one or several data-parallel processes."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tasks.core.handles import Tree
+from tasks.core.identity import LABEL
 from tasks.core.results import Here, UnitResult
 from tasks.tokenize.pool import read_pool
 from tasks.tokenize.published import TOKENIZER_FILE, Split
@@ -27,7 +28,7 @@ from tasks.training.published_run import (
 from tasks.training.result import RunResult
 from tasks.training.rows import SPLIT
 from tasks.training.starts.weights import Start, started_weights
-from tasks.training.types import RunSpec
+from tasks.training.types import Device, RunSpec
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class RunArgs:
     """A run, what it reads of the token pool (index, its splits and tokenizer), and where it starts (None = scratch).
 
     A branch has the `milestone` of its trunk that it goes on from. `hooks` decide the mixtures of some phases on the way.
+    `device` is placement here: its kind is a part of the key by itself.
     """
 
     spec: RunSpec
@@ -42,6 +44,7 @@ class RunArgs:
     start: Start | None = None
     milestone: Milestone | None = None
     hooks: tuple[StageHook, ...] | None = None
+    device: Device = field(default="cpu", metadata=LABEL)
 
 
 def splits_of(training: TrainingConfig) -> tuple[Split, ...]:
@@ -56,7 +59,7 @@ def train_run(args: RunArgs, here: Here) -> UnitResult:
     if args.milestone is not None and here.rank == 0 and here.scratch is not None:
         begin(args.milestone, args.spec, run_data(args.spec, pool), here.scratch)
     initial = None if args.start is None else started_weights(args.start, args.spec.training.model, pool.vocab_size)
-    trained, spec = train_planned(args.spec, args.hooks or (), pool, here, initial)
+    trained, spec = train_planned(args.spec, args.hooks or (), pool, here, initial, args.device)
     if here.rank == 0:
         _write(trained, run_data(spec, pool), spec, folder / TOKENIZER_FILE, here.folder)
         if here.scratch is not None:

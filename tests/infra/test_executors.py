@@ -144,6 +144,22 @@ def test_processes_of_one_machine_ask_for_no_more_than_its_gpu() -> None:
         list(LocalExecutor(4).map(given_gpus, [0], Resources(gpus=0.5)))
 
 
+def test_a_whole_gpu_is_for_one_item_at_a_time() -> None:
+    assert at_a_time(4, Resources(gpus=1.0)) == 1
+    assert at_a_time(4, Resources(gpus=0.25)) == 4
+
+
+def test_more_trainers_than_gpus_are_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    with pytest.raises(SettingsError, match=r"4 trainers with a GPU each, and this machine has 2\. Set it to 2"):
+        list(LocalExecutor(4).map_distributed(double_by, [0], 4, tmp_path, Resources(gpus=1.0)))
+
+
+def double_by(item: int, member: object) -> None:
+    """Stand for work that must not begin."""
+    raise AssertionError(item)
+
+
 def given_gpus(_: int) -> tuple[list[str], str | None]:
     """Return the GPUs that Ray gave to this task, and what CUDA is told."""
     import ray

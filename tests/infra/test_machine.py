@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.machine import cpu_flags, instruction_set
+from infra.machine import cpu_flags, has_gpu, instruction_set, trains_on_gpu
 
 
 def test_the_flags_are_those_that_every_cpu_of_the_machine_has(tmp_path: Path) -> None:
@@ -17,6 +17,21 @@ def test_a_machine_without_a_list_has_no_flags(tmp_path: Path) -> None:
     assert cpu_flags(tmp_path / "cpuinfo") == frozenset()
     (tmp_path / "cpuinfo").write_text("processor : 0\n")
     assert cpu_flags(tmp_path / "cpuinfo") == frozenset()
+
+
+def test_a_machine_without_device_files_has_no_gpu_and_does_not_ask_torch(tmp_path: Path) -> None:
+    assert not has_gpu(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("asked", "there", "used"), [("auto", False, False), ("auto", True, True), ("cpu", True, False)]
+)
+def test_full_runs_are_trained_on_a_gpu_where_there_is_one_or_it_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch, asked: str, there: bool, used: bool
+) -> None:
+    monkeypatch.setattr("infra.machine.has_gpu", lambda: there)
+    assert trains_on_gpu(asked) == used
+    assert trains_on_gpu("cuda")
 
 
 def test_the_instruction_set_names_torchs_level_and_what_caps_the_products(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ import torch
 from infra.distributed import GroupMember
 from infra.executors import LocalExecutor
 from tasks.core.digest import digest_json
-from tasks.core.errors import ConfigError
+from tasks.core.errors import ConfigError, StoppedError
 from tasks.tokenize.pool import TokenPool, read_pool
 from tasks.training.config import EvaluationConfig
 from tasks.training.data import run_data
@@ -189,6 +189,21 @@ def test_bfloat16_and_recomputed_activations_are_those_of_the_stack_up_to_roundi
 ) -> None:
     alone = train(small_spec(precision="bfloat16", **FEW), pool)
     assert told_by_two["bfloat16"]["losses"] == pytest.approx(alone.losses, rel=5e-3)
+
+
+def test_a_run_asked_to_stop_keeps_a_checkpoint_of_its_last_step(pool: TokenPool, tmp_path: Path) -> None:
+    spec, made = small_spec(parallel=Ddp()), list[int]()
+    with pytest.raises(StoppedError, match="stopped as asked behind step 5 of 12; a checkpoint is kept"):
+        train(
+            spec,
+            pool,
+            checkpoints=tmp_path / "kept",
+            on_step=lambda step, loss: made.append(step),
+            asked_to_stop=lambda: len(made) == 5,
+        )
+    resumed = train(spec, pool, checkpoints=tmp_path / "kept", on_step=lambda step, loss: made.append(step))
+    assert made == list(range(1, 13))
+    assert told(resumed) == told(train(spec, pool))
 
 
 def test_any_number_of_processes_sees_the_same_samples(pool: TokenPool) -> None:

@@ -4,9 +4,10 @@ import pytest
 
 from tasks.core.errors import ConfigError
 from tasks.tokenize.pool import TokenPool
-from tasks.training.precision import Device, native_precision
+from tasks.training.precision import native_precision
 from tasks.training.run import train
 from tasks.training.stacked import train_stacked
+from tasks.training.types import Device
 from tests.training.conftest import small_spec, small_training
 
 LAPTOP = {"sse4_1", "avx", "avx2", "fma"}

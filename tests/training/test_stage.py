@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ import torch
 from click.testing import CliRunner
 
 from infra.distributed import GroupMember
+from infra.errors import SettingsError
 from infra.executors import Executor, LocalExecutor, RayExecutor, ray_closed_after
 from infra.storage import FolderStore
 from tasks.core.digest import digest_file
@@ -104,6 +106,12 @@ def test_a_published_model_is_the_one_that_train_gives(inputs: dict[str, Path], 
     spec = RunSpec("any name", (Phase(training.num_tokens, (0.5, 0.4, 0.1)),), 0, training)
     ours, published = train(spec, read_pool(inputs["tokenize"])), read_model(tmp_path / "train/models/natural-seed0")
     assert all(torch.equal(published.weights[name], weight) for name, weight in ours.model.weights.items())
+
+
+def test_a_gpu_that_is_not_there_is_named_before_anything_is_done(inputs: dict[str, Path], tmp_path: Path) -> None:
+    place = replace(workshop(tmp_path, LocalExecutor(1)), gpus_per_trainer=1.0)
+    with pytest.raises(SettingsError, match=r"A GPU is asked for \(MIXWRIGHT_DEVICE .* finds none here"):
+        run(params(1), inputs=inputs, output=tmp_path / "train", workshop=place)
 
 
 def test_a_second_run_does_nothing_and_says_so(inputs: dict[str, Path], tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ Axes: S samples of this process, U = T + 1 tokens.
 """
 
 from collections.abc import Iterator, Mapping
-from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from math import isfinite, sqrt
 from typing import Any
@@ -26,6 +25,7 @@ from tasks.training.held_out import evaluated
 from tasks.training.interleave import Integers
 from tasks.training.ledger import ConsumptionLog
 from tasks.training.loader import prefetched
+from tasks.training.memory import require_memory, shortage_named
 from tasks.training.model import Decoder, decoder, documents_of, weight_shapes
 from tasks.training.numerics import deterministic, diverged
 from tasks.training.optimizers.kinds import method
@@ -86,7 +86,7 @@ def train_decoder(spec: RunSpec, pool: TokenPool, job: Job, spread_out: SpreadOu
     """
     data, own = run_data(spec, pool), identity(spec, pool)
     parts = parts_of_step(spec.training, job.world)
-    with deterministic() if job.device == "cpu" else nullcontext():
+    with deterministic() if job.device == "cpu" else shortage_named(spec.training):
         run = _start(spec, data, job, spread_out, own)
         _train(run, parts, own)
         ledger = run.log.ledger(_consumed(run), run.step)
@@ -104,15 +104,16 @@ def _train(run: _Run, parts: int, own: str) -> None:
         prefetched(run.data.read, ranges, workers=workers, ahead=STEPS_AHEAD) as batches,
     ):
         while run.step < training.num_steps:
-            asked = _advance(run, batches, parts)
+            if bool(_from_first(torch.tensor(job.asked_to_stop()), job)):
+                if run.keeps and run.step:
+                    _save(run, own, writer)
+                raise _stopped(run)
+            _advance(run, batches, parts)
             _evaluate(run)
             job.on_step(run.step, StepNumbers(run.losses[-1], run.norms[-1]))
             writer.check()
-            stops = asked and run.step < training.num_steps
-            if run.keeps and (stops or is_due(training, run.step, training.checkpoint_every_steps)):
+            if run.keeps and is_due(training, run.step, training.checkpoint_every_steps):
                 _save(run, own, writer)
-            if stops:
-                raise _stopped(run)
 
 
 def share_of_step(training: TrainingConfig, world: World, step: int) -> tuple[int, int]:
@@ -148,6 +149,10 @@ def _start(spec: RunSpec, data: RunData, job: Job, spread_out: SpreadOut, own: s
     if parallel.compile:
         for layer in model.model.layers:
             layer.compile()
+    if job.device == "cuda":
+        shards = job.world.size if parallel.SHARDED else 1
+        sequences = training.sequences_per_step // job.world.size // parts_of_step(training, job.world)
+        require_memory(training, vocab_size, shards=shards, sequences=sequences)
     spread = spread_out(model, job.world, job.device)
     shapes = {name: tuple(part.shape) for name, part in spread.weights.items()}
     state = method(training.optimizer.method).init(training.optimizer.method, shapes, job.device)
@@ -187,8 +192,8 @@ def _restore(run: _Run, step: int) -> None:
     run.losses, run.norms = _from_first(told, run.job).tolist()
 
 
-def _advance(run: _Run, batches: Iterator[Batch], parts: int) -> bool:
-    """Make one step; return whether the first process was asked to stop.
+def _advance(run: _Run, batches: Iterator[Batch], parts: int) -> None:
+    """Make one step.
 
     Raises:
         DivergedError: loss or gradient are not finite; the weights are those of the step before.
@@ -203,7 +208,7 @@ def _advance(run: _Run, batches: Iterator[Batch], parts: int) -> bool:
             (part * (run.job.world.size / training.tokens_per_step)).backward()  # type: ignore[no-untyped-call]
         nats += part.detach()
     gradients = spread.gradients()
-    total, squares, asked = _agreed(run, nats, gradients)
+    total, squares = _agreed(run, nats, gradients)
     loss, norm, limit = total / training.tokens_per_step, sqrt(squares), training.optimizer.gradient_clip
     if not (isfinite(loss) and isfinite(norm)):
         raise diverged(training, step, loss, norm)
@@ -216,7 +221,6 @@ def _advance(run: _Run, batches: Iterator[Batch], parts: int) -> bool:
         now = run.template.at(step, learning_rate(training, step))
         method(chosen).update(chosen, spread.weights, gradients, run.state, now)
     run.log.add(batch)
-    return asked
 
 
 def _is_spike(run: _Run) -> bool:
@@ -225,16 +229,15 @@ def _is_spike(run: _Run) -> bool:
     return config is not None and is_spike(config, run.losses, run.norms)
 
 
-def _agreed(run: _Run, nats: Tensor, gradients: Mapping[str, Tensor]) -> tuple[float, float, bool]:
-    """Return the nats of the whole step, the sum of all squares of the gradient, and whether to stop, on every process."""
+def _agreed(run: _Run, nats: Tensor, gradients: Mapping[str, Tensor]) -> tuple[float, float]:
+    """Return the nats of the whole step and the sum of all squares of the gradient, on every process."""
     norms = torch.stack([torch.linalg.vector_norm(gradient) for gradient in gradients.values()])
     squares = norms.double().square().sum()
     if not run.spread.sharded and run.job.world.rank:
         # Each process has all of them.
         squares = torch.zeros_like(squares)
-    asked = torch.tensor(float(run.job.asked_to_stop()), dtype=torch.float64, device=nats.device)
-    total, all_squares, stop = _summed(torch.stack([nats, squares, asked]), run.job.world).tolist()
-    return total, all_squares, stop > 0
+    total, all_squares = _summed(torch.stack([nats, squares]), run.job.world).tolist()
+    return total, all_squares
 
 
 def _summed(tensor: Tensor, world: World) -> Tensor:

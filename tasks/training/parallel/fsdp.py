@@ -4,7 +4,7 @@ A layer's weights are gathered when it computes and let go behind it (arXiv 2304
 """
 
 from contextlib import AbstractContextManager, nullcontext
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from tasks.training.parallel.ddp import spread_out as whole_on_each
 from tasks.training.parallel.spread import Spread, SpreadParams, taken_gradients
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 class Fsdp(SpreadParams):
     """Torch's FSDP2: for a model that is too large for one device. The first axis of every weight is cut into shards."""
+
+    SHARDED: ClassVar[bool] = True
 
     kind: Literal["fsdp"] = "fsdp"
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field
 
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 class SpreadParams(Params):
     """What every way of spreading a model has. Sums are made in another order by each, so all of it is identity."""
+
+    # Whether each device holds a shard of every weight, not all of it.
+    SHARDED: ClassVar[bool] = False
 
     compile: bool = Field(default=False, description="compile each layer; a CPU needs a C++ compiler for it")
     recompute_activations: bool = Field(

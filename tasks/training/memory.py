@@ -1,0 +1,83 @@
+"""How much of a GPU's memory a run needs, from its config: to refuse before the first step what would end in it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from tasks.core.errors import ConfigError
+from tasks.training.config import TrainingConfig, num_parameters
+from tasks.training.model import weight_shapes
+from tasks.training.optimizers.kinds import state_bytes
+
+if TYPE_CHECKING:
+    import torch
+
+_GIB = 1 << 30
+# Float32 logits of some rows, their softmax and its gradient: see `loss`.
+_LOGITS_BYTES = 3 * (1 << 30)
+
+
+def needed_bytes(training: TrainingConfig, vocab_size: int, *, shards: int, sequences: int) -> int:
+    """Return about how many bytes of a GPU's memory a run needs that keeps `sequences` at a time.
+
+    Weights, gradients and optimizer state are float32, over `shards` devices; a layer keeps its inputs, products and norms
+    in the precision of the products, and queries, keys and values in float32 for the rotation, unless they are made again.
+    """
+    model, parallel = training.model, training.parallel
+    width = 2 if training.product_precision == "bfloat16" else 4
+    parameters = num_parameters(model, vocab_size)[0]
+    state = state_bytes(training.optimizer.method, weight_shapes(model, vocab_size))
+    mixed = (model.num_heads + 2 * model.num_kv_heads) * model.head_size
+    layer = width * (5 * model.hidden_size + mixed + 4 * model.intermediate_size) + 4 * 2 * mixed
+    kept = width * model.hidden_size if parallel is not None and parallel.recompute_activations else layer
+    tokens = sequences * model.sequence_length
+    activations = tokens * (model.num_layers * kept + layer)
+    return (8 * parameters + state) // shards + activations + _LOGITS_BYTES
+
+
+def require_memory(training: TrainingConfig, vocab_size: int, *, shards: int, sequences: int) -> None:
+    """Check that this process's GPU has room for a run.
+
+    Raises:
+        ConfigError: how much it needs, how much is missing, and what lowers it.
+    """
+    import torch
+
+    needed, (free, _) = (
+        needed_bytes(training, vocab_size, shards=shards, sequences=sequences),
+        torch.cuda.mem_get_info(),
+    )
+    if needed > free:
+        raise ConfigError(
+            f"the run needs about {needed / _GIB:.1f} GiB of a GPU's memory, {free / _GIB:.1f} GiB are free: "
+            f"{(needed - free) / _GIB:.1f} GiB are missing. {_what_lowers_it(training)}"
+        )
+
+
+@contextmanager
+def shortage_named(training: TrainingConfig) -> Iterator[None]:
+    """Name what the block asks of the GPU's memory and does not get.
+
+    Raises:
+        ConfigError: what was asked for, and what lowers it.
+    """
+    import torch
+
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise ConfigError(
+            f"the GPU's memory is full: {_first_sentences(error)}. {_what_lowers_it(training)}"
+        ) from error
+
+
+def _first_sentences(error: "torch.OutOfMemoryError") -> str:
+    """Return how much was asked for, and how much was free, in the words of torch."""
+    return ". ".join(str(error).split(". ")[:3])
+
+
+def _what_lowers_it(training: TrainingConfig) -> str:
+    ways = [f"Raise micro_batches (now {training.micro_batches})"]
+    if training.parallel is None or not training.parallel.recompute_activations:
+        ways.append("set parallel.recompute_activations")
+    return f"{', '.join(ways)}, or shard the model: parallel.kind fsdp and a higher MIXWRIGHT_WORLD_SIZE."
