@@ -27,6 +27,8 @@ class Published(Model):
     """
 
     FILE: ClassVar[str]
+    # What to do with a file that cannot be read.
+    AGAIN: ClassVar[str] = "Run the stage that wrote it again."
 
     @classmethod
     def parse(cls, text: str, where: str) -> Self:
@@ -38,14 +40,14 @@ class Published(Model):
         try:
             value = json.loads(text)
         except ValueError as error:
-            raise DataError(f"{where}: this is not JSON: {error}. Run the stage that wrote it again.") from error
+            raise DataError(f"{where}: this is not JSON: {error}. {cls.AGAIN}") from error
         if not isinstance(value, dict):
-            raise DataError(f"{where}: expected a JSON object, found {type(value).__name__}. Run that stage again.")
+            raise DataError(f"{where}: expected a JSON object, found {type(value).__name__}. {cls.AGAIN}")
         cls._require_format(value, where)
         try:
             return cls.model_validate_json(text)
         except ValidationError as error:
-            raise DataError(f"{where}: {_mistakes(error)} Run the stage that wrote it again.") from error
+            raise DataError(f"{where}: {_mistakes(error)} {cls.AGAIN}") from error
 
     @classmethod
     def read(cls, folder: Path) -> Self:
@@ -75,14 +77,13 @@ class Published(Model):
     def _require_format(cls, value: dict[str, Any], where: str) -> None:
         expected, found = cls.model_fields["format"].default, value.get("format")
         if found != expected:
-            raise DataError(
-                f"{where}: format {found!r}, this version of Mixwright reads {expected!r}. "
-                "Run the stage that wrote it again."
-            )
+            raise DataError(f"{where}: format {found!r}, this version of Mixwright reads {expected!r}. {cls.AGAIN}")
 
 
 def _mistakes(error: ValidationError) -> str:
     found = error.errors(include_url=False, include_input=False)
-    shown = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in found[:_SHOWN])
+    shown = "; ".join(
+        f"{'.'.join(map(str, one['loc']))}: {one['msg'].removeprefix('Value error, ')}" for one in found[:_SHOWN]
+    )
     more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
     return f"{len(found)} mistake(s): {shown}{more}."

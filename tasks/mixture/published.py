@@ -74,6 +74,7 @@ class Recipe(Published):
     """
 
     FILE: ClassVar[str] = "recipe.json"
+    AGAIN: ClassVar[str] = "Correct it where it was written by hand; else run the stage that wrote it again."
 
     format: Literal[2] = 2
     name: str = Field(default="searched", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
