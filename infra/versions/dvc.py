@@ -175,6 +175,13 @@ def config_for_workspace(root: Path) -> str:
     return text.getvalue()
 
 
+def cache_folder(folder: Path) -> Path:
+    """Return the DVC cache of a workspace, as its `config.local` names it (`config_for_workspace`)."""
+    config = _parser()
+    config.read(folder / ".dvc" / "config.local", encoding="utf-8")
+    return Path(config["cache"]["dir"])
+
+
 def _run(folder: Path, args: Sequence[str]) -> "subprocess.CompletedProcess[str]":
     # DVC's stages call `python`: this interpreter comes first on the path, so that it is the environment we run in.
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"

@@ -41,6 +41,16 @@ def text_in(cache: Path, folder_hash: str, name: str) -> str | None:
     return found.read_text(encoding="utf-8") if found is not None and found.is_file() and _intact(found) else None
 
 
+def places(cache: Path, hashes: Mapping[str, str]) -> Iterator[Path]:
+    """Yield where the cache holds, or would hold, each object of a version; `hashes` are DVC's, by path."""
+    for name in hashes.values():
+        listing = _place(cache, name)
+        yield listing
+        if name.endswith(_FOLDER) and listing.is_file():
+            for entry in json.loads(listing.read_text(encoding="utf-8")):
+                yield _place(cache, entry["md5"])
+
+
 def _objects(cache: Path, hashes: Mapping[str, str]) -> Iterator[tuple[Path, str]]:
     """Yield every object that is in the cache, and the path of what it holds; what is missing DVC finds itself."""
     for path, name in hashes.items():

@@ -31,6 +31,7 @@ from infra.versions.git import (
     worktree,
     written_by_runs,
 )
+from infra.versions.looks import keep_clean, look, was_clean
 from infra.versions.objects import text_in
 from infra.versions.workspaces import Workspace, dvc_lease
 
@@ -107,7 +108,9 @@ def commit_run(workspace: Workspace, name: str, message: str, *, remote: str | N
         if (same := _recorded_before(workspace, prefix)) is not None:
             return same
         dvc(workspace.path, "commit", "--force")
+        seen = look(workspace.path)
         _require_clean(workspace.path)
+        keep_clean(workspace.path, seen)
         tree = _tree(workspace.path)
         if (same := tag_with_tree(workspace.path, prefix, tree)) is not None:
             return same
@@ -167,10 +170,14 @@ def _require_leases(workspace: Workspace, dvc_held: Held) -> None:
 
 
 def _recorded_before(workspace: Workspace, prefix: str) -> Version | None:
-    """Return the version this workspace already is, at the price of one look by DVC."""
+    """Return the version this workspace already is, at the price of one look by DVC where anything was touched."""
     same = tag_with_tree(workspace.path, prefix, git(workspace.path, "rev-parse", "HEAD^{tree}"))
-    if same is None or modified(workspace.path) or dvc_status(workspace.path):
+    if same is None or modified(workspace.path):
         return None
+    if not was_clean(workspace.path, seen := look(workspace.path)):
+        if dvc_status(workspace.path):
+            return None
+        keep_clean(workspace.path, seen)
     return same
 
 

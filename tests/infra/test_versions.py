@@ -153,6 +153,10 @@ def _run(root: Path, *, key: str = KEY, params: str = PARAMS) -> Workspace:
     return workspace
 
 
+def _cached(root: Path) -> list[Path]:
+    return [path for path in (root / ".dvc" / "cache" / "files").rglob("*") if path.is_file()]
+
+
 def _user_state(root: Path) -> dict[str, str]:
     """Everything of the user's that a run must leave alone."""
     tree = {path.name: path.read_text() for path in sorted((root / "tasks").glob("*.py"))}
@@ -362,6 +366,29 @@ def test_the_same_run_again_is_the_same_version(clones: Clones, recorded: Path) 
 
 
 @pytest.mark.dvc
+def test_dvc_is_not_asked_again_until_a_file_or_an_object_of_the_cache_was_touched(
+    clones: Clones, ran: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace, asked = _prepare(ran), list[Path]()
+
+    def status(folder: Path) -> dict[str, object]:
+        asked.append(folder)
+        return dvc_status(folder)
+
+    monkeypatch.setattr("infra.versions.record.dvc_status", status)
+    first = commit_run(workspace, "demo", "Demo run")
+    asked.clear()
+    assert commit_run(workspace, "demo", "Again").commit == first.commit and not asked
+    (workspace.path / "data" / "repeat" / "text").touch()
+    assert commit_run(workspace, "demo", "Again").commit == first.commit and len(asked) == 1
+    assert commit_run(workspace, "demo", "Again").commit == first.commit and len(asked) == 1
+    (gone,) = [path for path in _cached(ran) if b"SOME TEXT\nSOME" in path.read_bytes()]
+    gone.unlink()
+    assert commit_run(workspace, "demo", "Again").commit == first.commit and len(asked) == 3
+    assert gone.is_file(), "what was lost is recorded anew"
+
+
+@pytest.mark.dvc
 def test_changed_params_make_the_next_version_and_the_first_stays(clones: Clones, recorded: Path) -> None:
     root, first = recorded, clones.version
     changed = PARAMS.replace("times: 2", "times: 3")
@@ -505,8 +532,7 @@ def test_a_damaged_object_of_the_cache_is_not_pushed_and_can_be_recorded_anew(
     root, version = recorded, clones.version
     workspace = _prepare(root)
     add_remote(root, "store", str(tmp_path / "store"))
-    cached = (path for path in (root / ".dvc" / "cache" / "files").rglob("*") if path.is_file())
-    (damaged,) = [path for path in cached if b"SOME TEXT\nSOME" in path.read_bytes()]
+    (damaged,) = [path for path in _cached(root) if b"SOME TEXT\nSOME" in path.read_bytes()]
     damaged.chmod(0o644)
     damaged.write_bytes(damaged.read_bytes().replace(b"SOME", b"SAME"))
     with pytest.raises(VersionError, match=rf"data/demo/v1: 1 of \d+ objects .*{damaged.name} \(data/repeat/text\)"):
