@@ -25,13 +25,14 @@ MINUTES = {
     "predictors": 9,
     "strategies": 10,
     "training": 1,
+    "loader": 1,
     "stacked": 5,
     "checkpoints": 1,
     "optimizers": 3,
     "overhead": 5,
 }
 # Without a name: what is under half an hour and needs no peers.
-USUAL = ("predictors", "strategies", "training", "stacked")
+USUAL = ("predictors", "strategies", "training", "loader", "stacked")
 RESULTS = Path(__file__).parent / "results"
 
 

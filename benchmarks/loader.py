@@ -52,7 +52,8 @@ def _demo(data: RunData, config: TrainingConfig) -> Iterator[Line]:
     yield Line("demo: loader", "tokens/CPU-s", speed)
     yield Line("demo: steps", "tokens/CPU-s", demand)
     yield Line("demo: loader / steps", "x", ratio(speed, demand))
-    yield Line("demo: ledger, share of a step", "", ratio(demand, counting))
+    share = ratio(demand, counting)
+    yield Line("demo: ledger", "% of a step", Spread(100 * share.median, 100 * share.low, 100 * share.high))
 
 
 def _data(config: TrainingConfig, folder: Path) -> RunData:

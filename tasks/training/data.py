@@ -53,8 +53,8 @@ class RunData:
         tokens = np.stack([self.rows[domain].row(row) for domain, row in pairs])
         sizes = self.pool.token_bytes[tokens[:, 1:]].sum(axis=1, dtype=np.int64)
         checksums = np.array([crc32(row_T) for row_T in tokens], dtype=np.uint64)
-        targets = np.empty_like(samples.rows)
-        for domain in np.unique(samples.domains).tolist():
+        targets = np.full(len(samples.rows), tokens.shape[1] - 1, dtype=np.int64)
+        for domain in [number for number in np.unique(samples.domains).tolist() if self.rows[number].pieces]:
             own = samples.domains == domain
             targets[own] = self.rows[domain].targets(samples.rows[own])
         return Batch(start, samples, tokens.astype(np.int64), targets, sizes, checksums)

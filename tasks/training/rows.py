@@ -154,8 +154,9 @@ def _domain_rows(own: SplitTokens, name: str, document_end: int, length: int, co
     cut = stream_pieces if config.packing is None else best_fit_pieces
     pieces = cut(starts_D, lengths_D, copies_D, length)
     scores = None if config.curriculum is None else _scores(pieces, _column(own, name, config.curriculum))
-    distinct = int(lengths_D[copies_D > 0].sum()) // length
-    return DomainRows(own.tokens, own.starts, document_end, length, len(pieces.first) - 1, distinct, pieces, scores)
+    count = len(pieces.first) - 1
+    distinct = int(lengths_D[copies_D > 0].sum()) // length if (copies_D > 1).any() else count
+    return DomainRows(own.tokens, own.starts, document_end, length, count, distinct, pieces, scores)
 
 
 def _column(own: SplitTokens, domain: str, column: str) -> Floats:

@@ -13,7 +13,7 @@ from infra.executors import LocalExecutor
 from tasks.core.digest import digest_json
 from tasks.core.errors import ConfigError, StoppedError
 from tasks.tokenize.pool import TokenPool, read_pool
-from tasks.training.config import EvaluationConfig
+from tasks.training.config import DataConfig, EvaluationConfig
 from tasks.training.data import run_data
 from tasks.training.optimizers.muon import Muon
 from tasks.training.parallel.ddp import Ddp
@@ -109,6 +109,15 @@ def test_both_engines_give_the_same_losses(shared: Path, of_the_stack: RunResult
     assert run.ledger == of_the_stack.ledger
     for name, weight in of_the_stack.model.weights.items():
         torch.testing.assert_close(run.model.weights[name], weight, rtol=0, atol=1e-3)
+
+
+def test_both_engines_pack_and_isolate_documents_alike(shared: Path) -> None:
+    options: dict[str, object] = {**FEW, "data": DataConfig(packing="best_fit", document_mask=True)}
+    one, other = (
+        train(small_spec(**options, **more), read_pool(shared / "pool")) for more in ({}, {"parallel": Ddp()})
+    )
+    assert other.losses == pytest.approx(one.losses, abs=1e-4)
+    assert other.ledger == one.ledger
 
 
 @pytest.mark.parametrize("kind", ["ddp", "fsdp"])

@@ -11,6 +11,7 @@ import torch
 from tasks.core.errors import AccountError, ConfigError, DataError
 from tasks.tokenize.pool import TokenPool
 from tasks.training.checkpoint import KEEP
+from tasks.training.config import DataConfig
 from tasks.training.data import run_data
 from tasks.training.ledger import check_planned, ledger_rows, rebuilt_ledger
 from tasks.training.run import RunResult, train
@@ -188,6 +189,27 @@ def test_a_ledger_with_one_sample_moved_is_refused(pool: TokenPool) -> None:
     moved = replace(ledger, samples=tuple(tuple(block) for block in (first, *others)))
     with pytest.raises(AccountError, match=r"in 1 of 2 blocks of 10 steps; first: block 0"):
         check_planned(data.order, spec.training, moved, "run")
+
+
+def test_an_option_of_the_data_that_is_off_gives_the_same_bits(pool: TokenPool) -> None:
+    spec = small_spec()
+    off = replace(spec, training=spec.training.model_copy(update={"data": DataConfig()}))
+    assert digest(train(spec, pool)) == digest(train(off, pool))
+
+
+def test_packed_and_isolated_documents_are_trained_on_and_resumed(pool: TokenPool, tmp_path: Path) -> None:
+    data = DataConfig(packing="best_fit", document_mask=True)
+    spec = small_spec(num_tokens=20 * 4 * LENGTH, data=data)
+    whole, alone = (
+        train(spec, pool),
+        train(replace(spec, training=spec.training.model_copy(update={"data": None})), pool),
+    )
+    with pytest.raises(KilledError):
+        train(spec, pool, checkpoints=tmp_path, on_step=kill_at(7))
+    resumed = train(spec, pool, checkpoints=tmp_path)
+    assert digest(whole) == digest(resumed) != digest(alone)
+    assert resumed.ledger == rebuilt_ledger(run_data(spec, pool), spec.training)
+    assert whole.losses[0] == pytest.approx(alone.losses[0], abs=0.3) and whole.losses[-1] < whole.losses[0]
 
 
 def test_caps_are_checked_before_the_first_step(pool: TokenPool) -> None:
