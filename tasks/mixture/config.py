@@ -9,6 +9,7 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 from tasks.core.errors import ConfigError
 from tasks.core.params import Params
 from tasks.mixture.confirm import ConfirmParams
+from tasks.mixture.decay import DecayStage
 from tasks.mixture.decide import DecisionParams
 from tasks.mixture.earlier_runs.reuse import THRESHOLD
 from tasks.mixture.earlier_runs.warm import Warm
@@ -79,6 +80,9 @@ class SearchParams(Params):
     decision: DecisionParams = DecisionParams()
     confirm: ConfirmParams | None = Field(default=ConfirmParams(), description="null = the pick ships unconfirmed")
     transfer: TransferParams | None = Field(default=None, description="the same mixtures at a second size; null = off")
+    stages: DecayStage | None = Field(
+        default=None, description="a last stage with a mixture of its own, searched by branches; null = one stage"
+    )
     earlier_runs: str | None = Field(default=None, description="runs.csv of an earlier search; null = start afresh")
     changed_domains: tuple[str, ...] = Field(
         default=(), description="search these and what is coupled with them, the others keep their relative shares"

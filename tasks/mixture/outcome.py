@@ -7,15 +7,17 @@ import numpy as np
 import numpy.typing as npt
 
 from tasks.core.digest import digest_file
+from tasks.mixture.decay import decay_choice, recipe_stages
 from tasks.mixture.earlier_runs.reuse import STEP, interactions
 from tasks.mixture.forecast import forecast
 from tasks.mixture.noise import run_noise
 from tasks.mixture.problem import Problem, objective_shares
-from tasks.mixture.published import Forecast, Recipe, RecipeStage
+from tasks.mixture.published import Forecast, Recipe
 from tasks.mixture.published_candidates import (
     Candidates,
     ChosenMixture,
     ChosenPredictor,
+    DecayChoice,
     HeldOutPrediction,
     Interactions,
     Pareto,
@@ -55,10 +57,10 @@ def conclude(state: State, folder: Path, target: Size | None = None) -> tuple[Ju
 
 
 def _recipe(state: State, judged: Judgement, forecast_digest: str) -> Recipe:
-    problem = state.problem
+    problem, target = state.problem, state.params.target
     return Recipe(
         domains=problem.names,
-        stages=(RecipeStage(tokens=state.params.target.tokens, weights=judged.pick.chosen.weights),),
+        stages=recipe_stages(judged.pick.chosen.weights, target.tokens, target.sequence_length, _decay(state)),
         max_epochs=problem.max_epochs,
         baselines={
             "natural": tuple(problem.natural.tolist()),
@@ -70,6 +72,13 @@ def _recipe(state: State, judged: Judgement, forecast_digest: str) -> Recipe:
         forecast=forecast_digest,
         data=state.tokens,
     )
+
+
+def _decay(state: State) -> DecayChoice | None:
+    stage = state.params.stages
+    if state.decay is None or stage is None:
+        return None
+    return decay_choice(state.decay, state.problem.objective, stage)
 
 
 def _candidates(state: State, judged: Judgement) -> Candidates:
@@ -94,6 +103,7 @@ def _candidates(state: State, judged: Judgement) -> Candidates:
         supply=_supply(state),
         interactions=_interactions(state, judged),
         pareto=_pareto(state, judged),
+        decay=_decay(state),
     )
 
 

@@ -17,7 +17,9 @@ from tasks.training.config import TrainingConfig, num_flops, num_parameters
 from tasks.training.params import TrainParams
 
 _HOUR = 3600.0
-Purpose = Literal["baselines and noise", "first mixtures", "rounds", "confirmation", "second size", "training"]
+Purpose = Literal[
+    "baselines and noise", "first mixtures", "rounds", "confirmation", "second size", "last stage", "training"
+]
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,7 @@ def parts(
     """Return what search and training cost, in the order they run; each batch of proxies waits for the one before it.
 
     Counts are upper bounds: a mixture that was measured before is taken over. Without the pool's `problem` natural, uniform
-    and UniMax are taken to be three mixtures.
+    and UniMax are taken to be three mixtures, of three domains.
 
     Raises:
         ConfigError: search.num_runs does not reach for the strategy and the confirmation.
@@ -116,7 +118,12 @@ def parts(
     if (second := search.transfer) is not None:
         sizes = (second.num_mixtures * second.num_seeds,)
         found.append(_part("second size", sizes, workers, second.training, vocab_size, speed.second))
-    runs = len(train.mixtures) * train.num_seeds
+    if search.stages is not None:
+        # A trunk and its branches, as whole proxies.
+        whole = (1 - search.stages.share) + (1 + len(known.domains)) * search.stages.share
+        sizes = (ceil(search.stages.num_seeds * whole),)
+        found.append(_part("last stage", sizes, workers, search.proxy, vocab_size, speed.proxy))
+    runs = (len(train.mixtures) + len(train.branches)) * train.num_seeds
     found.append(_part("training", (runs,), workers, train.training, vocab_size, speed.training))
     return tuple(part for part in found if part.runs)
 

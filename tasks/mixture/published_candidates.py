@@ -321,6 +321,27 @@ class Pareto(Model):
         return self
 
 
+class DecayCandidate(Model):
+    """A mixture that was tried at the end of a run: what it gains over staying, in the objective's unit, by seed."""
+
+    name: str
+    weights: Weights
+    gains: tuple[float, ...]
+
+
+class DecayChoice(Model):
+    """The search of the last stage, a `share` of the run: what was tried, and which one ends the recipe.
+
+    `lower` is the end of the interval of the `best` one's gain, which must be above 0.
+    """
+
+    share: float
+    candidates: tuple[DecayCandidate, ...]
+    chosen: str
+    best: str
+    lower: float
+
+
 class Candidates(Published):
     """The evidence of a search, for people and for the report.
 
@@ -344,3 +365,4 @@ class Candidates(Published):
     supply: TokenSupply
     interactions: Interactions
     pareto: Pareto | None
+    decay: DecayChoice | None = None

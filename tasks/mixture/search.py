@@ -15,6 +15,7 @@ from tasks.core.published import Model, Published
 from tasks.mixture.budget import confirming, rounds_of
 from tasks.mixture.config import SearchParams
 from tasks.mixture.confirm import confirm, contenders, require_enough, shipped_pick
+from tasks.mixture.decay import DecayRuns
 from tasks.mixture.decide import Pick, decide
 from tasks.mixture.earlier_runs.prediction import EarlierPrediction
 from tasks.mixture.earlier_runs.reuse import Restricted, Reuse, couplings, reuse
@@ -45,7 +46,8 @@ class State:
     """Where a search stands: what it searches, what was measured, and what each round proposed.
 
     `earlier` are runs of an earlier version that inform the predictor, `data` what today's proxies have in common
-    (`ProxyRun.data`). `tokens` is the digest of what is trained on, None where there is no pool.
+    (`ProxyRun.data`). `tokens` is the digest of what is trained on, None where there is no pool; `decay` is what
+    the branches of the last stage came to.
     """
 
     params: SearchParams
@@ -56,6 +58,7 @@ class State:
     rounds: tuple[Round, ...] = ()
     earlier: RunTable | None = None
     tokens: str | None = None
+    decay: DecayRuns | None = None
 
     @property
     def size(self) -> Size:
@@ -271,6 +274,12 @@ def transfer_round(state: State) -> list[ProxyRequest]:
         for seed in seeds
     ]
     return not_measured(state, [*first_size, *second_size])
+
+
+def picked_round(state: State) -> list[ProxyRequest]:
+    """Return the pick as a request: what a trunk is trained on."""
+    weights = judgement(state).pick.chosen.weights
+    return [ProxyRequest(round=len(state.rounds) + 3, kind="confirm", seed=state.params.seed, weights=weights)]
 
 
 @dataclass(frozen=True)

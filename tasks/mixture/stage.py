@@ -13,12 +13,15 @@ from tasks.core.errors import DataError
 from tasks.core.handles import Tree
 from tasks.core.manifest import Manifest
 from tasks.mixture.config import SearchParams
+from tasks.mixture.decay import DecayRuns, DecayStage, decay_candidates
 from tasks.mixture.earlier_runs.warm_start import usable_runs
 from tasks.mixture.noise import detectable, difference_noise, penalty_of_noise, require_varied, run_noise
 from tasks.mixture.outcome import FILES
 from tasks.mixture.pool_problem import problem_of
 from tasks.mixture.problem import Problem
+from tasks.mixture.proxies.branches import BranchesArgs, BranchesResult, search_branches
 from tasks.mixture.proxies.proxy import SPLIT, ProxyArgs, ProxyResult, ProxySpec, row_share_of, search_proxies
+from tasks.mixture.published import Weights
 from tasks.mixture.runs import JUDGING, LossUnit, ProxyRun, RunTable, read_runs
 from tasks.mixture.search import (
     ProposedRound,
@@ -31,7 +34,14 @@ from tasks.mixture.search import (
     proposed,
 )
 from tasks.mixture.transfer import require_larger
-from tasks.mixture.units import search_conclusion, search_contenders, search_design, search_proposal, search_transfer
+from tasks.mixture.units import (
+    search_conclusion,
+    search_contenders,
+    search_design,
+    search_pick,
+    search_proposal,
+    search_transfer,
+)
 from tasks.runtime.context import Workshop
 from tasks.runtime.records import UnitRecord
 from tasks.runtime.stages import StageInput, StageRun, environment_over, published, stage_input
@@ -45,6 +55,8 @@ DESIGN = Step("search.design", "search: first mixtures", search_design)
 PROPOSAL = Step("search.propose", "search: proposal", search_proposal)
 CONTENDERS = Step("search.contenders", "search: confirmation, mixtures", search_contenders)
 TRANSFER = Step("search.transfer", "search: second size, mixtures", search_transfer)
+PICK = Step("search.pick", "search: the pick", search_pick)
+BRANCHES = Step("search.branches", "search: branches of the last stage", search_branches, grouped=True, stops=True)
 CONCLUSION = Step("search.conclude", "search: decision", search_conclusion)
 UNIT: LossUnit = "bits per byte"
 EARLIER = "earlier_runs"
@@ -120,6 +132,9 @@ def searched(params: SearchParams, pool_files: Tree, workshop: Workshop) -> Fini
         state = proxies.measured(state, _requests(CONTENDERS, workshop, state), "confirmation")
     if params.transfer is not None:
         state = proxies.measured(state, _requests(TRANSFER, workshop, state), "second size")
+    if params.stages is not None:
+        (pick,) = _requests(PICK, workshop, state)
+        state = replace(state, decay=proxies.decay(pick.weights, params.stages))
     return FinishedSearch(CONCLUSION.one(workshop, state), environment_over(proxies.records))
 
 
@@ -160,6 +175,23 @@ class Proxies:
             numbered = [(start + place, requests[place]) for place in places]
             rows |= dict(zip(places, self._measured(numbered, second, label), strict=True))
         return replace(runs, rows=(*runs.rows, *(rows[place] for place in range(len(requests)))))
+
+    def decay(self, weights: Weights, stage: DecayStage) -> DecayRuns:
+        """Measure the mixtures of a last stage, by branches off one trunk for each seed."""
+        params = self.params
+        candidates = decay_candidates(self.problem, weights, stage)
+        share = row_share_of(params.proxy, params.target.tokens) if params.repetition_matched else None
+        mixtures, measured_on = tuple(candidates.values()), self._measured_on()
+        args = [
+            BranchesArgs(
+                weights, mixtures, stage.share, seed, params.proxy, params.max_epochs, measured_on, self.pool, share
+            )
+            for seed in range(params.seed, params.seed + stage.num_seeds)
+        ]
+        records = BRANCHES.map(self.workshop, args)
+        self.records.extend(records)
+        losses = tuple(BranchesResult.read(record.folder).bpb for record in records)
+        return DecayRuns(tuple(candidates), mixtures, losses)
 
     def content(self, second: bool = False) -> str:
         """Return the digest of all that decides a proxy's losses but its mixture and seed: what its row has as `data`."""

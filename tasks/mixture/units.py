@@ -12,6 +12,7 @@ from tasks.mixture.search import (
     contender_round,
     design_round,
     next_round,
+    picked_round,
     transfer_round,
 )
 from tasks.mixture.transfer import Size
@@ -36,6 +37,11 @@ def search_contenders(state: State, here: Here) -> UnitResult:
 def search_transfer(state: State, here: Here) -> UnitResult:
     """Write the runs of the second size."""
     return _requested(transfer_round(state), here)
+
+
+def search_pick(state: State, here: Here) -> UnitResult:
+    """Write the mixture that was picked."""
+    return _requested(picked_round(state), here)
 
 
 def search_conclusion(state: State, here: Here) -> UnitResult:

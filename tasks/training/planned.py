@@ -64,7 +64,7 @@ def train_planned(
         run.train_until(at, now, run.folder(number))
         decided = (*decided, *run.shared((_decided(now, hook, pool, run.folder(number), at),) if run.first else ()))
         if run.first:
-            _carry_over(at, _next(spec, hooks, decided), pool, run.folder(number), run.folder(number + 1))
+            carry_over(at, _next(spec, hooks, decided), pool, run.folder(number), run.folder(number + 1))
             PlannedStages(weights=decided).write(run.scratch)
     whole = _with(spec, hooks, decided)
     return run.train(whole, run.folder(len(hooks))), whole
@@ -162,8 +162,15 @@ def _decided(spec: RunSpec, hook: StageHook, pool: TokenPool, folder: Path, at: 
     return under_caps(decide(config, boundary), caps)
 
 
-def _carry_over(at: int, after: RunSpec, pool: TokenPool, folder: Path, target: Path) -> None:
-    """Make the checkpoint at a boundary one of the run with the plan that was decided there."""
+def train_until(at: int, spec: RunSpec, pool: TokenPool, here: Here, folder: Path) -> None:
+    """Train a run up to the end of a step on the CPU, and leave its checkpoint in the folder."""
+    _Run(pool, here, None, "cpu").train_until(at, _until(spec, at), folder)
+
+
+def carry_over(at: int, after: RunSpec, pool: TokenPool, folder: Path, target: Path) -> None:
+    """Make the checkpoint of a step one of another run that goes on from it, unless that has its own already."""
+    if any(target.glob("step-*")):
+        return
     tensors, record = read(folder, at)
     kept = {name: value for name, value in record.items() if name not in {"identity", "step", "state"}}
     write(Checkpoint(target, identity(after, pool), at, tensors, kept), kept_by(after.training))
@@ -182,7 +189,11 @@ def _next(spec: RunSpec, hooks: Sequence[StageHook], decided: tuple[Weights, ...
     if len(decided) == len(hooks):
         return found
     at = _step(spec, hooks[len(decided)].phase)
-    return replace(found, training=found.training.model_copy(update={"milestone_every_steps": at}))
+    return _until(found, at)
+
+
+def _until(spec: RunSpec, at: int) -> RunSpec:
+    return replace(spec, training=spec.training.model_copy(update={"milestone_every_steps": at}))
 
 
 def _step(spec: RunSpec, phase: int) -> int:

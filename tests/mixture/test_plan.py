@@ -9,6 +9,7 @@ from tasks.core.rng import generator
 from tasks.evaluation.compare import paired_interval
 from tasks.mixture.config import SearchParams
 from tasks.mixture.confirm import ConfirmParams
+from tasks.mixture.decay import DecayStage
 from tasks.mixture.noise import (
     Noise,
     confirmable,
@@ -61,6 +62,10 @@ def test_every_purpose_has_its_own_line() -> None:
     second = TransferParams(training=demo_full(), num_mixtures=6, num_seeds=2)
     *_, sent, _ = parts(search.model_copy(update={"transfer": second}), TrainParams(), 4096)
     assert (sent.name, sent.runs, sent.tokens) == ("second size", 12, demo_full().num_tokens)
+    staged = search.model_copy(update={"stages": DecayStage(share=0.25, num_seeds=4)})
+    *_, last, _ = parts(staged, TrainParams(), 4096)
+    # Each seed: three quarters of a trunk, and a quarter for staying and for each of three domains.
+    assert (last.name, last.runs) == ("last stage", 7)
 
 
 def test_a_strategy_that_measures_nothing_costs_its_baselines_alone() -> None:

@@ -163,9 +163,14 @@ def test_the_stages_of_a_recipe_are_shown_and_a_ramp_with_both_its_ends(
 ) -> None:
     stages = [{"tokens": 4500, "weights": EVEN}, {"tokens": 1500, "weights": EVEN, "end_weights": [1.0, 0.0, 0.0]}]
     edit(own_folders["search"] / "recipe.json", lambda recipe: recipe.update(stages=stages))
+    best = {"name": "more of x", "weights": EVEN, "gains": [0.1, 0.2]}
+    decay = {"share": 0.25, "candidates": [best | {"name": "stays"}, best], "best": "more of x", "lower": 0.01}
+    decay["chosen"] = "more of x"
+    edit(own_folders["search"] / "candidates.json", lambda candidates: candidates.update(decay=decay))
     commit(own_folders)
     table = render(read_content(own_folders, ReportParams()), ReportParams()).partition("<caption>Stages</caption>")[2]
     rows = table.partition("</table>")[0].count("<tr>") - 1
+    assert "more of x, which ends the recipe" in render(read_content(own_folders, ReportParams()), ReportParams())
     assert rows == 3 and "<td>to</td>" in table and "<caption>Stages</caption>" not in page
 
 
