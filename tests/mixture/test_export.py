@@ -181,6 +181,16 @@ def test_a_recipe_is_read_and_what_is_none_is_refused(tmp_path: Path) -> None:
         read_recipe(tmp_path / "nothing.json")
 
 
+def test_a_mistake_in_a_recipe_is_told_in_words_with_what_to_do(tmp_path: Path) -> None:
+    path = tmp_path / "recipe.json"
+    stage = {"tokens": 512, "weights": [0.5, 0.4]}
+    path.write_text(json.dumps({"format": 2, "domains": ["a", "b"], "stages": [stage], "max_epochs": 4.0}))
+    with pytest.raises(DataError) as raised:
+        read_recipe(path)
+    assert "stages.0: weights: 2 weights sum to 0.900000, not to 1" in str(raised.value)
+    assert "Correct it where it was written by hand" in str(raised.value)
+
+
 def test_a_recipe_of_format_1_is_read_with_its_phases_as_stages(tmp_path: Path) -> None:
     value = json.loads(recipe_text())
     (tmp_path / "new.json").write_text(json.dumps(value))
