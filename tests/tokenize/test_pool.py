@@ -77,7 +77,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_a_pool_says_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="Run the stage that wrote it again"):
+    with pytest.raises(DataError, match="Run that stage again, or `dvc pull`"):
         read_pool(tmp_path)
 
 
