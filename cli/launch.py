@@ -1,8 +1,11 @@
 """Starting things from the command line: the servers, and a run of the pipeline with them."""
 
+import gc
 import json
 import os
 import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -54,12 +57,14 @@ def run_pipeline(
     _quiet_clients()
     # Before Prefect is imported: it reads its settings once.
     apply_client_environment(where)
-    from flows.config import read_config
+    with _imports_for_good():
+        from flows.config import read_config
 
     config = read_config(preset, params_file, settings, inputs=inputs, name=name)
     # After the config: a mistake in it is told before Prefect's modules are loaded.
     require_ready(where)
-    from flows.pipeline import pipeline
+    with _imports_for_good():
+        from flows.pipeline import pipeline
 
     outcome = pipeline(config)
     return outcome, "" if quiet else closing_words(outcome)
@@ -194,6 +199,17 @@ def _quiet_clients() -> None:
     """Leave the terminal to bars and sentences: Prefect's log lines go to the UI, MLflow's links into the table."""
     os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+
+
+@contextmanager
+def _imports_for_good() -> Iterator[None]:
+    """Look for no garbage among what modules make as they are imported, then or later: all of it stays."""
+    gc.disable()
+    try:
+        yield
+        gc.freeze()
+    finally:
+        gc.enable()
 
 
 def _say(message: str) -> None:
