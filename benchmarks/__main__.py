@@ -30,6 +30,7 @@ MINUTES = {
     "checkpoints": 1,
     "optimizers": 3,
     "overhead": 5,
+    "gpu": 12,
 }
 # Without a name: what is under half an hour and needs no peers.
 USUAL = ("predictors", "strategies", "training", "loader", "stacked")

@@ -24,7 +24,7 @@ from tasks.core.errors import DamagedError, DataError
 from tasks.core.sealed import read_sealed, write_sealed
 from tasks.training.config import TrainingConfig
 from tasks.training.published_run import MILESTONES, RECORD_FILE, STATE_FILE, checkpoint_name
-from tasks.training.tensor_file import write_tensors
+from tasks.training.tensor_file import read_tensors, write_tensors
 from tasks.training.types import CheckpointError
 
 KEEP = 2
@@ -205,10 +205,8 @@ def _take_place(attempt: Path, final: Path) -> None:
 
 def read(folder: Path, step: int) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Return tensors and record of an intact checkpoint: one that `steps` told."""
-    from safetensors.torch import load_file
-
     path = _path(folder, step)
-    return load_file(path / STATE_FILE), read_sealed(path / RECORD_FILE)
+    return read_tensors(path / STATE_FILE), read_sealed(path / RECORD_FILE)
 
 
 def steps(folder: Path, identity: str, most: int = KEEP) -> list[int]:

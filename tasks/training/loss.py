@@ -13,15 +13,17 @@ from torch import Tensor
 _ROWS = 256
 # Logits held at a time, 64 MiB in float32: a vocabulary of more than 65,536 tokens takes fewer rows.
 _LOGITS = 1 << 24
+# On a GPU, 1 GiB: a guess.
+GPU_LOGITS = 1 << 28
 
 
-def rows_at_a_time(vocab_size: int) -> int:
-    """Return of how many rows the logits are held together.
+def rows_at_a_time(vocab_size: int, *, on_gpu: bool = False) -> int:
+    """Return of how many rows the logits are held together; a GPU, bound by the number of calls, holds many.
 
     >>> [rows_at_a_time(vocab_size) for vocab_size in (4096, 65_536, 131_072, 262_144)]
     [256, 256, 128, 64]
     """
-    return max(1, min(_ROWS, _LOGITS // vocab_size))
+    return max(1, GPU_LOGITS // vocab_size if on_gpu else min(_ROWS, _LOGITS // vocab_size))
 
 
 def total_nats(hidden_ND: Tensor, embedding_VD: Tensor, targets_N: Tensor) -> Tensor:
@@ -36,7 +38,7 @@ def total_nats(hidden_ND: Tensor, embedding_VD: Tensor, targets_N: Tensor) -> Te
 def nats_per_row(hidden_ND: Tensor, embedding_VD: Tensor, targets_N: Tensor) -> Tensor:
     """Return -log softmax(hidden embedding^T)[target] of each row, float32, shape [N]."""
     output_VD = embedding_VD.to(hidden_ND.dtype)
-    rows = rows_at_a_time(len(output_VD))
+    rows = rows_at_a_time(len(output_VD), on_gpu=output_VD.is_cuda)
     pairs = zip(torch.split(hidden_ND, rows), torch.split(targets_N, rows), strict=True)
     return torch.cat([_softmax(hidden @ output_VD.T, targets)[1] for hidden, targets in pairs])
 
@@ -46,12 +48,12 @@ def nats_and_gradients(
 ) -> Tensor:
     """Return the sum of the nats, a float32 scalar, and write its gradients; that of the output layer is float32."""
     total = torch.zeros((), dtype=torch.float32, device=hidden_ND.device)
-    size = rows_at_a_time(len(output_VD))
+    size = rows_at_a_time(len(output_VD), on_gpu=output_VD.is_cuda)
     for start in range(0, len(targets_N), size):
         rows = slice(start, start + size)
         shares_NV, nats_N = _softmax(hidden_ND[rows] @ output_VD.T, targets_N[rows])
         total += nats_N.sum()
-        shares_NV[torch.arange(len(nats_N)), targets_N[rows]] -= 1.0
+        shares_NV[torch.arange(len(nats_N), device=nats_N.device), targets_N[rows]] -= 1.0
         slope_NV = shares_NV.to(hidden_ND.dtype)
         torch.mm(slope_NV, output_VD, out=grad_hidden_ND[rows])
         product_VD = slope_NV.T @ hidden_ND[rows]

@@ -18,7 +18,7 @@ from torch.nn import functional as F  # noqa: N812 (its usual name)
 
 from tasks.core.errors import ConfigError
 from tasks.training.config import ModelConfig
-from tasks.training.loss import nats_and_gradients
+from tasks.training.loss import GPU_LOGITS, nats_and_gradients
 from tasks.training.model import (
     EMBEDDING,
     FINAL_NORM,
@@ -34,8 +34,6 @@ from tasks.training.model import (
 
 # Rows begin on a cache line in both precisions, and behind the weights there is room for one number.
 _ALIGNMENT = 32
-# Float32 logits held at a time on a GPU, 1 GiB: a guess.
-_GPU_LOGITS = 1 << 28
 
 
 @dataclass(frozen=True)
@@ -255,7 +253,7 @@ def _loss_at_once(
     """Do as `_loss_of_each` for all proxies together, over as many rows at a time as there is room for."""
     slope_NRD, slope_NVD_parts = torch.empty_like(hidden_NRD), []
     nats_N = torch.zeros(len(hidden_NRD), device=hidden_NRD.device)
-    rows = max(1, _GPU_LOGITS // (output_NVD.shape[0] * output_NVD.shape[1]))
+    rows = max(1, GPU_LOGITS // (output_NVD.shape[0] * output_NVD.shape[1]))
     for start in range(0, hidden_NRD.shape[1], rows):
         some = slice(start, start + rows)
         logs_NRV = torch.log_softmax(torch.bmm(hidden_NRD[:, some], output_NVD.transpose(1, 2)).float(), dim=-1)

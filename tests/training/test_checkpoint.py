@@ -25,7 +25,7 @@ from tasks.training.checkpoint import (
     write,
 )
 from tasks.training.stacked import train_stacked
-from tasks.training.tensor_file import write_tensors
+from tasks.training.tensor_file import read_tensors, write_tensors
 from tasks.training.types import CheckpointError
 from tests.training.conftest import small_spec, small_training
 
@@ -50,13 +50,13 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_a_tensor_file_is_read_by_safetensors_and_its_digest_is_told(tmp_path: Path) -> None:
+def test_a_tensor_file_is_read_by_safetensors_and_by_us_and_its_digest_is_told(tmp_path: Path) -> None:
     told = write_tensors(tmp_path / "file", state())
-    found = load_file(tmp_path / "file")
-    assert {*found} == {*state()}
-    for name, tensor in state().items():
-        assert found[name].dtype == tensor.dtype
-        assert torch.equal(found[name], tensor)
+    for found in (load_file(tmp_path / "file"), read_tensors(tmp_path / "file")):
+        assert {*found} == {*state()}
+        for name, tensor in state().items():
+            assert (found[name].dtype, found[name].shape) == (tensor.dtype, tensor.shape)
+            assert torch.equal(found[name], tensor)
     assert told == digest_file(tmp_path / "file")
 
 

@@ -34,9 +34,12 @@ with tempfile.TemporaryDirectory() as folder:
     assert bits_per_byte(run.model, pool, "test")["a"] > 0
     (same,) = tasks.training.stacked.train_stacked([RunSpec("run", (Phase(64, (1.0,)),), 0, training)], pool)
     assert same.losses == run.losses
+    for _ in range(2):
+        kept = train(RunSpec("run", (Phase(64, (1.0,)),), 0, training), pool, checkpoints=Path(folder) / "kept")
+        assert kept.losses == run.losses
 # The benchmarks come with the whole checkout, and what they take of its `infra` needs no library.
 Blocked.names.remove("infra")
-import benchmarks.commands, benchmarks.inputs, benchmarks.measure, benchmarks.options, benchmarks.stacked
+import benchmarks.commands, benchmarks.inputs, benchmarks.measure, benchmarks.options, benchmarks.stacked, benchmarks.gpu
 print("trained")
 """
 
