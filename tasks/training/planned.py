@@ -61,13 +61,14 @@ def train_planned(
         if number < len(decided):
             continue
         now, at = _next(spec, hooks, decided), _step(spec, hook.phase)
-        run.train_until(at, now, run.folder(number))
-        decided = (*decided, *run.shared((_decided(now, hook, pool, run.folder(number), at),) if run.first else ()))
-        if run.first:
-            carry_over(at, _next(spec, hooks, decided), pool, run.folder(number), run.folder(number + 1))
+        own = run.scratch and run.scratch / f"decided-{number}"
+        run.train_until(at, now, own)
+        decided = (*decided, *run.shared(() if own is None else (_decided(now, hook, pool, own, at),)))
+        if run.scratch is not None and own is not None:
+            carry_over(at, _next(spec, hooks, decided), pool, own, run.scratch / f"decided-{number + 1}")
             PlannedStages(weights=decided).write(run.scratch)
     whole = _with(spec, hooks, decided)
-    return run.train(whole, run.folder(len(hooks))), whole
+    return run.train(whole, run.scratch and run.scratch / f"decided-{len(hooks)}"), whole
 
 
 @dataclass(frozen=True)
@@ -88,18 +89,18 @@ class _Run:
         return self.here.rank == 0
 
     @property
-    def scratch(self) -> Path:
+    def scratch(self) -> Path | None:
+        """Where the plan and the checkpoints are kept: the first worker alone has it."""
+        if not self.first:
+            return None
         assert self.here.scratch is not None, "a plan that is decided on the way is kept in the scratch folder"
         return self.here.scratch
 
-    def folder(self, number: int) -> Path:
-        """Return where the checkpoints lie of the run with so many decisions."""
-        return self.scratch / f"decided-{number}"
-
     def plan(self) -> tuple[Weights, ...]:
-        """Return what was decided before."""
-        kept = (self.scratch / PlannedStages.FILE).is_file()
-        return PlannedStages.read(self.scratch).weights if kept else ()
+        """Return what was decided before, as the first worker has it."""
+        if self.scratch is None or not (self.scratch / PlannedStages.FILE).is_file():
+            return ()
+        return PlannedStages.read(self.scratch).weights
 
     def shared(self, rows: tuple[Weights, ...]) -> tuple[Weights, ...]:
         """Return the first worker's rows of weights, on every worker."""
@@ -131,13 +132,16 @@ class _Run:
             asked_to_stop=lambda: enough(made) or self.here.asked_to_stop(),
         )
 
-    def train_until(self, at: int, spec: RunSpec, folder: Path) -> None:
-        """Train up to the end of a step, and leave its checkpoint in the folder."""
-        there = folder / checkpoint_name(at)
+    def train_until(self, at: int, spec: RunSpec, folder: Path | None) -> None:
+        """Train up to the end of a step, and leave its checkpoint in the folder, which the first worker has."""
+
+        def kept() -> bool:
+            return folder is not None and (folder / checkpoint_name(at)).is_dir()
+
         try:
-            self.train(spec, folder, lambda made: at in made or there.is_dir())
+            self.train(spec, folder, lambda made: at in made or kept())
         except StoppedError:
-            if not bool(from_first(torch.tensor(there.is_dir()), self.world)):
+            if not bool(from_first(torch.tensor(kept()), self.world)):
                 raise
 
 

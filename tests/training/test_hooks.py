@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
+from infra.executors import LocalExecutor
 from infra.storage import FolderStore
 from tasks.core.code import ROOT
 from tasks.core.errors import ConfigError, EvidenceError
@@ -150,6 +151,16 @@ LINES = (
         "        case Backwards():\n            return backwards.decide(boundary)\n        case ByLoss():\n",
     ),
 )
+
+
+@pytest.mark.slow
+def test_two_workers_decide_alike_and_make_the_bytes_of_one(tokens: Path, tmp_path: Path) -> None:
+    given = {"tokenize": tokens, "recipe": recipe(tmp_path / "r.json", None, HOOK, HOOK)}
+    params, outputs = TrainParams(training=small_training(), num_seeds=1), []
+    for size in (1, 2):
+        place = Workshop(LocalExecutor(2), FolderStore(tmp_path / f"store-{size}"), Listener(), size)
+        outputs.append(run(params, inputs=given, output=tmp_path / f"out-{size}", workshop=place).output)
+    assert outputs[0] == outputs[1]
 
 
 @pytest.mark.slow

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from tasks.core.errors import EvidenceError
+from tasks.mixture.problem import filled
 from tasks.tokenize.pool import TokenPool
 
 if TYPE_CHECKING:
@@ -51,13 +51,4 @@ def under_caps(wanted: Weights, caps: Weights) -> Weights:
             f"the hook wants the weights {list(wanted)}, and the epoch caps leave at most {list(caps)}: no mixture can be "
             "made of them. Train on fewer tokens, raise max_epochs, or give the stage weights of its own."
         )
-    found_N: npt.NDArray[np.float64] = np.zeros_like(wanted_N)
-    held = np.zeros(len(wanted_N), dtype=bool)
-    # Every round holds one domain more at its cap.
-    for _ in wanted:
-        free = ~held & (wanted_N > 0)
-        found_N[free] = (1 - found_N[held].sum()) * wanted_N[free] / wanted_N[free].sum()
-        if not (over := found_N > caps_N).any():
-            break
-        found_N[over], held = caps_N[over], held | over
-    return tuple(found_N.tolist())
+    return tuple(filled(wanted_N, caps_N).tolist())
