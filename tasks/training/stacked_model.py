@@ -89,8 +89,9 @@ def layout_of(config: ModelConfig, vocab_size: int) -> Layout:
     """
     if config.architecture is not None or config.untied_embeddings:
         raise ConfigError(
-            "models with another architecture than Llama's, or with an output layer of their own, cannot be stacked. Leave "
-            "architecture and untied_embeddings out."
+            "models with another architecture than Llama's, or with an output layer of their own, cannot be stacked: train "
+            "a full run of them with `parallel: {kind: ddp}`, on one worker or more; for proxies leave architecture and "
+            "untied_embeddings out."
         )
     places, offset = {}, 0
     for name, shape in weight_shapes(config, vocab_size).items():

@@ -215,6 +215,14 @@ def test_a_run_asked_to_stop_keeps_a_checkpoint_of_its_last_step(pool: TokenPool
     assert told(resumed) == told(train(spec, pool))
 
 
+def test_a_model_that_no_stack_knows_is_refused_with_the_engine_that_does(pool: TokenPool) -> None:
+    with pytest.raises(ConfigError, match=r"full run of them with `parallel: \{kind: ddp\}`"):
+        train(small_spec(architecture="qwen3", **FEW), pool)
+    run = train(small_spec(architecture="qwen3", untied_embeddings=True, parallel=Ddp(), **FEW), pool)
+    assert run.losses[-1] < run.losses[0]
+    assert "lm_head.weight" in run.model.weights
+
+
 def test_any_number_of_processes_sees_the_same_samples(pool: TokenPool) -> None:
     spec = small_spec(sequences_per_step=8, num_tokens=12 * 8 * LENGTH)
     data = run_data(spec, pool)
