@@ -104,12 +104,20 @@ class Records:
             draft.replace(waiting)
         return True
 
-    def shown(self, record: RunRecord) -> None:
-        """Take note that MLflow holds a record now."""
+    def shown(self, record: RunRecord, place: str = "") -> None:
+        """Take note that MLflow holds a record now, and where in its pages."""
         with explained(self._folder):
             shown = self._path("shown", record.key)
             shown.parent.mkdir(parents=True, exist_ok=True)
+            if place:
+                shown.with_suffix(".place").write_text(place, encoding="utf-8")
             self._path("waiting", record.key).replace(shown)
+
+    def place(self, key: str) -> str | None:
+        """Return where in MLflow's pages a record was shown last; None where that is not known."""
+        with suppress(OSError, ValueError):
+            return self._path("shown", key).with_suffix(".place").read_text(encoding="utf-8") or None
+        return None
 
     def waiting(self) -> list[RunRecord]:
         """Return the records that MLflow does not hold yet; a damaged one waits for nothing and is removed."""
@@ -124,6 +132,7 @@ class Records:
     def forget_shown(self) -> None:
         """Let everything wait again: the server is a new one that holds nothing."""
         for path in sorted((self._folder / "shown").glob("*.json")):
+            path.with_suffix(".place").unlink(missing_ok=True)
             waiting = self._folder / "waiting" / path.name
             waiting.parent.mkdir(parents=True, exist_ok=True)
             if not waiting.exists():

@@ -163,12 +163,14 @@ class Tracker:
 
     def run_url(self, key: str) -> str:
         """Return the address of a run's page; that of the server where the run is not shown yet."""
+        if (place := self._records.place(key)) is not None:
+            return f"{self.uri}/{place}"
         record = self._records.find(key)
         try:
             run = record and self._call(lambda client: self._run(client, record))
         except ServiceError:
             return self.uri
-        return f"{self.uri}/#/experiments/{run.experiment}/runs/{run.id}" if run else self.uri
+        return f"{self.uri}/{_place(run)}" if run else self.uri
 
     def _show_again(self, record: RunRecord) -> None:
         self._records.put(record)
@@ -176,7 +178,7 @@ class Tracker:
 
     def _show(self, record: RunRecord) -> None:
         self._call(lambda client: self._project(client, record))
-        self._records.shown(record)
+        self._records.shown(record, _place(self._runs[record.key]))
 
     def _project(self, client: "MlflowClient", record: RunRecord) -> None:
         """Write what MLflow does not hold of a record: first its content, then what labels it, then how it ended."""
@@ -233,6 +235,10 @@ class Tracker:
             if not store and not isinstance(error, MlflowException | RequestException):
                 raise
             raise _AwayError(f"MLflow at {self.uri} does not answer: {error}. Start it: mixwright up.") from error
+
+
+def _place(run: TrackedRun) -> str:
+    return f"#/experiments/{run.experiment}/runs/{run.id}"
 
 
 def _running(key: str, name: str, parent: str | None, tags: Mapping[str, str] | None) -> RunRecord:

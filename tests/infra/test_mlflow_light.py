@@ -76,6 +76,18 @@ def test_a_run_with_nothing_new_needs_no_client_of_mlflow(
     assert tracker.num_waiting == 0
 
 
+def test_the_address_of_a_run_that_was_shown_is_known_without_a_server_until_the_server_is_another(
+    connected: Settings, key: str, tmp_path: Path
+) -> None:
+    records = tmp_path / "records"
+    shown = Tracker(connected.mlflow.tracking_uri, "light", records).run_url(f"{key}/a")
+    nobody = Tracker("http://127.0.0.1:9", "light", records)
+    address = nobody.run_url(f"{key}/a")
+    assert "/runs/" in address and shown.endswith(address.removeprefix(nobody.uri))
+    Tracker(connected.mlflow.tracking_uri, "another", records).start(key, "pipeline")
+    assert "/runs/" in nobody.run_url(f"{key}/a") != address
+
+
 def test_a_server_of_a_team_is_asked_by_mlflows_own_client(
     connected: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
