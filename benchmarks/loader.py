@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -76,7 +77,9 @@ def _short(config: TrainingConfig, length: int) -> TrainingConfig:
 
 
 def _read(data: RunData, config: TrainingConfig) -> list[Batch]:
-    return [data.read(*part) for part in step_ranges(config, 0, (0, config.micro_batches))]
+    # A copy has drawn none of its samples yet.
+    fresh = replace(data)
+    return [fresh.read(*part) for part in step_ranges(config, 0, (0, config.micro_batches))]
 
 
 def _counted(batches: Sequence[Batch], config: TrainingConfig) -> None:
