@@ -44,15 +44,25 @@ def nats_per_row(hidden_ND: Tensor, embedding_VD: Tensor, targets_N: Tensor) -> 
 
 
 def nats_and_gradients(
-    hidden_ND: Tensor, output_VD: Tensor, targets_N: Tensor, grad_hidden_ND: Tensor, grad_output_VD: Tensor
+    hidden_ND: Tensor,
+    output_VD: Tensor,
+    targets_N: Tensor,
+    grad_hidden_ND: Tensor,
+    grad_output_VD: Tensor,
+    each_N: Tensor | None = None,
 ) -> Tensor:
-    """Return the sum of the nats, a float32 scalar, and write its gradients; that of the output layer is float32."""
+    """Return the sum of the nats, a float32 scalar, and write its gradients; that of the output layer is float32.
+
+    `each_N` gets the nats of each row.
+    """
     total = torch.zeros((), dtype=torch.float32, device=hidden_ND.device)
     size = rows_at_a_time(len(output_VD), on_gpu=output_VD.is_cuda)
     for start in range(0, len(targets_N), size):
         rows = slice(start, start + size)
         shares_NV, nats_N = _softmax(hidden_ND[rows] @ output_VD.T, targets_N[rows])
         total += nats_N.sum()
+        if each_N is not None:
+            each_N[rows] = nats_N
         shares_NV[torch.arange(len(nats_N), device=nats_N.device), targets_N[rows]] -= 1.0
         slope_NV = shares_NV.to(hidden_ND.dtype)
         torch.mm(slope_NV, output_VD, out=grad_hidden_ND[rows])

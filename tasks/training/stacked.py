@@ -112,8 +112,19 @@ class _Run:
     found: Sequence[int] = ()
     losses: list[float] = field(default_factory=list)
     norms: list[float] = field(default_factory=list)
+    loss_by_domain: Mapping[str, float] = field(default_factory=dict)
     evaluations: list[Evaluation] = field(default_factory=list)
     end: Tensor | DivergedError | None = None
+
+
+@dataclass(frozen=True)
+class _Made:
+    """What a step gave that the host has not looked at yet; the nats are of the samples in `batches`, this process's."""
+
+    losses_N: Tensor
+    norms_N: Tensor
+    nats_NS: Tensor
+    batches: Mapping[int, Batch]
 
 
 @dataclass
@@ -122,8 +133,8 @@ class _Stack:
 
     `state` is the optimizer's, each tensor with a first axis of proxies. `low_NW` are the weights in the precision of the
     products, `sums` gradients with nats, [N, W], one for each level of the sum over micro-batches: both are kept, because
-    new memory is slow (its pages were 20 % of a step). `pending` are the (losses, norms) of steps that the host has not
-    looked at yet. If any run `keeps` checkpoints, one is due every `save_every` steps: what the stack did since then is at
+    new memory is slow (its pages were 20 % of a step). `pending` are steps that the host has not looked at
+    yet. If any run `keeps` checkpoints, one is due every `save_every` steps: what the stack did since then is at
     most the work of one run. `parts` are the first micro-batch of a step that this process sums, and how many. `ahead` are
     the next steps: tokens [N, S, U] on the device, and by place the batches they are of.
     """
@@ -142,7 +153,7 @@ class _Stack:
     parts: tuple[int, int]
     keeps: bool
     ahead: deque[tuple[Tensor, Mapping[int, Batch]]] = field(default_factory=deque)
-    pending: list[tuple[Tensor, Tensor]] = field(default_factory=list)
+    pending: list[_Made] = field(default_factory=list)
 
     @property
     def on_cpu(self) -> bool:
@@ -246,9 +257,10 @@ def _steps(stack: _Stack) -> AbstractContextManager[Iterator[dict[int, Batch]]]:
 def _advance(stack: _Stack, steps_ahead: Iterator[Mapping[int, Batch]]) -> None:
     """Make one step of every run that is left."""
     training, parameters = stack.training, stack.layout.parameters
-    tokens_NSU = _tokens(stack, steps_ahead)
+    tokens_NSU, batches = _tokens(stack, steps_ahead)
+    nats_NS = stack.weights_NW.new_empty(tokens_NSU.shape[:2])
     stack.low_NW.copy_(stack.weights_NW)
-    total_NW = _summed(stack, tokens_NSU)
+    total_NW = _summed(stack, tokens_NSU, nats_NS)
     gradient_NP = total_NW[:, :parameters].mul_(1.0 / training.tokens_per_step)
     losses_N = total_NW[:, parameters].double() / training.tokens_per_step
     if stack.on_cpu:
@@ -257,27 +269,30 @@ def _advance(stack: _Stack, steps_ahead: Iterator[Mapping[int, Batch]]) -> None:
     else:
         norms_N = torch.linalg.vector_norm(gradient_NP, dim=1)
         _update_all(stack, gradient_NP, losses_N, norms_N, _spikes(stack, losses_N, norms_N))
-    stack.pending.append((losses_N, norms_N))
+    stack.pending.append(_Made(losses_N, norms_N, nats_NS, batches))
     stack.step += 1
 
 
-def _summed(stack: _Stack, tokens_NSU: Tensor) -> Tensor:
-    """Return the sum over all micro-batches of the step; this process makes those of its own tokens."""
+def _summed(stack: _Stack, tokens_NSU: Tensor, nats_NS: Tensor) -> Tensor:
+    """Return the sum over all micro-batches of the step; this process makes those of its own tokens, with their nats."""
     (first, count), at_once = stack.parts, not stack.on_cpu
     size = tokens_NSU.shape[1] // count
     documents = documents_of(stack.training.data, stack.runs[0].data.pool.document_end)
 
     def write(part: int, sum_NW: Tensor) -> None:
-        tokens = tokens_NSU[:, (part - first) * size :][:, :size]
-        own = (stack.weights_NW, stack.low_NW, tokens, sum_NW)
+        here = slice((part - first) * size, (part - first + 1) * size)
+        own = (stack.weights_NW, stack.low_NW, tokens_NSU[:, here], sum_NW, nats_NS[:, here])
         gradient_and_nats(stack.layout, *own, at_once=at_once, documents=documents)
 
     tree_sum(write, first, count, stack.sums)
     return world_sum(stack.sums[0], stack.world)
 
 
-def _tokens(stack: _Stack, steps_ahead: Iterator[Mapping[int, Batch]]) -> Tensor:
-    """Return this process's samples of this step, [N, S, U] int64, and count them; a GPU gets many steps at a time."""
+def _tokens(stack: _Stack, steps_ahead: Iterator[Mapping[int, Batch]]) -> tuple[Tensor, Mapping[int, Batch]]:
+    """Return this process's samples of this step, [N, S, U] int64, and count them; a GPU gets many steps at a time.
+
+    The batches that they are of come by the places of the runs.
+    """
     if not stack.ahead:
         steps = list(islice(steps_ahead, 1 if stack.on_cpu else SYNC_STEPS - stack.step % SYNC_STEPS))
         tokens = np.stack([[step[run.place].tokens for run in stack.runs] for step in steps])
@@ -286,7 +301,7 @@ def _tokens(stack: _Stack, steps_ahead: Iterator[Mapping[int, Batch]]) -> Tensor
     tokens_NSU, batches = stack.ahead.popleft()
     for run in stack.runs:
         run.log.add(batches[run.place])
-    return tokens_NSU
+    return tokens_NSU, batches
 
 
 def _spikes(stack: _Stack, losses_N: Tensor, norms_N: Tensor) -> list[int]:
@@ -367,8 +382,10 @@ def _stopped(stack: _Stack) -> StoppedError:
 
 def _settle(stack: _Stack) -> None:
     """Take the numbers of the steps made to the host, and end the runs that diverged."""
-    for losses_N, norms_N in stack.pending:
-        for run, loss, norm in zip(stack.runs, losses_N.tolist(), norms_N.tolist(), strict=True):
+    for row, run in enumerate(stack.runs):
+        run.loss_by_domain = _loss_by_domain(run, row, stack.pending)
+    for made in stack.pending:
+        for run, loss, norm in zip(stack.runs, made.losses_N.tolist(), made.norms_N.tolist(), strict=True):
             if run.end is not None:
                 continue
             if isfinite(loss) and isfinite(norm):
@@ -380,9 +397,20 @@ def _settle(stack: _Stack) -> None:
     _drop_ended(stack)
 
 
+def _loss_by_domain(run: _Run, row: int, made: Sequence[_Made]) -> dict[str, float]:
+    """Return nats per token of the samples that this process took in some steps, by domain."""
+    if not made:
+        return {}
+    domains = np.concatenate([step.batches[run.place].samples.domains for step in made])
+    nats = torch.cat([step.nats_NS[row] for step in made]).double().cpu().numpy()
+    taken, sums = np.bincount(domains), np.bincount(domains, nats)
+    length, names = run.spec.training.model.sequence_length, run.data.pool.names
+    return {names[domain]: float(sums[domain] / (taken[domain] * length)) for domain in np.flatnonzero(taken)}
+
+
 def _report_losses(stack: _Stack, listeners: _StepListeners) -> None:
     """Report the numbers of the last step, and end the runs that are to be stopped."""
-    by_place = {run.place: StepNumbers(run.losses[-1], run.norms[-1]) for run in stack.runs}
+    by_place = {run.place: StepNumbers(run.losses[-1], run.norms[-1], run.loss_by_domain) for run in stack.runs}
     numbers = tuple(by_place.get(place) for place in range(listeners.size))
     if listeners.on_step is not None:
         listeners.on_step(stack.step, numbers)

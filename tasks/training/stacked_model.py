@@ -106,11 +106,12 @@ def gradient_and_nats(
     low_NW: Tensor,
     tokens_NSU: Tensor,
     total_NW: Tensor,
+    nats_NS: Tensor,
     *,
     at_once: bool,
     documents: Documents | None = None,
 ) -> None:
-    """Write each proxy's gradient of the sum of its nats, and that sum behind it, into `total_NW`.
+    """Write each proxy's gradient of the sum of its nats, and that sum behind it, into `total_NW`; those of each sample too.
 
     `low_NW` are the weights in the precision of the products. `at_once`: the output layer for all proxies together, what
     a GPU needs; else one by one. `documents` says what is made of their ends.
@@ -128,7 +129,9 @@ def gradient_and_nats(
         hidden_NRD = _hidden_states(layout, low_NW, total_NW, x_NRD, length, allowed)
     output_NVD, slope_NVD = layout.part(low_NW, EMBEDDING), layout.part(total_NW, EMBEDDING)
     loss, add_looked_up = (_loss_at_once, _add_at_once) if at_once else (_loss_of_each, _add_to_each)
-    nats_N, slope_NRD = loss(hidden_NRD.detach(), output_NVD, targets_NR, slope_NVD, kept_NR)
+    each_NR = torch.zeros(targets_NR.shape, device=targets_NR.device)
+    nats_N, slope_NRD = loss(hidden_NRD.detach(), output_NVD, targets_NR, slope_NVD, kept_NR, each_NR)
+    nats_NS.copy_(each_NR.view(*nats_NS.shape, length).sum(dim=2))
     (slope_x_NRD,) = torch.autograd.grad(hidden_NRD, x_NRD, slope_NRD)
     add_looked_up(slope_NVD, inputs_NR, slope_x_NRD.float())
     total_NW[:, layout.parameters :] = 0.0
@@ -231,11 +234,16 @@ def _hidden_states(
 
 
 def _loss_of_each(
-    hidden_NRD: Tensor, output_NVD: Tensor, targets_NR: Tensor, slope_NVD: Tensor, kept_NR: Tensor | None
+    hidden_NRD: Tensor,
+    output_NVD: Tensor,
+    targets_NR: Tensor,
+    slope_NVD: Tensor,
+    kept_NR: Tensor | None,
+    each_NR: Tensor,
 ) -> tuple[Tensor, Tensor]:
     """Return each proxy's nats and the gradient of `hidden`; write that of the output layer. Proxy by proxy.
 
-    `kept_NR` are the rows that count; None = all.
+    `kept_NR` are the rows that count, None = all; their nats are written into `each_NR`.
     """
     nats, slope_NRD = [], torch.zeros_like(hidden_NRD)
     for proxy, (hidden_RD, output_VD, targets_R, slope_VD) in enumerate(
@@ -243,13 +251,19 @@ def _loss_of_each(
     ):
         kept_R = slice(None) if kept_NR is None else kept_NR[proxy]
         own_RD, slope_RD = hidden_RD[kept_R], torch.empty_like(hidden_RD[kept_R])
-        nats.append(nats_and_gradients(on_a_line(own_RD), output_VD, targets_R[kept_R], slope_RD, slope_VD))
-        slope_NRD[proxy, kept_R] = slope_RD
+        each_R = each_NR.new_empty(len(own_RD))
+        nats.append(nats_and_gradients(on_a_line(own_RD), output_VD, targets_R[kept_R], slope_RD, slope_VD, each_R))
+        slope_NRD[proxy, kept_R], each_NR[proxy, kept_R] = slope_RD, each_R
     return torch.stack(nats), slope_NRD
 
 
 def _loss_at_once(
-    hidden_NRD: Tensor, output_NVD: Tensor, targets_NR: Tensor, slope_NVD: Tensor, kept_NR: Tensor | None
+    hidden_NRD: Tensor,
+    output_NVD: Tensor,
+    targets_NR: Tensor,
+    slope_NVD: Tensor,
+    kept_NR: Tensor | None,
+    each_NR: Tensor,
 ) -> tuple[Tensor, Tensor]:
     """Do as `_loss_of_each` for all proxies together, over as many rows at a time as there is room for."""
     slope_NRD, slope_NVD_parts = torch.empty_like(hidden_NRD), []
@@ -260,7 +274,8 @@ def _loss_at_once(
         logs_NRV = torch.log_softmax(torch.bmm(hidden_NRD[:, some], output_NVD.transpose(1, 2)).float(), dim=-1)
         targets = targets_NR[:, some, None]
         nats_NR = -logs_NRV.gather(2, targets)[:, :, 0]
-        nats_N += (nats_NR if kept_NR is None else nats_NR * kept_NR[:, some]).sum(dim=1)
+        each_NR[:, some] = nats_NR if kept_NR is None else nats_NR * kept_NR[:, some]
+        nats_N += each_NR[:, some].sum(dim=1)
         shares_NRV = logs_NRV.exp_()
         shares_NRV.scatter_add_(2, targets, torch.full_like(targets, -1.0, dtype=torch.float32))
         if kept_NR is not None:

@@ -1,5 +1,6 @@
 """What a training run is made of: phases, the run's specification, the workers' world; and how it fails."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import isclose, isfinite
 from typing import Any, Literal
@@ -132,10 +133,15 @@ class Trunk:
 
 @dataclass(frozen=True)
 class StepNumbers:
-    """What is known of a step: loss in nats per token, and the gradient's norm before it is clipped."""
+    """What is known of a step: loss in nats per token, and the gradient's norm before it is clipped.
+
+    `loss_by_domain` is that of the samples that this process took since it was told before, by the names of their domains;
+    nothing where the engine does not know it.
+    """
 
     loss: float
     norm: float
+    loss_by_domain: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -219,9 +219,12 @@ def test_padding_costs_nothing_and_has_no_gradient_in_the_decoder_and_the_stack(
     assert float(nats) == pytest.approx(float(unpadded), rel=1e-6)
     weights_NW = torch.stack([layout.row(model.weights)] * 2)
     total_NW = torch.empty_like(weights_NW)
-    given = (weights_NW, weights_NW.clone(), torch.stack([padded, padded.flip(0)]), total_NW)
+    nats_NS = torch.empty(2, len(padded))
+    given = (weights_NW, weights_NW.clone(), torch.stack([padded, padded.flip(0)]), total_NW, nats_NS)
     with torch.no_grad():
         gradient_and_nats(layout, *given, at_once=at_once, documents=documents)
     for total_W in total_NW:
         assert torch.allclose(total_W[: layout.parameters], layout.row(gradients)[: layout.parameters], atol=1e-4)
         assert float(total_W[layout.parameters]) == pytest.approx(float(nats), rel=1e-5)
+    assert nats_NS.sum(dim=1).tolist() == pytest.approx([float(nats)] * 2, rel=1e-5)
+    assert nats_NS[0].tolist() == pytest.approx(nats_NS[1].flip(0).tolist(), rel=1e-5)
