@@ -13,6 +13,7 @@ import signal
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,8 +21,11 @@ from typing import Any
 
 from tasks.core.digest import digest_bytes, digest_file
 from tasks.tokenize.pool import TokenPool
-from tasks.training import checkpoint, measure, stacked, tensor_file
+from tasks.training import checkpoint, measure, tensor_file
 from tasks.training.config import EvaluationConfig
+from tasks.training.data import Batch
+from tasks.training.ledger import ConsumptionLog
+from tasks.training.parallel.ddp import Ddp
 from tasks.training.run import train
 from tasks.training.types import Phase, RunSpec
 from tests.training.conftest import LENGTH, make_pool, small_training
@@ -32,19 +36,28 @@ SWITCH, WRAP = 7, 11
 
 
 @dataclass(frozen=True)
+class Kind:
+    """How a run computes: eager in the stack, or as one model whose layers are compiled."""
+
+    precision: str
+    compiled: bool = False
+
+
+@dataclass(frozen=True)
 class Case:
     """When a run is killed: at the `count`-th time of a moment, or, by the `clock`, after `count` percent of its time."""
 
     moment: str
     count: int
-    precision: str
+    kind: Kind
 
 
-def spec_of(precision: str) -> RunSpec:
+def spec_of(kind: Kind) -> RunSpec:
     """Return a run of two phases that repeats a domain and is evaluated on its way."""
     training = small_training(
         num_tokens=STEPS * 4 * LENGTH,
-        precision=precision,
+        precision=kind.precision,
+        parallel=Ddp(compile=True) if kind.compiled else None,
         evaluations=EvaluationConfig(every_steps=5, tokens_per_domain=64),
     )
     first = (SWITCH - 1) * 4 + 2
@@ -54,38 +67,37 @@ def spec_of(precision: str) -> RunSpec:
 
 def attempt(spec: RunSpec, pool: TokenPool, folder: Path, case: Case | None) -> int:
     """Train in a fork, from the checkpoints in `folder` on; return the signal that ended it, 0 for none."""
-    began, child = time.monotonic(), os.fork()
+    child = os.fork()
     if not child:
         try:
             _train(spec, pool, folder, case)
-        finally:
-            os._exit(1)
+        except BaseException:
+            traceback.print_exc()
+        os._exit(1)
     if case is not None and case.moment == "clock":
-        time.sleep(case.count / 100 * _DURATION[spec.training.precision])
+        time.sleep(case.count / 100 * _DURATION[case.kind])
         os.kill(child, signal.SIGKILL)
     status = os.waitpid(child, 0)[1]
-    if case is None:
-        _DURATION.setdefault(spec.training.precision, time.monotonic() - began)
     if os.WIFSIGNALED(status):
         return os.WTERMSIG(status)
     assert os.WEXITSTATUS(status) == 0 or case is not None, "an attempt that nobody killed failed"
     return 0
 
 
-_DURATION: dict[str, float] = {}
+_DURATION: dict[Kind, float] = {}
 
 
 def _train(spec: RunSpec, pool: TokenPool, folder: Path, case: Case | None) -> None:
     """Train, note which tokens every step takes, and die when the case says so."""
-    taken = stacked._tokens
+    counted = ConsumptionLog.add
 
-    def noted(stack: Any, *args: Any) -> Any:
-        tokens = taken(stack, *args)
+    def noted(log: ConsumptionLog, batch: Batch) -> None:
+        counted(log, batch)
+        step = batch.start // spec.training.sequences_per_step
         with (folder / "samples").open("a") as stream:
-            stream.write(f"{stack.step} {hashlib.sha256(tokens.numpy().tobytes()).hexdigest()}\n")
-        return tokens
+            stream.write(f"{step} {hashlib.sha256(batch.tokens.tobytes()).hexdigest()}\n")
 
-    stacked._tokens = noted
+    ConsumptionLog.add = noted  # type: ignore[method-assign]
     on_step: Callable[[int, float], None] = lambda step, loss: None  # noqa: E731
     match case.moment if case else None:
         case "step":
@@ -149,26 +161,26 @@ def outcome(folder: Path) -> dict[str, Any]:
 def main(cases: list[Case]) -> None:
     """Print of each case the signal that ended its first attempt, and in what its end differs from the undisturbed."""
     with tempfile.TemporaryDirectory() as name:
-        place, whole = Path(name), dict[str, dict[str, Any]]()
+        place, whole = Path(name), dict[Kind, dict[str, Any]]()
         pool = make_pool(place / "pool")
         for number, case in enumerate(cases):
-            spec, folder = spec_of(case.precision), place / str(number)
-            if case.precision not in whole:
-                undisturbed = place / case.precision
+            spec, folder = spec_of(case.kind), place / str(number)
+            if case.kind not in whole:
+                undisturbed, began = place / f"undisturbed-{len(whole)}", time.monotonic()
                 undisturbed.mkdir()
                 attempt(spec, pool, undisturbed, None)
-                whole[case.precision] = outcome(undisturbed)
+                _DURATION[case.kind], whole[case.kind] = time.monotonic() - began, outcome(undisturbed)
             folder.mkdir()
             ended = attempt(spec, pool, folder, case)
             attempt(spec, pool, folder, None)
             found = outcome(folder)
-            different = [key for key, value in whole[case.precision].items() if found[key] != value]
+            different = [key for key, value in whole[case.kind].items() if found[key] != value]
             print(json.dumps({"signal": ended, "different": different}), flush=True)
             shutil.rmtree(folder)
 
 
 def moments(count: int, seed: int) -> list[Case]:
-    """Return random moments of each kind, half of them in each precision."""
+    """Return random moments of each sort, half of them in each precision; the last five of compiled layers."""
     chosen = random.Random(seed)
     most = {"step": STEPS, "block": 6, "flush": 18, "evaluation": 9, "clock": 95}
     kinds = [*most, "switch", "wrap"]
@@ -176,10 +188,10 @@ def moments(count: int, seed: int) -> list[Case]:
     for number in range(count):
         kind = kinds[number % len(kinds)]
         at = {"switch": SWITCH, "wrap": WRAP}.get(kind) or chosen.randint(1, most[kind])
-        precision = ("float32", "bfloat16")[(number // len(kinds) + number) % 2]
-        cases.append(Case("step" if kind in {"switch", "wrap"} else kind, at, precision))
+        how = Kind(("float32", "bfloat16")[(number // len(kinds) + number) % 2], compiled=number >= count - 5)
+        cases.append(Case("step" if kind in {"switch", "wrap"} else kind, at, how))
     return cases
 
 
 if __name__ == "__main__":
-    main([Case(**case) for case in json.loads(sys.argv[1])])
+    main([Case(case["moment"], case["count"], Kind(**case["kind"])) for case in json.loads(sys.argv[1])])

@@ -3,6 +3,7 @@
 import errno
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -12,7 +13,7 @@ from torch import Tensor
 from tasks.core.digest import digest_file
 from tasks.core.errors import DamagedError
 from tasks.tokenize.pool import TokenPool
-from tasks.training import checkpoint
+from tasks.training import checkpoint, stacked
 from tasks.training.checkpoint import (
     Checkpoint,
     CheckpointWriter,
@@ -24,10 +25,15 @@ from tasks.training.checkpoint import (
     steps,
     write,
 )
+from tasks.training.params import TrainParams
 from tasks.training.stacked import train_stacked
+from tasks.training.stage import run
 from tasks.training.tensor_file import read_tensors, write_tensors
-from tasks.training.types import CheckpointError
+from tasks.training.types import CheckpointError, DivergedError
 from tests.training.conftest import small_spec, small_training
+from tests.training.test_stage import inputs, workshop
+
+__all__ = ["inputs"]
 
 
 def state(value: float = 0.0) -> dict[str, Tensor]:
@@ -170,3 +176,27 @@ def test_milestones_of_a_finished_run_are_its_files_or_their_damage_is_told(tmp_
     (scratch / "step-000000008" / "state.safetensors").write_bytes(b"damaged")
     with pytest.raises(DamagedError, match=f"kept for good: remove {scratch}"):
         publish_milestones(scratch, small_training(milestone_every_steps=4), tmp_path / "other")
+
+
+def test_a_run_that_diverges_keeps_its_last_good_checkpoint_and_publishes_nothing(
+    inputs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls, sound = iter(range(99)), stacked.gradient_and_nats
+
+    def poisoned(*args: Any, **options: Any) -> None:
+        sound(*args, **options)
+        # Two micro-batches are a step.
+        if next(calls) == 2 * 7:
+            args[4][0] = float("nan")
+
+    monkeypatch.setattr(stacked, "gradient_and_nats", poisoned)
+    asked = TrainParams(training=small_training(micro_batches=2), num_seeds=1, mixtures=("natural",))
+    with pytest.raises(DivergedError, match="step 7 of 12: the loss is nan"):
+        run(asked, inputs=inputs, output=tmp_path / "train", workshop=workshop(tmp_path))
+    assert not (tmp_path / "train").exists()
+    (kept,) = (tmp_path / "store/train.run").glob("*/.blocks-*")
+    assert names(kept) == ["step-000000003", "step-000000006"]
+    monkeypatch.undo()
+    resumed = run(asked, inputs=inputs, output=tmp_path / "train", workshop=workshop(tmp_path))
+    whole = run(asked, inputs=inputs, output=tmp_path / "whole", workshop=workshop(tmp_path, store="other"))
+    assert resumed.output == whole.output
