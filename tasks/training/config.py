@@ -8,7 +8,7 @@ from pydantic import Field, PositiveFloat, PositiveInt
 from tasks.core.errors import ConfigError
 from tasks.core.params import Params
 from tasks.training.mup import Mup
-from tasks.training.optimizers.adamw import AdamW
+from tasks.training.optimizers.kinds import DEFAULT as DEFAULT_OPTIMIZER
 from tasks.training.optimizers.kinds import OptimizerKind
 from tasks.training.parallel.kinds import ParallelKind
 from tasks.training.schedules.changes import DecayFrom, Rewarm
@@ -62,7 +62,7 @@ class ModelConfig(Params):
 class OptimizerConfig(Params):
     """How weights follow their gradients: the optimizer, its learning rate over the run, and what holds weights small."""
 
-    method: OptimizerKind = AdamW()
+    method: OptimizerKind = DEFAULT_OPTIMIZER
     learning_rate: PositiveFloat = Field(description="the highest, of which schedules give shares")
     warmup_steps: int | None = Field(
         default=None, ge=0, description="null = 10, in a run of fewer than 100 steps a tenth of them"
@@ -190,7 +190,7 @@ class TrainingConfig(Params):
         if self.sequences_per_step % parts:
             yield f"sequences_per_step {self.sequences_per_step} is not a multiple of micro_batches {parts}"
         yield from schedule_mistakes(self)
-        if self.mup is not None and not isinstance(self.optimizer.method, AdamW):
+        if self.mup is not None and self.optimizer.method.kind != "adamw":
             yield (
                 f"mup says how AdamW's rates follow the width, and optimizer.method is {self.optimizer.method.kind}; "
                 "leave mup out, or take adamw"

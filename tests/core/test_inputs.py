@@ -16,6 +16,7 @@ from tasks.curate.config import CurateParams
 from tasks.evaluation.config import EvaluateParams
 from tasks.ingest.published.sources import Sources
 from tasks.mixture.config import SearchParams
+from tasks.mixture.published import Recipe, RecipeStage
 from tasks.report.config import ReportParams
 from tasks.runtime.context import Workshop
 from tasks.tokenize.config import TokenizeParams
@@ -37,7 +38,8 @@ PUBLISHED = {
     "evaluate": ("decision.json", "results.json"),
 }
 _POOL = ("token_bytes.bin", "tokens.json")
-CONTRACTS = {Sources.FILE: Sources(sources={}).text()}
+_RECIPE = Recipe(domains=("a",), stages=(RecipeStage(tokens=1, weights=(1.0,)),), max_epochs=1.0)
+CONTRACTS = {Sources.FILE: Sources(sources={}).text(), Recipe.FILE: _RECIPE.text()}
 READS: dict[str, tuple[Any, dict[str, tuple[str, ...]]]] = {
     "tasks.curate": (CurateParams(), {"ingest": ("documents/00000.parquet", "sources.json")}),
     "tasks.cluster": (ClusterParams(), {"curate": ("kept/00000.parquet",)}),

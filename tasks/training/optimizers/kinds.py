@@ -10,6 +10,8 @@ from tasks.training.optimizers.method import OptimizerMethod, Shapes
 from tasks.training.optimizers.muon import Muon
 
 OptimizerKind = Annotated[AdamW | Muon, Field(discriminator="kind")]
+# What is taken where none is named. Here, so that who reads a config does not have the code of a method in its key.
+DEFAULT = AdamW()
 
 
 def method(config: OptimizerKind) -> OptimizerMethod:
