@@ -1,12 +1,15 @@
 """Each stage as a flow of its own, on what the stages before it published for the same config."""
 
+from functools import cache
+
 from prefect import Flow, flow
 
 from flows.config import PipelineConfig
 from flows.run import Outcome, start_run
-from tasks.stages import stage_named
+from tasks.stages import NAMES, stage_named
 
 
+@cache
 def stage_flow(name: str) -> Flow[[PipelineConfig], Outcome]:
     """Return the flow of a stage of the table."""
 
@@ -18,12 +21,12 @@ def stage_flow(name: str) -> Flow[[PipelineConfig], Outcome]:
     return run_stage
 
 
-# What prefect.yaml names.
-ingest = stage_flow("ingest")
-curate = stage_flow("curate")
-cluster = stage_flow("cluster")
-tokenize = stage_flow("tokenize")
-search = stage_flow("search")
-train = stage_flow("train")
-evaluate = stage_flow("evaluate")
-report = stage_flow("report")
+def __getattr__(name: str) -> Flow[[PipelineConfig], Outcome]:
+    """Return the flow that prefect.yaml names, `flows/stages.py:train`.
+
+    It is made when it is asked for: Prefect writes down the schema of all params for each flow that is made, and
+    executes this file for each deployment.
+    """
+    if name not in NAMES:
+        raise AttributeError(f"{__name__} has no flow {name}; there are {', '.join(NAMES)}")
+    return stage_flow(name)
