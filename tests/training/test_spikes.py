@@ -47,7 +47,7 @@ def _poison(monkeypatch: pytest.MonkeyPatch, step: int, micro_batches: int = 2) 
     def poisoned(*args: Tensor, **options: bool) -> None:
         gradient_and_nats(*args, **options)  # type: ignore[arg-type]
         if next(calls) // micro_batches == step:
-            args[-1][-1, : args[0].parameters] *= 1000  # type: ignore[attr-defined]
+            args[4][-1, : args[0].parameters] *= 1000  # type: ignore[attr-defined]
 
     monkeypatch.setattr(stacked, "gradient_and_nats", poisoned)
 

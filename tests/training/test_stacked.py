@@ -129,7 +129,7 @@ def test_a_run_that_diverges_ends_alone(pool: TokenPool, monkeypatch: pytest.Mon
     def poisoned(*args: Tensor, **options: bool) -> None:
         gradient_and_nats(*args, **options)  # type: ignore[arg-type]
         if next(calls) == 5:
-            args[-1][1, 3] = float("nan")
+            args[4][1, 3] = float("nan")
 
     monkeypatch.setattr(stacked, "gradient_and_nats", poisoned)
     runs = train_stacked(asked, pool)
@@ -275,7 +275,7 @@ def test_a_run_that_diverges_between_two_looks_of_the_host_harms_nobody(
     def poisoned(*args: Tensor, **options: bool) -> None:
         gradient_and_nats(*args, **options)  # type: ignore[arg-type]
         if next(calls) == 5:
-            args[-1][1] = float("inf")
+            args[4][1] = float("inf")
 
     monkeypatch.setattr(stacked, "gradient_and_nats", poisoned)
     runs = train_stacked(asked, pool)
