@@ -7,11 +7,13 @@ that checkpoint, so that a run that is killed later asks no hook again.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
 
 from tasks.core.errors import StoppedError
+from tasks.core.published import Published
 from tasks.core.results import Here
 from tasks.tokenize.pool import TokenPool
 from tasks.training.checkpoint import Checkpoint, kept_by, read, write
@@ -21,12 +23,20 @@ from tasks.training.distributed import from_first
 from tasks.training.hooks.boundary import Boundary, Weights, under_caps
 from tasks.training.hooks.kinds import HookConfig, decide
 from tasks.training.model import decoder, weight_shapes
-from tasks.training.published import PlannedStages
 from tasks.training.published_run import checkpoint_name
 from tasks.training.result import RunResult, identity
 from tasks.training.run import train
 from tasks.training.schedules.rates import learning_rate
 from tasks.training.types import Device, RunSpec, StepNumbers, World
+
+
+class PlannedStages(Published):
+    """What stage hooks have decided on the way of a run: the weights of each hooked stage, in the order of the stages."""
+
+    FILE: ClassVar[str] = "plan.json"
+
+    format: Literal[1] = 1
+    weights: tuple[tuple[float, ...], ...]
 
 
 @dataclass(frozen=True)

@@ -24,15 +24,6 @@ class TrainedPhase(Model):
     end_weights: tuple[float, ...] | None = None
 
 
-class PlannedStages(Published):
-    """What stage hooks have decided on the way of a run: the weights of each hooked stage, in the order of the stages."""
-
-    FILE: ClassVar[str] = "plan.json"
-
-    format: Literal[1] = 1
-    weights: tuple[tuple[float, ...], ...]
-
-
 class TrunkStep(Model):
     """The run that a branch goes on from, by name, and the steps that were made of it."""
 

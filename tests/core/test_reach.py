@@ -51,7 +51,7 @@ ROOTS: Mapping[str, tuple[str, ...]] = {
     **{name: step.roots(None) for name, step in STEPS.items()},
     **{name: tuple(sorted({*STEPS[step].roots(None), module})) for name, (step, module) in CHOSEN.items()},
 }
-TRAINED = {"search.proxy", "train.run", "methods.run"}
+TRAINED = {"search.proxy", "search.branches", "train.run", "methods.run"}
 MODELS = TRAINED | {"evaluate.model", "evaluate.samples"}
 STATISTICS = {"curate.annotate", "statistics of Gopher", "languages"}
 # Edits that redo nothing, all at once: a file, what stands there, what is put in its place.
