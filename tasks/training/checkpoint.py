@@ -185,7 +185,11 @@ def _refused(checkpoint: Checkpoint, error: OSError) -> CheckpointError:
     size = sum(tensor.numel() * tensor.element_size() for tensor in checkpoint.tensors.values())
     before = _newest_first(checkpoint.folder)
     last = f"that of step {_step(before[0])} is kept" if before else "there is none before it"
-    what = "Free some space" if error.errno in {errno.ENOSPC, errno.EDQUOT} else "Make the folder writable"
+    what = (
+        "Free some space or raise the limit"
+        if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+        else "Make the folder writable"
+    )
     return CheckpointError(
         f"{checkpoint.folder}: the checkpoint of step {checkpoint.step} ({size / 1e6:,.1f} MB) cannot be written: "
         f"{error.strerror}. The run stops; {last}. {what}; the same command then goes on from there."

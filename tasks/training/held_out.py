@@ -29,7 +29,9 @@ def evaluation_words(training: TrainingConfig, split_tokens: list[int]) -> str:
     config = training.evaluations
     assert config is not None, "asked for where there are some"
     times = sum(config.is_due(step) for step in range(1, training.num_steps + 1))
-    tokens = sum(min(config.tokens_per_domain, available) for available in split_tokens)
+    # At least one window of each domain.
+    most = max(config.tokens_per_domain, training.model.sequence_length)
+    tokens = sum(min(most, available) for available in split_tokens)
     share = times * tokens / (3 * training.num_tokens)
     return (
         f"each run is evaluated {times} times on {tokens:,} held-out tokens: about {share:.1%} more arithmetic than its "

@@ -60,6 +60,12 @@ class TrainParams(Params):
         """Yield what does not fit together."""
         if len(set(self.mixtures)) != len(self.mixtures):
             yield f"a mixture is named twice in {', '.join(self.mixtures)}"
+        model = self.training.model
+        if self.training.parallel is None and (model.architecture is not None or model.untied_embeddings):
+            yield (
+                "training.model has an architecture other than Llama's or untied_embeddings, and training.parallel null "
+                "trains Llama's with tied embeddings alone; set parallel to {kind: ddp} or {kind: fsdp}"
+            )
         names = [*self.mixtures, *(branch.name for branch in self.branches)]
         if self.branches and len({*names}) != len(names):
             yield f"two mixtures or branches have one name in {', '.join(names)}"

@@ -46,7 +46,7 @@ def planned_runs(params: TrainParams, recipe: Recipe, pool: TokenPool, data: str
     Raises:
         ConfigError: all that keeps the recipe from being executed here, before the first step.
     """
-    if found := tuple(_mistakes(params, recipe, pool, data)):
+    if found := (*_mistakes(params, recipe, pool, data), *_taken_names(params, recipe)):
         raise ConfigError(
             f"{where}: {len(found)} mistake(s) for this pool and this run:\n" + "\n".join(f"  {one}" for one in found)
         )
@@ -134,6 +134,12 @@ def _mistakes(params: TrainParams, recipe: Recipe, pool: TokenPool, data: str) -
             check_caps(order_over(rows, phases, pool.names, params.seed), recipe.max_epochs, mixture)
         except ConfigError as error:
             yield str(error)
+
+
+def _taken_names(params: TrainParams, recipe: Recipe) -> Iterator[str]:
+    """Yield which branch is called as the recipe's own runs are."""
+    if recipe.name in {branch.name for branch in params.branches}:
+        yield f"its own runs are called {recipe.name}, as is a branch in train.branches; give the branch another name."
 
 
 def _wrong_lengths(recipe: Recipe, training: TrainingConfig) -> Iterator[str]:

@@ -149,9 +149,19 @@ def test_a_branch_that_does_not_fit_is_refused_with_the_params(branch: dict[str,
         params({"name": "late", "step": 6, "stages": [stage(LATE)], **branch})
 
 
+def test_a_model_that_no_stack_trains_is_refused_with_the_params_and_told_what_does() -> None:
+    untied = small_training().model_dump() | {
+        "model": small_training().model.model_dump() | {"untied_embeddings": True}
+    }
+    with pytest.raises(ValueError, match=r"set parallel to \{kind: ddp\}"):
+        TrainParams.model_validate({"training": untied})
+    TrainParams.model_validate({"training": untied | {"parallel": {"kind": "ddp"}}})
+
+
 @pytest.mark.parametrize(
     ("branch", "message"),
     [
+        ({"name": "trunk"}, "its own runs are called trunk, as is a branch"),
         ({"trunk": "natural"}, "late goes on from natural, and no run of it is planned"),
         (
             {"stages": [{"tokens": STEP, "weights": {"delta": 1.0}}]},

@@ -66,3 +66,5 @@ def test_an_evaluation_that_would_never_come_is_refused() -> None:
     assert "evaluated 2 times on 30 held-out" in evaluation_words(
         small_training(evaluations=EvaluationConfig(every_steps=6, tokens_per_domain=20)), [10, 400]
     )
+    one_window_at_least = small_training(evaluations=EvaluationConfig(every_steps=6, tokens_per_domain=1))
+    assert "on 26 held-out" in evaluation_words(one_window_at_least, [10, 400])

@@ -96,6 +96,10 @@ def test_a_run_starts_from_a_milestone(inputs: dict[str, Path], tmp_path: Path) 
     ("start", "message"),
     [
         ({"run": "natural-seed9"}, "has no run natural-seed9; it has by-hand-seed0"),
+        (
+            {"run": "by-hand-seed0", "folder": "nowhere"},
+            "nowhere has no runs.json. Name what a train stage has published",
+        ),
         ({"run": "by-hand-seed0", "step": 5}, "no milestone at step 5"),
     ],
 )

@@ -26,10 +26,14 @@ def paths(config: FromCheckpoint) -> StartPaths:
     """Return where the files of the start are.
 
     Raises:
-        ConfigError: there is no such run, or it has no such milestone.
-        DataError: no train stage has published there.
+        ConfigError: no train stage has published there, there is no such run, or it has no such milestone.
+        DataError: what it has published cannot be read.
     """
     folder = Path(config.folder)
+    if not (folder / TrainedRuns.FILE).is_file():
+        raise ConfigError(
+            f"train.start.folder: {folder} has no {TrainedRuns.FILE}. Name what a train stage has published."
+        )
     runs = {run.name: folder / run.folder for run in TrainedRuns.read(folder).runs}
     if config.run not in runs:
         raise ConfigError(f"train.start.run: {folder} has no run {config.run}; it has {', '.join(runs)}.")
