@@ -4,6 +4,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 from threadpoolctl import threadpool_limits
 
@@ -14,6 +15,10 @@ PROJECT = Path(__file__).resolve().parents[1]
 NEEDS = {"live_servers": "server", "s3": "s3", "checkout": "dvc", "pipeline_run": "ray"}
 # What takes long without servers, Ray, DVC or S3.
 TRAINING_ROOMS = {"comparison", "evaluation", "mixture", "training"}
+
+# A busy machine is not a counterexample.
+hypothesis.settings.register_profile("no clock", deadline=None)
+hypothesis.settings.load_profile("no clock")
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -74,7 +74,7 @@ class TrainParams(Params):
             if every is None or branch.step % every or branch.step > last:
                 yield (
                     f"branch {branch.name}: step {branch.step} is no milestone of a run of {last} steps with "
-                    f"training.milestone_every_steps {every}; set it to a divisor of the step"
+                    f"training.milestone_every_steps {'null' if every is None else every}; set it to a divisor of the step"
                 )
             if branch.trunk not in self.mixtures:
                 yield f"branch {branch.name}: its trunk {branch.trunk} is none of {', '.join(self.mixtures)}"

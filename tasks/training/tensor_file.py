@@ -10,13 +10,9 @@ import os
 from collections.abc import Iterator, Mapping
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
-
-if TYPE_CHECKING:
-    from _typeshed import ReadableBuffer as Buffer
 
 _NAMES = {
     torch.float64: "F64",
@@ -41,7 +37,7 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> str:
     names = sorted(tensors, key=lambda name: (-tensors[name].element_size(), name))
     state = hashlib.sha256()
     with path.open("wb") as stream:
-        for block in chain([_header(names, tensors)], _blocks(names, tensors)):
+        for block in chain([memoryview(_header(names, tensors))], _blocks(names, tensors)):
             state.update(block)
             stream.write(block)
         stream.flush()
@@ -77,7 +73,7 @@ def _header(names: list[str], tensors: Mapping[str, Tensor]) -> bytes:
     return len(text).to_bytes(8, "little") + text
 
 
-def _blocks(names: list[str], tensors: Mapping[str, Tensor]) -> Iterator["Buffer"]:
+def _blocks(names: list[str], tensors: Mapping[str, Tensor]) -> Iterator[memoryview]:
     for name in names:
         data = tensors[name].detach().contiguous().reshape(-1).view(torch.uint8).numpy()
         for start in range(0, len(data), _BLOCK_BYTES):

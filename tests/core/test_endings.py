@@ -79,8 +79,10 @@ def test_a_home_below_a_file_is_named_before_space_is_asked_for(tmp_path: Path) 
 
 
 _PROGRAM = """
-import time
+import signal, time
 from tasks.runtime.command import exit_codes
+# What is started in the background of a script ignores SIGINT, and hands that on.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 with exit_codes():
     try:
         print("works", flush=True)

@@ -11,7 +11,7 @@ written_with_blanks = st.text(st.characters(codec="iso8859-5") | st.sampled_from
 
 
 @given(nasty | st.text(max_size=30))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_words_and_letters_are_the_text_without_its_blanks(text: str) -> None:
     assert "".join(words(text)) == "".join(letters_apart(text)) == "".join(text.split())
     assert [word for part in text.split() for word in spaced(part).split(" ")] == words(text)

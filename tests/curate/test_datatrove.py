@@ -202,7 +202,7 @@ CONFIGS = st.builds(
 )
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(texts=st.lists(TEXTS, max_size=4), config=CONFIGS)
 def test_kernel_and_fallback_agree_on_any_text(texts: list[str], config: C4Lines) -> None:
     if kernel("datatrove") is None:

@@ -141,7 +141,7 @@ LETTERS = (
 NASTY = st.text(LETTERS, max_size=25) | st.text(max_size=10)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(NASTY, max_size=5), st.lists(NASTY, min_size=1, max_size=4), st.integers(2, 5), st.booleans())
 def test_kernel_and_fallback_find_the_same(texts: list[str], benchmark: list[str], n: int, whole: bool) -> None:
     compiled()

@@ -201,7 +201,7 @@ def planted(number: int) -> list[Doc]:
 
 @pytest.mark.parametrize("params", [Duplicates(), EXACT_JACCARD, Duplicates(documents=False, near=UNVERIFIED)])
 @given(order=st.permutations(range(24)), cuts=st.sets(st.integers(1, 23), max_size=3))
-@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=5, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_results_do_not_depend_on_the_order_of_documents_nor_on_shards(
     tmp_path: Path, params: Duplicates, order: list[int], cuts: set[int]
 ) -> None:
@@ -288,7 +288,7 @@ def rows_of(values: Sequence[Sequence[int]]):  # type: ignore[no-untyped-def]
     block=st.integers(1, 40),
     collisions=st.booleans(),
 )
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_rows_decide_and_keys_only_gather_whatever_the_block(
     rows: list[tuple[int, int]], block: int, collisions: bool
 ) -> None:
@@ -333,7 +333,7 @@ def test_the_leaders_of_a_group_are_taken_in_its_order_whatever_the_block() -> N
 
 
 @given(pairs=st.lists(st.tuples(st.integers(0, 15), st.integers(0, 15)), max_size=25), split=st.integers(0, 25))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_chains_of_groups_join_in_whatever_parts_they_come(pairs: list[tuple[int, int]], split: int) -> None:
     def groups(some: list[tuple[int, int]]) -> Groups:
         return groups_of([np.array(pair) for pair in some])

@@ -102,7 +102,7 @@ _LINE = st.sampled_from(["", " ", "one", "two words", "Two  WORDS", "three littl
 
 
 @given(docs=st.lists(st.lists(_LINE, max_size=6), max_size=7), shards=st.integers(1, 3), keep_first=st.booleans())
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_cuts_are_those_of_the_definition_and_the_bytes_add_up(
     tmp_path: Path, docs: list[list[str]], shards: int, keep_first: bool
 ) -> None:
@@ -137,7 +137,7 @@ def test_cuts_are_those_of_the_definition_and_the_bytes_add_up(
 @pytest.mark.parametrize("level", ["lines", "paragraphs"])
 @given(text=nasty)
 @example(text="\n\n \nA\n\n\nB\n")
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_pieces_follow_each_other_and_leave_out_blanks_only(level: Level, text: str) -> None:
     data = text.encode()
     spans = [span for span, _ in pieces(data, level)]

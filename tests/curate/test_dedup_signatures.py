@@ -79,7 +79,7 @@ needs_kernel = pytest.mark.skipif(native.kernel("minhash") is None, reason="the 
 
 @needs_kernel
 @pytest.mark.parametrize("kind", ["fast", "datatrove"])
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(texts=st.lists(nasty, max_size=4))
 def test_the_kernel_and_python_sign_alike(kind: str, texts: list[str]) -> None:
     assert_same(texts, shape(kind, 2, 3, 2, 0))

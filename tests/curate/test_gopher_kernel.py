@@ -54,7 +54,7 @@ def assert_same(texts: Texts) -> None:
 @pytest.mark.usefixtures("compiled")
 def test_kernel_and_fallback_count_the_same_in_nasty_text() -> None:
     @given(st.lists(nasty | repetitive, max_size=8))
-    @settings(max_examples=150, deadline=None)
+    @settings(max_examples=150)
     def check(documents: list[str]) -> None:
         assert_same(texts_of(documents))
 
@@ -95,7 +95,7 @@ def test_kernel_and_fallback_count_the_same_in_a_third_of_the_whole_corpus(share
 
 
 @given(st.lists(repetitive, max_size=5))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_statistics_are_the_same_with_and_without_the_kernel(documents: list[str]) -> None:
     texts = texts_of(documents)
     with patch.object(gopher, "kernel", return_value=None):
@@ -153,7 +153,7 @@ def test_pretokens_are_runs_of_letters_runs_of_digits_and_single_signs(text: str
 
 
 @given(nasty)
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_pretokens_agree_with_the_slow_and_obvious_count(text: str) -> None:
     def kind(c: str) -> str:
         if any(first <= ord(c) <= last for first, last in scripts.UNSPACED) and not c.isdecimal():

@@ -78,7 +78,7 @@ OPTIONS = st.builds(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.lists(st.sampled_from(PIECES) | st.text(NASTY, max_size=4) | st.text(max_size=2), max_size=15), OPTIONS)
 @example(["1\n", "Â  b\n"], UnicodeRepair())
 @example(["a\n", "<p>", "\n&amp;"], UnicodeRepair())
@@ -200,7 +200,7 @@ TEXTS = st.lists(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(TEXTS)
 def test_every_byte_is_accounted_for(texts: list[str]) -> None:
     refined = refine(texts, CONFIG)

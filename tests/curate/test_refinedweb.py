@@ -148,13 +148,13 @@ def test_newlines_in_a_row_are_limited() -> None:
 
 
 @given(nasty)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_with_every_rule_off_the_text_is_the_same(text: str) -> None:
     assert rewritten(text, OFF) == text
 
 
 @given(nasty)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_kept_and_removed_lines_add_up_to_those_that_are_not_blank(text: str) -> None:
     config = DEFAULTS.model_copy(update={"remove_urls": False})
     found = of(text, config)
@@ -239,7 +239,7 @@ def compiled() -> None:
 @pytest.mark.usefixtures("compiled")
 def test_kernel_and_fallback_leave_and_count_the_same_in_nasty_text() -> None:
     @given(st.lists(nasty, max_size=6), configs)
-    @settings(max_examples=200, deadline=None)
+    @settings(max_examples=200)
     def check(documents: list[str], config: RefinedWebLines) -> None:
         assert_same(documents, config)
 

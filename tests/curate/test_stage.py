@@ -339,7 +339,7 @@ def test_a_folder_without_a_manifest_is_refused(tmp_path: Path) -> None:
 
 def test_the_folder_of_another_stage_is_refused(tmp_path: Path) -> None:
     ingest_folder(tmp_path / "ingest", [corpus()], stage="cluster")
-    with pytest.raises(DataError, match="published by cluster, curate reads what ingest published"):
+    with pytest.raises(DataError, match="published by cluster; what ingest published is read here"):
         curate(tmp_path, [])
     for question in (lambda: read_curated(tmp_path / "ingest"), lambda: why(tmp_path / "ingest", "a")):
         with pytest.raises(DataError, match="not by curate"):

@@ -80,7 +80,7 @@ anything = st.text(max_size=80)
 
 
 @given(st.lists(texts | anything, max_size=6))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_every_statistic_agrees_with_the_slow_and_obvious_implementation(documents: list[str]) -> None:
     columns = annotate(documents)
     for row, document in enumerate(documents):
@@ -89,7 +89,7 @@ def test_every_statistic_agrees_with_the_slow_and_obvious_implementation(documen
 
 
 @given(st.lists(texts, min_size=1, max_size=8), st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_document_has_the_same_statistics_alone_and_among_others(documents: list[str], data: st.DataObject) -> None:
     together = annotate(documents)
     row = data.draw(st.integers(0, len(documents) - 1))
@@ -98,7 +98,6 @@ def test_a_document_has_the_same_statistics_alone_and_among_others(documents: li
 
 
 @given(texts)
-@settings(deadline=None)
 def test_every_fraction_lies_between_zero_and_one(text: str) -> None:
     found = of(text)
     assert all(0.0 <= value <= 1.0 for name, value in found.items() if name.endswith("fraction"))

@@ -43,6 +43,9 @@ EXTRAS = {
     "tasks/mixture/pictures": {"report"},
     "tasks/pictures": {"report"},
     "tasks/runtime/task.py": {"platform"},
+    # Samples are written with the tokenizer's library; `samples: null` does without.
+    "tasks/evaluation/samples.py": {"curation"},
+    "cli/lineage.py": {"curation"},
     "tasks/cluster/embedders/transformer.py": {"curation", "embeddings"},
     "tasks/ingest": {"curation"},
     "tasks/curate": {"curation"},

@@ -103,7 +103,7 @@ def test_the_owners_browser_and_programs_come_in(live_servers: Settings) -> None
     found = _ask(
         live_servers.mlflow.port,
         "/ajax-api/2.0/mlflow/experiments/search",
-        body={"max_results": 5},
+        body={"max_results": 1000},
         secret=secret,
         **page,
     )

@@ -101,7 +101,7 @@ def many_files(folder: Path, container: str) -> list[SourceFile]:
     return [source_file(write_records(folder / f"a.{container}", records))]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     container=st.sampled_from(["jsonl", "jsonl.gz", "jsonl.zst", "parquet", "txt", "warc.gz"]),
     target=st.sampled_from([60, 150, 700]),

@@ -65,7 +65,7 @@ def test_a_body_already_joined_that_begins_like_a_size_is_not_taken_for_chunks()
     assert body_of(b"beef\n" + PAGE * 9, "chunked", "", LIMIT) == b"beef\n" + PAGE * 9
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @example(size=16, cut=22, extension=" ")  # within the end of a line
 @given(size=st.integers(1, 500), cut=st.integers(0, 10_000), extension=st.sampled_from(["", ";x", " "]))
 def test_of_a_body_in_chunks_that_is_cut_off_the_text_is_used_and_never_a_size(

@@ -45,7 +45,7 @@ def refusals(path: Path, params: IngestParams | None = None) -> list[tuple[int, 
     return [(row["offset"], row["bytes"], row["reason"]) for row in found]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     texts=TEXTS,
     container=st.sampled_from([*CONTAINERS, "text"]),
@@ -85,7 +85,7 @@ def test_any_texts_in_any_format_come_out_in_order_and_the_account_closes(
     assert sum(count.documents for count in account.quarantined.values()) == len(texts) - len(expected) - empty
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(data=st.binary(max_size=60), cut=st.integers(1, 7), limit=st.integers(1, 20))
 def test_lines_are_those_of_the_stream_however_it_is_cut_into_blocks(data: bytes, cut: int, limit: int) -> None:
     data = data.replace(b"\x00", b"\n")

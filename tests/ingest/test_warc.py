@@ -198,7 +198,7 @@ def test_the_encodings_of_http_are_undone_where_the_crawler_has_not_done_it(head
     assert isinstance(found, Page) and found.html == page("a")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(seed=st.integers(0, 10**6), gz=st.booleans(), cut=st.sampled_from([7, 1000, 1 << 20]))
 def test_whatever_is_damaged_nothing_raises_and_the_records_behind_it_are_found(seed: int, gz: bool, cut: int) -> None:
     random_ = random.Random(seed)

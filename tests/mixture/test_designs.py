@@ -11,7 +11,7 @@ from tasks.mixture.designs.swarm import Swarm, candidates, swarm
 from tests.mixture.test_problem import problem
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.lists(st.integers(20, 500), min_size=2, max_size=8), st.integers(1, 12), st.integers(0, 5))
 def test_designs_keep_to_the_proxies_caps_and_hold_no_mixture_twice(rows: list[int], count: int, seed: int) -> None:
     found = problem(rows, target=60, proxy=40)

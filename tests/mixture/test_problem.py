@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.core.errors import ConfigError
@@ -18,7 +18,6 @@ def problem(rows: list[int], target: int = 100, proxy: int = 50, epochs: float =
     return Problem(domains, objective_shares([d.name for d in domains], None), target, proxy, epochs)
 
 
-@settings(deadline=None)
 @given(TOKENS, st.floats(0.05, 3.0))
 def test_filled_weights_sum_to_one_under_caps_and_keep_proportions_below_them(shares: list[int], cap: float) -> None:
     caps_D = np.full(len(shares), max(cap, 1.0 / len(shares)))

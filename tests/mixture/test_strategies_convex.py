@@ -36,7 +36,7 @@ def test_where_laws_say_nothing_natural_is_the_minimum_and_a_strong_pull_leads_t
     assert gaps[0] > gaps[1] > gaps[2] and gaps[2] < 0.1
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 10_000))
 def test_the_minimum_meets_the_conditions_that_make_it_one(seed: int) -> None:
     """Slopes are equal inside the bounds, not larger at a cap (Karush, Kuhn, Tucker)."""

@@ -51,7 +51,7 @@ def test_a_document_in_a_row_that_was_not_drawn_was_not_seen() -> None:
         assert exposure(data, 0, row + 1) == seen_R[row]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 3), st.integers(0, 40), st.integers(0, 25), st.floats(0.2, 1.0))
 def test_first_and_last_appearance_are_those_of_the_samples(seed: int, one: int, other: int, share: float) -> None:
     # Two phases, the second with a ramp; of domain a only a share of the rows may be used.
@@ -78,7 +78,7 @@ def test_a_document_is_traced_to_the_samples_that_hold_it() -> None:
         assert samples_seen(data, 0, document) == ((where[0], where[-1]) if where else None)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=8), st.integers(0, 30))
 def test_the_tokens_seen_of_documents_are_their_exposure(lengths: list[int], drawn: int) -> None:
     data = run_over(lengths, drawn)

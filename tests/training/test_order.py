@@ -36,14 +36,14 @@ def order_of(*phases: tuple[int, list[float]], rows: list[int], seed: int = 0) -
 
 
 @given(st.integers(1, 3000), st.integers(0, 2**62))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_a_permutation_sends_every_position_to_another_place(size: int, key: int) -> None:
     keys = np.random.default_rng(key).integers(0, 1 << 63, size=(6, 1), dtype=np.uint64).repeat(size, axis=1)
     assert sorted(permuted(np.arange(size), np.full(size, size), keys).tolist()) == list(range(size))
 
 
 @given(weights, st.integers(1, 400), st.integers(0, 5))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_phase_has_each_domains_share_up_to_one_sample(shares: list[float], samples: int, seed: int) -> None:
     order = order_of((samples, shares), rows=[50] * len(shares), seed=seed)
     counts = np.bincount(order.samples(0, samples).domains, minlength=len(shares))
@@ -52,7 +52,7 @@ def test_a_phase_has_each_domains_share_up_to_one_sample(shares: list[float], sa
 
 
 @given(weights, st.integers(1, 400), st.integers(0, 5))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_every_prefix_has_each_domains_share_up_to_two_samples(shares: list[float], samples: int, seed: int) -> None:
     order = order_of((samples, shares), rows=[50] * len(shares), seed=seed)
     seen = np.cumsum(order.samples(0, samples).domains[:, None] == np.arange(len(shares)), axis=0)
@@ -63,7 +63,7 @@ def test_every_prefix_has_each_domains_share_up_to_two_samples(shares: list[floa
 
 
 @given(st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_any_range_is_the_same_part_of_the_whole(data: st.DataObject) -> None:
     order = order_of((70, [0.6, 0.4, 0.0]), (50, [0.1, 0.1, 0.8]), rows=[20, 30, 7], seed=data.draw(st.integers(0, 9)))
     start = data.draw(st.integers(0, 120))
@@ -98,7 +98,7 @@ def ramped(samples: int, first: list[float], last: list[float], rows: list[int],
 
 
 @given(weights, st.integers(1, 400), st.integers(0, 5))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_every_prefix_of_a_ramp_has_what_its_weights_sum_to_until_there(
     first: list[float], samples: int, seed: int
 ) -> None:
@@ -114,7 +114,7 @@ def test_every_prefix_of_a_ramp_has_what_its_weights_sum_to_until_there(
 
 
 @given(st.data())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_any_range_of_a_ramp_is_the_same_part_of_the_whole(data: st.DataObject) -> None:
     order = ramped(120, [1.0, 0.0, 0.0], [0.0, 0.9, 0.1], [20, 30, 7], data.draw(st.integers(0, 9)))
     start = data.draw(st.integers(0, 120))
@@ -159,7 +159,7 @@ def test_a_branch_at_the_end_of_a_phase_with_the_next_one_is_the_run_itself() ->
 
 
 @given(st.integers(0, 110), st.integers(0, 3), st.integers(0, 3))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_a_branch_keeps_the_past_and_repeats_no_row_before_its_epoch_is_through(at: int, seed: int, other: int) -> None:
     trunk = order_of((70, [0.6, 0.4, 0.0]), (50, [0.1, 0.1, 0.8]), rows=ROWS, seed=seed)
     order = branched(at, branched(at, trunk, (40, [0.3, 0.3, 0.4]), seed=other), (90, [0.2, 0.2, 0.6]), seed=other + 1)
@@ -231,7 +231,7 @@ def test_a_run_of_a_thousand_domains_and_ten_billion_tokens_is_planned_in_two_se
 
 
 @given(weights, st.integers(0, 120), st.integers(0, 5))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_what_was_drawn_before_a_sample_is_what_counting_says(shares: list[float], position: int, seed: int) -> None:
     order = order_of((70, shares), (50, shares[::-1]), rows=[20] * len(shares), seed=seed)
     counted = np.bincount(order.samples(0, position).domains, minlength=len(shares))
@@ -253,7 +253,7 @@ def test_the_order_of_a_recipe_is_this_one() -> None:
 
 
 @given(st.lists(st.integers(0, 60), min_size=1, max_size=5).filter(any), st.floats(0, 1, exclude_max=True))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_interleaving_gives_every_sample_once(counts: list[int], offset: float) -> None:
     total = sum(counts)
     domains, ordinals = interleaved(phase_times(np.array(counts), np.full(len(counts), offset)), 0, total)
@@ -276,7 +276,7 @@ def test_a_domain_repeated_too_often_is_refused_with_its_epochs() -> None:
 
 
 @given(st.lists(st.integers(1, 50), min_size=2, max_size=5), st.integers(1, 300), st.floats(0.5, 6))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_weights_at_their_caps_are_accepted(rows: list[int], samples: int, max_epochs: float) -> None:
     caps = weight_caps(rows, samples, max_epochs)
     if caps.sum() < 1:

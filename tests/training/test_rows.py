@@ -22,7 +22,7 @@ WEIGHTED, SORTED = DataConfig(document_weights="weight"), DataConfig(curriculum=
 
 
 @given(st.lists(st.tuples(st.integers(1, 12), st.integers(0, 3)), max_size=8), st.integers(1, 9))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_a_stream_holds_each_copy_once_up_to_the_last_whole_row(documents: list[tuple[int, int]], length: int) -> None:
     lengths, times = np.array(documents, dtype=np.int64).reshape(-1, 2).T
     starts = np.cumsum(lengths) - lengths
@@ -152,7 +152,7 @@ PACKED = DataConfig(packing="best_fit")
 
 
 @given(st.lists(st.tuples(st.integers(1, 25), st.integers(0, 2)), max_size=12), st.integers(2, 9))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_packed_rows_hold_every_token_once_and_split_only_what_fits_into_none(
     documents: list[tuple[int, int]], length: int
 ) -> None:

@@ -143,7 +143,7 @@ def test_the_infinite_schedule_cools_down_stays_and_anneals() -> None:
 
 
 @pytest.mark.parametrize("chosen", KINDS, ids=lambda chosen: "-".join(map(str, chosen.values())))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(warmup=st.integers(1, 4), more=st.integers(0, 60))
 def test_every_schedule_rises_to_its_peak_and_never_again(chosen: dict[str, Any], warmup: int, more: int) -> None:
     found = rates(run_of(16 + more, warmup, schedule=chosen, learning_rate=0.3))
