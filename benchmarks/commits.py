@@ -1,6 +1,6 @@
 """Two checkouts side by side: curation, search and training, alternated in one run; ratios of CPU seconds.
 
-    python -m benchmarks.commits OTHER_CHECKOUT [--rounds 7]
+    python -m benchmarks.commits OTHER_CHECKOUT [--rounds 7] [--stage curate ...]
 
 Each command runs in a new home and on one worker, with the environment of its own checkout (`.venv`). Machines get warm and
 neighbours come and go, so that only neighbouring runs are compared: the ratio of every pair, its median, and a t interval of
@@ -23,6 +23,7 @@ from benchmarks.measure import machine, spent_by
 _HERE = Path(__file__).resolve().parents[1]
 _RESULTS = Path(__file__).parent / "results" / "commits.txt"
 _CONFIDENCE = 0.95
+_STAGES = ("curate", "search", "train")
 # Small enough for seven pairs in half an hour, large enough that starting Python is a small part of it.
 _SEARCH = ("num_runs=12", "num_noise_seeds=1", "confirm=null")
 _TRAIN = ("num_seeds=1", "mixtures=[natural]")
@@ -34,12 +35,14 @@ def main() -> None:
     parser.add_argument("other", type=Path, help="a checkout with a .venv of its own")
     parser.add_argument("--rounds", type=int, default=7, help="pairs of runs (%(default)s)")
     parser.add_argument("--input", type=Path, help="raw input (default: the text of this Python)")
+    parser.add_argument("--stage", action="append", choices=_STAGES, help="one to measure (default: all); repeatable")
     options = parser.parse_args()
+    chosen: list[str] = options.stage or list(_STAGES)
     checkouts = {"other": options.other.resolve(), "this": _HERE}
     with tempfile.TemporaryDirectory() as scratch:
         for name, root in checkouts.items():
-            _prepare(root, Path(scratch) / name, options.input)
-        found = _alternated(checkouts, Path(scratch), options.rounds)
+            _prepare(root, Path(scratch) / name, options.input, chosen)
+        found = _alternated(checkouts, Path(scratch), options.rounds, chosen)
     lines = [f"commits: {machine()}, {datetime.date.today()}; this beside {options.other.name}, {options.rounds} pairs"]
     lines += [f"  {stage:<10} {_told(pairs)}" for stage, pairs in found.items()]
     print("\n".join(lines))
@@ -62,11 +65,11 @@ def _commands(place: Path) -> Mapping[str, Sequence[str]]:
     }
 
 
-def _prepare(root: Path, place: Path, raw: Path | None) -> None:
+def _prepare(root: Path, place: Path, raw: Path | None, chosen: Sequence[str]) -> None:
     """Run the stages before the measured ones, once per checkout: their formats may differ."""
     data = place / "data"
     first = raw or _snapshot(root, place)
-    for command in (
+    before = (
         ("tasks.ingest", "--input", str(first), "--output", f"{data}/ingest"),
         ("tasks.curate", "--input", f"{data}/ingest", "--output", f"{data}/curate"),
         ("tasks.cluster", "--input", f"{data}/curate", "--output", f"{data}/cluster"),
@@ -74,11 +77,14 @@ def _prepare(root: Path, place: Path, raw: Path | None) -> None:
             *("tasks.tokenize", "--input", f"curate={data}/curate", "--input", f"cluster={data}/cluster"),
             *("--output", f"{data}/tokenize"),
         ),
-    ):
+    )
+    # Curation alone needs what was ingested.
+    for command in before[: 1 if set(chosen) == {"curate"} else None]:
         _run(root, place, command)
-    search = list(_commands(place)["search"])
-    search[search.index("--output") + 1] = f"{data}/search"
-    _run(root, place, search)
+    if "train" in chosen:
+        search = list(_commands(place)["search"])
+        search[search.index("--output") + 1] = f"{data}/search"
+        _run(root, place, search)
 
 
 def _snapshot(root: Path, place: Path) -> Path:
@@ -89,11 +95,13 @@ def _snapshot(root: Path, place: Path) -> Path:
     return folder
 
 
-def _alternated(checkouts: Mapping[str, Path], scratch: Path, rounds: int) -> dict[str, list[tuple[float, float]]]:
+def _alternated(
+    checkouts: Mapping[str, Path], scratch: Path, rounds: int, chosen: Sequence[str]
+) -> dict[str, list[tuple[float, float]]]:
     """Return (other, this) CPU seconds of every pair, by stage."""
     found: dict[str, list[tuple[float, float]]] = {}
     for number in range(rounds):
-        for stage in _commands(scratch):
+        for stage in chosen:
             taken = {}
             # Who is first takes turns.
             for name in list(checkouts)[:: 1 if number % 2 else -1]:
