@@ -8,16 +8,15 @@ import json
 import os
 import resource
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from contextvars import copy_context
 from pathlib import Path
 from typing import Any
 
 from infra.errors import InfraError
 from infra.machine import peak_flops
+from infra.progress import repeated
 
 _WRITTEN_EVERY_S = 1.0
 _LOOKED_AT_EVERY_S = 2.0
@@ -93,7 +92,7 @@ def showing(
     paths: Sequence[Path], show: Callable[[int, list[Row]], None], every_s: float = _LOOKED_AT_EVERY_S
 ) -> Iterator[None]:
     """Show (index of the file, its new rows) while the block runs, and at its end; what could not be shown, again later."""
-    stop, seen = threading.Event(), [0] * len(paths)
+    seen = [0] * len(paths)
 
     def look() -> None:
         for index, path in enumerate(paths):
@@ -103,17 +102,10 @@ def showing(
                     show(index, rows)
                     seen[index] = end
 
-    def watch() -> None:
-        while not stop.wait(every_s):
-            look()
-
-    thread = threading.Thread(target=copy_context().run, args=(watch,), daemon=True)
-    thread.start()
     try:
-        yield
+        with repeated(look, every_s):
+            yield
     finally:
-        stop.set()
-        thread.join()
         look()
 
 

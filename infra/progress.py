@@ -126,25 +126,38 @@ def following(
     `names` are those of the units' `StepsFile`s in `folder`; nothing is told while no unit reports. A unit that has not
     begun counts as having as many steps as the others have on average.
     """
-    stop = threading.Event()
+    seen: dict[str, tuple[int, int]] = {}
 
     def look() -> None:
-        seen: dict[str, tuple[int, int]] = {}
-        while not stop.wait(every_s):
-            found = seen | dict(_reported(folder, {*names}))
-            if found != seen:
-                seen = found
-                tell(*_together(seen.values(), len(names)))
+        found = seen | dict(_reported(folder, {*names}))
+        if found != seen:
+            seen.update(found)
+            tell(*_together(seen.values(), len(names)))
 
-    thread = threading.Thread(target=copy_context().run, args=(look,), daemon=True)
+    try:
+        with repeated(look, every_s):
+            yield
+    finally:
+        for name, _ in _reported(folder, {*names}):
+            (folder / name).unlink(missing_ok=True)
+
+
+@contextmanager
+def repeated(look: Callable[[], None], every_s: float) -> Iterator[None]:
+    """Call a function again and again while the block runs, in a thread with this one's context."""
+    stop = threading.Event()
+
+    def watch() -> None:
+        while not stop.wait(every_s):
+            look()
+
+    thread = threading.Thread(target=copy_context().run, args=(watch,), daemon=True)
     thread.start()
     try:
         yield
     finally:
         stop.set()
         thread.join()
-        for name, _ in _reported(folder, {*names}):
-            (folder / name).unlink(missing_ok=True)
 
 
 def _reported(folder: Path, names: set[str]) -> Iterator[tuple[str, tuple[int, int]]]:

@@ -1,63 +1,42 @@
 """The page: what it tells and its pictures through one template. Text from documents is escaped, always."""
 
-from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from tasks.core.account import Count
-from tasks.core.words import counted, percent
 from tasks.evaluation.published import Interval
 from tasks.mixture.pictures import search_plots
 from tasks.mixture.pictures.gallery import pictures_of
 from tasks.mixture.published import MIXTURES
 from tasks.pictures.canvas import palette
-from tasks.pictures.marks import share, signed, size
+from tasks.pictures.marks import share, signed
 from tasks.report import run_plots, text_plots
 from tasks.report.config import ReportParams
 from tasks.report.curation import SourceFunnel
 from tasks.report.load import PageContent
 from tasks.report.outcome import OVERALL
-
-_TEMPLATES = Path(__file__).with_name("templates")
+from tasks.report.templating import TEMPLATES, environment
 
 
 def render(content: PageContent, params: ReportParams) -> str:
     """Return the whole page as HTML: it needs no network, no script and no other file."""
-    environment = Environment(
-        loader=FileSystemLoader(_TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters |= {
-        "count": lambda number: f"{number:,}",
-        "documents": lambda number: f"{number:,} document{'' if number == 1 else 's'}",
-        "size": size,
-        "percent": lambda share: f"{share:.1%}",
-        "confidence": percent,
-        "seeds": lambda number: counted(number, "seed"),
-        "bits": lambda value: f"{value:.4f}",
-        "gain": signed,
-        "millions": lambda number: f"{number / 1e6:.2f}M",
-        "capitalize_first": lambda text: text[:1].upper() + text[1:],
-        "short": lambda digest: digest[:12],
-    }
     # The stylesheet is this package's own file, and the pictures escape what they write: both are markup already.
-    css = Markup(palette() + (_TEMPLATES / "report.css").read_text(encoding="utf-8"))  # noqa: S704
-    return environment.get_template("report.html").render(
-        title=params.title,
-        css=css,
-        content=content,
-        plots=pictures(content),
-        MIXTURES=MIXTURES,
-        mixture_rows=mixture_rows(content),
-        bits_rows=bits_rows(content),
-        lost=_lost,
-        share=share,
+    css = Markup(palette() + (TEMPLATES / "report.css").read_text(encoding="utf-8"))  # noqa: S704
+    return (
+        environment(html=True)
+        .get_template("report.html")
+        .render(
+            title=params.title,
+            css=css,
+            content=content,
+            plots=pictures(content),
+            MIXTURES=MIXTURES,
+            mixture_rows=mixture_rows(content),
+            bits_rows=bits_rows(content),
+            lost=_lost,
+            share=share,
+        )
     )
 
 

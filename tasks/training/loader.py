@@ -7,8 +7,16 @@ from contextlib import contextmanager
 from itertools import islice
 from typing import TypeVar
 
+# Threads that read the next steps of a GPU; a CPU's one thread reads each step itself.
+_GPU_WORKERS = 2
+
 T = TypeVar("T")
 Read = Callable[[int, int], T]
+
+
+def workers_for(device: str) -> int:
+    """Return how many threads read ahead for a device."""
+    return 0 if device == "cpu" else _GPU_WORKERS
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from tasks.core.results import never
 from tasks.tokenize.pool import TokenPool
-from tasks.training.parallel.job import Job
+from tasks.training.parallel.job import Job, unheard
 from tasks.training.parallel.kinds import train_spread
 from tasks.training.result import RunResult
 from tasks.training.stacked import Heard, train_stacked
@@ -44,7 +44,7 @@ def train(
         StoppedError: `asked_to_stop` was true before a step; a checkpoint of it is kept.
     """
     if spec.training.parallel is not None:
-        job = Job(checkpoints, initial, world, device, on_step or _unheard, asked_to_stop)
+        job = Job(checkpoints, initial, world, device, on_step or unheard, asked_to_stop)
         return train_spread(spec.training.parallel, spec, pool, job)
 
     def heard(step: int, numbers: Heard) -> None:
@@ -65,7 +65,3 @@ def train(
     if isinstance(ended, DivergedError):
         raise ended
     return ended
-
-
-def _unheard(step: int, numbers: StepNumbers) -> None:
-    pass

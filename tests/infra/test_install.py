@@ -9,7 +9,7 @@ import pytest
 
 import install
 
-LISTING = """global.extra-index-url='https://here.example/packages https://there.example/packages'
+LISTING = """global.extra-index-url='https://here.example https://there.example'
 global.find-links='/from/the/file'
 global.constraint='/etc/limits.txt'
 :env:.find-links='/wheels\\n/more'
@@ -22,7 +22,7 @@ def test_uv_looks_where_pip_is_told_to_look() -> None:
     environment = install.uv_environment(install.pip_options(LISTING), {"HOME": "/home/me"})
     assert environment == {
         "HOME": "/home/me",
-        "UV_INDEX": "https://here.example/packages https://there.example/packages",
+        "UV_INDEX": "https://here.example https://there.example",
         "UV_FIND_LINKS": "/wheels,/more",
         "SSL_CERT_FILE": "/certificates.pem",
         "UV_INDEX_STRATEGY": "unsafe-best-match",

@@ -80,7 +80,7 @@ def test_a_spike_is_left_out_of_its_own_run_and_is_counted(pool: TokenPool, monk
 def test_what_a_gpu_leaves_out_is_what_a_cpu_leaves_out(pool: TokenPool, monkeypatch: pytest.MonkeyPatch) -> None:
     _poison(monkeypatch, 10)
     one_by_one = _run(pool)
-    monkeypatch.setattr(stacked._Stack, "on_cpu", False)
+    monkeypatch.setattr(stacked.Stack, "on_cpu", False)
     _poison(monkeypatch, 10)
     for one, other in zip(one_by_one, _run(pool), strict=True):
         assert one.skipped == other.skipped

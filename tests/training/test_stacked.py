@@ -255,7 +255,7 @@ def test_what_a_gpu_does_at_once_is_what_the_cpu_does_one_by_one(
 ) -> None:
     asked = specs(3, precision="float32", num_tokens=20 * 4 * LENGTH, **changes)
     exact, heard = train_stacked(asked, pool), []
-    monkeypatch.setattr(stacked._Stack, "on_cpu", False)
+    monkeypatch.setattr(stacked.Stack, "on_cpu", False)
     at_once = train_stacked(asked, pool, on_step=lambda step, losses: heard.append(step))
     assert heard == [16, 20]
     for one, other in zip(exact, at_once, strict=True):
@@ -268,7 +268,7 @@ def test_what_a_gpu_does_at_once_is_what_the_cpu_does_one_by_one(
 def test_a_run_that_diverges_between_two_looks_of_the_host_harms_nobody(
     pool: TokenPool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(stacked._Stack, "on_cpu", False)
+    monkeypatch.setattr(stacked.Stack, "on_cpu", False)
     asked, calls = specs(3, micro_batches=1, precision="float32"), iter(range(99))
     exact = train_stacked(asked, pool)
 

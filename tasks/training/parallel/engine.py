@@ -24,7 +24,7 @@ from tasks.training.distributed import from_first
 from tasks.training.held_out import evaluated
 from tasks.training.interleave import Integers
 from tasks.training.ledger import ConsumptionLog
-from tasks.training.loader import prefetched
+from tasks.training.loader import prefetched, workers_for
 from tasks.training.memory import require_memory, shortage_named
 from tasks.training.model import Decoder, decoder, documents_of, weight_shapes
 from tasks.training.numerics import deterministic, diverged
@@ -38,8 +38,8 @@ from tasks.training.schedules.rates import learning_rate
 from tasks.training.spikes import is_spike, skipped_steps
 from tasks.training.types import RunSpec, StepNumbers, World
 
-# Threads that read the next steps of a GPU, and how many steps; a CPU's one thread reads each step itself.
-LOADER_WORKERS, STEPS_AHEAD = 2, 8
+# Steps that are read before they are asked for, on a GPU: a guess.
+STEPS_AHEAD = 8
 
 
 @dataclass
@@ -98,10 +98,9 @@ def train_decoder(spec: RunSpec, pool: TokenPool, job: Job, spread_out: SpreadOu
 def _train(run: _Run, parts: int, own: str) -> None:
     training, job = run.training, run.job
     ranges = (share_of_step(training, job.world, step) for step in range(run.step, training.num_steps))
-    workers = 0 if job.device == "cpu" else LOADER_WORKERS
     with (
         CheckpointWriter(kept_by(training)) as writer,
-        prefetched(run.data.read, ranges, workers=workers, ahead=STEPS_AHEAD) as batches,
+        prefetched(run.data.read, ranges, workers=workers_for(job.device), ahead=STEPS_AHEAD) as batches,
     ):
         while run.step < training.num_steps:
             if bool(_from_first(torch.tensor(job.asked_to_stop()), job)):
