@@ -15,7 +15,7 @@ from tasks.evaluation.decide import decision
 from tasks.evaluation.published import Continuation, Decision, MeasuredModel, MeasuredModels, Sample, Samples
 from tasks.evaluation.samples import SampleArgs, continue_documents
 from tasks.evaluation.unit import SPLIT, MeasureArgs, measure
-from tasks.mixture.published import MIXTURES, Forecast, MixtureName, Recipe
+from tasks.mixture.published import MIXTURES, Forecast, MixtureName, Recipe, Weights
 from tasks.runtime.context import Workshop
 from tasks.runtime.records import UnitRecord
 from tasks.runtime.stages import StageInput, StageRun, environment_over, stage_input
@@ -41,10 +41,11 @@ def run(params: EvaluateParams, *, inputs: Mapping[str, Path], output: Path, wor
     trained = given["train"].tree(TrainedRuns.FILE, f"{MODELS_FOLDER}/")
     recipe, forecast = given["search"].read(Recipe), given["search"].read(Forecast)
     _require_same_domains(recipe, given["tokenize"])
+    objective = _objective(recipe)
     runs = given["train"].read(TrainedRuns).runs
     # Models that are the same are measured once.
     records = MEASURE.map(workshop, [_args(run, trained, pool, params) for run in runs])
-    models = _models(runs, records, recipe)
+    models = _models(runs, records, recipe.domains, objective)
     decided = decision(
         models,
         recipe,
@@ -103,14 +104,21 @@ def _samples(workshop: Workshop, args: Mapping[MixtureName, SampleArgs], domains
     return Samples(seed=params.seed, temperature=params.temperature, samples=tuple(samples))
 
 
-def _models(runs: Sequence[TrainedRun], records: Sequence[UnitRecord], recipe: Recipe) -> list[MeasuredModel]:
+def _objective(recipe: Recipe) -> Weights:
+    """Return the objective of the search that made a recipe."""
     if recipe.objective is None:
         raise DataError(f"{Recipe.FILE} has no objective, so that no search made it. Evaluate the runs of a search.")
-    objective_D = np.array(recipe.objective, dtype=np.float64)
+    return recipe.objective
+
+
+def _models(
+    runs: Sequence[TrainedRun], records: Sequence[UnitRecord], domains: Sequence[str], objective: Weights
+) -> list[MeasuredModel]:
+    objective_D = np.array(objective, dtype=np.float64)
     models = []
     for run, record in zip(runs, records, strict=True):
         # A record keeps its names sorted; weights stand in the order of the pool.
-        bpb = {name: record.summary["bpb"][name] for name in recipe.domains}
+        bpb = {name: record.summary["bpb"][name] for name in domains}
         models.append(
             MeasuredModel(
                 mixture=run.mixture,

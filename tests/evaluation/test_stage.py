@@ -204,3 +204,15 @@ def test_a_folder_without_models_and_a_recipe_for_other_domains_are_refused(
     RECIPE.model_copy(update={"domains": ("x", "y", "z")}).write(tmp_path / "search")
     with pytest.raises(DataError, match=r"recipe\.json is for the domains x, y, z, the token pool has d0, d1, d2"):
         evaluate(tmp_path, inputs | {"search": publish(tmp_path / "search", "search")}, InProcess())
+
+
+def test_a_recipe_that_no_search_made_is_refused_before_a_model_is_measured(
+    finished: tuple[Path, Mapping[str, Path], Manifest], tmp_path: Path
+) -> None:
+    _, inputs, _ = finished
+    shutil.copytree(inputs["search"], tmp_path / "search")
+    RECIPE.model_copy(update={"objective": None}).write(tmp_path / "search")
+    executor = InProcess()
+    with pytest.raises(DataError, match="has no objective, so that no search made it"):
+        evaluate(tmp_path, inputs | {"search": publish(tmp_path / "search", "search")}, executor)
+    assert executor.done == []

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from infra.distributed import GroupMember
 from infra.executors import LocalExecutor
@@ -23,7 +24,7 @@ from tasks.training.result import RunResult
 from tasks.training.run import train
 from tasks.training.spikes import SkipSpikes
 from tasks.training.stacked import train_stacked
-from tasks.training.types import RunSpec, World
+from tasks.training.types import DivergedError, RunSpec, World
 from tests.training.conftest import LENGTH, make_pool, small_spec
 
 STEPS = 50
@@ -213,6 +214,16 @@ def test_a_run_asked_to_stop_keeps_a_checkpoint_of_its_last_step(pool: TokenPool
     resumed = train(spec, pool, checkpoints=tmp_path / "kept", on_step=lambda step, loss: made.append(step))
     assert made == list(range(1, 13))
     assert told(resumed) == told(train(spec, pool))
+
+
+def test_a_run_whose_loss_is_not_finite_stops_and_keeps_its_last_good_checkpoint(
+    pool: TokenPool, tmp_path: Path
+) -> None:
+    spec = small_spec(parallel=Ddp(), learning_rate=1e30, gradient_clip=None, checkpoint_every_steps=1, **FEW)
+    with pytest.raises(DivergedError, match="step 1 of 6: the loss is .* nan"):
+        train(spec, pool, checkpoints=tmp_path / "kept")
+    (path, *_) = sorted((tmp_path / "kept").glob("step-*"))
+    assert all(bool(torch.isfinite(tensor).all()) for tensor in load_file(path / "state.safetensors").values())
 
 
 def test_a_model_that_no_stack_knows_is_refused_with_the_engine_that_does(pool: TokenPool) -> None:
