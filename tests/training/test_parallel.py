@@ -220,7 +220,7 @@ def test_a_run_whose_loss_is_not_finite_stops_and_keeps_its_last_good_checkpoint
     pool: TokenPool, tmp_path: Path
 ) -> None:
     spec = small_spec(parallel=Ddp(), learning_rate=1e30, gradient_clip=None, checkpoint_every_steps=1, **FEW)
-    with pytest.raises(DivergedError, match="step 1 of 6: the loss is .* nan"):
+    with pytest.raises(DivergedError, match=r"step 1 of 6: the loss is .* nan"):
         train(spec, pool, checkpoints=tmp_path / "kept")
     (path, *_) = sorted((tmp_path / "kept").glob("step-*"))
     assert all(bool(torch.isfinite(tensor).all()) for tensor in load_file(path / "state.safetensors").values())
