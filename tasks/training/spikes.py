@@ -31,8 +31,8 @@ def skipped_steps(config: SkipSpikes | None, losses: Sequence[float], norms: Seq
     """Return the steps of a run that were left out, counted from 0."""
     if config is None:
         return ()
-    ends = range(1, len(losses) + 1)
-    return tuple(end - 1 for end in ends if is_spike(config, losses[:end], norms[:end]))
+    windows = [slice(max(0, step - config.window_steps), step + 1) for step in range(len(losses))]
+    return tuple(step for step, seen in enumerate(windows) if is_spike(config, losses[seen], norms[seen]))
 
 
 def _stands_out(config: SkipSpikes, values: Sequence[float]) -> bool:
