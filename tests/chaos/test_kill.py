@@ -20,8 +20,10 @@ ONE_OF_EACH_KIND = ("search", "train")
 MANY_UNITS = {"ingest", "curate", "tokenize", "search", "train"}
 
 
-def _finished_units(home: Path) -> dict[Path, int]:
-    return {path: path.stat().st_mtime_ns for path in home.glob("store/*/*/*/record.json")}
+def _finished_units(home: Path, stage: str = "") -> dict[Path, int]:
+    """When each unit was finished; one that was killed with its record written, before it got its name, was not."""
+    found = home.glob(f"store/{stage}*/*/*/record.json")
+    return {path: path.stat().st_mtime_ns for path in found if not path.parent.name.startswith(".attempt-")}
 
 
 def _wait_until(process: "subprocess.Popen[str]", condition: Any) -> None:
@@ -57,7 +59,7 @@ def test_a_run_killed_in_stages_ends_on_local_workers_with_the_digests_of_one_on
                 return True
             if stage not in MANY_UNITS:
                 return bool(list(other.home.glob(f"store/{stage}*/*/.attempt-*")))
-            return any(path not in before for path in other.home.glob(f"store/{stage}*/*/*/record.json"))
+            return any(path not in before for path in _finished_units(other.home, stage))
 
         _wait_until(process, under_way)
         os.kill(process.pid, signal.SIGKILL)
