@@ -38,8 +38,8 @@ class Published(Model):
             DataError: it is not JSON, is of another format, or a field is missing, unknown or of another type.
         """
         try:
-            value = json.loads(text)
-        except ValueError as error:
+            value = json.loads(text, object_pairs_hook=_once)
+        except (ValueError, RecursionError) as error:
             raise DataError(f"{where}: this is not JSON: {error}. {cls.AGAIN}") from error
         if not isinstance(value, dict):
             raise DataError(f"{where}: expected a JSON object, found {type(value).__name__}. {cls.AGAIN}")
@@ -80,10 +80,20 @@ class Published(Model):
             raise DataError(f"{where}: format {found!r}, this version of Mixwright reads {expected!r}. {cls.AGAIN}")
 
 
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object of JSON whose keys are there once: of two values the last would be taken, and nobody told."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(
+            f"the key {next(name for name in names if names.count(name) > 1)!r} stands twice in one object"
+        )
+    return found
+
+
 def _mistakes(error: ValidationError) -> str:
     found = error.errors(include_url=False, include_input=False)
-    shown = "; ".join(
-        f"{'.'.join(map(str, one['loc']))}: {one['msg'].removeprefix('Value error, ')}" for one in found[:_SHOWN]
-    )
+    pairs = [(".".join(map(str, one["loc"])), one["msg"].removeprefix("Value error, ")) for one in found[:_SHOWN]]
+    shown = "; ".join(f"{place}: {told}" if place else told for place, told in pairs)
     more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
     return f"{len(found)} mistake(s): {shown}{more}."

@@ -163,7 +163,11 @@ def read_recipe(path: Path) -> Recipe:
     """
     if not path.is_file():
         raise DataError(f"{path}: there is no such file. Name the recipe.json of a search.")
-    return Recipe.parse(path.read_text(encoding="utf-8"), str(path))
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: this is no text: {error}. Name the recipe.json of a search.") from error
+    return Recipe.parse(text, str(path))
 
 
 class DomainForecast(Model):

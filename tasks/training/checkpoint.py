@@ -93,7 +93,8 @@ def write(checkpoint: Checkpoint, kept: Kept) -> None:
     except OSError as error:
         shutil.rmtree(attempt, ignore_errors=True)
         raise _refused(checkpoint, error) from error
-    found = _newest_first(folder)
+    # A newer one was passed over as damaged: it is made again, and counts for nothing here.
+    found = [path for path in _newest_first(folder) if _step(path) <= checkpoint.step]
     for path in found[kept.last :]:
         if kept.milestone_every is None or _step(path) % kept.milestone_every:
             shutil.rmtree(path, ignore_errors=True)

@@ -1,14 +1,14 @@
 """What a run is to every engine: its checked data order, what its checkpoints must agree on, and what it gives."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor
 
 from tasks.core.digest import digest_json
+from tasks.core.errors import DamagedError
 from tasks.tokenize.pool import TokenPool
-from tasks.training.config import TrainingConfig
 from tasks.training.data import RunData
 from tasks.training.ledger import Ledger, check_planned
 from tasks.training.model import Decoder, initial_weights
@@ -50,10 +50,21 @@ def identity(spec: RunSpec, pool: TokenPool) -> str:
     return digest_json(value)
 
 
-def new_weights(training: TrainingConfig, vocab_size: int, seed: int) -> dict[str, Tensor]:
-    """Return the weights by name that a run from scratch begins with."""
-    weights = initial_weights(training.model, vocab_size, seed)
-    return weights if training.mup is None else dict(scaled(training.mup, training.model, weights))
+def first_weights(spec: RunSpec, vocab_size: int, given: Mapping[str, Tensor] | None) -> Mapping[str, Tensor]:
+    """Return the weights by name that a run without a checkpoint begins with: those given, or new ones from its seed.
+
+    Raises:
+        DamagedError: it is a branch, whose first checkpoint is a milestone of its trunk.
+    """
+    if spec.trunk is not None:
+        raise DamagedError(
+            f"{spec.name}: it goes on behind step {spec.trunk.step} of {spec.trunk.spec.name}, and no checkpoint of that "
+            "step or of a later one can be read. Start the same command again; the disk may lose what is written to it."
+        )
+    if given is not None:
+        return given
+    weights, mup = initial_weights(spec.training.model, vocab_size, spec.seed), spec.training.mup
+    return weights if mup is None else scaled(mup, spec.training.model, weights)
 
 
 def accounted(spec: RunSpec, data: RunData, model: Decoder, losses: Sequence[float], ledger: Ledger) -> RunResult:

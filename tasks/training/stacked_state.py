@@ -20,7 +20,7 @@ from tasks.training.distributed import from_first, parts_of, world_sum
 from tasks.training.interleave import Integers
 from tasks.training.ledger import ConsumptionLog
 from tasks.training.model import decoder, torch_dtype
-from tasks.training.result import Evaluation, RunResult, accounted, identity, new_weights
+from tasks.training.result import Evaluation, RunResult, accounted, first_weights, identity
 from tasks.training.spikes import skipped_steps
 from tasks.training.stacked_model import Layout, layout_of
 from tasks.training.stacked_optimizer import StackedOptimizer, named_state, new_state, optimizer_of, read_state
@@ -133,7 +133,8 @@ def started(
         weights_NW = torch.stack(rows).to(device)
         state = {name: torch.stack([own[name] for own in states]).to(device) for name in states[0]}
     else:
-        first = {seed: _initial_row(layout, training, seed, initial) for seed in {run.spec.seed for run in runs}}
+        specs = {run.spec.seed: run.spec for run in runs}
+        first = {seed: layout.row(first_weights(spec, layout.vocab_size, initial)) for seed, spec in specs.items()}
         weights_NW = torch.stack([first[run.spec.seed] for run in runs]).to(device)
         state = new_state(optimizer, (len(runs),), device)
     share = ceil(training.num_steps / len(runs))
@@ -144,10 +145,6 @@ def started(
     keeps = bool(from_first(torch.tensor([run.checkpoints is not None for run in runs]).any(), world))
     own = (weights_NW, state, low_NW, sums)
     return Stack(list(runs), training, layout, every, optimizer, *own, step, world, parts, keeps)
-
-
-def _initial_row(layout: Layout, training: TrainingConfig, seed: int, initial: Mapping[str, Tensor] | None) -> Tensor:
-    return layout.row(new_weights(training, layout.vocab_size, seed) if initial is None else initial)
 
 
 def state_of(stack: Stack, place: int) -> dict[str, Tensor]:

@@ -34,6 +34,8 @@ def test_the_same_values_give_the_same_bytes(tmp_path: Path) -> None:
         ('{"format": 2, "shares": [NaN]}', "shares.0"),
         ("[]", "expected a JSON object, found list"),
         ("{", "not JSON"),
+        ("[" * 100_000, "not JSON"),
+        ('{"format": 2, "shares": [1.0], "shares": [0.5]}', "the key 'shares' stands twice"),
     ],
 )
 def test_anything_else_is_refused_with_its_place(tmp_path: Path, text: str, told: str) -> None:

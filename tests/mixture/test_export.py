@@ -168,7 +168,7 @@ def test_a_recipe_is_read_and_what_is_none_is_refused(tmp_path: Path) -> None:
             {"stages": [{"tokens": 10, "weights": [0.4, 0.6], "end_weights": [1.0]}]},
             r"stages\.0\.end_weights: 1 weights for 2",
         ),
-        ({"baselines": {"natural": [0.5, 0.5]}}, "the baseline uniform is missing"),
+        ({"baselines": {"natural": [0.5, 0.5]}}, r"mistake\(s\): the baseline uniform is missing"),
     )
     for changes, message in wrong:
         path.write_text(recipe_text(**changes))
@@ -176,6 +176,9 @@ def test_a_recipe_is_read_and_what_is_none_is_refused(tmp_path: Path) -> None:
             read_recipe(path)
     path.write_text("{")
     with pytest.raises(DataError, match="this is not JSON"):
+        read_recipe(path)
+    path.write_bytes(b"\xff\xfe{")
+    with pytest.raises(DataError, match="this is no text"):
         read_recipe(path)
     with pytest.raises(DataError, match="no such file"):
         read_recipe(tmp_path / "nothing.json")

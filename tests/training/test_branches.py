@@ -1,6 +1,7 @@
 """Branches off a trunk: the past is the trunk's, to the bit; what follows has another mixture, schedule or seed."""
 
 import json
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -8,15 +9,18 @@ from typing import Any
 import pytest
 
 from infra.storage import FolderStore
-from tasks.core.errors import ConfigError
+from tasks.core.errors import ConfigError, DamagedError
 from tasks.runtime.context import Workshop
 from tasks.training import branches
+from tasks.training.checkpoint import publish_milestones
 from tasks.training.params import TrainParams
 from tasks.training.published import TrainedRun, TrainedRuns, TrunkStep
 from tasks.training.published_run import read_ledger, read_losses
+from tasks.training.result import first_weights
 from tasks.training.stage import run
+from tasks.training.types import Phase, Trunk
 from tests.in_process import InProcess, Listener
-from tests.training.conftest import LENGTH, make_pool, small_training
+from tests.training.conftest import LENGTH, make_pool, small_spec, small_training
 from tests.training.test_stage import TOKENIZER, sign
 
 STEP = 4 * LENGTH
@@ -119,6 +123,36 @@ def test_a_branch_that_is_stopped_goes_on_from_its_own_checkpoint(
     again, _ = trained(given, inputs, tmp_path)
     assert len(begun) == 2
     assert again["late-seed0"].weights_digest == whole["late-seed0"].weights_digest
+
+
+def test_a_branch_whose_own_checkpoints_are_damaged_begins_again_behind_its_trunk(
+    inputs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = params({"name": "late", "step": 3, "stages": [stage(LATE, 9)]})
+    whole, _ = trained(given, inputs, tmp_path / "whole")
+
+    def dies_in_the_branch(*arguments: Any) -> None:
+        if arguments[1].milestone_every_steps is None:
+            raise KeyboardInterrupt
+        publish_milestones(*arguments)
+
+    monkeypatch.setattr("tasks.training.unit.publish_milestones", dies_in_the_branch)
+    with pytest.raises(KeyboardInterrupt):
+        trained(given, inputs, tmp_path)
+    monkeypatch.undo()
+    own = sorted((tmp_path / "s/train.run").glob("*/.blocks-*/step-*"))
+    assert [path.name for path in own] == ["step-000000009", "step-000000012"]
+    for path in own:
+        (path / "state.safetensors").write_bytes(b"damaged")
+    again, _ = trained(given, inputs, tmp_path)
+    assert again["late-seed0"].weights_digest == whole["late-seed0"].weights_digest
+
+
+def test_a_branch_never_begins_with_new_weights() -> None:
+    trunk = small_spec()
+    branch = replace(trunk, trunk=Trunk(trunk, 6), phases=(Phase(6 * STEP, tuple(LATE)),))
+    with pytest.raises(DamagedError, match="behind step 6 of small"):
+        first_weights(branch, 64, None)
 
 
 def test_the_ledger_of_a_branch_has_the_trunks_steps_also_where_its_blocks_are_others(

@@ -158,6 +158,16 @@ def test_the_last_so_many_and_the_milestones_are_kept(tmp_path: Path) -> None:
     assert kept_by(small_training()) == Kept(2, None)
 
 
+def test_damaged_checkpoints_that_were_passed_over_push_out_none_that_is_whole(tmp_path: Path) -> None:
+    for step in (6, 9):
+        write(made(tmp_path, step), Kept())
+        (tmp_path / f"step-00000000{step}" / "state.safetensors").write_bytes(b"damaged")
+    write(made(tmp_path, 3), Kept(last=1))
+    assert steps(tmp_path, "own") == [3]
+    write(made(tmp_path, 9), Kept(last=1))
+    assert names(tmp_path) == ["step-000000009"] and steps(tmp_path, "own") == [9]
+
+
 def test_attempts_that_killed_writers_left_are_removed(tmp_path: Path) -> None:
     (tmp_path / ".attempt-dead").mkdir()
     write(made(tmp_path, 1), Kept())

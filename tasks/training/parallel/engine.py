@@ -33,7 +33,7 @@ from tasks.training.optimizers.method import Sharding, Step, split_name
 from tasks.training.optimizers.template import step_template
 from tasks.training.parallel.job import Job
 from tasks.training.parallel.spread import Spread, SpreadOut
-from tasks.training.result import Evaluation, RunResult, accounted, identity, new_weights
+from tasks.training.result import Evaluation, RunResult, accounted, first_weights, identity
 from tasks.training.schedules.rates import learning_rate
 from tasks.training.spikes import is_spike, skipped_steps
 from tasks.training.types import RunSpec, StepNumbers, World
@@ -165,7 +165,7 @@ def _start(spec: RunSpec, data: RunData, job: Job, spread_out: SpreadOut, own: s
     if step:
         _restore(run, step)
     else:
-        made = job.initial or new_weights(training, vocab_size, spec.seed)
+        made = first_weights(spec, vocab_size, job.initial)
         for name, part in spread.weights.items():
             part.copy_(spread.own(name, made[name].to(job.device)))
     if not run.workers or run.workers[-1][1] != job.world.size:
