@@ -7,7 +7,9 @@ from pydantic import Field, PositiveFloat, PositiveInt
 
 from tasks.core.errors import ConfigError
 from tasks.core.params import Params
+from tasks.training.losses.kinds import LossKind
 from tasks.training.mup import Mup
+from tasks.training.objectives.kinds import ObjectiveKind
 from tasks.training.optimizers.kinds import DEFAULT as DEFAULT_OPTIMIZER
 from tasks.training.optimizers.kinds import OptimizerKind
 from tasks.training.parallel.kinds import ParallelKind
@@ -16,6 +18,7 @@ from tasks.training.schedules.kinds import ScheduleConfig
 from tasks.training.schedules.rates import schedule_mistakes
 from tasks.training.schedules.wsd import Wsd
 from tasks.training.spikes import SkipSpikes
+from tasks.training.transforms.kinds import TransformKind
 
 Architecture = Literal["qwen3", "olmo2"]
 Precision = Literal["float32", "bfloat16"]
@@ -112,9 +115,17 @@ class DataConfig(Params):
     curriculum: str | None = Field(
         default=None, min_length=1, description="column by whose mean the rows of an epoch are drawn, ascending"
     )
+    transform: TransformKind | None = Field(
+        default=None, description="what is made of each row before the model sees it; null = nothing"
+    )
     seed: int = Field(
         default=0, ge=0, description="which documents get the copy that their weight's fraction stands for"
     )
+
+    @property
+    def gaps(self) -> bool:
+        """Whether there may be places in a row at which nothing is predicted."""
+        return self.packing is not None or self.transform is not None
 
 
 class TrainingConfig(Params):
@@ -130,6 +141,10 @@ class TrainingConfig(Params):
         description="of the products; auto = bfloat16 where it is native, decided before a run is named",
     )
     data: DataConfig | None = Field(default=None, description="null = documents as they lie, rows shuffled")
+    loss: LossKind | None = Field(default=None, description="of a token; null = cross-entropy")
+    objective: ObjectiveKind | None = Field(
+        default=None, description="what a step minimises; null = the mean of its tokens' losses"
+    )
     mup: Mup | None = Field(default=None, description="rates and initial values are those of a narrower model")
     parallel: ParallelKind | None = Field(
         default=None, description="one model over many devices; null = as in a stack, for models that fit on one"

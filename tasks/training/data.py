@@ -11,11 +11,13 @@ from zlib import crc32
 import numpy as np
 import numpy.typing as npt
 
-from tasks.tokenize.pool import TokenPool
-from tasks.training.config import TrainingConfig
+from tasks.tokenize.pool import TokenPool, Tokens
+from tasks.training.config import DataConfig, TrainingConfig
 from tasks.training.interleave import Integers
 from tasks.training.order import DataOrder, Past, Samples, check_caps, data_order
 from tasks.training.rows import DomainRows, rows_of
+from tasks.training.transforms.kinds import transformed
+from tasks.training.transforms.row import NO_TARGET
 from tasks.training.types import Phase, RunSpec
 
 # Samples that are drawn in one call: drawing few costs nearly as much as drawing many.
@@ -24,40 +26,61 @@ _WINDOW = 1024
 
 @dataclass(frozen=True)
 class Batch:
-    """Samples of a run from number `start` on: where they come from, and their tokens, shape [S, T + 1].
+    """Samples of a run from number `start` on: where they come from, and their tokens as they lie, shape [S, T + 1].
 
-    Of each, shape [S]: `targets` are the tokens it trains on, `bytes` the UTF-8 bytes that these stand for, `checksums`
-    CRC-32 of its tokens as they lie on the disk.
+    `pairs` [S, 2, T] are the tokens that the model is given, and what it is to predict behind each, -1 = nothing.
+    Of each sample, shape [S]: `num_targets` are the tokens it trains on, `bytes` the UTF-8 bytes that these stand for,
+    `checksums` CRC-32 of its tokens as they lie on the disk.
     """
 
     start: int
     samples: Samples
-    tokens: Integers
-    targets: Integers
+    tokens: Tokens
+    pairs: Integers
+    num_targets: Integers
     bytes: Integers
     checksums: npt.NDArray[np.uint64]
 
 
 @dataclass(frozen=True)
 class RunData:
-    """The order of a run, and the rows of a pool's domains that it draws."""
+    """The order of a run, the rows of a pool's domains that it draws, and what is made of these (None = nothing)."""
 
     order: DataOrder
     pool: TokenPool
     rows: tuple[DomainRows, ...]
+    config: DataConfig | None = None
+    seed: int = 0
 
     def read(self, start: int, stop: int) -> Batch:
         """Return samples `start` to `stop` (excluded); the cost depends on their number, not on where they are."""
         samples = self._samples(start, stop)
         pairs = zip(samples.domains.tolist(), samples.rows.tolist(), strict=True)
         tokens = np.stack([self.rows[domain].row(row) for domain, row in pairs])
-        sizes = self.pool.token_bytes[tokens[:, 1:]].sum(axis=1, dtype=np.int64)
-        checksums = np.array([crc32(row_T) for row_T in tokens], dtype=np.uint64)
-        targets = np.full(len(samples.rows), tokens.shape[1] - 1, dtype=np.int64)
-        for domain in [number for number in np.unique(samples.domains).tolist() if self.rows[number].pieces]:
-            own = samples.domains == domain
-            targets[own] = self.rows[domain].targets(samples.rows[own])
-        return Batch(start, samples, tokens.astype(np.int64), targets, sizes, checksums)
+        checksums = np.array([crc32(row_U) for row_U in tokens], dtype=np.uint64)
+        pairs_SXT = self._pairs(start, tokens.astype(np.int64))
+        counted = pairs_SXT[:, 1] != NO_TARGET
+        sizes = self.pool.token_bytes[pairs_SXT[:, 1]].sum(axis=1, dtype=np.int64, where=counted)
+        return Batch(start, samples, tokens, pairs_SXT, counted.sum(axis=1), sizes, checksums)
+
+    def domains(self, start: int, stop: int) -> Integers:
+        """Return the domains of samples `start` to `stop` (excluded), by their places in the pool."""
+        return self._samples(start, stop).domains
+
+    def _pairs(self, start: int, tokens_SU: Integers) -> Integers:
+        """Return what the model is given and what it is to predict, [S, 2, T]."""
+        config, end = self.config, self.pool.document_end
+        pairs_SXT = np.stack([tokens_SU[:, :-1], tokens_SU[:, 1:]], axis=1)
+        if config is None:
+            return pairs_SXT
+        if config.transform is not None:
+            for number, row_U in enumerate(tokens_SU):
+                made = transformed(config.transform, row_U, start + number, self.seed)
+                pairs_SXT[number] = made.inputs, made.targets
+        if config.packing is not None:
+            # An end behind an end pads the row.
+            pairs_SXT[:, 1][(pairs_SXT == end).all(axis=1)] = NO_TARGET
+        return pairs_SXT
 
     def _samples(self, start: int, stop: int) -> Samples:
         if not 0 <= start < stop <= self.order.num_samples:
@@ -92,7 +115,7 @@ def run_data(spec: RunSpec, pool: TokenPool) -> RunData:
     order = order_over(rows, spec.phases, pool.names, spec.seed, spec.row_share, past)
     if spec.max_epochs is not None:
         check_caps(order, spec.max_epochs, spec.name)
-    return RunData(order, pool, rows)
+    return RunData(order, pool, rows, training.data, spec.seed)
 
 
 def order_over(

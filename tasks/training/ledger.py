@@ -105,7 +105,7 @@ class ConsumptionLog:
         place = (numbers // (self._every * self._training.sequences_per_step), domains)
         # One after the other: two samples at one place would be one with `+=`.
         np.add.at(self._state[0], place, 1)
-        np.add.at(self._state[1], place, np.concatenate([one.targets for one in self._waiting]))
+        np.add.at(self._state[1], place, np.concatenate([one.num_targets for one in self._waiting]))
         np.add.at(self._state[2], place, np.concatenate([one.bytes for one in self._waiting]))
         np.add.at(self._state[3], place, sample_digests(numbers, rows, checksums))
         self._waiting.clear()

@@ -9,14 +9,17 @@ weights and the loss stay float32. Axes: B batch, T position, D hidden, H head, 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 (its usual name)
 
 from tasks.core.rng import generator
-from tasks.training.config import DataConfig, ModelConfig, Precision
-from tasks.training.loss import total_nats
+from tasks.training.config import DataConfig, ModelConfig, Precision, TrainingConfig
+from tasks.training.loss import nats_per_row, scored
+from tasks.training.losses.kinds import LossKind
+from tasks.training.transforms.row import NO_TARGET
 
 EMBEDDING = "model.embed_tokens.weight"
 FINAL_NORM = "model.norm.weight"
@@ -25,19 +28,22 @@ _LINE_BYTES = 64
 
 
 @dataclass(frozen=True)
-class Documents:
-    """What a run makes of the token that ends documents: they do not see each other (`apart`), and it pads rows."""
+class Scoring:
+    """What a run makes of its tokens, the same in every step.
 
-    end: int
-    apart: bool
-    padded: bool
+    `apart` is the token that ends documents which do not see each other (None = all see what is before them), `gaps`
+    whether there may be places without a target, `loss` that of a token (None = cross-entropy).
+    """
+
+    apart: int | None = None
+    gaps: bool = False
+    loss: LossKind | None = None
 
 
-def documents_of(config: DataConfig | None, document_end: int) -> Documents | None:
-    """Return what a run makes of the ends of documents; None = they are tokens like others."""
-    if config is None or not (config.document_mask or config.packing):
-        return None
-    return Documents(document_end, config.document_mask, config.packing is not None)
+def scoring_of(training: TrainingConfig, document_end: int) -> Scoring:
+    """Return what a run makes of its tokens, of which one ends documents."""
+    data = training.data or DataConfig()
+    return Scoring(document_end if data.document_mask else None, data.gaps, training.loss)
 
 
 class Decoder(nn.Module):
@@ -69,22 +75,37 @@ class Decoder(nn.Module):
         tokens_BT: Tensor,
         precision: Precision = "float32",
         targets_BT: Tensor | None = None,
-        documents: Documents | None = None,
-    ) -> Tensor:
+        scoring: Scoring = Scoring(),
+        weights_BT: Tensor | None = None,
+    ) -> Any:
         """Return the normalised output of the last layer, [B, T, D], in the given precision.
 
-        With `targets_BT` return the sum of their nats instead, a float32 scalar. `documents` says what is made of the ends
-        of documents; None = nothing.
+        With `targets_BT` return instead the sum of their nats, a float32 scalar, and the nats of each, [B, T], 0 where there
+        is no target. The scalar's gradient is that of the sum of weight x loss (see `loss.scored`).
         """
-        allowed = own_document(tokens_BT, documents.end) if documents is not None and documents.apart else None
+        allowed = None if scoring.apart is None else own_document(tokens_BT, scoring.apart)
         hidden_BTD: Tensor = self.model(tokens_BT, torch_dtype(precision), allowed, recompute=self.recompute)
         if targets_BT is None:
             return hidden_BTD
         hidden_ND, targets_N = hidden_BTD.flatten(0, 1), targets_BT.reshape(-1)
-        if documents is not None and documents.padded:
-            kept_N = is_target(tokens_BT.reshape(-1), targets_N, documents.end)
-            hidden_ND, targets_N = hidden_ND[kept_N], targets_N[kept_N]
-        return total_nats(hidden_ND, self.output, targets_N)
+        weights_N = None if weights_BT is None else weights_BT.reshape(-1)
+        if not scoring.gaps:
+            total, each_N = self._scored(hidden_ND, targets_N, scoring.loss, weights_N)
+            return total, each_N.view(targets_BT.shape)
+        kept_N = targets_N != NO_TARGET
+        some_N = None if weights_N is None else weights_N[kept_N]
+        total, each_K = self._scored(hidden_ND[kept_N], targets_N[kept_N], scoring.loss, some_N)
+        each_N = each_K.new_zeros(targets_N.shape)
+        each_N[kept_N] = each_K
+        return total, each_N.view(targets_BT.shape)
+
+    def _scored(
+        self, hidden_ND: Tensor, targets_N: Tensor, loss: LossKind | None, weights_N: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        if torch.is_grad_enabled():
+            return scored(hidden_ND, self.output, targets_N, loss, weights_N)
+        each_N = nats_per_row(hidden_ND, self.output, targets_N)
+        return each_N.sum(), each_N
 
 
 def decoder(config: ModelConfig, vocab_size: int, weights: Mapping[str, Tensor]) -> Decoder:
@@ -272,11 +293,6 @@ def own_document(tokens_BT: Tensor, document_end: int) -> Tensor:
     documents_BT = (tokens_BT == document_end).cumsum(dim=1)
     same = documents_BT[:, None, :, None] == documents_BT[:, None, None, :]
     return same & torch.ones(same.shape[-2:], dtype=torch.bool, device=same.device).tril()
-
-
-def is_target(inputs_N: Tensor, targets_N: Tensor, document_end: int) -> Tensor:
-    """Return which targets count: all but an end behind an end, which pads a row."""
-    return (inputs_N != document_end) | (targets_N != document_end)
 
 
 def attended(mixed_BTX: Tensor, config: ModelConfig, cos: Tensor, sin: Tensor, allowed: Tensor | None = None) -> Tensor:

@@ -76,14 +76,6 @@ class DomainRows:
         row[: filled.size] = filled
         return row
 
-    def targets(self, rows_S: Integers) -> Integers:
-        """Return how many tokens each row trains on: all but those that pad it."""
-        if self.pieces is None:
-            return np.full(len(rows_S), self.length)
-        before_P = np.concatenate([[0], np.cumsum(self.pieces.lengths)])
-        sizes_S: Integers = before_P[self.pieces.first[rows_S + 1]] - before_P[self.pieces.first[rows_S]]
-        return sizes_S
-
     def documents(self, rows_S: Integers) -> tuple[Integers, Integers]:
         """Return the first and the last document that some rows train on, by their order in the domain."""
         if self.pieces is not None:

@@ -5,12 +5,14 @@ one (the output layer, the optimizer): N times the logits would leave the proces
 and the optimizer are batched too, and the device is waited for every `SYNC_STEPS` steps only. On a CPU each proxy gets
 the bits that `train` gives it alone, whatever else is in the stack (tested).
 
-Axes: N proxies still running, S sequences, U tokens of a sample, P parameters, W = P padded.
+Axes: N proxies still running, S sequences, X tokens given and tokens to predict, T places of a sample, P parameters,
+W = P padded.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from math import isfinite
 from pathlib import Path
@@ -27,13 +29,13 @@ from tasks.training.data import Batch, step_ranges
 from tasks.training.distributed import from_first, parts_of, tree_sum, world_sum
 from tasks.training.held_out import evaluated
 from tasks.training.loader import prefetched, workers_for
-from tasks.training.model import decoder, documents_of
+from tasks.training.model import decoder, scoring_of
 from tasks.training.numerics import deterministic, diverged
 from tasks.training.optimizers.clipping import clipped, clipped_rows
 from tasks.training.result import RunResult
 from tasks.training.schedules.rates import learning_rate
 from tasks.training.spikes import is_spike
-from tasks.training.stacked_model import gradient_and_nats
+from tasks.training.stacked_model import gradient_and_nats, nats_of_tokens
 from tasks.training.stacked_optimizer import change
 from tasks.training.stacked_state import (
     MadeStep,
@@ -47,6 +49,7 @@ from tasks.training.stacked_state import (
     state_of,
     together,
 )
+from tasks.training.step_losses import loss_by_domain, token_weights
 from tasks.training.types import DivergedError, RunSpec, StepNumbers, World
 
 # A guess: the device is never idle for long, and a diverged proxy wastes little.
@@ -144,10 +147,10 @@ def _steps(stack: Stack) -> AbstractContextManager[Iterator[dict[int, Batch]]]:
 def _advance(stack: Stack, steps_ahead: Iterator[Mapping[int, Batch]]) -> None:
     """Make one step of every run that is left."""
     training, parameters = stack.training, stack.layout.parameters
-    tokens_NSU, batches = _tokens(stack, steps_ahead)
-    nats_NS = stack.weights_NW.new_empty(tokens_NSU.shape[:2])
+    pairs_NSXT, batches = _pairs(stack, steps_ahead)
+    nats_NS = stack.weights_NW.new_empty(pairs_NSXT.shape[:2])
     stack.low_NW.copy_(stack.weights_NW)
-    total_NW = _summed(stack, tokens_NSU, nats_NS)
+    total_NW = _summed(stack, pairs_NSXT, nats_NS, _token_weights(stack, pairs_NSXT))
     gradient_NP = total_NW[:, :parameters].mul_(1.0 / training.tokens_per_step)
     losses_N = total_NW[:, parameters].double() / training.tokens_per_step
     if stack.on_cpu:
@@ -160,35 +163,52 @@ def _advance(stack: Stack, steps_ahead: Iterator[Mapping[int, Batch]]) -> None:
     stack.step += 1
 
 
-def _summed(stack: Stack, tokens_NSU: Tensor, nats_NS: Tensor) -> Tensor:
+def _summed(stack: Stack, pairs_NSXT: Tensor, nats_NS: Tensor, weights_NST: Tensor | None) -> Tensor:
     """Return the sum over all micro-batches of the step; this process makes those of its own tokens, with their nats."""
-    (first, count), at_once = stack.parts, not stack.on_cpu
-    size = tokens_NSU.shape[1] // count
-    documents = documents_of(stack.training.data, stack.runs[0].data.pool.document_end)
+    first, count = stack.parts
+    scoring = scoring_of(stack.training, stack.runs[0].data.pool.document_end)
+    parts = [slice(start, start + stack.part_size) for start in range(0, pairs_NSXT.shape[1], stack.part_size)]
 
     def write(part: int, sum_NW: Tensor) -> None:
-        here = slice((part - first) * size, (part - first + 1) * size)
-        own = (stack.weights_NW, stack.low_NW, tokens_NSU[:, here], sum_NW, nats_NS[:, here])
-        gradient_and_nats(stack.layout, *own, at_once=at_once, documents=documents)
+        here = parts[part - first]
+        own = (stack.weights_NW, stack.low_NW, pairs_NSXT[:, here], sum_NW, nats_NS[:, here])
+        some_NST = None if weights_NST is None else weights_NST[:, here]
+        gradient_and_nats(stack.layout, *own, at_once=not stack.on_cpu, scoring=scoring, weights_NST=some_NST)
 
     tree_sum(write, first, count, stack.sums)
     return world_sum(stack.sums[0], stack.world)
 
 
-def _tokens(stack: Stack, steps_ahead: Iterator[Mapping[int, Batch]]) -> tuple[Tensor, Mapping[int, Batch]]:
-    """Return this process's samples of this step, [N, S, U] int64, and count them; a GPU gets many steps at a time.
+def _token_weights(stack: Stack, pairs_NSXT: Tensor) -> Tensor | None:
+    """Return what each of this process's tokens counts, [N, S, T], by the losses of the whole step; None = all the same."""
+    training, objective = stack.training, stack.training.objective
+    if objective is None or not objective.holds(stack.step):
+        return None
+    scoring = scoring_of(training, stack.runs[0].data.pool.document_end)
+    parts = torch.split(pairs_NSXT, stack.part_size, dim=1)
+    made = [nats_of_tokens(stack.layout, stack.weights_NW, stack.low_NW, part, scoring) for part in parts]
+    samples, summed = (
+        (stack.parts[0] * stack.part_size, training.sequences_per_step),
+        partial(world_sum, world=stack.world),
+    )
+    rows = zip(stack.runs, torch.cat(made, dim=1), strict=True)
+    return torch.stack([token_weights(objective, run.data, stack.step, nats, samples, summed) for run, nats in rows])
+
+
+def _pairs(stack: Stack, steps_ahead: Iterator[Mapping[int, Batch]]) -> tuple[Tensor, Mapping[int, Batch]]:
+    """Return this process's samples of this step, [N, S, 2, T] int64, and count them; a GPU gets many steps at a time.
 
     The batches that they are of come by the places of the runs.
     """
     if not stack.ahead:
         steps = list(islice(steps_ahead, 1 if stack.on_cpu else SYNC_STEPS - stack.step % SYNC_STEPS))
-        tokens = np.stack([[step[run.place].tokens for run in stack.runs] for step in steps])
-        tokens_KNSU = torch.from_numpy(tokens).to(stack.weights_NW.device)
-        stack.ahead.extend(zip(tokens_KNSU, steps, strict=True))
-    tokens_NSU, batches = stack.ahead.popleft()
+        pairs = np.stack([[step[run.place].pairs for run in stack.runs] for step in steps])
+        pairs_KNSXT = torch.from_numpy(pairs).to(stack.weights_NW.device)
+        stack.ahead.extend(zip(pairs_KNSXT, steps, strict=True))
+    pairs_NSXT, batches = stack.ahead.popleft()
     for run in stack.runs:
         run.log.add(batches[run.place])
-    return tokens_NSU, batches
+    return pairs_NSXT, batches
 
 
 def _spikes(stack: Stack, losses_N: Tensor, norms_N: Tensor) -> list[int]:
@@ -283,11 +303,8 @@ def _loss_by_domain(run: StackedRun, row: int, made: Sequence[MadeStep]) -> dict
     """Return nats per token of the samples that this process took in some steps, by domain."""
     if not made:
         return {}
-    domains = np.concatenate([step.batches[run.place].samples.domains for step in made])
-    nats = torch.cat([step.nats_NS[row] for step in made]).double().cpu().numpy()
-    taken, sums = np.bincount(domains), np.bincount(domains, nats)
-    length, names = run.spec.training.model.sequence_length, run.data.pool.names
-    return {names[domain]: float(sums[domain] / (taken[domain] * length)) for domain in np.flatnonzero(taken)}
+    nats_S = torch.cat([step.nats_NS[row] for step in made])
+    return loss_by_domain(run.data, [step.batches[run.place] for step in made], nats_S)
 
 
 def _report_losses(stack: Stack, listeners: _StepListeners) -> None:

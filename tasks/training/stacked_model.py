@@ -3,8 +3,8 @@
 All weights of a proxy are one row; the products' weights are views of it, and their gradients are written straight into
 views of a row of the same layout. Rounding is that of `model.py`, operation by operation.
 
-Axes: N proxies, S sequences, T positions, U = T + 1 tokens, R = S x T rows, I in, O out, D hidden, V vocabulary,
-P parameters, W = P padded.
+Axes: N proxies, S sequences, X tokens given and tokens to predict, T positions, R = S x T rows, I in, O out, D hidden,
+V vocabulary, P parameters, W = P padded.
 """
 
 from collections.abc import Mapping
@@ -18,19 +18,20 @@ from torch.nn import functional as F  # noqa: N812 (its usual name)
 
 from tasks.core.errors import ConfigError
 from tasks.training.config import ModelConfig
-from tasks.training.loss import GPU_LOGITS, nats_and_gradients
+from tasks.training.loss import GPU_LOGITS, nats_and_gradients, nats_per_row, slopes
+from tasks.training.losses.kinds import LossKind
 from tasks.training.model import (
     EMBEDDING,
     FINAL_NORM,
-    Documents,
+    Scoring,
     attended,
     begins_a_line,
-    is_target,
     on_a_line,
     own_document,
     rotary,
     weight_shapes,
 )
+from tasks.training.transforms.row import NO_TARGET
 
 # Rows begin on a cache line in both precisions, and behind the weights there is room for one number.
 _ALIGNMENT = 32
@@ -104,38 +105,61 @@ def gradient_and_nats(
     layout: Layout,
     weights_NW: Tensor,
     low_NW: Tensor,
-    tokens_NSU: Tensor,
+    pairs_NSXT: Tensor,
     total_NW: Tensor,
     nats_NS: Tensor,
     *,
     at_once: bool,
-    documents: Documents | None = None,
+    scoring: Scoring = Scoring(),  # noqa: B008 (frozen)
+    weights_NST: Tensor | None = None,
 ) -> None:
-    """Write each proxy's gradient of the sum of its nats, and that sum behind it, into `total_NW`; those of each sample too.
+    """Write each proxy's gradient, and the sum of its nats behind it, into `total_NW`; the nats of each sample too.
 
-    `low_NW` are the weights in the precision of the products. `at_once`: the output layer for all proxies together, what
-    a GPU needs; else one by one. `documents` says what is made of their ends.
+    It is the gradient of the sum of weight x loss over its tokens. `low_NW` are the weights in the precision of the
+    products, `pairs_NSXT` the tokens that it is given and those that it is to predict. `at_once`: the output layer for all
+    proxies together, what a GPU needs; else one by one.
     """
-    length = tokens_NSU.shape[2] - 1
-    inputs_NR, targets_NR = tokens_NSU[:, :, :-1].flatten(1), tokens_NSU[:, :, 1:].flatten(1)
-    allowed, kept_NR = None, None
-    if documents is not None and documents.apart:
-        allowed = own_document(inputs_NR.view(-1, length), documents.end)
-    if documents is not None and documents.padded:
-        kept_NR = is_target(inputs_NR, targets_NR, documents.end)
-    embedding_NVD = layout.part(weights_NW, EMBEDDING)
-    x_NRD = embedding_NVD[_numbers(inputs_NR), inputs_NR].to(low_NW.dtype).requires_grad_()
+    length = pairs_NSXT.shape[3]
+    inputs_NR, targets_NR = pairs_NSXT[:, :, 0].flatten(1), pairs_NSXT[:, :, 1].flatten(1)
+    x_NRD = _looked_up(layout, weights_NW, low_NW, inputs_NR).requires_grad_()
     with torch.enable_grad():
-        hidden_NRD = _hidden_states(layout, low_NW, total_NW, x_NRD, length, allowed)
+        hidden_NRD = _hidden_states(layout, low_NW, total_NW, x_NRD, length, _allowed(inputs_NR, length, scoring))
     output_NVD, slope_NVD = layout.part(low_NW, EMBEDDING), layout.part(total_NW, EMBEDDING)
     loss, add_looked_up = (_loss_at_once, _add_at_once) if at_once else (_loss_of_each, _add_to_each)
     each_NR = torch.zeros(targets_NR.shape, device=targets_NR.device)
-    nats_N, slope_NRD = loss(hidden_NRD.detach(), output_NVD, targets_NR, slope_NVD, kept_NR, each_NR)
+    factor_NR = None if weights_NST is None else weights_NST.flatten(1)
+    given = (hidden_NRD.detach(), output_NVD, targets_NR, slope_NVD, each_NR, scoring, factor_NR)
+    nats_N, slope_NRD = loss(*given)
     nats_NS.copy_(each_NR.view(*nats_NS.shape, length).sum(dim=2))
     (slope_x_NRD,) = torch.autograd.grad(hidden_NRD, x_NRD, slope_NRD)
     add_looked_up(slope_NVD, inputs_NR, slope_x_NRD.float())
     total_NW[:, layout.parameters :] = 0.0
     total_NW[:, layout.parameters] = nats_N
+
+
+@torch.no_grad()
+def nats_of_tokens(layout: Layout, weights_NW: Tensor, low_NW: Tensor, pairs_NSXT: Tensor, scoring: Scoring) -> Tensor:
+    """Return the nats of each token, [N, S, T], -1 where there is no target; see `gradient_and_nats`."""
+    length = pairs_NSXT.shape[3]
+    inputs_NR, targets_NR = pairs_NSXT[:, :, 0].flatten(1), pairs_NSXT[:, :, 1].flatten(1)
+    x_NRD, allowed = _looked_up(layout, weights_NW, low_NW, inputs_NR), _allowed(inputs_NR, length, scoring)
+    hidden_NRD, output_NVD = (
+        _hidden_states(layout, low_NW, low_NW, x_NRD, length, allowed),
+        layout.part(low_NW, EMBEDDING),
+    )
+    rows = zip(hidden_NRD, output_NVD, targets_NR.clamp(min=0), strict=True)
+    nats_NR = torch.stack([nats_per_row(*row) for row in rows])
+    return torch.where(targets_NR == NO_TARGET, -1.0, nats_NR).view(pairs_NSXT[:, :, 0].shape)
+
+
+def _looked_up(layout: Layout, weights_NW: Tensor, low_NW: Tensor, inputs_NR: Tensor) -> Tensor:
+    """Return the embeddings of tokens, [N, R, D], in the precision of the products."""
+    return layout.part(weights_NW, EMBEDDING)[_numbers(inputs_NR), inputs_NR].to(low_NW.dtype)
+
+
+def _allowed(inputs_NR: Tensor, length: int, scoring: Scoring) -> Tensor | None:
+    """Return what each token may attend to, where documents do not see each other."""
+    return None if scoring.apart is None else own_document(inputs_NR.view(-1, length), scoring.apart)
 
 
 def _numbers(tokens_NR: Tensor) -> Tensor:
@@ -238,21 +262,24 @@ def _loss_of_each(
     output_NVD: Tensor,
     targets_NR: Tensor,
     slope_NVD: Tensor,
-    kept_NR: Tensor | None,
     each_NR: Tensor,
+    scoring: Scoring,
+    factor_NR: Tensor | None,
 ) -> tuple[Tensor, Tensor]:
     """Return each proxy's nats and the gradient of `hidden`; write that of the output layer. Proxy by proxy.
 
-    `kept_NR` are the rows that count, None = all; their nats are written into `each_NR`.
+    The nats of the rows that have a target are written into `each_NR`; `factor_NR` is what each row's loss counts, None = 1.
     """
     nats, slope_NRD = [], torch.zeros_like(hidden_NRD)
     for proxy, (hidden_RD, output_VD, targets_R, slope_VD) in enumerate(
         zip(hidden_NRD, output_NVD, targets_NR, slope_NVD, strict=True)
     ):
-        kept_R = slice(None) if kept_NR is None else kept_NR[proxy]
+        kept_R = targets_R != NO_TARGET if scoring.gaps else slice(None)
         own_RD, slope_RD = hidden_RD[kept_R], torch.empty_like(hidden_RD[kept_R])
         each_R = each_NR.new_empty(len(own_RD))
-        nats.append(nats_and_gradients(on_a_line(own_RD), output_VD, targets_R[kept_R], slope_RD, slope_VD, each_R))
+        factor_R = None if factor_NR is None else factor_NR[proxy, kept_R]
+        given = (on_a_line(own_RD), output_VD, targets_R[kept_R], slope_RD, slope_VD, each_R, scoring.loss, factor_R)
+        nats.append(nats_and_gradients(*given))
         slope_NRD[proxy, kept_R], each_NR[proxy, kept_R] = slope_RD, each_R
     return torch.stack(nats), slope_NRD
 
@@ -262,31 +289,45 @@ def _loss_at_once(
     output_NVD: Tensor,
     targets_NR: Tensor,
     slope_NVD: Tensor,
-    kept_NR: Tensor | None,
     each_NR: Tensor,
+    scoring: Scoring,
+    factor_NR: Tensor | None,
 ) -> tuple[Tensor, Tensor]:
     """Do as `_loss_of_each` for all proxies together, over as many rows at a time as there is room for."""
+    kept_NR = targets_NR != NO_TARGET if scoring.gaps else None
+    if kept_NR is not None:
+        targets_NR = targets_NR.clamp(min=0)
+        factor_NR = kept_NR if factor_NR is None else kept_NR * factor_NR
     slope_NRD, slope_NVD_parts = torch.empty_like(hidden_NRD), []
     nats_N = torch.zeros(len(hidden_NRD), device=hidden_NRD.device)
     rows = max(1, GPU_LOGITS // (output_NVD.shape[0] * output_NVD.shape[1]))
     for start in range(0, hidden_NRD.shape[1], rows):
         some = slice(start, start + rows)
-        logs_NRV = torch.log_softmax(torch.bmm(hidden_NRD[:, some], output_NVD.transpose(1, 2)).float(), dim=-1)
-        targets = targets_NR[:, some, None]
-        nats_NR = -logs_NRV.gather(2, targets)[:, :, 0]
+        logits_NRV = torch.bmm(hidden_NRD[:, some], output_NVD.transpose(1, 2))
+        slopes_NRV, nats_NR = _slopes_at_once(logits_NRV, targets_NR[:, some], scoring.loss)
         each_NR[:, some] = nats_NR if kept_NR is None else nats_NR * kept_NR[:, some]
         nats_N += each_NR[:, some].sum(dim=1)
-        shares_NRV = logs_NRV.exp_()
-        shares_NRV.scatter_add_(2, targets, torch.full_like(targets, -1.0, dtype=torch.float32))
-        if kept_NR is not None:
-            shares_NRV *= kept_NR[:, some, None]
-        low_NRV = shares_NRV.to(hidden_NRD.dtype)
+        if factor_NR is not None:
+            slopes_NRV *= factor_NR[:, some, None]
+        low_NRV = slopes_NRV.to(hidden_NRD.dtype)
         slope_NRD[:, some] = torch.bmm(low_NRV, output_NVD)
         slope_NVD_parts.append(torch.bmm(low_NRV.transpose(1, 2), hidden_NRD[:, some]))
     slope_NVD.copy_(slope_NVD_parts[0])
     for part in slope_NVD_parts[1:]:
         slope_NVD += part
     return nats_N, slope_NRD
+
+
+def _slopes_at_once(logits_NRV: Tensor, targets_NR: Tensor, loss: LossKind | None) -> tuple[Tensor, Tensor]:
+    """Do as `slopes` for all proxies together; cross-entropy in as little memory as it takes."""
+    if loss is not None:
+        slopes_MV, nats_M = slopes(logits_NRV.flatten(0, 1), targets_NR.flatten(), loss, None)
+        return slopes_MV.view(logits_NRV.shape), nats_M.view(targets_NR.shape)
+    logs_NRV, targets = torch.log_softmax(logits_NRV.float(), dim=-1), targets_NR[:, :, None]
+    nats_NR = -logs_NRV.gather(2, targets)[:, :, 0]
+    shares_NRV = logs_NRV.exp_()
+    shares_NRV.scatter_add_(2, targets, torch.full_like(targets, -1.0, dtype=torch.float32))
+    return shares_NRV, nats_NR
 
 
 def _add_to_each(slope_NVD: Tensor, inputs_NR: Tensor, slope_NRD: Tensor) -> None:

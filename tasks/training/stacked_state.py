@@ -1,6 +1,7 @@
 """What the runs of a stack have reached together: how they begin, what is kept of them, and what each gives.
 
-Axes: N proxies still running, S samples of a step, U tokens of a sample, W = weights of a proxy, padded.
+Axes: N proxies still running, S samples of a step, X tokens given and tokens to predict, T places of a sample, W = weights
+of a proxy, padded.
 """
 
 from collections import deque
@@ -70,7 +71,7 @@ class Stack:
     new memory is slow (its pages were 20 % of a step). `pending` are steps that the host has not looked at
     yet. If any run `keeps` checkpoints, one is due every `save_every` steps: what the stack did since then is at
     most the work of one run. `parts` are the first micro-batch of a step that this process sums, and how many. `ahead` are
-    the next steps: tokens [N, S, U] on the device, and by place the batches they are of.
+    the next steps: pairs [N, S, 2, T] on the device, and by place the batches they are of.
     """
 
     runs: list[StackedRun]
@@ -88,6 +89,11 @@ class Stack:
     keeps: bool
     ahead: deque[tuple[Tensor, Mapping[int, Batch]]] = field(default_factory=deque)
     pending: list[MadeStep] = field(default_factory=list)
+
+    @property
+    def part_size(self) -> int:
+        """Samples of a micro-batch."""
+        return self.training.sequences_per_step // self.training.micro_batches
 
     @property
     def on_cpu(self) -> bool:
@@ -159,7 +165,7 @@ def drop_ended(stack: Stack) -> None:
         stack.runs = [stack.runs[row] for row in left]
         stack.weights_NW = stack.weights_NW[left]
         stack.state = {name: rows[left] for name, rows in stack.state.items()}
-        stack.ahead = deque((tokens_NSU[left], batches) for tokens_NSU, batches in stack.ahead)
+        stack.ahead = deque((pairs_NSXT[left], batches) for pairs_NSXT, batches in stack.ahead)
         stack.low_NW, stack.sums = stack.low_NW[: len(left)], [sum_NW[: len(left)] for sum_NW in stack.sums]
 
 

@@ -22,7 +22,7 @@ from tasks.tokenize.pool import TokenPool, read_pool
 from tasks.tokenize.published import TokenPoolIndex
 from tasks.tokenize.taking import TokenizerFile
 from tasks.tokenize.tokenizer import byte_alphabet
-from tasks.training.loss import rows_at_a_time, total_nats
+from tasks.training.loss import rows_at_a_time, scored
 from tasks.training.measure import bits_per_byte
 from tasks.training.model import initial_model
 from tasks.training.run import train
@@ -86,7 +86,7 @@ def test_the_loss_over_a_large_vocabulary_is_torchs_and_holds_fewer_rows() -> No
     random = generator(0, "large vocabulary")
     hidden, embedding = (torch.tensor(random.standard_normal((n, 4), dtype="float32")) for n in (rows, vocab_size))
     targets = torch.tensor(random.integers(0, vocab_size, rows))
-    ours = total_nats(hidden, embedding, targets)
+    ours, _ = scored(hidden, embedding, targets)
     assert float(ours) == pytest.approx(
         float(F.cross_entropy(hidden @ embedding.T, targets, reduction="sum")), rel=1e-5
     )

@@ -10,9 +10,10 @@ from torch.nn import functional as F  # noqa: N812 (its usual name)
 from tasks.core.errors import DataError
 from tasks.training.config import ModelConfig, Precision, num_parameters
 from tasks.training.export import model_config, read_model, transformers_config, write_model, write_tokenizer_files
-from tasks.training.loss import nats_per_row, rows_at_a_time, total_nats
-from tasks.training.model import EMBEDDING, Decoder, Documents, decoder, initial_model, logits, weight_shapes
+from tasks.training.loss import nats_per_row, rows_at_a_time, scored
+from tasks.training.model import EMBEDDING, Decoder, Scoring, decoder, initial_model, logits, weight_shapes
 from tasks.training.stacked_model import gradient_and_nats, layout_of
+from tasks.training.transforms.row import NO_TARGET
 
 CONFIG = ModelConfig(
     hidden_size=24,
@@ -44,7 +45,7 @@ def test_the_chunked_loss_is_torchs_cross_entropy_with_its_gradient(rows: int) -
     hidden = torch.randn(rows, 8, generator=made, requires_grad=True)
     embedding = torch.randn(50, 8, generator=made, requires_grad=True)
     targets = torch.randint(0, 50, (rows,), generator=made)
-    ours = torch.autograd.grad(2 * total_nats(hidden, embedding, targets), (hidden, embedding))
+    ours = torch.autograd.grad(2 * scored(hidden, embedding, targets)[0], (hidden, embedding))
     reference = 2 * F.cross_entropy(hidden @ embedding.T, targets, reduction="sum")
     theirs = torch.autograd.grad(reference, (hidden, embedding))
     for left, right in zip(ours, theirs, strict=True):
@@ -79,7 +80,7 @@ def test_activations_that_are_computed_again_give_the_same_gradients(precision: 
     for recompute in (False, True):
         model = lively(initial_model(CONFIG, 97, 0))
         model.recompute = recompute
-        nats = model(tokens()[:, :-1], precision, tokens()[:, 1:])
+        nats, _ = model(tokens()[:, :-1], precision, tokens()[:, 1:])
         gradients.append(torch.autograd.grad(nats, [*model.parameters()]))
     assert all(torch.equal(kept, again) for kept, again in zip(*gradients, strict=True))
 
@@ -185,7 +186,7 @@ def test_weights_of_another_config_are_refused(tmp_path: Path) -> None:
         read_model(tmp_path)
 
 
-ISOLATED = Documents(end=0, apart=True, padded=False)
+ISOLATED = Scoring(apart=0)
 
 
 def document_rows() -> torch.Tensor:
@@ -198,9 +199,9 @@ def document_rows() -> torch.Tensor:
 @torch.no_grad()
 def test_documents_that_do_not_see_each_other_cost_what_they_cost_alone() -> None:
     model, rows = lively(initial_model(CONFIG, 97, 0)), document_rows()
-    together = model(rows[:, :-1], "float32", rows[:, 1:], ISOLATED)
-    alone = sum(model(part[:, :-1], "float32", part[:, 1:]) for part in (rows[:, :5], rows[:, 4:]))
-    mixed = model(rows[:, :-1], "float32", rows[:, 1:])
+    together, _ = model(rows[:, :-1], "float32", rows[:, 1:], ISOLATED)
+    alone = sum(model(part[:, :-1], "float32", part[:, 1:])[0] for part in (rows[:, :5], rows[:, 4:]))
+    mixed, _ = model(rows[:, :-1], "float32", rows[:, 1:])
     assert float(together) == pytest.approx(float(alone), rel=1e-5)
     assert abs(float(mixed) - float(alone)) > 1e-3
 
@@ -208,21 +209,23 @@ def test_documents_that_do_not_see_each_other_cost_what_they_cost_alone() -> Non
 @pytest.mark.parametrize("at_once", [False, True])
 @pytest.mark.parametrize("apart", [False, True])
 def test_padding_costs_nothing_and_has_no_gradient_in_the_decoder_and_the_stack(apart: bool, at_once: bool) -> None:
-    layout, documents = layout_of(CONFIG, 97), Documents(end=0, apart=apart, padded=True)
+    layout, scoring = layout_of(CONFIG, 97), Scoring(apart=0 if apart else None, gaps=True)
     model, rows = lively(initial_model(CONFIG, 97, 0)), document_rows()
     padded = torch.nn.functional.pad(rows, (0, 3))
-    nats = model(padded[:, :-1], "float32", padded[:, 1:], documents)
+    pairs = torch.stack([padded[:, :-1], padded[:, 1:]], dim=1)
+    pairs[:, 1, -3:] = NO_TARGET
+    nats, each = model(pairs[:, 0], "float32", pairs[:, 1], scoring)
     gradients = dict(zip(model.weights, torch.autograd.grad(nats, list(model.parameters())), strict=True))
     nats = nats.detach()
     with torch.no_grad():
-        unpadded = model(rows[:, :-1], "float32", rows[:, 1:], ISOLATED if apart else None)
-    assert float(nats) == pytest.approx(float(unpadded), rel=1e-6)
+        unpadded, _ = model(rows[:, :-1], "float32", rows[:, 1:], ISOLATED if apart else Scoring())
+    assert float(nats) == pytest.approx(float(unpadded), rel=1e-6) == pytest.approx(float(each.sum()), rel=1e-6)
     weights_NW = torch.stack([layout.row(model.weights)] * 2)
     total_NW = torch.empty_like(weights_NW)
     nats_NS = torch.empty(2, len(padded))
-    given = (weights_NW, weights_NW.clone(), torch.stack([padded, padded.flip(0)]), total_NW, nats_NS)
+    given = (weights_NW, weights_NW.clone(), torch.stack([pairs, pairs.flip(0)]), total_NW, nats_NS)
     with torch.no_grad():
-        gradient_and_nats(layout, *given, at_once=at_once, documents=documents)
+        gradient_and_nats(layout, *given, at_once=at_once, scoring=scoring)
     for total_W in total_NW:
         assert torch.allclose(total_W[: layout.parameters], layout.row(gradients)[: layout.parameters], atol=1e-4)
         assert float(total_W[layout.parameters]) == pytest.approx(float(nats), rel=1e-5)

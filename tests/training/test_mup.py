@@ -66,7 +66,7 @@ def _by_the_book(spec, pool: TokenPool, base: Mup, monkeypatch: pytest.MonkeyPat
     ]
     optimizer, data = torch.optim.AdamW(groups, betas=(0.9, 0.95), eps=1e-8), run_data(spec, pool)
     for step in range(training.num_steps):
-        tokens = torch.from_numpy(np.asarray(data.read(4 * step, 4 * step + 4).tokens))
+        tokens = torch.from_numpy(data.read(4 * step, 4 * step + 4).tokens.astype(np.int64))
         scores = (made(tokens[:, :-1]) / width) @ made.model.embed_tokens.weight.T
         optimizer.zero_grad()
         F.cross_entropy(scores.flatten(0, 1), tokens[:, 1:].flatten()).backward()

@@ -16,6 +16,8 @@ from tasks.core.errors import ConfigError, StoppedError
 from tasks.tokenize.pool import TokenPool, read_pool
 from tasks.training.config import DataConfig, EvaluationConfig
 from tasks.training.data import run_data
+from tasks.training.losses.z_loss import ZLoss
+from tasks.training.objectives.lin_upper import LinUpper
 from tasks.training.optimizers.muon import Muon
 from tasks.training.parallel.ddp import Ddp
 from tasks.training.parallel.engine import parts_of_step, share_of_step
@@ -24,6 +26,7 @@ from tasks.training.result import RunResult
 from tasks.training.run import train
 from tasks.training.spikes import SkipSpikes
 from tasks.training.stacked import train_stacked
+from tasks.training.transforms.goldfish import Goldfish
 from tasks.training.types import DivergedError, RunSpec, World
 from tests.training.conftest import LENGTH, make_pool, small_spec
 
@@ -31,6 +34,12 @@ STEPS = 50
 KINDS = (Ddp(), Fsdp())
 SEVERAL: dict[str, object] = {"num_tokens": STEPS * 4 * LENGTH, "checkpoint_every_steps": 20}
 FEW: dict[str, object] = {"num_tokens": 6 * 4 * LENGTH, "warmup_steps": 0}
+WEIGHED: dict[str, object] = {
+    **FEW,
+    "loss": ZLoss(weight=0.1),
+    "objective": LinUpper(burn_in_steps=1),
+    "data": DataConfig(transform=Goldfish(context_tokens=3)),
+}
 
 
 class KilledError(RuntimeError):
@@ -76,6 +85,8 @@ def by_both(folder: Path, member: GroupMember) -> None:
         made(f"{parallel.kind}, resumed", spec, checkpoints=None if world.rank else kept)
     watched = EvaluationConfig(at_steps=(3,), tokens_per_domain=64)
     made("muon", small_spec(parallel=Fsdp(), method=Muon(), evaluations=watched, **FEW))
+    made("weighed", small_spec(parallel=Fsdp(), **WEIGHED))
+    made("weighed in a stack", small_spec(**WEIGHED))
     made("bfloat16", small_spec(parallel=Fsdp(recompute_activations=True), precision="bfloat16", **FEW))
     if world.rank == 0:
         (folder / "told.json").write_text(json.dumps(found))
@@ -199,6 +210,14 @@ def test_bfloat16_and_recomputed_activations_are_those_of_the_stack_up_to_roundi
 ) -> None:
     alone = train(small_spec(precision="bfloat16", **FEW), pool)
     assert told_by_two["bfloat16"]["losses"] == pytest.approx(alone.losses, rel=5e-3)
+
+
+def test_an_objective_over_the_whole_step_is_the_same_for_one_process_and_two(
+    told_by_two: dict[str, dict[str, object]], pool: TokenPool
+) -> None:
+    alone = train(small_spec(**WEIGHED), pool)
+    assert told_by_two["weighed"]["losses"] == pytest.approx(alone.losses, abs=1e-4)
+    assert told_by_two["weighed in a stack"] == json.loads(json.dumps(told(alone)))
 
 
 def test_a_run_asked_to_stop_keeps_a_checkpoint_of_its_last_step(pool: TokenPool, tmp_path: Path) -> None:

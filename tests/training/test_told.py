@@ -6,6 +6,7 @@ import pytest
 
 from tasks.tokenize.pool import TokenPool
 from tasks.training.data import run_data
+from tasks.training.parallel.ddp import Ddp
 from tasks.training.planned import told_of
 from tasks.training.run import train
 from tasks.training.schedules.rates import learning_rate
@@ -23,9 +24,12 @@ def test_a_step_is_told_with_its_loss_its_rate_and_the_norm_before_clipping(pool
     assert told == {"loss": 2.0, "learning_rate": rate, "gradient_norm": 3.0, "loss/alpha": 1.5}
 
 
+@pytest.mark.parametrize("parallel", [None, Ddp()])
 @pytest.mark.parametrize("parts", [1, 2])
-def test_the_losses_by_domain_weighted_by_their_samples_are_the_loss(pool: TokenPool, parts: int) -> None:
-    spec, heard = small_spec(micro_batches=parts), list[StepNumbers]()
+def test_the_losses_by_domain_weighted_by_their_samples_are_the_loss(
+    pool: TokenPool, parts: int, parallel: Ddp | None
+) -> None:
+    spec, heard = small_spec(micro_batches=parts, parallel=parallel), list[StepNumbers]()
     train(spec, pool, on_step=lambda step, seen: heard.append(seen))
     data = run_data(spec, pool)
     for step, seen in enumerate(heard):

@@ -4,11 +4,12 @@ Data, schedules, optimizers, checkpoints and ledger are those of the stack. Proc
 step's samples, the same samples for any W; sums are made in another order for another W, so their number is recorded with
 the run (`workers`) and belongs to no key: a run goes on with fewer processes from the checkpoint that more have left.
 
-Axes: S samples of this process, U = T + 1 tokens.
+Axes: S samples of this process, X tokens given and tokens to predict, T places of a sample.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from math import isfinite, sqrt
 from typing import Any
 
@@ -26,7 +27,7 @@ from tasks.training.interleave import Integers
 from tasks.training.ledger import ConsumptionLog
 from tasks.training.loader import prefetched, workers_for
 from tasks.training.memory import require_memory, shortage_named
-from tasks.training.model import Decoder, decoder, documents_of, weight_shapes
+from tasks.training.model import Decoder, Scoring, decoder, scoring_of, weight_shapes
 from tasks.training.numerics import deterministic, diverged
 from tasks.training.optimizers.kinds import method
 from tasks.training.optimizers.method import Sharding, Step, split_name
@@ -36,6 +37,8 @@ from tasks.training.parallel.spread import Spread, SpreadOut
 from tasks.training.result import Evaluation, RunResult, accounted, first_weights, identity
 from tasks.training.schedules.rates import learning_rate
 from tasks.training.spikes import is_spike, skipped_steps
+from tasks.training.step_losses import loss_by_domain, token_weights
+from tasks.training.transforms.row import NO_TARGET
 from tasks.training.types import RunSpec, StepNumbers, World
 
 # Steps that are read before they are asked for, on a GPU: a guess.
@@ -59,6 +62,7 @@ class _Run:
     log: ConsumptionLog
     losses: list[float] = field(default_factory=list)
     norms: list[float] = field(default_factory=list)
+    loss_by_domain: Mapping[str, float] = field(default_factory=dict)
     evaluations: list[Evaluation] = field(default_factory=list)
     workers: list[tuple[int, int]] = field(default_factory=list)
 
@@ -109,7 +113,7 @@ def _train(run: _Run, parts: int, own: str) -> None:
                 raise _stopped(run)
             _advance(run, batches, parts)
             _evaluate(run)
-            job.on_step(run.step, StepNumbers(run.losses[-1], run.norms[-1]))
+            job.on_step(run.step, StepNumbers(run.losses[-1], run.norms[-1], run.loss_by_domain))
             writer.check()
             if run.keeps and is_due(training, run.step, training.checkpoint_every_steps):
                 _save(run, own, writer)
@@ -198,14 +202,17 @@ def _advance(run: _Run, batches: Iterator[Batch], parts: int) -> None:
         DivergedError: loss or gradient are not finite; the weights are those of the step before.
     """
     training, spread, step, chosen = run.training, run.spread, run.step, run.training.optimizer.method
-    batch, documents = next(batches), documents_of(training.data, run.data.pool.document_end)
-    tokens_SU = torch.from_numpy(batch.tokens).to(run.job.device)
-    nats = torch.zeros((), dtype=torch.float64, device=run.job.device)
-    for number, tokens in enumerate(tokens_SU.chunk(parts)):
+    batch, scoring = next(batches), scoring_of(training, run.data.pool.document_end)
+    some_SXT = torch.from_numpy(batch.pairs).to(run.job.device).chunk(parts)
+    weights_ST = _token_weights(run, some_SXT, scoring)
+    nats, made = torch.zeros((), dtype=torch.float64, device=run.job.device), []
+    for number, pairs_SXT in enumerate(some_SXT):
+        some_ST = None if weights_ST is None else weights_ST.chunk(parts)[number]
         with spread.part(number == parts - 1):
-            part = spread.call(tokens[:, :-1], training.product_precision, tokens[:, 1:], documents)
-            (part * (run.job.world.size / training.tokens_per_step)).backward()  # type: ignore[no-untyped-call]
+            part, nats_ST = spread.call(pairs_SXT[:, 0], training.product_precision, pairs_SXT[:, 1], scoring, some_ST)
+            (part * (run.job.world.size / training.tokens_per_step)).backward()
         nats += part.detach()
+        made.append(nats_ST.sum(dim=1))
     gradients = spread.gradients()
     total, squares = _agreed(run, nats, gradients)
     loss, norm, limit = total / training.tokens_per_step, sqrt(squares), training.optimizer.gradient_clip
@@ -220,6 +227,23 @@ def _advance(run: _Run, batches: Iterator[Batch], parts: int) -> None:
         now = run.template.at(step, learning_rate(training, step))
         method(chosen).update(chosen, spread.weights, gradients, run.state, now)
     run.log.add(batch)
+    run.loss_by_domain = loss_by_domain(run.data, [batch], torch.cat(made))
+
+
+def _token_weights(run: _Run, some_SXT: Sequence[Tensor], scoring: Scoring) -> Tensor | None:
+    """Return what each of this process's tokens counts, [S, T], by the losses of the whole step; None = all the same."""
+    training, objective, world = run.training, run.training.objective, run.job.world
+    if objective is None or not objective.holds(run.step):
+        return None
+    made = []
+    with torch.no_grad():
+        for pairs_SXT in some_SXT:
+            targets_ST = pairs_SXT[:, 1]
+            _, nats_ST = run.spread.call(pairs_SXT[:, 0], training.product_precision, targets_ST, scoring)
+            made.append(torch.where(targets_ST == NO_TARGET, -1.0, nats_ST))
+    nats_ST = torch.cat(made)
+    samples, summed = (world.rank * len(nats_ST), training.sequences_per_step), partial(_summed, world=world)
+    return token_weights(objective, run.data, run.step, nats_ST, samples, summed)
 
 
 def _is_spike(run: _Run) -> bool:

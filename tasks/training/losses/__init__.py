@@ -1,0 +1,1 @@
+"""Losses of a token other than cross-entropy: one module each."""

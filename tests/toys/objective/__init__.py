@@ -1,0 +1,1 @@
+"""An objective as a contributor writes it."""

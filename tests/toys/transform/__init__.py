@@ -1,0 +1,1 @@
+"""A transform of rows as a contributor writes it."""
