@@ -116,8 +116,19 @@ def validate(model: type[ParamsT], values: Mapping[str, Any], where: str) -> Par
     try:
         return model.model_validate(dict(values))
     except ValidationError as error:
-        lines = [line for mistake in error.errors() for line in _lines(mistake)]
+        lines = [line for mistake in mistakes_of(error) for line in _lines(mistake)]
         raise ConfigError(f"{where}: {len(lines)} mistake(s) in the configuration:\n" + "\n".join(lines)) from error
+
+
+def mistakes_of(error: ValidationError) -> list["ErrorDetails"]:
+    """Return what is wrong; a sequence is not called too short because what stands in it is wrong."""
+    found = error.errors(include_url=False)
+
+    def holds_another(mistake: "ErrorDetails") -> bool:
+        place = mistake["loc"]
+        return any(len(other["loc"]) > len(place) and other["loc"][: len(place)] == place for other in found)
+
+    return [one for one in found if one["type"] != "too_short" or not holds_another(one)]
 
 
 def _lines(mistake: "ErrorDetails") -> list[str]:

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Self
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from tasks.core.errors import DataError
+from tasks.core.params import mistakes_of
 
 _SHOWN = 3
 
@@ -92,7 +93,7 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _mistakes(error: ValidationError) -> str:
-    found = error.errors(include_url=False, include_input=False)
+    found = mistakes_of(error)
     pairs = [(".".join(map(str, one["loc"])), one["msg"].removeprefix("Value error, ")) for one in found[:_SHOWN]]
     shown = "; ".join(f"{place}: {told}" if place else told for place, told in pairs)
     more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""

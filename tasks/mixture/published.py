@@ -77,7 +77,7 @@ class Recipe(Published):
     AGAIN: ClassVar[str] = "Correct it where it was written by hand; else run the stage that wrote it again."
 
     format: Literal[2] = 2
-    name: str = Field(default="searched", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    name: str = Field(default="searched", max_length=100, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     domains: tuple[str, ...] = Field(min_length=1)
     stages: tuple[RecipeStage, ...] = Field(min_length=1)
     max_epochs: PositiveFloat

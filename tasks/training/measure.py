@@ -32,9 +32,9 @@ def bits_per_byte(
     """Return bits per byte of every domain: sum of nats over target tokens / (ln 2 x sum of their UTF-8 bytes).
 
     Targets lie in windows of the model's sequence length that do not overlap; the first token of the split is context
-    only. With `max_tokens_per_domain` (None = all; or a number for each) as many whole windows as fit are taken, evenly
-    spaced over the split: the first ones would be a few long documents (measured: 3.3 bits per byte in a domain that has
-    2.4). The end of a document is a target of 0 bytes: predicting it costs bits and gives no bytes.
+    only. With `max_tokens_per_domain` (None = all; or a number for each, 0 = leave it out) as many whole windows as fit
+    are taken, evenly spaced over the split: the first ones would be a few long documents (measured: 3.3 bits per byte in
+    a domain that has 2.4). The end of a document is a target of 0 bytes: predicting it costs bits and gives no bytes.
 
     Raises:
         EvidenceError: a domain has nothing to measure in this split.
@@ -47,6 +47,7 @@ def bits_per_byte(
         return {
             domain.name: _domain(model, pool, domain.index, split, limit=limit, precision=precision)
             for domain, limit in zip(pool.domains, limits, strict=True)
+            if limit != 0
         }
 
 

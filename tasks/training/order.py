@@ -25,6 +25,8 @@ from tasks.training.interleave import Floats, Integers, PhaseTimes, interleaved,
 from tasks.training.permutation import permuted, round_keys, unpermuted
 from tasks.training.types import Phase
 
+# Shares are 64-bit floats, whole numbers up to here.
+_MOST_SAMPLES = 1 << 53
 _COLUMNS = ("domains", "rows", "epochs")
 
 
@@ -314,6 +316,10 @@ def phase_counts(phase: Phase, index: int, names: Sequence[str], sequence_length
         raise ConfigError(
             f"phase {index}: {phase.num_tokens:,} tokens end within a sample of {sequence_length}; the nearest values "
             f"are {samples * sequence_length:,} and {(samples + 1) * sequence_length:,}."
+        )
+    if samples > _MOST_SAMPLES:
+        raise ConfigError(
+            f"phase {index}: {samples:,} samples cannot be shared exactly; a phase has at most {_MOST_SAMPLES:,}."
         )
     return largest_remainder(phase.mean_weights, samples)
 

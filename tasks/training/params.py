@@ -30,7 +30,9 @@ class BranchStage(Params):
 class Branch(Params):
     """Runs that go on from the runs of a mixture, behind a step of them: with another mixture, schedule or seed."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="of its mixture; its runs are NAME-seedN")
+    name: str = Field(
+        max_length=100, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="of its mixture; its runs are NAME-seedN"
+    )
     trunk: MixtureName = Field(default="searched", description="one of `mixtures`, with every seed")
     step: PositiveInt = Field(description="steps made of the trunk, a multiple of training.milestone_every_steps")
     stages: tuple[BranchStage, ...] = Field(min_length=1, description="what follows")

@@ -10,6 +10,7 @@ from tasks.mixture.published import MixtureName, Recipe, Weights
 from tasks.tokenize.pool import TokenPool
 from tasks.training.config import TrainingConfig
 from tasks.training.data import order_over, run_data
+from tasks.training.held_out import SPLIT as HELD_OUT
 from tasks.training.order import check_caps, starved
 from tasks.training.params import Branch, TrainParams
 from tasks.training.planned import StageHook
@@ -119,6 +120,7 @@ def _mistakes(params: TrainParams, recipe: Recipe, pool: TokenPool, data: str) -
             "this pool, or leave `data` out of a recipe that is meant for any pool."
         )
     yield from _wrong_lengths(recipe, params.training)
+    yield from _nothing_to_evaluate(params.training, pool)
     if unknown := [name for name in recipe.domains if name not in pool.names]:
         yield (
             f"{len(unknown)} of its {len(recipe.domains)} domains are not in the pool: {', '.join(unknown)}. The pool has "
@@ -164,6 +166,19 @@ def _wrong_lengths(recipe: Recipe, training: TrainingConfig) -> Iterator[str]:
         begun += stage.tokens
     if training.milestone_every_steps is not None and any(stage.hook is not None for stage in recipe.stages):
         yield "its hooks decide on the way, and milestones are of a plan that stands: set milestone_every_steps to null."
+
+
+def _nothing_to_evaluate(training: TrainingConfig, pool: TokenPool) -> Iterator[str]:
+    """Yield which domains the run cannot be evaluated on when it gets there."""
+    if training.evaluations is None:
+        return
+    # The first token is context only.
+    pairs = zip(pool.names, pool.tokens(HELD_OUT).tolist(), pool.bytes(HELD_OUT).tolist(), strict=True)
+    if empty := [name for name, tokens, size in pairs if tokens < 2 or not size]:
+        yield (
+            f"training.evaluations: {len(empty)} of {len(pool.names)} domains have no text in the split {HELD_OUT!r}; "
+            f"first: {empty[0]}. Set evaluations to null, give the split a larger fraction, or merge the domain."
+        )
 
 
 def _mixtures(params: TrainParams, recipe: Recipe, names: Sequence[str]) -> Iterator[tuple[str, tuple[Phase, ...]]]:

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 import pytest
+from pydantic import Field
 
 from tasks.core.errors import DataError
 from tasks.core.published import Published
@@ -12,7 +13,7 @@ from tasks.core.published import Published
 class Weights(Published):
     FILE: ClassVar[str] = "weights.json"
     format: Literal[2] = 2
-    shares: tuple[float, ...]
+    shares: tuple[float, ...] = Field(min_length=1)
 
 
 def test_what_is_written_is_read_again(tmp_path: Path) -> None:
@@ -27,10 +28,11 @@ def test_the_same_values_give_the_same_bytes(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ('{"format": 1, "shares": []}', "format 1, this version of Mixwright reads 2"),
+        ('{"format": 1, "shares": [1.0]}', "format 1, this version of Mixwright reads 2"),
         ('{"shares": []}', "format None"),
-        ('{"format": 2, "shares": ["x"]}', "shares.0"),
-        ('{"format": 2, "shares": [], "more": 1}', "more: Extra inputs"),
+        ('{"format": 2, "shares": ["x"]}', "1 mistake(s): shares.0"),
+        ('{"format": 2, "shares": []}', "1 mistake(s): shares: Tuple should have at least 1 item"),
+        ('{"format": 2, "shares": [1.0], "more": 1}', "more: Extra inputs"),
         ('{"format": 2, "shares": [NaN]}', "shares.0"),
         ("[]", "expected a JSON object, found list"),
         ("{", "not JSON"),

@@ -19,10 +19,11 @@ from tasks.core.handles import Tree
 from tasks.core.results import Here
 from tasks.runtime.context import Workshop
 from tasks.runtime.stages import published
-from tasks.tokenize.pool import read_pool
+from tasks.tokenize.pool import read_pool, write_pool
 from tasks.training import planned
 from tasks.training.hooks.boundary import Boundary, under_caps
-from tasks.training.hooks.by_loss import ByLoss
+from tasks.training.hooks.by_loss import ByLoss, decide
+from tasks.training.model import decoder, initial_weights
 from tasks.training.params import TrainParams
 from tasks.training.planned import StageHook
 from tasks.training.published import TrainedRun, TrainedRuns
@@ -31,7 +32,7 @@ from tasks.training.stage import run
 from tasks.training.types import Phase, RunSpec
 from tasks.training.unit import RunArgs, train_run
 from tests.in_process import InProcess, Listener
-from tests.training.conftest import LENGTH, make_pool, small_training
+from tests.training.conftest import LENGTH, VOCAB_SIZE, domain, make_pool, small_training
 from tests.training.test_stage import TOKENIZER, sign
 
 STEP = 4 * LENGTH
@@ -105,6 +106,17 @@ def test_a_killed_run_asks_no_hook_again_and_ends_with_the_same_bytes(
     assert asked == [4, 8, 8]
     for name in ("model.safetensors", "losses.csv", "ledger.csv"):
         assert (resumed / name).read_bytes() == (whole / name).read_bytes()
+
+
+@pytest.mark.parametrize("power", [1e6, -1e6, 0.0])
+def test_a_power_of_any_size_gives_weights_and_a_domain_without_one_may_be_empty(tmp_path: Path, power: float) -> None:
+    tokens = {name: {"train": domain(name, step, 200)} for name, step in (("alpha", 1), ("beta", 5))}
+    pool = write_pool(tmp_path, {**tokens, "empty": {}}, vocab_size=VOCAB_SIZE, document_end=VOCAB_SIZE - 1)
+    config = small_training().model
+    model = decoder(config, VOCAB_SIZE, initial_weights(config, VOCAB_SIZE, 0))
+    boundary = Boundary((0.5, 0.5, 0.0), (1.0,) * 3, model, pool, (), 0)
+    found = decide(ByLoss(kind="by_loss", power=power), boundary)
+    assert sum(found) == pytest.approx(0.5 if power else 1.0) and found[2] == 0
 
 
 def test_epoch_caps_hold_for_what_a_hook_decides(tokens: Path, tmp_path: Path) -> None:

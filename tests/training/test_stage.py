@@ -25,6 +25,7 @@ from tasks.runtime.context import Workshop
 from tasks.runtime.stages import published
 from tasks.stages import stage_named
 from tasks.tokenize.pool import read_pool, train_digest, write_pool
+from tasks.training.config import EvaluationConfig
 from tasks.training.export import read_model
 from tasks.training.params import TrainParams
 from tasks.training.published import TrainedRuns
@@ -148,6 +149,7 @@ def test_a_searched_mixture_that_is_a_baseline_is_trained_once(inputs: dict[str,
         ({"max_epochs": 0.4}, ConfigError, "gamma, 16 samples asked of 37"),
         ({"domains": ["alpha", "beta", "delta"]}, ConfigError, "1 of its 3 domains are not in the pool: delta"),
         ({"stages": [{"tokens": 160, "weights": [0.2, 0.7, 0.1]}]}, ConfigError, "160 tokens and are shorter than"),
+        ({"stages": [{"tokens": 16 << 60, "weights": [0.2, 0.7, 0.1]}]}, ConfigError, "cannot be shared exactly"),
         ({"stages": [{"tokens": 768, "weights": [0.2, 0.7, 0.2]}]}, DataError, r"stages\.0: .*sum to 1\.1"),
         ({"stages": None}, DataError, r"recipe\.json: 1 mistake\(s\): stages"),
         ({"data": "0" * 64}, ConfigError, "made for the tokens 000000000000, and the pool's train split is"),
@@ -177,6 +179,11 @@ def test_a_weight_on_a_domain_without_a_sample_is_refused_before_the_first_run(t
     recipe = hand_written(tmp_path / "r.json", {"tokens": 12 * 4 * LENGTH, "weights": [0.9, 0.1]}, "alpha", "gamma")
     with pytest.raises(ConfigError, match=r"r\.json: 1 mistake.*\n.*1 of 3 domains have a weight but .*first: gamma"):
         run(params(), inputs={"tokenize": folder, "recipe": recipe}, output=tmp_path / "train", workshop=place)
+    asked = params(evaluations=EvaluationConfig(every_steps=5))
+    with pytest.raises(
+        ConfigError, match=r"2 mistake.*\n.*3 of 3 domains have no text in the split 'search'; first: alpha"
+    ):
+        run(asked, inputs={"tokenize": folder, "recipe": recipe}, output=tmp_path / "train", workshop=place)
     assert not place.observer.steps
 
 

@@ -1,5 +1,6 @@
 """More of what the model predicts worst: the stage's weights times a power of each domain's bits per byte."""
 
+from math import exp, log
 from typing import Literal
 
 from pydantic import Field, PositiveInt
@@ -22,8 +23,11 @@ def decide(config: ByLoss, boundary: Boundary) -> Weights:
     """Return weights in the pool's order, which need not sum to 1."""
     from tasks.training.measure import bits_per_byte
 
-    # A domain without a weight is not measured: it may have nothing to measure.
-    limits = [config.tokens_per_domain if weight else 1 for weight in boundary.weights]
+    # A domain without a weight may have nothing to measure.
+    limits = [config.tokens_per_domain if weight else 0 for weight in boundary.weights]
     found = bits_per_byte(boundary.model, boundary.pool, "train", limits)
-    pairs = zip(boundary.weights, found.values(), strict=True)
-    return tuple(weight * bits**config.power if weight else 0.0 for weight, bits in pairs)
+    powers = {name: config.power * log(bits) for name, bits in found.items()}
+    # Over the largest: a power of any size gives numbers.
+    most = max(powers.values())
+    pairs = zip(boundary.pool.names, boundary.weights, strict=True)
+    return tuple(weight * exp(powers[name] - most) if weight else 0.0 for name, weight in pairs)
