@@ -24,6 +24,8 @@ from tasks.training.permutation import mixed
 
 # The one split that is trained on.
 SPLIT: Split = "train"
+# A copy takes some 50 bytes of memory while rows are made (a guess: so many take 7 GB).
+_MOST_COPIES = 1 << 27
 
 
 @dataclass(frozen=True)
@@ -128,7 +130,7 @@ def rows_of(pool: TokenPool, sequence_length: int, config: DataConfig | None) ->
 
     Raises:
         ConfigError: the pool lacks a column that the config names.
-        DataError: a weight is negative or no number.
+        DataError: a weight is negative or no number, weights ask for too many copies, or a score is no finite number.
     """
     end, own = pool.document_end, config or DataConfig()
     return tuple(_domain_rows(each.splits[SPLIT], each.name, end, sequence_length, own) for each in pool.domains)
@@ -145,7 +147,7 @@ def _domain_rows(own: SplitTokens, name: str, document_end: int, length: int, co
         copies_D = copies(_column(own, name, config.document_weights), own.ids, config.seed, name)
     cut = stream_pieces if config.packing is None else best_fit_pieces
     pieces = cut(starts_D, lengths_D, copies_D, length)
-    scores = None if config.curriculum is None else _scores(pieces, _column(own, name, config.curriculum))
+    scores = None if config.curriculum is None else _scores(pieces, _finite(own, name, config.curriculum))
     count = len(pieces.first) - 1
     distinct = int(lengths_D[copies_D > 0].sum()) // length if (copies_D > 1).any() else count
     return DomainRows(own.tokens, own.starts, document_end, length, count, distinct, pieces, scores)
@@ -160,17 +162,34 @@ def _column(own: SplitTokens, domain: str, column: str) -> Floats:
     return own.columns[column]
 
 
+def _finite(own: SplitTokens, domain: str, column: str) -> Floats:
+    scores_D = _column(own, domain, column)
+    wrong = np.flatnonzero(~np.isfinite(scores_D))
+    if wrong.size:
+        raise DataError(
+            f"{domain}: {wrong.size} of {len(scores_D)} documents have a {column} that is no finite number; first: document "
+            f"{wrong[0]} with {scores_D[wrong[0]]}. Correct the column, and run tokenize again."
+        )
+    return scores_D
+
+
 def copies(weights_D: Floats, ids_D: npt.NDArray[np.uint64], seed: int, domain: str) -> Integers:
     """Return how often each document is there: floor(w) + [hash(seed, id) < frac(w)].
 
     Raises:
-        DataError: a weight is negative or no number; how many, and the first.
+        DataError: a weight is negative or no number, how many and the first; or they ask for too many copies.
     """
     wrong = np.flatnonzero(~(np.isfinite(weights_D) & (weights_D >= 0)))
     if wrong.size:
         raise DataError(
             f"{domain}: {wrong.size} of {len(weights_D)} documents have a weight that is negative or no number; first: "
             f"document {wrong[0]} with {weights_D[wrong[0]]}. Correct the column, and run tokenize again."
+        )
+    if not weights_D.sum() <= _MOST_COPIES:
+        largest = int(weights_D.argmax())
+        raise DataError(
+            f"{domain}: {len(weights_D)} weights ask for {weights_D.sum():.3g} copies of documents, and at most "
+            f"{_MOST_COPIES:,} can be laid out; the largest: document {largest} with {weights_D[largest]:.3g}. Lower them."
         )
     whole_D = np.floor(weights_D)
     key = np.uint64(seed_of(seed, "document weights") % (1 << 64))
@@ -246,8 +265,9 @@ def _best_fit(sizes: Sequence[int], room: int) -> list[int]:
 
 def _documents_in_turn(copies_D: Integers) -> Integers:
     """Return the documents as the stream has them: those that are there once, again those that are there twice, ..."""
-    rounds = range(int(copies_D.max(initial=0)))
-    return np.concatenate([np.empty(0, dtype=np.int64), *(np.flatnonzero(copies_D > one) for one in rounds)])
+    documents_C = np.repeat(np.arange(copies_D.size), copies_D)
+    rounds_C = np.arange(documents_C.size) - np.repeat(np.cumsum(copies_D) - copies_D, copies_D)
+    return documents_C[np.argsort(rounds_C, kind="stable")]
 
 
 def _scores(pieces: Pieces, scores_D: Floats) -> Floats:

@@ -71,6 +71,19 @@ def test_a_weight_that_is_none_is_refused_with_its_document(weight: float) -> No
         copies(np.array([1.0, weight, 1.0]), np.arange(3, dtype=np.uint64), 0, "a")
 
 
+def test_weights_that_ask_for_more_copies_than_can_be_laid_out_are_refused_with_the_largest() -> None:
+    with pytest.raises(DataError, match=r"a: 3 weights ask for 1e\+18 copies .*document 1 with 1e\+18"):
+        copies(np.array([1.0, 1e18, 1.0]), np.arange(3, dtype=np.uint64), 0, "a")
+
+
+def test_a_score_that_is_no_number_is_refused_with_its_document() -> None:
+    pool = memory_pool({"a": LENGTHS}, {"a": {"score": [1.0, 2.0, float("nan"), *[1.0] * 5]}})
+    with pytest.raises(
+        DataError, match=r"a: 1 of 8 documents have a score that is no finite number; first: document 2"
+    ):
+        rows_of(pool, 4, SORTED)
+
+
 def test_a_column_that_the_pool_lacks_is_named_with_those_it_has() -> None:
     pool = memory_pool({"a": LENGTHS}, {"a": {"score": [1.0] * len(LENGTHS)}})
     with pytest.raises(ConfigError, match=r"a: .*called weight .*it has score.*tokenize\.document_columns"):
