@@ -4,39 +4,33 @@ The run stops at the boundary, with a checkpoint. What the hook decides is writt
 that checkpoint, so that a run that is killed later asks no hook again.
 """
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
 
-from tasks.core.errors import StoppedError
-from tasks.core.published import Published
+from tasks.core.errors import DamagedError, StoppedError
 from tasks.core.results import Here
+from tasks.core.sealed import read_sealed, write_sealed
 from tasks.tokenize.pool import TokenPool
-from tasks.training.checkpoint import Checkpoint, kept_by, read, write
+from tasks.training.checkpoint import Checkpoint, kept_by, read, steps, write
 from tasks.training.config import TrainingConfig, num_flops
 from tasks.training.data import run_data
 from tasks.training.distributed import from_first
 from tasks.training.hooks.boundary import Boundary, Weights, under_caps
 from tasks.training.hooks.kinds import HookConfig, decide
 from tasks.training.model import decoder, weight_shapes
-from tasks.training.published_run import checkpoint_name
 from tasks.training.result import RunResult, identity
 from tasks.training.run import train
 from tasks.training.schedules.rates import learning_rate
 from tasks.training.types import Device, RunSpec, StepNumbers, World
 
-
-class PlannedStages(Published):
-    """What stage hooks have decided on the way of a run: the weights of each hooked stage, in the order of the stages."""
-
-    FILE: ClassVar[str] = "plan.json"
-
-    format: Literal[1] = 1
-    weights: tuple[tuple[float, ...], ...]
+# What stage hooks have decided on the way of a run: the weights of each hooked stage, in the order of the stages.
+PLAN_FILE = "plan.json"
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -76,7 +70,7 @@ def train_planned(
         decided = (*decided, *run.shared(() if own is None else (_decided(now, hook, pool, own, at),)))
         if run.scratch is not None and own is not None:
             carry_over(at, _next(spec, hooks, decided), pool, own, run.scratch / f"decided-{number + 1}")
-            PlannedStages(weights=decided).write(run.scratch)
+            write_sealed(run.scratch / PLAN_FILE, {"weights": decided})
     whole = _with(spec, hooks, decided)
     return run.train(whole, run.scratch and run.scratch / f"decided-{len(hooks)}"), whole
 
@@ -107,10 +101,15 @@ class _Run:
         return self.here.scratch
 
     def plan(self) -> tuple[Weights, ...]:
-        """Return what was decided before, as the first worker has it."""
-        if self.scratch is None or not (self.scratch / PlannedStages.FILE).is_file():
+        """Return what was decided before, as the first worker has it; a damaged plan is decided again, to the same."""
+        if self.scratch is None or not (self.scratch / PLAN_FILE).is_file():
             return ()
-        return PlannedStages.read(self.scratch).weights
+        try:
+            weights = read_sealed(self.scratch / PLAN_FILE)["weights"]
+        except DamagedError as error:
+            _log.warning("%s It is passed over; the hooks decide again.", error)
+            return ()
+        return tuple(tuple(row) for row in weights)
 
     def shared(self, rows: tuple[Weights, ...]) -> tuple[Weights, ...]:
         """Return the first worker's rows of weights, on every worker."""
@@ -145,13 +144,16 @@ class _Run:
     def train_until(self, at: int, spec: RunSpec, folder: Path | None) -> None:
         """Train up to the end of a step, and leave its checkpoint in the folder, which the first worker has."""
 
-        def kept() -> bool:
-            return folder is not None and (folder / checkpoint_name(at)).is_dir()
+        def reached() -> bool:
+            own = folder is not None and at in steps(folder, identity(spec, self.pool), 1)
+            return bool(from_first(torch.tensor(own), self.world))
 
+        if reached():
+            return
         try:
-            self.train(spec, folder, lambda made: at in made or kept())
+            self.train(spec, folder, lambda made: at in made)
         except StoppedError:
-            if not bool(from_first(torch.tensor(kept()), self.world)):
+            if not reached():
                 raise
 
 
@@ -183,11 +185,12 @@ def train_until(at: int, spec: RunSpec, pool: TokenPool, here: Here, folder: Pat
 
 def carry_over(at: int, after: RunSpec, pool: TokenPool, folder: Path, target: Path) -> None:
     """Make the checkpoint of a step one of another run that goes on from it, unless that has its own already."""
-    if any(target.glob("step-*")):
+    own = identity(after, pool)
+    if steps(target, own, 1):
         return
     tensors, record = read(folder, at)
     kept = {name: value for name, value in record.items() if name not in {"identity", "step", "state"}}
-    write(Checkpoint(target, identity(after, pool), at, tensors, kept), kept_by(after.training))
+    write(Checkpoint(target, own, at, tensors, kept), kept_by(after.training))
 
 
 def _with(spec: RunSpec, hooks: Sequence[StageHook], decided: tuple[Weights, ...]) -> RunSpec:

@@ -102,10 +102,18 @@ def test_a_killed_run_asks_no_hook_again_and_ends_with_the_same_bytes(
     monkeypatch.setattr(planned, "decide", counted)
     with pytest.raises(KeyboardInterrupt):
         train_run(args(tokens, 1, 2), Here(killed, scratch))
+    # What was to be decided next was damaged meanwhile; the steps up to it are made again.
+    (scratch / "decided-1/step-000000008/state.safetensors").write_bytes(b"damaged")
     train_run(args(tokens, 1, 2), Here(resumed, scratch))
     assert asked == [4, 8, 8]
     for name in ("model.safetensors", "losses.csv", "ledger.csv"):
         assert (resumed / name).read_bytes() == (whole / name).read_bytes()
+    (scratch / planned.PLAN_FILE).write_text("{")
+    plan, more = planned.PLAN_FILE, tmp_path / "more"
+    more.mkdir()
+    train_run(args(tokens, 1, 2), Here(more, scratch))
+    assert asked == [4, 8, 8, 4, 8]
+    assert (scratch / plan).read_bytes() == (scratch_whole / plan).read_bytes()
 
 
 @pytest.mark.parametrize("power", [1e6, -1e6, 0.0])
