@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from infra.distributed import GroupMember
+from infra.errors import ServiceError
 from infra.executors import Resources
 from infra.live import MetricsFile, Row, curves_of, showing
 from infra.progress import LiveReport, StepsFile, following
@@ -35,7 +36,7 @@ from infra.stopping import StopSign, shown_by_signals, stop_sign
 from infra.storage import Store, new_folder
 from tasks.core.code import ROOT, code_of, source_digest
 from tasks.core.digest import digest_json
-from tasks.core.errors import DataError, ForeignCodeError
+from tasks.core.errors import DataError, ForeignCodeError, StoppedError
 from tasks.core.identity import Identity, kinds_of, reads_of
 from tasks.core.results import Blocks, Here, NoBlocks, UnitResult, never
 from tasks.runtime.context import Workshop, WouldWorkError
@@ -159,7 +160,16 @@ class Step:
             yield missing
             return
         with stop_sign(workshop.store.home, workshop.time_limit_s) as sign:
-            yield [replace(order, sign=sign) for order in missing]
+            try:
+                yield [replace(order, sign=sign) for order in missing]
+            except ServiceError as error:
+                if not sign():
+                    raise
+                # A signal for all processes of a job ends those that cannot heed it yet.
+                raise StoppedError(
+                    f"{self.label}: stopped as asked while its workers began; what is finished is kept, and the same "
+                    "command goes on from there."
+                ) from error
 
     def _spread(
         self, workshop: Workshop, missing: Sequence["_Order"], group_size: int, resources: Resources

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from infra.errors import ServiceError
 from infra.executors import LocalExecutor
 from infra.stopping import StopSign
 from infra.storage import FolderStore
@@ -98,3 +99,21 @@ def test_a_signal_stops_a_stage_whose_units_can(
     with pytest.raises(StoppedError, match="stopped as asked behind step 0 of 12"):
         run(params(1), inputs=inputs, output=tmp_path / "train", workshop=workshop(tmp_path))
     assert not list((tmp_path / "store/stop").iterdir())
+
+
+def test_a_worker_that_the_signal_ended_before_it_could_heed_it_is_no_failure(
+    inputs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    signals = [signal.SIGUSR1]
+
+    def ended(*_: Any) -> Any:
+        for number in signals:
+            os.kill(os.getpid(), number)
+        raise ServiceError("a worker process was killed")
+
+    monkeypatch.setattr(InProcess, "map_distributed", ended)
+    with pytest.raises(StoppedError, match="train: stopped as asked while its workers began"):
+        run(params(1), inputs=inputs, output=tmp_path / "train", workshop=workshop(tmp_path))
+    signals.clear()
+    with pytest.raises(ServiceError, match="a worker process was killed"):
+        run(params(1), inputs=inputs, output=tmp_path / "train", workshop=workshop(tmp_path))
