@@ -133,7 +133,10 @@ STAGES = (
             "tasks.evaluation.published:MeasuredModels",
             "tasks.evaluation.published:Decision",
             "tasks.evaluation.published:Samples",
+            "tasks.evaluation.tasks.published:Scores",
+            "tasks.evaluation.tasks.published:TaskItems",
         ),
+        extras="tasks.evaluation.command:EXTRAS",
     ),
     Stage(
         "report",

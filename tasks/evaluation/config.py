@@ -3,6 +3,7 @@
 from pydantic import Field, PositiveInt
 
 from tasks.core.params import Params
+from tasks.evaluation.tasks.params import TaskSetParams
 
 
 class SampleParams(Params):
@@ -14,8 +15,8 @@ class SampleParams(Params):
     seed: int = Field(default=0, ge=0)
 
 
-class EvaluateParams(Params):
-    """How much of the test split is measured, and how sure a claim has to be."""
+class EvaluateParams(TaskSetParams):
+    """How much of the test split is measured, which tasks are put to models, and how sure a claim has to be."""
 
     test_tokens_per_domain: PositiveInt | None = Field(default=None, description="null = all of the test split")
     confidence: float = Field(default=0.95, gt=0.5, lt=1, description="of the paired interval that a claim needs")

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from tasks.core.errors import DataError
+from tasks.core.digest import digest_json
+from tasks.core.errors import ConfigError, DataError
 from tasks.core.handles import Handle, Tree
 from tasks.core.manifest import Manifest
 from tasks.core.published import Published
@@ -14,6 +15,10 @@ from tasks.evaluation.config import EvaluateParams, SampleParams
 from tasks.evaluation.decide import decision
 from tasks.evaluation.published import Continuation, Decision, MeasuredModel, MeasuredModels, Sample, Samples
 from tasks.evaluation.samples import SampleArgs, continue_documents
+from tasks.evaluation.tasks.published import Scores, TaskItems
+from tasks.evaluation.tasks.stage import GivenTask, given_tasks, model_files, told_scores
+from tasks.evaluation.tasks.stage import measured as measured_on_tasks
+from tasks.evaluation.tasks.unit import ModelFiles, TrainedModel
 from tasks.evaluation.unit import SPLIT, MeasureArgs, measure
 from tasks.mixture.published import MIXTURES, Forecast, MixtureName, Recipe, Weights
 from tasks.runtime.context import Workshop
@@ -26,14 +31,23 @@ from tasks.training.published import MODELS_FOLDER, TrainedRun, TrainedRuns
 from tasks.training.published_run import CONFIG_FILE, WEIGHTS_FILE
 
 STAGE = "evaluate"
+# The input that stands in for all others: a model of others.
+MODEL = "model"
 MEASURE = Step("evaluate.model", "evaluate: models", measure)
 SAMPLE = Step("evaluate.samples", "evaluate: samples", continue_documents)
 
 
 def run(params: EvaluateParams, *, inputs: Mapping[str, Path], output: Path, workshop: Workshop) -> Manifest:
-    """Measure the trained models on held-out text, and decide whether the search may claim a gain."""
+    """Measure the trained models on held-out text and on tasks, and decide whether the search may claim a gain.
+
+    A model of others (`inputs["model"]`, a folder or a GGUF file) is put to the tasks alone.
+    """
+    tasks = given_tasks(params)
+    if (model := inputs.get(MODEL)) is not None:
+        return _one_model(model, params, tasks, output, workshop)
     given = {name: stage_input(workshop, inputs, name) for name in ("tokenize", "search", "train")}
-    stage = StageRun(workshop, STAGE, __name__, params, {name: each.digest for name, each in given.items()}, output)
+    digests = {name: each.digest for name, each in given.items()} | _digests(tasks)
+    stage = StageRun(workshop, STAGE, __name__, params, digests, output)
     if (found := stage.unchanged()) is not None:
         return found
     pool = given["tokenize"].tree(*POOL_FILES, f"tokens/{SPLIT}/")
@@ -56,8 +70,13 @@ def run(params: EvaluateParams, *, inputs: Mapping[str, Path], output: Path, wor
     )
     measured = MeasuredModels(domains=recipe.domains, models=tuple(models))
     files: dict[str, Published] = {Decision.FILE: decided, MeasuredModels.FILE: measured}
+    tokenizer = given["tokenize"].tree(TOKENIZER_FILE)[TOKENIZER_FILE]
+    if tasks:
+        models_on = _model_files(runs, trained, tokenizer)
+        scores, items, answered = measured_on_tasks(workshop, params, tasks, models_on)
+        files |= {Scores.FILE: scores, TaskItems.FILE: items}
+        records += answered
     if params.samples is not None:
-        tokenizer = given["tokenize"].tree(TOKENIZER_FILE)[TOKENIZER_FILE]
         args = _sample_args(runs, trained, tokenizer, pool, params.samples)
         files[Samples.FILE] = _samples(workshop, args, recipe.domains)
     return stage.publish(
@@ -65,6 +84,33 @@ def run(params: EvaluateParams, *, inputs: Mapping[str, Path], output: Path, wor
         summary=_summary(decided),
         environment=environment_over(records),
     )
+
+
+def _one_model(
+    path: Path, params: EvaluateParams, tasks: Sequence[GivenTask], output: Path, workshop: Workshop
+) -> Manifest:
+    """Put a model of others to the tasks, and publish its scores."""
+    if not tasks:
+        raise ConfigError("evaluate.tasks: there is none, so nothing to put to a model. Name some in --params FILE.")
+    files = model_files(path)
+    stage = StageRun(workshop, STAGE, __name__, params, {MODEL: files.digest, **_digests(tasks)}, output)
+    if (found := stage.unchanged()) is not None:
+        return found
+    scores, items, records = measured_on_tasks(workshop, params, tasks, {path.name: files})
+    published: dict[str, Published] = {Scores.FILE: scores, TaskItems.FILE: items}
+    return stage.publish(published, summary={"scores": told_scores(scores)}, environment=environment_over(records))
+
+
+def _digests(tasks: Sequence[GivenTask]) -> dict[str, str]:
+    return {"tasks": digest_json([task.digest for task in tasks])} if tasks else {}
+
+
+def _model_files(runs: Sequence[TrainedRun], trained: Tree, tokenizer: Handle) -> dict[str, ModelFiles]:
+    folders = {run.name: run.folder for run in runs}
+    return {
+        name: TrainedModel(trained[f"{folder}/{CONFIG_FILE}"], trained[f"{folder}/{WEIGHTS_FILE}"], tokenizer)
+        for name, folder in folders.items()
+    }
 
 
 def _args(run: TrainedRun, trained: Tree, pool: Tree, params: EvaluateParams) -> MeasureArgs:

@@ -106,7 +106,6 @@ def stage_command(
         "--input",
         "values",
         multiple=True,
-        required=True,
         metavar="URI" if prepare_inputs else named,
         help="File, folder or glob, here or remote; or what is prepared of them."
         if prepare_inputs
@@ -165,14 +164,17 @@ def short_for(settings: Callable[[Any], Sequence[str]], *names: str, **attribute
     return click.Option(names, callback=remember, expose_value=False, **attributes)
 
 
-def instead_of(stage: str, name: str, **attributes: Any) -> click.Option:
-    """Return an option `--NAME FILE` that gives a stage a file as its input `name`, in place of another stage's folder."""
+def instead_of(*stages: str, name: str, folder: bool = False, **attributes: Any) -> click.Option:
+    """Return an option `--NAME FILE` that gives a stage a file as its input `name`, in place of other stages' folders.
+
+    With `folder` the file may be a folder.
+    """
 
     def remember(ctx: click.Context, _: click.Parameter, value: Path | None) -> None:
         if value is not None:
-            ctx.meta[_FILES] = {**ctx.meta.get(_FILES, {}), stage: (name, value)}
+            ctx.meta[_FILES] = {**ctx.meta.get(_FILES, {}), **dict.fromkeys(stages, (name, value))}
 
-    file_type = click.Path(path_type=Path, exists=True, dir_okay=False)
+    file_type = click.Path(path_type=Path, exists=True, dir_okay=folder)
     return click.Option((f"--{name}",), callback=remember, expose_value=False, type=file_type, **attributes)
 
 
@@ -260,6 +262,8 @@ def exit_codes() -> Iterator[None]:
 def _named(given: Sequence[str], asked: tuple[str, ...], meta: Mapping[str, Any]) -> dict[str, Path]:
     """Return the inputs by name: the folders of `--input`, and the files that stand in for some (`instead_of`)."""
     files: Mapping[str, tuple[str, Path]] = meta.get(_FILES, {})
+    if not given and not files:
+        raise click.MissingParameter(param_hint="'--input'", param_type="option")
     return {**_folders(given, tuple(name for name in asked if name not in files)), **dict(files.values())}
 
 

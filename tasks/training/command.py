@@ -33,7 +33,7 @@ EXTRAS = StageExtras(
     options=(
         instead_of(
             "search",
-            "recipe",
+            name="recipe",
             help="recipe.json, of a search or written by hand, in place of `--input search=...`.",
         ),
     ),

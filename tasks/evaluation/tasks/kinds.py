@@ -1,0 +1,57 @@
+"""All kinds of tasks: the union of their params, and the one place that finds the functions of a kind."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, assert_never
+
+from pydantic import Field
+
+from tasks.evaluation.tasks import gold_answer, last_word, minimal_pairs, multiple_choice, schema, text
+from tasks.evaluation.tasks.gold_answer import GoldAnswer
+from tasks.evaluation.tasks.item import Item, ItemScores, Likelihood
+from tasks.evaluation.tasks.last_word import LastWord
+from tasks.evaluation.tasks.minimal_pairs import MinimalPairs
+from tasks.evaluation.tasks.multiple_choice import MultipleChoice
+from tasks.evaluation.tasks.records import Record
+from tasks.evaluation.tasks.schema import Schema
+from tasks.evaluation.tasks.text import HeldOutText
+
+TaskConfig = Annotated[
+    MultipleChoice | Schema | LastWord | GoldAnswer | MinimalPairs | HeldOutText, Field(discriminator="kind")
+]
+
+
+@dataclass(frozen=True)
+class Method:
+    """The functions of a kind of task.
+
+    `item(params, record, before)` makes what is asked of a model, `scores(params, item, likelihoods)` what that is worth;
+    `primary` names the score that decides. `example(params, record)` shows a record with its answer; None where there are
+    no examples: then an item is whole text, and what is longer than the model's context is read in windows.
+    """
+
+    item: Callable[[Any, Record, str], Item]
+    scores: Callable[[Any, Item, Sequence[Likelihood]], ItemScores]
+    primary: str
+    example: Callable[[Any, Record], str] | None = None
+
+
+def method(config: TaskConfig) -> Method:
+    """Return the functions of a kind of task."""
+    match config:
+        case MultipleChoice():
+            return Method(
+                multiple_choice.item, multiple_choice.scores, multiple_choice.PRIMARY, multiple_choice.example
+            )
+        case Schema():
+            return Method(schema.item, schema.scores, schema.PRIMARY, schema.example)
+        case LastWord():
+            return Method(last_word.item, last_word.scores, last_word.PRIMARY, last_word.example)
+        case GoldAnswer():
+            return Method(gold_answer.item, gold_answer.scores, gold_answer.PRIMARY, gold_answer.example)
+        case MinimalPairs():
+            return Method(minimal_pairs.item, minimal_pairs.scores, minimal_pairs.PRIMARY, minimal_pairs.example)
+        case HeldOutText():
+            return Method(text.item, text.scores, text.PRIMARY)
+        case _:
+            assert_never(config)

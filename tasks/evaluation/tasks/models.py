@@ -1,0 +1,179 @@
+"""The models that tasks are put to: ours, and whatever transformers loads; both answer with likelihoods."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from tasks.core.errors import ConfigError, DataError
+from tasks.evaluation.tasks.encode import Pair
+from tasks.evaluation.tasks.item import Likelihood
+
+if TYPE_CHECKING:
+    import torch
+
+    from tasks.training.model import Decoder
+
+CONFIG_FILE = "config.json"
+WEIGHTS_FILE = "model.safetensors"
+TOKENIZER_FILE = "tokenizer.json"
+# Tokens in one forward pass, padding and all: a guess; twice as many were not faster on a CPU.
+_BATCH_TOKENS = 4096
+
+
+class LanguageModel(Protocol):
+    """A model with its tokenizer. `beginning` is the token that stands before the first of a document."""
+
+    context_length: int
+    beginning: int
+
+    def encode(self, text: str) -> list[int]:
+        """Return the tokens of a text, without any that mark its beginning or end."""
+
+    def likelihoods(self, pairs: Sequence[Pair]) -> list[Likelihood]:
+        """Return how likely what is asked for is, for each pair; none may be longer than `context_length`."""
+
+
+def open_model(folder: Path, device: str = "cpu") -> LanguageModel:
+    """Return the model in a folder as Hugging Face lays it out, or in a folder with one GGUF file.
+
+    What our decoder computes it loads; everything else is loaded by transformers, if that is installed.
+
+    Raises:
+        ConfigError: the folder has no model or no tokenizer.
+    """
+    gguf = sorted(folder.glob("*.gguf"))
+    if gguf:
+        return _of_transformers(folder, device, gguf_file=gguf[0].name)
+    if not (folder / CONFIG_FILE).is_file():
+        raise ConfigError(f"{folder}: no {CONFIG_FILE} and no GGUF file here, so no model. Name the model's folder.")
+    if _ours(folder):
+        if not (folder / TOKENIZER_FILE).is_file():
+            raise ConfigError(
+                f"{folder}: no {TOKENIZER_FILE} here. A model without its tokenizer reads no text: add it."
+            )
+        return DecoderModel(folder / CONFIG_FILE, folder / WEIGHTS_FILE, folder / TOKENIZER_FILE, device)
+    return _of_transformers(folder, device)
+
+
+class DecoderModel:
+    """A model of the decoder that this project trains."""
+
+    def __init__(self, config: Path, weights: Path, tokenizer: Path, device: str = "cpu") -> None:
+        """Load the model; needs safetensors and tokenizers.
+
+        Raises:
+            ConfigError: the tokenizer has tokens that the model does not know, or none that begins documents.
+            DataError: config and weights do not belong together.
+        """
+        from tokenizers import Tokenizer
+
+        from tasks.training.export import load_model
+
+        self._model = load_model(config, weights).to(device)
+        self._tokenizer = Tokenizer.from_file(str(tokenizer))
+        self.context_length = self._model.config.sequence_length
+        self.beginning = _beginning(json.loads(config.read_text(encoding="utf-8")), config)
+        if (size := self._tokenizer.get_vocab_size()) > self._model.vocab_size:
+            raise ConfigError(
+                f"{tokenizer}: the tokenizer has {size:,} tokens, the model knows {self._model.vocab_size:,}. Take "
+                "the tokenizer that it was trained with."
+            )
+
+    def encode(self, text: str) -> list[int]:
+        """Return the tokens of a text."""
+        return list(self._tokenizer.encode(text, add_special_tokens=False).ids)
+
+    def likelihoods(self, pairs: Sequence[Pair]) -> list[Likelihood]:
+        """Return the likelihoods; pairs that read the same are read once, and pairs of about one length together."""
+        from tasks.training.numerics import deterministic
+
+        readers: dict[tuple[int, ...], list[int]] = {}
+        for place, pair in enumerate(pairs):
+            readers.setdefault(pair.inputs, []).append(place)
+        found: dict[int, Likelihood] = {}
+        with deterministic():
+            for batch in _batches(sorted(readers, key=lambda inputs: (len(inputs), inputs))):
+                for inputs, hidden_TD in zip(batch, _hidden(self._model, batch), strict=True):
+                    for place in readers[inputs]:
+                        found[place] = _answer(hidden_TD, self._model, pairs[place])
+        return [found[place] for place in range(len(pairs))]
+
+
+def _of_transformers(folder: Path, device: str, **how: str) -> LanguageModel:
+    from tasks.evaluation.tasks.transformers_model import TransformersModel
+
+    return TransformersModel(folder, device, **how)
+
+
+def _ours(folder: Path) -> bool:
+    """Return whether our decoder computes this model and finds its weights in one file."""
+    from tasks.training.export import model_config
+
+    try:
+        model_config(json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8")), str(folder / CONFIG_FILE))
+    except DataError:
+        return False
+    return (folder / WEIGHTS_FILE).is_file()
+
+
+def _beginning(described: Mapping[str, Any], where: Path) -> int:
+    for name in ("bos_token_id", "eos_token_id"):
+        token = described.get(name)
+        if isinstance(token, list) and token:
+            token = token[0]
+        if isinstance(token, int):
+            return token
+    raise ConfigError(
+        f"{where}: neither bos_token_id nor eos_token_id, so that it is not known what a document begins with. Add one."
+    )
+
+
+def _batches(inputs: Sequence[tuple[int, ...]]) -> Iterator[list[tuple[int, ...]]]:
+    """Yield neighbours that fill a forward pass; the longest of a batch is its last."""
+    batch: list[tuple[int, ...]] = []
+    for one in inputs:
+        if batch and len(one) * (len(batch) + 1) > _BATCH_TOKENS:
+            yield batch
+            batch = []
+        batch.append(one)
+    if batch:
+        yield batch
+
+
+def _hidden(model: "Decoder", batch: Sequence[tuple[int, ...]]) -> "Iterator[torch.Tensor]":
+    """Yield the last layer's output for each sequence, [T, D]; what pads the shorter ones stands behind them."""
+    import torch
+
+    length = max(map(len, batch))
+    padded_BT = torch.tensor([[*one, *(0,) * (length - len(one))] for one in batch], device=model.output.device)
+    with torch.no_grad():
+        hidden_BTD = model(padded_BT)
+    return (row[: len(one)] for row, one in zip(hidden_BTD, batch, strict=True))
+
+
+def _answer(hidden_TD: "torch.Tensor", model: "Decoder", pair: Pair) -> Likelihood:
+    import torch
+
+    from tasks.training.loss import rows_at_a_time
+
+    asked_N = torch.tensor(pair.asked, device=hidden_TD.device)
+    rows = rows_at_a_time(model.vocab_size, on_gpu=hidden_TD.is_cuda)
+    parts = zip(torch.split(hidden_TD[len(pair.given) - 1 :], rows), torch.split(asked_N, rows), strict=True)
+    with torch.no_grad():
+        return joined([likelihood(hidden @ model.output.T, asked) for hidden, asked in parts])
+
+
+def likelihood(logits_NV: "torch.Tensor", asked_N: "torch.Tensor") -> Likelihood:
+    """Return how likely tokens are under logits, in float32; the sum over tokens is float64."""
+    scores_NV = logits_NV.float()
+    log_p_N = scores_NV.log_softmax(dim=-1).gather(1, asked_N[:, None])
+    greedy = bool((scores_NV.argmax(dim=-1) == asked_N).all())
+    return Likelihood(float(log_p_N.double().sum()), len(asked_N), greedy)
+
+
+def joined(parts: Sequence[Likelihood]) -> Likelihood:
+    """Return the likelihood of parts together."""
+    return Likelihood(
+        sum(part.log_p for part in parts), sum(part.tokens for part in parts), all(part.greedy for part in parts)
+    )

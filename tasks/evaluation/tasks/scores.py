@@ -1,0 +1,81 @@
+"""From likelihoods to scores: of items, of tasks, of weighted sets."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from tasks.core.errors import EvidenceError
+from tasks.evaluation.tasks.item import Direction, ItemScores
+from tasks.evaluation.tasks.kinds import TaskConfig, method
+from tasks.evaluation.tasks.params import ScoreSetParams, score_of
+from tasks.evaluation.tasks.published import Score, TaskScores
+from tasks.evaluation.tasks.unit import Answered
+
+_LOWER_IS_BETTER = frozenset({"bits_per_byte", "gold_bits_per_byte"})
+
+
+def direction(score: str) -> Direction:
+    """Return whether more of a score is better."""
+    return "lower" if score in _LOWER_IS_BETTER else "higher"
+
+
+def item_scores(task: TaskConfig, answered: Sequence[Answered]) -> list[ItemScores | None]:
+    """Return the scores of each item; None where it was left out."""
+    how = method(task)
+    return [None if one.likelihoods is None else how.scores(task, one.item, one.likelihoods) for one in answered]
+
+
+def task_scores(name: str, task: TaskConfig, scored: Sequence[ItemScores | None]) -> TaskScores:
+    """Return the scores of a task.
+
+    Raises:
+        EvidenceError: no item is left, or a score is no finite number.
+    """
+    found = [one for one in scored if one is not None]
+    if not found:
+        raise EvidenceError(
+            f"{name}: all of its {len(scored)} items are longer than the model's context. Show fewer examples, or take a "
+            "model with a longer context."
+        )
+    weights_I = np.array([one.weight for one in found], dtype=np.float64)
+    scores = {}
+    for score in found[0].values:
+        values_I = np.array([one.values[score] for one in found], dtype=np.float64)
+        if lost := int((~np.isfinite(values_I)).sum()):
+            raise EvidenceError(
+                f"{name}: {score} of {lost} of {len(found)} items is no finite number: the model is broken."
+            )
+        scores[score] = _score(values_I, weights_I, direction(score))
+    return TaskScores(items=len(found), left_out=len(scored) - len(found), primary=method(task).primary, scores=scores)
+
+
+def score_set(params: ScoreSetParams, tasks: Mapping[str, TaskConfig], scored: Mapping[str, TaskScores]) -> Score:
+    """Return the weighted mean of scores, each turned so that more is better if any of them is so.
+
+    Raises:
+        EvidenceError: a task has no such score.
+    """
+    values, directions = [], set[Direction]()
+    for name in params.weights:
+        task, score = score_of(name, tasks)
+        if score not in scored[task].scores:
+            known = ", ".join(scored[task].scores)
+            raise EvidenceError(f"score_sets, {params.name}: {task} has no score {score}. It has {known}.")
+        one = scored[task].scores[score]
+        values.append((one.value, one.direction))
+        directions.add(one.direction)
+    better: Direction = "lower" if directions == {"lower"} else "higher"
+    turned = [value if which == better else -value for value, which in values]
+    return Score(
+        value=float(np.average(turned, weights=list(params.weights.values()))), standard_error=None, direction=better
+    )
+
+
+def _score(values_I: "np.ndarray", weights_I: "np.ndarray", better: Direction) -> Score:
+    """Return mean and standard error over items; weighted: sqrt(sum w^2 (x - mean)^2 n / (n - 1)) / sum w."""
+    mean, number = float(np.average(values_I, weights=weights_I)), len(values_I)
+    if number < 2:
+        return Score(value=mean, standard_error=None, direction=better)
+    squares = float((weights_I**2 * (values_I - mean) ** 2).sum())
+    error = (squares * number / (number - 1)) ** 0.5 / float(weights_I.sum())
+    return Score(value=mean, standard_error=error, direction=better)

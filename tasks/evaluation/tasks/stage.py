@@ -1,0 +1,136 @@
+"""Tasks put to models: units over parts of their items, and what is published of it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tasks.core.digest import digest_json
+from tasks.core.handles import Handle, Tree
+from tasks.core.identity import params_of
+from tasks.evaluation.tasks.choose import items
+from tasks.evaluation.tasks.item import Item, ItemScores
+from tasks.evaluation.tasks.params import TaskParams, TaskSetParams
+from tasks.evaluation.tasks.published import AnsweredItem, ScoredModel, Scores, TaskItems
+from tasks.evaluation.tasks.scores import item_scores, score_set, task_scores
+from tasks.evaluation.tasks.unit import (
+    ITEMS_PER_UNIT,
+    Answered,
+    ModelFiles,
+    ModelOn,
+    TaskArgs,
+    answer_items,
+    load,
+    model_of,
+    part_of,
+    read_answers,
+    task_file,
+)
+from tasks.runtime.context import Workshop
+from tasks.runtime.files import file_handle, folder_tree
+from tasks.runtime.records import UnitRecord
+from tasks.runtime.step import Hold, Step
+
+ANSWER = Step("evaluate.answers", "evaluate: task items", answer_items, hold=Hold(model_of, load))
+
+
+@dataclass(frozen=True)
+class GivenTask:
+    """A task, its file, and the items of it that are measured."""
+
+    params: TaskParams
+    file: Handle
+    items: Sequence[Item]
+
+    @property
+    def digest(self) -> str:
+        """The digest of what the task is: two scores are of one task where it is the same."""
+        return digest_json([self.file.digest, params_of(self.params.task)])
+
+
+def given_tasks(params: TaskSetParams) -> list[GivenTask]:
+    """Return the tasks with their files.
+
+    Raises:
+        DataError: a file is missing, or a record is not one of its kind of task.
+        ConfigError: a file has too few records for the examples.
+    """
+    found = []
+    for one in params.tasks:
+        file = file_handle(task_file(one.file))
+        found.append(GivenTask(one, file, items(one.task, file.text(), one.file)))
+    return found
+
+
+def model_files(path: Path) -> Tree:
+    """Return a model of others: the files of its folder, or one GGUF file.
+
+    Raises:
+        ConfigError: there is no such folder or file, or the folder is empty.
+    """
+    if not path.is_file():
+        return folder_tree(path)
+    file = file_handle(path)
+    return Tree.of(file.store, file.location, [(file.name, file.digest, file.bytes)])
+
+
+def told_scores(scores: Scores) -> dict[str, Any]:
+    """Return the primary scores of every model and its sets of scores, for people."""
+    return {
+        model.model: {name: one.scores[one.primary].value for name, one in model.tasks.items()}
+        | {name: one.value for name, one in model.score_sets.items()}
+        for model in scores.models
+    }
+
+
+def measured(
+    workshop: Workshop, params: TaskSetParams, tasks: Sequence[GivenTask], models: Mapping[str, ModelFiles]
+) -> tuple[Scores, TaskItems, list[UnitRecord]]:
+    """Return the scores of models by name, with their items, and the records of the units."""
+    args = [
+        (name, task, TaskArgs(ModelOn(files), task.file, task.params.task, part))
+        for name, files in models.items()
+        for task in tasks
+        for part in range(-(-len(task.items) // ITEMS_PER_UNIT))
+    ]
+    records = ANSWER.map(workshop, [each for _, _, each in args])
+    answered: dict[tuple[str, str], list[Answered]] = {}
+    for (name, task, each), record in zip(args, records, strict=True):
+        told_items = read_answers(part_of(task.items, each.part), record.summary)
+        answered.setdefault((name, task.params.name), []).extend(told_items)
+    scored = {
+        (name, task.params.name): item_scores(task.params.task, answered[name, task.params.name])
+        for name in models
+        for task in tasks
+    }
+    scores = Scores(
+        identities={task.params.name: task.digest for task in tasks},
+        models=tuple(_scored_model(name, params, tasks, scored) for name in models),
+    )
+    told = TaskItems(tasks={task.params.name: _told(task, list(models), scored) for task in tasks})
+    return scores, told, records
+
+
+def _scored_model(
+    name: str,
+    params: TaskSetParams,
+    tasks: Sequence[GivenTask],
+    scored: Mapping[tuple[str, str], Sequence[ItemScores | None]],
+) -> ScoredModel:
+    configs = {task.params.name: task.params.task for task in tasks}
+    found = {task: task_scores(task, config, scored[name, task]) for task, config in configs.items()}
+    sets = {one.name: score_set(one, configs, found) for one in params.score_sets}
+    return ScoredModel(model=name, tasks=found, score_sets=sets)
+
+
+def _told(
+    task: GivenTask, models: Sequence[str], scored: Mapping[tuple[str, str], Sequence[ItemScores | None]]
+) -> tuple[AnsweredItem, ...]:
+    """Return what is told of items that every model answered to."""
+    columns = [scored[name, task.params.name] for name in models]
+    found = []
+    for item, *each in zip(task.items, *columns, strict=True):
+        values = {name: one.values for name, one in zip(models, each, strict=True) if one is not None}
+        if len(values) == len(models):
+            found.append(AnsweredItem(id=item.id, line=item.line, gold=item.gold, scores=values))
+    return tuple(found)

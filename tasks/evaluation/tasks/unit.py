@@ -1,0 +1,148 @@
+"""The unit of work: what a model answers to some items of a task."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tasks.core.errors import DataError
+from tasks.core.handles import Handle, Tree
+from tasks.core.identity import LABEL
+from tasks.core.results import Here, UnitResult
+from tasks.evaluation.tasks.choose import items
+from tasks.evaluation.tasks.encode import Pair, encoded, longest, windows
+from tasks.evaluation.tasks.item import Item, Likelihood
+from tasks.evaluation.tasks.kinds import TaskConfig, method
+from tasks.evaluation.tasks.models import DecoderModel, LanguageModel, joined, open_model
+from tasks.evaluation.tasks.prompt import PromptParams
+
+# Items of a unit: what a kill costs at most. A model of 135M parameters does them in about a minute on a CPU.
+ITEMS_PER_UNIT = 32
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """A model that the train stage published, and the tokenizer of its pool."""
+
+    config: Handle
+    weights: Handle
+    tokenizer: Handle
+
+
+# Our own models, or a folder as Hugging Face lays it out.
+ModelFiles = TrainedModel | Tree
+
+
+@dataclass(frozen=True)
+class ModelOn:
+    """A model, and the device on which it is loaded."""
+
+    files: ModelFiles
+    device: str = field(default="cpu", metadata=LABEL)
+
+
+@dataclass(frozen=True)
+class TaskArgs:
+    """A model, a task with its file, and which of the task's items: part `part`, of `ITEMS_PER_UNIT` items each."""
+
+    model: ModelOn
+    file: Handle
+    task: TaskConfig
+    part: int
+
+
+@dataclass(frozen=True)
+class Answered:
+    """An item and the likelihoods of its requests; None where it is longer than the model's context and was left out."""
+
+    item: Item
+    likelihoods: tuple[Likelihood, ...] | None
+
+
+def model_of(args: TaskArgs) -> ModelOn:
+    """Return the model that a unit needs: what a worker holds."""
+    return args.model
+
+
+def load(model: ModelOn) -> LanguageModel:
+    """Return a model, for a worker to hold."""
+    match model.files:
+        case TrainedModel(config, weights, tokenizer):
+            return DecoderModel(config.local(), weights.local(), tokenizer.local(), model.device)
+        case Tree() as tree:
+            return open_model(tree.local(), model.device)
+
+
+def part_of(chosen: Sequence[Item], part: int) -> Sequence[Item]:
+    """Return the items of a part."""
+    return chosen[part * ITEMS_PER_UNIT : (part + 1) * ITEMS_PER_UNIT]
+
+
+def answer_items(args: TaskArgs, here: Here) -> UnitResult:
+    """Ask a model for the likelihoods of some items; what they are worth is decided later."""
+    chosen = part_of(items(args.task, args.file.text(), args.file.name), args.part)
+    answered = answers(here.held, args.task, chosen, args.file.name)
+    told = [
+        None if one.likelihoods is None else [[each.log_p, each.tokens, each.greedy] for each in one.likelihoods]
+        for one in answered
+    ]
+    return UnitResult(summary={"likelihoods": told})
+
+
+def read_answers(chosen: Sequence[Item], summary: Any) -> list[Answered]:
+    """Return what `answer_items` found out about these items."""
+    pairs = zip(chosen, summary["likelihoods"], strict=True)
+    return [Answered(item, None if told is None else tuple(Likelihood(*each) for each in told)) for item, told in pairs]
+
+
+def answers(model: LanguageModel, task: TaskConfig, chosen: Sequence[Item], where: str) -> list[Answered]:
+    """Return the likelihoods of items.
+
+    Raises:
+        DataError: a request has no tokens, or items are longer than the model's context and may not be left out.
+    """
+    pairs = [_pairs(model, task, item, where) for item in chosen]
+    too_long = [longest(_flat(each)) > model.context_length for each in pairs]
+    leaves_out = isinstance(task, PromptParams) and task.too_long == "leave_out"
+    if any(too_long) and not leaves_out:
+        first = too_long.index(True)
+        raise DataError(
+            f"{where}: {sum(too_long)} of {len(chosen)} items are longer than the model's context of {model.context_length} "
+            f"tokens; first: line {chosen[first].line} with {longest(_flat(pairs[first]))}. Show fewer examples, or set "
+            "too_long to leave_out."
+        )
+    asked = [pair for each, lost in zip(pairs, too_long, strict=True) if not lost for pair in _flat(each)]
+    found = iter(model.likelihoods(asked))
+    return [
+        Answered(item, None if lost else tuple(joined([next(found) for _ in request]) for request in each))
+        for item, each, lost in zip(chosen, pairs, too_long, strict=True)
+    ]
+
+
+def _pairs(model: LanguageModel, task: TaskConfig, item: Item, where: str) -> list[list[Pair]]:
+    """Return the tokens of each request of an item, in windows where it is whole text."""
+    try:
+        if method(task).example is None:
+            return [
+                windows(request.continuation, model.encode, model.beginning, model.context_length)
+                for request in item.requests
+            ]
+        return [[encoded(request, model.encode, model.beginning)] for request in item.requests]
+    except DataError as error:
+        raise DataError(f"{where}, line {item.line}: {error}") from error
+
+
+def _flat(requests: Sequence[Sequence[Pair]]) -> list[Pair]:
+    return [pair for request in requests for pair in request]
+
+
+def task_file(path: str) -> Path:
+    """Return the path of a task's file.
+
+    Raises:
+        DataError: there is no such file.
+    """
+    found = Path(path)
+    if not found.is_file():
+        raise DataError(f"{path}: there is no such file. Name the file of the task's items, one JSON object a line.")
+    return found
