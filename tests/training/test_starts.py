@@ -19,6 +19,8 @@ from tasks.training.model import EMBEDDING, initial_model
 from tasks.training.params import TrainParams
 from tasks.training.run import train
 from tasks.training.stage import run
+from tasks.training.starts import hugging_face
+from tasks.training.starts.hugging_face import FromHuggingFace
 from tasks.training.starts.weights import Start, start_mistakes, started_weights
 from tests.in_process import InProcess, Listener
 from tests.training.conftest import LENGTH, VOCAB_SIZE, make_pool, small_spec, small_training
@@ -117,6 +119,46 @@ def test_a_folder_that_lacks_a_file_is_refused(inputs: dict[str, Path], tmp_path
         trained(inputs, tmp_path, "out", start={"kind": "hugging_face", "folder": str(tmp_path / "hf")})
 
 
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("model.safetensors.index.json", "in several files: .*max_shard_size"),
+        ("pytorch_model.bin", "pickled, .*never read"),
+    ],
+)
+def test_weights_in_another_form_are_told_with_what_to_do(tmp_path: Path, name: str, message: str) -> None:
+    folder = folder_of(tmp_path / "hf")
+    (folder / "model.safetensors").rename(folder / name)
+    with pytest.raises(ConfigError, match=rf"hf has no model\.safetensors\. .*{message}"):
+        hugging_face.paths(FromHuggingFace(kind="hugging_face", folder=str(folder)))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("config.json", b"{", "config.json: this is no JSON object"),
+        ("config.json", b"[1]", "expected an object, found list"),
+        ("tokenizer.json", b"\xff", "tokenizer.json: this is no JSON object"),
+        ("model.safetensors", b"no tensors here", "its weights cannot be read: "),
+    ],
+)
+def test_a_start_with_a_damaged_file_is_refused_with_the_file(
+    inputs: dict[str, Path], tmp_path: Path, name: str, content: bytes, message: str
+) -> None:
+    folder = folder_of(tmp_path / "hf")
+    (folder / name).write_bytes(content)
+    assert message in mistakes(start_of(folder), inputs["tokenize"])
+
+
+def test_weights_that_are_numbers_with_a_scale_elsewhere_are_refused(inputs: dict[str, Path], tmp_path: Path) -> None:
+    folder = folder_of(tmp_path / "hf")
+    weights = load_file(folder / "model.safetensors")
+    save_file({name: weight.to(torch.float8_e4m3fn) for name, weight in weights.items()}, folder / "model.safetensors")
+    assert "its weights are F8_E4M3, and a start has BF16, F16, F32, F64" in mistakes(
+        start_of(folder), inputs["tokenize"]
+    )
+
+
 def test_a_start_of_another_model_names_every_mistake_before_the_first_step(
     inputs: dict[str, Path], tmp_path: Path
 ) -> None:
@@ -166,6 +208,11 @@ def test_a_smaller_vocabulary_is_extended_with_mean_rows_where_asked(tmp_path: P
     weights, before = started_weights(start, small_training().model, VOCAB_SIZE), read_model(folder).weights
     assert torch.equal(weights[EMBEDDING][:60], before[EMBEDDING])
     assert torch.allclose(weights[EMBEDDING][60:], before[EMBEDDING].mean(dim=0).expand(4, -1))
+    # An added token that has moved is another token.
+    added = [{"id": 59, "content": "<|end|>"}]
+    (folder / "tokenizer.json").write_text(json.dumps({**tokenizer(59), "added_tokens": added}))
+    assert "the ids of known tokens differ" in mistakes(start_of(folder, extend=True), tmp_path / "pool")
+    (folder / "tokenizer.json").write_text(json.dumps(tokenizer(60)))
     other = tokenizer(VOCAB_SIZE)
     other["model"]["vocab"]["t3"] = 4
     (tmp_path / "pool" / "tokenizer.json").write_text(json.dumps(other))

@@ -34,6 +34,18 @@ def paths(config: FromHuggingFace) -> StartPaths:
     if missing := [path.name for path in (described, weights, tokenizer) if not path.is_file()]:
         raise ConfigError(
             f"train.start.folder: {folder} has no {', '.join(missing)}. Name a folder with a model's config, its weights in "
-            "one safetensors file, and its tokenizer."
+            f"one safetensors file, and its tokenizer.{_other_weights(folder)}"
         )
     return StartPaths(described, weights, tokenizer, config.extend_vocabulary)
+
+
+def _other_weights(folder: Path) -> str:
+    """Return what to do with weights that are there in another form."""
+    if (folder / f"{WEIGHTS_FILE}.index.json").is_file():
+        return (
+            " Its weights are in several files: load it with transformers and save it with "
+            '`save_pretrained(folder, max_shard_size="1TB")`.'
+        )
+    if any(folder.glob("*.bin")):
+        return " Its weights are pickled, which can run any code and is never read: save it as safetensors."
+    return ""

@@ -1,7 +1,7 @@
 """The weights that a run starts from: whether they are of its model and its tokenizer, and the tensors themselves."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 _SHOWN = 3
 # What a run may have otherwise than the model that it starts from.
 _FREE = frozenset({"sequence_length", "initializer_range"})
+# Types of numbers that a weight is by itself, without a scale beside it; as safetensors calls them.
+_FLOATS = frozenset({"BF16", "F16", "F32", "F64"})
 
 
 @dataclass(frozen=True)
@@ -52,8 +54,12 @@ def start_mistakes(start: Start, model: ModelConfig, vocab_size: int, tokenizer:
     """Yield what keeps a run of `model` from starting there, on a pool with this vocabulary and `tokenizer.json`."""
     yield from _config_mistakes(start, model)
     yield from _shape_mistakes(start, model, vocab_size)
-    theirs, ours = json.loads(start.tokenizer.text()), json.loads(tokenizer.text())
-    if differing := _differing_parts(theirs, ours, start.extend_vocabulary):
+    try:
+        theirs = _json(start.tokenizer)
+    except DataError as error:
+        yield str(error)
+        return
+    if differing := _differing_parts(theirs, _json(tokenizer), start.extend_vocabulary):
         yield (
             f"its tokenizer is not the pool's: {', '.join(differing)} differ. Run tokenize with tokenizer kind `file` on "
             "its tokenizer.json"
@@ -82,7 +88,7 @@ def _config_mistakes(start: Start, model: ModelConfig) -> Iterator[str]:
     from tasks.training.export import model_config
 
     try:
-        theirs = model_config(json.loads(start.config.text()), start.config.name)
+        theirs = model_config(_json(start.config), start.config.name)
     except DataError as error:
         yield str(error)
         return
@@ -93,13 +99,21 @@ def _config_mistakes(start: Start, model: ModelConfig) -> Iterator[str]:
 
 
 def _shape_mistakes(start: Start, model: ModelConfig, vocab_size: int) -> Iterator[str]:
-    from safetensors import safe_open
+    from safetensors import SafetensorError, safe_open
 
     from tasks.training.model import EMBEDDING, OUTPUT, weight_shapes
 
     expected = weight_shapes(model, vocab_size)
-    with safe_open(start.weights.local(), framework="pt") as file:
-        found = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118 (no mapping)
+    try:
+        with safe_open(start.weights.local(), framework="pt") as file:
+            slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+            found = {name: tuple(one.get_shape()) for name, one in slices.items()}
+            types = {slices[name].get_dtype() for name in expected.keys() & slices.keys()}
+    except SafetensorError as error:
+        yield f"its weights cannot be read: {error}. Get the file again."
+        return
+    if strange := sorted(types - _FLOATS):
+        yield f"its weights are {', '.join(strange)}, and a start has {', '.join(sorted(_FLOATS))}. Save it in one of these."
     known = found.get(EMBEDDING, (vocab_size,))[0]
     if known > vocab_size or (known < vocab_size and not start.extend_vocabulary):
         remedy = "Set extend_vocabulary." if known < vocab_size else "Tokenize with its tokenizer."
@@ -121,9 +135,35 @@ def _differing_parts(theirs: Mapping[str, Any], ours: Mapping[str, Any], extende
     if not extended:
         return [part for part in parts if theirs.get(part) != ours.get(part)]
     differing = [part for part in parts[:4] if theirs.get(part) != ours.get(part)]
-    known, merges = theirs["model"].get("vocab", {}), theirs["model"].get("merges", [])
-    if any(ours["model"].get("vocab", {}).get(text) != token for text, token in known.items()):
+    (known, merges, model), (own_ids, own_merges, own_model) = (_tokens(one) for one in (theirs, ours))
+    if any(own_ids.get(text) != token for text, token in known.items()):
         differing.append("the ids of known tokens")
-    if ours["model"].get("merges", [])[: len(merges)] != merges:
+    if own_merges[: len(merges)] != merges:
         differing.append("merges")
+    if model != own_model:
+        differing.append("model")
     return differing
+
+
+def _tokens(tokenizer: Mapping[str, Any]) -> tuple[Mapping[str, int], Sequence[Any], Mapping[str, Any]]:
+    """Return the ids of a tokenizer's tokens, added ones too, its merges, and what else its model is."""
+    model = dict(tokenizer["model"])
+    vocab, merges = model.pop("vocab", {}), model.pop("merges", [])
+    # A unigram model has a list of tokens with their scores.
+    ids = vocab if isinstance(vocab, Mapping) else {json.dumps(one): token for token, one in enumerate(vocab)}
+    return {**ids, **{one["content"]: one["id"] for one in tokenizer.get("added_tokens", [])}}, merges, model
+
+
+def _json(file: Handle) -> Mapping[str, Any]:
+    """Return the object in a JSON file.
+
+    Raises:
+        DataError: there is none.
+    """
+    try:
+        value = json.loads(file.text())
+        if not isinstance(value, dict):
+            raise ValueError(f"expected an object, found {type(value).__name__}")
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{file.local()}: this is no JSON object: {error}. Get the file again.") from error
+    return value
