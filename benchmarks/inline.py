@@ -40,6 +40,7 @@ class InlineExecutor:
         world_size: int,
         folder: Path,
         resources: Resources = ANY,
+        smaller: Sequence[int] = (),
     ) -> Iterator[tuple[int, None]]:
         """Yield (index of the item, None), each done by one process."""
         for index, item in enumerate(items):

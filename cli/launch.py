@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from infra.errors import InfraError
+from infra.progress import told_while
 from infra.secret import mlflow_auth, prefect_auth
 from infra.servers import (
     apply_client_environment,
@@ -57,13 +58,13 @@ def run_pipeline(
     _quiet_clients()
     # Before Prefect is imported: it reads its settings once.
     apply_client_environment(where)
-    with _imports_for_good():
+    with _imports_for_good(), told_while(_say, "reading the params"):
         from flows.config import read_config
 
     config = read_config(preset, params_file, settings, inputs=inputs, name=name)
     # After the config: a mistake in it is told before Prefect's modules are loaded.
-    require_ready(where)
-    with _imports_for_good():
+    with _imports_for_good(), told_while(_say, "loading Prefect, MLflow and DVC"):
+        require_ready(where)
         from flows.pipeline import pipeline
 
     outcome = pipeline(config)

@@ -21,6 +21,7 @@ from tasks.training.published import TrainedRun, TrainedRuns
 from tasks.training.published_run import LEDGER_FILE, read_ledger
 from tasks.training.rows import SPLIT
 from tasks.training.types import Phase, RunSpec, Trunk
+from tasks.training.worlds import workers_words
 
 
 def tell(run: RunFolder, key: str) -> list[str]:
@@ -57,7 +58,7 @@ def _of_model(run: RunFolder, trained: TrainedRun) -> list[str]:
     lines = [
         f"{trained.name}: {trained.parameters:,} parameters, {trained.tokens:,} tokens, seed {trained.seed}, weights "
         f"{trained.weights_digest[:12]}, trained on {trained.device} with {trained.instruction_set}"
-        f"{_by_workers(trained)}",
+        f"{f', {workers_words(trained.workers)}' if trained.workers else ''}",
     ]
     if trained.trunk is not None:
         lines.append(
@@ -74,11 +75,6 @@ def _of_model(run: RunFolder, trained: TrainedRun) -> list[str]:
         _ledger(run, trained, spec, pool),
     ]
     return [*lines, "  from:", *(f"    {line}" for line in _chain(run, "train"))]
-
-
-def _by_workers(trained: TrainedRun) -> str:
-    """Return how many processes made which steps of a run that was spread over devices."""
-    return "".join(f", by {size} workers from step {step}" for step, size in trained.workers)
 
 
 def _of_digest(run: RunFolder, key: str) -> list[str]:

@@ -17,6 +17,7 @@ from infra.executors import ray_closed_after
 from infra.mlflow_calls import CLAIM_TAG, GAIN_LOWER_TAG
 from infra.open_runs import OpenRun, close_left_open, noted
 from infra.orchestration import publish_link, publish_markdown, reap, tag_flow_run
+from infra.progress import told_while
 from infra.records import Dataset, Model
 from infra.settings import Settings, load_settings, project_root
 from infra.storage import place as place_file
@@ -44,6 +45,7 @@ from tasks.runtime.stages import run_stage
 from tasks.runtime.task import RunPlace, StageResult, stage_task
 from tasks.stages import RAW, stage_named
 from tasks.training.published import EXPORT_FOLDER
+from tasks.training.worlds import require_shared
 
 PIPELINE = "pipeline"
 # Bytes a run writes per byte of raw input: 20 in the demo, whose input is compressed five times (measured), and room.
@@ -106,7 +108,8 @@ class PipelineRun:
         version = None
         if self.step == PIPELINE:
             message = f"{name}: {self.place.lineage_key[:12]}"
-            version = commit_run(self.workspace, name, message, remote=self.settings.dvc.remote)
+            with TerminalObserver() as terminal, told_while(terminal.say, "recording the version in DVC and git"):
+                version = commit_run(self.workspace, name, message, remote=self.settings.dvc.remote)
             _label_stages(tracker, self.place, self.workspace, version, results)
             _label_run(tracker, self.place, self.config, version)
             publish_markdown(f"{name}-decision", f"```\n{closing_table(self.workspace.path / 'data')}\n```")
@@ -134,6 +137,8 @@ def start_run(step: str, config: PipelineConfig) -> Iterator[PipelineRun]:
     settings = load_settings()
     close_left_open(settings)
     require_files(config.params)
+    if step in {PIPELINE, "train"}:
+        require_shared(config.params.train.training, settings.world_size)
     with TerminalObserver() as terminal:
         raw = raw_input(config.inputs, settings.home, config.params.ingest, partial(terminal.progress, "raw input"))
     require_space(settings.home, _SPACE_PER_RAW_BYTE * raw.bytes)

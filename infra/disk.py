@@ -3,6 +3,7 @@
 import errno
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -63,7 +64,8 @@ def named_error(error: OSError, folder: Path | None = None) -> SpaceError | Plac
         )
     if found is None or where is None or not _concerns(found, where):
         return None
-    if error.errno in _REFUSED or (error.errno == errno.EEXIST and _is_above(found, where) and not found.is_dir()):
+    is_file = error.errno == errno.EEXIST and _is_above(found, where) and not found.is_dir()
+    if error.errno in _REFUSED or is_file or (error.errno == errno.ENOENT and not _takes_files(found)):
         return PlaceError(
             f"{found}: it cannot be read or written ({error.strerror}). Let this user write there, or name another folder "
             "(--output; MIXWRIGHT_HOME for Mixwright's own); the same command then goes on."
@@ -74,6 +76,18 @@ def named_error(error: OSError, folder: Path | None = None) -> SpaceError | Plac
             "again; what is still there is not made again."
         )
     return None
+
+
+def _takes_files(path: Path) -> bool:
+    """Return whether the nearest folder above a path that is there, such as one of /proc, is a place for files at all."""
+    above = next(parent for parent in path.absolute().parents if parent.is_dir())
+    try:
+        with tempfile.TemporaryDirectory(prefix=".mixwright-", dir=above):
+            return True
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
 
 
 def fsync_tree(folder: Path) -> None:

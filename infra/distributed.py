@@ -3,6 +3,9 @@
 Locally each item gets processes of its own. On Ray one `TorchTrainer` (Ray Train) holds all workers of a map; it is
 divided into slots of `world_size` workers, and each slot takes every n-th item. What is finished is known to the
 caller's function, not here: a restarted worker group calls it again for every item.
+
+Where smaller groups are allowed, Ray Train is given a range of workers: it starts again with those that the cluster has
+left, and with more when they come back.
 """
 
 import multiprocessing
@@ -30,8 +33,11 @@ from typing import Any
 
 from infra import ray_failures
 from infra.errors import ServiceError
+from infra.ray_room import Patience
 
 _FAILURES = 3
+# How often a range of workers is compared with what the cluster has: a larger group begins at the last checkpoint (a guess).
+_RESIZED_EVERY_S = 600.0
 _POLL_S = 0.2
 
 
@@ -150,15 +156,18 @@ class _Board:
 def ray_map(
     function: DistributedCall,
     items: Sequence[Any],
-    world_size: int,
+    sizes: Sequence[int],
     slots: int,
     folder: Path,
     resources_per_worker: Mapping[str, float],
 ) -> Iterator[tuple[int, None]]:
     """Yield (index, None) as items finish, in the workers of one `TorchTrainer`; its own files go to `folder`.
 
+    `sizes`: how many workers a group has, and smaller numbers that may do, the largest first.
+
     Raises:
-        ServiceError: workers died more often than is plausible, or a part of Ray died.
+        ServiceError: workers died more often than is plausible, a part of Ray died, or the cluster has had no room for the
+            smallest group for too long.
     """
     # Read when ray.train is imported: the second generation of Ray Train, without its state export.
     os.environ.setdefault("RAY_TRAIN_V2_ENABLED", "1")
@@ -167,27 +176,35 @@ def ray_map(
     from ray.train.torch import TorchConfig, TorchTrainer
 
     on_gpus = "GPU" in resources_per_worker
-    board: Any = ray.remote(num_cpus=0)(_Board).remote()
+    # Beside the driver, whose end it does not outlive: a node may be lost, with the workers on it.
+    here = {"ray.io/node-id": ray.get_runtime_context().get_node_id()}
+    board: Any = ray.remote(num_cpus=0, label_selector=here)(_Board).remote()
+    most = slots * sizes[0]
     name = f"map-{uuid.uuid4().hex[:8]}"
+    # Annotated as the first generation's, which knows no range of workers.
+    scaling: Any = ScalingConfig
     trainer = TorchTrainer(
         _worker_loop,
         train_loop_config={
             "function": function,
             "items": list(items),
-            "world_size": world_size,
+            "sizes": tuple(sizes),
             "board": board,
             "on_gpus": on_gpus,
         },
         torch_config=TorchConfig(backend=_backend(on_gpus)),
-        scaling_config=ScalingConfig(
-            num_workers=slots * world_size, use_gpu=on_gpus, resources_per_worker=dict(resources_per_worker)
+        scaling_config=scaling(
+            num_workers=most if len(sizes) == 1 else (sizes[-1], most),
+            use_gpu=on_gpus,
+            resources_per_worker=dict(resources_per_worker),
+            elastic_resize_monitor_interval_s=_RESIZED_EVERY_S,
         ),
         run_config=RunConfig(
             name=name, storage_path=str(folder.absolute()), failure_config=FailureConfig(max_failures=_FAILURES)
         ),
     )
     try:
-        yield from _news(board, _in_background(trainer.fit), len(items))
+        yield from _news(board, _in_background(trainer.fit), len(items), Patience(sizes[-1], resources_per_worker))
     finally:
         # Without its board no worker goes on: who stops the map early waits for nobody.
         if not ray_failures.dead_processes():
@@ -210,7 +227,7 @@ def _in_background(work: Callable[[], Any]) -> "Future[Any]":
     return future
 
 
-def _news(board: Any, fitted: "Future[Any]", num_items: int) -> Iterator[tuple[int, None]]:
+def _news(board: Any, fitted: "Future[Any]", num_items: int, patience: Patience) -> Iterator[tuple[int, None]]:
     import ray
     from ray.train import TrainingFailedError
 
@@ -227,6 +244,8 @@ def _news(board: Any, fitted: "Future[Any]", num_items: int) -> Iterator[tuple[i
         seen += len(finished)
         yield from ((index, None) for index in finished)
         if not ended:
+            with ray_failures.named(done):
+                patience.look(ray.nodes)
             continue
         if error is not None:
             raise pickle.loads(error)  # noqa: S301 (made by our own workers, in this Ray session)
@@ -248,16 +267,21 @@ def _worker_loop(config: dict[str, Any]) -> None:
     import ray.train
     import torch.distributed as dist
 
-    context, size, board = ray.train.get_context(), config["world_size"], config["board"]
+    context, board = ray.train.get_context(), config["board"]
     if config["on_gpus"]:
         import torch
         from ray.train.torch import get_device
 
         torch.cuda.set_device(get_device())
-    rank, slots = context.get_world_rank(), context.get_world_size() // size
+    rank, workers = context.get_world_rank(), context.get_world_size()
+    size = next(each for each in config["sizes"] if each <= workers)
+    slots = workers // size
     # Every worker takes part in making every group, in the same order: gloo asks for that.
     members = [list(range(slot * size, (slot + 1) * size)) for slot in range(slots)]
     groups = [dist.new_group(ranks) for ranks in members] if size > 1 else [None] * slots
+    if rank >= slots * size:
+        # One of too few for another group.
+        return
     slot, member = rank // size, GroupMember(size, rank % size, groups[rank // size])
     for index in range(slot, len(config["items"]), slots):
         if ray.get(board.failed.remote()):

@@ -1,18 +1,24 @@
-"""How a process ends that is told to: SIGTERM unwinds what is under way, and the exit code says so (143)."""
+"""How a process ends that is told to: SIGTERM unwinds what is under way, a sentence and the exit code (143) say so."""
 
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 _SIGTERM_CODE = 128 + signal.SIGTERM
+_ENDED = (
+    "Ended by SIGTERM. What is finished is kept, and runs under way go on from their last checkpoints: start the same "
+    "command again."
+)
 
 
 @contextmanager
-def ended_in_order() -> Iterator[None]:
+def ended_in_order(tell: Callable[[str], object]) -> Iterator[None]:
     """Let SIGTERM leave the block as `SystemExit(143)`, so that what is open is closed; put back what was there before.
+
+    When all is closed, `tell` hears in a sentence what has ended the block.
 
     Where the block is not run by the main thread, or somebody else has taken the signal, nothing is changed.
     """
@@ -33,8 +39,10 @@ def ended_in_order() -> Iterator[None]:
         yield
     except SystemExit as ending:
         # Ray, asked while the signal came, passes it on as an exit of its own with another code.
-        if received and ending.code != _SIGTERM_CODE:
-            raise SystemExit(_SIGTERM_CODE) from ending
+        if received:
+            tell(_ENDED)
+            if ending.code != _SIGTERM_CODE:
+                raise SystemExit(_SIGTERM_CODE) from ending
         raise
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)

@@ -21,6 +21,7 @@ from infra.distributed import DistributedCall, GroupMember, local_map, ray_map
 from infra.endings import sigterm_kept
 from infra.errors import ServiceError, SettingsError
 from infra.ray_local import LOOPBACK, local_environment, local_options
+from infra.ray_room import resource_words, room_for
 from infra.ray_tasks import by_actors, by_tasks
 
 # One thread per worker: results do not depend on how many cores a machine has, and workers do not disturb each other.
@@ -74,11 +75,13 @@ class Executor(Protocol):
         world_size: int,
         folder: Path,
         resources: Resources = Resources(),
+        smaller: Sequence[int] = (),
     ) -> Iterator[tuple[int, None]]:
         """Yield (index of the item, None); `world_size` processes call `function(item, member)` together for each item.
 
         As many items run at a time as whole groups fit into `workers`. `folder` is for the executor's own files;
-        `resources` are those of each process.
+        `resources` are those of each process. Where there is no room for a whole group, it has one of the `smaller`
+        numbers of processes, the largest first.
         """
 
     def gpu_family(self) -> str:
@@ -160,19 +163,20 @@ class LocalExecutor:
         world_size: int,
         folder: Path,
         resources: Resources = Resources(),
+        smaller: Sequence[int] = (),
     ) -> Iterator[tuple[int, None]]:
         """Yield (index of the item, None) as groups of `world_size` processes finish; on GPUs one group at a time.
 
         Raises:
             SettingsError: there are fewer GPUs than processes.
         """
+        on_gpus = resources.gpus > 0
+        if items and on_gpus and world_size > 1:
+            world_size = _with_gpus((world_size, *smaller))
         if world_size == 1:
             yield from self.map(_Alone(function), items, resources)
         elif items:
             with pinned_environment():
-                on_gpus = resources.gpus > 0
-                if on_gpus:
-                    _require_gpus(world_size)
                 slots = 1 if on_gpus else min(max(1, self.workers // world_size), len(items))
                 yield from local_map(function, items, world_size, slots, _end_with_parent, on_gpus=on_gpus)
 
@@ -223,12 +227,27 @@ class RayExecutor:
         world_size: int,
         folder: Path,
         resources: Resources = Resources(),
+        smaller: Sequence[int] = (),
     ) -> Iterator[tuple[int, None]]:
-        """Yield (index of the item, None) as the slots of one `TorchTrainer` finish."""
-        if items:
-            _connected(self.workers, self._address)
-            slots = min(max(1, self.workers // world_size), len(items))
-            yield from ray_map(function, items, world_size, slots, folder, _train_resources(resources))
+        """Yield (index of the item, None) as the slots of one `TorchTrainer` finish.
+
+        Raises:
+            SettingsError: a Ray of this machine has no room for a group, and never will.
+            ServiceError: see `ray_map`.
+        """
+        if not items:
+            return
+        ray, sizes, each = _connected(self.workers, self._address), (world_size, *smaller), _train_resources(resources)
+        room = room_for(ray.nodes(), each)
+        if room < sizes[-1] and self._address is None:
+            raise SettingsError(
+                f"MIXWRIGHT_WORLD_SIZE asks for {world_size} trainers with {resource_words(each)} each, and the Ray of this "
+                f"machine has room for {room} (MIXWRIGHT_WORKERS is {self.workers}, the CPUs it is given). Set "
+                f"{f'MIXWRIGHT_WORLD_SIZE to {room}' if room else 'MIXWRIGHT_DEVICE to cpu'}, raise MIXWRIGHT_WORKERS if it "
+                "is CPUs that are missing, or name a cluster with MIXWRIGHT_RAY_ADDRESS."
+            )
+        slots = min(max(1, self.workers // world_size), len(items), max(1, room // world_size))
+        yield from ray_map(function, items, sizes, slots, folder, each)
 
     def gpu_family(self) -> str:
         """Return the kind of GPU that the cluster has.
@@ -329,14 +348,17 @@ def at_a_time(workers: int, resources: Resources) -> int:
     return max(limit, 1)
 
 
-def _require_gpus(world_size: int) -> None:
+def _with_gpus(sizes: Sequence[int]) -> int:
+    """Return the first of some numbers of processes for which this machine has a GPU each."""
     import torch
 
-    if (there := torch.cuda.device_count()) < world_size:
+    there = torch.cuda.device_count()
+    if (found := next((size for size in sizes if size <= there), None)) is None:
         raise SettingsError(
-            f"MIXWRIGHT_WORLD_SIZE asks for {world_size} trainers with a GPU each, and this machine has {there}. Set it to "
+            f"MIXWRIGHT_WORLD_SIZE asks for {sizes[0]} trainers with a GPU each, and this machine has {there}. Set it to "
             f"{max(there, 1)}, MIXWRIGHT_DEVICE to cpu, or use a Ray cluster."
         )
+    return found
 
 
 def _windowed(pool: ProcessPoolExecutor, function: Call, items: Sequence[Any], limit: int) -> Iterator[tuple[int, Any]]:

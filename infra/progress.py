@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+# A reader of a log should never wait 10 s for a sign of life.
+SIGN_OF_LIFE_S = 8.0
 _WRITTEN_EVERY_S = 1.0
 _LOOKED_AT_EVERY_S = 2.0
 
@@ -143,7 +145,7 @@ def following(
 
 
 @contextmanager
-def repeated(look: Callable[[], None], every_s: float) -> Iterator[None]:
+def repeated(look: Callable[[], object], every_s: float) -> Iterator[None]:
     """Call a function again and again while the block runs, in a thread with this one's context."""
     stop = threading.Event()
 
@@ -158,6 +160,14 @@ def repeated(look: Callable[[], None], every_s: float) -> Iterator[None]:
     finally:
         stop.set()
         thread.join()
+
+
+@contextmanager
+def told_while(tell: Callable[[str], object], what: str, every_s: float = SIGN_OF_LIFE_S) -> Iterator[None]:
+    """Tell every few seconds, while the block runs, that something is under way and for how long."""
+    began = time.monotonic()
+    with repeated(lambda: tell(f"{what}: {time.monotonic() - began:.0f} s"), every_s):
+        yield
 
 
 def _reported(folder: Path, names: set[str]) -> Iterator[tuple[str, tuple[int, int]]]:

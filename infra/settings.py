@@ -115,9 +115,10 @@ class Settings(BaseSettings):
 
     `home` holds servers, logs, the store of finished work and run workspaces. `workers` is how many units of work run
     at a time; `ray_address` None starts a local Ray; `world_size` counts the trainers of a full run, each on a CPU or a GPU
-    of its own, as `device` says (auto = on a GPU where this machine has one). The proxies of a search are trained
-    `proxies_per_process` together, on `gpus_per_process` of a GPU (0 = on the CPU); Ray places shares of a
-    GPU, and each process keeps to its share of the GPU's memory. After `time_limit_s` of a command training stops at a
+    of its own, as `device` says (auto = on a GPU where this machine has one). Where there is no room for all of them, a run
+    goes on with fewer, at least `min_world_size` (None = never). The proxies of a search are trained `proxies_per_process`
+    together, on `gpus_per_process` of a GPU (0 = on the CPU); Ray places shares of a GPU, and each process keeps to its
+    share of the GPU's memory. After `time_limit_s` of a command training stops at a
     checkpoint, as it does when Slurm's SIGUSR1 or SIGTERM comes. `peak_tflops` is what the device of a training process
     could do, of which MFU is a share (None = by the name of its GPU, where that is known). `open` servers ask for no secret.
     """
@@ -134,6 +135,7 @@ class Settings(BaseSettings):
     workers: Annotated[int, Field(default_factory=usable_cpus, ge=1)]
     ray_address: str | None = None
     world_size: Annotated[int, Field(ge=1)] = 1
+    min_world_size: Annotated[int, Field(ge=1)] | None = None
     device: Literal["auto", "cpu", "cuda"] = "auto"
     proxies_per_process: Annotated[int, Field(ge=1, le=256)] = 8
     gpus_per_process: Annotated[float, Field(ge=0, le=1)] = 0.0
@@ -146,6 +148,14 @@ class Settings(BaseSettings):
     @classmethod
     def _absolute(cls, value: Path) -> Path:
         return value.expanduser().absolute()
+
+    @model_validator(mode="after")
+    def _fewer_than_all(self) -> "Settings":
+        if self.min_world_size is not None and self.min_world_size > self.world_size:
+            raise ValueError(
+                f"MIXWRIGHT_MIN_WORLD_SIZE ({self.min_world_size}) is above MIXWRIGHT_WORLD_SIZE ({self.world_size})"
+            )
+        return self
 
     @model_validator(mode="after")
     def _one_word_on_secrets(self) -> "Settings":

@@ -30,11 +30,19 @@ class StopSign:
         """Return whether it is time to stop."""
         return (self.at_s is not None and time.time() >= self.at_s) or self.file.exists()
 
-    def show(self) -> None:
-        """Ask everybody who looks at this sign to stop."""
+    def show(self, why: str) -> None:
+        """Ask everybody who looks at this sign to stop; the first to do so says why."""
         with suppress(OSError):
             self.file.parent.mkdir(parents=True, exist_ok=True)
-            self.file.touch()
+            with self.file.open("x", encoding="utf-8") as stream:
+                stream.write(why)
+
+    def why(self) -> str:
+        """Return who has asked to stop: the name of a signal, or the limit."""
+        try:
+            return self.file.read_text(encoding="utf-8")
+        except OSError:
+            return "the time limit is over"
 
 
 @contextmanager
@@ -60,7 +68,7 @@ def shown_by_signals(sign: StopSign) -> Iterator[None]:
     before = {number: signal.getsignal(number) for number in _SIGNALS}
 
     def show(number: int, frame: FrameType | None) -> None:
-        sign.show()
+        sign.show(signal.Signals(number).name)
         signal.signal(number, before[signal.Signals(number)])
 
     for number in _SIGNALS:

@@ -20,10 +20,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from infra.progress import LiveReport, UnitReport
-
-# A reader of a log should never wait 10 s for a sign of life.
-_LINE_EVERY_S = 8.0
+from infra.progress import SIGN_OF_LIFE_S, LiveReport, UnitReport
 
 
 class _Rate(ProgressColumn):
@@ -105,7 +102,7 @@ class _Bars:
 class _Lines:
     """A line when a label is finished, and one every few seconds in between, whether anything was told or not."""
 
-    def __init__(self, write: Callable[[str], None], every_s: float = _LINE_EVERY_S) -> None:
+    def __init__(self, write: Callable[[str], None], every_s: float = SIGN_OF_LIFE_S) -> None:
         self._write, self._every_s = write, every_s
         self._lock, self._stopped = threading.Lock(), threading.Event()
         self._begun: dict[str, float] = {}

@@ -36,6 +36,7 @@ class InProcess:
         world_size: int,
         folder: Path,
         resources: Resources = ANY,
+        smaller: Sequence[int] = (),
     ) -> Iterator[tuple[int, None]]:
         assert world_size == 1, "one process is all there is"
         for index in reversed(range(len(items))):

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from infra.errors import ServiceError
+from infra.progress import told_while
 from infra.servers.environment import process_environment
 from infra.servers.process import Say, last_lines
 from infra.servers.services import WORK_POOL
@@ -40,7 +41,7 @@ def create_pool_and_automation(settings: Settings, say: Say) -> None:
     """
     say("Prefect: work pool and zombie automation")
     words = ("-m", "infra.servers.bootstrap", "--zombie-after-s", str(settings.prefect.zombie_after_s))
-    _run(settings, words, "creating the work pool and the automation")
+    _run(settings, words, "creating the work pool and the automation", say)
 
 
 def deploy(settings: Settings, say: Say, file: Path | None = None) -> bool:
@@ -56,7 +57,7 @@ def deploy(settings: Settings, say: Say, file: Path | None = None) -> bool:
         return False
     say(f"Prefect: deployments of {source.name}")
     words = ("-m", "prefect", "--no-prompt", "deploy", "--all", "--prefect-file", str(source))
-    _run(settings, words, f"deploying {source}", source.parent)
+    _run(settings, words, f"deploying {source}", say, source.parent)
     mark.write_text(fingerprint, encoding="utf-8")
     return True
 
@@ -129,11 +130,11 @@ def main() -> None:
         ensure_automation(client, arguments.zombie_after_s)
 
 
-def _run(settings: Settings, words: tuple[str, ...], deed: str, folder: Path | None = None) -> None:
+def _run(settings: Settings, words: tuple[str, ...], deed: str, say: Say, folder: Path | None = None) -> None:
     log = settings.home / "logs" / "bootstrap.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     log.touch(mode=0o600)
-    with log.open("ab") as stream:
+    with log.open("ab") as stream, told_while(say, f"Prefect: {deed}"):
         try:
             done = subprocess.run(
                 (sys.executable, *words),

@@ -142,7 +142,7 @@ def stage_command(
             placement = load_settings()
             given = Given(values, params_file, settings, placement.home)
             chosen = executor_of(executor, workers or placement.workers, placement.ray_address)
-            with ray_closed_after(), closing(chosen), TerminalObserver(quiet=as_json) as observer:
+            with TerminalObserver(quiet=as_json) as observer, ray_closed_after(), closing(chosen):
                 workshop = workshop_of(placement, chosen, observer)
                 folders = prepare_inputs(given, workshop) if prepare_inputs else _named(values, inputs, ctx.meta)
                 if extras.decide is not None:
@@ -239,7 +239,7 @@ def exit_codes() -> Iterator[None]:
     What the disk refuses is named here too, wherever it was met. Who is told to end ends in order, with 128 + the signal.
     """
     try:
-        with ended_in_order():
+        with ended_in_order(partial(click.echo, err=True)):
             yield
     except (MixwrightError, InfraError) as error:
         click.echo(f"{type(error).__name__}: {error}" if error.exit_code else str(error), err=True)

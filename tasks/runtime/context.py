@@ -29,7 +29,8 @@ class Explaining:
 class Workshop:
     """The executor, the store and the observer of a run, and how its work is spread.
 
-    `world_size` counts the trainers of a full run, each on `gpus_per_trainer` GPUs; `proxies_per_process` are trained
+    `world_size` counts the trainers of a full run, each on `gpus_per_trainer` GPUs; where Ray has no room for all, a run
+    goes on with no fewer than `min_world_size` (None = with none). `proxies_per_process` are trained
     together, on `gpus_per_process` of a GPU (0 = on the processor). After `time_limit_s` of this process, work that can goes
     no further. `peak_flops` is what a device could do in a second (None = by its name). `explaining`: no work is done, see
     `tasks.runtime.explain`. `touched`: keys by step that this run has looked up or made.
@@ -44,6 +45,7 @@ class Workshop:
     time_limit_s: float | None = None
     peak_flops: float | None = None
     gpus_per_trainer: float = 0.0
+    min_world_size: int | None = None
     explaining: Explaining | None = None
     touched: dict[str, set[str]] = field(default_factory=dict, compare=False, repr=False)
 
@@ -65,4 +67,5 @@ def workshop_of(settings: "Settings", executor: Executor, observer: Observer) ->
         settings.time_limit_s,
         None if settings.peak_tflops is None else settings.peak_tflops * 1e12,
         1.0 if trains_on_gpu(settings.device) else 0.0,
+        settings.min_world_size,
     )

@@ -1,6 +1,7 @@
-"""Why a piece of work would be done again: the first thing that differs from work that was done before."""
+"""Why a piece of work would be done: its input is new, or the first thing that differs from what was done before."""
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping, Set
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +22,7 @@ _CODE, _PUBLISHED = "code", "published"
 # Finished units that are looked at to find the nearest one.
 _LOOKED_AT = 200
 _SHOWN = 60
+_DIGEST = re.compile("[0-9a-f]{64}")
 
 
 def explain(
@@ -83,6 +85,7 @@ def nearest_difference(
     Units whose keys are `touched` belong to the run that asks: they are other work, not the same work from before.
     """
     best: list[str] | None = None
+    is_new = False
     for key in [key for key in store.keys(step) if key not in touched][:_LOOKED_AT]:
         if (location := store.find(step, key)) is None:
             continue
@@ -92,11 +95,12 @@ def nearest_difference(
             continue
         found = list(differences(before, identity, store))
         if found and (best is None or len(found) < len(best)):
-            best = found
+            best, is_new = found, reads_other_content(before.get("reads"), identity.get("reads"))
     if best is None:
         return None
     more = f", and {len(best) - 1} more differences" if len(best) > 1 else ""
-    return f"done again, because {best[0]}{more} (compared with the most similar unit that was done before)"
+    why = "new input: " if is_new else "done again, because "
+    return f"{why}{best[0]}{more} (compared with the most similar unit that was done before)"
 
 
 def note_published(store: Store, manifest: Manifest) -> None:
@@ -119,6 +123,8 @@ def stage_difference(before: Manifest, now: Manifest) -> str | None:
     if not found:
         return None
     more = f", and {len(found) - 1} more differences" if len(found) > 1 else ""
+    if before.inputs != now.inputs:
+        return f"new input: {next(_values('', before.inputs, now.inputs))}{more}"
     return f"run again, because {found[0]}{more}"
 
 
@@ -164,6 +170,26 @@ def _values(place: str, old: Any, new: Any) -> Iterator[str]:
             yield from _values(f"{place}[{number}]", one, other)
     elif old != new and not (_is_off(old) and _is_off(new)):
         yield f"{place} was {_shown(old)} and is {_shown(new)}"
+
+
+def reads_other_content(old: Any, new: Any) -> bool:
+    """Return whether two pieces of work differ in the content of what they read, which stands there as digests.
+
+    >>> reads_other_content({"shard": "a" * 64, "seed": 1}, {"shard": "b" * 64, "seed": 1})
+    True
+    >>> reads_other_content({"shard": "a" * 64, "seed": 1}, {"shard": "a" * 64, "seed": 2})
+    False
+    """
+    return _digests(old) != _digests(new)
+
+
+def _digests(value: Any) -> list[str]:
+    if isinstance(value, str):
+        return [value] if _DIGEST.fullmatch(value) else []
+    if isinstance(value, Mapping):
+        value = [value[name] for name in sorted(value)]
+    inner = value if isinstance(value, list | tuple) else ()
+    return [found for one in inner for found in _digests(one)]
 
 
 def _is_off(value: Any) -> bool:

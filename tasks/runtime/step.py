@@ -99,12 +99,14 @@ class Step:
         resources: Resources | None = None,
         on_finished: OnFinished | None = None,
         names: Sequence[str] = (),
+        smaller_worlds: Sequence[int] = (),
     ) -> list[UnitRecord]:
         """Return the records of units, given by their args, in their order; units of one key are one unit.
 
         `on_finished(index, record)` hears of each, those that were finished before first. At most `group_size` units of
         grouped work are done together, fewer where workers would be idle. With `names`, one for each, people see what units
-        measure on their way (`here.measured`).
+        measure on their way (`here.measured`). Distributed work is done by one of the `smaller_worlds` (numbers of
+        processes, the largest first) where there is no room for the workshop's `world_size`.
 
         Raises:
             ForeignCodeError: a worker would run other code than this process.
@@ -144,7 +146,7 @@ class Step:
             _showing(workshop, named),
             self._signed(workshop, missing) as signed,
         ):
-            for position in self._spread(workshop, signed, group_size, chosen):
+            for position in self._spread(workshop, signed, group_size, chosen, smaller_worlds):
                 if not take(missing[position]):
                     raise DataError(
                         f"{self.name}: a unit finished but its files cannot be read back from {workshop.store.home}. Check "
@@ -162,24 +164,31 @@ class Step:
         with stop_sign(workshop.store.home, workshop.time_limit_s) as sign:
             try:
                 yield [replace(order, sign=sign) for order in missing]
+            except StoppedError as stopped:
+                raise StoppedError(f"{sign.why()}: {stopped}") from stopped
             except ServiceError as error:
                 if not sign():
                     raise
                 # A signal for all processes of a job ends those that cannot heed it yet.
                 raise StoppedError(
-                    f"{self.label}: stopped as asked while its workers began; what is finished is kept, and the same "
+                    f"{sign.why()}: {self.label}: stopped while its workers began; what is finished is kept, and the same "
                     "command goes on from there."
                 ) from error
 
     def _spread(
-        self, workshop: Workshop, missing: Sequence["_Order"], group_size: int, resources: Resources
+        self,
+        workshop: Workshop,
+        missing: Sequence["_Order"],
+        group_size: int,
+        resources: Resources,
+        smaller_worlds: Sequence[int],
     ) -> Iterator[int]:
         """Yield the positions of units as they are finished."""
         executor = workshop.executor
         if self.distributed:
             folder = workshop.store.home / "groups"
             for position, _ in executor.map_distributed(
-                run_distributed, missing, workshop.world_size, folder, resources
+                run_distributed, missing, workshop.world_size, folder, resources, smaller_worlds
             ):
                 yield position
         elif self.grouped:

@@ -10,21 +10,11 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from tasks.core.errors import ConfigError
 from tasks.training.types import World
 
 
 def parts_of(world: World, parts: int) -> tuple[int, int]:
-    """Return first part and number of parts that this worker sums.
-
-    Raises:
-        ConfigError: the workers cannot share the parts evenly.
-    """
-    if world.size & (world.size - 1) or parts % world.size:
-        raise ConfigError(
-            f"{parts} micro_batches cannot be shared evenly by {world.size} workers. Use 1, 2, 4, ... workers, at most "
-            "as many as micro_batches."
-        )
+    """Return first part and number of parts that this worker sums."""
     return world.rank * (parts // world.size), parts // world.size
 
 

@@ -26,7 +26,7 @@ from tasks.core.results import never
 from tasks.tokenize.pool import TokenPool
 from tasks.training.checkpoint import CheckpointWriter, is_due, kept_by
 from tasks.training.data import Batch, step_ranges
-from tasks.training.distributed import from_first, parts_of, tree_sum, world_sum
+from tasks.training.distributed import from_first, tree_sum, world_sum
 from tasks.training.held_out import evaluated
 from tasks.training.loader import prefetched, workers_for
 from tasks.training.model import decoder, scoring_of
@@ -51,6 +51,7 @@ from tasks.training.stacked_state import (
 )
 from tasks.training.step_losses import loss_by_domain, token_weights
 from tasks.training.types import DivergedError, RunSpec, StepNumbers, World
+from tasks.training.worlds import require_shared
 
 # A guess: the device is never idle for long, and a diverged proxy wastes little.
 SYNC_STEPS = 16
@@ -92,7 +93,7 @@ def train_stacked(
         raise ConfigError(f"{len(specs)} runs with different training configs cannot be stacked. Group them by config.")
     if (parallel := specs[0].training.parallel) is not None:
         raise ConfigError(f"a stack does not spread a model over devices. Set parallel ({parallel.kind}) to null.")
-    parts_of(world, specs[0].training.micro_batches)
+    require_shared(specs[0].training, world.size)
     folders: Sequence[Path | None] = [None] * len(specs) if checkpoints is None else checkpoints
     runs = [
         stacked_run(place, spec, pool, folder) for place, (spec, folder) in enumerate(zip(specs, folders, strict=True))
@@ -277,7 +278,7 @@ def _stopped(stack: Stack) -> StoppedError:
     first, others = stack.runs[0], len(stack.runs) - 1
     kept = "checkpoints are kept, and the same command goes on from there" if first.checkpoints else "nothing is kept"
     return StoppedError(
-        f"{first.spec.name}{f' and {others} more runs' if others else ''}: stopped as asked behind step {stack.step} of "
+        f"{first.spec.name}{f' and {others} more runs' if others else ''}: stopped behind step {stack.step} of "
         f"{stack.training.num_steps}; {kept}."
     )
 

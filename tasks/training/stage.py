@@ -21,7 +21,7 @@ from tasks.runtime.step import Step
 from tasks.tokenize.pool import POOL_FILES, TokenPool, read_pool, train_digest
 from tasks.tokenize.published import TOKENIZER_FILE
 from tasks.training.branches import Milestone
-from tasks.training.config import num_flops, num_parameters
+from tasks.training.config import TrainingConfig, num_flops, num_parameters
 from tasks.training.held_out import SPLIT as HELD_OUT
 from tasks.training.held_out import evaluation_words
 from tasks.training.model import weight_shapes
@@ -56,6 +56,7 @@ from tasks.training.starts.kinds import paths as start_paths
 from tasks.training.starts.weights import Start, start_mistakes
 from tasks.training.types import Device, RunSpec, Trunk
 from tasks.training.unit import RunArgs, splits_of, train_run
+from tasks.training.worlds import require_shared, smaller_worlds, workers_words
 
 STAGE = "train"
 # The input that stands in for a search: a recipe's file.
@@ -78,6 +79,7 @@ def run(params: TrainParams, *, inputs: Mapping[str, Path], output: Path, worksh
     stage = StageRun(workshop, STAGE, __name__, params, digests, output, gpus=workshop.gpus_per_trainer)
     if (found := stage.unchanged()) is not None:
         return found
+    require_shared(params.training, workshop.world_size)
     splits = splits_of(params.training)
     read = tokenized.tree(*POOL_FILES, *(f"tokens/{split}/" for split in splits), TOKENIZER_FILE)
     recipe = given.read()
@@ -140,7 +142,10 @@ def _trained(planned: PlannedRuns, read: Tree, start: Start | None, workshop: Wo
     """Make all runs, branches after their trunks; what is the same work (a searched mixture may be uniform) once."""
 
     def tell(runs: Sequence[PlannedRun], index: int, record: UnitRecord) -> None:
-        workshop.observer.unit(_report(runs[index].spec, record))
+        spec = runs[index].spec
+        workshop.observer.unit(_report(spec, record))
+        if len(workers := record.summary.get("workers", ())) > 1:
+            workshop.observer.say(f"{spec.name} was trained {workers_words(workers)}")
 
     trunks = [one for one in planned.runs if one.spec.trunk is None]
     resources = Resources(gpus=workshop.gpus_per_trainer)
@@ -148,15 +153,28 @@ def _trained(planned: PlannedRuns, read: Tree, start: Start | None, workshop: Wo
     args = [RunArgs(one.spec, read, start, hooks=one.hooks, device=device) for one in trunks]
     names = [one.spec.name for one in planned.runs]
     heard, some = partial(tell, trunks), names[: len(trunks)]
-    records = TRAIN.map(workshop, args, on_finished=heard, names=some, resources=resources)
+    worlds = _smaller(planned.runs[0].spec.training, workshop)
+    records = TRAIN.map(workshop, args, on_finished=heard, names=some, resources=resources, smaller_worlds=worlds)
     if branches := planned.runs[len(trunks) :]:
         made = {one.spec: record for one, record in zip(trunks, records, strict=True)}
         args = [RunArgs(one.spec, read, milestone=_milestone(one.spec.trunk, made), device=device) for one in branches]
         heard, some = partial(tell, branches), names[len(trunks) :]
         records += TRAIN.map(
-            workshop, args, label="train: branches", on_finished=heard, names=some, resources=resources
+            workshop,
+            args,
+            label="train: branches",
+            on_finished=heard,
+            names=some,
+            resources=resources,
+            smaller_worlds=worlds,
         )
     return records
+
+
+def _smaller(training: TrainingConfig, workshop: Workshop) -> tuple[int, ...]:
+    """Return with how many workers the runs may go on where there is no longer room for all."""
+    least = workshop.min_world_size
+    return () if least is None else smaller_worlds(training, workshop.world_size, least)
 
 
 def _milestone(trunk: Trunk | None, made: Mapping[RunSpec, UnitRecord]) -> Milestone | None:

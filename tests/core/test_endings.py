@@ -63,6 +63,15 @@ def test_what_the_disk_refuses_is_one_sentence_and_exit_code_one(
     assert line.startswith(f"{name}: {told}".replace("\\", ""))
 
 
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="a folder in which no file can be made")
+def test_a_place_where_no_file_can_be_made_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended, exit_codes():
+        Path("/proc/mixwright/inputs").mkdir(parents=True)
+    assert ended.value.code == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("PlaceError: /proc/mixwright: it cannot be read or written (No such file")
+
+
 def test_a_defect_keeps_its_traceback() -> None:
     with pytest.raises(FileNotFoundError), exit_codes():
         raise FileNotFoundError(errno.ENOENT, "No such file", "/data/x")
@@ -109,3 +118,7 @@ def test_a_command_that_is_told_to_stop_closes_what_is_open_and_says_so_in_its_e
         out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (code, "closed\n")
     assert "Traceback" not in err
+    (line,) = err.splitlines()
+    assert line.startswith(
+        "Ended by SIGTERM. What is" if number == signal.SIGTERM else "Stopped. What is finished is kept"
+    )

@@ -153,6 +153,18 @@ def test_more_trainers_than_gpus_are_refused(monkeypatch: pytest.MonkeyPatch, tm
     monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
     with pytest.raises(SettingsError, match=r"4 trainers with a GPU each, and this machine has 2\. Set it to 2"):
         list(LocalExecutor(4).map_distributed(double_by, [0], 4, tmp_path, Resources(gpus=1.0)))
+    with pytest.raises(SettingsError, match="4 trainers"):
+        list(LocalExecutor(4).map_distributed(double_by, [0], 4, tmp_path, Resources(gpus=1.0), (3,)))
+
+
+def test_a_group_that_may_be_smaller_has_as_many_as_there_are_gpus(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    asked = list[int]()
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 3)
+    monkeypatch.setattr("infra.executors.local_map", lambda *arguments, **_: asked.append(arguments[2]) or [])
+    list(LocalExecutor(4).map_distributed(double_by, [0], 8, tmp_path, Resources(gpus=1.0), (4, 2, 1)))
+    assert asked == [2]
 
 
 def double_by(item: int, member: object) -> None:

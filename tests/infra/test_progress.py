@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from infra import terminal
-from infra.progress import StepsFile, following
+from infra.progress import StepsFile, following, told_while
 
 SOON_S = 20.0
 
@@ -47,6 +47,23 @@ def test_a_unit_that_tells_of_no_steps_is_not_spoken_of(tmp_path: Path) -> None:
     with following(tmp_path / "steps", ["a"], told, every_s=0.01):
         time.sleep(0.1)
     assert told.steps == []
+
+
+def test_what_takes_long_gives_signs_of_life_and_what_does_not_is_quiet() -> None:
+    lines, twice = list[str](), threading.Event()
+
+    def tell(line: str) -> None:
+        lines.append(line)
+        if len(lines) == 2:
+            twice.set()
+
+    with told_while(tell, "Prefect: deploying", every_s=0.01):
+        assert twice.wait(SOON_S)
+    assert lines[0].startswith("Prefect: deploying: ") and lines[0].endswith(" s")
+    told = len(lines)
+    with told_while(tell, "a moment"):
+        pass
+    assert len(lines) == told
 
 
 def test_steps_are_written_now_and_then_and_at_the_end(tmp_path: Path) -> None:

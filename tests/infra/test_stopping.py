@@ -15,6 +15,7 @@ def test_a_sign_is_shown_when_the_time_of_the_process_is_up(tmp_path: Path, monk
     monkeypatch.setattr(stopping, "_BEGAN_S", time.time() - 100)
     with stop_sign(tmp_path, 1000.0) as later, stop_sign(tmp_path, 99.0) as now, stop_sign(tmp_path, None) as never:
         assert [later(), now(), never()] == [False, True, False]
+        assert now.why() == "the time limit is over"
 
 
 @pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGTERM])
@@ -28,6 +29,7 @@ def test_the_first_signal_shows_the_sign_and_the_second_does_what_it_did(tmp_pat
             assert not elsewhere()
             os.kill(os.getpid(), number)
             assert elsewhere()
+            assert elsewhere.why() == signal.Signals(number).name
             assert not second
             os.kill(os.getpid(), number)
             assert second == [number]

@@ -26,6 +26,7 @@ from tasks.core.sealed import read_sealed, write_sealed
 from tasks.runtime import records as records_module
 from tasks.runtime import step as step_module
 from tasks.runtime.context import Workshop
+from tasks.runtime.explain import reads_other_content
 from tasks.runtime.records import UnitRecord
 from tasks.runtime.step import Hold, Step, grouped
 from tests.in_process import InProcess
@@ -382,6 +383,13 @@ def test_what_is_done_again_is_explained_by_the_first_difference(tmp_path: Path)
     assert said(second) == [
         "words: done again, because times was 1 and is 3 (compared with the most similar unit that was done before)"
     ]
+
+
+def test_other_content_is_new_input_and_no_work_done_again(tmp_path: Path) -> None:
+    before, now = ({"shard": "a" * 64, "seed": 1}, {"shard": "b" * 64, "seed": 1})
+    assert reads_other_content(before, now)
+    assert not reads_other_content(before, before | {"seed": 2})
+    assert reads_other_content([["a" * 64, "Rows", 0, 5]], [["b" * 64, "Rows", 0, 5]])
 
 
 def test_a_damaged_note_about_code_is_written_anew(here: Workshop, tmp_path: Path) -> None:

@@ -1,9 +1,14 @@
-"""The train stage by two data-parallel workers of Ray Train, as a program to be killed; and who its processes are."""
+"""The train stage by two data-parallel workers of Ray Train, as a program to be killed; and who its processes are.
+
+python -m tests.training.killed_ray PLACE (stack | sharded) (RAY_CPUS | cluster) LEAST_WORKERS
+"""
 
 import os
 import signal
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from infra.executors import RayExecutor, ray_closed_after
@@ -46,7 +51,10 @@ def processes_below(pid: int) -> dict[int, str]:
 
 
 def kill(pid: int, victim: str) -> None:
-    """Kill a worker of Ray Train, or the node with all that runs on it, that the driver `pid` has started."""
+    """Kill a driver, a worker of Ray Train, or a node with all that runs on it, that the driver `pid` has started."""
+    if victim == "driver":
+        os.kill(pid, signal.SIGKILL)
+        return
     found = processes_below(pid)
     match victim:
         case "worker":
@@ -54,7 +62,8 @@ def kill(pid: int, victim: str) -> None:
             assert len(workers) == 2, sorted(found.values())
             os.kill(workers[-1], signal.SIGKILL)
         case "node":
-            (raylet,) = [child for child, command in found.items() if "/raylet/raylet" in command]
+            # The last is a node without the driver, where there are several.
+            *_, raylet = sorted(child for child, command in found.items() if "/raylet/raylet" in command)
             for child in [raylet, *processes_below(raylet)]:
                 _killed(child)
         case _:
@@ -68,12 +77,28 @@ def _killed(pid: int) -> None:
         return
 
 
+@contextmanager
+def executor(where: str) -> Iterator[RayExecutor]:
+    """Give a Ray of so many CPUs, or a cluster of two nodes with one CPU each."""
+    if where != "cluster":
+        yield RayExecutor(int(where))
+        return
+    from ray.cluster_utils import Cluster
+
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    cluster.add_node(num_cpus=1)
+    try:
+        yield RayExecutor(2, cluster.address)
+    finally:
+        cluster.shutdown()
+
+
 if __name__ == "__main__":
-    place = Path(sys.argv[1])
-    with ray_closed_after():
+    place, engine, where, least = Path(sys.argv[1]), sys.argv[2], sys.argv[3], int(sys.argv[4])
+    with ray_closed_after(), executor(where) as chosen:
         run(
-            long_params(sharded=sys.argv[2] == "sharded"),
+            long_params(sharded=engine == "sharded"),
             inputs={"tokenize": place / "tokenize", "search": place / "search"},
             output=place / "train",
-            workshop=workshop(place, RayExecutor(2), world_size=2),
+            workshop=replace(workshop(place, chosen, world_size=2), min_world_size=least),
         )

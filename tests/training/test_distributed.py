@@ -1,9 +1,7 @@
 """Sums over workers: one tree, whoever adds which part of it."""
 
-import pytest
 import torch
 
-from tasks.core.errors import ConfigError
 from tasks.training.distributed import parts_of, tree_sum
 from tasks.training.types import World
 
@@ -24,9 +22,3 @@ def test_subtrees_of_any_number_of_workers_join_to_the_same_bits() -> None:
         assert torch.equal(summed(subtrees, 0, workers), whole)
     # The order matters for these numbers, or the test could not fail.
     assert not torch.equal(sum(PARTS[1:], PARTS[0]), whole)
-
-
-@pytest.mark.parametrize(("workers", "parts"), [(3, 6), (4, 2)])
-def test_workers_that_cannot_share_the_parts_evenly_are_refused(workers: int, parts: int) -> None:
-    with pytest.raises(ConfigError, match=f"{parts} micro_batches cannot be shared evenly by {workers}"):
-        parts_of(World(workers, 0), parts)

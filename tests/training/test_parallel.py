@@ -222,7 +222,7 @@ def test_an_objective_over_the_whole_step_is_the_same_for_one_process_and_two(
 
 def test_a_run_asked_to_stop_keeps_a_checkpoint_of_its_last_step(pool: TokenPool, tmp_path: Path) -> None:
     spec, made = small_spec(parallel=Ddp()), list[int]()
-    with pytest.raises(StoppedError, match="stopped as asked behind step 5 of 12; a checkpoint is kept"):
+    with pytest.raises(StoppedError, match="stopped behind step 5 of 12; a checkpoint is kept"):
         train(
             spec,
             pool,
@@ -273,5 +273,5 @@ def test_no_part_of_a_step_is_larger_than_a_micro_batch(size: int, parts: int) -
 
 def test_a_number_of_processes_that_does_not_divide_a_step_is_refused(pool: TokenPool) -> None:
     spec = small_spec(parallel=Fsdp())
-    with pytest.raises(ConfigError, match=r"4 sequences_per_step cannot be shared evenly by 3 .*WORLD_SIZE to 2"):
+    with pytest.raises(ConfigError, match=r"4 sequences_per_step cannot be shared evenly by 3 .*WORLD_SIZE to 2 or 4"):
         train(spec, pool, world=World(3))

@@ -31,9 +31,7 @@ def test_a_run_asked_to_stop_keeps_a_checkpoint_of_its_last_step(
     pool: TokenPool, tmp_path: Path, asked_before: int
 ) -> None:
     spec, folder, made = small_spec(), tmp_path / "checkpoints", list[int]()
-    with pytest.raises(
-        StoppedError, match=f"small: stopped as asked behind step {asked_before} of 12; checkpoints are"
-    ):
+    with pytest.raises(StoppedError, match=f"small: stopped behind step {asked_before} of 12; checkpoints are"):
         train(
             spec,
             pool,
@@ -49,7 +47,7 @@ def test_a_run_asked_to_stop_keeps_a_checkpoint_of_its_last_step(
 
 def test_a_stack_asked_to_stop_keeps_checkpoints_of_all_its_runs(pool: TokenPool, tmp_path: Path) -> None:
     asked, folders, made = [small_spec(seed=seed) for seed in range(2)], [tmp_path / "0", tmp_path / "1"], list[int]()
-    with pytest.raises(StoppedError, match="small and 1 more runs: stopped as asked behind step 5 of 12"):
+    with pytest.raises(StoppedError, match="small and 1 more runs: stopped behind step 5 of 12"):
         train_stacked(
             asked,
             pool,
@@ -70,7 +68,7 @@ def test_a_stage_whose_time_is_up_publishes_nothing_exits_0_and_goes_on_when_cal
         run(params(1), inputs=inputs, output=tmp_path / "train", workshop=late)
     assert ended.value.code == 0
     assert capsys.readouterr().err.startswith(
-        "uniform-seed0: stopped as asked behind step 5 of 12; checkpoints are kept"
+        "the time limit is over: uniform-seed0: stopped behind step 5 of 12; checkpoints are kept, and the same command goes"
     )
     assert not (tmp_path / "train").exists()
     monkeypatch.undo()
@@ -82,7 +80,7 @@ def test_a_stage_whose_time_is_up_publishes_nothing_exits_0_and_goes_on_when_cal
 @pytest.mark.slow
 def test_two_workers_stop_behind_the_same_step(inputs: dict[str, Path], tmp_path: Path) -> None:
     late = Workshop(LocalExecutor(2), FolderStore(tmp_path / "store"), Listener(), 2, time_limit_s=1e-3)
-    with pytest.raises(StoppedError, match="searched-seed0: stopped as asked behind step 0 of 12"):
+    with pytest.raises(StoppedError, match="searched-seed0: stopped behind step 0 of 12"):
         run(params(1), inputs=inputs, output=tmp_path / "train", workshop=late)
 
 
@@ -96,7 +94,7 @@ def test_a_signal_stops_a_stage_whose_units_can(
         return begun(*args)
 
     monkeypatch.setattr(InProcess, "map_distributed", signalled)
-    with pytest.raises(StoppedError, match="stopped as asked behind step 0 of 12"):
+    with pytest.raises(StoppedError, match=r"^SIGUSR1: uniform-seed0: stopped behind step 0 of 12"):
         run(params(1), inputs=inputs, output=tmp_path / "train", workshop=workshop(tmp_path))
     assert not list((tmp_path / "store/stop").iterdir())
 
@@ -112,7 +110,7 @@ def test_a_worker_that_the_signal_ended_before_it_could_heed_it_is_no_failure(
         raise ServiceError("a worker process was killed")
 
     monkeypatch.setattr(InProcess, "map_distributed", ended)
-    with pytest.raises(StoppedError, match="train: stopped as asked while its workers began"):
+    with pytest.raises(StoppedError, match="train: stopped while its workers began"):
         run(params(1), inputs=inputs, output=tmp_path / "train", workshop=workshop(tmp_path))
     signals.clear()
     with pytest.raises(ServiceError, match="a worker process was killed"):

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tasks.core.errors import ConfigError, StoppedError
+from tasks.core.errors import StoppedError
 from tasks.tokenize.pool import TokenPool
 from tasks.training.checkpoint import Checkpoint, CheckpointWriter, is_due, kept_by, read, steps
 from tasks.training.config import TrainingConfig
@@ -40,6 +40,7 @@ from tasks.training.spikes import is_spike, skipped_steps
 from tasks.training.step_losses import loss_by_domain, token_weights
 from tasks.training.transforms.row import NO_TARGET
 from tasks.training.types import RunSpec, StepNumbers, World
+from tasks.training.worlds import require_shared
 
 # Steps that are read before they are asked for, on a GPU: a guess.
 STEPS_AHEAD = 8
@@ -88,6 +89,7 @@ def train_decoder(spec: RunSpec, pool: TokenPool, job: Job, spread_out: SpreadOu
         DivergedError: the loss is not finite.
         StoppedError: it was asked to; a checkpoint of the step reached is kept.
     """
+    require_shared(spec.training, job.world.size)
     data, own = run_data(spec, pool), identity(spec, pool)
     parts = parts_of_step(spec.training, job.world)
     with deterministic() if job.device == "cpu" else shortage_named(spec.training):
@@ -127,18 +129,8 @@ def share_of_step(training: TrainingConfig, world: World, step: int) -> tuple[in
 
 
 def parts_of_step(training: TrainingConfig, world: World) -> int:
-    """Return in how many parts a process makes its share of a step; none is larger than a micro-batch of the config.
-
-    Raises:
-        ConfigError: the processes cannot share a step's samples evenly.
-    """
-    share, rest = divmod(training.sequences_per_step, world.size)
-    if rest:
-        fits = [size for size in range(1, world.size) if training.sequences_per_step % size == 0]
-        raise ConfigError(
-            f"{training.sequences_per_step} sequences_per_step cannot be shared evenly by {world.size} workers. Set "
-            f"MIXWRIGHT_WORLD_SIZE to {fits[-1]}, or sequences_per_step to a multiple of {world.size}."
-        )
+    """Return in how many parts a process makes its share of a step; none is larger than a micro-batch of the config."""
+    share = training.sequences_per_step // world.size
     fewest = -(-training.micro_batches // world.size)
     return next(parts for parts in range(fewest, share + 1) if share % parts == 0)
 
@@ -312,9 +304,7 @@ def _model(run: _Run) -> Decoder:
 
 def _stopped(run: _Run) -> StoppedError:
     kept = "a checkpoint is kept, and the same command goes on from there" if run.keeps else "nothing is kept"
-    return StoppedError(
-        f"{run.spec.name}: stopped as asked behind step {run.step} of {run.training.num_steps}; {kept}."
-    )
+    return StoppedError(f"{run.spec.name}: stopped behind step {run.step} of {run.training.num_steps}; {kept}.")
 
 
 def _weight_of(name: str) -> str:
