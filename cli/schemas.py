@@ -18,11 +18,12 @@ def schemas() -> dict[str, str]:
 
 
 def contracts() -> list[tuple[str, type[Published]]]:
-    """Return every contract with its stage, and those of `mixwright mixture compare`."""
+    """Return every contract with its stage, and those of `mixwright mixture compare` and `mixwright law fit`."""
     from tasks.comparison.published import ComparedMixtures, ComparisonTable
+    from tasks.laws.published import LawFit
 
     of_stages = [(stage.name, contract) for stage in STAGES for contract in stage.load_publishes()]
-    return [*of_stages, ("compare", ComparisonTable), ("compare", ComparedMixtures)]
+    return [*of_stages, ("compare", ComparisonTable), ("compare", ComparedMixtures), ("law", LawFit)]
 
 
 def write_schemas(folder: Path) -> None:

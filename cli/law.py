@@ -1,0 +1,119 @@
+"""Scaling laws as a user types it: fit one to any table of runs, predict the rows of another with intervals."""
+
+import csv
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from cli.options import check_writable, file_type, json_option, working, write_text
+from tasks.core.once import Once, OnceGroup
+from tasks.core.text_table import text_table
+from tasks.core.words import counted, percent
+from tasks.runtime.command import exit_codes
+
+if TYPE_CHECKING:
+    from tasks.laws.kinds import LawParams
+    from tasks.laws.law import Answer
+    from tasks.laws.published import LawFit
+    from tasks.laws.table import LawTable
+
+KINDS = ("chinchilla", "over_training", "d_cpt", "cmr", "loss_to_loss")
+
+
+@click.group(cls=OnceGroup)
+def law() -> None:
+    """Fit a scaling law to a table of runs, and predict larger ones with intervals."""
+
+
+@law.command("fit", cls=Once)
+@click.option("--kind", type=click.Choice(KINDS), required=True, help="Which law; see above.")
+@click.option("--runs", "runs_file", type=file_type, required=True, help="CSV of the runs it is fitted to.")
+@click.option("--predict", "predict_file", type=file_type, required=True, help="CSV of the rows to predict.")
+@click.option("--output", type=file_type, required=True, help="CSV to write: the rows and their predictions.")
+@click.option(
+    "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Of the law, such as objective=squares; repeatable."
+)
+@click.option(
+    "--confidence",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    default=0.8,
+    show_default=True,
+    help="Share of runs that the intervals are to hold.",
+)
+@json_option
+def fit_command(
+    kind: str,
+    runs_file: Path,
+    predict_file: Path,
+    output: Path,
+    settings: tuple[str, ...],
+    confidence: float,
+    as_json: bool,
+) -> None:
+    r"""Fit a law to a table of runs, and predict the rows of another.
+
+    Columns of RUNS (others may stand beside them), and what is predicted:
+
+    \b
+    chinchilla     params, tokens, loss          loss; E + A/N^alpha + B/D^beta
+    over_training  params, tokens, loss          loss; error too where there is a column
+                   (error, use)                  `error`; `use` (loss, error, both) says
+                                                 which law a run is fitted in
+    d_cpt          params, tokens, ratio, loss   loss; ratio = share of the corpus it is of
+    cmr            params, tokens, ratio, loss   loss of these sizes; critical_ratio where a
+                                                 row with 0 tokens gives the loss before
+    loss_to_loss   loss_0, loss_1                loss_1 from loss_0
+
+    The table to predict has the same columns without what is predicted. Beside its own the output has prediction, lower,
+    upper (a single run's, with --confidence), extrapolation (how many times beyond the runs, 1 = within) and
+    beyond_range (true: as far again as the runs span). Laws, sources and how often intervals held: docs/laws.md.
+    """
+    from tasks.laws.kinds import fit, reads
+    from tasks.laws.published import law_fit
+    from tasks.laws.table import read_law_table, require_columns
+
+    with exit_codes():
+        params = _params(kind, settings)
+        runs = read_law_table(runs_file, reads(params).runs)
+        at = read_law_table(predict_file, reads(params).at)
+        check_writable(output)
+        with working(f"fit: {kind}", as_json):
+            fitted = fit(params, runs)
+            answer = fitted.answer(at, confidence)
+        require_columns(at, tuple(answer.columns))
+        write_text(output, _csv(at, answer))
+        told = law_fit(params, fitted, runs, confidence, tuple(answer.columns), len(at), answer.far)
+        click.echo(told.text() if as_json else _text(told, output), nl=not as_json)
+
+
+def _params(kind: str, settings: tuple[str, ...]) -> "LawParams":
+    from pydantic import RootModel
+
+    from tasks.core.params import override, validate
+    from tasks.laws.kinds import LawParams
+
+    return validate(RootModel[LawParams], override({"kind": kind}, settings), f"law {kind}").root
+
+
+def _csv(at: "LawTable", answer: "Answer") -> str:
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow([*at.header, *answer.columns])
+    writer.writerows([*cells, *more] for cells, *more in zip(at.cells, *answer.columns.values(), strict=True))
+    return stream.getvalue()
+
+
+def _text(told: "LawFit", output: Path) -> str:
+    lines = []
+    for curve in told.curves:
+        heading = f"{told.law.kind}, {curve.name}: {curve.runs} runs, rms {curve.rms:.4f}"
+        rows = [
+            (one.name, *(f"{value:.5g}" for value in (one.value, one.lower, one.upper))) for one in curve.parameters
+        ]
+        lines += [*text_table((heading, "value", "lower", "upper"), rows), ""]
+    lines += list(told.notes)
+    far = f"; {counted(told.far_beyond, 'row')} as far again beyond the runs as these span" if told.far_beyond else ""
+    lines.append(f"{counted(told.predicted, 'prediction')} in {output}, intervals {percent(told.confidence)}{far}")
+    return "\n".join(lines)
