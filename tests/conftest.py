@@ -8,6 +8,9 @@ import hypothesis
 import pytest
 from threadpoolctl import threadpool_limits
 
+from infra.settings import usable_cpus
+from tests.forks import forked_workers
+
 pytest_plugins = ["tests.fixtures_servers", "tests.fixtures_s3", "tests.fixtures_pipeline"]
 
 PROJECT = Path(__file__).resolve().parents[1]
@@ -19,6 +22,12 @@ TRAINING_ROOMS = {"comparison", "evaluation", "mixture", "training"}
 # A busy machine is not a counterexample.
 hypothesis.settings.register_profile("no clock", deadline=None)
 hypothesis.settings.load_profile("no clock")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Say how many processes `-n auto` is: one more than cores, for the tests of servers and of Ray wait a good part."""
+    return usable_cpus() + 1
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -66,6 +75,16 @@ def one_thread() -> Iterator[None]:
         sys.modules["torch"].set_num_threads(1)
     with threadpool_limits(1):
         yield
+
+
+@pytest.fixture(autouse=True, scope="module")
+def forks_for_workers(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Workers of local executors import nothing anew; those of tests/infra/test_executors.py are started as users' are."""
+    if request.path.name == "test_executors.py":
+        yield
+    else:
+        with forked_workers():
+            yield
 
 
 @pytest.fixture(scope="session")

@@ -52,6 +52,10 @@ def test_what_is_written_by_hand_follows_the_table(project: Path) -> None:
     deployments = {each["entrypoint"]: each["description"] for each in read("prefect.yaml")["deployments"]}
     del deployments["flows/pipeline.py:pipeline"]
     assert deployments == {f"flows/stages.py:{stage.name}": stage.about for stage in STAGES}
+    # Else they are one: what the server is given of two of them (tests/infra/test_servers.py) it is given of all.
+    own = {"entrypoint", "description"}
+    rest = [{name: each[name] for name in each if name not in own} for each in read("prefect.yaml")["deployments"]]
+    assert all(each == rest[0] for each in rest)
     assert {name: getattr(stage_flows, name).name for name in NAMES} == {name: name for name in NAMES}
     with pytest.raises(AttributeError, match="no flow trian; there are ingest, curate"):
         _ = stage_flows.trian
@@ -121,9 +125,9 @@ LINES = (
 
 
 def _checkout_with_a_toy(project: Path, root: Path) -> Path:
-    """Return a copy of the project with a stage more."""
+    """Return a copy of the project with a stage more; what was compiled comes with it."""
     for name in ("cli", "flows", "tasks", "infra", "configs", "tests", "docs/schemas"):
-        shutil.copytree(project / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(project / name, root / name)
     for name in ("dvc.yaml", "prefect.yaml", "params.yaml", "pyproject.toml"):
         shutil.copyfile(project / name, root / name)
     shutil.copytree(project / "tests" / "toys" / "stage", root / "tasks" / "toy")
@@ -152,30 +156,45 @@ for file, module, *words in json.loads(sys.argv[1]):
 
 def test_a_stage_more_is_a_package_and_the_lines_that_contributing_names(project: Path, tmp_path: Path) -> None:
     root = _checkout_with_a_toy(project, tmp_path / "checkout")
-
-    def python(*words: str) -> None:
-        environment = os.environ | {"MIXWRIGHT_HOME": str(tmp_path / "home")}
-        done = subprocess.run(
-            [sys.executable, *words], cwd=root, env=environment, capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-
     (tmp_path / "raw" / "web").mkdir(parents=True)
     rows = [{"id": f"d{number}", "text": "words " * number} for number in range(1, 5)]
     (tmp_path / "raw" / "web" / "a.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
     raw, ingested, printed = str(tmp_path / "raw"), str(tmp_path / "ingested"), str(tmp_path / "printed")
     toy = ("--params", "params.yaml", "--input", f"ingest={ingested}", "--output", str(tmp_path / "toy"))
+    tests = ("tests/test_stages.py", "tests/test_architecture.py", "tests/cli/test_schemas.py")
+    chosen = "by_hand or is_there[toy] or pure_modules or nobody_imports or of_the_contracts"
     commands = (
         ("params.yaml", "cli", "params"),
         (printed, "cli.schemas"),
         (f"{printed}-help", "cli", "--help"),
         (printed, "tasks.ingest", "--input", raw, "--output", ingested),
         (f"{printed}-result", "tasks.toy", *toy, "--set", "toy.min_characters=10", "--json"),
+        (
+            f"{printed}-tests",
+            "pytest",
+            "-q",
+            "-n",
+            "0",
+            "-p",
+            "no:cacheprovider",
+            "--assert",
+            "plain",
+            *tests,
+            "-k",
+            chosen,
+        ),
     )
-    python("-c", MODULES, json.dumps(commands))
+    done = subprocess.run(
+        [sys.executable, "-c", MODULES, json.dumps(commands)],
+        cwd=root,
+        env=os.environ | {"MIXWRIGHT_HOME": str(tmp_path / "home")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    found = Path(f"{printed}-tests")
+    assert done.returncode == 0, done.stderr + (found.read_text() if found.exists() else "")
+    assert re.search(r"^\d+ passed", found.read_text().splitlines()[-1]), found.read_text()
     assert "Count the documents of each source." in Path(f"{printed}-help").read_text()
     assert json.loads(Path(f"{printed}-result").read_text())["stage"] == "toy"
     assert json.loads((tmp_path / "toy" / "counts.json").read_text()) == {"format": 1, "documents": {"web": 3}}
-    tests = ("tests/test_stages.py", "tests/test_architecture.py", "tests/cli/test_schemas.py")
-    chosen = "by_hand or is_there[toy] or pure_modules or nobody_imports or of_the_contracts"
-    python("-m", "pytest", "-q", "-n", "0", "-p", "no:cacheprovider", *tests, "-k", chosen)

@@ -3,7 +3,6 @@
 Only the start is another: folder, environment, arguments, output and exit code are those of `python -m dvc`.
 """
 
-import multiprocessing
 import os
 import subprocess
 import sys
@@ -11,8 +10,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-IMPORTED = ["dvc.cli.parser", "dvc.daemon", "dvc.data_cloud", "dvc.dirs", "dvc.repo.index", "dvc.repo.plots", "dvc.scm"]
-IMPORTED += ["dulwich.ignore", "dvc_data.hashfile.db.local", "dvc_data.index", "scmrepo.git"]
+from tests import forks
 
 
 def run(
@@ -20,11 +18,9 @@ def run(
 ) -> "subprocess.CompletedProcess[str]":
     """Stand in for `subprocess.run` of `python -m dvc ARGS` whose output is read as text."""
     assert list(command[:3]) == [sys.executable, "-m", "dvc"], command
-    forks = multiprocessing.get_context("forkserver")
-    forks.set_forkserver_preload(IMPORTED)
     with tempfile.TemporaryDirectory() as folder:
         printed = [str(Path(folder, name)) for name in ("stdout", "stderr")]
-        process = forks.Process(target=_dvc, args=(list(command[3:]), str(cwd), dict(env), printed))
+        process = forks.context().Process(target=_dvc, args=(list(command[3:]), str(cwd), dict(env), printed))
         process.start()
         process.join()
         out, err = (Path(path).read_text(encoding="utf-8") for path in printed)
