@@ -23,6 +23,7 @@ MINUTES = {
     "rethreshold": 2,
     "memory": 4,
     "predictors": 9,
+    "laws": 8,
     "strategies": 10,
     "training": 1,
     "loader": 1,

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tasks.laws.published import LawFit
     from tasks.laws.table import LawTable
 
-KINDS = ("chinchilla", "over_training", "d_cpt", "cmr", "loss_to_loss")
+KINDS = ("chinchilla", "over_training", "d_cpt", "cmr", "loss_to_loss", "cod")
 
 
 @click.group(cls=OnceGroup)
@@ -64,7 +64,10 @@ def fit_command(
     d_cpt          params, tokens, ratio, loss   loss; ratio = share of the corpus it is of
     cmr            params, tokens, ratio, loss   loss of these sizes; critical_ratio where a
                                                  row with 0 tokens gives the loss before
-    loss_to_loss   loss_0, loss_1                loss_1 from loss_0
+    loss_to_loss   loss_0, loss_1                loss_1 from loss_0; with sizes its floors are
+                   (params, tokens)              those of scaling laws, which is better
+    cod            params, tokens, item,         mean pass_rate of all items; one row per
+                   pass_rate (guess)             item and run; `guess` = rate of guessing
 
     The table to predict has the same columns without what is predicted. Beside its own the output has prediction, lower,
     upper (a single run's, with --confidence), extrapolation (how many times beyond the runs, 1 = within) and

@@ -37,7 +37,7 @@ def fit_chinchilla(params: Chinchilla, runs: LawTable) -> FittedLaw:
     require_points(runs, params.kind, ("params", "tokens"), 5)
     columns, loss_R = runs.numbers, runs.numbers["loss"]
     curve = chinchilla_curve(columns, loss_R)
-    law = fitted(curve, columns, loss_R, lambda: _starts(loss_R), params.objective)
+    law = fitted(curve, columns, loss_R, lambda: chinchilla_starts(loss_R), params.objective)
     return FittedLaw(params.kind, {"loss": law}, lambda at, confidence: answered(law.predict(at.numbers, confidence)))
 
 
@@ -62,7 +62,8 @@ def chinchilla_curve(columns: Columns, loss_R: Array) -> Curve:
     return Curve(searched, values, reported, size_coordinates, compute_effort)
 
 
-def _starts(loss_R: Array) -> list[Array]:
+def chinchilla_starts(loss_R: Array) -> list[Array]:
+    """Return where the search begins."""
     least, middle = float(loss_R.min()), float(np.exp(np.log(loss_R).mean()))
     return [
         np.array([(1 - above) * least, *np.log([(middle - (1 - above) * least) / 2] * 2), *exponents])

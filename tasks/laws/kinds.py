@@ -4,16 +4,17 @@ from typing import Annotated, assert_never
 
 from pydantic import Field
 
-from tasks.laws import chinchilla, cmr, d_cpt, loss_to_loss, over_training
+from tasks.laws import chinchilla, cmr, cod, d_cpt, loss_to_loss, over_training
 from tasks.laws.chinchilla import Chinchilla, fit_chinchilla
 from tasks.laws.cmr import Cmr, fit_cmr
+from tasks.laws.cod import Cod, fit_cod
 from tasks.laws.d_cpt import DCpt, fit_d_cpt
 from tasks.laws.law import FittedLaw, Reads
 from tasks.laws.loss_to_loss import LossToLoss, fit_loss_to_loss
 from tasks.laws.over_training import OverTraining, fit_over_training
 from tasks.laws.table import LawTable
 
-LawParams = Annotated[Chinchilla | OverTraining | DCpt | Cmr | LossToLoss, Field(discriminator="kind")]
+LawParams = Annotated[Chinchilla | OverTraining | DCpt | Cmr | LossToLoss | Cod, Field(discriminator="kind")]
 
 
 def reads(params: LawParams) -> Reads:
@@ -29,6 +30,8 @@ def reads(params: LawParams) -> Reads:
             return cmr.READS
         case LossToLoss():
             return loss_to_loss.READS
+        case Cod():
+            return cod.READS
         case _:
             assert_never(params)
 
@@ -50,5 +53,7 @@ def fit(params: LawParams, runs: LawTable) -> FittedLaw:
             return fit_cmr(params, runs)
         case LossToLoss():
             return fit_loss_to_loss(params, runs)
+        case Cod():
+            return fit_cod(params, runs)
         case _:
             assert_never(params)

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks.law_tables import table
 from tasks.core.errors import DataError, EvidenceError
 from tasks.core.rng import generator
 from tasks.laws.chinchilla import Chinchilla, fit_chinchilla
@@ -13,7 +14,6 @@ from tasks.laws.curve import Array
 from tasks.laws.d_cpt import DCpt, fit_d_cpt
 from tasks.laws.over_training import OverTraining, fit_over_training
 from tasks.laws.table import POSITIVE, Column, read_law_table
-from tests.laws.made import table
 
 GRID = np.array([(params, params * ratio) for params in (1e7, 3e7, 1e8, 3e8) for ratio in (10.0, 20.0, 80.0)]).T
 

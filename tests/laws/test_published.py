@@ -5,20 +5,27 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks.law_tables import (
+    LARGE,
+    MIDDLE,
+    Pair,
+    Run,
+    chinchilla_points,
+    loss_pairs,
+    over_trained,
+    published_choice,
+    table,
+)
 from tasks.laws.chinchilla import Chinchilla, fit_chinchilla
 from tasks.laws.cmr import Cmr, fit_cmr
 from tasks.laws.law import FittedLaw
+from tasks.laws.loss_to_loss import LossToLoss, fit_loss_to_loss
 from tasks.laws.over_training import OverTraining, fit_over_training
-from tests.laws.made import Run, chinchilla_points, over_trained, table
-
-SMALL = (10569312, 78914048, 153677376, 411616256)
-MIDDLE, LARGE = 1439795200, 6889410560
 
 
 def fit_as_published(runs: list[Run]) -> FittedLaw:
     """The five runs of table 2 of the paper, and for the error law one more."""
-    cheap = [run for run in runs if run.params in SMALL and run.multiplier == 20]
-    cheap += [run for run in runs if run.params == SMALL[0] and run.multiplier == 320]
+    cheap = [run for run in runs if published_choice(run)]
     more = [run for run in runs if run.params == MIDDLE and run.multiplier == 20]
     assert (len(cheap), len(more)) == (5, 1)
     chosen, use = [*cheap, *more], ["both"] * 5 + ["error"]
@@ -98,3 +105,28 @@ def test_the_loss_at_a_quarter_of_domain_data_is_predicted_as_well_as_in_the_pap
     # Losses are printed to four digits.
     assert abs(found - measured) <= abs(paper - measured) + 1e-4
     assert lower < measured < upper
+
+
+def mean_errors(pairs: list[Pair]) -> tuple[float, float, float]:
+    """Ours, the authors' curve, and their scaling law of the second loss."""
+    found = []
+    for pair in pairs:
+        answer = fit_loss_to_loss(LossToLoss(), table(**pair.runs)).answer(table(loss_0=[pair.large_0]), 0.8)
+        values = float(answer.columns["prediction"][0]), pair.authors_curve(), pair.authors_law
+        found.append([abs(value / pair.large_1 - 1) for value in values])
+    ours, curve, law = np.mean(found, axis=0).tolist()
+    return ours, curve, law
+
+
+def test_losses_of_other_corpora_are_extrapolated_better_than_by_the_authors_fits(shared_data: Path) -> None:
+    """From one of the six corpora to the others, 20 times the compute of the largest run fitted."""
+    pairs = [pair for pair in loss_pairs(shared_data) if pair.way == "train to train"]
+    ours, curve, law = mean_errors([pair for pair in pairs if pair.large_0 == pairs[0].large_0])
+    assert ours < min(curve, law)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("way", ["train to train", "test to test", "train to test"])
+def test_loss_to_loss_is_at_least_as_good_as_the_authors_fits(shared_data: Path, way: str) -> None:
+    ours, curve, law = mean_errors([pair for pair in loss_pairs(shared_data) if pair.way == way])
+    assert ours <= min(curve, law)
