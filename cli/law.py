@@ -1,7 +1,8 @@
-"""Scaling laws as a user types it: fit one to any table of runs, predict the rows of another with intervals."""
+"""Scaling laws as a user types it: fit one to any table of runs, predict another's rows; multipliers against a twin."""
 
 import csv
 import io
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,11 +16,19 @@ from tasks.runtime.command import exit_codes
 
 if TYPE_CHECKING:
     from tasks.laws.kinds import LawParams
-    from tasks.laws.law import Answer
+    from tasks.laws.multiplier import By
     from tasks.laws.published import LawFit
     from tasks.laws.table import LawTable
 
 KINDS = ("chinchilla", "over_training", "d_cpt", "cmr", "loss_to_loss", "cod")
+
+confidence_option = click.option(
+    "--confidence",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    default=0.8,
+    show_default=True,
+    help="Share of runs that the intervals are to hold.",
+)
 
 
 @click.group(cls=OnceGroup)
@@ -35,13 +44,7 @@ def law() -> None:
 @click.option(
     "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Of the law, such as objective=squares; repeatable."
 )
-@click.option(
-    "--confidence",
-    type=click.FloatRange(0, 1, min_open=True, max_open=True),
-    default=0.8,
-    show_default=True,
-    help="Share of runs that the intervals are to hold.",
-)
+@confidence_option
 @json_option
 def fit_command(
     kind: str,
@@ -86,9 +89,37 @@ def fit_command(
             fitted = fit(params, runs)
             answer = fitted.answer(at, confidence)
         require_columns(at, tuple(answer.columns))
-        write_text(output, _csv(at, answer))
+        write_text(output, _csv(at, answer.columns))
         told = law_fit(params, fitted, runs, confidence, tuple(answer.columns), len(at), answer.far)
         click.echo(told.text() if as_json else _text(told, output), nl=not as_json)
+
+
+@law.command("multiplier", cls=Once)
+@click.option("--runs", "runs_file", type=file_type, required=True, help="CSV of the runs: tokens, loss (params).")
+@click.option("--twin", "twin_file", type=file_type, required=True, help="CSV of the twin at three or more budgets.")
+@click.option("--by", type=click.Choice(("tokens", "compute")), default="tokens", show_default=True, help="Of what.")
+@click.option("--output", type=file_type, required=True, help="CSV to write: the runs and their multipliers.")
+@confidence_option
+def multiplier_command(runs_file: Path, twin_file: Path, by: "By", output: Path, confidence: float) -> None:
+    """Say how many times the tokens or the compute a random twin needs for the loss of each run.
+
+    Both tables have the columns tokens and loss, and params where it is by compute. Beside those of the runs the output has
+    multiplier, lower, upper and range: `within`, or `beyond range` where the twin never reached that loss or was always
+    below it; then there is no multiplier.
+    """
+    from tasks.laws.multiplier import COLUMNS, WRITTEN, multipliers
+    from tasks.laws.table import read_law_table, require_columns
+
+    with exit_codes():
+        runs, twin = read_law_table(runs_file, COLUMNS), read_law_table(twin_file, COLUMNS)
+        require_columns(runs, WRITTEN)
+        check_writable(output)
+        found = multipliers(runs, twin, by, confidence)
+        columns = dict(zip(WRITTEN, zip(*(one.cells() for one in found), strict=True), strict=True))
+        write_text(output, _csv(runs, columns))
+        within = [one.value for one in found if one.value is not None]
+        told = f", {min(within):.3g} to {max(within):.3g} times the {by} of the runs" if within else ""
+        click.echo(f"{output}: {len(within)} of {counted(len(found), 'run')} within what the twin measured{told}")
 
 
 def _params(kind: str, settings: tuple[str, ...]) -> "LawParams":
@@ -100,11 +131,12 @@ def _params(kind: str, settings: tuple[str, ...]) -> "LawParams":
     return validate(RootModel[LawParams], override({"kind": kind}, settings), f"law {kind}").root
 
 
-def _csv(at: "LawTable", answer: "Answer") -> str:
+def _csv(table: "LawTable", columns: Mapping[str, Sequence[str]]) -> str:
+    """Return a table as it stands with more columns beside its own."""
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow([*at.header, *answer.columns])
-    writer.writerows([*cells, *more] for cells, *more in zip(at.cells, *answer.columns.values(), strict=True))
+    writer.writerow([*table.header, *columns])
+    writer.writerows([*cells, *more] for cells, *more in zip(table.cells, *columns.values(), strict=True))
     return stream.getvalue()
 
 

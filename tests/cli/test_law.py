@@ -92,3 +92,16 @@ def test_help_names_every_kind_and_every_column() -> None:
     assert {model.model_fields["kind"].default for model in models} == {*KINDS}
     for model in models:
         assert all(column.name in told for column in reads(model()).runs), model
+
+
+def test_a_multiplier_stands_beside_each_run_and_none_where_the_twin_was_not_measured(tmp_path: Path) -> None:
+    rows = [f"{tokens:g},{2 + 300 / tokens**0.3!r}" for tokens in (1e8, 1e9, 1e10)]
+    (tmp_path / "twin.csv").write_text("\n".join(["tokens,loss", *rows, ""]))
+    (tmp_path / "runs.csv").write_text(f"name,tokens,loss\ngood,1e9,{2 + 300 / 2e9**0.3!r}\nbest,1e9,2.1\n")
+    files = ("--runs", tmp_path / "runs.csv", "--twin", tmp_path / "twin.csv", "--output", tmp_path / "out.csv")
+    result = law("multiplier", *files)
+    assert (result.exit_code, "1 of 2 runs within" in result.output) == (0, True), result.output
+    with (tmp_path / "out.csv").open() as stream:
+        good, best = csv.DictReader(stream)
+    assert float(good["multiplier"]) == pytest.approx(2, rel=0.01)
+    assert (best["multiplier"], best["range"]) == ("", "beyond range: better than the twin")
