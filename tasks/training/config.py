@@ -23,6 +23,8 @@ from tasks.training.transforms.kinds import TransformKind
 Architecture = Literal["qwen3", "olmo2"]
 Precision = Literal["float32", "bfloat16"]
 PrecisionChoice = Literal["auto", "float32", "bfloat16"]
+# Rates and decays are multiplied with each other and with float32 weights; nobody needs one as large as this.
+_MOST = 1e9
 
 
 class ModelConfig(Params):
@@ -66,18 +68,20 @@ class OptimizerConfig(Params):
     """How weights follow their gradients: the optimizer, its learning rate over the run, and what holds weights small."""
 
     method: OptimizerKind = DEFAULT_OPTIMIZER
-    learning_rate: PositiveFloat = Field(description="the highest, of which schedules give shares")
+    learning_rate: PositiveFloat = Field(le=_MOST, description="the highest, of which schedules give shares")
     warmup_steps: int | None = Field(
         default=None, ge=0, description="null = 10, in a run of fewer than 100 steps a tenth of them"
     )
     schedule: ScheduleConfig = Wsd()
     rewarms: tuple[Rewarm, ...] = Field(default=(), description="further warm-ups on the way, each with a schedule")
     decay_from: DecayFrom | None = Field(default=None, description="a decay that begins at a named step")
-    weight_decay: float = Field(default=0.1, ge=0, description="on the matrices of the blocks")
+    weight_decay: float = Field(default=0.1, ge=0, le=_MOST, description="on the matrices of the blocks")
     embedding_weight_decay: float | None = Field(
-        default=None, ge=0, description="on embedding and output layer; null = weight_decay"
+        default=None, ge=0, le=_MOST, description="on embedding and output layer; null = weight_decay"
     )
-    norm_weight_decay: float | None = Field(default=None, ge=0, description="on the weights of norms; null = none")
+    norm_weight_decay: float | None = Field(
+        default=None, ge=0, le=_MOST, description="on the weights of norms; null = none"
+    )
     gradient_clip: PositiveFloat | None = Field(default=1.0, description="largest global norm; null = off")
     skip_spikes: SkipSpikes | None = Field(default=None, description="leave steps out whose loss or gradient jumps")
 

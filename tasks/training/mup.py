@@ -29,9 +29,9 @@ _FINAL_NORM = "model.norm.weight"
 class Mup(Params):
     """The narrow model whose learning rate and initial values are given."""
 
-    base_hidden_size: PositiveInt
+    base_hidden_size: PositiveInt = Field(le=10**9)
     base_head_size: PositiveInt | None = Field(
-        default=None, description="null = this model's: a wider model has more heads, not wider ones"
+        default=None, le=10**9, description="null = this model's: a wider model has more heads, not wider ones"
     )
 
 

@@ -201,6 +201,10 @@ def test_a_warm_up_left_open_is_ten_steps_or_a_tenth_of_the_run() -> None:
         (10, 0, {"rewarms": [{"step": 10, "warmup_steps": 1, "schedule": {"kind": "cosine"}}]}, "do not rise"),
         (10, 0, {"rewarms": [{"step": 8, "warmup_steps": 2, "schedule": {"kind": "cosine"}}]}, "leave nothing of 2"),
         (10, 0, {"schedule": {"kind": "step"}}, "expected tags"),
+        # What float32 cannot hold.
+        (10, 0, {"learning_rate": 1e300}, "learning_rate"),
+        (10, 0, {"weight_decay": 1e300}, "weight_decay"),
+        (10, 0, {"schedule": {"kind": "infinite", "cooldown_steps": 6, "curvature": 1e-300}}, "curvature"),
     ],
 )
 def test_what_does_not_fit_is_refused_by_name(

@@ -15,7 +15,7 @@ class Rewarm(Params):
 
     step: PositiveInt = Field(description="the first step of the new warm-up, counted from 0")
     warmup_steps: NonNegativeInt
-    peak_fraction: PositiveFloat = Field(default=1.0, description="of learning_rate, reached by the warm-up")
+    peak_fraction: PositiveFloat = Field(default=1.0, le=1e9, description="of learning_rate, reached by the warm-up")
     schedule: ScheduleConfig
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from math import cos, pi, sqrt
 from typing import Literal
 
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveInt
 
 from tasks.core.params import Params
 from tasks.training.schedules.span import Span
@@ -26,7 +26,7 @@ class Infinite(Params):
     constant_fraction: float = Field(default=0.5, gt=0, le=1, description="of the peak")
     anneal_steps: NonNegativeInt = Field(default=0, description="the last steps; 0 = the run ends at the constant rate")
     final_fraction: float = Field(default=0.01, gt=0, lt=1, description="of the peak, at the end of the anneal")
-    curvature: PositiveFloat = Field(default=8.0, description="a, of the inverse square root")
+    curvature: float = Field(default=8.0, ge=1e-6, description="a, of the inverse square root")
 
 
 def share(config: Infinite, span: Span, step: int) -> float:

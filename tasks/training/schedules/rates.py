@@ -44,7 +44,7 @@ def schedule_mistakes(training: "TrainingConfig") -> Iterator[str]:
                 f"decay_from.step {change.step} leaves a decay of 0 steps in a run of {training.num_steps}; "
                 "lower it or raise num_tokens"
             )
-        if change.step >= horizon:
+        elif change.step >= horizon:
             yield f"decay_from.step {change.step} is behind the end of a trunk of {horizon} steps; raise trunk_steps"
     starts = [0, *(rewarm.step for rewarm in optimizer.rewarms), horizon]
     if starts != sorted(set(starts)):
