@@ -77,7 +77,10 @@ def _first_sentences(error: "torch.OutOfMemoryError") -> str:
 
 
 def _what_lowers_it(training: TrainingConfig) -> str:
-    ways = [f"Raise micro_batches (now {training.micro_batches})"]
+    most = training.sequences_per_step
+    raised = f"Raise micro_batches (now {training.micro_batches}, at most {most}, one sequence at a time)"
+    # One sequence is the least that is kept at a time.
+    ways = [raised if training.micro_batches < most else "Lower model.sequence_length"]
     if training.parallel is None or not training.parallel.recompute_activations:
         ways.append("set parallel.recompute_activations")
     return f"{', '.join(ways)}, or shard the model: parallel.kind fsdp and a higher MIXWRIGHT_WORLD_SIZE."

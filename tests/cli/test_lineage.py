@@ -18,6 +18,7 @@ from tasks.tokenize import stage as tokenize
 from tasks.tokenize.pool import read_pool
 from tasks.tokenize.published_documents import DOCUMENTS_FILE, read_documents
 from tasks.training import stage as train
+from tasks.training.published import TrainedRuns
 from tasks.training.published_run import LEDGER_FILE, LedgerRow, read_ledger
 from tests.cluster.curated import three_kinds, write_curated
 from tests.cluster.workshop import serial_workshop
@@ -60,6 +61,14 @@ def test_a_model_is_traced_to_the_sources_of_its_tokens(folder: RunFolder) -> No
     assert len(sources) == 2
     assert f"ledger: {len(ledger_of(folder))} rows rebuilt from the recipe, equal to what was logged" in told
     assert "raw input ffffffffffffffff" in told
+
+
+def test_a_run_that_went_on_with_fewer_workers_says_from_which_step(folder: RunFolder, tmp_path: Path) -> None:
+    copy = shutil.copytree(folder.path, tmp_path / "run")
+    (run,) = TrainedRuns.read(copy / "data/train").runs
+    TrainedRuns(runs=(run.model_copy(update={"workers": ((0, 2), (7, 1))}),)).write(copy / "data/train")
+    assert tell(RunFolder(copy), "by-hand-seed0")[0].endswith(", by 2 workers, from step 7 on by 1")
+    assert "worker" not in tell(folder, "by-hand-seed0")[0]
 
 
 def test_a_document_is_traced_to_the_steps_that_saw_it(folder: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -95,7 +95,7 @@ def executor(where: str) -> Iterator[RayExecutor]:
 
 if __name__ == "__main__":
     place, engine, where, least = Path(sys.argv[1]), sys.argv[2], sys.argv[3], int(sys.argv[4])
-    with ray_closed_after(), executor(where) as chosen:
+    with executor(where) as chosen, ray_closed_after():
         run(
             long_params(sharded=engine == "sharded"),
             inputs={"tokenize": place / "tokenize", "search": place / "search"},

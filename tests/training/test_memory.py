@@ -34,9 +34,11 @@ def test_an_estimate_counts_weights_gradients_state_and_activations() -> None:
 def test_a_run_that_does_not_fit_is_refused_with_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (8 * GIB, 16 * GIB))
     with pytest.raises(
-        ConfigError, match=r"8\.0 GiB are free: 1\d\.\d GiB are missing\. Raise micro_batches \(now 2\)"
+        ConfigError, match=r"8\.0 GiB are free: 1\d\.\d GiB are missing\. Raise micro_batches \(now 2, at most 8,"
     ):
         require_memory(large(), 32_768, shards=1, sequences=1)
+    with pytest.raises(ConfigError, match=r"are missing\. Lower model\.sequence_length, set parallel\.recompute"):
+        require_memory(large(micro_batches=8), 32_768, shards=1, sequences=1)
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (80 * GIB, 80 * GIB))
     require_memory(large(), 32_768, shards=1, sequences=1)
 
