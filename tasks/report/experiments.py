@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
 
@@ -29,12 +29,16 @@ class Curve:
 
 @dataclass(frozen=True)
 class Training:
-    """The full runs: their curves, and by mixture how often each domain was gone through, as the ledger has it."""
+    """The full runs: their curves, and by mixture how often each domain was gone through, as the ledger has it.
+
+    `branches` are mixtures that went on from another one: from which, and behind which of its steps.
+    """
 
     curves: tuple[Curve, ...]
     epochs: Mapping[str, tuple[float, ...]]
     model_parameters: int
     flops: int
+    branches: Mapping[str, tuple[str, int]] = field(default_factory=dict)
 
 
 def read_recipe(search: Path, domains: Sequence[str]) -> Recipe:
@@ -60,6 +64,7 @@ def read_training(train: Path, domains: Sequence[str]) -> Training:
     losses: dict[str, list[tuple[float, ...]]] = defaultdict(list)
     epochs: dict[str, tuple[float, ...]] = {}
     runs = TrainedRuns.read(train).runs
+    mixtures = {run.name: run.mixture for run in runs}
     for run in runs:
         losses[run.mixture].append(read_losses(train / run.folder))
         if missing := [name for name in domains if name not in run.consumed]:
@@ -72,6 +77,7 @@ def read_training(train: Path, domains: Sequence[str]) -> Training:
         epochs=epochs,
         model_parameters=runs[0].parameters,
         flops=sum(run.flops for run in runs),
+        branches={run.mixture: (mixtures[run.trunk.run], run.trunk.step) for run in runs if run.trunk is not None},
     )
 
 

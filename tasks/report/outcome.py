@@ -1,8 +1,10 @@
 """The evaluation: bits per byte on the test split, the comparisons, and what became of the forecast."""
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import fmean
 
 from tasks.core.errors import DataError
 from tasks.evaluation.published import Comparison, Decision, MeasuredModels
@@ -14,11 +16,16 @@ OVERALL = "all domains"
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What was decided, and bits per byte on the test split by mixture: `overall` is the objective, a mean over seeds."""
+    """What was decided, and bits per byte on the test split by mixture: `overall` is the objective, a mean over seeds.
+
+    `others` are models that the decision says nothing of, as branches: means over seeds by mixture and domain, the
+    objective under the name of its row.
+    """
 
     decision: Decision
     domains: tuple[str, ...]
     overall: Mapping[MixtureName, float]
+    others: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     @property
     def means(self) -> dict[MixtureName, tuple[float, ...]]:
@@ -54,15 +61,28 @@ def read_evaluation(evaluate: Path, domains: Sequence[str]) -> Evaluation:
             f"{evaluate / Decision.FILE}: its domains are {', '.join(decision.per_domain)}, the pool has "
             f"{', '.join(domains)}."
         )
-    return Evaluation(decision, tuple(domains), _overall(evaluate, decision))
+    measured = MeasuredModels.read(evaluate)
+    return Evaluation(decision, tuple(domains), _overall(evaluate, decision, measured), _others(domains, measured))
 
 
-def _overall(evaluate: Path, decision: Decision) -> dict[MixtureName, float]:
+def _overall(evaluate: Path, decision: Decision, measured: MeasuredModels) -> dict[MixtureName, float]:
     """Return the objective of each mixture that was compared."""
-    overall = MeasuredModels.read(evaluate).overall
+    overall = measured.overall
     compared = {mixture for row in decision.per_domain.values() for mixture in row}
     if missing := [name for name in MIXTURES if name in compared and name not in overall]:
         raise DataError(
             f"{evaluate / MeasuredModels.FILE}: it has no model of {', '.join(missing)}. Run evaluate again."
         )
     return {name: overall[name] for name in MIXTURES if name in compared}
+
+
+def _others(domains: Sequence[str], measured: MeasuredModels) -> dict[str, dict[str, float]]:
+    """Return what models of no mixture of the decision were measured to be."""
+    bits: dict[str, list[Mapping[str, float]]] = defaultdict(list)
+    for model in measured.models:
+        if model.mixture not in MIXTURES:
+            bits[model.mixture].append({**model.bpb, OVERALL: model.mean})
+    return {
+        mixture: {name: fmean(one[name] for one in seeds) for name in (*domains, OVERALL)}
+        for mixture, seeds in bits.items()
+    }

@@ -4,6 +4,7 @@ import re
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -172,6 +173,28 @@ def test_the_stages_of_a_recipe_are_shown_and_a_ramp_with_both_its_ends(
     rows = table.partition("</table>")[0].count("<tr>") - 1
     assert "more of x, which ends the recipe" in render(read_content(own_folders, ReportParams()), ReportParams())
     assert rows == 3 and "<td>to</td>" in table and "<caption>Stages</caption>" not in page
+
+
+def test_branches_are_shown_beside_what_they_went_on_from(own_folders: dict[str, Path], page: str) -> None:
+    def branch(models: dict[str, list[dict[str, Any]]], **changes: Any) -> None:
+        key = "runs" if "runs" in models else "models"
+        models[key] += [{**one, "mixture": "anneal", **changes} for one in models[key] if one["mixture"] == "searched"]
+
+    def run_of(runs: dict[str, list[dict[str, Any]]]) -> None:
+        branch(runs)
+        for one in runs["runs"]:
+            if one["mixture"] == "anneal":
+                one.update(name=f"anneal-seed{one['seed']}", trunk={"run": one["name"], "step": 40})
+
+    edit(own_folders["train"] / "runs.json", run_of)
+    edit(own_folders["evaluate"] / "results.json", lambda results: branch(results, mean=1.2345))
+    commit(own_folders)
+    other = render(read_content(own_folders, ReportParams()), ReportParams())
+    Elements(other)
+    table = other.partition("<h3>Branches</h3>")[2].partition("</table>")[0]
+    assert "anneal, behind step 40 of searched" in table and table.count("<tr") == len(DOMAINS) + 2
+    assert '<td class="n">1.2345</td>' in table
+    assert "<h3>Branches</h3>" not in page
 
 
 def test_a_page_without_quality_without_natural_and_without_drops_can_be_written(own_folders: dict[str, Path]) -> None:
