@@ -13,11 +13,12 @@ from benchmarks.options import Options
 from tasks.tokenize.pool import write_pool
 from tasks.training.command import full_precision
 from tasks.training.config import TrainingConfig
-from tasks.training.data import Batch, RunData, run_data, step_ranges
+from tasks.training.data import Batch, RunData, run_data
 from tasks.training.ledger import ConsumptionLog
 from tasks.training.order import DataOrder, check_caps, data_order
 from tasks.training.params import demo_full
 from tasks.training.run import train
+from tasks.training.segments import shares_of_steps
 from tasks.training.types import Phase, RunSpec
 
 VOCAB, STEPS, DOMAINS = 4096, 20, 4
@@ -34,7 +35,7 @@ def run(_: Options) -> Iterator[Line]:
     long = _short(demo, 2048)
     with tempfile.TemporaryDirectory() as folder:
         data = _data(long, Path(folder))
-        speed = rate(long.num_tokens, lambda: _read(data, long))
+        speed = rate(long.num_tokens, lambda: _read(data))
         yield Line("samples of 2,048: loader", "tokens/CPU-s", speed)
         yield Line("samples of 2,048: loader / demand of one H200", "x", ratio(speed, Spread(*[GPU_DEMAND] * 3)))
     yield Line("plan of 1,000 domains and 10^10 tokens", "CPU-s", cpu_seconds(lambda: _planned(10**10)))
@@ -46,10 +47,10 @@ def run(_: Options) -> Iterator[Line]:
 def _demo(data: RunData, config: TrainingConfig) -> Iterator[Line]:
     """Measure loader and ledger of the demo's run beside its steps."""
     spec = RunSpec("demo", _phases(config), 0, config, 4.0)
-    speed = rate(config.num_tokens, lambda: _read(data, config))
+    speed = rate(config.num_tokens, lambda: _read(data))
     demand = rate(config.num_tokens, lambda: train(spec, data.pool), rounds=3)
-    batches = _read(data, config)
-    counting = rate(config.num_tokens, lambda: _counted(batches, config))
+    batches = _read(data)
+    counting = rate(config.num_tokens, lambda: _counted(batches, spec))
     yield Line("demo: loader", "tokens/CPU-s", speed)
     yield Line("demo: steps", "tokens/CPU-s", demand)
     yield Line("demo: loader / steps", "x", ratio(speed, demand))
@@ -76,14 +77,14 @@ def _short(config: TrainingConfig, length: int) -> TrainingConfig:
     return TrainingConfig.model_validate(config.model_copy(update=changes).model_dump())
 
 
-def _read(data: RunData, config: TrainingConfig) -> list[Batch]:
+def _read(data: RunData) -> list[Batch]:
     # A copy has drawn none of its samples yet.
-    fresh = replace(data)
-    return [fresh.read(*part) for part in step_ranges(config, 0, (0, config.micro_batches))]
+    fresh = replace(data, parts=tuple(replace(part) for part in data.parts))
+    return [fresh.read(*part) for part in shares_of_steps(data.segments, 0)]
 
 
-def _counted(batches: Sequence[Batch], config: TrainingConfig) -> None:
-    log = ConsumptionLog(config, DOMAINS)
+def _counted(batches: Sequence[Batch], spec: RunSpec) -> None:
+    log = ConsumptionLog(spec.segments, DOMAINS)
     for batch in batches:
         log.add(batch)
     log.state()
@@ -94,6 +95,6 @@ def _planned(num_tokens: int) -> DataOrder:
     weights = np.random.default_rng(0).dirichlet(np.ones(1000))
     phases = [Phase(num_tokens // 4096 * 2048, tuple(own)) for own in (weights, weights[::-1])]
     order = data_order(phases, [f"domain-{index}" for index in range(1000)], [num_tokens // 2048] * 1000, 2048, 0)
-    check_caps(order, 4.0, "plan")
+    check_caps([order], 4.0, "plan")
     order.samples(0, 256)
     return order

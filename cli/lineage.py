@@ -20,6 +20,7 @@ from tasks.training.params import TrainParams
 from tasks.training.published import TrainedRun, TrainedRuns
 from tasks.training.published_run import LEDGER_FILE, read_ledger
 from tasks.training.rows import SPLIT
+from tasks.training.segments import steps_of_samples
 from tasks.training.types import Phase, RunSpec, Trunk
 from tasks.training.worlds import workers_words
 
@@ -104,11 +105,11 @@ def _of_document(run: RunFolder, story: Story) -> Iterator[str]:
 def _seen(spec: RunSpec, pool: TokenPool, place: PackedDocument) -> str:
     """Return how often a run trained on a document, and in which steps first and last."""
     data, domain = run_data(spec, pool), pool.names.index(place.domain)
-    document = int(np.searchsorted(data.rows[domain].starts, np.uint64(place.first_token)))
+    document = int(np.searchsorted(data.parts[0].rows[domain].starts, np.uint64(place.first_token)))
     times, samples = exposure(data, domain, document), samples_seen(data, domain, document)
     if samples is None:
         return "never"
-    first, last = (sample // spec.training.sequences_per_step for sample in samples)
+    first, last = steps_of_samples(data.segments, np.array(samples)).tolist()
     return f"{times:.2f} times, first in step {first:,}, last in step {last:,}"
 
 
@@ -119,7 +120,7 @@ def _ledger(run: RunFolder, trained: TrainedRun, spec: RunSpec, pool: TokenPool)
         AccountError: it is another one; how many rows differ, and the first.
     """
     data, logged = run_data(spec, pool), read_ledger(run.stage("train") / trained.folder)
-    rebuilt = tuple(ledger_rows(rebuilt_ledger(data, spec.training), data, spec.training))
+    rebuilt = tuple(ledger_rows(rebuilt_ledger(data), data))
     if wrong := [line for line, pair in enumerate(zip_longest(rebuilt, logged), start=2) if pair[0] != pair[1]]:
         raise AccountError(
             f"{trained.name}: {len(wrong)} of {len(rebuilt)} rows of the ledger are not those of the recipe; first: line "
@@ -158,7 +159,10 @@ def _specs(run: RunFolder, pool: TokenPool) -> Iterator[tuple[str, RunSpec]]:
     found: dict[str, RunSpec] = {}
     # A trunk stands before its branches.
     for name, trained in _models(run).items():
-        phases = tuple(Phase(phase.tokens, phase.weights, phase.end_weights) for phase in trained.phases)
+        phases = tuple(
+            Phase(one.tokens, one.weights, one.end_weights, one.sequence_length, one.rope_base)
+            for one in trained.phases
+        )
         training = params.training.model_copy(update={"num_tokens": trained.tokens})
         trunk = None if trained.trunk is None else Trunk(found[trained.trunk.run], trained.trunk.step)
         found[name] = RunSpec(name, phases, trained.seed, training, trunk=trunk)

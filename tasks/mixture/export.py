@@ -156,7 +156,8 @@ def plain(recipe: Recipe) -> dict[str, Any]:
         rows: dict[str, Mapping[str, Any]] = {
             field: dict(zip(recipe.domains, row, strict=True)) for field, row in stage.named_weights
         }
-        return rows if stage.hook is None else {**rows, "hook": stage.hook.model_dump(mode="json")}
+        own = stage.model_dump(mode="json", exclude={"tokens", "weights", "end_weights"}, exclude_none=True)
+        return {**rows, **own}
 
     return {
         "stages": [{"tokens": stage.tokens, **by_name(stage)} for stage in recipe.stages],

@@ -13,6 +13,7 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, Pos
 from tasks.core.errors import DataError
 from tasks.core.published import Model, Published
 from tasks.training.hooks.kinds import HookConfig
+from tasks.training.schedules.kinds import ScheduleConfig
 from tasks.training.types import mean_weights
 
 BaselineName = Literal["natural", "uniform", "unimax"]
@@ -26,6 +27,7 @@ ONE_SIZE: Literal["one size"] = "one size"
 TRANSFERS: Literal["transfers"] = "transfers"
 # Mixtures that differ by less in every weight are the same one.
 _SAME = 1e-6
+_OLDER = (1, 2)
 
 
 class RecipeStage(Model):
@@ -33,12 +35,21 @@ class RecipeStage(Model):
 
     With `end_weights` the mixture goes from `weights` to them, linearly over the stage's tokens. A mixture that changes in
     steps is several stages. With a `hook` it is decided when the run gets there, from `weights`.
+
+    `sequence_length` and `rope_base` are the run's where they are null. A `schedule` rules the learning rate from the stage
+    on, up to the next stage that has one or the end of the run: `warmup_steps` from the rate before, to `peak_fraction` of
+    the run's peak.
     """
 
     tokens: PositiveInt
     weights: Weights
     end_weights: Weights | None = None
     hook: HookConfig | None = None
+    sequence_length: int | None = Field(default=None, ge=2)
+    rope_base: PositiveFloat | None = None
+    schedule: ScheduleConfig | None = None
+    warmup_steps: NonNegativeInt | None = None
+    peak_fraction: PositiveFloat | None = None
 
     @model_validator(mode="after")
     def _sums_to_one(self) -> Self:
@@ -47,6 +58,8 @@ class RecipeStage(Model):
                 raise ValueError(f"{name}: {len(weights)} weights sum to {sum(weights):.6f}, not to 1")
         if self.hook is not None and self.end_weights is not None:
             raise ValueError("a stage has a hook or end_weights, not both")
+        if self.schedule is None and (self.warmup_steps is not None or self.peak_fraction is not None):
+            raise ValueError("warmup_steps and peak_fraction are of a stage's schedule, and it has none; give it one")
         return self
 
     @property
@@ -54,6 +67,17 @@ class RecipeStage(Model):
         """The weights that the stage states, by the field's name."""
         end = () if self.end_weights is None else (("end_weights", self.end_weights),)
         return (("weights", self.weights), *end)
+
+    @property
+    def settings(self) -> str:
+        """What the stage has otherwise than the run, in words; nothing where it has nothing."""
+        found = [] if self.sequence_length is None else [f"samples of {self.sequence_length:,} tokens"]
+        found += [] if self.rope_base is None else [f"RoPE base {self.rope_base:,.10g}"]
+        if self.schedule is not None:
+            steps = "" if self.warmup_steps is None else f" after {self.warmup_steps:,} steps of warm-up"
+            peak = "" if self.peak_fraction is None else f" to {self.peak_fraction:g} of the peak"
+            found.append(f"schedule {self.schedule.kind}{steps}{peak}")
+        return ", ".join(found)
 
     @property
     def mean_weights(self) -> Weights:
@@ -69,14 +93,14 @@ class Recipe(Published):
     of the forecast made with it, None where nobody made one. `data` is the digest of the tokens that it was made for
     (`tasks.tokenize.pool.train_digest`), None = any pool that has its domains. `name` is what its own runs are called.
 
-    A recipe written by hand needs format, domains, stages and max_epochs alone. Format 1 had `phases` where 2 has stages;
-    it is read as before.
+    A recipe written by hand needs format, domains, stages and max_epochs alone. Format 1 had `phases` where 2 has stages,
+    whose stages had no schedule, sequence length or RoPE base; both are read as before.
     """
 
     FILE: ClassVar[str] = "recipe.json"
     AGAIN: ClassVar[str] = "Correct it where it was written by hand; else run the stage that wrote it again."
 
-    format: Literal[2] = 2
+    format: Literal[3] = 3
     name: str = Field(default="searched", max_length=100, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     domains: tuple[str, ...] = Field(min_length=1)
     stages: tuple[RecipeStage, ...] = Field(min_length=1)
@@ -89,11 +113,12 @@ class Recipe(Published):
 
     @model_validator(mode="before")
     @classmethod
-    def _read_format_1(cls, value: Any) -> Any:
-        if not isinstance(value, dict) or value.get("format") != 1:
+    def _read_older_formats(cls, value: Any) -> Any:
+        if not isinstance(value, dict) or value.get("format") not in _OLDER:
             return value
-        renamed = {"stages" if field == "phases" else field: one for field, one in value.items()}
-        return {**renamed, "format": 2}
+        first = value["format"] == 1
+        renamed = {"stages" if first and field == "phases" else field: one for field, one in value.items()}
+        return {**renamed, "format": 3}
 
     @model_validator(mode="after")
     def _fits_the_domains(self) -> Self:
@@ -124,7 +149,7 @@ class Recipe(Published):
 
     @property
     def changes(self) -> bool:
-        """Whether the mixture is another one at the end of the run than at its start."""
+        """Whether there are several stages, or the mixture of the only one changes."""
         return len(self.stages) > 1 or self.stages[0].end_weights is not None or self.stages[0].hook is not None
 
     @property
@@ -151,7 +176,7 @@ class Recipe(Published):
 
     @classmethod
     def _require_format(cls, value: dict[str, Any], where: str) -> None:
-        if value.get("format") != 1:
+        if value.get("format") not in _OLDER:
             super()._require_format(value, where)
 
 

@@ -49,8 +49,8 @@ def begin(milestone: Milestone, spec: RunSpec, data: RunData, checkpoints: Path)
 def _consumed(state: npt.ArrayLike, trunk: Trunk, spec: RunSpec, data: RunData) -> Integers:
     """Return what the trunk took up to the branch, in the blocks of the branch's ledger."""
     if block_steps(trunk.spec.training.num_steps) != block_steps(spec.training.num_steps):
-        return consumption(data, spec.training, trunk.step).state()
-    own_3BN = ConsumptionLog(spec.training, len(data.order.names)).state()
+        return consumption(data, trunk.step).state()
+    own_3BN = ConsumptionLog(data.segments, len(data.pool.names)).state()
     before_3BN = np.array(state, dtype=np.int64)
     blocks = min(own_3BN.shape[1], before_3BN.shape[1])
     own_3BN[:, :blocks] = before_3BN[:, :blocks]

@@ -238,13 +238,17 @@ def _query_key_norms(model: ModelConfig) -> int:
             assert_never(model.architecture)
 
 
-def num_flops(training: TrainingConfig, vocab_size: int) -> int:
-    """Return the floating-point operations of a run: (6 N + 12 L T d) per token, N with the output layer, d of all heads.
+def flops_per_token(model: ModelConfig, vocab_size: int) -> int:
+    """Return the floating-point operations of training on a token: 6 N + 12 L T d, N with the output layer, d of all heads.
 
     The rule of PaLM (arXiv 2204.02311, appendix B), attention not halved for causality.
     """
-    model = training.model
     attention = 12 * model.num_layers * model.sequence_length * model.num_heads * model.head_size
     # An embedding that is only looked up multiplies nothing.
     multiplying = num_parameters(model, vocab_size)[1] + vocab_size * model.hidden_size
-    return training.num_tokens * (6 * multiplying + attention)
+    return 6 * multiplying + attention
+
+
+def num_flops(training: TrainingConfig, vocab_size: int) -> int:
+    """Return the floating-point operations of a run whose samples have one length."""
+    return training.num_tokens * flops_per_token(training.model, vocab_size)

@@ -1,5 +1,8 @@
 """What a run reads, and when: its data order over the rows of a token pool; any process reads any part of it.
 
+Where the length of samples changes on the way, each length has rows and an order of its own, in which its segments follow
+each other: an epoch of a domain is every row of one length once, and what is drawn of all lengths counts together.
+
 Axes: S samples, N domains, T tokens that a sample trains on.
 """
 
@@ -12,10 +15,11 @@ import numpy as np
 import numpy.typing as npt
 
 from tasks.tokenize.pool import TokenPool, Tokens
-from tasks.training.config import DataConfig, TrainingConfig
-from tasks.training.interleave import Integers
+from tasks.training.config import DataConfig
+from tasks.training.interleave import Floats, Integers
 from tasks.training.order import DataOrder, Past, Samples, check_caps, data_order
 from tasks.training.rows import DomainRows, rows_of
+from tasks.training.segments import Segment, Segments, samples_before
 from tasks.training.transforms.kinds import transformed
 from tasks.training.transforms.row import NO_TARGET
 from tasks.training.types import Phase, RunSpec
@@ -43,8 +47,8 @@ class Batch:
 
 
 @dataclass(frozen=True)
-class RunData:
-    """The order of a run, the rows of a pool's domains that it draws, and what is made of these (None = nothing)."""
+class OrderedRows:
+    """The rows of a pool's domains that have one length, their order in a run, and what is made of them (None = nothing)."""
 
     order: DataOrder
     pool: TokenPool
@@ -52,22 +56,30 @@ class RunData:
     config: DataConfig | None = None
     seed: int = 0
 
-    def read(self, start: int, stop: int) -> Batch:
-        """Return samples `start` to `stop` (excluded); the cost depends on their number, not on where they are."""
+    @property
+    def length(self) -> int:
+        """Tokens that a sample trains on."""
+        return self.rows[0].length
+
+    def read(self, start: int, stop: int, number: int) -> Batch:
+        """Return samples `start` to `stop` (excluded) of this order, which are those from `number` on of the run.
+
+        The cost depends on how many they are, not on where they are.
+        """
         samples = self._samples(start, stop)
         pairs = zip(samples.domains.tolist(), samples.rows.tolist(), strict=True)
         tokens = np.stack([self.rows[domain].row(row) for domain, row in pairs])
         checksums = np.array([crc32(row_U) for row_U in tokens], dtype=np.uint64)
-        pairs_SXT = self._pairs(start, tokens.astype(np.int64))
+        pairs_SXT = self._pairs(number, tokens.astype(np.int64))
         counted = pairs_SXT[:, 1] != NO_TARGET
         sizes = self.pool.token_bytes[pairs_SXT[:, 1]].sum(axis=1, dtype=np.int64, where=counted)
-        return Batch(start, samples, tokens, pairs_SXT, counted.sum(axis=1), sizes, checksums)
+        return Batch(number, samples, tokens, pairs_SXT, counted.sum(axis=1), sizes, checksums)
 
     def domains(self, start: int, stop: int) -> Integers:
-        """Return the domains of samples `start` to `stop` (excluded), by their places in the pool."""
+        """Return the domains of samples `start` to `stop` (excluded) of this order, by their places in the pool."""
         return self._samples(start, stop).domains
 
-    def _pairs(self, start: int, tokens_SU: Integers) -> Integers:
+    def _pairs(self, first: int, tokens_SU: Integers) -> Integers:
         """Return what the model is given and what it is to predict, [S, 2, T]."""
         config, end = self.config, self.pool.document_end
         pairs_SXT = np.stack([tokens_SU[:, :-1], tokens_SU[:, 1:]], axis=1)
@@ -75,7 +87,7 @@ class RunData:
             return pairs_SXT
         if config.transform is not None:
             for number, row_U in enumerate(tokens_SU):
-                made = transformed(config.transform, row_U, start + number, self.seed)
+                made = transformed(config.transform, row_U, first + number, self.seed)
                 pairs_SXT[number] = made.inputs, made.targets
         if config.packing is not None:
             # An end behind an end pads the row.
@@ -102,20 +114,124 @@ class RunData:
         return lru_cache(maxsize=8)(window)
 
 
-def run_data(spec: RunSpec, pool: TokenPool) -> RunData:
-    """Return what a run reads, checked.
+@dataclass(frozen=True)
+class Piece:
+    """Samples of one length that follow each other in a run, between `before_N` and `after_N` samples of each domain."""
+
+    rows: OrderedRows
+    before_N: Integers
+    after_N: Integers
+
+    def documents(self, domain: int) -> tuple[int, int]:
+        """Return the first document of a domain's first sample here, and the last one of its last."""
+        draws = np.array([self.before_N[domain], self.after_N[domain] - 1])
+        ends = self.rows.order.drawn(np.array([domain] * 2), draws).rows
+        first, last = self.rows.rows[domain].documents(ends)
+        return int(first[0]), int(last[1])
+
+
+@dataclass(frozen=True)
+class RunData:
+    """What a run reads: the rows of each length with their order, and the segments of the run, each of one length."""
+
+    parts: tuple[OrderedRows, ...]
+    segments: Segments
+
+    @property
+    def pool(self) -> TokenPool:
+        """The pool whose tokens are read."""
+        return self.parts[0].pool
+
+    @property
+    def num_samples(self) -> int:
+        """Samples of the whole run."""
+        return self.segments[-1].stop_sample
+
+    def read(self, start: int, stop: int) -> Batch:
+        """Return samples `start` to `stop` (excluded), all of one segment."""
+        part, moved = self._place(start, stop)
+        return part.read(start + moved, stop + moved, start)
+
+    def domains(self, start: int, stop: int) -> Integers:
+        """Return the domains of samples `start` to `stop` (excluded), all of one segment, by their places in the pool."""
+        part, moved = self._place(start, stop)
+        return part.domains(start + moved, stop + moved)
+
+    def _place(self, start: int, stop: int) -> tuple[OrderedRows, int]:
+        """Return the rows that samples are of, and how much later they stand in their order than in the run."""
+        for own, first in self._places:
+            if own.first_sample <= start < stop <= own.stop_sample:
+                return self.of_length(own), first - own.first_sample
+        ends = [own.stop_sample for own in self.segments]
+        raise IndexError(
+            f"samples {start} to {stop} of a run of {self.num_samples}; a batch is of one segment, and these end at {ends}"
+        )
+
+    def of_length(self, segment: Segment) -> OrderedRows:
+        """Return the rows of a segment's length."""
+        return next(one for one in self.parts if one.length == segment.model.sequence_length)
+
+    def drawn_before(self, sample: int) -> tuple[Integers, ...]:
+        """Return of each length how many samples of each domain come before a sample of the run, shapes [N]."""
+        return tuple(one.order.drawn_before(self._position(one, sample)) for one in self.parts)
+
+    def epochs_before(self, sample: int) -> Floats:
+        """Return how often the rows of each domain were drawn before a sample of the run, [N]: the sum over all lengths."""
+        pairs = zip(self.drawn_before(sample), self.parts, strict=True)
+        epochs_N: Floats = np.sum([drawn_N / np.maximum(part.order.rows, 1) for drawn_N, part in pairs], axis=0)
+        return epochs_N
+
+    def pieces(self, start: int, stop: int) -> Iterator[Piece]:
+        """Yield the samples from `start` to `stop` (excluded), segment by segment."""
+        for own, first in self._places:
+            low, high = max(start, own.first_sample), min(stop, own.stop_sample)
+            if low < high:
+                part, moved = self.of_length(own), first - own.first_sample
+                yield Piece(part, part.order.drawn_before(low + moved), part.order.drawn_before(high + moved))
+
+    def number(self, part: OrderedRows, position: int) -> int:
+        """Return which sample of the run is at a position of a length's order."""
+        places = [(own, first) for own, first in self._places if self.of_length(own) is part and first <= position]
+        own, first = places[-1]
+        return own.first_sample + position - first
+
+    def _position(self, part: OrderedRows, sample: int) -> int:
+        own = [one for one in self.segments if self.of_length(one) is part]
+        return sum(max(min(sample, one.stop_sample) - one.first_sample, 0) for one in own)
+
+    @cached_property
+    def _places(self) -> list[tuple[Segment, int]]:
+        """Each segment, and where it begins in the order of its length."""
+        return [(own, self._position(self.of_length(own), own.first_sample)) for own in self.segments]
+
+
+def run_data(spec: RunSpec, pool: TokenPool, rows: Callable[[int], tuple[DomainRows, ...]] | None = None) -> RunData:
+    """Return what a run reads, checked; `rows` gives those of a length where somebody has them already.
 
     Raises:
         ConfigError: weights for another number of domains, a domain without samples, or one repeated too often.
     """
-    training, past = spec.training, None
-    rows = rows_of(pool, training.model.sequence_length, training.data)
-    if spec.trunk is not None:
-        past = Past(run_data(spec.trunk.spec, pool).order, spec.trunk.step * training.sequences_per_step)
-    order = order_over(rows, spec.phases, pool.names, spec.seed, spec.row_share, past)
+    pasts = {} if spec.trunk is None else _pasts(run_data(spec.trunk.spec, pool, rows), spec.trunk.step)
+    parts = []
+    for length in dict.fromkeys(one.model.sequence_length for one in spec.segments):
+        found = rows_of(pool, length, spec.training.data) if rows is None else rows(length)
+        order = order_over(found, phases_of(spec, length), pool.names, spec.seed, spec.row_share, pasts.get(length))
+        parts.append(OrderedRows(order, pool, found, spec.training.data, spec.seed))
     if spec.max_epochs is not None:
-        check_caps(order, spec.max_epochs, spec.name)
-    return RunData(order, pool, rows, training.data, spec.seed)
+        check_caps([one.order for one in parts], spec.max_epochs, spec.name)
+    return RunData(tuple(parts), spec.segments)
+
+
+def phases_of(spec: RunSpec, sequence_length: int) -> tuple[Phase, ...]:
+    """Return the phases of a run whose samples have a length."""
+    model = spec.training.model
+    return tuple(one for one in spec.phases if one.model(model).sequence_length == sequence_length)
+
+
+def _pasts(trunk: RunData, step: int) -> dict[int, Past]:
+    """Return what a trunk drew of each length up to a step, by the length."""
+    sample = samples_before(trunk.segments, step)
+    return {one.length: Past(one.order, trunk._position(one, sample)) for one in trunk.parts}
 
 
 def order_over(
@@ -129,14 +245,3 @@ def order_over(
     """Return the data order of a run over some rows; see `data_order`."""
     counts, distinct, scores = zip(*((each.count, each.distinct, each.scores) for each in rows), strict=True)
     return data_order(phases, names, counts, rows[0].length, seed, row_share, past, distinct, scores)
-
-
-def step_ranges(training: TrainingConfig, first_step: int, parts: tuple[int, int]) -> Iterator[tuple[int, int]]:
-    """Yield first and last sample (excluded) of every step from `first_step` on, for a process of a run.
-
-    `parts` are the first micro-batch of a step that it makes, and how many.
-    """
-    size = training.sequences_per_step // training.micro_batches
-    for step in range(first_step, training.num_steps):
-        start = step * training.sequences_per_step + parts[0] * size
-        yield start, start + parts[1] * size

@@ -54,22 +54,27 @@ def exposure(data: RunData, domain: int, document: int) -> float:
     `document` is its number in the domain's train split. The very first token of a domain is no target, nor are those
     behind its last whole row.
     """
-    rows, tokens = data.rows[domain].of_document(document)
-    return float((appearances(data.order, domain, rows).times * tokens).sum() / data.rows[domain].size_of(document))
+    seen = 0
+    for part in data.parts:
+        rows, tokens = part.rows[domain].of_document(document)
+        seen += int((appearances(part.order, domain, rows).times * tokens).sum())
+    return seen / data.parts[0].rows[domain].size_of(document)
 
 
 def samples_seen(data: RunData, domain: int, document: int) -> tuple[int, int] | None:
     """Return the first and the last sample of the run that hold tokens of a document; None = it was never seen."""
-    rows, _ = data.rows[domain].of_document(document)
-    found = appearances(data.order, domain, rows)
-    if not (seen := found.times > 0).any():
-        return None
-    first, last = int(found.first[seen].min()), int(found.last[seen].max())
-    return sample_number(data.order, domain, first), sample_number(data.order, domain, last)
+    ends = list[int]()
+    for part in data.parts:
+        rows, _ = part.rows[domain].of_document(document)
+        found = appearances(part.order, domain, rows)
+        if (seen := found.times > 0).any():
+            draws = (int(found.first[seen].min()), int(found.last[seen].max()))
+            ends += [data.number(part, sample_number(part.order, domain, draw)) for draw in draws]
+    return (min(ends), max(ends)) if ends else None
 
 
 def sample_number(order: DataOrder, domain: int, draw: int) -> int:
-    """Return which sample of the run is the k-th (`draw`) of its domain."""
+    """Return which sample of an order is the k-th (`draw`) of its domain."""
     first = 0
     if order.past is not None:
         if draw < (before := int(order.past.drawn[domain])):
@@ -84,7 +89,9 @@ def sample_number(order: DataOrder, domain: int, draw: int) -> int:
 
 def tokens_seen(data: RunData, domain: int) -> Integers:
     """Return how many tokens of each document of a domain a whole run trained on, shape [D]."""
-    return data.rows[domain].tokens_seen(times_seen(data.order, domain))
+    found_PD = [part.rows[domain].tokens_seen(times_seen(part.order, domain)) for part in data.parts]
+    total_D: Integers = np.sum(found_PD, axis=0)
+    return total_D
 
 
 def _places(rows: Integers, asked: Integers, size: int) -> Integers:

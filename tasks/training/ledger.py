@@ -15,12 +15,11 @@ import numpy as np
 import numpy.typing as npt
 
 from tasks.core.errors import AccountError
-from tasks.training.config import TrainingConfig
-from tasks.training.data import Batch, RunData, step_ranges
+from tasks.training.data import Batch, RunData
 from tasks.training.interleave import Integers
-from tasks.training.order import DataOrder
 from tasks.training.permutation import mixed
 from tasks.training.published_run import LedgerRow
+from tasks.training.segments import Segments, samples_before, shares_of_steps, steps_of_samples
 
 BLOCK_STEPS = 10
 # A ledger has at most so many blocks, so that it is as long for a long run as for a short one.
@@ -66,9 +65,10 @@ class Ledger:
 class ConsumptionLog:
     """What the steps of a run took so far: `add` counts a batch, `state` is what a checkpoint keeps."""
 
-    def __init__(self, training: TrainingConfig, num_domains: int) -> None:
-        self._training, self._every = training, block_steps(training.num_steps)
-        blocks = ceil(training.num_steps / self._every)
+    def __init__(self, segments: Segments, num_domains: int) -> None:
+        num_steps = segments[-1].stop_step
+        self._segments, self._every = segments, block_steps(num_steps)
+        blocks = ceil(num_steps / self._every)
         self._state = np.zeros((4, blocks, num_domains), dtype=np.int64)
         self._waiting = list[Batch]()
         self._left = _MANY
@@ -102,7 +102,7 @@ class ConsumptionLog:
         domains = np.concatenate([one.samples.domains for one in self._waiting])
         rows = np.concatenate([one.samples.rows for one in self._waiting])
         checksums = np.concatenate([one.checksums for one in self._waiting])
-        place = (numbers // (self._every * self._training.sequences_per_step), domains)
+        place = (steps_of_samples(self._segments, numbers) // self._every, domains)
         # One after the other: two samples at one place would be one with `+=`.
         np.add.at(self._state[0], place, 1)
         np.add.at(self._state[1], place, np.concatenate([one.num_targets for one in self._waiting]))
@@ -121,13 +121,13 @@ def _rows(part_BN: Integers) -> tuple[tuple[int, ...], ...]:
     return tuple(tuple(row) for row in part_BN.tolist())
 
 
-def check_planned(order: DataOrder, training: TrainingConfig, ledger: Ledger, where: str) -> None:
+def check_planned(data: RunData, ledger: Ledger, where: str) -> None:
     """Check that a run took of every domain, in every block of its steps, what its recipe promised.
 
     Raises:
         AccountError: in how many blocks it did not, and what the first of them took.
     """
-    planned = tuple(_block(order, training, ledger, block) for block in range(len(ledger.samples)))
+    planned = tuple(_planned(data, ledger, block) for block in range(len(ledger.samples)))
     if planned == ledger.samples:
         return
     wrong = [block for block, pair in enumerate(zip(planned, ledger.samples, strict=True)) if pair[0] != pair[1]]
@@ -138,52 +138,52 @@ def check_planned(order: DataOrder, training: TrainingConfig, ledger: Ledger, wh
     )
 
 
-def _block(order: DataOrder, training: TrainingConfig, ledger: Ledger, block: int) -> tuple[int, ...]:
-    before_N, after_N = _drawn(order, training, ledger, block)
-    return tuple((after_N - before_N).tolist())
+def _planned(data: RunData, ledger: Ledger, block: int) -> tuple[int, ...]:
+    taken = [piece.after_N - piece.before_N for piece in data.pieces(*_samples_of(data, ledger, block))]
+    return tuple(np.sum(taken, axis=0).tolist())
 
 
-def _drawn(order: DataOrder, training: TrainingConfig, ledger: Ledger, block: int) -> tuple[Integers, Integers]:
-    """Return the samples per domain before a block and before the next."""
+def _samples_of(data: RunData, ledger: Ledger, block: int) -> tuple[int, int]:
+    """Return first and last sample (excluded) of a block."""
     first, stop = (min(number * ledger.block_steps, ledger.num_steps) for number in (block, block + 1))
-    size = training.sequences_per_step
-    return order.drawn_before(first * size), order.drawn_before(stop * size)
+    return samples_before(data.segments, first), samples_before(data.segments, stop)
 
 
-def rebuilt_ledger(data: RunData, training: TrainingConfig, num_steps: int | None = None) -> Ledger:
+def rebuilt_ledger(data: RunData, num_steps: int | None = None) -> Ledger:
     """Return the ledger of a run (of its first steps) from what its recipe says, by reading its samples once more."""
-    steps = training.num_steps if num_steps is None else num_steps
-    log = consumption(data, training, steps)
+    steps = data.segments[-1].stop_step if num_steps is None else num_steps
+    log = consumption(data, steps)
     return log.ledger(log.state(), steps)
 
 
-def consumption(data: RunData, training: TrainingConfig, num_steps: int) -> ConsumptionLog:
+def consumption(data: RunData, num_steps: int) -> ConsumptionLog:
     """Return the log of a run's first steps, by reading their samples."""
-    log = ConsumptionLog(training, len(data.order.names))
-    for start, stop in islice(step_ranges(training, 0, (0, training.micro_batches)), num_steps):
+    log = ConsumptionLog(data.segments, len(data.pool.names))
+    for start, stop in islice(shares_of_steps(data.segments, 0), num_steps):
         log.add(data.read(start, stop))
     return log
 
 
-def ledger_rows(ledger: Ledger, data: RunData, training: TrainingConfig) -> Iterator[LedgerRow]:
+def ledger_rows(ledger: Ledger, data: RunData) -> Iterator[LedgerRow]:
     """Yield a row per block of steps and domain that gave samples; `epochs` counts from the start of the run."""
-    order = data.order
     counted = (ledger.samples, ledger.tokens, ledger.bytes, ledger.digests)
     for block, (samples, tokens, sizes, digests) in enumerate(zip(*counted, strict=True)):
-        before_N, after_N = _drawn(order, training, ledger, block)
         first_step, last_step = block * ledger.block_steps, min((block + 1) * ledger.block_steps, ledger.num_steps) - 1
-        for domain in np.flatnonzero(after_N > before_N).tolist():
-            ends = order.drawn(np.array([domain] * 2), np.array([before_N[domain], after_N[domain] - 1])).rows
-            first, last = data.rows[domain].documents(ends)
+        start, stop = _samples_of(data, ledger, block)
+        pieces, epochs = tuple(data.pieces(start, stop)), data.epochs_before(stop).tolist()
+        for domain, name in enumerate(data.pool.names):
+            own = [piece for piece in pieces if piece.after_N[domain] > piece.before_N[domain]]
+            if not own:
+                continue
             yield LedgerRow(
                 first_step=first_step,
                 last_step=last_step,
-                domain=order.names[domain],
+                domain=name,
                 samples=samples[domain],
                 tokens=tokens[domain],
                 bytes=sizes[domain],
-                epochs=round(int(after_N[domain]) / order.rows[domain], 6),
-                first_document=int(first[0]),
-                last_document=int(last[1]),
+                epochs=round(epochs[domain], 6),
+                first_document=own[0].documents(domain)[0],
+                last_document=own[-1].documents(domain)[1],
                 digest=f"{digests[domain] % (1 << 64):016x}",
             )

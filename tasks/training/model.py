@@ -60,6 +60,10 @@ class Decoder(nn.Module):
         self.model = _Body(config, vocab_size)
         self.lm_head = _Weight(vocab_size, config.hidden_size) if config.untied_embeddings else None
 
+    def read_as(self, config: ModelConfig) -> None:
+        """Go on with another sequence length or RoPE base."""
+        self.config = self.model.config = config
+
     @property
     def output(self) -> nn.Parameter:
         """The weight of the output layer, [V, D]: the embedding's, or one of its own."""

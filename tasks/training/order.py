@@ -361,24 +361,31 @@ def starved(order: DataOrder, phases: Sequence[Phase]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(missed))
 
 
-def check_caps(order: DataOrder, max_epochs: float, where: str) -> None:
-    """Check that no domain is repeated more often than allowed.
+def check_caps(orders: Sequence[DataOrder], max_epochs: float, where: str) -> None:
+    """Check that no domain is repeated more often than allowed; `orders` are those of each length of samples in a run.
 
     Raises:
         ConfigError: how many domains are, and for the first: what was asked, what is allowed, and what to do.
     """
-    over = [
-        (name, asked / max(rows, 1), asked, rows)
-        for name, rows, asked in zip(order.names, order.distinct or order.rows, order.totals, strict=True)
-        if asked > max_epochs * rows
-    ]
+    over = [domain for domain in range(len(orders[0].names)) if _is_over(orders, domain, max_epochs)]
     if over:
-        name, epochs, asked, rows = over[0]
+        name = orders[0].names[over[0]]
+        asked = [(order.totals[over[0]], (order.distinct or order.rows)[over[0]]) for order in orders]
+        epochs = sum(samples / max(rows, 1) for samples, rows in asked)
+        told = " and ".join(f"{samples:,} samples asked of {rows:,} there are" for samples, rows in asked if samples)
+        lower = "Lower its weight"
+        if len(orders) == 1:
+            lower += f" to at most {max_epochs * asked[0][1] / orders[0].num_samples:.4f}"
         raise ConfigError(
-            f"{where}: {len(over)} of {len(order.names)} domains would be repeated more than {max_epochs:g} times; "
-            f"first: {name}, {asked:,} samples asked of {rows:,} there are = {epochs:.2f} epochs. Lower its weight to "
-            f"at most {max_epochs * rows / order.num_samples:.4f}, train on fewer tokens, or raise max_epochs."
+            f"{where}: {len(over)} of {len(orders[0].names)} domains would be repeated more than {max_epochs:g} times; "
+            f"first: {name}, {told} = {epochs:.2f} epochs. {lower}, train on fewer tokens, or raise max_epochs."
         )
+
+
+def _is_over(orders: Sequence[DataOrder], domain: int, max_epochs: float) -> bool:
+    asked = [(order.totals[domain], (order.distinct or order.rows)[domain]) for order in orders]
+    others = sum(samples / rows for samples, rows in asked[1:] if samples)
+    return others > max_epochs or asked[0][0] > (max_epochs - others) * asked[0][1]
 
 
 def weight_caps(rows: Sequence[int], num_samples: int, max_epochs: float) -> npt.NDArray[np.float64]:

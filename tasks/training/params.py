@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from math import isclose
 from typing import Self
 
-from pydantic import Field, NonNegativeFloat, PositiveInt
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
 from tasks.core.params import Params
 from tasks.mixture.published import MixtureName
@@ -19,6 +19,8 @@ class BranchStage(Params):
     tokens: PositiveInt
     weights: Mapping[str, NonNegativeFloat]
     end_weights: Mapping[str, NonNegativeFloat] | None = None
+    sequence_length: int | None = Field(default=None, ge=2, description="null = that of train.training.model")
+    rope_base: PositiveFloat | None = Field(default=None, description="null = that of train.training.model")
 
     def mistakes(self) -> Iterator[str]:
         """Yield which weights do not sum to 1."""

@@ -17,7 +17,7 @@ from tasks.core.results import Here
 from tasks.core.sealed import read_sealed, write_sealed
 from tasks.tokenize.pool import TokenPool
 from tasks.training.checkpoint import Checkpoint, kept_by, read, steps, write
-from tasks.training.config import TrainingConfig, num_flops
+from tasks.training.config import TrainingConfig
 from tasks.training.data import run_data
 from tasks.training.distributed import from_first
 from tasks.training.hooks.boundary import Boundary, Weights, under_caps
@@ -26,7 +26,8 @@ from tasks.training.model import decoder, weight_shapes
 from tasks.training.result import RunResult, identity
 from tasks.training.run import train
 from tasks.training.schedules.rates import learning_rate
-from tasks.training.types import Device, RunSpec, StepNumbers, World
+from tasks.training.segments import flops_of, model_behind, samples_before
+from tasks.training.types import Device, Phase, RunSpec, StepNumbers, World
 
 # What stage hooks have decided on the way of a run: the weights of each hooked stage, in the order of the stages.
 PLAN_FILE = "plan.json"
@@ -122,12 +123,12 @@ class _Run:
     ) -> RunResult:
         """Train a spec; `enough` is asked before a step whether to stop behind those made here."""
         training, made = spec.training, list[int]()
-        flops = num_flops(training, self.pool.vocab_size)
 
         def hear(step: int, numbers: StepNumbers) -> None:
             made.append(step)
             self.here.progress(step, training.num_steps)
-            done = {"tokens": step * training.tokens_per_step, "flops": step / training.num_steps * flops}
+            flops = flops_of(spec.segments, self.pool.vocab_size, 0, step)
+            done = {"tokens": step * training.tokens_per_step, "flops": flops}
             self.here.measured(step, {**told_of(training, step, numbers), **done})
 
         return train(
@@ -160,22 +161,30 @@ class _Run:
 def _decided(spec: RunSpec, hook: StageHook, pool: TokenPool, folder: Path, at: int) -> Weights:
     """Return what a hook decides at the checkpoint of a step, under the epoch caps."""
     tensors, record = read(folder, at)
-    model, config = spec.training.model, hook.config
+    # As it was trained, in what comes before the stage.
+    model, config = model_behind(spec.segments, at), hook.config
     weights = {name: tensors[name] for name in weight_shapes(model, pool.vocab_size)}
-    phase, order = spec.phases[hook.phase], run_data(spec, pool).order
-    samples = phase.num_tokens // model.sequence_length
-    if spec.max_epochs is None:
-        caps = (1.0,) * len(pool.names)
-    else:
-        taken = order.drawn_before(at * spec.training.sequences_per_step).tolist()
-        left = [
-            max(int(spec.max_epochs * rows) - own, 0)
-            for rows, own in zip(order.distinct or order.rows, taken, strict=True)
-        ]
-        caps = tuple(min(rows / samples, 1.0) for rows in left)
-    losses = tuple(record["losses"])
+    phase, losses = spec.phases[hook.phase], tuple(record["losses"])
+    caps = (1.0,) * len(pool.names) if spec.max_epochs is None else _caps(spec, spec.max_epochs, phase, pool, at)
     boundary = Boundary(phase.weights, caps, decoder(model, pool.vocab_size, weights), pool, losses, spec.seed)
     return under_caps(decide(config, boundary), caps)
+
+
+def _caps(spec: RunSpec, max_epochs: float, phase: Phase, pool: TokenPool, at: int) -> Weights:
+    """Return the largest weights of a phase that epoch caps leave behind a step."""
+    data, length = run_data(spec, pool), phase.model(spec.training.model).sequence_length
+    drawn = data.drawn_before(samples_before(data.segments, at))
+    pairs = [
+        (part.order.distinct or part.order.rows, own.tolist()) for part, own in zip(data.parts, drawn, strict=True)
+    ]
+    (here,) = (number for number, part in enumerate(data.parts) if part.length == length)
+    rows, taken = pairs.pop(here)
+    caps = []
+    for domain, (there, own) in enumerate(zip(rows, taken, strict=True)):
+        others = sum(drawn[domain] / distinct[domain] for distinct, drawn in pairs if drawn[domain])
+        left = max(int((max_epochs - others) * there) - own, 0)
+        caps.append(min(left / (phase.num_tokens // length), 1.0))
+    return tuple(caps)
 
 
 def train_until(at: int, spec: RunSpec, pool: TokenPool, here: Here, folder: Path) -> None:

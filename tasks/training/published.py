@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import ClassVar, Literal, Self
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt, model_validator
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from tasks.core.published import Model, Published
 
@@ -16,12 +16,15 @@ EXPORT_FOLDER = "export"
 class TrainedPhase(Model):
     """A part of a run with one mixture: tokens, and a weight per domain in the order of the pool's domains.
 
-    With `end_weights` the mixture went from `weights` to them, linearly over the phase's tokens.
+    With `end_weights` the mixture went from `weights` to them, linearly over the phase's tokens. `sequence_length` and
+    `rope_base` are those of train.training.model where they are null.
     """
 
     tokens: PositiveInt
     weights: tuple[float, ...]
     end_weights: tuple[float, ...] | None = None
+    sequence_length: PositiveInt | None = None
+    rope_base: PositiveFloat | None = None
 
 
 class TrunkStep(Model):

@@ -1,24 +1,28 @@
 """From a recipe to runs: which there are, and whether this pool and this config can execute them."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache, partial
+from itertools import groupby
 from typing import Literal
 
 from tasks.core.errors import ConfigError
 from tasks.core.params import validate
-from tasks.mixture.published import MixtureName, Recipe, Weights
+from tasks.mixture.published import MixtureName, Recipe, RecipeStage, Weights
 from tasks.tokenize.pool import TokenPool
-from tasks.training.config import TrainingConfig
-from tasks.training.data import order_over, run_data
+from tasks.training.config import ModelConfig, TrainingConfig
+from tasks.training.data import RunData, phases_of, run_data
 from tasks.training.held_out import SPLIT as HELD_OUT
-from tasks.training.order import check_caps, starved
-from tasks.training.params import Branch, TrainParams
+from tasks.training.order import starved
+from tasks.training.params import Branch, BranchStage, TrainParams
 from tasks.training.planned import StageHook
-from tasks.training.rows import rows_of
-from tasks.training.types import Phase, RunSpec, Trunk
+from tasks.training.rows import DomainRows, rows_of
+from tasks.training.schedules.changes import Rewarm
+from tasks.training.types import Phase, RunSpec, Trunk, switch_mistakes
 
 # In `train.mixtures`: the recipe's own stages.
 OWN: Literal["searched"] = "searched"
+RowsOf = Callable[[int], tuple[DomainRows, ...]]
 
 
 @dataclass(frozen=True)
@@ -39,31 +43,59 @@ class PlannedRuns:
 
 
 def planned_runs(params: TrainParams, recipe: Recipe, pool: TokenPool, data: str, where: str) -> PlannedRuns:
-    """Return the runs, mixture by mixture; runs with the same seed are paired. A baseline is one phase.
+    """Return the runs, mixture by mixture; runs with the same seed are paired.
 
-    `data` is the digest of the pool's train split, `where` names the recipe. Of a recipe without baselines its own stages
-    alone are trained.
+    A baseline has constant weights, and the schedules, sequence lengths and RoPE bases of the recipe's stages. `data` is the
+    digest of the pool's train split, `where` names the recipe. Of a recipe without baselines its own stages alone are
+    trained.
 
     Raises:
         ConfigError: all that keeps the recipe from being executed here, before the first step.
     """
-    if found := (*_mistakes(params, recipe, pool, data), *_taken_names(params, recipe)):
+    rows: RowsOf = cache(partial(rows_of, pool, config=params.training.data))
+    if found := (*_mistakes(params, recipe, pool, data, rows), *_taken_names(params, recipe)):
         raise ConfigError(
             f"{where}: {len(found)} mistake(s) for this pool and this run:\n" + "\n".join(f"  {one}" for one in found)
         )
     notes = [] if recipe.baselines else [f"{where}: it has no baselines, so that only its own stages are trained"]
     hooks = tuple(StageHook(index, one.hook) for index, one in enumerate(recipe.stages) if one.hook is not None) or None
-    runs = list[PlannedRun]()
-    rows = rows_of(pool, params.training.model.sequence_length, params.training.data)
+    runs, training = list[PlannedRun](), staged_training(params.training, recipe.stages)
     for mixture, phases in _mixtures(params, recipe, pool.names):
-        order = order_over(rows, phases, pool.names, params.seed)
-        if missed := starved(order, phases):
-            notes.append(f"{mixture}: too small a weight for a single sample: {', '.join(missed)}")
         for seed in range(params.seed, params.seed + params.num_seeds):
-            spec = RunSpec(f"{mixture}-seed{seed}", phases, seed, params.training, recipe.max_epochs)
+            spec = RunSpec(f"{mixture}-seed{seed}", phases, seed, training, recipe.max_epochs)
             runs.append(PlannedRun(mixture, spec, hooks if mixture == recipe.name else None))
+        first = RunSpec(mixture, phases, params.seed, training)
+        if missed := _starved(first, run_data(first, pool, rows)):
+            notes.append(f"{mixture}: too small a weight for a single sample: {', '.join(missed)}")
     branches = [one for branch in params.branches for one in _branch(branch, runs, recipe, pool)]
     return PlannedRuns((*runs, *branches), tuple(notes))
+
+
+def staged_training(training: TrainingConfig, stages: Sequence[RecipeStage]) -> TrainingConfig:
+    """Return the config of runs whose stages may have schedules of their own: each rules from its first step on.
+
+    Raises:
+        ConfigError: a schedule does not fit into its stage.
+    """
+    changes, rewarms, begun = dict[str, object](), list[Rewarm](), 0
+    for stage in stages:
+        if stage.schedule is not None and begun:
+            step, warmup, peak = begun // training.tokens_per_step, stage.warmup_steps or 0, stage.peak_fraction or 1.0
+            rewarms.append(Rewarm(step=step, warmup_steps=warmup, peak_fraction=peak, schedule=stage.schedule))
+        elif stage.schedule is not None:
+            changes["schedule"] = stage.schedule
+            changes |= {} if stage.warmup_steps is None else {"warmup_steps": stage.warmup_steps}
+        begun += stage.tokens
+    if not changes and not rewarms:
+        return training
+    optimizer = dict(training.optimizer) | changes | ({"rewarms": tuple(rewarms)} if rewarms else {})
+    return validate(TrainingConfig, dict(training) | {"optimizer": optimizer}, "with the schedules of its stages")
+
+
+def _starved(spec: RunSpec, data: RunData) -> tuple[str, ...]:
+    """Return the domains that have a weight in some phase and not one sample there."""
+    missed = [name for part in data.parts for name in starved(part.order, phases_of(spec, part.length))]
+    return tuple(dict.fromkeys(missed))
 
 
 def _branch(branch: Branch, runs: Sequence[PlannedRun], recipe: Recipe, pool: TokenPool) -> Iterator[PlannedRun]:
@@ -81,8 +113,14 @@ def _branch(branch: Branch, runs: Sequence[PlannedRun], recipe: Recipe, pool: To
     def in_order(weights: Mapping[str, float]) -> Weights:
         return tuple(weights.get(name, 0.0) for name in pool.names)
 
+    model = runs[0].spec.training.model
     phases = tuple(
-        Phase(one.tokens, in_order(one.weights), None if one.end_weights is None else in_order(one.end_weights))
+        Phase(
+            one.tokens,
+            in_order(one.weights),
+            None if one.end_weights is None else in_order(one.end_weights),
+            *_own_model(one, model),
+        )
         for one in branch.stages
     )
     trunk = recipe.name if branch.trunk == OWN else branch.trunk
@@ -112,28 +150,38 @@ def _branch_training(branch: Branch, trunk: TrainingConfig) -> TrainingConfig:
     )
 
 
-def _mistakes(params: TrainParams, recipe: Recipe, pool: TokenPool, data: str) -> Iterator[str]:
+def _mistakes(params: TrainParams, recipe: Recipe, pool: TokenPool, data: str, rows: RowsOf) -> Iterator[str]:
     """Yield what keeps a recipe from being executed, each in a sentence that says what to do."""
     if recipe.data is not None and recipe.data != data:
         yield (
             f"it was made for the tokens {recipe.data:.12}, and the pool's train split is {data:.12}. Run search again on "
             "this pool, or leave `data` out of a recipe that is meant for any pool."
         )
-    yield from _wrong_lengths(recipe, params.training)
+    if recipe.tokens != params.training.num_tokens:
+        word = "longer" if recipe.tokens > params.training.num_tokens else "shorter"
+        yield (
+            f"its stages have {recipe.tokens:,} tokens and are {word} than the run, whose training.num_tokens is "
+            f"{params.training.num_tokens:,}. Set both to the same number."
+        )
+    elif found := tuple(_wrong_schedules(recipe, params.training)):
+        yield from found
+    yield from _wrong_stages(recipe, params.training)
     yield from _nothing_to_evaluate(params.training, pool)
     if unknown := [name for name in recipe.domains if name not in pool.names]:
         yield (
             f"{len(unknown)} of its {len(recipe.domains)} domains are not in the pool: {', '.join(unknown)}. The pool has "
             f"{', '.join(pool.names)}."
         )
+    if unknown or tuple(switch_mistakes(_own_phases(recipe, params.training.model), params.training)):
         return
-    length = params.training.model.sequence_length
-    rows = rows_of(pool, length, params.training.data)
+    model = params.training.model
     for mixture, phases in _mixtures(params, recipe, pool.names):
-        if any(phase.num_tokens % length for phase in phases):
+        if any(phase.num_tokens % phase.model(model).sequence_length for phase in phases):
             continue
+        tokens = sum(phase.num_tokens for phase in phases)
+        training = params.training.model_copy(update={"num_tokens": tokens})
         try:
-            check_caps(order_over(rows, phases, pool.names, params.seed), recipe.max_epochs, mixture)
+            run_data(RunSpec(mixture, phases, params.seed, training, recipe.max_epochs), pool, rows)
         except ConfigError as error:
             yield str(error)
 
@@ -144,16 +192,11 @@ def _taken_names(params: TrainParams, recipe: Recipe) -> Iterator[str]:
         yield f"its own runs are called {recipe.name}, as is a branch in train.branches; give the branch another name."
 
 
-def _wrong_lengths(recipe: Recipe, training: TrainingConfig) -> Iterator[str]:
-    """Yield what is wrong with the tokens of the stages."""
-    if recipe.tokens != training.num_tokens:
-        word = "longer" if recipe.tokens > training.num_tokens else "shorter"
-        yield (
-            f"its stages have {recipe.tokens:,} tokens and are {word} than the run, whose training.num_tokens is "
-            f"{training.num_tokens:,}. Set both to the same number."
-        )
-    length, begun = training.model.sequence_length, 0
-    for number, stage in enumerate(recipe.stages):
+def _wrong_stages(recipe: Recipe, training: TrainingConfig) -> Iterator[str]:
+    """Yield what is wrong with the tokens and the model of the stages."""
+    phases, begun = _own_phases(recipe, training.model), 0
+    for number, (stage, phase) in enumerate(zip(recipe.stages, phases, strict=True)):
+        length = phase.model(training.model).sequence_length
         samples, rest = divmod(stage.tokens, length)
         if rest:
             near = " or ".join(f"{count * length:,}" for count in (samples, samples + 1) if count)
@@ -164,6 +207,8 @@ def _wrong_lengths(recipe: Recipe, training: TrainingConfig) -> Iterator[str]:
                 f"{training.tokens_per_step:,}. Let the stages before it have whole steps."
             )
         begun += stage.tokens
+    for number, mistake in switch_mistakes(phases, training):
+        yield f"stages.{number}: {mistake}"
     if training.milestone_every_steps is not None and any(stage.hook is not None for stage in recipe.stages):
         yield "its hooks decide on the way, and milestones are of a plan that stands: set milestone_every_steps to null."
 
@@ -181,6 +226,35 @@ def _nothing_to_evaluate(training: TrainingConfig, pool: TokenPool) -> Iterator[
         )
 
 
+def _wrong_schedules(recipe: Recipe, training: TrainingConfig) -> Iterator[str]:
+    """Yield what is wrong with the schedules of the stages."""
+    begun, found = 0, list[str]()
+    for number, stage in enumerate(recipe.stages):
+        if stage.schedule is not None and begun % training.tokens_per_step:
+            found.append(
+                f"stages.{number}: its schedule would begin behind {begun:,} tokens, within a step of "
+                f"{training.tokens_per_step:,}. Let the stages before it have whole steps."
+            )
+        if stage.peak_fraction is not None and not begun:
+            found.append(
+                "stages.0: peak_fraction is a share of the peak that the run begins with; leave it out, and set "
+                "training.optimizer.learning_rate."
+            )
+        begun += stage.tokens
+    optimizer, scheduled = training.optimizer, [stage for stage in recipe.stages if stage.schedule is not None]
+    if scheduled and (optimizer.rewarms or optimizer.decay_from is not None):
+        found.append(
+            "its stages have schedules, and so has training.optimizer for later steps, by rewarms or decay_from. Leave one "
+            "of them out."
+        )
+    yield from found
+    if scheduled and not found:
+        try:
+            staged_training(training, recipe.stages)
+        except ConfigError as error:
+            yield str(error)
+
+
 def _mixtures(params: TrainParams, recipe: Recipe, names: Sequence[str]) -> Iterator[tuple[str, tuple[Phase, ...]]]:
     """Yield name and phases of each mixture that is asked for; a domain that the recipe leaves out has no weight."""
 
@@ -188,19 +262,32 @@ def _mixtures(params: TrainParams, recipe: Recipe, names: Sequence[str]) -> Iter
         given = dict(zip(recipe.domains, weights, strict=True))
         return tuple(given.get(name, 0.0) for name in names)
 
+    model = params.training.model
     chosen: tuple[MixtureName, ...] = params.mixtures if recipe.baselines else (OWN,)
     for mixture in chosen:
         if mixture == OWN:
-            yield (
-                recipe.name,
-                tuple(
-                    Phase(
-                        stage.tokens,
-                        in_order(stage.weights),
-                        None if stage.end_weights is None else in_order(stage.end_weights),
-                    )
-                    for stage in recipe.stages
-                ),
-            )
+            ends = [None if one.end_weights is None else in_order(one.end_weights) for one in recipe.stages]
+            pairs = zip(recipe.stages, ends, strict=True)
+            yield recipe.name, tuple(_phase(stage, in_order(stage.weights), model, end) for stage, end in pairs)
         else:
-            yield mixture, (Phase(params.training.num_tokens, in_order(recipe.baselines[mixture])),)
+            weights = in_order(recipe.baselines[mixture])
+            alike = [(own, [*some]) for own, some in groupby(recipe.stages, lambda stage: _own_model(stage, model))]
+            tokens = [sum(one.tokens for one in some) for _, some in alike]
+            if len(alike) == 1:
+                tokens = [params.training.num_tokens]
+            yield mixture, tuple(Phase(own, weights, None, *one) for own, (one, _) in zip(tokens, alike, strict=True))
+
+
+def _own_phases(recipe: Recipe, model: ModelConfig) -> list[Phase]:
+    """Return the stages as phases, with the weights that they state."""
+    return [_phase(stage, stage.weights, model) for stage in recipe.stages]
+
+
+def _phase(stage: RecipeStage, weights: Weights, model: ModelConfig, end_weights: Weights | None = None) -> Phase:
+    return Phase(stage.tokens, weights, end_weights, *_own_model(stage, model))
+
+
+def _own_model(stage: RecipeStage | BranchStage, model: ModelConfig) -> tuple[int | None, float | None]:
+    """Return the sequence length and the RoPE base of a stage where they are others than the run's, else None."""
+    length, base = stage.sequence_length, stage.rope_base
+    return None if length == model.sequence_length else length, None if base == model.rope_base else base

@@ -13,7 +13,7 @@ from tasks.training.data import RunData
 from tasks.training.ledger import Ledger, check_planned
 from tasks.training.model import Decoder, initial_weights
 from tasks.training.mup import scaled
-from tasks.training.types import RunSpec
+from tasks.training.types import Phase, RunSpec
 
 # A step, and bits per byte of each domain behind it.
 Evaluation = tuple[int, tuple[float, ...]]
@@ -38,7 +38,7 @@ class RunResult:
 def identity(spec: RunSpec, pool: TokenPool) -> str:
     """Return what a checkpoint must agree on to be continued: all that decides the weights."""
     value: dict[str, Any] = {
-        "phases": [[phase.num_tokens, phase.weights, phase.end_weights] for phase in spec.phases],
+        "phases": [_plain(phase) for phase in spec.phases],
         "seed": spec.seed,
         "training": spec.training.model_dump(mode="json"),
         "domains": list(pool.names),
@@ -48,6 +48,12 @@ def identity(spec: RunSpec, pool: TokenPool) -> str:
     value |= {} if spec.row_share is None else {"row_share": spec.row_share}
     value |= {} if spec.trunk is None else {"trunk": [identity(spec.trunk.spec, pool), spec.trunk.step]}
     return digest_json(value)
+
+
+def _plain(phase: Phase) -> list[Any]:
+    """Return a phase as JSON; what it has of a model of its own stands there if it has one."""
+    model = (phase.sequence_length, phase.rope_base)
+    return [phase.num_tokens, phase.weights, phase.end_weights, *(() if model == (None, None) else model)]
 
 
 def first_weights(spec: RunSpec, vocab_size: int, given: Mapping[str, Tensor] | None) -> Mapping[str, Tensor]:
@@ -72,5 +78,5 @@ def accounted(spec: RunSpec, data: RunData, model: Decoder, losses: Sequence[flo
 
     A run that was stopped early is held to the steps that it made.
     """
-    check_planned(data.order, spec.training, ledger, spec.name)
+    check_planned(data, ledger, spec.name)
     return RunResult(model, tuple(losses), ledger)

@@ -25,7 +25,7 @@ from tasks.core.errors import ConfigError, StoppedError
 from tasks.core.results import never
 from tasks.tokenize.pool import TokenPool
 from tasks.training.checkpoint import CheckpointWriter, is_due, kept_by
-from tasks.training.data import Batch, step_ranges
+from tasks.training.data import Batch
 from tasks.training.distributed import from_first, tree_sum, world_sum
 from tasks.training.held_out import evaluated
 from tasks.training.loader import prefetched, workers_for
@@ -34,6 +34,7 @@ from tasks.training.numerics import deterministic, diverged
 from tasks.training.optimizers.clipping import clipped, clipped_rows
 from tasks.training.result import RunResult
 from tasks.training.schedules.rates import learning_rate
+from tasks.training.segments import model_behind, shares_of_steps
 from tasks.training.spikes import is_spike
 from tasks.training.stacked_model import gradient_and_nats, nats_of_tokens
 from tasks.training.stacked_optimizer import change
@@ -89,7 +90,7 @@ def train_stacked(
             the processes cannot share the micro-batches evenly; before the first step.
         StoppedError: it was asked to; each run's checkpoint of the step reached is kept.
     """
-    if len({spec.training for spec in specs}) != 1:
+    if len({(spec.training, spec.segments) for spec in specs}) != 1:
         raise ConfigError(f"{len(specs)} runs with different training configs cannot be stacked. Group them by config.")
     if (parallel := specs[0].training.parallel) is not None:
         raise ConfigError(f"a stack does not spread a model over devices. Set parallel ({parallel.kind}) to null.")
@@ -137,7 +138,7 @@ def _train(stack: Stack, listeners: _StepListeners) -> None:
 def _steps(stack: Stack) -> AbstractContextManager[Iterator[dict[int, Batch]]]:
     """Give what this process reads for each step of each run, by the run's place."""
     runs, workers = tuple(stack.runs), workers_for("cpu" if stack.on_cpu else "cuda")
-    ranges = step_ranges(stack.training, stack.step, stack.parts)
+    ranges = shares_of_steps(stack.segments, stack.step, *stack.parts, stack.training.micro_batches)
 
     def read(start: int, stop: int) -> dict[int, Batch]:
         return {run.place: run.data.read(start, stop) for run in runs}
@@ -174,7 +175,7 @@ def _summed(stack: Stack, pairs_NSXT: Tensor, nats_NS: Tensor, weights_NST: Tens
         here = parts[part - first]
         own = (stack.weights_NW, stack.low_NW, pairs_NSXT[:, here], sum_NW, nats_NS[:, here])
         some_NST = None if weights_NST is None else weights_NST[:, here]
-        gradient_and_nats(stack.layout, *own, at_once=not stack.on_cpu, scoring=scoring, weights_NST=some_NST)
+        gradient_and_nats(stack.layout_there, *own, at_once=not stack.on_cpu, scoring=scoring, weights_NST=some_NST)
 
     tree_sum(write, first, count, stack.sums)
     return world_sum(stack.sums[0], stack.world)
@@ -187,13 +188,10 @@ def _token_weights(stack: Stack, pairs_NSXT: Tensor) -> Tensor | None:
         return None
     scoring = scoring_of(training, stack.runs[0].data.pool.document_end)
     parts = torch.split(pairs_NSXT, stack.part_size, dim=1)
-    made = [nats_of_tokens(stack.layout, stack.weights_NW, stack.low_NW, part, scoring) for part in parts]
-    samples, summed = (
-        (stack.parts[0] * stack.part_size, training.sequences_per_step),
-        partial(world_sum, world=stack.world),
-    )
+    made = [nats_of_tokens(stack.layout_there, stack.weights_NW, stack.low_NW, part, scoring) for part in parts]
+    first, summed = stack.parts[0] * stack.part_size, partial(world_sum, world=stack.world)
     rows = zip(stack.runs, torch.cat(made, dim=1), strict=True)
-    return torch.stack([token_weights(objective, run.data, stack.step, nats, samples, summed) for run, nats in rows])
+    return torch.stack([token_weights(objective, run.data, stack.step, nats, first, summed) for run, nats in rows])
 
 
 def _pairs(stack: Stack, steps_ahead: Iterator[Mapping[int, Batch]]) -> tuple[Tensor, Mapping[int, Batch]]:
@@ -202,7 +200,9 @@ def _pairs(stack: Stack, steps_ahead: Iterator[Mapping[int, Batch]]) -> tuple[Te
     The batches that they are of come by the places of the runs.
     """
     if not stack.ahead:
-        steps = list(islice(steps_ahead, 1 if stack.on_cpu else SYNC_STEPS - stack.step % SYNC_STEPS))
+        # Not beyond the segment: behind it samples have another length.
+        most = min(SYNC_STEPS - stack.step % SYNC_STEPS, stack.segment.stop_step - stack.step)
+        steps = list(islice(steps_ahead, 1 if stack.on_cpu else most))
         pairs = np.stack([[step[run.place].pairs for run in stack.runs] for step in steps])
         pairs_KNSXT = torch.from_numpy(pairs).to(stack.weights_NW.device)
         stack.ahead.extend(zip(pairs_KNSXT, steps, strict=True))
@@ -259,8 +259,9 @@ def _evaluate(stack: Stack) -> None:
     config = stack.training.evaluations
     if config is None or not _evaluates(stack) or stack.world.rank:
         return
+    described = model_behind(stack.segments, stack.step)
     for run, weights_W in zip(stack.runs, stack.weights_NW, strict=True):
-        model = decoder(stack.layout.config, stack.layout.vocab_size, stack.layout.named(weights_W))
+        model = decoder(described, stack.layout.vocab_size, stack.layout.named(weights_W))
         try:
             run.evaluations.append((stack.step, evaluated(model, run.data.pool, config)))
         except DivergedError as error:

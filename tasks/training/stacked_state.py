@@ -22,6 +22,7 @@ from tasks.training.interleave import Integers
 from tasks.training.ledger import ConsumptionLog
 from tasks.training.model import decoder, torch_dtype
 from tasks.training.result import Evaluation, RunResult, accounted, first_weights, identity
+from tasks.training.segments import Segment, Segments, model_behind, segment_of
 from tasks.training.spikes import skipped_steps
 from tasks.training.stacked_model import Layout, layout_of
 from tasks.training.stacked_optimizer import StackedOptimizer, named_state, new_state, optimizer_of, read_state
@@ -71,7 +72,7 @@ class Stack:
     new memory is slow (its pages were 20 % of a step). `pending` are steps that the host has not looked at
     yet. If any run `keeps` checkpoints, one is due every `save_every` steps: what the stack did since then is at
     most the work of one run. `parts` are the first micro-batch of a step that this process sums, and how many. `ahead` are
-    the next steps: pairs [N, S, 2, T] on the device, and by place the batches they are of.
+    the next steps: pairs [N, S, 2, T] on the device, and by place their batches. All runs have the same `segments`.
     """
 
     runs: list[StackedRun]
@@ -87,18 +88,29 @@ class Stack:
     world: World
     parts: tuple[int, int]
     keeps: bool
+    segments: Segments
     ahead: deque[tuple[Tensor, Mapping[int, Batch]]] = field(default_factory=deque)
     pending: list[MadeStep] = field(default_factory=list)
 
     @property
     def part_size(self) -> int:
-        """Samples of a micro-batch."""
-        return self.training.sequences_per_step // self.training.micro_batches
+        """Samples of a micro-batch of the step that comes next."""
+        return self.segment.sequences_per_step // self.training.micro_batches
 
     @property
     def on_cpu(self) -> bool:
         """Whether the host sees every number at once."""
         return self.weights_NW.device.type == "cpu"
+
+    @property
+    def segment(self) -> Segment:
+        """The segment of the step that comes next."""
+        return segment_of(self.segments, self.step)
+
+    @property
+    def layout_there(self) -> Layout:
+        """The layout with the model as it is in the step that comes next."""
+        return replace(self.layout, config=self.segment.model)
 
     @property
     def looks_at_every_step(self) -> bool:
@@ -110,7 +122,7 @@ def stacked_run(place: int, spec: RunSpec, pool: TokenPool, checkpoints: Path | 
     """Return a run of a stack at its place, with the steps of its checkpoints."""
     data, own = run_data(spec, pool), identity(spec, pool)
     layout = layout_of(spec.training.model, pool.vocab_size)
-    log = ConsumptionLog(spec.training, len(pool.names))
+    log = ConsumptionLog(spec.segments, len(pool.names))
     run = StackedRun(place, spec, layout, data, log, own, checkpoints)
     if checkpoints is not None:
         run.found = steps(checkpoints, own, kept_by(spec.training).last)
@@ -150,7 +162,8 @@ def started(
     sums = [torch.empty_like(weights_NW) for _ in range(parts[1].bit_length())]
     keeps = bool(from_first(torch.tensor([run.checkpoints is not None for run in runs]).any(), world))
     own = (weights_NW, state, low_NW, sums)
-    return Stack(list(runs), training, layout, every, optimizer, *own, step, world, parts, keeps)
+    segments = runs[0].data.segments
+    return Stack(list(runs), training, layout, every, optimizer, *own, step, world, parts, keeps, segments)
 
 
 def state_of(stack: Stack, place: int) -> dict[str, Tensor]:
@@ -218,7 +231,7 @@ def result_of(run: StackedRun, world: World) -> RunResult | DivergedError:
     if isinstance(run.end, DivergedError):
         return run.end
     weights = {name: weight.clone() for name, weight in run.layout.named(run.end.cpu()).items()}
-    model = decoder(run.layout.config, run.layout.vocab_size, weights)
+    model = decoder(model_behind(run.data.segments, len(run.losses)), run.layout.vocab_size, weights)
     ledger = run.log.ledger(_consumed(run, world), len(run.losses))
     return replace(
         accounted(run.spec, run.data, model, run.losses, ledger),

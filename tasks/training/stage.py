@@ -21,7 +21,7 @@ from tasks.runtime.step import Step
 from tasks.tokenize.pool import POOL_FILES, TokenPool, read_pool, train_digest
 from tasks.tokenize.published import TOKENIZER_FILE
 from tasks.training.branches import Milestone
-from tasks.training.config import TrainingConfig, num_flops, num_parameters
+from tasks.training.config import num_flops, num_parameters
 from tasks.training.held_out import SPLIT as HELD_OUT
 from tasks.training.held_out import evaluation_words
 from tasks.training.model import weight_shapes
@@ -51,12 +51,18 @@ from tasks.training.published_run import (
     read_losses,
 )
 from tasks.training.recipes import PlannedRun, PlannedRuns, planned_runs
-from tasks.training.rows import rows_of
+from tasks.training.segments import flops_of
 from tasks.training.starts.kinds import paths as start_paths
 from tasks.training.starts.weights import Start, start_mistakes
 from tasks.training.types import Device, RunSpec, Trunk
 from tasks.training.unit import RunArgs, splits_of, train_run
-from tasks.training.worlds import require_shared, smaller_worlds, workers_words
+from tasks.training.worlds import (
+    require_segments_shared,
+    require_shared,
+    shares_segments,
+    smaller_worlds,
+    workers_words,
+)
 
 STAGE = "train"
 # The input that stands in for a search: a recipe's file.
@@ -87,6 +93,8 @@ def run(params: TrainParams, *, inputs: Mapping[str, Path], output: Path, worksh
     # Every run is checked before the first starts.
     _require_fit(start, params, read[TOKENIZER_FILE], pool)
     planned = planned_runs(params, recipe, pool, train_digest(read), str(inputs.get(RECIPE, Recipe.FILE)))
+    for one in planned.runs if params.training.parallel is not None else ():
+        require_segments_shared(one.spec.segments, workshop.world_size)
     for note in planned.notes:
         workshop.observer.say(note)
     if params.training.evaluations is not None:
@@ -153,7 +161,7 @@ def _trained(planned: PlannedRuns, read: Tree, start: Start | None, workshop: Wo
     args = [RunArgs(one.spec, read, start, hooks=one.hooks, device=device) for one in trunks]
     names = [one.spec.name for one in planned.runs]
     heard, some = partial(tell, trunks), names[: len(trunks)]
-    worlds = _smaller(planned.runs[0].spec.training, workshop)
+    worlds = _smaller(planned.runs, workshop)
     records = TRAIN.map(workshop, args, on_finished=heard, names=some, resources=resources, smaller_worlds=worlds)
     if branches := planned.runs[len(trunks) :]:
         made = {one.spec: record for one, record in zip(trunks, records, strict=True)}
@@ -171,10 +179,13 @@ def _trained(planned: PlannedRuns, read: Tree, start: Start | None, workshop: Wo
     return records
 
 
-def _smaller(training: TrainingConfig, workshop: Workshop) -> tuple[int, ...]:
+def _smaller(runs: Sequence[PlannedRun], workshop: Workshop) -> tuple[int, ...]:
     """Return with how many workers the runs may go on where there is no longer room for all."""
-    least = workshop.min_world_size
-    return () if least is None else smaller_worlds(training, workshop.world_size, least)
+    training, least = runs[0].spec.training, workshop.min_world_size
+    fits = () if least is None else smaller_worlds(training, workshop.world_size, least)
+    if training.parallel is None:
+        return fits
+    return tuple(size for size in fits if all(shares_segments(one.spec.segments, size) for one in runs))
 
 
 def _milestone(trunk: Trunk | None, made: Mapping[RunSpec, UnitRecord]) -> Milestone | None:
@@ -208,27 +219,31 @@ def _skipped(record: UnitRecord) -> dict[str, float]:
 
 
 def _described(planned: PlannedRun, record: UnitRecord, pool: TokenPool) -> TrainedRun:
-    spec = planned.spec
-    length = spec.training.model.sequence_length
-    rows, counted = rows_of(pool, length, spec.training.data), record.summary
+    spec, counted = planned.spec, record.summary
+    columns = zip(pool.names, counted["samples"], counted["tokens"], counted["epochs"], strict=True)
     consumed = {
-        name: Consumed(samples=samples, tokens=tokens, epochs=samples / own.count if own.count else 0.0)
-        for name, samples, tokens, own in zip(pool.names, counted["samples"], counted["tokens"], rows, strict=True)
+        name: Consumed(samples=samples, tokens=tokens, epochs=epochs) for name, samples, tokens, epochs in columns
     }
     decided = record.summary.get("weights") or [phase.weights for phase in spec.phases]
-    own = spec.training.num_tokens - spec.tokens_before
+    before = 0 if spec.trunk is None else spec.trunk.step
     return TrainedRun(
         name=spec.name,
         mixture=planned.mixture,
         seed=spec.seed,
         folder=f"{MODELS_FOLDER}/{spec.name}",
         phases=tuple(
-            TrainedPhase(tokens=phase.num_tokens, weights=weights, end_weights=phase.end_weights)
+            TrainedPhase(
+                tokens=phase.num_tokens,
+                weights=weights,
+                end_weights=phase.end_weights,
+                sequence_length=phase.sequence_length,
+                rope_base=phase.rope_base,
+            )
             for phase, weights in zip(spec.phases, decided, strict=True)
         ),
         tokens=spec.training.num_tokens,
         parameters=num_parameters(spec.training.model, pool.vocab_size)[0],
-        flops=num_flops(spec.training, pool.vocab_size) * own // spec.training.num_tokens,
+        flops=flops_of(spec.segments, pool.vocab_size, before, spec.training.num_steps),
         final_loss=record.summary["final_loss"],
         consumed=consumed,
         weights_digest=record.file(WEIGHTS_FILE).digest,

@@ -12,6 +12,7 @@ from torch import Tensor
 from tasks.training.data import Batch, RunData
 from tasks.training.objectives.kinds import ObjectiveKind, weights
 from tasks.training.objectives.objective import StepLosses
+from tasks.training.segments import share_of_step
 
 
 def token_weights(
@@ -19,24 +20,25 @@ def token_weights(
     data: RunData,
     step: int,
     nats_ST: Tensor,
-    samples: tuple[int, int],
+    first: int,
     summed: Callable[[Tensor], Tensor],
 ) -> Tensor:
     """Return what each token of this process counts in a step, [S, T], by the losses of the whole step.
 
-    `nats_ST` are those of this process's samples, -1 = no target; `samples` are its first sample of the step, and how many a
-    step has. `summed` returns the sum over all processes.
+    `nats_ST` are those of this process's samples, -1 = no target; `first` is the place of the first of them in the step.
+    `summed` returns the sum over all processes.
     """
-    first, size = samples
-    own, whole_ST = slice(first, first + len(nats_ST)), nats_ST.new_zeros(size, nats_ST.shape[1])
+    start, stop = share_of_step(data.segments, step)
+    own, whole_ST = slice(first, first + len(nats_ST)), nats_ST.new_zeros(stop - start, nats_ST.shape[1])
     whole_ST[own] = nats_ST
-    domains_S = torch.from_numpy(data.domains(step * size, (step + 1) * size)).to(nats_ST.device)
+    domains_S = torch.from_numpy(data.domains(start, stop)).to(nats_ST.device)
     return weights(objective, StepLosses(step, summed(whole_ST), domains_S))[own]
 
 
 def loss_by_domain(data: RunData, batches: Sequence[Batch], nats_S: Tensor) -> dict[str, float]:
     """Return nats per token of the samples of some batches, by the names of their domains."""
     domains = np.concatenate([batch.samples.domains for batch in batches])
-    taken, sums = np.bincount(domains), np.bincount(domains, nats_S.double().cpu().numpy())
-    length, names = data.rows[0].length, data.pool.names
-    return {names[domain]: float(sums[domain] / (taken[domain] * length)) for domain in np.flatnonzero(taken)}
+    lengths = np.concatenate([np.full(len(batch.tokens), batch.pairs.shape[2]) for batch in batches])
+    tokens, sums = np.bincount(domains, lengths), np.bincount(domains, nats_S.double().cpu().numpy())
+    names = data.pool.names
+    return {names[domain]: float(sums[domain] / tokens[domain]) for domain in np.flatnonzero(tokens)}

@@ -1,13 +1,15 @@
 """What a training run is made of: phases, the run's specification, the workers' world; and how it fails."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from math import isclose, isfinite
 from typing import Any, Literal
 
 from tasks.core.errors import ConfigError, MixwrightError
 from tasks.core.identity import LABEL
-from tasks.training.config import TrainingConfig
+from tasks.training.config import ModelConfig, TrainingConfig
+from tasks.training.segments import Segments, joined
 
 Device = Literal["cpu", "cuda"]
 
@@ -24,12 +26,15 @@ class CheckpointError(MixwrightError):
 class Phase:
     """A part of a run with one mixture: tokens, and a weight per domain in the order of the pool's domains.
 
-    With `end_weights` the mixture goes from `weights` to them, linearly over the phase's tokens.
+    With `end_weights` the mixture goes from `weights` to them, linearly over the phase's tokens. `sequence_length` and
+    `rope_base` are the run's where they are None.
     """
 
     num_tokens: int
     weights: tuple[float, ...]
     end_weights: tuple[float, ...] | None = None
+    sequence_length: int | None = None
+    rope_base: float | None = None
 
     def __post_init__(self) -> None:
         if self.num_tokens < 1:
@@ -47,6 +52,11 @@ class Phase:
     def mean_weights(self) -> tuple[float, ...]:
         """Each domain's share of the phase's tokens."""
         return mean_weights(self.weights, self.end_weights)
+
+    def model(self, model: ModelConfig) -> ModelConfig:
+        """Return a run's model as it is in this phase."""
+        own = {"sequence_length": self.sequence_length, "rope_base": self.rope_base}
+        return model.model_copy(update={name: value for name, value in own.items() if value is not None})
 
 
 def mean_weights(weights: tuple[float, ...], end_weights: tuple[float, ...] | None) -> tuple[float, ...]:
@@ -94,11 +104,65 @@ class RunSpec:
                 f"{self.name}: the recipe's phases have {asked:,} tokens, training.num_tokens is "
                 f"{self.training.num_tokens:,}. Set both to the same number."
             )
+        for number, mistake in switch_mistakes(self.phases, self.training, self.tokens_before):
+            raise ConfigError(f"{self.name}, phase {number}: {mistake}")
 
     @property
     def tokens_before(self) -> int:
         """Tokens of the trunk's steps that came before."""
         return 0 if self.trunk is None else self.trunk.step * self.training.tokens_per_step
+
+    @property
+    def models(self) -> tuple[tuple[int, ModelConfig], ...]:
+        """Tokens and model of each part of the run, those of the trunk's steps first."""
+        own = tuple((phase.num_tokens, phase.model(self.training.model)) for phase in self.phases)
+        if self.trunk is None:
+            return own
+        per_step = self.training.tokens_per_step
+        before = self.trunk.spec.segments
+        cut = [(min(one.stop_step, self.trunk.step) - one.first_step, one.model) for one in before]
+        return (*((steps * per_step, model) for steps, model in cut if steps > 0), *own)
+
+    @cached_property
+    def segments(self) -> Segments:
+        """The steps of the run by their model: one where no phase has another sequence length or RoPE base."""
+        return joined(self.models, self.training.tokens_per_step)
+
+
+def switch_mistakes(
+    phases: Sequence[Phase], training: TrainingConfig, tokens_before: int = 0
+) -> Iterator[tuple[int, str]]:
+    """Yield which phase's model does not fit into whole steps, behind `tokens_before` of the run, and why."""
+    per_step, parts, tokens = training.tokens_per_step, training.micro_batches, tokens_before
+    before = training.model
+    for number, phase in enumerate(phases):
+        model = phase.model(training.model)
+        if model != before and tokens % per_step:
+            yield (
+                number,
+                (
+                    f"another sequence length or RoPE base would begin behind {tokens:,} tokens, within a step of "
+                    f"{per_step:,}. Let what comes before it have whole steps."
+                ),
+            )
+        sequences, rest = divmod(per_step, model.sequence_length)
+        if rest or not sequences:
+            yield (
+                number,
+                (
+                    f"a step of {per_step:,} tokens is no whole number of samples of {model.sequence_length}. Use a "
+                    "sequence length that divides it, or raise sequences_per_step."
+                ),
+            )
+        elif sequences % parts:
+            yield (
+                number,
+                (
+                    f"a step has {sequences} samples of {model.sequence_length}, which micro_batches {parts} do not divide. "
+                    "Lower micro_batches, or raise sequences_per_step."
+                ),
+            )
+        before, tokens = model, tokens + phase.num_tokens
 
 
 @dataclass(frozen=True)

@@ -60,8 +60,9 @@ def train_run(args: RunArgs, here: Here) -> UnitResult:
         begin(args.milestone, args.spec, run_data(args.spec, pool), here.scratch)
     initial = None if args.start is None else started_weights(args.start, args.spec.training.model, pool.vocab_size)
     trained, spec = train_planned(args.spec, args.hooks or (), pool, here, initial, args.device)
+    data = run_data(spec, pool)
     if here.rank == 0:
-        _write(trained, run_data(spec, pool), spec, folder / TOKENIZER_FILE, here.folder)
+        _write(trained, data, folder / TOKENIZER_FILE, here.folder)
         if here.scratch is not None:
             publish_milestones(here.scratch, args.spec.training, here.folder)
     last = trained.losses[-max(1, len(trained.losses) // 10) :]
@@ -69,6 +70,7 @@ def train_run(args: RunArgs, here: Here) -> UnitResult:
         "final_loss": sum(last) / len(last),
         "samples": list(trained.ledger.totals),
         "tokens": list(trained.ledger.token_totals),
+        "epochs": data.epochs_before(data.num_samples).tolist(),
     }
     if args.spec.training.optimizer.skip_spikes is not None:
         summary["skipped_steps"] = list(trained.skipped)
@@ -79,12 +81,12 @@ def train_run(args: RunArgs, here: Here) -> UnitResult:
     return UnitResult(summary=summary)
 
 
-def _write(trained: RunResult, data: RunData, spec: RunSpec, tokenizer: Path, folder: Path) -> None:
+def _write(trained: RunResult, data: RunData, tokenizer: Path, folder: Path) -> None:
     end = data.pool.document_end
     write_model(trained.model, end, folder)
     write_tokenizer_files(tokenizer, end, trained.model.config.sequence_length, folder)
     (folder / LOSSES_FILE).write_text(losses_text(trained.losses), encoding="utf-8")
-    (folder / LEDGER_FILE).write_text(ledger_text(ledger_rows(trained.ledger, data, spec.training)), encoding="utf-8")
+    (folder / LEDGER_FILE).write_text(ledger_text(ledger_rows(trained.ledger, data)), encoding="utf-8")
     if trained.evaluations:
         rows = [
             EvaluationRow(step, name, value)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from tasks.core.errors import ConfigError
 from tasks.training.config import TrainingConfig
+from tasks.training.segments import Segments
 
 
 def shares_steps(training: TrainingConfig, size: int) -> bool:
@@ -40,6 +41,28 @@ def require_shared(training: TrainingConfig, size: int) -> None:
     raise ConfigError(
         f"{count} {name} cannot be shared evenly by {size} workers{rule}. Set MIXWRIGHT_WORLD_SIZE to "
         f"{' or '.join(str(each) for each in near)}, or {name} to {other}."
+    )
+
+
+def shares_segments(segments: Segments, size: int) -> bool:
+    """Return whether so many workers of a model spread over devices can share the steps of all segments evenly."""
+    return all(one.sequences_per_step % size == 0 for one in segments)
+
+
+def require_segments_shared(segments: Segments, size: int) -> None:
+    """Refuse a number of workers of a model spread over devices that cannot share the steps of a segment.
+
+    Raises:
+        ConfigError: which steps cannot be shared, and what would do.
+    """
+    if shares_segments(segments, size):
+        return
+    one = next(one for one in segments if one.sequences_per_step % size)
+    fits = max(each for each in range(1, size) if shares_segments(segments, each))
+    raise ConfigError(
+        f"steps {one.first_step} to {one.stop_step - 1} have {one.sequences_per_step} samples of "
+        f"{one.model.sequence_length} tokens, which {size} workers cannot share evenly. Set MIXWRIGHT_WORLD_SIZE to {fits}, "
+        "or raise sequences_per_step."
     )
 
 

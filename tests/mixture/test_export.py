@@ -10,6 +10,7 @@ import yaml
 from tasks.core.errors import ConfigError, DataError
 from tasks.mixture.export import Destination, Format, export
 from tasks.mixture.published import Recipe, RecipeStage, read_recipe
+from tasks.training.schedules.wsd import Wsd
 
 EVEN = (1 / 3, 1 / 3, 1 / 3)
 
@@ -141,7 +142,7 @@ def test_a_format_that_names_files_asks_where_they_are(format_: Format) -> None:
 
 def recipe_text(**changes: Any) -> str:
     value = {
-        "format": 2,
+        "format": 3,
         "domains": ["a", "b"],
         "stages": [{"tokens": 10, "weights": [0.4, 0.6]}],
         "max_epochs": 4.0,
@@ -157,7 +158,7 @@ def test_a_recipe_is_read_and_what_is_none_is_refused(tmp_path: Path) -> None:
     found = read_recipe(path)
     assert (found.domains, found.stages) == (("a", "b"), (RecipeStage(tokens=10, weights=(0.4, 0.6)),))
     wrong: tuple[tuple[dict[str, Any], str], ...] = (
-        ({"format": 3}, "format 3, this version of Mixwright reads 2"),
+        ({"format": 4}, "format 4, this version of Mixwright reads 3"),
         ({"stages": []}, "stages: "),
         ({"name": "natural"}, "called natural, as a baseline is"),
         ({"domains": ["a", "a"]}, "a domain is named twice"),
@@ -167,6 +168,10 @@ def test_a_recipe_is_read_and_what_is_none_is_refused(tmp_path: Path) -> None:
         (
             {"stages": [{"tokens": 10, "weights": [0.4, 0.6], "end_weights": [1.0]}]},
             r"stages\.0\.end_weights: 1 weights for 2",
+        ),
+        (
+            {"stages": [{"tokens": 10, "weights": [0.4, 0.6], "peak_fraction": 0.5}]},
+            r"stages\.0: warmup_steps and peak_fraction are of a stage's schedule",
         ),
         ({"baselines": {"natural": [0.5, 0.5]}}, r"mistake\(s\): the baseline uniform is missing"),
     )
@@ -194,11 +199,32 @@ def test_a_mistake_in_a_recipe_is_told_in_words_with_what_to_do(tmp_path: Path) 
     assert "Correct it where it was written by hand" in str(raised.value)
 
 
-def test_a_recipe_of_format_1_is_read_with_its_phases_as_stages(tmp_path: Path) -> None:
+def test_a_recipe_of_format_1_is_read_with_its_phases_as_stages_and_one_of_format_2_as_it_is(tmp_path: Path) -> None:
     value = json.loads(recipe_text())
     (tmp_path / "new.json").write_text(json.dumps(value))
+    (tmp_path / "two.json").write_text(json.dumps({**value, "format": 2}))
     (tmp_path / "old.json").write_text(json.dumps({**value, "format": 1, "phases": value.pop("stages")}))
-    assert read_recipe(tmp_path / "old.json") == read_recipe(tmp_path / "new.json")
+    for name in ("two.json", "old.json"):
+        assert read_recipe(tmp_path / name) == read_recipe(tmp_path / "new.json")
+
+
+def test_what_a_stage_has_of_its_own_is_told_in_words_and_values() -> None:
+    stage = RecipeStage(
+        tokens=9,
+        weights=(1, 0, 0),
+        sequence_length=512,
+        rope_base=5e5,
+        schedule=Wsd(),
+        warmup_steps=3,
+        peak_fraction=0.5,
+    )
+    assert (
+        stage.settings
+        == "samples of 512 tokens, RoPE base 500,000, schedule wsd after 3 steps of warm-up to 0.5 of the peak"
+    )
+    told = json.loads(export(ONE.model_copy(update={"stages": (stage,)}), "json", HERE))["stages"][0]
+    assert (told["sequence_length"], told["rope_base"], told["schedule"]["kind"]) == (512, 5e5, "wsd")
+    assert set(json.loads(export(ONE, "json", HERE))["stages"][0]) == {"tokens", "weights"}
 
 
 def test_a_ramp_is_told_by_name_and_refused_where_a_mixture_is_constant() -> None:

@@ -61,7 +61,7 @@ def test_a_matched_proxy_repeats_a_domain_as_often_as_its_target(pool: Path) -> 
     # 24 of 48 samples from 249 rows are 0.1 epochs; in a target 8 times as long 0.77, and so in its proxy.
     matched = spec(0, weights=(0.5, 0.5, 0.0), row_share=row_share_of(TRAINING, 8 * TRAINING.num_tokens))
     run = RunSpec("p", (Phase(TRAINING.num_tokens, matched.weights),), 0, TRAINING, None, matched.row_share)
-    totals, rows = train(run, read_pool(pool)).ledger.totals, run_data(run, read_pool(pool)).order.rows
+    totals, rows = train(run, read_pool(pool)).ledger.totals, run_data(run, read_pool(pool)).parts[0].order.rows
     assert rows == (31, 23, 5)
     assert totals[0] / rows[0] == pytest.approx(8 * 24 / 249, rel=0.02)
     assert measured_alone(matched, pool) != measured_alone(replace(matched, row_share=None), pool)

@@ -12,6 +12,7 @@ from infra.executors import LocalExecutor
 from infra.storage import FolderStore
 from tasks.core.manifest import Manifest
 from tasks.pictures.canvas import palette
+from tasks.report.card import model_card
 from tasks.report.config import ReportParams
 from tasks.report.load import INPUTS, PageContent, read_content
 from tasks.report.page import pictures, render
@@ -162,7 +163,8 @@ def test_unimax_is_told_where_it_is_another_mixture_than_uniform(own_folders: di
 def test_the_stages_of_a_recipe_are_shown_and_a_ramp_with_both_its_ends(
     own_folders: dict[str, Path], page: str
 ) -> None:
-    stages = [{"tokens": 4500, "weights": EVEN}, {"tokens": 1500, "weights": EVEN, "end_weights": [1.0, 0.0, 0.0]}]
+    ramp = {"tokens": 1500, "weights": EVEN, "end_weights": [1.0, 0.0, 0.0], "sequence_length": 64}
+    stages = [{"tokens": 4500, "weights": EVEN}, ramp]
     edit(own_folders["search"] / "recipe.json", lambda recipe: recipe.update(stages=stages))
     best = {"name": "more of x", "weights": EVEN, "gains": [0.1, 0.2]}
     decay = {"share": 0.25, "candidates": [best | {"name": "stays"}, best], "best": "more of x", "lower": 0.01}
@@ -172,6 +174,9 @@ def test_the_stages_of_a_recipe_are_shown_and_a_ramp_with_both_its_ends(
     table = render(read_content(own_folders, ReportParams()), ReportParams()).partition("<caption>Stages</caption>")[2]
     rows = table.partition("</table>")[0].count("<tr>") - 1
     assert "more of x, which ends the recipe" in render(read_content(own_folders, ReportParams()), ReportParams())
+    assert "<td>from samples of 64 tokens</td>" in table
+    card = model_card(read_content(own_folders, ReportParams()))
+    assert "\n2. 1,500 tokens, 33.3% / 33.3% / 33.3% to 100.0% / 0.0% / 0.0%, samples of 64 tokens\n\n" in card
     assert rows == 3 and "<td>to</td>" in table and "<caption>Stages</caption>" not in page
 
 

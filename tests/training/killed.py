@@ -19,6 +19,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from tasks.core.digest import digest_bytes, digest_file
 from tasks.tokenize.pool import TokenPool
 from tasks.training import checkpoint, measure, tensor_file
@@ -27,12 +29,13 @@ from tasks.training.data import Batch
 from tasks.training.ledger import ConsumptionLog
 from tasks.training.parallel.ddp import Ddp
 from tasks.training.run import train
+from tasks.training.segments import steps_of_samples
 from tasks.training.types import Phase, RunSpec
 from tests.training.conftest import LENGTH, make_pool, small_training
 
 STEPS = 16
-# The mixture changes within step 7; gamma, with 37 samples, begins anew within step 11.
-SWITCH, WRAP = 7, 11
+# The mixture changes within step 7; gamma, with 37 samples, begins anew within step 11; samples are longer behind step 12.
+SWITCH, WRAP, LONGER = 7, 11, 12
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,7 @@ class Case:
 
 
 def spec_of(kind: Kind) -> RunSpec:
-    """Return a run of two phases that repeats a domain and is evaluated on its way."""
+    """Return a run of three phases that repeats a domain, is evaluated on its way, and ends with a longer context."""
     training = small_training(
         num_tokens=STEPS * 4 * LENGTH,
         precision=kind.precision,
@@ -61,7 +64,11 @@ def spec_of(kind: Kind) -> RunSpec:
         evaluations=EvaluationConfig(every_steps=5, tokens_per_domain=64),
     )
     first = (SWITCH - 1) * 4 + 2
-    phases = (Phase(first * LENGTH, (0.1, 0.0, 0.9)), Phase((STEPS * 4 - first) * LENGTH, (0.0, 0.1, 0.9)))
+    phases = (
+        Phase(first * LENGTH, (0.1, 0.0, 0.9)),
+        Phase((LONGER * 4 - first) * LENGTH, (0.0, 0.1, 0.9)),
+        Phase((STEPS - LONGER) * 4 * LENGTH, (0.5, 0.3, 0.2), sequence_length=2 * LENGTH, rope_base=1e5),
+    )
     return RunSpec("killed", phases, 0, training)
 
 
@@ -93,7 +100,7 @@ def _train(spec: RunSpec, pool: TokenPool, folder: Path, case: Case | None) -> N
 
     def noted(log: ConsumptionLog, batch: Batch) -> None:
         counted(log, batch)
-        step = batch.start // spec.training.sequences_per_step
+        step = int(steps_of_samples(spec.segments, np.array([batch.start]))[0])
         with (folder / "samples").open("a") as stream:
             stream.write(f"{step} {hashlib.sha256(batch.tokens.tobytes()).hexdigest()}\n")
 
@@ -183,13 +190,13 @@ def moments(count: int, seed: int) -> list[Case]:
     """Return random moments of each sort, half of them in each precision; the last five of compiled layers."""
     chosen = random.Random(seed)
     most = {"step": STEPS, "block": 6, "flush": 18, "evaluation": 9, "clock": 95}
-    kinds = [*most, "switch", "wrap"]
+    kinds = [*most, "switch", "wrap", "longer"]
     cases = []
     for number in range(count):
         kind = kinds[number % len(kinds)]
-        at = {"switch": SWITCH, "wrap": WRAP}.get(kind) or chosen.randint(1, most[kind])
+        at = {"switch": SWITCH, "wrap": WRAP, "longer": LONGER}.get(kind) or chosen.randint(1, most[kind])
         how = Kind(("float32", "bfloat16")[(number // len(kinds) + number) % 2], compiled=number >= count - 5)
-        cases.append(Case("step" if kind in {"switch", "wrap"} else kind, at, how))
+        cases.append(Case(kind if kind in most else "step", at, how))
     return cases
 
 

@@ -7,14 +7,15 @@ import numpy as np
 import pytest
 
 from tasks.tokenize.pool import TokenPool
-from tasks.training.data import Batch, RunData, run_data, step_ranges
+from tasks.training.data import Batch, RunData, run_data
 from tasks.training.interleave import Integers
 from tasks.training.ledger import BLOCK_STEPS, MAX_BLOCKS, ConsumptionLog, Ledger, block_steps, rebuilt_ledger
 from tasks.training.loader import prefetched
-from tests.training.conftest import LENGTH, small_spec, small_training
+from tasks.training.segments import shares_of_steps
+from tests.training.conftest import LENGTH, small_spec
 
 STEPS = 25
-TRAINING = small_training(num_tokens=STEPS * 4 * LENGTH)
+SEGMENTS = small_spec(num_tokens=STEPS * 4 * LENGTH).segments
 
 
 @pytest.fixture
@@ -25,15 +26,15 @@ def data(pool: TokenPool) -> RunData:
 
 def read_by(data: RunData, *, ranks: int, workers: int, micro_batches: int) -> Iterator[list[Batch]]:
     """Yield what each process of a run reads."""
-    training, own = TRAINING.model_copy(update={"micro_batches": micro_batches}), micro_batches // ranks
+    own = micro_batches // ranks
     for rank in range(ranks):
-        ranges = step_ranges(training, 0, (rank * own, own))
+        ranges = shares_of_steps(data.segments, 0, rank * own, own, micro_batches)
         with prefetched(data.read, ranges, workers=workers, ahead=8) as batches:
             yield list(batches)
 
 
 def counted(batches: list[Batch]) -> tuple[ConsumptionLog, Integers]:
-    log = ConsumptionLog(TRAINING, 3)
+    log = ConsumptionLog(SEGMENTS, 3)
     for batch in batches:
         log.add(batch)
     return log, log.state()
@@ -49,11 +50,11 @@ def test_ranks_loader_workers_and_micro_batches_change_neither_samples_nor_ledge
     assert np.array_equal(np.concatenate([batch.tokens for batch in in_order]), data.read(0, STEPS * 4).tokens)
     state = sum(counted(own)[1] for own in read)
     assert isinstance(state, np.ndarray)
-    assert ConsumptionLog(TRAINING, 3).ledger(state, STEPS) == rebuilt_ledger(data, TRAINING)
+    assert ConsumptionLog(SEGMENTS, 3).ledger(state, STEPS) == rebuilt_ledger(data)
 
 
 def test_a_batch_holds_the_rows_that_the_order_names(data: RunData) -> None:
-    batch, samples = data.read(80, 90), data.order.samples(80, 90)
+    batch, samples = data.read(80, 90), data.parts[0].order.samples(80, 90)
     assert batch.samples.epochs.max() == 1
     for number in range(10):
         row = data.pool.row(int(samples.domains[number]), "train", int(samples.rows[number]), LENGTH)
@@ -90,16 +91,16 @@ def test_another_sample_gives_another_digest(data: RunData, what: str) -> None:
 
 
 def test_a_log_that_was_kept_goes_on_where_it_was(data: RunData) -> None:
-    batches = [data.read(start, stop) for start, stop in step_ranges(TRAINING, 0, (0, 2))]
+    batches = [data.read(start, stop) for start, stop in shares_of_steps(data.segments, 0)]
     _, kept = counted(batches[:7])
-    log = ConsumptionLog(TRAINING, 3)
+    log = ConsumptionLog(SEGMENTS, 3)
     log.add(batches[3])
     log.restore(kept.tolist())
     for batch in batches[7:]:
         log.add(batch)
     ledger: Ledger = log.ledger(log.state(), STEPS)
-    assert ledger == rebuilt_ledger(data, TRAINING)
-    assert rebuilt_ledger(data, TRAINING, 7).samples == log.ledger(kept, 7).samples
+    assert ledger == rebuilt_ledger(data)
+    assert rebuilt_ledger(data, 7).samples == log.ledger(kept, 7).samples
 
 
 @pytest.mark.parametrize("num_steps", [1, 9, 2000, 2001, 10**6])

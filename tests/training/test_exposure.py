@@ -4,7 +4,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.training.data import RunData
+from tasks.tokenize.pool import TokenPool
+from tasks.training.data import OrderedRows, RunData
 from tasks.training.exposure import (
     appearances,
     exposure,
@@ -14,7 +15,9 @@ from tasks.training.exposure import (
     tokens_seen,
 )
 from tasks.training.order import DataOrder
-from tasks.training.rows import rows_of
+from tasks.training.rows import DomainRows, rows_of
+from tasks.training.segments import Segment
+from tests.training.conftest import small_training
 from tests.training.documents import memory_pool
 
 
@@ -34,7 +37,13 @@ def run_over(lengths: list[int], drawn: int) -> RunData:
     """Return a run that draws so many rows of 4 tokens of one domain of documents."""
     pool = memory_pool({"a": lengths})
     rows = rows_of(pool, 4, None)
-    return RunData(DataOrder(("a",), (rows[0].count,), ((drawn if rows[0].count else 0,),), 0), pool, rows)
+    return of_one_length(DataOrder(("a",), (rows[0].count,), ((drawn if rows[0].count else 0,),), 0), pool, rows)
+
+
+def of_one_length(order: DataOrder, pool: TokenPool, rows: tuple[DomainRows, ...]) -> RunData:
+    """Return a run whose steps are samples of 4 tokens."""
+    model = small_training(sequence_length=4).model
+    return RunData((OrderedRows(order, pool, rows),), (Segment(0, order.num_samples, 0, 1, model),))
 
 
 def test_a_document_that_fills_a_domain_is_seen_as_often_as_the_domain_has_epochs() -> None:
@@ -46,7 +55,7 @@ def test_a_document_that_fills_a_domain_is_seen_as_often_as_the_domain_has_epoch
 
 def test_a_document_in_a_row_that_was_not_drawn_was_not_seen() -> None:
     data = run_over([1] + [4] * 10, 3)
-    seen_R = times_seen(data.order, 0)
+    seen_R = times_seen(data.parts[0].order, 0)
     for row in range(10):
         assert exposure(data, 0, row + 1) == seen_R[row]
 
@@ -71,7 +80,7 @@ def test_first_and_last_appearance_are_those_of_the_samples(seed: int, one: int,
 def test_a_document_is_traced_to_the_samples_that_hold_it() -> None:
     lengths = [3, 6, 1, 9, 12, 4, 6]
     data = run_over(lengths, 7)
-    samples, starts = data.order.samples(0, 7), np.cumsum([0, *lengths])
+    samples, starts = data.parts[0].order.samples(0, 7), np.cumsum([0, *lengths])
     for document in range(len(lengths)):
         held = {(token - 1) // 4 for token in range(starts[document], starts[document + 1]) if token}
         where = [n for n in range(7) if int(samples.rows[n]) in held]
@@ -84,4 +93,4 @@ def test_the_tokens_seen_of_documents_are_their_exposure(lengths: list[int], dra
     data = run_over(lengths, drawn)
     seen = tokens_seen(data, 0)
     assert seen.tolist() == [round(exposure(data, 0, document) * size) for document, size in enumerate(lengths)]
-    assert seen.sum() == 4 * data.order.num_samples
+    assert seen.sum() == 4 * data.parts[0].order.num_samples

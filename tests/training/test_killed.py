@@ -16,7 +16,7 @@ from infra.executors import PINNED_ENVIRONMENT
 from tasks.tokenize.pool import TokenPool
 from tasks.training.data import run_data
 from tests.training.conftest import LENGTH
-from tests.training.killed import STEPS, SWITCH, WRAP, Case, Kind, moments, spec_of
+from tests.training.killed import LONGER, SWITCH, WRAP, Case, Kind, moments, spec_of
 
 EXACT = Kind("float32")
 
@@ -35,11 +35,12 @@ def outcomes(cases: Sequence[Case], project: Path) -> list[dict[str, object]]:
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-def test_a_run_killed_in_a_checkpoint_at_a_switch_and_in_an_evaluation_ends_as_if_it_had_not_been(
+def test_a_run_killed_in_a_checkpoint_at_switches_of_mixture_and_length_and_in_an_evaluation_ends_as_if_it_had_not_been(
     project: Path,
 ) -> None:
     cases = [Case("flush", 7, EXACT), Case("step", SWITCH, Kind("bfloat16")), Case("evaluation", 5, EXACT)]
-    assert outcomes(cases, project) == [{"signal": signal.SIGKILL, "different": []}] * 3
+    cases += [Case("step", LONGER, EXACT)]
+    assert outcomes(cases, project) == [{"signal": signal.SIGKILL, "different": []}] * 4
 
 
 @pytest.mark.slow
@@ -57,8 +58,9 @@ def test_twenty_kills_at_random_moments_leave_no_trace(project: Path) -> None:
 
 def test_the_moments_are_where_they_are_said_to_be(pool: TokenPool) -> None:
     spec = spec_of(EXACT)
-    order = run_data(spec, pool).order
+    order = run_data(spec, pool).parts[0].order
     first = spec.phases[0].num_tokens // LENGTH
     assert (SWITCH - 1) * 4 < first < SWITCH * 4
-    gamma = order.samples(0, STEPS * 4).domains == 2
+    gamma = order.samples(0, LONGER * 4).domains == 2
+    assert [one.first_step for one in spec.segments] == [0, LONGER]
     assert gamma[: (WRAP - 1) * 4].sum() < 37 < gamma[: WRAP * 4].sum()

@@ -224,7 +224,7 @@ def test_a_run_of_a_thousand_domains_and_ten_billion_tokens_is_planned_in_two_se
     start = process_time()
     phases = [Phase(10**10 // 4096 * 2048, tuple(weights)) for weights in (shares, shares[::-1])]
     order = data_order(phases, [f"domain-{index}" for index in range(1000)], [5000] * 1000, 2048, 0)
-    check_caps(order, 30.0, "run")
+    check_caps([order], 30.0, "run")
     drawn = [order.drawn_before(order.num_samples * block // 20) for block in range(21)]
     assert process_time() - start < 2
     assert tracemalloc.get_traced_memory()[1] < 200e6
@@ -270,11 +270,11 @@ def test_largest_remainders_are_rounded_up_first() -> None:
 
 def test_a_domain_repeated_too_often_is_refused_with_its_epochs() -> None:
     order = order_of((100, [0.5, 0.5]), rows=[100, 10])
-    check_caps(order, 5.0, "run")
+    check_caps([order], 5.0, "run")
     with pytest.raises(
         ConfigError, match=r"domain-1, 50 samples asked of 10 there are = 5\.00 epochs.*at\s+most 0\.4\d"
     ):
-        check_caps(order, 4.9, "run")
+        check_caps([order], 4.9, "run")
 
 
 @given(st.lists(st.integers(1, 50), min_size=2, max_size=5), st.integers(1, 300), st.floats(0.5, 6))
@@ -286,7 +286,7 @@ def test_weights_at_their_caps_are_accepted(rows: list[int], samples: int, max_e
     shares = np.zeros(len(rows))
     for index, cap in enumerate(caps):
         shares[index] = min(cap, 1 - shares.sum())
-    check_caps(order_of((samples, shares.tolist()), rows=rows), max_epochs, "run")
+    check_caps([order_of((samples, shares.tolist()), rows=rows)], max_epochs, "run")
 
 
 def test_a_domain_with_a_weight_and_no_samples_is_refused() -> None:

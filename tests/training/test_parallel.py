@@ -20,10 +20,11 @@ from tasks.training.losses.z_loss import ZLoss
 from tasks.training.objectives.lin_upper import LinUpper
 from tasks.training.optimizers.muon import Muon
 from tasks.training.parallel.ddp import Ddp
-from tasks.training.parallel.engine import parts_of_step, share_of_step
+from tasks.training.parallel.engine import parts_of_step
 from tasks.training.parallel.fsdp import Fsdp
 from tasks.training.result import RunResult
 from tasks.training.run import train
+from tasks.training.segments import share_of_step
 from tasks.training.spikes import SkipSpikes
 from tasks.training.stacked import train_stacked
 from tasks.training.transforms.goldfish import Goldfish
@@ -257,18 +258,18 @@ def test_any_number_of_processes_sees_the_same_samples(pool: TokenPool) -> None:
     spec = small_spec(sequences_per_step=8, num_tokens=12 * 8 * LENGTH)
     data = run_data(spec, pool)
     for step in (0, 11):
-        whole = data.read(*share_of_step(spec.training, World(), step))
+        whole = data.read(*share_of_step(spec.segments, step))
         assert whole.start == 8 * step and len(whole.tokens) == 8
         for size in (2, 4):
-            shares = [share_of_step(spec.training, World(size, rank), step) for rank in range(size)]
+            shares = [share_of_step(spec.segments, step, rank, 1, size) for rank in range(size)]
             tokens = np.concatenate([data.read(*share).tokens for share in shares])
             assert np.array_equal(tokens, whole.tokens)
 
 
 @pytest.mark.parametrize(("size", "parts"), [(1, 4), (2, 2), (4, 1), (3, 2), (12, 1)])
 def test_no_part_of_a_step_is_larger_than_a_micro_batch(size: int, parts: int) -> None:
-    training = small_spec(sequences_per_step=12, micro_batches=4, num_tokens=12 * 12 * LENGTH).training
-    assert parts_of_step(training, World(size)) == parts
+    (segment,) = small_spec(sequences_per_step=12, micro_batches=4, num_tokens=12 * 12 * LENGTH).segments
+    assert parts_of_step(segment, 4, World(size)) == parts
 
 
 def test_a_number_of_processes_that_does_not_divide_a_step_is_refused(pool: TokenPool) -> None:

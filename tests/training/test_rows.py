@@ -122,7 +122,7 @@ def test_copies_are_trained_on_and_count_against_the_cap_on_epochs() -> None:
     # Documents 1, 4, ... have weight 0.
     assert not seen[1::3].any() and seen[0::3].sum() > seen[2::3].sum() > 0
     # 1,000 tokens of documents that are there give 62 rows, whatever their copies: 24 samples are 0.39 epochs.
-    assert data.order.distinct == (62, 63)
+    assert data.parts[0].order.distinct == (62, 63)
     with pytest.raises(ConfigError, match="24 samples asked of 62"):
         run_data(weighted_spec(WEIGHTED, 0.3), pool)
 
@@ -131,21 +131,21 @@ def test_a_curriculum_draws_the_same_rows_by_their_score_within_an_epoch() -> No
     pool = memory_pool(LONG, COLUMNS)
     spec = weighted_spec(SORTED)
     data = run_data(spec, pool)
-    shuffled = replace(data.order, scores=None).samples(0, 48)
-    in_order = data.order.samples(0, 48)
+    shuffled = replace(data.parts[0].order, scores=None).samples(0, 48)
+    in_order = data.parts[0].order.samples(0, 48)
     for domain in (0, 1):
-        rows, scores = in_order.rows[in_order.domains == domain], data.rows[domain].scores
+        rows, scores = in_order.rows[in_order.domains == domain], data.parts[0].rows[domain].scores
         assert scores is not None
         assert sorted(rows.tolist()) == sorted(shuffled.rows[shuffled.domains == domain].tolist())
         assert (np.diff(scores[rows]) >= 0).all()
         assert np.diff(scores[rows]).any()
-    part = data.order.samples(17, 31)
+    part = data.parts[0].order.samples(17, 31)
     assert part.rows.tolist() == in_order.rows[17:31].tolist()
     for document in (0, 3):
         found = (data.read(0, 48).tokens[in_order.domains == 1, 1:] == document + 1).sum()
         assert exposure(data, 1, document) * 17 == pytest.approx(found + round(exposure(data, 1, document)))
-    ledger = rebuilt_ledger(data, spec.training)
-    assert sum(row.samples for row in ledger_rows(ledger, data, spec.training)) == 48
+    ledger = rebuilt_ledger(data)
+    assert sum(row.samples for row in ledger_rows(ledger, data)) == 48
 
 
 def test_an_epoch_that_ends_within_the_run_is_sorted_too() -> None:
@@ -203,7 +203,7 @@ def test_the_ledger_of_packed_rows_counts_no_padding() -> None:
     pool = memory_pool({"a": [13] * 40, "b": [17] * 60})
     spec = weighted_spec(PACKED)
     data = run_data(spec, pool)
-    ledger = rebuilt_ledger(data, spec.training)
+    ledger = rebuilt_ledger(data)
     batch = data.read(0, 48)
     padding = ((batch.tokens[:, :-1] == END) & (batch.tokens[:, 1:] == END)).sum(axis=1)
     assert batch.num_targets.tolist() == (16 - padding).tolist()

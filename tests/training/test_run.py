@@ -159,9 +159,9 @@ def test_the_ledger_that_was_consumed_is_the_one_the_recipe_promised(pool: Token
     phases = (Phase(7 * LENGTH, (1.0, 0.0, 0.0)), Phase(41 * LENGTH, (0.0, 0.75, 0.25)))
     spec = RunSpec("two phases", phases, 0, training)
     run, data = train(spec, pool), run_data(spec, pool)
-    assert run.ledger == rebuilt_ledger(data, training)
+    assert run.ledger == rebuilt_ledger(data)
     assert run.ledger.totals == (7, 31, 10)
-    rows = tuple(ledger_rows(run.ledger, data, training))
+    rows = tuple(ledger_rows(run.ledger, data))
     assert [(row.first_step, row.last_step, row.domain, row.samples) for row in rows] == [
         (0, 9, "alpha", 7),
         (0, 9, "beta", 25),
@@ -171,7 +171,7 @@ def test_the_ledger_that_was_consumed_is_the_one_the_recipe_promised(pool: Token
     ]
     assert (rows[0].tokens, rows[0].epochs) == (112, round(7 / 249, 6))
     assert sum(row.tokens for row in rows) == training.num_tokens
-    samples, length = data.order.samples(0, 48), np.arange(LENGTH)
+    samples, length = data.parts[0].order.samples(0, 48), np.arange(LENGTH)
     targets = [pool.domains[0].splits["train"].tokens[row * LENGTH + 1 + length] for row in samples.rows[:7]]
     assert rows[0].bytes == int(pool.token_bytes[np.stack(targets)].sum())
     # Documents have 50 tokens.
@@ -182,13 +182,13 @@ def test_the_ledger_that_was_consumed_is_the_one_the_recipe_promised(pool: Token
 def test_a_ledger_with_one_sample_moved_is_refused(pool: TokenPool) -> None:
     spec = small_spec()
     data = run_data(spec, pool)
-    ledger = rebuilt_ledger(data, spec.training)
-    check_planned(data.order, spec.training, ledger, "run")
+    ledger = rebuilt_ledger(data)
+    check_planned(data, ledger, "run")
     first, *others = (list(block) for block in ledger.samples)
     first[0], first[1] = first[0] - 1, first[1] + 1
     moved = replace(ledger, samples=tuple(tuple(block) for block in (first, *others)))
     with pytest.raises(AccountError, match=r"in 1 of 2 blocks of 10 steps; first: block 0"):
-        check_planned(data.order, spec.training, moved, "run")
+        check_planned(data, moved, "run")
 
 
 def test_an_option_of_the_data_that_is_off_gives_the_same_bits(pool: TokenPool) -> None:
@@ -208,7 +208,7 @@ def test_packed_and_isolated_documents_are_trained_on_and_resumed(pool: TokenPoo
         train(spec, pool, checkpoints=tmp_path, on_step=kill_at(7))
     resumed = train(spec, pool, checkpoints=tmp_path)
     assert digest(whole) == digest(resumed) != digest(alone)
-    assert resumed.ledger == rebuilt_ledger(run_data(spec, pool), spec.training)
+    assert resumed.ledger == rebuilt_ledger(run_data(spec, pool))
     assert whole.losses[0] == pytest.approx(alone.losses[0], abs=0.3) and whole.losses[-1] < whole.losses[0]
 
 

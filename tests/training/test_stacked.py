@@ -169,7 +169,7 @@ def test_a_run_that_is_stopped_keeps_what_it_has_and_the_others_go_on(pool: Toke
     stopped = runs[1]
     assert isinstance(stopped, RunResult)
     assert stopped.losses == whole.losses[:4]
-    assert stopped.ledger == rebuilt_ledger(run_data(asked[1], pool), asked[1].training, 4)
+    assert stopped.ledger == rebuilt_ledger(run_data(asked[1], pool), 4)
     assert heard == [[True] * 3] * 4 + [[True, False, True]] * 8
     for number in (0, 2):
         assert_same(train(asked[number], pool), runs[number])

@@ -10,7 +10,14 @@ from tasks.core.errors import ConfigError
 from tasks.training.parallel.ddp import Ddp
 from tasks.training.parallel.fsdp import Fsdp
 from tasks.training.stage import run
-from tasks.training.worlds import require_shared, smaller_worlds, workers_words
+from tasks.training.types import Phase, RunSpec
+from tasks.training.worlds import (
+    require_segments_shared,
+    require_shared,
+    shares_segments,
+    smaller_worlds,
+    workers_words,
+)
 from tests.training.conftest import LENGTH, small_training
 from tests.training.test_stage import inputs, params, workshop
 
@@ -39,6 +46,15 @@ def test_a_number_that_cannot_share_a_step_is_refused_with_the_nearest_that_can(
 ) -> None:
     with pytest.raises(ConfigError, match=told):
         require_shared(small_training(**changes), size)
+
+
+def test_a_stage_of_longer_samples_that_no_number_of_workers_shares_is_named() -> None:
+    training = small_training(micro_batches=1)
+    phases = (Phase(6 * 4 * LENGTH, (1.0,)), Phase(6 * 4 * LENGTH, (1.0,), sequence_length=2 * LENGTH))
+    segments = RunSpec("run", phases, 0, training).segments
+    assert shares_segments(segments, 2) and not shares_segments(segments, 4)
+    with pytest.raises(ConfigError, match=r"steps 6 to 11 have 2 samples of 32 tokens, which 4 workers .* to 2"):
+        require_segments_shared(segments, 4)
 
 
 def test_a_stage_refuses_it_before_any_worker_is_started(

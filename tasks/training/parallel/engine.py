@@ -36,11 +36,12 @@ from tasks.training.parallel.job import Job
 from tasks.training.parallel.spread import Spread, SpreadOut
 from tasks.training.result import Evaluation, RunResult, accounted, first_weights, identity
 from tasks.training.schedules.rates import learning_rate
+from tasks.training.segments import Segment, model_behind, segment_of, shares_of_steps
 from tasks.training.spikes import is_spike, skipped_steps
 from tasks.training.step_losses import loss_by_domain, token_weights
 from tasks.training.transforms.row import NO_TARGET
 from tasks.training.types import RunSpec, StepNumbers, World
-from tasks.training.worlds import require_shared
+from tasks.training.worlds import require_segments_shared, require_shared
 
 # Steps that are read before they are asked for, on a GPU: a guess.
 STEPS_AHEAD = 8
@@ -56,6 +57,7 @@ class _Run:
     spec: RunSpec
     data: RunData
     job: Job
+    model: Decoder
     spread: Spread
     state: dict[str, Tensor]
     template: Step
@@ -91,19 +93,19 @@ def train_decoder(spec: RunSpec, pool: TokenPool, job: Job, spread_out: SpreadOu
     """
     require_shared(spec.training, job.world.size)
     data, own = run_data(spec, pool), identity(spec, pool)
-    parts = parts_of_step(spec.training, job.world)
+    require_segments_shared(spec.segments, job.world.size)
     with deterministic() if job.device == "cpu" else shortage_named(spec.training):
         run = _start(spec, data, job, spread_out, own)
-        _train(run, parts, own)
+        _train(run, own)
         ledger = run.log.ledger(_consumed(run), run.step)
         result = accounted(spec, data, _model(run), run.losses, ledger)
         skipped = skipped_steps(spec.training.optimizer.skip_spikes, run.losses, run.norms)
         return replace(result, evaluations=tuple(run.evaluations), skipped=skipped, workers=tuple(run.workers))
 
 
-def _train(run: _Run, parts: int, own: str) -> None:
+def _train(run: _Run, own: str) -> None:
     training, job = run.training, run.job
-    ranges = (share_of_step(training, job.world, step) for step in range(run.step, training.num_steps))
+    ranges = shares_of_steps(run.data.segments, run.step, job.world.rank, 1, job.world.size)
     with (
         CheckpointWriter(kept_by(training)) as writer,
         prefetched(run.data.read, ranges, workers=workers_for(job.device), ahead=STEPS_AHEAD) as batches,
@@ -113,7 +115,7 @@ def _train(run: _Run, parts: int, own: str) -> None:
                 if run.keeps and run.step:
                     _save(run, own, writer)
                 raise _stopped(run)
-            _advance(run, batches, parts)
+            _advance(run, batches)
             _evaluate(run)
             job.on_step(run.step, StepNumbers(run.losses[-1], run.norms[-1], run.loss_by_domain))
             writer.check()
@@ -121,18 +123,20 @@ def _train(run: _Run, parts: int, own: str) -> None:
                 _save(run, own, writer)
 
 
-def share_of_step(training: TrainingConfig, world: World, step: int) -> tuple[int, int]:
-    """Return first and last sample (excluded) of this process's part of a step."""
-    share = training.sequences_per_step // world.size
-    start = step * training.sequences_per_step + world.rank * share
-    return start, start + share
-
-
-def parts_of_step(training: TrainingConfig, world: World) -> int:
+def parts_of_step(segment: Segment, micro_batches: int, world: World) -> int:
     """Return in how many parts a process makes its share of a step; none is larger than a micro-batch of the config."""
-    share = training.sequences_per_step // world.size
-    fewest = -(-training.micro_batches // world.size)
+    share, fewest = segment.sequences_per_step // world.size, -(-micro_batches // world.size)
     return next(parts for parts in range(fewest, share + 1) if share % parts == 0)
+
+
+def _require_room(spec: RunSpec, vocab_size: int, world: World) -> None:
+    """Check that this process's GPU has room for each segment of a run."""
+    training, parallel = spec.training, spec.training.parallel
+    shards = world.size if parallel is not None and parallel.SHARDED else 1
+    for one in spec.segments:
+        as_there = training.model_copy(update={"model": one.model})
+        sequences = one.sequences_per_step // world.size // parts_of_step(one, training.micro_batches, world)
+        require_memory(as_there, vocab_size, shards=shards, sequences=sequences)
 
 
 def _start(spec: RunSpec, data: RunData, job: Job, spread_out: SpreadOut, own: str) -> _Run:
@@ -143,11 +147,10 @@ def _start(spec: RunSpec, data: RunData, job: Job, spread_out: SpreadOut, own: s
     model.recompute = parallel.recompute_activations
     if parallel.compile:
         for layer in model.model.layers:
-            layer.compile()
+            # For each length of samples anew, so that a resumed run computes as one that was never killed.
+            layer.compile(dynamic=False)
     if job.device == "cuda":
-        shards = job.world.size if parallel.SHARDED else 1
-        sequences = training.sequences_per_step // job.world.size // parts_of_step(training, job.world)
-        require_memory(training, vocab_size, shards=shards, sequences=sequences)
+        _require_room(spec, vocab_size, job.world)
     spread = spread_out(model, job.world, job.device)
     shapes = {name: tuple(part.shape) for name, part in spread.weights.items()}
     state = method(training.optimizer.method).init(training.optimizer.method, shapes, job.device)
@@ -156,8 +159,8 @@ def _start(spec: RunSpec, data: RunData, job: Job, spread_out: SpreadOut, own: s
     kept = job.checkpoints is not None
     found = [] if job.checkpoints is None else steps(job.checkpoints, own, 1)
     keeps, step = _from_first(torch.tensor([kept, found[0] if found else 0]), job).tolist()
-    log = ConsumptionLog(training, len(data.pool.names))
-    run = _Run(spec, data, job, spread, state, template, bool(keeps), log)
+    log = ConsumptionLog(data.segments, len(data.pool.names))
+    run = _Run(spec, data, job, model, spread, state, template, bool(keeps), log)
     if step:
         _restore(run, step)
     else:
@@ -187,7 +190,7 @@ def _restore(run: _Run, step: int) -> None:
     run.losses, run.norms = _from_first(told, run.job).tolist()
 
 
-def _advance(run: _Run, batches: Iterator[Batch], parts: int) -> None:
+def _advance(run: _Run, batches: Iterator[Batch]) -> None:
     """Make one step.
 
     Raises:
@@ -195,6 +198,9 @@ def _advance(run: _Run, batches: Iterator[Batch], parts: int) -> None:
     """
     training, spread, step, chosen = run.training, run.spread, run.step, run.training.optimizer.method
     batch, scoring = next(batches), scoring_of(training, run.data.pool.document_end)
+    segment = segment_of(run.data.segments, step)
+    parts = parts_of_step(segment, training.micro_batches, run.job.world)
+    run.model.read_as(segment.model)
     some_SXT = torch.from_numpy(batch.pairs).to(run.job.device).chunk(parts)
     weights_ST = _token_weights(run, some_SXT, scoring)
     nats, made = torch.zeros((), dtype=torch.float64, device=run.job.device), []
@@ -234,8 +240,8 @@ def _token_weights(run: _Run, some_SXT: Sequence[Tensor], scoring: Scoring) -> T
             _, nats_ST = run.spread.call(pairs_SXT[:, 0], training.product_precision, targets_ST, scoring)
             made.append(torch.where(targets_ST == NO_TARGET, -1.0, nats_ST))
     nats_ST = torch.cat(made)
-    samples, summed = (world.rank * len(nats_ST), training.sequences_per_step), partial(_summed, world=world)
-    return token_weights(objective, run.data, run.step, nats_ST, samples, summed)
+    first, summed = world.rank * len(nats_ST), partial(_summed, world=world)
+    return token_weights(objective, run.data, run.step, nats_ST, first, summed)
 
 
 def _is_spike(run: _Run) -> bool:
@@ -296,7 +302,7 @@ def _evaluate(run: _Run) -> None:
 
 def _model(run: _Run) -> Decoder:
     """Return the whole model on the first process, in the host's memory, and one without values on the others."""
-    config, vocab_size = run.training.model, run.data.pool.vocab_size
+    config, vocab_size = model_behind(run.data.segments, run.step), run.data.pool.vocab_size
     wholes = ((name, run.spread.whole(name, part)) for name, part in run.spread.weights.items())
     weights = {name: whole.cpu() for name, whole in wholes if run.job.world.rank == 0}
     return decoder(config, vocab_size, weights) if weights else Decoder(config, vocab_size)
