@@ -23,6 +23,7 @@ from tasks.ingest.raw import write_listing
 from tasks.ingest.stage import run as ingest
 from tasks.runtime.context import Workshop
 from tests.fixtures_s3 import S3
+from tests.infra import dvc_in_forks
 
 WORDS = "one document of several words, and a little more"
 DVC_YAML = """
@@ -99,8 +100,9 @@ def test_a_wrong_secret_ends_ingest_with_one_clear_error(
 
 @pytest.mark.dvc
 def test_versions_travel_over_s3_and_damaged_ones_are_refused(
-    s3: S3, files: s3fs.S3FileSystem, tmp_path: Path, project: Path
+    s3: S3, files: s3fs.S3FileSystem, tmp_path: Path, project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("infra.versions.dvc.subprocess", dvc_in_forks)
     root, store = _repository(tmp_path / "clone", project), f"s3://{s3.bucket}/dvc"
     add_remote(root, "store", store, default=True, endpoint_url=s3.endpoint)
     workspace = prepare_workspace(root, root / ".mixwright", name="demo", key="0" * 16)
