@@ -125,9 +125,9 @@ LINES = (
 
 
 def _checkout_with_a_toy(project: Path, root: Path) -> Path:
-    """Return a copy of the project with a stage more; what was compiled comes with it."""
+    """Return a copy of the project with a stage more; what was compiled comes with it, and nothing half written."""
     for name in ("cli", "flows", "tasks", "infra", "configs", "tests", "docs/schemas"):
-        shutil.copytree(project / name, root / name)
+        shutil.copytree(project / name, root / name, ignore=shutil.ignore_patterns("*.pyc.*"))
     for name in ("dvc.yaml", "prefect.yaml", "params.yaml", "pyproject.toml"):
         shutil.copyfile(project / name, root / name)
     shutil.copytree(project / "tests" / "toys" / "stage", root / "tasks" / "toy")

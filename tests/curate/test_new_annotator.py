@@ -30,7 +30,7 @@ LINES = (
 def copy(tmp_path: Path) -> Path:
     root = tmp_path / "checkout"
     for name in ("tasks", "infra"):
-        shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("*.pyc.*"))
     shutil.copyfile(ROOT / "tests/toys/annotator/exclamations.py", root / "tasks/curate/annotators/exclamations.py")
     text = (root / KINDS).read_text(encoding="utf-8")
     for before, after in LINES:

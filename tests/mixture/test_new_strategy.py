@@ -44,7 +44,7 @@ assert abs(recipe.searched[0] - 0.47) < 0.05, recipe
 def copy(tmp_path: Path) -> Path:
     root = tmp_path / "checkout"
     for name in ("tasks", "infra", "tests"):
-        shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("*.pyc.*"))
     shutil.copyfile(ROOT / "tests/toys/strategy/halfway.py", root / "tasks/mixture/strategies/halfway.py")
     text = (root / KINDS).read_text(encoding="utf-8")
     for before, after in LINES:
