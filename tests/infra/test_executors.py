@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 
+from infra.distributed import GroupMember
 from infra.errors import ServiceError, SettingsError
 from infra.executors import (
     PINNED_ENVIRONMENT,
     Executor,
     LocalExecutor,
+    RayExecutor,
     Resources,
     at_a_time,
     executor_of,
@@ -184,3 +186,26 @@ def test_ray_gives_a_task_the_share_of_a_gpu_it_asks_for_and_none_where_none_is_
     shared = sorted(ray_executor.map(given_gpus, [0, 1], Resources(gpus=0.5)))
     assert shared == [(0, (["0"], "0")), (1, (["0"], "0"))]
     assert [gpus for _, (gpus, _) in ray_executor.map(given_gpus, [0])] == [[]]
+
+
+def die_once(item: tuple[Path, int], member: GroupMember) -> None:
+    """Kill this worker at the second item, the first time; note who worked on what."""
+    folder, number = item
+    if number == 1 and not (folder / "died").exists():
+        (folder / "died").touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    with (folder / str(number)).open("a") as stream:
+        stream.write("x")
+
+
+# Ray Train calls what it has deprecated itself, and leaves the pipes of the processes it starts to the garbage collector.
+@pytest.mark.ray
+@pytest.mark.filterwarnings(
+    "ignore:.use_\\w+. is deprecated:DeprecationWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
+)
+@pytest.mark.usefixtures("ray_executor")
+def test_a_ray_train_worker_that_is_killed_is_started_again(tmp_path: Path) -> None:
+    items = [(tmp_path, number) for number in range(3)]
+    finished = [index for index, _ in RayExecutor(1).map_distributed(die_once, items, 1, tmp_path / "groups")]
+    assert sorted(finished) == [0, 1, 2]
+    assert [(tmp_path / str(number)).read_text() for number in range(3)] == ["xx", "x", "x"]

@@ -13,7 +13,6 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from infra.distributed import GroupMember
 from infra.errors import SettingsError
 from infra.executors import Executor, LocalExecutor, RayExecutor, ray_closed_after
 from infra.storage import FolderStore
@@ -296,26 +295,6 @@ def test_an_error_in_one_of_two_gloo_workers_comes_out_by_its_name(inputs: dict[
     broken = params(1, learning_rate=1e30, gradient_clip=None, precision="float32", warmup_steps=0)
     with pytest.raises(ConfigError, match="Lower learning_rate"):
         run(broken, inputs=inputs, output=tmp_path / "out", workshop=workshop(tmp_path, LocalExecutor(2), world_size=2))
-
-
-def die_once(item: tuple[Path, int], member: GroupMember) -> None:
-    """Kill this worker at the second item, the first time; note who worked on what."""
-    folder, number = item
-    if number == 1 and not (folder / "died").exists():
-        (folder / "died").touch()
-        os.kill(os.getpid(), signal.SIGKILL)
-    with (folder / str(number)).open("a") as stream:
-        stream.write("x")
-
-
-@pytest.mark.ray
-@RAYS_OWN
-@pytest.mark.usefixtures("ray_here")
-def test_a_ray_train_worker_that_is_killed_is_started_again(tmp_path: Path) -> None:
-    items = [(tmp_path, number) for number in range(3)]
-    finished = [index for index, _ in RayExecutor(1).map_distributed(die_once, items, 1, tmp_path / "groups")]
-    assert sorted(finished) == [0, 1, 2]
-    assert [(tmp_path / str(number)).read_text() for number in range(3)] == ["xx", "x", "x"]
 
 
 def drive(inputs: dict[str, Path], folder: Path) -> None:
