@@ -17,6 +17,8 @@ from infra.errors import SettingsError
 # Read when Ray is imported, in this process and in those it starts: the node is 127.0.0.1 (and there are no others).
 LOOPBACK = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
 _TOKEN = ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
+# Read by Ray Train's processes: nobody takes this machine away, so no process of theirs need watch for it.
+_WATCHER = "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER"
 _OBJECT_STORE_BYTES = 200_000_000
 # Ray's sockets lie below it: 107 bytes is the longest name of one, and a session takes 70 of them. Ray opens its folder to
 # all; the one around it stays closed.
@@ -25,7 +27,7 @@ _LONGEST_FOLDER = 36
 
 def local_environment() -> dict[str, str]:
     """Return what a local Ray reads while it starts; what the user has set himself is left out."""
-    variables = {LOOPBACK: "0"}
+    variables = {LOOPBACK: "0", _WATCHER: "0"}
     if not any(os.environ.get(name) for name in _TOKEN):
         variables[_TOKEN[0]] = _token()
     return {name: value for name, value in variables.items() if name not in os.environ}

@@ -14,6 +14,7 @@ import pytest
 from infra.errors import SettingsError
 from infra.ray_local import LOOPBACK, local_environment, own_folder, sessions_folder
 
+WATCHER = "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER"
 _PROGRAM = """
 import json, os, signal, sys, threading, time
 from pathlib import Path
@@ -107,13 +108,14 @@ def test_a_driver_told_to_end_ends_in_order(project: Path, tmp_path: Path) -> No
 
 
 def test_each_process_has_one_token_that_others_do_not_have(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", LOOPBACK):
+    for name in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH", LOOPBACK, WATCHER):
         monkeypatch.delenv(name, raising=False)
     found = local_environment()
     assert found == local_environment(), "Ray keeps the first it is given"
     assert found[LOOPBACK] == "0" and len(found["RAY_AUTH_TOKEN"]) == 64
     monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", "mine")
     monkeypatch.setenv(LOOPBACK, "1")
+    monkeypatch.setenv(WATCHER, "1")
     assert local_environment() == {}, "what the user has set stays"
 
 
