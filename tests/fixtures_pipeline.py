@@ -59,7 +59,7 @@ TINY: dict[str, Any] = {
         "strategy": {"kind": "default", "batch": 2},
         "selection": {"zoo": [{"kind": "gp_sqrt"}, {"kind": "ridge_sqrt"}], "num_folds": 3},
     },
-    "train": {"training": _training(30)},
+    "train": {"training": _training(30), "mixtures": ["searched", "natural"], "num_seeds": 2},
 }
 
 

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
 from infra import servers
 from infra.servers import bootstrap
-from infra.settings import Settings, load_settings
+from infra.settings import Settings, load_settings, project_root
 
 
 def free_port() -> int:
@@ -47,10 +48,27 @@ def pooled(live_servers: Settings) -> Settings:
     return live_servers
 
 
+def deployments_of(folder: Path, *entrypoints: str) -> Path:
+    """Write a `prefect.yaml` with these deployments of ours only; the flows lie beside it as in a checkout."""
+    value = yaml.safe_load((project_root() / "prefect.yaml").read_text(encoding="utf-8"))
+    value["deployments"] = [each for each in value["deployments"] if each["entrypoint"] in entrypoints]
+    assert len(value["deployments"]) == len(entrypoints)
+    (folder / "flows").symlink_to(project_root() / "flows")
+    (folder / "prefect.yaml").write_text(yaml.safe_dump(value), encoding="utf-8")
+    return folder / "prefect.yaml"
+
+
 @pytest.fixture(scope="session")
-def deployed(pooled: Settings) -> Settings:
-    """The live servers with the work pool and every deployment of `prefect.yaml`."""
-    assert bootstrap.deploy(pooled, lambda _: None)
+def some_deployments(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A `prefect.yaml` with the pipeline and a stage; tests/test_stages.py shows that other stages differ by name only."""
+    folder = tmp_path_factory.mktemp("deployments")
+    return deployments_of(folder, "flows/pipeline.py:pipeline", "flows/stages.py:report")
+
+
+@pytest.fixture(scope="session")
+def deployed(pooled: Settings, some_deployments: Path) -> Settings:
+    """The live servers with the work pool and some deployments."""
+    assert bootstrap.deploy(pooled, lambda _: None, some_deployments)
     return pooled
 
 

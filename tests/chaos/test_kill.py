@@ -44,13 +44,16 @@ def test_a_run_killed_in_stages_ends_on_local_workers_with_the_digests_of_one_on
     stages: tuple[str, ...],
     missed: int,
 ) -> None:
-    """Of all stages so many may be too fast on this text to be killed within; the run is killed all the same."""
+    """Of all stages so many may be too fast on this text to be killed within; the run is killed all the same.
+
+    It has one worker and two by turns: neither kills nor workers change a digest.
+    """
     other = Checkout(checkout.root, tmp_path / "home", live_servers, checkout.text, checkout.params)
     given = ("run", "--name", "tiny", "--input", str(other.text), "--params", str(other.params))
     units: dict[Path, int] = {}
     too_fast: set[str] = set()
-    for stage in stages:
-        process = other.start(*given)
+    for number, stage in enumerate(stages):
+        process = other.start(*given, MIXWRIGHT_WORKERS=str(1 + number % 2))
         before = sorted(units)
 
         def under_way(stage: str = stage, before: list[Path] = before) -> bool:
@@ -68,7 +71,7 @@ def test_a_run_killed_in_stages_ends_on_local_workers_with_the_digests_of_one_on
         assert all(found[path] == made for path, made in units.items()), "a finished unit was made again"
         units = found
     assert len(too_fast) <= missed, f"too fast to kill: {too_fast}"
-    outcome = other.run_pipeline()
+    outcome = other.run_pipeline(MIXWRIGHT_WORKERS="1")
     assert outcome["digests"] == pipeline_run["digests"]
     found = _finished_units(other.home)
     assert all(found[path] == made for path, made in units.items()), "a finished unit was made again"

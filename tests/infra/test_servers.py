@@ -224,19 +224,31 @@ def test_pool_and_zombie_automation_are_made_once(connected: Settings, pooled: S
     assert [automation.trigger.within.total_seconds() for automation in found] == [120]
 
 
-def test_every_deployment_of_prefect_yaml_is_registered_where_this_checkout_lies(
-    connected: Settings, deployed: Settings
+def test_deployments_of_prefect_yaml_are_registered_where_it_lies(
+    connected: Settings, deployed: Settings, some_deployments: Path
 ) -> None:
+    assert not bootstrap.deploy(deployed, lambda _: None, some_deployments), "nothing changed, nothing to do"
+    _require_registered(some_deployments.parent, {"flows/pipeline.py:pipeline", "flows/stages.py:report"})
+
+
+@pytest.mark.slow
+def test_every_deployment_of_prefect_yaml_is_registered_where_this_checkout_lies(
+    connected: Settings, pooled: Settings
+) -> None:
+    assert bootstrap.deploy(pooled, lambda _: None)
+    _require_registered(
+        project_root(), {"flows/pipeline.py:pipeline", *(f"flows/stages.py:{stage}" for stage in NAMES)}
+    )
+
+
+def _require_registered(place: Path, entrypoints: set[str]) -> None:
     from prefect.client.orchestration import get_client
 
-    assert not bootstrap.deploy(deployed, lambda _: None), "nothing changed, nothing to do"
     with get_client(sync_client=True) as client:
         found = {d.entrypoint: d for d in client.read_deployments() if "mixwright" in d.tags}
-    assert set(found) == {"flows/pipeline.py:pipeline", *(f"flows/stages.py:{stage}" for stage in NAMES)}
+    assert set(found) == entrypoints
     for deployment in found.values():
-        assert deployment.pull_steps == [
-            {"prefect.deployments.steps.set_working_directory": {"directory": str(project_root())}}
-        ]
+        assert deployment.pull_steps == [{"prefect.deployments.steps.set_working_directory": {"directory": str(place)}}]
         assert list(deployment.parameter_openapi_schema["properties"]) == ["config"]
         assert [schedule.active for schedule in deployment.schedules] == [False]
         assert deployment.work_pool_name == servers.WORK_POOL
