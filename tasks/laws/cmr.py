@@ -113,7 +113,18 @@ def _curve(columns: Columns, loss_R: Array, *, several: bool) -> Curve:
         Parameter("u", -3.0, 3.0, 0.5),
     )
     coordinates = _both_coordinates if several else _ratio_coordinates
-    return Curve((*of_ratio, *(of_tokens if several else ())), values, reported, coordinates, _effort)
+    level = float(loss_R.mean())
+    # Nothing keeps this form above 0, so its errors are those of the loss itself.
+    return Curve(
+        (*of_ratio, *(of_tokens if several else ())),
+        values,
+        reported,
+        coordinates,
+        _effort,
+        relative=False,
+        noise=0.005 * level,
+        drift=0.015 * level,
+    )
 
 
 def _least_exponent(columns: Columns) -> float:

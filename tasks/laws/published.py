@@ -32,7 +32,7 @@ class LawCurve(Model):
     """One fitted curve.
 
     `rms` is that of its errors on the runs and `noise_sd` the standard deviation a run is taken to have about it, both
-    relative unless the curve is of an error or a pass rate. Its variance grows by `drift_per_efold`^2 for every e-fold
+    relative but for `cmr`, errors and pass rates. Its variance grows by `drift_per_efold`^2 for every e-fold
     beyond the runs.
     """
 
