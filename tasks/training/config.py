@@ -97,6 +97,14 @@ class EvaluationConfig(Params):
         """Return whether the run is evaluated when so many steps are made."""
         return step in self.at_steps or (self.every_steps is not None and step % self.every_steps == 0)
 
+    def within(self, num_steps: int) -> "EvaluationConfig | None":
+        """Return the evaluations of a run that ends after so many steps; None = there are none."""
+        every = None if self.every_steps is None or self.every_steps > num_steps else self.every_steps
+        steps = tuple(step for step in self.at_steps if step <= num_steps)
+        if every is None and not steps:
+            return None
+        return self.model_copy(update={"every_steps": every, "at_steps": steps})
+
     def mistakes(self) -> Iterator[str]:
         """Yield what does not fit together."""
         if self.every_steps is None and not self.at_steps:
@@ -203,6 +211,13 @@ class TrainingConfig(Params):
         late = [step for step in self.evaluations.at_steps if step > self.num_steps] if self.evaluations else []
         if late:
             yield f"evaluations.at_steps names step {late[0]}, and the run has {self.num_steps}"
+        every = {
+            "milestone_every_steps": self.milestone_every_steps,
+            "evaluations.every_steps": None if self.evaluations is None else self.evaluations.every_steps,
+        }
+        for name, steps in every.items():
+            if steps is not None and steps > self.num_steps > 0:
+                yield f"{name} {steps} is beyond the end of a run of {self.num_steps} steps; lower it, or set it to null"
         parts = self.micro_batches
         if parts & (parts - 1):
             yield f"micro_batches {parts} is not a power of two, so its sum is no balanced tree"

@@ -139,12 +139,15 @@ def _branch(branch: Branch, runs: Sequence[PlannedRun], recipe: Recipe, pool: To
 def _branch_training(branch: Branch, trunk: TrainingConfig) -> TrainingConfig:
     """Return the config of a branch: that of its trunk, with other tokens and perhaps another optimizer."""
     before = branch.step * trunk.tokens_per_step
+    branch_tokens = before + sum(stage.tokens for stage in branch.stages)
     changes: dict[str, object] = {
-        "num_tokens": before + sum(stage.tokens for stage in branch.stages),
+        "num_tokens": branch_tokens,
         "milestone_every_steps": None,
     }
     if branch.optimizer is not None:
         changes["optimizer"] = branch.optimizer
+    if trunk.evaluations is not None:
+        changes["evaluations"] = trunk.evaluations.within(branch_tokens // trunk.tokens_per_step)
     return validate(
         TrainingConfig, dict(trunk) | changes, f"train.branches: {branch.name}, with its trunk's {before:,} tokens"
     )

@@ -133,7 +133,11 @@ def _start(params: TrainParams) -> Start | None:
     if found is None:
         return None
     return Start(
-        file_handle(found.config), file_handle(found.weights), file_handle(found.tokenizer), found.extend_vocabulary
+        file_handle(found.config),
+        file_handle(found.weights),
+        file_handle(found.tokenizer),
+        found.extend_vocabulary,
+        found.other_rope_base,
     )
 
 

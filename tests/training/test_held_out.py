@@ -63,6 +63,12 @@ def test_an_evaluation_that_would_never_come_is_refused() -> None:
         validate(TrainingConfig, values | {"evaluations": {}}, "here")
     with pytest.raises(ConfigError, match=r"at_steps names step 13, and the run has 12"):
         validate(TrainingConfig, values | {"evaluations": {"at_steps": [13]}}, "here")
+    with pytest.raises(ConfigError, match=r"evaluations\.every_steps 13 is beyond the end of a run of 12 steps"):
+        validate(TrainingConfig, values | {"evaluations": {"every_steps": 13}}, "here")
+    with pytest.raises(ConfigError, match="milestone_every_steps 24 is beyond the end of a run of 12 steps"):
+        validate(TrainingConfig, values | {"milestone_every_steps": 24}, "here")
+    assert OFTEN.within(6) == EvaluationConfig(every_steps=5, at_steps=(3,), tokens_per_domain=64)
+    assert OFTEN.within(2) is None
     assert "evaluated 2 times on 30 held-out" in evaluation_words(
         small_training(evaluations=EvaluationConfig(every_steps=6, tokens_per_domain=20)), [10, 400]
     )

@@ -1,6 +1,7 @@
 """Where a run starts from: the same weights by content, and refused by name where model or tokenizer are others."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -193,6 +194,26 @@ def test_a_start_of_another_model_names_every_mistake_before_the_first_step(
     with pytest.raises(ConfigError, match=r"train\.start: 4 mistake"):
         run(params, inputs=inputs, output=tmp_path / "out", workshop=place)
     assert not place.observer.steps
+
+
+def test_another_rope_base_is_refused_unless_it_is_asked_for_and_changes_no_weight_that_is_begun_with(
+    inputs: dict[str, Path], tmp_path: Path
+) -> None:
+    folder, model = folder_of(tmp_path / "hf"), small_training(rope_base=5e5, sequence_length=2 * LENGTH).model
+    tokenizer = file_handle(inputs["tokenize"] / "tokenizer.json")
+    (told,) = start_mistakes(start_of(folder), model, VOCAB_SIZE, tokenizer)
+    assert "rope_base is 10000.0, not 500000.0" in told and "taken with other_rope_base" in told
+    asked = replace(start_of(folder), other_rope_base=True)
+    assert not tuple(start_mistakes(asked, model, VOCAB_SIZE, tokenizer)) and reads_of(asked) == reads_of(
+        start_of(folder)
+    )
+    training = small_training(rope_base=5e5, sequences_per_step=2, sequence_length=2 * LENGTH, milestone_every_steps=6)
+    start = {"kind": "hugging_face", "folder": str(folder), "other_rope_base": True}
+    made = read_model(trained(inputs, tmp_path, "out", start=start, training=training) / "export").config
+    assert (made.rope_base, made.sequence_length) == (5e5, 2 * LENGTH)
+    again = {"kind": "checkpoint", "folder": str(tmp_path / "out"), "run": "by-hand-seed0", "other_rope_base": True}
+    made = read_model(trained(inputs, tmp_path, "again", start=again) / "export").config
+    assert made.rope_base == 1e4
 
 
 def test_a_smaller_vocabulary_is_extended_with_mean_rows_where_asked(tmp_path: Path) -> None:

@@ -20,6 +20,10 @@ class FromCheckpoint(Params):
     folder: str = Field(min_length=1, description="what a train stage has published")
     run: str = Field(min_length=1, description="one of its runs, such as searched-seed0")
     step: PositiveInt | None = Field(default=None, description="one of its milestones; null = its end")
+    other_rope_base: bool = Field(
+        default=False,
+        description="the run's RoPE base may be another one than the model's, as where its context is extended",
+    )
 
 
 def paths(config: FromCheckpoint) -> StartPaths:
@@ -44,4 +48,5 @@ def paths(config: FromCheckpoint) -> StartPaths:
             f"train.start.step: {config.run} in {folder} has no milestone at step {config.step}. Name one that it has "
             "(train.training.milestone_every_steps keeps them), or null for its end."
         )
-    return StartPaths(own / CONFIG_FILE, weights, folder / EXPORT_FOLDER / TOKENIZER_FILE)
+    tokenizer = folder / EXPORT_FOLDER / TOKENIZER_FILE
+    return StartPaths(own / CONFIG_FILE, weights, tokenizer, other_rope_base=config.other_rope_base)

@@ -21,6 +21,10 @@ class FromHuggingFace(Params):
         default=False,
         description="the pool's tokenizer may have more tokens at its end; their rows begin as the mean of the others",
     )
+    other_rope_base: bool = Field(
+        default=False,
+        description="the run's RoPE base may be another one than the model's, as where its context is extended",
+    )
 
 
 def paths(config: FromHuggingFace) -> StartPaths:
@@ -36,7 +40,7 @@ def paths(config: FromHuggingFace) -> StartPaths:
             f"train.start.folder: {folder} has no {', '.join(missing)}. Name a folder with a model's config, its weights in "
             f"one safetensors file, and its tokenizer.{_other_weights(folder)}"
         )
-    return StartPaths(described, weights, tokenizer, config.extend_vocabulary)
+    return StartPaths(described, weights, tokenizer, config.extend_vocabulary, config.other_rope_base)
 
 
 def _other_weights(folder: Path) -> str:

@@ -30,19 +30,21 @@ class StartPaths:
     weights: Path
     tokenizer: Path
     extend_vocabulary: bool = False
+    other_rope_base: bool = False
 
 
 @dataclass(frozen=True)
 class Start:
     """The config and weights that a run starts from, by content; a smaller vocabulary is extended where asked.
 
-    The tokenizer is looked at before the run and decides nothing in it.
+    The tokenizer, and whether the run's RoPE base may be another one, are looked at before the run and decide nothing in it.
     """
 
     config: Handle
     weights: Handle
     tokenizer: Handle = field(metadata=LABEL)
     extend_vocabulary: bool = False
+    other_rope_base: bool = field(default=False, metadata=LABEL)
 
     @property
     def digest(self) -> str:
@@ -93,9 +95,12 @@ def _config_mistakes(start: Start, model: ModelConfig) -> Iterator[str]:
         yield str(error)
         return
     pairs = [(name, getattr(theirs, name), getattr(model, name)) for name in ModelConfig.model_fields]
-    wrong = [f"{name} is {one}, not {other}" for name, one, other in pairs if name not in _FREE and one != other]
+    free = _FREE | ({"rope_base"} if start.other_rope_base else set())
+    wrong = [(name, f"{name} is {one}, not {other}") for name, one, other in pairs if name not in free and one != other]
     if wrong:
-        yield f"its config is of another model: {'; '.join(wrong)}. Set train.training.model to its values."
+        remedy = " Another RoPE base is taken with other_rope_base." if "rope_base" in dict(wrong) else ""
+        told = "; ".join(text for _, text in wrong)
+        yield f"its config is of another model: {told}. Set train.training.model to its values.{remedy}"
 
 
 def _shape_mistakes(start: Start, model: ModelConfig, vocab_size: int) -> Iterator[str]:
