@@ -2,12 +2,14 @@
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch import nn
 
 from infra.distributed import GroupMember
 from infra.executors import LocalExecutor
@@ -17,6 +19,7 @@ from tasks.tokenize.pool import TokenPool, read_pool
 from tasks.training.config import DataConfig, EvaluationConfig
 from tasks.training.data import run_data
 from tasks.training.losses.z_loss import ZLoss
+from tasks.training.model import Layer
 from tasks.training.objectives.lin_upper import LinUpper
 from tasks.training.optimizers.muon import Muon
 from tasks.training.parallel.ddp import Ddp
@@ -234,6 +237,34 @@ def test_a_run_asked_to_stop_keeps_a_checkpoint_of_its_last_step(pool: TokenPool
     resumed = train(spec, pool, checkpoints=tmp_path / "kept", on_step=lambda step, loss: made.append(step))
     assert made == list(range(1, 13))
     assert told(resumed) == told(train(spec, pool))
+
+
+# Torch's compiler looks at `.grad` of what is no leaf, and hides the warning of it from people, not from an error filter.
+LOOKS_AT_GRAD = pytest.mark.filterwarnings(r"ignore:The \.grad attribute of a Tensor:UserWarning")
+
+
+@LOOKS_AT_GRAD
+def test_compiling_takes_each_layer_as_one_graph(pool: TokenPool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without code made of them, which would take half a minute: the slow test below makes it."""
+    graphs = list[torch.fx.GraphModule]()
+
+    def traced(graph: torch.fx.GraphModule, example: list[torch.Tensor]) -> Callable[..., object]:
+        graphs.append(graph)
+        return graph.forward
+
+    monkeypatch.setattr(Layer, "compile", lambda layer: nn.Module.compile(layer, backend=traced, fullgraph=True))
+    plain, compiled = (train(small_spec(parallel=Ddp(compile=each), **FEW), pool) for each in (False, True))
+    assert len(graphs) == 1  # which the layers, being alike, share
+    assert compiled.losses == pytest.approx(plain.losses, abs=1e-6)
+
+
+@LOOKS_AT_GRAD
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of torch.jit, by torch's own compiler
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("c++") is None, reason="compiling layers for a CPU needs a C++ compiler")
+def test_compiled_layers_give_the_losses_of_eager_ones(pool: TokenPool) -> None:
+    plain, compiled = (train(small_spec(parallel=Ddp(compile=each), **FEW), pool) for each in (False, True))
+    assert compiled.losses == pytest.approx(plain.losses, abs=1e-4)
 
 
 def test_a_run_whose_loss_is_not_finite_stops_and_keeps_its_last_good_checkpoint(
