@@ -63,3 +63,10 @@ def gpu_has_bfloat16() -> bool:
     import torch
 
     return torch.cuda.is_available() and torch.cuda.is_bf16_supported(including_emulation=False)
+
+
+def gpu_memory_bytes() -> int | None:
+    """Return the memory of this machine's first GPU, None without one."""
+    import torch
+
+    return torch.cuda.get_device_properties(0).total_memory if torch.cuda.is_available() else None

@@ -2,10 +2,13 @@
 
 import os
 
-from infra.machine import cpu_flags, gpu_has_bfloat16, trains_on_gpu
+from infra.machine import cpu_flags, gpu_has_bfloat16, gpu_memory_bytes, trains_on_gpu
 from infra.settings import load_settings
+from tasks.core.errors import ConfigError
 from tasks.runtime.command import StageExtras, instead_of
-from tasks.training.config import Precision
+from tasks.training.config import Precision, TrainingConfig
+from tasks.training.parallel.ddp import Ddp
+from tasks.training.parallel.kinds import ParallelKind
 from tasks.training.params import TrainParams
 from tasks.training.precision import native_precision
 
@@ -24,9 +27,29 @@ def full_precision() -> Precision:
     return native_precision("cuda", cpu_flags(), os.environ, gpu_bfloat16=gpu_has_bfloat16())
 
 
+def full_parallel(training: TrainingConfig) -> ParallelKind | None:
+    """Return what trains the full runs, by the memory of this machine's first GPU; a CPU's by the kind of model.
+
+    Raises:
+        ConfigError: they are trained on GPUs, and this machine has none to look at.
+    """
+    settings = load_settings()
+    if not trains_on_gpu(settings.device):
+        return None if training.stackable else Ddp()
+    from tasks.training.parallel.choice import chosen_parallel
+
+    if (gpu_bytes := gpu_memory_bytes()) is None:
+        raise ConfigError(
+            "train.training.parallel is auto, which is decided by the memory of this machine's GPU, and it has none. Name "
+            "{kind: ddp} or {kind: fsdp}, or null."
+        )
+    return chosen_parallel(training, gpu_bytes, settings.world_size)
+
+
 def decide(params: TrainParams) -> TrainParams:
-    """Return params with the precision of the full runs decided."""
-    return params.decided(full_precision())
+    """Return params with the precision of the full runs decided, and what trains them."""
+    params = params.decided(full_precision())
+    return params.spread(full_parallel(params.training)) if params.training.parallel == "auto" else params
 
 
 EXTRAS = StageExtras(

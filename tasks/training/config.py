@@ -158,8 +158,10 @@ class TrainingConfig(Params):
         default=None, description="what a step minimises; null = the mean of its tokens' losses"
     )
     mup: Mup | None = Field(default=None, description="rates and initial values are those of a narrower model")
-    parallel: ParallelKind | None = Field(
-        default=None, description="one model over many devices; null = as in a stack, for models that fit on one"
+    parallel: ParallelKind | Literal["auto"] | None = Field(
+        default=None,
+        description="one model over many devices; null = as in a stack, for models that fit on one; auto = by the memory of "
+        "the GPU, decided before a run is named",
     )
     checkpoint_every_steps: PositiveInt | None = Field(default=None, description="null = no checkpoints")
     keep_checkpoints: PositiveInt | None = Field(default=None, description="the last so many; null = two")
@@ -178,6 +180,22 @@ class TrainingConfig(Params):
         if self.precision == "auto":
             raise ConfigError("precision is auto, which nobody has decided for this run. Name float32 or bfloat16.")
         return self.precision
+
+    @property
+    def engine(self) -> ParallelKind | None:
+        """How the model is spread over devices; None = it is not, but trained in a stack.
+
+        Raises:
+            ConfigError: it is `auto`, which is decided before a run starts and never inside it.
+        """
+        if self.parallel == "auto":
+            raise ConfigError("parallel is auto, which nobody has decided for this run. Name ddp or fsdp, or null.")
+        return self.parallel
+
+    @property
+    def stackable(self) -> bool:
+        """Whether a stack can train the model."""
+        return self.model.architecture is None and not self.model.untied_embeddings
 
     def decided(self, precision: Precision) -> Self:
         """Return the config with `precision` where it says `auto`."""

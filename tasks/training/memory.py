@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from math import ceil
 from typing import TYPE_CHECKING
 
 from tasks.core.errors import ConfigError
@@ -22,8 +23,9 @@ def needed_bytes(training: TrainingConfig, vocab_size: int, *, shards: int, sequ
 
     Weights, gradients and optimizer state are float32, over `shards` devices; a layer keeps its inputs, products and norms
     in the precision of the products, and queries, keys and values in float32 for the rotation, unless they are made again.
+    A stack has the weights in both precisions, and a gradient for each level of the tree of micro-batches.
     """
-    model, parallel = training.model, training.parallel
+    model, parallel = training.model, training.engine
     width = 2 if training.product_precision == "bfloat16" else 4
     parameters = num_parameters(model, vocab_size)[0]
     state = state_bytes(training.optimizer.method, weight_shapes(model, vocab_size))
@@ -32,7 +34,26 @@ def needed_bytes(training: TrainingConfig, vocab_size: int, *, shards: int, sequ
     kept = width * model.hidden_size if parallel is not None and parallel.recompute_activations else layer
     tokens = sequences * model.sequence_length
     activations = tokens * (model.num_layers * kept + layer)
-    return (8 * parameters + state) // shards + activations + _LOGITS_BYTES
+    weights = 8 if parallel is not None else 4 + width + 4 * training.micro_batches.bit_length()
+    return (weights * parameters + state) // shards + activations + _LOGITS_BYTES
+
+
+def needed_on_each(training: TrainingConfig, vocab_size: int, world_size: int) -> int:
+    """Return about how many bytes a run needs on each of so many GPUs."""
+    engine = training.engine
+    shards = world_size if engine is not None and engine.SHARDED else 1
+    sequences = ceil(training.sequences_per_step / max(training.micro_batches, world_size))
+    return needed_bytes(training, vocab_size, shards=shards, sequences=sequences)
+
+
+def engine_words(training: TrainingConfig, vocab_size: int, world_size: int) -> str:
+    """Return what trains the full runs on GPUs, in a sentence."""
+    engine, needed = training.engine, needed_on_each(training, vocab_size, world_size) / _GIB
+    again = "" if engine is None or not engine.recompute_activations else ", activations made again"
+    how = (
+        "in a stack of one (parallel: null)" if engine is None else f"as one model (parallel.kind {engine.kind}{again})"
+    )
+    return f"full runs are trained {how}, and need about {needed:.1f} GiB on each of {world_size} GPU(s)"
 
 
 def require_memory(training: TrainingConfig, vocab_size: int, *, shards: int, sequences: int) -> None:
@@ -81,6 +102,8 @@ def _what_lowers_it(training: TrainingConfig) -> str:
     raised = f"Raise micro_batches (now {training.micro_batches}, at most {most}, one sequence at a time)"
     # One sequence is the least that is kept at a time.
     ways = [raised if training.micro_batches < most else "Lower model.sequence_length"]
-    if training.parallel is None or not training.parallel.recompute_activations:
+    if training.engine is None:
+        ways.append("set parallel to {kind: ddp, recompute_activations: true}")
+    elif not training.engine.recompute_activations:
         ways.append("set parallel.recompute_activations")
     return f"{', '.join(ways)}, or shard the model: parallel.kind fsdp and a higher MIXWRIGHT_WORLD_SIZE."

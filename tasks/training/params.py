@@ -9,6 +9,7 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 from tasks.core.params import Params
 from tasks.mixture.published import MixtureName
 from tasks.training.config import ModelConfig, OptimizerConfig, Precision, TrainingConfig
+from tasks.training.parallel.kinds import ParallelKind
 from tasks.training.starts.kinds import StartConfig
 from tasks.training.starts.scratch import Scratch
 
@@ -60,12 +61,18 @@ class TrainParams(Params):
         """Return the params with `precision` where they say `auto`."""
         return self.model_copy(update={"training": self.training.decided(precision)})
 
+    def spread(self, parallel: ParallelKind | None) -> Self:
+        """Return the params with `parallel` where they say `auto`."""
+        if self.training.parallel != "auto":
+            return self
+        training = self.training.model_copy(update={"parallel": parallel})
+        return self.model_copy(update={"training": training})
+
     def mistakes(self) -> Iterator[str]:
         """Yield what does not fit together."""
         if len(set(self.mixtures)) != len(self.mixtures):
             yield f"a mixture is named twice in {', '.join(self.mixtures)}"
-        model = self.training.model
-        if self.training.parallel is None and (model.architecture is not None or model.untied_embeddings):
+        if self.training.parallel is None and not self.training.stackable:
             yield (
                 "training.model has an architecture other than Llama's or untied_embeddings, and training.parallel null "
                 "trains Llama's with tied embeddings alone; set parallel to {kind: ddp} or {kind: fsdp}"

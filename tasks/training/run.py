@@ -43,9 +43,9 @@ def train(
         DivergedError: the loss is not finite.
         StoppedError: `asked_to_stop` was true before a step; a checkpoint of it is kept.
     """
-    if spec.training.parallel is not None:
+    if (parallel := spec.training.engine) is not None:
         job = Job(checkpoints, initial, world, device, on_step or unheard, asked_to_stop)
-        return train_spread(spec.training.parallel, spec, pool, job)
+        return train_spread(parallel, spec, pool, job)
 
     def heard(step: int, numbers: Heard) -> None:
         if on_step is not None and numbers[0] is not None:

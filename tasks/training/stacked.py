@@ -10,7 +10,7 @@ W = P padded.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -29,6 +29,7 @@ from tasks.training.data import Batch
 from tasks.training.distributed import from_first, tree_sum, world_sum
 from tasks.training.held_out import evaluated
 from tasks.training.loader import prefetched, workers_for
+from tasks.training.memory import shortage_named
 from tasks.training.model import decoder, scoring_of
 from tasks.training.numerics import deterministic, diverged
 from tasks.training.optimizers.clipping import clipped, clipped_rows
@@ -92,7 +93,7 @@ def train_stacked(
     """
     if len({(spec.training, spec.segments) for spec in specs}) != 1:
         raise ConfigError(f"{len(specs)} runs with different training configs cannot be stacked. Group them by config.")
-    if (parallel := specs[0].training.parallel) is not None:
+    if (parallel := specs[0].training.engine) is not None:
         raise ConfigError(f"a stack does not spread a model over devices. Set parallel ({parallel.kind}) to null.")
     require_shared(specs[0].training, world.size)
     folders: Sequence[Path | None] = [None] * len(specs) if checkpoints is None else checkpoints
@@ -100,7 +101,7 @@ def train_stacked(
         stacked_run(place, spec, pool, folder) for place, (spec, folder) in enumerate(zip(specs, folders, strict=True))
     ]
     listeners = _StepListeners(len(runs), on_step, stop, asked_to_stop)
-    with deterministic() if device == "cpu" else nullcontext(), torch.no_grad():
+    with deterministic() if device == "cpu" else shortage_named(specs[0].training), torch.no_grad():
         for step, some in together(runs, world).items():
             _train(started(some, step, torch.device(device), world, initial), listeners)
     return tuple(result_of(run, world) for run in runs)

@@ -24,6 +24,7 @@ from tasks.training.branches import Milestone
 from tasks.training.config import num_flops, num_parameters
 from tasks.training.held_out import SPLIT as HELD_OUT
 from tasks.training.held_out import evaluation_words
+from tasks.training.memory import engine_words
 from tasks.training.model import weight_shapes
 from tasks.training.optimizers.kinds import state_bytes
 from tasks.training.params import TrainParams
@@ -97,6 +98,8 @@ def run(params: TrainParams, *, inputs: Mapping[str, Path], output: Path, worksh
         require_segments_shared(one.spec.segments, workshop.world_size)
     for note in planned.notes:
         workshop.observer.say(note)
+    if workshop.gpus_per_trainer:
+        workshop.observer.say(engine_words(params.training, pool.vocab_size, workshop.world_size))
     if params.training.evaluations is not None:
         workshop.observer.say(evaluation_words(params.training, pool.tokens(HELD_OUT).tolist()))
 

@@ -141,7 +141,7 @@ def _require_room(spec: RunSpec, vocab_size: int, world: World) -> None:
 
 def _start(spec: RunSpec, data: RunData, job: Job, spread_out: SpreadOut, own: str) -> _Run:
     """Return the run at its start, or where its last checkpoint is."""
-    training, parallel, vocab_size = spec.training, spec.training.parallel, data.pool.vocab_size
+    training, parallel, vocab_size = spec.training, spec.training.engine, data.pool.vocab_size
     assert parallel is not None, "this engine was chosen by it"
     model = Decoder(training.model, vocab_size)
     model.recompute = parallel.recompute_activations
