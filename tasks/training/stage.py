@@ -94,7 +94,7 @@ def run(params: TrainParams, *, inputs: Mapping[str, Path], output: Path, worksh
     # Every run is checked before the first starts.
     _require_fit(start, params, read[TOKENIZER_FILE], pool)
     planned = planned_runs(params, recipe, pool, train_digest(read), str(inputs.get(RECIPE, Recipe.FILE)))
-    for one in planned.runs if params.training.parallel is not None else ():
+    for one in planned.runs if params.training.engine is not None else ():
         require_segments_shared(one.spec.segments, workshop.world_size)
     for note in planned.notes:
         workshop.observer.say(note)
@@ -190,7 +190,7 @@ def _smaller(runs: Sequence[PlannedRun], workshop: Workshop) -> tuple[int, ...]:
     """Return with how many workers the runs may go on where there is no longer room for all."""
     training, least = runs[0].spec.training, workshop.min_world_size
     fits = () if least is None else smaller_worlds(training, workshop.world_size, least)
-    if training.parallel is None:
+    if training.engine is None:
         return fits
     return tuple(size for size in fits if all(shares_segments(one.spec.segments, size) for one in runs))
 

@@ -12,7 +12,7 @@ def shares_steps(training: TrainingConfig, size: int) -> bool:
 
     Of a model spread over devices each takes as many samples; in a stack each sums a subtree of the micro-batches.
     """
-    if training.parallel is not None:
+    if training.engine is not None:
         return training.sequences_per_step % size == 0
     return training.micro_batches % size == 0 and size & (size - 1) == 0
 
@@ -30,7 +30,7 @@ def require_shared(training: TrainingConfig, size: int) -> None:
     """
     if shares_steps(training, size):
         return
-    spread = training.parallel is not None
+    spread = training.engine is not None
     count, name = (
         (training.sequences_per_step, "sequences_per_step") if spread else (training.micro_batches, "micro_batches")
     )

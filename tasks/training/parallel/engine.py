@@ -131,7 +131,7 @@ def parts_of_step(segment: Segment, micro_batches: int, world: World) -> int:
 
 def _require_room(spec: RunSpec, vocab_size: int, world: World) -> None:
     """Check that this process's GPU has room for each segment of a run."""
-    training, parallel = spec.training, spec.training.parallel
+    training, parallel = spec.training, spec.training.engine
     shards = world.size if parallel is not None and parallel.SHARDED else 1
     for one in spec.segments:
         as_there = training.model_copy(update={"model": one.model})
