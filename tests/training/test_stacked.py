@@ -141,7 +141,7 @@ def test_a_run_that_diverges_ends_alone(pool: TokenPool, monkeypatch: pytest.Mon
 
 
 def test_a_run_diverges_in_a_stack_as_it_does_alone(pool: TokenPool) -> None:
-    spec = small_spec(learning_rate=1e30, gradient_clip=None, precision="float32", warmup_steps=0)
+    spec = small_spec(learning_rate=1e9, gradient_clip=None, precision="float32", warmup_steps=0)
     with pytest.raises(DivergedError) as alone:
         train(spec, pool)
     runs = train_stacked([spec, replace(spec, seed=1)], pool)

@@ -286,13 +286,13 @@ def test_ray_train_gives_the_same_samples_and_the_same_bytes(
 @pytest.mark.usefixtures("ray_here")
 def test_an_error_in_a_ray_train_worker_comes_out_by_its_name(inputs: dict[str, Path], tmp_path: Path) -> None:
     place = workshop(tmp_path, RayExecutor(2))
-    broken = params(1, learning_rate=1e30, gradient_clip=None, precision="float32", warmup_steps=0)
+    broken = params(1, learning_rate=1e9, gradient_clip=None, precision="float32", warmup_steps=0)
     with pytest.raises(ConfigError, match="Lower learning_rate"):
         run(broken, inputs=inputs, output=tmp_path / "ray", workshop=place)
 
 
 def test_an_error_in_one_of_two_gloo_workers_comes_out_by_its_name(inputs: dict[str, Path], tmp_path: Path) -> None:
-    broken = params(1, learning_rate=1e30, gradient_clip=None, precision="float32", warmup_steps=0)
+    broken = params(1, learning_rate=1e9, gradient_clip=None, precision="float32", warmup_steps=0)
     with pytest.raises(ConfigError, match="Lower learning_rate"):
         run(broken, inputs=inputs, output=tmp_path / "out", workshop=workshop(tmp_path, LocalExecutor(2), world_size=2))
 
