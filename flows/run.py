@@ -138,7 +138,7 @@ def start_run(step: str, config: PipelineConfig) -> Iterator[PipelineRun]:
     close_left_open(settings)
     require_files(config.params)
     if step in {PIPELINE, "train"}:
-        require_shared(config.params.train.training, settings.world_size)
+        require_shared(resolved_params(config.params).train.training, settings.world_size)
     with TerminalObserver() as terminal:
         raw = raw_input(config.inputs, settings.home, config.params.ingest, partial(terminal.progress, "raw input"))
     require_space(settings.home, _SPACE_PER_RAW_BYTE * raw.bytes)

@@ -16,6 +16,8 @@ def test_workers_that_cannot_share_a_training_step_are_refused_before_the_first_
     monkeypatch.setenv("MIXWRIGHT_WORLD_SIZE", "3")
     refused = r"cannot be shared evenly by 3 workers .*Set MIXWRIGHT_WORLD_SIZE to"
     for step in ("pipeline", "train"):
-        with pytest.raises(ConfigError, match=refused), start_run(step, read_config("demo")):
-            pytest.fail("nothing is to begin")
+        for settings in ((), ("train.training.parallel=auto",)):
+            config = read_config("demo", None, settings)
+            with pytest.raises(ConfigError, match=refused), start_run(step, config):
+                pytest.fail("nothing is to begin")
     assert not (tmp_path / "home").exists()
