@@ -25,7 +25,7 @@ MINUTES = {
     "predictors": 9,
     "laws": 8,
     "strategies": 10,
-    "training": 1,
+    "training": 7,
     "loader": 1,
     "stacked": 5,
     "checkpoints": 1,

@@ -1,48 +1,51 @@
-"""Training: tokens per CPU second of the demo's two sizes, and the share of the machine's matrix product that is."""
+"""Training on a CPU: a run beside a plain eager float32 loop over the same model, tokens and steps, in turns in one process.
 
-import tempfile
-from collections.abc import Iterator
-from pathlib import Path
+Each size once with the environment that workers get and once in a plain process, on one thread. The share is of the fastest
+of some matrix products in the run's precision (`SHAPES` in `benchmarks/training_rounds.py`), measured in the same rounds;
+what counts as arithmetic is the rule of `num_flops`.
+"""
 
-import numpy as np
-import torch
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from typing import Any
 
-from benchmarks.measure import Line, rate, ratio
+from benchmarks.inputs import ROOT
+from benchmarks.measure import Line, Note, ratio, spent_by, spread_of
 from benchmarks.options import Options
-from tasks.tokenize.pool import write_pool
+from benchmarks.training_rounds import SIZES
+from infra.executors import PINNED_ENVIRONMENT
 from tasks.training.command import full_precision
-from tasks.training.config import TrainingConfig, num_flops
-from tasks.training.model import torch_dtype
-from tasks.training.params import demo_full, demo_proxy
-from tasks.training.run import RunSpec, train
-from tasks.training.types import Phase
+from tasks.training.config import num_parameters
 
-VOCAB = 4096
-STEPS = 10
+PLACES: Mapping[str, Mapping[str, str]] = {"worker": PINNED_ENVIRONMENT, "plain process": {}}
 
 
-def run(_: Options) -> Iterator[Line]:
-    """Measure both sizes on random tokens, and a matrix product of the same precision in the same run."""
-    torch.set_num_threads(1)
-    precision = full_precision()
-    left, right = (torch.randn(1024, 1024).to(torch_dtype(precision)) for _ in range(2))
-    peak = rate(2 * 1024**3 / 1e9, lambda: left @ right)
-    yield Line(f"limit: {precision} matrix product of 1024", "GFLOP/CPU-s", peak)
-    for name, config in (("proxy", demo_proxy()), ("full", demo_full())):
-        short = _short(config.decided(precision))
-        with tempfile.TemporaryDirectory() as folder:
-            tokens = np.random.default_rng(0).integers(0, VOCAB - 1, size=2 * short.num_tokens)
-            pool = write_pool(Path(folder), {"noise": {"train": tokens}}, vocab_size=VOCAB, document_end=VOCAB - 1)
-            spec = RunSpec(name, (Phase(short.num_tokens, (1.0,)),), 0, short, 4.0)
-            speed = rate(short.num_tokens, lambda spec=spec, pool=pool: train(spec, pool), rounds=3)
-        yield Line(f"{name}: tokens", "per CPU-s", speed)
-        flops = num_flops(short, VOCAB) / short.num_tokens / 1e9
-        arithmetic = type(speed)(speed.median * flops, speed.low * flops, speed.high * flops)
-        yield Line(f"{name}: arithmetic / limit", "ratio", ratio(arithmetic, peak))
+def run(options: Options) -> Iterator[Line | Note]:
+    """Measure every size in both places."""
+    yield Note(f"precision of our runs: {full_precision()}; the eager loop's: float32")
+    for name, size in SIZES.items():
+        parameters = num_parameters(size.training.model, size.vocab_size)[0] / 1e6
+        yield Note(f"{name}: {parameters:.2f}M parameters, {size.training.tokens_per_step} tokens a step")
+        told = dict[str, dict[str, Any]]()
+        for place, environment in PLACES.items():
+            command = [sys.executable, "-m", "benchmarks.training_rounds", name, str(options.rounds)]
+            told[place] = json.loads(spent_by(command, environment, ROOT).output.splitlines()[-1])
+            yield from _lines(f"{name}, {place}", told[place], size.stacked)
+        ours, eager = (spread_of(told[place][way]) for place, way in (("worker", "ours"), ("plain process", "eager")))
+        yield Line(f"{name}: run in a worker / eager loop in a plain process", "x", ratio(eager, ours))
 
 
-def _short(config: TrainingConfig) -> TrainingConfig:
-    """Return the same run with few steps and no checkpoints."""
-    optimizer = config.optimizer.model_copy(update={"warmup_steps": 2})
-    changes = {"num_tokens": STEPS * config.tokens_per_step, "checkpoint_every_steps": None, "optimizer": optimizer}
-    return TrainingConfig.model_validate(config.model_copy(update=changes).model_dump())
+def _lines(name: str, told: dict[str, Any], stacked: int | None) -> Iterator[Line]:
+    yield Line(f"{name}: best matrix product", "GFLOP/CPU-s", spread_of(told["limit"]))
+    ways = {"eager": ("eager loop", 1), "ours": ("run", 1)}
+    if stacked is not None:
+        ways["stacked"] = (f"{stacked} stacked runs", stacked)
+    for way, (called, count) in ways.items():
+        yield Line(f"{name}, {called}: tokens", "per CPU-s", spread_of(told[way]).per(count * told["tokens"]))
+        pairs = list(zip(told[way], told["limit"], told["eager"], strict=True))
+        shares = [count * told["gflop"] / spent / limit for spent, limit, _ in pairs]
+        yield Line(f"{name}, {called}: arithmetic / best product", "ratio", spread_of(shares))
+        if way != "eager":
+            ratios = [count * eager / spent for spent, _, eager in pairs]
+            yield Line(f"{name}, {called} / eager loop", "x", spread_of(ratios))
