@@ -3,7 +3,7 @@
 The first two are the delta method: variance s^2 (1 + g' V g), with V from the derivatives on the points and a weak prior,
 and Student's t. s^2 is the mean squared residual over n - p degrees of freedom with a prior value that counts as one more.
 That alone holds 20 to 60 % of what an 80 % interval should where a law is carried on
-(benchmarks/results/laws.txt): laws bend.
+(measured on the tables of docs/laws.md): laws bend.
 So the variance grows by drift^2 for every e-fold beyond the points, like a random walk, and the drift is measured on the
 table: the dearest 60, 40 and 20 % of the runs are held out in turn, and what the fit to the others misses there tells it.
 
