@@ -38,6 +38,8 @@ VARIABLES = {
 _FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", "Noto Sans", sans-serif'
 # Inches at 72 points; the page scales the picture to its column.
 _POINTS = 72
+# So many numbers of six digits stand side by side on a horizontal axis.
+_MOST_TICKS = 6
 _STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "mixwright",
@@ -83,6 +85,7 @@ def drawn(name: str, label: str, size: tuple[float, float], margins: Margins, dr
     import matplotlib
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
+    from matplotlib.ticker import AutoLocator
 
     width, height = size
     left, right, bottom, top = margins
@@ -94,6 +97,8 @@ def drawn(name: str, label: str, size: tuple[float, float], margins: Margins, dr
         FigureCanvasSVG(figure)
         axes = figure.add_axes((left / width, bottom / height, 1 - (left + right) / width, 1 - (bottom + top) / height))
         draw(axes)
+        if isinstance(axes.xaxis.get_major_locator(), AutoLocator):
+            axes.locator_params(axis="x", nbins=_MOST_TICKS)
         nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
         figure.savefig(stream, format="svg", metadata=nothing)
     return inlined(stream.getvalue(), name, label)

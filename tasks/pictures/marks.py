@@ -9,7 +9,10 @@ from tasks.pictures.canvas import MUTED, NATURAL, PAPER, SEARCHED, SERIES, UNIFO
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-WIDTH = 760.0
+# As wide as a column of text: on a phone that is shown at 0.6 of its size, and can still be read.
+WIDTH = 600.0
+# So many entries of a legend stand side by side.
+LEGEND_COLUMNS = 4
 # Points a character takes at size 11 in the widest common system font (measured); margins are made from it.
 _CHARACTER = 6.3
 
@@ -95,6 +98,15 @@ def legend(axes: "Axes", columns: int) -> None:
         loc="lower left", bbox_to_anchor=(0, 1.0), bbox_transform=place, ncols=columns, borderaxespad=0.3,
         borderpad=0.4, columnspacing=1.4,
     )  # fmt: skip
+
+
+def legend_room(entries: int) -> float:
+    """Return the top margin that a legend of so many entries needs in `LEGEND_COLUMNS` columns, in points.
+
+    >>> legend_room(3), legend_room(5)
+    (34.0, 50.0)
+    """
+    return 18.0 + 16.0 * max(1, -(-entries // LEGEND_COLUMNS))
 
 
 def room(names: Sequence[str]) -> float:

@@ -10,6 +10,7 @@ from tasks.core.account import Account
 from tasks.core.errors import DataError
 from tasks.core.manifest import Manifest
 from tasks.evaluation.published import Sample, Samples
+from tasks.evaluation.tasks.published import Scores
 from tasks.mixture.pictures.evidence import SearchEvidence, read_evidence
 from tasks.mixture.published import Forecast, Recipe
 from tasks.report.config import ReportParams
@@ -51,7 +52,7 @@ class StageLineage:
 
 @dataclass(frozen=True)
 class PageContent:
-    """Everything on the page."""
+    """Everything on the page; `scores` are those of tasks, None where models were not put to any."""
 
     curation: Curation
     map: DomainMap
@@ -61,6 +62,7 @@ class PageContent:
     training: Training
     evaluation: Evaluation
     samples: tuple[Sample, ...]
+    scores: Scores | None
     lineage: tuple[StageLineage, ...]
 
 
@@ -84,6 +86,7 @@ def read_content(folders: Mapping[str, Path], params: ReportParams) -> PageConte
         training=read_training(folders["train"], names),
         evaluation=read_evaluation(folders["evaluate"], names),
         samples=read_samples(folders["evaluate"], params),
+        scores=Scores.read(folders["evaluate"]) if (folders["evaluate"] / Scores.FILE).exists() else None,
         lineage=lineage,
     )
 

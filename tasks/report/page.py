@@ -1,11 +1,15 @@
 """The page: what it tells and its pictures through one template. Text from documents is escaped, always."""
 
+from base64 import b64encode
+from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any
 
 from markupsafe import Markup
 
 from tasks.core.account import Count
-from tasks.evaluation.published import Interval
+from tasks.evaluation.published import Decision, Interval
+from tasks.evaluation.tasks.published import Score, Scores
 from tasks.mixture.pictures import search_plots
 from tasks.mixture.pictures.gallery import pictures_of
 from tasks.mixture.published import MIXTURES
@@ -19,21 +23,42 @@ from tasks.report.outcome import OVERALL
 from tasks.report.templating import TEMPLATES, environment
 
 
+@dataclass(frozen=True)
+class ScoreColumn:
+    """One score of every model: of a task under its primary name, or a set of scores."""
+
+    task: str
+    score: str
+    values: tuple[Score, ...]
+
+    @property
+    def best(self) -> float:
+        """The best value of all models."""
+        values = [one.value for one in self.values]
+        return max(values) if self.values[0].direction == "higher" else min(values)
+
+
 def render(content: PageContent, params: ReportParams) -> str:
-    """Return the whole page as HTML: it needs no network, no script and no other file."""
-    # The stylesheet is this package's own file, and the pictures escape what they write: both are markup already.
+    """Return the whole page as HTML: it needs no network and no other file, and says everything without its script."""
+    # Style and script are this package's own files, and the pictures escape what they write: all are markup already.
     css = Markup(palette() + (TEMPLATES / "report.css").read_text(encoding="utf-8"))  # noqa: S704
+    script = (TEMPLATES / "script.html").read_text(encoding="utf-8").strip()
+    told_to_run = script.removeprefix("<script>").removesuffix("</script>")
     return (
         environment(html=True)
         .get_template("report.html")
         .render(
             title=params.title,
             css=css,
+            script=Markup(script),  # noqa: S704
+            script_digest=b64encode(sha256(told_to_run.encode()).digest()).decode(),
+            headline=headline(content.evaluation.decision),
             content=content,
             plots=pictures(content),
             MIXTURES=MIXTURES,
             mixture_rows=mixture_rows(content),
             bits_rows=bits_rows(content),
+            score_columns=score_columns(content.scores),
             lost=_lost,
             share=share,
         )
@@ -43,6 +68,7 @@ def render(content: PageContent, params: ReportParams) -> str:
 def pictures(content: PageContent) -> dict[str, Markup]:
     """Return every picture of the page by name."""
     drawn = {
+        "decision": run_plots.decision(content.evaluation),
         "funnel": text_plots.funnel(content.curation),
         "reasons": text_plots.reasons(content.curation),
         "map": text_plots.domain_map(content.map),
@@ -55,6 +81,18 @@ def pictures(content: PageContent) -> dict[str, Markup]:
     if (outcome := content.evaluation.decision.forecast) is not None:
         drawn["forecast"] = run_plots.forecast_beside_outcome(content.forecast, outcome)
     return {name: Markup(svg) for name, svg in drawn.items()}  # noqa: S704
+
+
+def headline(decision: Decision) -> str:
+    """Return what a reader should do, in one sentence."""
+    found = decision.comparisons[decision.baseline]
+    if decision.claim:
+        return "Train on the searched mixture."
+    if found.below_zero:
+        return f"Keep the {decision.baseline} mixture: the searched one is worse."
+    if found.ends is None:
+        return f"Keep the {decision.baseline} mixture: nothing here shows that another is better."
+    return f"Keep the {decision.baseline} mixture, or measure with more seeds: no difference is shown."
 
 
 def mixture_rows(content: PageContent) -> list[dict[str, Any]]:
@@ -85,6 +123,19 @@ def bits_rows(content: PageContent) -> list[dict[str, Any]]:
     ]
     overall = {key: _told(each) for key, each in found.comparisons.items()}
     return [*rows, {"name": OVERALL, "last": True, "bits": found.overall, "differences": overall}]
+
+
+def score_columns(scores: Scores | None) -> list[ScoreColumn]:
+    """Return the primary score of every task, then the sets of scores, each by model in the order of `scores.models`."""
+    if scores is None:
+        return []
+    first, models = scores.models[0], scores.models
+    tasks = [
+        ScoreColumn(name, one.primary, tuple(model.tasks[name].scores[one.primary] for model in models))
+        for name, one in first.tasks.items()
+    ]
+    sets = [ScoreColumn(name, "set", tuple(model.score_sets[name] for model in models)) for name in first.score_sets]
+    return [*tasks, *sets]
 
 
 def _told(difference: Interval) -> dict[str, Any]:

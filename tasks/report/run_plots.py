@@ -6,13 +6,40 @@ from typing import TYPE_CHECKING, Any
 from tasks.core import words
 from tasks.evaluation.published import Comparison, ForecastOutcome, Interval
 from tasks.mixture.published import Forecast
-from tasks.pictures.canvas import INK, MIXTURE_COLOURS, RULE, SEARCHED, UNIFORM, drawn
+from tasks.pictures.canvas import INK, MIXTURE_COLOURS, NATURAL, PAPER, RULE, SEARCHED, UNIFORM, drawn
 from tasks.pictures.marks import KINDS, WIDTH, legend, room, rows_of, short, signed
 from tasks.report.experiments import Curve
 from tasks.report.outcome import OVERALL, Evaluation
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+
+def decision(evaluation: Evaluation) -> str:
+    """Return the gain over each baseline with its interval, drawn narrow enough to be read on a phone."""
+    comparisons = list(evaluation.comparisons.values())
+    widest = max(abs(value) for one in comparisons for value in (one.gain, *(one.ends or ())))
+    edge = 1.2 * widest or 0.01
+
+    def draw(axes: "Axes") -> None:
+        rows = rows_of(axes, [f"over {one.baseline}" for one in comparisons])
+        axes.axvspan(0, edge, color=SEARCHED, alpha=0.07, linewidth=0)
+        axes.axvline(0, color=INK, linewidth=1.2)
+        for row, one in zip(rows, comparisons, strict=True):
+            colour = SEARCHED if one.above_zero else NATURAL if one.below_zero else UNIFORM
+            if one.ends is not None:
+                axes.hlines(row, *one.ends, color=colour, linewidth=9, alpha=0.45)
+            face = colour if one.ends is not None else PAPER
+            axes.plot([one.gain], [row], marker="o", markersize=10, color=colour, markerfacecolor=face)
+            axes.text(one.gain, row - 0.3, signed(one.gain), ha="center", fontsize=14, fontweight="bold")
+        axes.set(xlim=(-edge, edge), ylim=(len(comparisons) - 0.5, -0.75))
+        axes.locator_params(axis="x", nbins=5)
+        axes.tick_params(labelsize=14)
+        axes.set_xlabel("← worse · bits per byte · better →", fontsize=14)
+
+    told = "; ".join(f"over {one.baseline} {_gain_of(one)}" for one in comparisons)
+    label = f"Gain of the searched mixture in bits per byte: {told}."
+    return drawn("decision", label, (520, 66 + 58 * len(comparisons)), (112, 14, 50, 6), draw)
 
 
 def curves(shown: Sequence[Curve]) -> str:
@@ -75,7 +102,7 @@ def differences(evaluation: Evaluation) -> str:
 
 
 def forecast_beside_outcome(forecast: Forecast, outcome: ForecastOutcome) -> str:
-    """Return the interval that was forecast above the interval that came out."""
+    """Return the interval that was forecast above the interval that came out, drawn as narrow as the decision."""
     names = [
         _size_of("forecast", forecast.model_parameters, forecast.tokens),
         _size_of("outcome", outcome.measured_model_parameters, outcome.measured_tokens),
@@ -84,19 +111,20 @@ def forecast_beside_outcome(forecast: Forecast, outcome: ForecastOutcome) -> str
 
     def draw(axes: "Axes") -> None:
         rows = rows_of(axes, names)
-        axes.axvline(0, color=INK, linewidth=1)
+        axes.axvline(0, color=INK, linewidth=1.2)
         for row, colour, found in zip(rows, (UNIFORM, SEARCHED), shown, strict=True):
             if found.ends is not None:
-                axes.hlines(row, *found.ends, color=colour, linewidth=7, alpha=0.45)
+                axes.hlines(row, *found.ends, color=colour, linewidth=9, alpha=0.45)
             axes.plot([found.gain], [row], marker="o", markersize=10, color=colour)
-            axes.text(found.gain, row - 0.32, signed(found.gain), ha="center", fontsize=12, fontweight="bold")
-        axes.margins(x=0.08)
+            axes.text(found.gain, row - 0.3, signed(found.gain), ha="center", fontsize=14, fontweight="bold")
+        axes.margins(x=0.12)
         axes.set_ylim(1.5, -0.75)
-        axes.grid(axis="x")
-        axes.set_xlabel("gain over natural, bits per byte")
+        axes.locator_params(axis="x", nbins=5)
+        axes.tick_params(labelsize=13)
+        axes.set_xlabel("gain over natural, bits per byte", fontsize=14)
 
     label = "Forecast gain {}; outcome {}.".format(*map(_gain_of, shown))
-    return drawn("forecast", label, (WIDTH, 170), (room(["0.25M parameters, 0.15M tokens"]), 24, 46, 4), draw)
+    return drawn("forecast", label, (520, 200), (132, 14, 50, 4), draw)
 
 
 def _rows(evaluation: Evaluation, comparison: Comparison) -> list[Interval]:
@@ -110,4 +138,4 @@ def _gain_of(found: Interval) -> str:
 
 
 def _size_of(name: str, parameters: int, tokens: int) -> str:
-    return f"{name}\n{parameters / 1e6:.2f}M parameters, {tokens / 1e6:.2f}M tokens"
+    return f"{name}\n{parameters / 1e6:.2f}M parameters\n{tokens / 1e6:.2f}M tokens"

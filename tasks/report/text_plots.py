@@ -4,7 +4,20 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from tasks.pictures.canvas import MUTED, PAPER, SEARCHED, SERIES, drawn
-from tasks.pictures.marks import WIDTH, beside, legend, percent, room, rows_of, share, share_in_words, short, size
+from tasks.pictures.marks import (
+    LEGEND_COLUMNS,
+    WIDTH,
+    beside,
+    legend,
+    legend_room,
+    percent,
+    room,
+    rows_of,
+    share,
+    share_in_words,
+    short,
+    size,
+)
 from tasks.report.curation import Curation
 from tasks.report.domains import DomainMap, MappedDomain
 from tasks.report.treemap import Box, treemap
@@ -41,17 +54,18 @@ def funnel(curation: Curation) -> str:
                 )
         axes.set_xlim(0, 1)
         percent(axes)
-        legend(axes, columns=1 + len(filters))
+        legend(axes, columns=LEGEND_COLUMNS)
 
     told = ", ".join(f"{s.name} {share_in_words(s.kept.bytes, s.taken.bytes)}" for s in sources)
+    top = legend_room(1 + len(filters))
     label = f"Share of bytes kept per source: {told}."
-    return drawn("funnel", label, (WIDTH, 74 + 30 * len(names)), (room(names), 24, 30, 34), draw)
+    return drawn("funnel", label, (WIDTH, 40 + top + 30 * len(names)), (room(names), 24, 30, top), draw)
 
 
 def reasons(curation: Curation) -> str:
     """Return how many documents each reason dropped."""
     shown, filters = curation.reasons, curation.filters
-    names = [short(reason.name.replace("_", " "), 50) for reason in shown]
+    names = [short(reason.name.replace("_", " "), 42) for reason in shown]
     counts = [reason.count.documents for reason in shown]
 
     def draw(axes: "Axes") -> None:
@@ -67,11 +81,12 @@ def reasons(curation: Curation) -> str:
         axes.set_xlim(0, 1.12 * max(counts, default=1))
         axes.xaxis.set_visible(False)
         axes.spines["bottom"].set_visible(False)
-        legend(axes, columns=max(len(filters), 1))
+        legend(axes, columns=LEGEND_COLUMNS)
 
     told = ", ".join(f"{reason.name} {reason.count.documents:,}" for reason in shown)
+    top = legend_room(len(filters))
     label = f"Documents dropped by reason: {told}."
-    return drawn("reasons", label, (WIDTH, 48 + 24 * len(names)), (room(names), 14, 10, 34), draw)
+    return drawn("reasons", label, (WIDTH, 14 + top + 24 * len(names)), (room(names), 14, 10, top), draw)
 
 
 def domain_map(domains: DomainMap) -> str:
@@ -109,7 +124,7 @@ def _box_label(axes: "Axes", domain: MappedDomain, box: Box) -> None:
     quality = "" if domain.quality is None else f" · quality {domain.quality:.2f}"
     for part in (told + quality, told, size(domain.bytes)):
         if len(part) * 6.2 <= box.width - 18:
-            axes.text(box.x + 11, box.y + 26 + 17 * len(lines), part, fontsize=11, color=MUTED)
+            axes.text(box.x + 11, box.y + 26 + 17 * len(lines), part, fontsize=11)
             return
 
 

@@ -11,11 +11,12 @@ import pytest
 from infra.executors import LocalExecutor
 from infra.storage import FolderStore
 from tasks.core.manifest import Manifest
+from tasks.evaluation.tasks.published import Score, ScoredModel, Scores, TaskScores
 from tasks.pictures.canvas import palette
 from tasks.report.card import model_card
 from tasks.report.config import ReportParams
 from tasks.report.load import INPUTS, PageContent, read_content
-from tasks.report.page import pictures, render
+from tasks.report.page import headline, pictures, render
 from tasks.report.stage import PAGE, run
 from tasks.runtime.context import Workshop
 from tests.in_process import InProcess
@@ -58,7 +59,8 @@ def test_text_from_documents_names_and_details_stays_text(
     page: str, elements: list[tuple[str, dict[str, str | None]]]
 ) -> None:
     tags = {tag for tag, _ in elements}
-    assert not tags & {"script", "img", "iframe", "object", "link", "b", "form"}
+    assert [tag for tag, _ in elements].count("script") == 1, "the page's own, which the policy names by its digest"
+    assert not tags & {"img", "iframe", "object", "link", "b", "form"}
     assert not any(name.startswith("on") for _, attributes in elements for name in attributes)
     assert "&lt;script&gt;alert(" in page
     assert "{{ 7*7 }}" in page
@@ -88,8 +90,8 @@ def test_every_picture_says_in_words_what_it_shows(
     elements: list[tuple[str, dict[str, str | None]]], content: PageContent, searching: PageContent
 ) -> None:
     labels = [attributes.get("aria-label") for tag, attributes in elements if tag == "svg"]
-    assert len(labels) == len(pictures(content)) == 12
-    assert len(pictures(searching)) == 15
+    assert len(labels) == len(pictures(content)) == 13
+    assert len(pictures(searching)) == 16
     assert all(
         len(label) > 40 for svg in pictures(searching).values() for label in re.findall("aria-label=(.*?) xmlns", svg)
     )
@@ -114,6 +116,43 @@ def test_the_page_tells_the_decision_the_forecast_and_every_digest(page: str, co
         assert page.count(stage.output) >= 2
         assert stage.key in page
     assert "threads per worker" in page
+
+
+def test_the_decision_comes_first_then_the_forecast_then_the_mixture_and_reasons_are_folded(page: str) -> None:
+    places = [page.index(told) for told in ('class="headline"', 'id="forecast"', 'id="mixture"', 'id="curation"')]
+    assert places == sorted(places)
+    assert page.index('<details class="all">') < page.index("Documents dropped by reason:")
+
+
+def test_the_headline_says_what_to_do(content: PageContent) -> None:
+    found = content.evaluation.decision
+    natural = found.comparisons["natural"]
+    assert headline(found) == "Train on the searched mixture."
+    for lower, upper, told in ((-0.2, -0.1, "is worse"), (-0.1, 0.2, "more seeds"), (None, None, "nothing here shows")):
+        seen = natural.model_copy(update={"claim": False, "lower": lower, "upper": upper})
+        other = found.model_copy(update={"claim": False, "comparisons": found.comparisons | {"natural": seen}})
+        assert headline(other).startswith("Keep the natural mixture") and told in headline(other)
+
+
+def test_scores_of_tasks_are_told_with_their_doubt_where_there_are_any(own_folders: dict[str, Path], page: str) -> None:
+    def model(name: str, value: float) -> ScoredModel:
+        scores = {
+            "accuracy": Score(value=value, standard_error=0.0125, direction="higher"),
+            "log_p_correct": Score(value=-value, standard_error=None, direction="higher"),
+        }
+        task = TaskScores(items=1234, left_out=5, primary="accuracy", scores=scores)
+        mean = Score(value=value / 2, standard_error=None, direction="higher")
+        return ScoredModel(model=name, tasks={"easy": task}, score_sets={"mean": mean})
+
+    Scores(identities={"easy": "1" * 64}, models=(model("searched-seed0", 0.75), model("natural-seed0", 0.5))).write(
+        own_folders["evaluate"]
+    )
+    commit(own_folders)
+    told = render(read_content(own_folders, ReportParams()), ReportParams())
+    Elements(told)
+    best = '<td class="n best">0.7500<span class="interval">± 0.0125</span></td><td class="n best">0.3750</td>'
+    assert best in told and "1,234" in told and "log p correct" in told
+    assert "Scores of tasks" in told and "Scores of tasks" not in page
 
 
 def test_every_domain_is_in_the_map_the_mixture_and_the_table_of_results(page: str) -> None:

@@ -196,7 +196,7 @@ def confirmation(found: Confirmation) -> str:
         for row, each in zip(rows, rows_shown, strict=True):
             if each.z is not None:
                 axes.annotate(
-                    f"z {signed(each.z, 1)}", (1, row - 0.14), (8, 0), xycoords=("axes fraction", "data"),
+                    f"z {each.z:+.1f}".replace("-", "−"), (1, row - 0.14), (8, 0), xycoords=("axes fraction", "data"),
                     textcoords="offset points", va="center", fontsize=11, color=MUTED,
                 )  # fmt: skip
         axes.margins(x=0.06)

@@ -105,7 +105,7 @@ def regret(search: SearchEvidence, forecast: Forecast) -> str:
         axes.set_xlabel("run")
         axes.set_ylabel("above the best measured")
         axes.grid(axis="y")
-        legend(axes, columns=7)
+        legend(axes, columns=5)
 
     text = "".join(f"; {name} lies {level:.4f} above it" for name, level in baselines.items())
     more = f"; {len(beyond)} above the edge of the picture, up to {max(values):.4f}" if beyond else ""
@@ -114,7 +114,7 @@ def regret(search: SearchEvidence, forecast: Forecast) -> str:
         f"run {runs[values.index(0.0)].run}{text}{more}; the forecast for the recipe lies {signed(foreseen)} from it; "
         f"noise {forecast.noise_sd:.4f}."
     )
-    return drawn("regret", label, (WIDTH, 360), (66, 14, 46, 54), draw)
+    return drawn("regret", label, (WIDTH, 376), (66, 14, 46, 70), draw)
 
 
 def best_so_far(values: Sequence[float], comparable: Sequence[bool]) -> list[float]:

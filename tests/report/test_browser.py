@@ -1,0 +1,72 @@
+"""The page as a person opens it: from a file, in a browser, on a screen and on a phone."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tasks.report.config import ReportParams
+from tasks.report.load import PageContent
+from tasks.report.page import render
+from tests.report.browser import Tab, browser, opened
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(browser() is None, reason="this machine has no Chromium to open the page in"),
+]
+
+# What stands beyond the right edge, unless it lies in a box that scrolls by itself.
+CUT = """[...document.querySelectorAll("body *")]
+    .filter((one) => one.getBoundingClientRect().right > innerWidth + 1 && !one.closest(".scroll, pre"))
+    .map((one) => one.outerHTML.slice(0, 120))"""
+OPENED = "document.querySelectorAll('details').forEach((one) => { one.open = true; })"
+FIRST_COLUMN = (
+    "[...document.querySelectorAll('#training table.sortable')[0].tBodies[0].rows].map(r => r.cells[0].innerText)"
+)
+CLICK = "document.querySelectorAll('#training table.sortable th')[{}].querySelector('button').click()"
+
+
+@pytest.fixture(scope="module")
+def tab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tab]:
+    with opened(tmp_path_factory.mktemp("browser")) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def written(searching: PageContent, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("page") / "report.html"
+    path.write_text(render(searching, ReportParams()), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_nothing_is_cut_nothing_fails_and_nothing_is_fetched(tab: Tab, written: Path, width: int, scheme: str) -> None:
+    tab.open(written, width, scheme)
+    for _ in ("as it opens", "with all that can be unfolded"):
+        assert tab.value("document.documentElement.scrollWidth") <= width
+        assert tab.value(CUT) == []
+        tab.value(OPENED)
+    assert tab.said("Runtime.exceptionThrown", "Runtime.consoleAPICalled", "Log.entryAdded") == []
+    asked = [event["params"]["request"]["url"] for event in tab.said("Network.requestWillBeSent")]
+    assert asked == [written.as_uri()]
+    dark = tab.value("getComputedStyle(document.body).backgroundColor") == "rgb(22, 25, 29)"
+    assert dark == (scheme == "dark")
+
+
+def test_a_click_on_a_head_sorts_the_rows_and_leaves_the_total_last(tab: Tab, written: Path) -> None:
+    tab.open(written, 1280)
+    before = tab.value(FIRST_COLUMN)
+    tab.value(CLICK.format(0))
+    by_name = tab.value(FIRST_COLUMN)
+    assert by_name[:-1] == sorted(before[:-1], key=str.lower) and by_name[-1] == before[-1] == "all domains"
+    tab.value(CLICK.format(0))
+    assert tab.value(FIRST_COLUMN)[:-1] == by_name[-2::-1]
+
+
+def test_the_page_prints_on_white_without_being_cut(tab: Tab, written: Path) -> None:
+    tab.open(written, 700, "dark")
+    tab.call("Emulation.setEmulatedMedia", media="print")
+    assert tab.value("getComputedStyle(document.body).backgroundColor") == "rgb(253, 252, 250)"
+    assert tab.value(CUT) == []
+    assert len(tab.call("Page.printToPDF")["data"]) > 10_000
