@@ -1,4 +1,4 @@
-"""Questions to a finished run, and its versions: why, audit, lineage, verify, compare, data."""
+"""Questions to a finished run, and its versions: why, audit, lineage, verify, data; and how two runs differ."""
 
 import json
 from collections.abc import Iterator
@@ -93,16 +93,6 @@ def verify(run_path: Path | None) -> None:
     with exit_codes():
         rows = list(verified(run_folder(run_path)))
         click.echo("\n".join(text_table(("stage", "files", "output", "state"), rows)))
-
-
-@click.command(cls=Once)
-@click.argument("first", type=click.Path(path_type=Path))
-@click.argument("second", type=click.Path(path_type=Path))
-def compare(first: Path, second: Path) -> None:
-    """Compare two runs (workspaces, or clones at a version): params, digests and decisions."""
-    with exit_codes():
-        for line in differences(run_folder(first), run_folder(second)):
-            click.echo(line)
 
 
 @click.group(cls=OnceGroup)

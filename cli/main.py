@@ -29,7 +29,10 @@ ELSEWHERE = {
         "From a model to what it saw, from a document to the models that saw it, from a digest to its stage.",
     ),
     "verify": ("cli.ask", "Check every file against its manifest, and every stage against the one before it."),
-    "compare": ("cli.ask", "Compare two runs (workspaces, or clones at a version): params, digests and decisions."),
+    "compare": (
+        "cli.compare",
+        "Compare two runs (workspaces, or clones at a version), or train the arms of a file and compare those.",
+    ),
     "explain": (
         "cli.explain",
         "Say why a stage would run again or would not: the first input, param, module, library or device that differs.",

@@ -18,12 +18,14 @@ def schemas() -> dict[str, str]:
 
 
 def contracts() -> list[tuple[str, type[Published]]]:
-    """Return every contract with its stage, and those of `mixwright mixture compare` and `mixwright law fit`."""
+    """Return every contract with its stage, and those of `mixture compare`, `compare --arms` and `law fit`."""
+    from tasks.arms.published import ArmsComparison
     from tasks.comparison.published import ComparedMixtures, ComparisonTable
     from tasks.laws.published import LawFit
 
     of_stages = [(stage.name, contract) for stage in STAGES for contract in stage.load_publishes()]
-    return [*of_stages, ("compare", ComparisonTable), ("compare", ComparedMixtures), ("law", LawFit)]
+    compared: list[type[Published]] = [ComparisonTable, ComparedMixtures, ArmsComparison]
+    return [*of_stages, *(("compare", one) for one in compared), ("law", LawFit)]
 
 
 def write_schemas(folder: Path) -> None:

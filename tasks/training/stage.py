@@ -53,6 +53,7 @@ from tasks.training.published_run import (
 )
 from tasks.training.recipes import PlannedRun, PlannedRuns, planned_runs
 from tasks.training.segments import flops_of
+from tasks.training.starts.kinds import StartConfig
 from tasks.training.starts.kinds import paths as start_paths
 from tasks.training.starts.weights import Start, start_mistakes
 from tasks.training.types import Device, RunSpec, Trunk
@@ -81,7 +82,7 @@ def run(params: TrainParams, *, inputs: Mapping[str, Path], output: Path, worksh
     tokenized = stage_input(workshop, inputs, "tokenize")
     given = _recipe_input(inputs, workshop)
     digests = {"tokenize": tokenized.digest, **given.digests}
-    start = _start(params)
+    start = start_of(params.start)
     digests |= {} if start is None else {"start": start.digest}
     stage = StageRun(workshop, STAGE, __name__, params, digests, output, gpus=workshop.gpus_per_trainer)
     if (found := stage.unchanged()) is not None:
@@ -130,9 +131,9 @@ def _recipe_input(inputs: Mapping[str, Path], workshop: Workshop) -> _RecipeInpu
     return _RecipeInput({"search": searched.digest}, partial(searched.read, Recipe))
 
 
-def _start(params: TrainParams) -> Start | None:
-    """Return what the runs start from, by content; None = scratch."""
-    found = start_paths(params.start)
+def start_of(config: StartConfig) -> Start | None:
+    """Return what runs start from, by content; None = scratch."""
+    found = start_paths(config)
     if found is None:
         return None
     return Start(

@@ -1,0 +1,212 @@
+"""The driver of a comparison of arms: every arm is trained with every seed and measured; what was run before is taken."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import fmean
+
+from infra.executors import Resources
+from tasks.arms.config import BITS_PER_BYTE, ArmsParams
+from tasks.arms.judge import judged
+from tasks.arms.plan import PlannedArm, arms_of, natural_weights, planned
+from tasks.arms.published import ArmRun, ArmsComparison
+from tasks.arms.table import markdown
+from tasks.core.digest import digest_json
+from tasks.core.errors import ConfigError
+from tasks.core.handles import Handle, Tree
+from tasks.core.manifest import Manifest
+from tasks.evaluation.compare import MIN_SEEDS
+from tasks.evaluation.families import detectable_effect
+from tasks.evaluation.stage import MEASURE
+from tasks.evaluation.tasks.item import Direction
+from tasks.evaluation.tasks.params import score_of
+from tasks.evaluation.tasks.published import ScoredModel, Scores, TaskItems
+from tasks.evaluation.tasks.stage import GivenTask, given_tasks, measured
+from tasks.evaluation.tasks.unit import TrainedModel
+from tasks.evaluation.unit import SPLIT, MeasureArgs
+from tasks.runtime.context import Workshop
+from tasks.runtime.records import UnitRecord
+from tasks.runtime.stages import Content, StageInput, StageRun, environment_over, stage_input
+from tasks.tokenize.pool import POOL_FILES, TokenPool, read_pool
+from tasks.tokenize.published import TOKENIZER_FILE
+from tasks.training.config import num_flops
+from tasks.training.published_run import CONFIG_FILE, WEIGHTS_FILE
+from tasks.training.stage import TRAIN, start_of
+from tasks.training.starts.weights import Start, start_mistakes
+from tasks.training.types import Device, RunSpec
+from tasks.training.unit import RunArgs
+
+STAGE = "arms"
+_Made = Sequence[tuple[PlannedArm, RunSpec, UnitRecord]]
+
+
+def run(params: ArmsParams, *, inputs: Mapping[str, Path], output: Path, workshop: Workshop) -> Manifest:
+    """Train every arm with every seed, measure all models on the same text and tasks, and say what that shows."""
+    common = stage_input(workshop, inputs, "tokenize")
+    given: dict[str | None, StageInput] = {None: common}
+    given |= {name: stage_input(workshop, {"tokenize": Path(name)}, "tokenize") for name in _folders(params)}
+    tasks, starts = given_tasks(params), {arm.name: start_of(arm.start or params.start) for arm in params.arms}
+    stage = StageRun(
+        workshop, STAGE, __name__, params, _digests(given, tasks, starts), output, gpus=workshop.gpus_per_trainer
+    )
+    if (found := stage.unchanged()) is not None:
+        return found
+    trees = {name: each.tree(*POOL_FILES, "tokens/train/", TOKENIZER_FILE) for name, each in given.items()}
+    _require_one_tokenizer(trees)
+    pools = {name: read_pool(tree.local(), "train") for name, tree in trees.items()}
+    natural = natural_weights(pools[None], params.training, params.max_epochs)
+    plan = planned(params, arms_of(params, pools[None].names, natural), pools)
+    _require_fit(plan, starts, trees, pools)
+    workshop.observer.say(effect_words(params))
+    made = _trained(params, plan, trees, starts, workshop)
+    models = {spec.name: _model(record, trees[None][TOKENIZER_FILE]) for _, spec, record in made}
+    bpb = _bits_per_byte(params, models, common, workshop)
+    scored = measured(workshop, params, tasks, models) if tasks else None
+    told = _told(params, made, bpb, {} if scored is None else {one.model: one for one in scored[0].models}, pools)
+    files: dict[str, Content] = {ArmsComparison.FILE: told, "arms.md": markdown(told)}
+    if scored is not None:
+        files |= {Scores.FILE: scored[0], TaskItems.FILE: scored[1]}
+    return stage.publish(
+        files,
+        summary={"statements": [one.statement for one in told.comparisons]},
+        environment=environment_over([record for _, _, record in made]),
+    )
+
+
+def _folders(params: ArmsParams) -> list[str]:
+    """Return the pools that arms name beside the common one."""
+    return list(dict.fromkeys(arm.tokens for arm in params.arms if arm.tokens is not None))
+
+
+def effect_words(params: ArmsParams) -> str:
+    """Say, before anything is spent, which effect this many seeds can find."""
+    if params.num_seeds < MIN_SEEDS:
+        return f"arms: {params.num_seeds} seeds give no interval and no claim; {MIN_SEEDS} are needed (num_seeds)"
+    sd = params.noise_sd
+    effect = detectable_effect(sd or 1.0, params.num_seeds, confidence=params.confidence)
+    unit = (
+        "standard deviations of a paired difference (noise_sd is not given)" if sd is None else f"in {params.primary}"
+    )
+    return f"arms: {params.num_seeds} seeds find a gain of {effect:.4g} {unit} in four of five comparisons"
+
+
+def _digests(
+    given: Mapping[str | None, StageInput], tasks: Sequence[GivenTask], starts: Mapping[str, Start | None]
+) -> dict[str, str]:
+    found = {"tokenize" if name is None else f"tokenize:{name}": each.digest for name, each in given.items()}
+    found |= {f"start:{name}": start.digest for name, start in starts.items() if start is not None}
+    return found | ({"tasks": digest_json([task.digest for task in tasks])} if tasks else {})
+
+
+def _require_one_tokenizer(trees: Mapping[str | None, Tree]) -> None:
+    """Refuse pools whose tokens are not the same: their models could not be measured on the common text."""
+    common = trees[None][TOKENIZER_FILE].digest
+    if wrong := [name for name, tree in trees.items() if tree[TOKENIZER_FILE].digest != common]:
+        raise ConfigError(
+            f"{len(wrong)} of {len(trees)} pools have another tokenizer; first: {wrong[0]}. A loss per token says nothing "
+            "across tokenizers: tokenize it with the common one (tokenizer kind `file`)."
+        )
+
+
+def _require_fit(
+    plan: Sequence[PlannedArm],
+    starts: Mapping[str, Start | None],
+    trees: Mapping[str | None, Tree],
+    pools: Mapping[str | None, TokenPool],
+) -> None:
+    for one in plan:
+        if (start := starts.get(one.arm.name)) is not None:
+            model, tokens = one.training.model, one.arm.tokens
+            mistakes = tuple(start_mistakes(start, model, pools[tokens].vocab_size, trees[tokens][TOKENIZER_FILE]))
+            if mistakes:
+                raise ConfigError(f"arm {one.arm.name}, start: {len(mistakes)} mistake(s): {'; '.join(mistakes)}")
+
+
+def _trained(
+    params: ArmsParams,
+    plan: Sequence[PlannedArm],
+    trees: Mapping[str | None, Tree],
+    starts: Mapping[str, Start | None],
+    workshop: Workshop,
+) -> list[tuple[PlannedArm, RunSpec, UnitRecord]]:
+    """Make all runs, as the train stage makes them: what either has made, neither makes again."""
+    common = start_of(params.start)
+    runs = [(one, spec) for one in plan for spec in one.specs]
+    device: Device = "cuda" if workshop.gpus_per_trainer else "cpu"
+    args = [RunArgs(spec, trees[one.arm.tokens], starts.get(one.arm.name, common), device=device) for one, spec in runs]
+    names, resources = [spec.name for _, spec in runs], Resources(gpus=workshop.gpus_per_trainer)
+    records = TRAIN.map(workshop, args, label="arms: training", names=names, resources=resources)
+    return [(one, spec, record) for (one, spec), record in zip(runs, records, strict=True)]
+
+
+def _model(record: UnitRecord, tokenizer: Handle) -> TrainedModel:
+    return TrainedModel(record.file(CONFIG_FILE), record.file(WEIGHTS_FILE), tokenizer)
+
+
+def _bits_per_byte(
+    params: ArmsParams, models: Mapping[str, TrainedModel], common: StageInput, workshop: Workshop
+) -> dict[str, dict[str, float]]:
+    """Return bits per byte of every run by domain of the common pool."""
+    pool = common.tree(*POOL_FILES, f"tokens/{SPLIT}/")
+    args = [MeasureArgs(one.config, one.weights, pool, params.test_tokens_per_domain) for one in models.values()]
+    records = MEASURE.map(workshop, args, label="arms: bits per byte")
+    return {name: dict(record.summary["bpb"]) for name, record in zip(models, records, strict=True)}
+
+
+def _told(
+    params: ArmsParams,
+    made: _Made,
+    bpb: Mapping[str, Mapping[str, float]],
+    scored: Mapping[str, ScoredModel],
+    pools: Mapping[str | None, TokenPool],
+) -> ArmsComparison:
+    directions = _directions(scored, next(iter(bpb.values())))
+    runs = [
+        ArmRun(
+            arm=one.arm.name,
+            seed=spec.seed,
+            tokens=one.training.num_tokens,
+            flops=num_flops(one.training, pools[one.arm.tokens].vocab_size),
+            device=record.identity["device"],
+            instruction_set=record.environment["instruction_set"],
+            scores=_scores(bpb[spec.name], scored.get(spec.name)),
+        )
+        for one, spec, record in made
+    ]
+    primary = _primary(params)
+    if primary not in directions:
+        raise ConfigError(f"primary: there is no score {params.primary}; there are {', '.join(directions)}.")
+    comparisons, adjustment = judged(
+        runs, directions, baseline=params.baseline, primary=primary, confidence=params.confidence
+    )
+    return ArmsComparison(
+        baseline=params.baseline,
+        primary=primary,
+        confidence=params.confidence,
+        adjustment=adjustment,
+        directions=directions,
+        runs=tuple(runs),
+        comparisons=comparisons,
+    )
+
+
+def _primary(params: ArmsParams) -> str:
+    tasks = {one.name: one.task for one in params.tasks}
+    return ".".join(score_of(params.primary, tasks)) if params.primary in tasks else params.primary
+
+
+def _scores(bpb: Mapping[str, float], scored: ScoredModel | None) -> dict[str, float]:
+    """Return a run's scores by name: the mean over domains, each domain, each score of each task, each set."""
+    found = {BITS_PER_BYTE: fmean(bpb.values()), **{f"{BITS_PER_BYTE}.{name}": value for name, value in bpb.items()}}
+    if scored is None:
+        return found
+    tasks = {f"{task}.{name}": one.value for task, own in scored.tasks.items() for name, one in own.scores.items()}
+    return found | tasks | {name: one.value for name, one in scored.score_sets.items()}
+
+
+def _directions(scored: Mapping[str, ScoredModel], bpb: Mapping[str, float]) -> dict[str, Direction]:
+    found: dict[str, Direction] = {BITS_PER_BYTE: "lower", **{f"{BITS_PER_BYTE}.{name}": "lower" for name in bpb}}
+    for one in [*scored.values()][:1]:
+        for task, own in one.tasks.items():
+            found |= {f"{task}.{name}": score.direction for name, score in own.scores.items()}
+        found |= {name: score.direction for name, score in one.score_sets.items()}
+    return found

@@ -1,0 +1,133 @@
+"""A comparison of arms as its user runs it: small models on a small pool, in this process."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from infra.storage import FolderStore
+from tasks.arms.config import ArmsParams
+from tasks.arms.published import ArmsComparison
+from tasks.arms.stage import effect_words, run
+from tasks.core.errors import ConfigError
+from tasks.core.manifest import Manifest
+from tasks.evaluation.tasks.published import Scores
+from tasks.runtime.context import Workshop
+from tests.evaluation.test_stage import pool_with_tokenizer
+from tests.in_process import InProcess
+from tests.mixture.test_stage import PROXY, Listener
+
+ARMS: list[dict[str, Any]] = [
+    {"name": "natural"},
+    {"name": "first", "weights": {"d0": 3, "d1": 1}},
+    {"name": "slow", "training": {"optimizer": {"learning_rate": 1e-4}}},
+]
+
+
+def params(**changes: Any) -> ArmsParams:
+    values = {"training": PROXY, "arms": ARMS, "num_seeds": 3, "max_epochs": 8.0}
+    return ArmsParams.model_validate(values | changes)
+
+
+def compare(root: Path, asked: ArmsParams, pool: Path, executor: InProcess) -> tuple[Manifest, Listener]:
+    listener = Listener()
+    workshop = Workshop(executor, FolderStore(root / "store"), listener)
+    return run(asked, inputs={"tokenize": pool}, output=root / "arms", workshop=workshop), listener
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, ArmsComparison, InProcess]:
+    root, executor = tmp_path_factory.mktemp("arms"), InProcess()
+    pool = pool_with_tokenizer(root / "tokenize")
+    compare(root, params(), pool, executor)
+    return root, pool, ArmsComparison.read(root / "arms"), executor
+
+
+def test_every_arm_is_run_with_every_seed_and_measured_on_the_common_text(
+    finished: tuple[Path, Path, ArmsComparison, InProcess],
+) -> None:
+    root, _, found, executor = finished
+    assert [(one.arm, one.seed) for one in found.runs] == [
+        (arm["name"], 20_000 + number) for arm in ARMS for number in range(3)
+    ]
+    assert executor.done.count("train_run") == executor.done.count("measure") == 9
+    assert [one.arm for one in found.comparisons] == ["first", "slow"]
+    assert len({one.tokens for one in found.runs}) == 1
+    for one in found.runs:
+        domains = [value for name, value in one.scores.items() if name.startswith("bits_per_byte.")]
+        assert one.scores["bits_per_byte"] == pytest.approx(sum(domains) / 3)
+    told = (root / "arms" / "arms.md").read_text()
+    assert all(one.statement in told for one in found.comparisons) and "| first | bits_per_byte.d0 |" in told
+
+
+def test_arms_that_were_run_are_not_run_again(finished: tuple[Path, Path, ArmsComparison, InProcess]) -> None:
+    root, pool, found, _ = finished
+    executor = InProcess()
+    more = params(arms=[*ARMS, {"name": "again", "weights": {"d0": 1, "d1": 1, "d2": 2}}])
+    compare(root, more, pool, executor)
+    assert executor.done.count("train_run") == 3
+    known = [one for one in ArmsComparison.read(root / "arms").runs if one.arm != "again"]
+    assert known == list(found.runs)
+
+
+def test_a_task_can_make_the_claim(finished: tuple[Path, Path, ArmsComparison, InProcess], tmp_path: Path) -> None:
+    root, pool, _, _ = finished
+    file = tmp_path / "pairs.jsonl"
+    file.write_text(
+        '{"sentence_good": "abc", "sentence_bad": "cba"}\n{"sentence_good": "bcd", "sentence_bad": "dcb"}\n'
+    )
+    task = {"name": "pairs", "file": str(file), "task": {"kind": "minimal_pairs"}}
+    executor = InProcess()
+    compare(root, params(tasks=[task], primary="pairs.log_p_correct"), pool, executor)
+    assert "train_run" not in executor.done
+    found = ArmsComparison.read(root / "arms")
+    assert found.primary == "pairs.log_p_correct" and "bits_per_byte" in found.comparisons[0].secondary
+    assert len(Scores.read(root / "arms").models) == 9
+
+
+def test_leaving_out_every_domain_is_an_option_and_flops_may_be_what_is_equal(tmp_path: Path) -> None:
+    larger = {"name": "larger", "training": {"model": {"hidden_size": 2 * PROXY.model.hidden_size}}}
+    asked = params(arms=[{"name": "natural"}, larger], leave_one_out=True, equal="flops", num_seeds=2)
+    compare(tmp_path, asked, pool_with_tokenizer(tmp_path / "tokenize"), InProcess())
+    found = ArmsComparison.read(tmp_path / "arms")
+    assert [one.arm for one in found.comparisons] == ["larger", "without-d0", "without-d1", "without-d2"]
+    by_arm = {one.arm: one for one in found.runs}
+    assert by_arm["larger"].tokens < by_arm["natural"].tokens
+    assert by_arm["larger"].flops == pytest.approx(by_arm["natural"].flops, rel=0.3)
+    assert all("too few" in one.statement for one in found.comparisons)
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"baseline": "nature"}, "no arm is called nature"),
+        ({"arms": ARMS[:1]}, "nothing to compare the baseline with"),
+        ({"arms": [*ARMS, ARMS[0]]}, "natural stand there twice"),
+        ({"primary": "speed"}, "there is no score speed"),
+        ({"arms": [ARMS[0], {"name": "a", "weights": {"d0": 0}}]}, "its weights sum to 0"),
+    ],
+)
+def test_params_that_compare_nothing_are_refused(changes: Mapping[str, Any], told: str) -> None:
+    with pytest.raises(ValidationError, match=told):
+        params(**changes)
+
+
+def test_arms_that_cannot_be_run_are_named_together_before_any_is(tmp_path: Path) -> None:
+    pool = pool_with_tokenizer(tmp_path / "tokenize")
+    longer = {"name": "longer", "training": {"num_tokens": 2 * PROXY.num_tokens}}
+    arms = [ARMS[0], {"name": "lost", "weights": {"d9": 1}}, longer]
+    executor = InProcess()
+    with pytest.raises(ConfigError, match="2 of 3 arms cannot be run") as caught:
+        compare(tmp_path, params(arms=arms), pool, executor)
+    assert "has weights for d9" in str(caught.value) and "not a comparison at equal tokens" in str(caught.value)
+    assert executor.done == []
+
+
+def test_which_effect_can_be_found_is_said_before_anything_is_spent() -> None:
+    assert effect_words(params(num_seeds=2)) == (
+        "arms: 2 seeds give no interval and no claim; 3 are needed (num_seeds)"
+    )
+    assert "1.682 standard deviations" in effect_words(params(num_seeds=5))
+    assert "a gain of 0.01682 in bits_per_byte" in effect_words(params(num_seeds=5, noise_sd=0.01))
