@@ -19,6 +19,7 @@ from tasks.curate.fates import Fates, tally
 from tasks.curate.published.funnel import Funnel
 from tasks.evaluation.decide import decision
 from tasks.evaluation.published import Continuation, MeasuredModels, Sample, Samples
+from tasks.evaluation.tasks.published import AnsweredItem, Score, ScoredModel, Scores, TaskItems, TaskScores
 from tasks.ingest.published.documents import DOCUMENT, REFUSED
 from tasks.ingest.published.sources import Sources
 from tasks.mixture.published import DomainForecast, Forecast, MixtureName, Recipe, RecipeStage, SizeGain
@@ -324,6 +325,23 @@ def _evaluate(folder: Path, search: Path, seeds: int) -> None:
     written = tuple(Continuation(mixture=mixture, text=f"{EVIL} {mixture}") for mixture in gains)
     sample = Sample(domain=DOMAINS[0], prompt="def f(", document="self): ...", continuations=written)
     Samples(seed=0, temperature=0.8, samples=(sample,)).write(folder)
+    _scores(folder, [f"{mixture}-seed{seed}" for mixture in gains for seed in range(seeds)])
+
+
+def _scores(folder: Path, models: Sequence[str]) -> None:
+    """Write what models scored on one task of two items."""
+    values = {name: 0.5 + 0.01 * number for number, name in enumerate(models)}
+    items = tuple(
+        AnsweredItem(id=f"i{line}", line=line, gold=0, scores={name: {"accuracy": v} for name, v in values.items()})
+        for line in (1, 2)
+    )
+    models_scored = []
+    for name, value in values.items():
+        one = Score(value=value, standard_error=0.02, direction="higher")
+        task = TaskScores(items=2, left_out=1, primary="accuracy", scores={"accuracy": one})
+        models_scored.append(ScoredModel(model=name, tasks={"pairs": task}, score_sets={"all": one}))
+    Scores(identities={"pairs": "0" * 64}, models=tuple(models_scored)).write(folder)
+    TaskItems(tasks={"pairs": items}).write(folder)
 
 
 def _table(path: Path, rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> None:
