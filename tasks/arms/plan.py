@@ -100,7 +100,7 @@ def _with_flops(training: TrainingConfig, vocab_size: int, budget: int) -> Train
 def _specs(params: ArmsParams, arm: Arm, training: TrainingConfig, pool: TokenPool) -> tuple[RunSpec, ...]:
     phases = (Phase(training.num_tokens, _weights(params, arm, training, pool)),)
     rows = rows_of(pool, training.model.sequence_length, training.data)
-    check_caps(order_over(rows, phases, pool.names, params.seed), params.max_epochs, f"arm {arm.name}")
+    check_caps([order_over(rows, phases, pool.names, params.seed)], params.max_epochs, f"arm {arm.name}")
     return tuple(
         RunSpec(f"{arm.name}-seed{seed}", phases, seed, training, params.max_epochs)
         for seed in range(params.seed, params.seed + params.num_seeds)
