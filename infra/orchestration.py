@@ -68,12 +68,16 @@ def reap(lineage_key: str, keep: UUID | None = None) -> tuple[UUID, ...]:
 
 
 class PrefectProgress:
-    """Shows a stage's progress as artifacts, one per label, written at most every few seconds."""
+    """Shows a stage's progress as one artifact: the share of what went on last, and a line for each label.
+
+    It is written at most every few seconds for each label.
+    """
 
     def __init__(self, stage: str, every_s: float = _EVERY_S) -> None:
         self._stage, self._every_s = stage, every_s
-        self._artifacts: dict[str, UUID] = {}
+        self._artifact: UUID | None = None
         self._written: dict[str, float] = {}
+        self._lines: dict[str, str] = {}
 
     def say(self, message: str) -> None:
         """Ignore the sentence."""
@@ -91,18 +95,19 @@ class PrefectProgress:
         if total <= 0 or (recent and done < total):
             return
         self._written[label] = now
+        self._lines[label] = f"{label}: {done:,} of {total:,}"
         with _for_the_eye():
-            self._write(label, 100.0 * done / total, f"{label}: {done:,} of {total:,}")
+            self._write(100.0 * done / total, "\n\n".join(self._lines.values()))
 
-    def _write(self, label: str, percent: float, description: str) -> None:
+    def _write(self, percent: float, description: str) -> None:
         from prefect.artifacts import create_progress_artifact, update_progress_artifact
 
-        if label in self._artifacts:
-            update_progress_artifact(self._artifacts[label], percent, description=description)
+        if self._artifact is not None:
+            update_progress_artifact(self._artifact, percent, description=description)
         else:
-            key = artifact_key(f"{self._stage}-{label}")
+            key = artifact_key(f"{self._stage}-progress")
             made = create_progress_artifact(percent, key=key, description=description)
-            self._artifacts[label] = cast(UUID, made)
+            self._artifact = cast(UUID, made)
 
 
 def publish_table(key: str, rows: Sequence[Mapping[str, Any]], description: str = "") -> None:

@@ -15,13 +15,15 @@ def test_artifact_keys_hold_what_prefect_allows() -> None:
 
 
 def test_progress_is_written_at_most_every_few_seconds_and_always_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    written: list[tuple[str, float]] = []
+    written: list[tuple[float, str]] = []
     progress = PrefectProgress("curate")
-    monkeypatch.setattr(progress, "_write", lambda label, percent, description: written.append((label, percent)))
+    monkeypatch.setattr(progress, "_write", lambda percent, description: written.append((percent, description)))
     for done in range(101):
         progress.progress("shards", done, 100)
     progress.progress("nothing", 0, 0)
-    assert written == [("shards", 0.0), ("shards", 100.0)]
+    assert written == [(0.0, "shards: 0 of 100"), (100.0, "shards: 100 of 100")]
+    progress.progress("units", 1, 4)
+    assert written[2:] == [(25.0, "shards: 100 of 100\n\nunits: 1 of 4")], "one artifact tells of all labels"
 
 
 def test_what_a_killed_process_left_open_is_closed_and_the_living_run_is_not(connected: Settings) -> None:
@@ -80,8 +82,8 @@ def test_artifacts_of_a_flow_run_can_be_read_back(connected: Settings) -> None:
     with get_client(sync_client=True) as client:
         named = ArtifactFilter(key=ArtifactFilterKey(like_="test-%"))
         found = {artifact.key: artifact for artifact in client.read_artifacts(artifact_filter=named)}
-    assert float(str(found["test-shards"].data)) == 100.0
-    assert found["test-shards"].description == "shards: 10 of 10"
+    assert float(str(found["test-progress"].data)) == 100.0
+    assert found["test-progress"].description == "shards: 10 of 10"
     assert found["test-summary"].type == "table"
     assert "the MLflow run" in str(found["test-mlflow"].data)
     assert found["test-note"].type == "markdown"
