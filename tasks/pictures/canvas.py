@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from xml.sax.saxutils import quoteattr
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
 
 Draw = Callable[["Axes"], None]
@@ -36,6 +37,8 @@ VARIABLES = {
 } | {colour: f"--series-{index}" for index, colour in enumerate(SERIES)}
 
 _FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", "Noto Sans", sans-serif'
+# How the name of a mark begins in matplotlib's SVG; what follows is told of the mark.
+_MARK = "mark: "
 # Inches at 72 points; the page scales the picture to its column.
 _POINTS = 72
 # So many numbers of six digits stand side by side on a horizontal axis.
@@ -104,6 +107,11 @@ def drawn(name: str, label: str, size: tuple[float, float], margins: Margins, dr
     return inlined(stream.getvalue(), name, label)
 
 
+def marked(artist: "Artist", told: str) -> None:
+    """Have a mark tell what it stands for, in the words of a line, when a reader points at it."""
+    artist.set_gid(_MARK + told)
+
+
 def inlined(svg: str, name: str, label: str) -> str:
     """Return an SVG document as an element of the page: named, described, coloured by variables, ids made unique."""
     svg = svg[svg.index("<svg") :].strip()
@@ -112,6 +120,7 @@ def inlined(svg: str, name: str, label: str) -> str:
     svg = re.sub(r"font-family: [^;\"]*;? ?", "", svg)
     for colour, variable in VARIABLES.items():
         svg = svg.replace(colour, f"var({variable})")
+    svg = re.sub(rf"<g id=([\"']){_MARK}(.*?)\1>", r'<g class="mark"><title>\2</title>', svg)
     used = set(re.findall(r"(?:url\(#|href=\"#)([^)\"]+)", svg))
     svg = re.sub(r' id="([^"]+)"', lambda found: f' id="{name}-{found[1]}"' if found[1] in used else "", svg)
     svg = re.sub(r"(url\(#|href=\"#)", rf"\g<1>{name}-", svg)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from tasks.core import words
-from tasks.pictures.canvas import MUTED, NATURAL, PAPER, SEARCHED, SERIES, UNIFORM, UNIMAX
+from tasks.pictures.canvas import MUTED, NATURAL, PAPER, SEARCHED, SERIES, UNIFORM, UNIMAX, marked
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -44,6 +44,18 @@ def size(number: int) -> str:
     return f"{number} B"
 
 
+def amount(number: int) -> str:
+    """Return a number of parameters or tokens for people.
+
+    >>> amount(1_530_000), amount(35_936), amount(900)
+    ('1.53M', '35.9k', '900')
+    """
+    for unit, factor, digits in (("B", 10**9, 2), ("M", 10**6, 2), ("k", 10**3, 1)):
+        if number >= factor:
+            return f"{number / factor:.{digits}f}{unit}"
+    return str(number)
+
+
 def rows_of(axes: "Axes", names: Sequence[str]) -> list[int]:
     """Name the rows from top to bottom and return their heights."""
     rows = list(range(len(names)))
@@ -66,16 +78,18 @@ def percent(axes: "Axes") -> None:
     axes.grid(axis="x")
 
 
-def by_kind(axes: "Axes", kinds: Sequence[str], across: Sequence[float], up: Sequence[float]) -> None:
-    """Draw a point per run, marked by its kind."""
+def by_kind(
+    axes: "Axes", kinds: Sequence[str], across: Sequence[float], up: Sequence[float], told: Sequence[str]
+) -> None:
+    """Draw a point per run, marked by its kind; `told` is what a reader sees of each who points at it."""
     for kind, (marker, colour) in KINDS.items():
         chosen = [index for index, own in enumerate(kinds) if own == kind]
-        if chosen:
-            axes.plot(
-                [across[i] for i in chosen], [up[i] for i in chosen], linestyle="none", marker=marker,
-                markersize=9 if marker in "*PX" else 6.5, color=colour, markeredgecolor=PAPER, markeredgewidth=0.8,
-                label=kind, zorder=3,
+        for i in chosen:
+            (point,) = axes.plot(
+                [across[i]], [up[i]], linestyle="none", marker=marker, markersize=9 if marker in "*PX" else 6.5,
+                color=colour, markeredgecolor=PAPER, markeredgewidth=0.8, label=kind if i == chosen[0] else None, zorder=3,
             )  # fmt: skip
+            marked(point, told[i])
 
 
 def signed(value: float, digits: int = 4) -> str:

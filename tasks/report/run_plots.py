@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 from tasks.core import words
 from tasks.evaluation.published import Comparison, ForecastOutcome, Interval
 from tasks.mixture.published import Forecast
-from tasks.pictures.canvas import INK, MIXTURE_COLOURS, NATURAL, PAPER, RULE, SEARCHED, UNIFORM, drawn
-from tasks.pictures.marks import KINDS, WIDTH, legend, room, rows_of, short, signed
+from tasks.pictures.canvas import INK, MIXTURE_COLOURS, NATURAL, PAPER, RULE, SEARCHED, UNIFORM, drawn, marked
+from tasks.pictures.marks import KINDS, WIDTH, amount, legend, room, rows_of, short, signed
 from tasks.report.experiments import Curve
 from tasks.report.outcome import OVERALL, Evaluation
 
@@ -19,7 +19,7 @@ def decision(evaluation: Evaluation) -> str:
     """Return the gain over each baseline with its interval, drawn narrow enough to be read on a phone."""
     comparisons = list(evaluation.comparisons.values())
     widest = max(abs(value) for one in comparisons for value in (one.gain, *(one.ends or ())))
-    edge = 1.2 * widest or 0.01
+    edge = 1.4 * widest or 0.01
 
     def draw(axes: "Axes") -> None:
         rows = rows_of(axes, [f"over {one.baseline}" for one in comparisons])
@@ -30,7 +30,8 @@ def decision(evaluation: Evaluation) -> str:
             if one.ends is not None:
                 axes.hlines(row, *one.ends, color=colour, linewidth=9, alpha=0.45)
             face = colour if one.ends is not None else PAPER
-            axes.plot([one.gain], [row], marker="o", markersize=10, color=colour, markerfacecolor=face)
+            (point,) = axes.plot([one.gain], [row], marker="o", markersize=10, color=colour, markerfacecolor=face)
+            marked(point, f"gain over {one.baseline}: {_gain_of(one)} bits per byte")
             axes.text(one.gain, row - 0.3, signed(one.gain), ha="center", fontsize=14, fontweight="bold")
         axes.set(xlim=(-edge, edge), ylim=(len(comparisons) - 0.5, -0.75))
         axes.locator_params(axis="x", nbins=5)
@@ -85,10 +86,13 @@ def differences(evaluation: Evaluation) -> str:
             for height, ends in zip(heights, (d.ends for d in shown), strict=True):
                 if ends is not None:
                     axes.hlines(height, *ends, color=colour)
-            axes.plot(
-                [d.gain for d in shown], heights, linestyle="none", marker=KINDS[comparison.baseline][0], markersize=6,
-                color=colour, label=f"against {comparison.baseline}",
-            )  # fmt: skip
+            against = f"against {comparison.baseline}"
+            for name, height, found in zip(names, heights, shown, strict=True):
+                (point,) = axes.plot(
+                    [found.gain], [height], linestyle="none", marker=KINDS[comparison.baseline][0], markersize=6,
+                    color=colour, label=against if name == names[0] else None,
+                )  # fmt: skip
+                marked(point, f"{name}, {against}: {_gain_of(found)} bits per byte")
         axes.grid(axis="x")
         axes.set_xlabel("← worse · gain of the searched mixture, bits per byte · better →")
         legend(axes, columns=3)
@@ -112,10 +116,12 @@ def forecast_beside_outcome(forecast: Forecast, outcome: ForecastOutcome) -> str
     def draw(axes: "Axes") -> None:
         rows = rows_of(axes, names)
         axes.axvline(0, color=INK, linewidth=1.2)
-        for row, colour, found in zip(rows, (UNIFORM, SEARCHED), shown, strict=True):
+        kinds = (("forecast", UNIFORM), ("outcome", SEARCHED))
+        for row, (word, colour), found in zip(rows, kinds, shown, strict=True):
             if found.ends is not None:
                 axes.hlines(row, *found.ends, color=colour, linewidth=9, alpha=0.45)
-            axes.plot([found.gain], [row], marker="o", markersize=10, color=colour)
+            (point,) = axes.plot([found.gain], [row], marker="o", markersize=10, color=colour)
+            marked(point, f"{word}: {_gain_of(found)} bits per byte")
             axes.text(found.gain, row - 0.3, signed(found.gain), ha="center", fontsize=14, fontweight="bold")
         axes.margins(x=0.12)
         axes.set_ylim(1.5, -0.75)
@@ -138,4 +144,4 @@ def _gain_of(found: Interval) -> str:
 
 
 def _size_of(name: str, parameters: int, tokens: int) -> str:
-    return f"{name}\n{parameters / 1e6:.2f}M parameters\n{tokens / 1e6:.2f}M tokens"
+    return f"{name}\n{amount(parameters)} parameters\n{amount(tokens)} tokens"

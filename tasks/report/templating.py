@@ -5,7 +5,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from tasks.core.words import counted, percent
-from tasks.pictures.marks import signed, size
+from tasks.pictures.marks import amount, signed, size
 
 TEMPLATES = Path(__file__).with_name("templates")
 # What Markdown and HTML would read as markup, in names that come from the data.
@@ -31,7 +31,7 @@ def environment(*, html: bool) -> Environment:
         "seeds": lambda number: counted(number, "seed"),
         "bits": lambda value: f"{value:.4f}",
         "gain": signed,
-        "millions": lambda number: f"{number / 1e6:.2f}M",
+        "amount": amount,
         "capitalize_first": lambda text: text[:1].upper() + text[1:],
         "short": lambda digest: digest[:12],
         "plain": plain,

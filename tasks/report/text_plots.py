@@ -1,9 +1,9 @@
 """The pictures of the text: what was kept of it, and the domains it falls into."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from tasks.pictures.canvas import MUTED, PAPER, SEARCHED, SERIES, drawn
+from tasks.pictures.canvas import MUTED, PAPER, SEARCHED, SERIES, drawn, marked
 from tasks.pictures.marks import (
     LEGEND_COLUMNS,
     WIDTH,
@@ -39,7 +39,11 @@ def funnel(curation: Curation) -> str:
             shares = [share(s.dropped[name].bytes if name in s.dropped else 0, s.taken.bytes) for s in sources]
             series.append((name, SERIES[index % len(SERIES)], shares))
         for name, colour, shares in series:
-            axes.barh(rows, shares, left=left, height=0.66, color=colour, edgecolor=PAPER, linewidth=1.2, label=name)
+            style: dict[str, Any] = {"height": 0.66, "color": colour, "edgecolor": PAPER, "linewidth": 1.2}
+            for source, part, bar in zip(
+                sources, shares, axes.barh(rows, shares, left=left, label=name, **style), strict=True
+            ):
+                marked(bar, f"{source.name}, {name}: {part:.1%} of {size(source.taken.bytes)}")
             left = [a + b for a, b in zip(left, shares, strict=True)]
         for row, source in zip(rows, sources, strict=True):
             kept = share(source.kept.bytes, source.taken.bytes)
@@ -76,7 +80,10 @@ def reasons(curation: Curation) -> str:
             fresh = reason.filter not in seen
             seen.add(reason.filter)
             label = reason.filter if fresh else None
-            axes.barh(row, reason.count.documents, height=0.66, color=colour, label=label)
+            (bar,) = axes.barh(row, reason.count.documents, height=0.66, color=colour, label=label)
+            marked(
+                bar, f"{reason.name}, {reason.filter}: {reason.count.documents:,} documents, {size(reason.count.bytes)}"
+            )
             beside(axes, reason.count.documents, row, f"{reason.count.documents:,}")
         axes.set_xlim(0, 1.12 * max(counts, default=1))
         axes.xaxis.set_visible(False)
@@ -103,7 +110,9 @@ def domain_map(domains: DomainMap) -> str:
         axes.set_axis_off()
         for domain, box, tone in zip(shown, boxes, tones, strict=True):
             shape = (box.width - 3, box.height - 3)
-            axes.add_patch(Rectangle((box.x + 1.5, box.y + 1.5), *shape, facecolor=SEARCHED, alpha=tone, linewidth=0))
+            place = (box.x + 1.5, box.y + 1.5)
+            patch = axes.add_patch(Rectangle(place, *shape, facecolor=SEARCHED, alpha=tone, linewidth=0))
+            marked(patch, f"{domain.index} · {domain.name}: {size(domain.bytes)}, {domain.documents:,} documents")
             _box_label(axes, domain, box)
 
     told = ", ".join(f"{domain.name} {size(domain.bytes)}" for domain in shown)
@@ -144,10 +153,14 @@ def cluster_map(domains: DomainMap) -> str:
         for cluster in shown:
             kept = cluster.domain >= 0
             area = 90 + 2600 * cluster.bytes / largest
-            axes.scatter(
+            circle = axes.scatter(
                 *cluster.position, s=area, marker="o", linewidths=1.2, alpha=0.55 if kept else 0.9,
                 facecolor=SERIES[cluster.domain % len(SERIES)] if kept else "none", edgecolor=PAPER if kept else MUTED,
             )  # fmt: skip
+            domain = f"domain {cluster.domain}" if kept else "left out"
+            marked(
+                circle, f"cluster {cluster.cluster}, {domain}: {size(cluster.bytes)}, {cluster.documents:,} documents"
+            )
             label = str(cluster.domain) if kept else "×"
             axes.annotate(label, cluster.position, ha="center", va="center", fontsize=11 if area > 250 else 8)
         axes.margins(0.1)

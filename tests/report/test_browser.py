@@ -19,6 +19,7 @@ pytestmark = [
 CUT = """[...document.querySelectorAll("body *")]
     .filter((one) => one.getBoundingClientRect().right > innerWidth + 1 && !one.closest(".scroll, pre"))
     .map((one) => one.outerHTML.slice(0, 120))"""
+BOX = "(one) => { const b = one.getBoundingClientRect(); return { x: b.x + b.width / 2, y: b.y + b.height / 2 }; }"
 OPENED = "document.querySelectorAll('details').forEach((one) => { one.open = true; })"
 FIRST_COLUMN = (
     "[...document.querySelectorAll('#training table.sortable')[0].tBodies[0].rows].map(r => r.cells[0].innerText)"
@@ -62,6 +63,14 @@ def test_a_click_on_a_head_sorts_the_rows_and_leaves_the_total_last(tab: Tab, wr
     assert by_name[:-1] == sorted(before[:-1], key=str.lower) and by_name[-1] == before[-1] == "all domains"
     tab.value(CLICK.format(0))
     assert tab.value(FIRST_COLUMN)[:-1] == by_name[-2::-1]
+
+
+def test_a_mark_under_the_pointer_tells_its_value(tab: Tab, written: Path) -> None:
+    tab.open(written, 1280)
+    assert tab.value("document.querySelector('.tip').hidden") is True
+    place = tab.value(f"(({BOX})(document.querySelector('.verdict g.mark')))")
+    tab.call("Input.dispatchMouseEvent", type="mouseMoved", **place)
+    assert tab.value("document.querySelector('.tip').textContent").startswith("gain over natural: +")
 
 
 def test_the_page_prints_on_white_without_being_cut(tab: Tab, written: Path) -> None:

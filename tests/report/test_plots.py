@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.pictures.canvas import Draw, drawn, inlined
+from tasks.pictures.canvas import Draw, drawn, inlined, marked
 from tasks.pictures.marks import size
 from tasks.report.treemap import Box, treemap
 
@@ -56,6 +56,11 @@ def test_nothing_of_no_size_is_drawn() -> None:
 def test_a_label_cannot_leave_its_attribute() -> None:
     svg = drawn("x", 'a "quoted" <label> & more', (100, 50), (10, 10, 10, 10), lambda axes: None)
     assert "aria-label='a \"quoted\" &lt;label&gt; &amp; more'" in svg
+
+
+def test_a_mark_tells_what_it_stands_for_in_words_that_cannot_leave_their_element() -> None:
+    svg = drawn("x", "label", (100, 50), (10, 10, 10, 10), lambda axes: marked(axes.barh(0, 1)[0], 'a "<b>" & c: 1'))
+    assert '<g class="mark"><title>a "&lt;b&gt;" &amp; c: 1</title>' in svg and "mark: " not in svg
 
 
 def test_names_are_drawn_as_they_are_and_not_as_formulas() -> None:

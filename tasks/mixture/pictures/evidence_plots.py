@@ -14,7 +14,7 @@ from tasks.mixture.published_candidates import (
     Transfer,
 )
 from tasks.pictures.canvas import INK, MUTED, NATURAL, PAPER, SEARCHED, SERIES, UNIFORM, drawn
-from tasks.pictures.marks import WIDTH, legend, room, rows_of, short, signed
+from tasks.pictures.marks import WIDTH, amount, legend, room, rows_of, short, signed
 
 if TYPE_CHECKING:
     import numpy as np
@@ -276,4 +276,4 @@ def _correlation_in_words(found: Correlation) -> str:
 
 
 def _size(of: SizeGain) -> str:
-    return f"{of.model_parameters / 1e6:.2f}M parameters, {of.tokens / 1e6:.2f}M tokens"
+    return f"{amount(of.model_parameters)} parameters, {amount(of.tokens)} tokens"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from tasks.mixture.pictures.evidence import PredictedRun, SearchEvidence
 from tasks.mixture.published import BASELINES, Forecast, Recipe
-from tasks.pictures.canvas import INK, MIXTURE_COLOURS, MUTED, PAPER, RULE, SEARCHED, drawn
+from tasks.pictures.canvas import INK, MIXTURE_COLOURS, MUTED, PAPER, RULE, SEARCHED, drawn, marked
 from tasks.pictures.marks import KINDS, WIDTH, beside, by_kind, legend, percent, room, rows_of, short, signed
 
 if TYPE_CHECKING:
@@ -52,8 +52,9 @@ def _bars(axes: "Axes", rows: Sequence[int], weights: dict[str, list[float]]) ->
     for index, (name, column) in enumerate(weights.items()):
         place = (index - (len(weights) - 1) / 2) * height
         heights = [row + place for row in rows]
-        axes.barh(heights, column, height=0.92 * height, color=MIXTURE_COLOURS[name], label=name)
-        for at, weight in zip(heights, column, strict=True):
+        bars = axes.barh(heights, column, height=0.92 * height, color=MIXTURE_COLOURS[name], label=name)
+        for bar, at, weight, domain in zip(bars, heights, column, axes.get_yticklabels(), strict=True):
+            marked(bar, f"{domain.get_text()}, {name}: {weight:.1%}")
             beside(axes, weight, at, f"{weight:.1%}", fontsize=9.5)
 
 
@@ -97,11 +98,14 @@ def regret(search: SearchEvidence, forecast: Forecast) -> str:
             axes.axhline(level, color=MIXTURE_COLOURS[name], linewidth=1.1, linestyle=(0, (4, 3)), zorder=1)
         axes.axhline(foreseen, color=SEARCHED, linewidth=1.3, linestyle=(0, (1.2, 1.8)), label="forecast")
         axes.step(range(len(so_far)), so_far, where="post", color=INK, linewidth=1.4, label="best so far", zorder=2)
-        by_kind(axes, [proxy.kind for proxy in runs], range(len(runs)), [min(value, top) for value in values])
+        told = [f"run {proxy.run}, {proxy.kind}: {value:.4f} above" for proxy, value in zip(runs, values, strict=True)]
+        heights = [min(value, top) for value in values]
+        by_kind(axes, [proxy.kind for proxy in runs], range(len(runs)), heights, told)
         for index in beyond:
             axes.annotate("↑", (index, top), (0, 3), textcoords="offset points", ha="center", fontsize=10, color=MUTED)
         _ring(axes, search, runs, values)
         axes.set(xlim=(-0.7, len(runs) - 0.3), ylim=(low, 1.08 * min(top, max(values))))
+        axes.locator_params(axis="x", integer=True)
         axes.set_xlabel("run")
         axes.set_ylabel("above the best measured")
         axes.grid(axis="y")
@@ -158,14 +162,14 @@ class _Prediction:
     predicted: float
     sd: float
     measured: float
-    name: str = ""
+    name: str
     z: float = 0.0
 
 
 def predicted(search: SearchEvidence, forecast: Forecast) -> str:
     """Return what the predictor says of each run it has not seen, and of confirmed candidates, against what came out."""
     known = [
-        _Prediction(proxy.kind, proxy.predicted, proxy.predicted_sd, proxy.objective)
+        _Prediction(proxy.kind, proxy.predicted, proxy.predicted_sd, proxy.objective, f"run {proxy.run}, {proxy.kind}")
         for proxy in search.runs
         if proxy.predicted is not None and proxy.predicted_sd is not None
     ]
@@ -186,7 +190,8 @@ def predicted(search: SearchEvidence, forecast: Forecast) -> str:
             [each.predicted + each.sd for each in known], color=MUTED, linewidth=1, alpha=0.6, zorder=1,
         )  # fmt: skip
         both = [*known, *confirmed]
-        by_kind(axes, [e.kind for e in both], [e.predicted for e in both], [e.measured for e in both])
+        told = [f"{each.name}: predicted {each.predicted:.4f}, measured {each.measured:.4f}" for each in both]
+        by_kind(axes, [e.kind for e in both], [e.predicted for e in both], [e.measured for e in both], told)
         for index, each in enumerate(confirmed):
             # Points lie along the diagonal: the upper left is free.
             axes.text(0.03, 0.95 - 0.05 * index, _with_z(each), transform=axes.transAxes, fontsize=11, va="center")
@@ -225,7 +230,7 @@ def _confirmed(search: SearchEvidence, forecast: Forecast) -> list[_Prediction]:
 
 
 def _with_z(each: _Prediction) -> str:
-    return f"{each.name}: z {signed(each.z, 1)}"
+    return f"{each.name}: z {each.z:+.1f}".replace("-", "−")
 
 
 def epochs(recipe: Recipe, by_mixture: Mapping[str, Sequence[float]], proxies: Range | None) -> str:
