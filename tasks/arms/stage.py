@@ -1,6 +1,7 @@
 """The driver of a comparison of arms: every arm is trained with every seed and measured; what was run before is taken."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 
@@ -115,8 +116,8 @@ def _require_fit(
 ) -> None:
     for one in plan:
         if (start := starts.get(one.arm.name)) is not None:
-            model, tokens = one.training.model, one.arm.tokens
-            mistakes = tuple(start_mistakes(start, model, pools[tokens].vocab_size, trees[tokens][TOKENIZER_FILE]))
+            training, tokens = one.training, one.arm.tokens
+            mistakes = tuple(start_mistakes(start, training, pools[tokens].vocab_size, trees[tokens][TOKENIZER_FILE]))
             if mistakes:
                 raise ConfigError(f"arm {one.arm.name}, start: {len(mistakes)} mistake(s): {'; '.join(mistakes)}")
 
@@ -130,12 +131,17 @@ def _trained(
 ) -> list[tuple[PlannedArm, RunSpec, UnitRecord]]:
     """Make all runs, as the train stage makes them: what either has made, neither makes again."""
     common = start_of(params.start)
-    runs = [(one, spec) for one in plan for spec in one.specs]
+    begun = [(one, starts.get(one.arm.name, common)) for one in plan]
+    runs = [
+        (one, spec if start is None else replace(spec, optimizer_steps=start.optimizer_steps), start)
+        for one, start in begun
+        for spec in one.specs
+    ]
     device: Device = "cuda" if workshop.gpus_per_trainer else "cpu"
-    args = [RunArgs(spec, trees[one.arm.tokens], starts.get(one.arm.name, common), device=device) for one, spec in runs]
-    names, resources = [spec.name for _, spec in runs], Resources(gpus=workshop.gpus_per_trainer)
+    args = [RunArgs(spec, trees[one.arm.tokens], start, device=device) for one, spec, start in runs]
+    names, resources = [spec.name for _, spec, _ in runs], Resources(gpus=workshop.gpus_per_trainer)
     records = TRAIN.map(workshop, args, label="arms: training", names=names, resources=resources)
-    return [(one, spec, record) for (one, spec), record in zip(runs, records, strict=True)]
+    return [(one, spec, record) for (one, spec, _), record in zip(runs, records, strict=True)]
 
 
 def _model(record: UnitRecord, tokenizer: Handle) -> TrainedModel:

@@ -18,6 +18,8 @@ TRANSFORMERS_FILES = ("generation_config.json", "special_tokens_map.json", "toke
 # Where the milestones of a finished run lie, a folder each.
 MILESTONES = "milestones"
 STATE_FILE, RECORD_FILE = "state.safetensors", "checkpoint.json"
+# In the record: steps that the optimizer had made before the run's first, where it began with another run's state.
+OPTIMIZER_STEPS = "optimizer_steps"
 
 
 def milestone_folder(step: int) -> str:

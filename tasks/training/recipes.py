@@ -1,7 +1,7 @@
 """From a recipe to runs: which there are, and whether this pool and this config can execute them."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from itertools import groupby
 from typing import Literal
@@ -42,12 +42,14 @@ class PlannedRuns:
     notes: tuple[str, ...]
 
 
-def planned_runs(params: TrainParams, recipe: Recipe, pool: TokenPool, data: str, where: str) -> PlannedRuns:
+def planned_runs(
+    params: TrainParams, recipe: Recipe, pool: TokenPool, data: str, where: str, optimizer_steps: int | None = None
+) -> PlannedRuns:
     """Return the runs, mixture by mixture; runs with the same seed are paired.
 
     A baseline has constant weights, and the schedules, sequence lengths and RoPE bases of the recipe's stages. `data` is the
-    digest of the pool's train split, `where` names the recipe. Of a recipe without baselines its own stages alone are
-    trained.
+    digest of the pool's train split, `where` names the recipe. The runs go on with an optimizer that has made
+    `optimizer_steps` (None = a new one). Of a recipe without baselines its own stages alone are trained.
 
     Raises:
         ConfigError: all that keeps the recipe from being executed here, before the first step.
@@ -62,7 +64,8 @@ def planned_runs(params: TrainParams, recipe: Recipe, pool: TokenPool, data: str
     runs, training = list[PlannedRun](), staged_training(params.training, recipe.stages)
     for mixture, phases in _mixtures(params, recipe, pool.names):
         for seed in range(params.seed, params.seed + params.num_seeds):
-            spec = RunSpec(f"{mixture}-seed{seed}", phases, seed, training, recipe.max_epochs)
+            name = f"{mixture}-seed{seed}"
+            spec = RunSpec(name, phases, seed, training, recipe.max_epochs, optimizer_steps=optimizer_steps)
             runs.append(PlannedRun(mixture, spec, hooks if mixture == recipe.name else None))
         first = RunSpec(mixture, phases, params.seed, training)
         if missed := _starved(first, run_data(first, pool, rows)):
@@ -131,7 +134,7 @@ def _branch(branch: Branch, runs: Sequence[PlannedRun], recipe: Recipe, pool: To
             seed = one.spec.seed + branch.seed_offset
             training = _branch_training(branch, one.spec.training)
             name, at = f"{branch.name}-seed{seed}", Trunk(one.spec, branch.step)
-            spec = RunSpec(name, phases, seed, training, recipe.max_epochs, trunk=at)
+            spec = replace(one.spec, name=name, phases=phases, seed=seed, training=training, trunk=at)
             run_data(spec, pool)  # its caps, over the trunk's steps too
             yield PlannedRun(branch.name, spec)
 

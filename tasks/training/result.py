@@ -13,6 +13,7 @@ from tasks.training.data import RunData
 from tasks.training.ledger import Ledger, check_planned
 from tasks.training.model import Decoder, initial_weights
 from tasks.training.mup import scaled
+from tasks.training.published_run import OPTIMIZER_STEPS
 from tasks.training.types import Phase, RunSpec
 
 # A step, and bits per byte of each domain behind it.
@@ -46,6 +47,7 @@ def identity(spec: RunSpec, pool: TokenPool) -> str:
         "vocab_size": pool.vocab_size,
     }
     value |= {} if spec.row_share is None else {"row_share": spec.row_share}
+    value |= steps_before(spec)
     value |= {} if spec.trunk is None else {"trunk": [identity(spec.trunk.spec, pool), spec.trunk.step]}
     return digest_json(value)
 
@@ -71,6 +73,11 @@ def first_weights(spec: RunSpec, vocab_size: int, given: Mapping[str, Tensor] | 
         return given
     weights, mup = initial_weights(spec.training.model, vocab_size, spec.seed), spec.training.mup
     return weights if mup is None else scaled(mup, spec.training.model, weights)
+
+
+def steps_before(spec: RunSpec) -> dict[str, int]:
+    """Return what a run's checkpoints say of its optimizer besides its state: the steps made before the run, if any."""
+    return {} if spec.optimizer_steps is None else {OPTIMIZER_STEPS: spec.optimizer_steps}
 
 
 def accounted(spec: RunSpec, data: RunData, model: Decoder, losses: Sequence[float], ledger: Ledger) -> RunResult:

@@ -36,7 +36,8 @@ def train(
 
     With a folder for `checkpoints` a killed run goes on from its last one when called again, to the same bits.
     Of several workers only the first needs it: it tells the others. `initial` are the weights to begin with by name, on
-    every worker; None = new ones, drawn from the seed. `on_step` hears (steps made, numbers of the last).
+    every worker, with the optimizer's state where the spec has `optimizer_steps`; None = new ones, drawn from the seed.
+    `on_step` hears (steps made, numbers of the last).
 
     Raises:
         ConfigError: the spec does not fit the pool: weights, caps, whole samples; before the first step.

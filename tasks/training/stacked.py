@@ -80,7 +80,8 @@ def train_stacked(
 
     With a folder of `checkpoints` for each run a killed stack goes on from its last ones when called again, in this
     stack or in others: it loses less work than one run is. Of several processes of a `world` only the first needs them.
-    `initial` are the weights that all begin with, by name; None = new ones, drawn from each run's seed.
+    `initial` are the weights that all begin with, by name, and the optimizer's state where the specs have `optimizer_steps`;
+    None = new ones, drawn from each run's seed.
     `on_step` hears (steps made, numbers of each run's last; None = not running), on a GPU at every synchronisation. `stop`
     is asked then which runs to end early (True); their losses and ledger are as long as they ran. Who is in a stack is
     placement, so it must judge each run by itself. `asked_to_stop` is asked before every step, of the first process, whether
@@ -91,7 +92,7 @@ def train_stacked(
             the processes cannot share the micro-batches evenly; before the first step.
         StoppedError: it was asked to; each run's checkpoint of the step reached is kept.
     """
-    if len({(spec.training, spec.segments) for spec in specs}) != 1:
+    if len({(spec.training, spec.segments, spec.optimizer_steps) for spec in specs}) != 1:
         raise ConfigError(f"{len(specs)} runs with different training configs cannot be stacked. Group them by config.")
     if (parallel := specs[0].training.engine) is not None:
         raise ConfigError(f"a stack does not spread a model over devices. Set parallel ({parallel.kind}) to null.")
@@ -236,7 +237,7 @@ def _update_each(
     for row, (weights_W, gradient_P, loss, norm) in enumerate(rows):
         if isfinite(loss) and isfinite(norm) and row not in left_out:
             short_P, state = clipped(gradient_P, norm, limit), state_of(stack, row)
-            change(stack.optimizer, weights_W, short_P, state, rate=rate, step=stack.step)
+            change(stack.optimizer, weights_W, short_P, state, rate=rate, step=stack.optimizer_step)
 
 
 def _update_all(stack: Stack, gradient_NP: Tensor, losses_N: Tensor, norms_N: Tensor, left_out: Sequence[int]) -> None:
@@ -246,7 +247,7 @@ def _update_all(stack: Stack, gradient_NP: Tensor, losses_N: Tensor, norms_N: Te
     gradient_NP = torch.where(sound_N[:, None], short_NP, 0.0)
     rate = learning_rate(stack.training, stack.step)
     before = [(rows, rows[left_out]) for rows in (stack.weights_NW, *stack.state.values())] if left_out else []
-    change(stack.optimizer, stack.weights_NW, gradient_NP, stack.state, rate=rate, step=stack.step)
+    change(stack.optimizer, stack.weights_NW, gradient_NP, stack.state, rate=rate, step=stack.optimizer_step)
     for rows, kept in before:
         rows[left_out] = kept
 

@@ -21,7 +21,7 @@ from tasks.training.distributed import from_first, parts_of, world_sum
 from tasks.training.interleave import Integers
 from tasks.training.ledger import ConsumptionLog
 from tasks.training.model import decoder, torch_dtype
-from tasks.training.result import Evaluation, RunResult, accounted, first_weights, identity
+from tasks.training.result import Evaluation, RunResult, accounted, first_weights, identity, steps_before
 from tasks.training.segments import Segment, Segments, model_behind, segment_of
 from tasks.training.spikes import skipped_steps
 from tasks.training.stacked_model import Layout, layout_of
@@ -98,6 +98,11 @@ class Stack:
         return self.segment.sequences_per_step // self.training.micro_batches
 
     @property
+    def optimizer_step(self) -> int:
+        """The number of the step that comes next to the optimizer, the same of all runs."""
+        return self.runs[0].spec.optimizer_step(self.step)
+
+    @property
     def on_cpu(self) -> bool:
         """Whether the host sees every number at once."""
         return self.weights_NW.device.type == "cpu"
@@ -143,7 +148,7 @@ def together(runs: Sequence[StackedRun], world: World) -> dict[int, list[Stacked
 def started(
     runs: list[StackedRun], step: int, device: torch.device, world: World, initial: Mapping[str, Tensor] | None
 ) -> Stack:
-    """Return a stack of runs at a step: their checkpoints of it, or at 0 the weights that they begin with."""
+    """Return a stack of runs at a step: their checkpoints of it, or at 0 what they begin with."""
     layout, training = runs[0].layout, runs[0].spec.training
     optimizer = optimizer_of(training, layout, device)
     if step:
@@ -155,6 +160,10 @@ def started(
         first = {seed: layout.row(first_weights(spec, layout.vocab_size, initial)) for seed, spec in specs.items()}
         weights_NW = torch.stack([first[run.spec.seed] for run in runs]).to(device)
         state = new_state(optimizer, (len(runs),), device)
+        if runs[0].spec.optimizer_steps is not None:
+            assert initial is not None, "the optimizer's state of another run comes with its weights"
+            for name, tensor in read_state(optimizer, initial).items():
+                state[name].copy_(tensor.expand_as(state[name]))
     share = ceil(training.num_steps / len(runs))
     every = min(share, training.checkpoint_every_steps or share)
     low_NW = torch.empty_like(weights_NW, dtype=torch_dtype(training.product_precision))
@@ -198,7 +207,7 @@ def save(stack: Stack, writer: CheckpointWriter) -> None:
         if run.checkpoints is not None:
             tensors = stack.layout.named(weights_W) | named_state(stack.optimizer, state_of(stack, place))
             own = {"losses": run.losses, "norms": run.norms, "evaluations": run.evaluations}
-            record = {**own, "consumed": consumed.tolist()}
+            record = {**own, "consumed": consumed.tolist(), **steps_before(run.spec)}
             due.append(Checkpoint(run.checkpoints, run.identity, stack.step, tensors, record))
     if due and stack.step:
         writer.save(due)

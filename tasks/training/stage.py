@@ -55,7 +55,7 @@ from tasks.training.recipes import PlannedRun, PlannedRuns, planned_runs
 from tasks.training.segments import flops_of
 from tasks.training.starts.kinds import StartConfig
 from tasks.training.starts.kinds import paths as start_paths
-from tasks.training.starts.weights import Start, start_mistakes
+from tasks.training.starts.weights import Start, optimizer_steps, start_mistakes
 from tasks.training.types import Device, RunSpec, Trunk
 from tasks.training.unit import RunArgs, splits_of, train_run
 from tasks.training.worlds import (
@@ -94,7 +94,8 @@ def run(params: TrainParams, *, inputs: Mapping[str, Path], output: Path, worksh
     pool = read_pool(read.local(), *splits)
     # Every run is checked before the first starts.
     _require_fit(start, params, read[TOKENIZER_FILE], pool)
-    planned = planned_runs(params, recipe, pool, train_digest(read), str(inputs.get(RECIPE, Recipe.FILE)))
+    where, steps = str(inputs.get(RECIPE, Recipe.FILE)), None if start is None else start.optimizer_steps
+    planned = planned_runs(params, recipe, pool, train_digest(read), where, steps)
     for one in planned.runs if params.training.engine is not None else ():
         require_segments_shared(one.spec.segments, workshop.world_size)
     for note in planned.notes:
@@ -136,12 +137,14 @@ def start_of(config: StartConfig) -> Start | None:
     found = start_paths(config)
     if found is None:
         return None
+    weights = file_handle(found.weights)
     return Start(
         file_handle(found.config),
-        file_handle(found.weights),
+        weights,
         file_handle(found.tokenizer),
         found.extend_vocabulary,
         found.other_rope_base,
+        None if found.record is None else optimizer_steps(found.record, weights),
     )
 
 
@@ -149,7 +152,7 @@ def _require_fit(start: Start | None, params: TrainParams, tokenizer: Handle, po
     """Refuse a start that is not of the model that is trained, or not of the pool's tokenizer."""
     if start is None:
         return
-    if found := tuple(start_mistakes(start, params.training.model, pool.vocab_size, tokenizer)):
+    if found := tuple(start_mistakes(start, params.training, pool.vocab_size, tokenizer)):
         told = "\n".join(f"  {one}" for one in found)
         raise ConfigError(f"train.start: {len(found)} mistake(s) in {start.weights.local()}:\n{told}")
 

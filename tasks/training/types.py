@@ -82,6 +82,8 @@ class RunSpec:
     share of each domain's rows that may be used, so that a proxy repeats them as often as its target; None = all.
     A run with a `trunk` is a branch: it goes on behind a step of another run, whose steps count as its own (`training` has
     the tokens of both); `phases` and `seed` are of what follows.
+    `optimizer_steps` are those that its optimizer had made before its first: of a run that begins with the optimizer's state
+    of another; None = its optimizer is new.
     """
 
     name: str = field(metadata=LABEL)
@@ -92,6 +94,7 @@ class RunSpec:
     max_epochs: float | None = field(default=None, metadata=LABEL)
     row_share: float | None = None
     trunk: "Trunk | None" = None
+    optimizer_steps: int | None = None
 
     def __post_init__(self) -> None:
         if self.row_share is not None and not 0 < self.row_share <= 1:
@@ -106,6 +109,10 @@ class RunSpec:
             )
         for number, mistake in switch_mistakes(self.phases, self.training, self.tokens_before):
             raise ConfigError(f"{self.name}, phase {number}: {mistake}")
+
+    def optimizer_step(self, step: int) -> int:
+        """Return the number, from 0, that a step of the run has for its optimizer."""
+        return step + (self.optimizer_steps or 0)
 
     @property
     def tokens_before(self) -> int:
@@ -187,7 +194,9 @@ class Trunk:
         differing = [name for name in names if getattr(mine, name) != getattr(own, name)]
         if mine.optimizer.method.kind != own.optimizer.method.kind:
             differing.append("optimizer.method")
-        differing += ["row_share"] if branch.row_share != self.spec.row_share else []
+        differing += [
+            name for name in ("row_share", "optimizer_steps") if getattr(branch, name) != getattr(self.spec, name)
+        ]
         if differing:
             raise ConfigError(
                 f"{branch.name}: {', '.join(differing)} differ from those of {self.spec.name}, which it goes on from. A "

@@ -5,20 +5,25 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
 from infra.storage import FolderStore
-from tasks.core.errors import ConfigError
+from tasks.core.errors import ConfigError, DamagedError, StoppedError
 from tasks.core.identity import reads_of
 from tasks.runtime.context import Workshop
 from tasks.runtime.files import file_handle
-from tasks.tokenize.pool import read_pool
+from tasks.tokenize.pool import read_pool, write_pool
+from tasks.training.checkpoint import read
 from tasks.training.export import read_model, write_model
 from tasks.training.model import EMBEDDING, initial_model
+from tasks.training.optimizers.muon import Muon
+from tasks.training.parallel.ddp import Ddp
 from tasks.training.params import TrainParams
 from tasks.training.run import train
+from tasks.training.schedules.wsd import Wsd
 from tasks.training.stage import run
 from tasks.training.starts import hugging_face
 from tasks.training.starts.hugging_face import FromHuggingFace
@@ -60,7 +65,7 @@ def start_of(folder: Path, extend: bool = False) -> Start:
 
 
 def mistakes(start: Start, pool: Path, vocab_size: int = VOCAB_SIZE) -> str:
-    return " | ".join(start_mistakes(start, small_training().model, vocab_size, file_handle(pool / "tokenizer.json")))
+    return " | ".join(start_mistakes(start, small_training(), vocab_size, file_handle(pool / "tokenizer.json")))
 
 
 def test_a_run_goes_on_from_the_weights_of_another_by_their_content_wherever_they_lie(
@@ -199,12 +204,12 @@ def test_a_start_of_another_model_names_every_mistake_before_the_first_step(
 def test_another_rope_base_is_refused_unless_it_is_asked_for_and_changes_no_weight_that_is_begun_with(
     inputs: dict[str, Path], tmp_path: Path
 ) -> None:
-    folder, model = folder_of(tmp_path / "hf"), small_training(rope_base=5e5, sequence_length=2 * LENGTH).model
+    folder, asking = folder_of(tmp_path / "hf"), small_training(rope_base=5e5, sequence_length=2 * LENGTH)
     tokenizer = file_handle(inputs["tokenize"] / "tokenizer.json")
-    (told,) = start_mistakes(start_of(folder), model, VOCAB_SIZE, tokenizer)
+    (told,) = start_mistakes(start_of(folder), asking, VOCAB_SIZE, tokenizer)
     assert "rope_base is 10000.0, not 500000.0" in told and "taken with other_rope_base" in told
     asked = replace(start_of(folder), other_rope_base=True)
-    assert not tuple(start_mistakes(asked, model, VOCAB_SIZE, tokenizer)) and reads_of(asked) == reads_of(
+    assert not tuple(start_mistakes(asked, asking, VOCAB_SIZE, tokenizer)) and reads_of(asked) == reads_of(
         start_of(folder)
     )
     training = small_training(rope_base=5e5, sequences_per_step=2, sequence_length=2 * LENGTH, milestone_every_steps=6)
@@ -243,3 +248,91 @@ def test_a_smaller_vocabulary_is_extended_with_mean_rows_where_asked(tmp_path: P
 def test_what_identifies_a_start_is_its_weights_not_where_they_lie(tmp_path: Path) -> None:
     one, other = (start_of(folder_of(tmp_path / name)) for name in ("one", "other"))
     assert reads_of(one) == reads_of(other) and str(tmp_path) not in json.dumps(reads_of(one))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"parallel": Ddp()}, {"method": Muon()}],
+    ids=["stack", "one model", "muon"],
+)
+def test_weights_and_optimizer_of_a_milestone_go_on_as_the_run_that_made_them(
+    tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    # All samples are alike, so that a new data order takes the same ones.
+    tokens = {split: np.arange(4000) % (LENGTH // 2) for split in ("train", "search")}
+    pool = write_pool(tmp_path / "pool", {"alike": tokens}, vocab_size=VOCAB_SIZE, document_end=VOCAB_SIZE - 1)
+    steady = {"warmup_steps": 0, "schedule": Wsd(decay_fraction=0.0), **changes}
+    spec = small_spec((1.0,), milestone_every_steps=6, **steady)
+    whole = train(spec, pool, checkpoints=tmp_path / "whole")
+    state, record = read(tmp_path / "whole", 6)
+    rest = replace(small_spec((1.0,), num_tokens=6 * 4 * LENGTH, **steady), optimizer_steps=6)
+    made = list[int]()
+    with pytest.raises(StoppedError):
+        train(
+            rest,
+            pool,
+            checkpoints=tmp_path / "rest",
+            initial=state,
+            on_step=lambda step, _: made.append(step),
+            asked_to_stop=lambda: len(made) == 4,
+        )
+    found = train(rest, pool, checkpoints=tmp_path / "rest", initial=state)
+    assert found.losses == whole.losses[6:]
+    assert all(torch.equal(found.model.weights[name], weight) for name, weight in whole.model.weights.items())
+    # What it leaves counts the steps that its optimizer had made before.
+    state, kept = read(tmp_path / "rest", 6)
+    end, record = read(tmp_path / "whole", 12)
+    assert all(torch.equal(state[name], tensor) for name, tensor in end.items())
+    assert kept["optimizer_steps"] == 6 and "optimizer_steps" not in record
+
+
+def test_a_run_goes_on_with_weights_and_optimizer_of_a_milestone_and_so_does_one_behind_it(
+    inputs: dict[str, Path], tmp_path: Path
+) -> None:
+    start = {"kind": "checkpoint", "run": "by-hand-seed0", "step": 6, "with_optimizer": True}
+    first = trained(inputs, tmp_path, "first")
+    second = trained(inputs, tmp_path, "second", start={**start, "folder": str(first)})
+    third = trained(inputs, tmp_path, "third", start={**start, "folder": str(second)})
+    for steps, before, after in ((6, first, second), (12, second, third)):
+        state = load_file(before / "models/by-hand-seed0/milestones/step-000000006/state.safetensors")
+        spec = replace(small_spec((0.5, 0.5, 0.0), milestone_every_steps=6), optimizer_steps=steps)
+        again = train(spec, read_pool(inputs["tokenize"]), initial=state).model.weights
+        found = read_model(after / "models/by-hand-seed0").weights
+        assert all(torch.equal(found[name], weight) for name, weight in again.items())
+        new = train(replace(spec, optimizer_steps=None), read_pool(inputs["tokenize"]), initial=state).model.weights
+        assert not torch.equal(new[EMBEDDING], again[EMBEDDING])
+
+
+def test_a_branch_off_a_run_that_began_with_anothers_optimizer_is_that_run_to_the_bit(
+    inputs: dict[str, Path], tmp_path: Path
+) -> None:
+    first = trained(inputs, tmp_path, "first")
+    start = {"kind": "checkpoint", "folder": str(first), "run": "by-hand-seed0", "step": 6, "with_optimizer": True}
+    early, late = ({"tokens": 6 * 4 * LENGTH, "weights": weights} for weights in ([0.5, 0.5], [0.2, 0.8]))
+    recipe = hand_written(tmp_path / "two.json", early, "alpha", "beta")
+    recipe.write_text(json.dumps(json.loads(recipe.read_text()) | {"stages": [early, late]}))
+    same = {"name": "same", "step": 6, "stages": [late | {"weights": {"alpha": 0.2, "beta": 0.8}}]}
+    folder = trained(inputs | {"recipe": recipe}, tmp_path, "second", start=start, branches=[same])
+    trunk, branch = (read_model(folder / f"models/{name}-seed0").weights for name in ("by-hand", "same"))
+    assert all(torch.equal(branch[name], weight) for name, weight in trunk.items())
+
+
+def test_an_optimizer_that_is_none_of_the_runs_is_refused_before_the_first_step(
+    inputs: dict[str, Path], tmp_path: Path
+) -> None:
+    first = trained(inputs, tmp_path, "first")
+    start = {"kind": "checkpoint", "folder": str(first), "run": "by-hand-seed0", "with_optimizer": True}
+    with pytest.raises(ValueError, match="a run's end is published without: name its step"):
+        trained(inputs, tmp_path, "second", start=start)
+    start["step"] = 6
+    with pytest.raises(ConfigError, match=r"keeps adam\.mean, adam\.square, and muon keeps .*muon\.momentum"):
+        trained(inputs, tmp_path, "second", start=start, training=small_training(method=Muon()))
+    state = first / "models/by-hand-seed0/milestones/step-000000006/state.safetensors"
+    save_file({**load_file(state), "adam.mean/model.norm.weight": torch.ones(2)}, state)
+    with pytest.raises(DamagedError, match="its state is not what was written"):
+        trained(inputs, tmp_path, "second", start=start)
+    begun = replace(start_of(first / "export"), weights=file_handle(state), optimizer_steps=6)
+    assert (
+        "1 tensors of its optimizer's state are not those of adamw here; first: adam.mean/model.norm.weight is (2,)"
+        in (mistakes(begun, inputs["tokenize"]))
+    )

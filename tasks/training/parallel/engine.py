@@ -34,7 +34,7 @@ from tasks.training.optimizers.method import Sharding, Step, split_name
 from tasks.training.optimizers.template import step_template
 from tasks.training.parallel.job import Job
 from tasks.training.parallel.spread import Spread, SpreadOut
-from tasks.training.result import Evaluation, RunResult, accounted, first_weights, identity
+from tasks.training.result import Evaluation, RunResult, accounted, first_weights, identity, steps_before
 from tasks.training.schedules.rates import learning_rate
 from tasks.training.segments import Segment, model_behind, segment_of, shares_of_steps
 from tasks.training.spikes import is_spike, skipped_steps
@@ -165,8 +165,9 @@ def _start(spec: RunSpec, data: RunData, job: Job, spread_out: SpreadOut, own: s
         _restore(run, step)
     else:
         made = first_weights(spec, vocab_size, job.initial)
-        for name, part in spread.weights.items():
-            part.copy_(spread.own(name, made[name].to(job.device)))
+        begun = {**spread.weights, **({} if spec.optimizer_steps is None else state)}
+        for name, part in begun.items():
+            part.copy_(spread.own(_weight_of(name), made[name].to(job.device)))
     if not run.workers or run.workers[-1][1] != job.world.size:
         run.workers.append((step, job.world.size))
     return run
@@ -222,7 +223,7 @@ def _advance(run: _Run, batches: Iterator[Batch]) -> None:
         if limit is not None and norm > limit:
             for gradient in gradients.values():
                 gradient.mul_(limit / norm)
-        now = run.template.at(step, learning_rate(training, step))
+        now = run.template.at(run.spec.optimizer_step(step), learning_rate(training, step))
         method(chosen).update(chosen, spread.weights, gradients, run.state, now)
     run.log.add(batch)
     run.loss_by_domain = loss_by_domain(run.data, [batch], torch.cat(made))
@@ -286,7 +287,7 @@ def _save(run: _Run, own: str, writer: CheckpointWriter) -> None:
             tensors[name] = whole.cpu()
     if run.job.checkpoints is not None:
         told = {"consumed": consumed.tolist(), "evaluations": run.evaluations, "workers": run.workers}
-        record: dict[str, Any] = {"losses": run.losses, "norms": run.norms, **told}
+        record: dict[str, Any] = {"losses": run.losses, "norms": run.norms, **told, **steps_before(run.spec)}
         writer.save([Checkpoint(run.job.checkpoints, own, run.step, tensors, record)])
 
 

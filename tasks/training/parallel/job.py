@@ -21,7 +21,8 @@ class Job:
     """What an engine is told besides the run itself.
 
     Only the first process of the `world` needs `checkpoints` and is `asked_to_stop`; all hear `on_step(steps, numbers)`.
-    `initial` are the weights to begin with, on every process; None = new ones, drawn from the seed.
+    `initial` are the weights to begin with, on every process, with the optimizer's state where the spec has
+    `optimizer_steps`; None = new ones, drawn from the seed.
     """
 
     checkpoints: Path | None = None

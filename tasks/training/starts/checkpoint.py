@@ -1,5 +1,6 @@
 """The weights of a run that a train stage has published: those it ended with, or those of one of its milestones."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -9,12 +10,12 @@ from tasks.core.errors import ConfigError
 from tasks.core.params import Params
 from tasks.tokenize.published import TOKENIZER_FILE
 from tasks.training.published import EXPORT_FOLDER, TrainedRuns
-from tasks.training.published_run import CONFIG_FILE, STATE_FILE, WEIGHTS_FILE, milestone_folder
+from tasks.training.published_run import CONFIG_FILE, RECORD_FILE, STATE_FILE, WEIGHTS_FILE, milestone_folder
 from tasks.training.starts.weights import StartPaths
 
 
 class FromCheckpoint(Params):
-    """Start from the weights of a trained run, with a new optimizer and a new data order."""
+    """Start from the weights of a trained run, or from weights and optimizer of its milestone, with a new data order."""
 
     kind: Literal["checkpoint"]
     folder: str = Field(min_length=1, description="what a train stage has published")
@@ -24,6 +25,17 @@ class FromCheckpoint(Params):
         default=False,
         description="the run's RoPE base may be another one than the model's, as where its context is extended",
     )
+    with_optimizer: bool = Field(
+        default=False, description="go on with the milestone's optimizer state too; false = the optimizer is new"
+    )
+
+    def mistakes(self) -> Iterator[str]:
+        """Yield what does not fit together."""
+        if self.with_optimizer and self.step is None:
+            yield (
+                "with_optimizer goes on with a milestone's optimizer state, and a run's end is published without: name its "
+                "step"
+            )
 
 
 def paths(config: FromCheckpoint) -> StartPaths:
@@ -49,4 +61,5 @@ def paths(config: FromCheckpoint) -> StartPaths:
             "(train.training.milestone_every_steps keeps them), or null for its end."
         )
     tokenizer = folder / EXPORT_FOLDER / TOKENIZER_FILE
-    return StartPaths(own / CONFIG_FILE, weights, tokenizer, other_rope_base=config.other_rope_base)
+    record = weights.with_name(RECORD_FILE) if config.with_optimizer else None
+    return StartPaths(own / CONFIG_FILE, weights, tokenizer, other_rope_base=config.other_rope_base, record=record)

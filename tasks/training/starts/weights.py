@@ -7,10 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tasks.core.digest import digest_json
-from tasks.core.errors import DataError
+from tasks.core.errors import DamagedError, DataError
 from tasks.core.handles import Handle
 from tasks.core.identity import LABEL
-from tasks.training.config import ModelConfig
+from tasks.core.sealed import read_sealed
+from tasks.training.config import ModelConfig, TrainingConfig
+from tasks.training.optimizers.kinds import method
+from tasks.training.optimizers.method import Shapes, split_name
+from tasks.training.published_run import OPTIMIZER_STEPS
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -24,19 +28,21 @@ _FLOATS = frozenset({"BF16", "F16", "F32", "F64"})
 
 @dataclass(frozen=True)
 class StartPaths:
-    """Where the files of a start are."""
+    """Where the files of a start are; the `record` is that of a milestone whose optimizer the run goes on with."""
 
     config: Path
     weights: Path
     tokenizer: Path
     extend_vocabulary: bool = False
     other_rope_base: bool = False
+    record: Path | None = None
 
 
 @dataclass(frozen=True)
 class Start:
     """The config and weights that a run starts from, by content; a smaller vocabulary is extended where asked.
 
+    With `optimizer_steps` the file of the weights holds the optimizer's state too, behind so many of its steps.
     The tokenizer, and whether the run's RoPE base may be another one, are looked at before the run and decide nothing in it.
     """
 
@@ -45,6 +51,7 @@ class Start:
     tokenizer: Handle = field(metadata=LABEL)
     extend_vocabulary: bool = False
     other_rope_base: bool = field(default=False, metadata=LABEL)
+    optimizer_steps: int | None = None
 
     @property
     def digest(self) -> str:
@@ -52,10 +59,22 @@ class Start:
         return digest_json([self.config.digest, self.weights.digest, self.tokenizer.digest])
 
 
-def start_mistakes(start: Start, model: ModelConfig, vocab_size: int, tokenizer: Handle) -> Iterator[str]:
-    """Yield what keeps a run of `model` from starting there, on a pool with this vocabulary and `tokenizer.json`."""
-    yield from _config_mistakes(start, model)
-    yield from _shape_mistakes(start, model, vocab_size)
+def optimizer_steps(record: Path, state: Handle) -> int:
+    """Return the steps that the optimizer of a milestone has made: the run's, and those before it.
+
+    Raises:
+        DamagedError: the record cannot be read, or is of another state.
+    """
+    held = read_sealed(record)
+    if held["state"] != state.digest:
+        raise DamagedError(f"{record.parent}: its state is not what was written. Name another milestone.")
+    return int(held["step"]) + int(held.get(OPTIMIZER_STEPS, 0))
+
+
+def start_mistakes(start: Start, training: TrainingConfig, vocab_size: int, tokenizer: Handle) -> Iterator[str]:
+    """Yield what keeps a run from starting there, on a pool with this vocabulary and `tokenizer.json`."""
+    yield from _config_mistakes(start, training.model)
+    yield from _shape_mistakes(start, training, vocab_size)
     try:
         theirs = _json(start.tokenizer)
     except DataError as error:
@@ -70,7 +89,10 @@ def start_mistakes(start: Start, model: ModelConfig, vocab_size: int, tokenizer:
 
 
 def started_weights(start: Start, model: ModelConfig, vocab_size: int) -> "dict[str, Tensor]":
-    """Return the float32 weights of a start that has no mistakes, by name; tokens that it lacks have the mean row."""
+    """Return the float32 weights of a start that has no mistakes, by name; tokens that it lacks have the mean row.
+
+    The optimizer's state is with them if the run goes on with it.
+    """
     import torch
     from safetensors import safe_open
 
@@ -78,6 +100,8 @@ def started_weights(start: Start, model: ModelConfig, vocab_size: int) -> "dict[
 
     with safe_open(start.weights.local(), framework="pt") as file:
         weights = {name: file.get_tensor(name).float() for name in weight_shapes(model, vocab_size)}
+        if start.optimizer_steps is not None:
+            weights |= {name: file.get_tensor(name) for name in file.keys() if split_name(name)[1]}  # noqa: SIM118
     for name in {EMBEDDING, OUTPUT} & weights.keys():
         known_VD = weights[name]
         if (missing := vocab_size - len(known_VD)) > 0:
@@ -103,12 +127,12 @@ def _config_mistakes(start: Start, model: ModelConfig) -> Iterator[str]:
         yield f"its config is of another model: {told}. Set train.training.model to its values.{remedy}"
 
 
-def _shape_mistakes(start: Start, model: ModelConfig, vocab_size: int) -> Iterator[str]:
+def _shape_mistakes(start: Start, training: TrainingConfig, vocab_size: int) -> Iterator[str]:
     from safetensors import SafetensorError, safe_open
 
     from tasks.training.model import EMBEDDING, OUTPUT, weight_shapes
 
-    expected = weight_shapes(model, vocab_size)
+    expected = weight_shapes(training.model, vocab_size)
     try:
         with safe_open(start.weights.local(), framework="pt") as file:
             slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
@@ -132,6 +156,31 @@ def _shape_mistakes(start: Start, model: ModelConfig, vocab_size: int) -> Iterat
     if wrong:
         shown = "; ".join(wrong[:_SHOWN])
         yield f"{len(wrong)} of its weights are not those of train.training.model; first: {shown}."
+    if start.optimizer_steps is not None:
+        yield from _state_mistakes(found, training, expected)
+
+
+def _state_mistakes(found: Shapes, training: TrainingConfig, weights: Shapes) -> Iterator[str]:
+    """Yield what of the optimizer's state, among the tensors found, is not that of the run's optimizer."""
+    chosen = training.optimizer.method
+    expected = {name: tuple(one.shape) for name, one in method(chosen).init(chosen, weights, "meta").items()}
+    state = {name: shape for name, shape in found.items() if split_name(name)[1]}
+    theirs, ours = (sorted({split_name(name)[0] for name in names}) for names in (state, expected))
+    if theirs != ours:
+        yield (
+            f"its optimizer keeps {', '.join(theirs) or 'nothing'}, and {chosen.kind} keeps {', '.join(ours)}. Set "
+            "train.training.optimizer.method to its kind, or leave with_optimizer out."
+        )
+        return
+    names = sorted(state.keys() | expected.keys())
+    wrong = [
+        f"{name} is {state.get(name)}, not {expected.get(name)}"
+        for name in names
+        if state.get(name) != expected.get(name)
+    ]
+    if wrong:
+        shown = "; ".join(wrong[:_SHOWN])
+        yield f"{len(wrong)} tensors of its optimizer's state are not those of {chosen.kind} here; first: {shown}."
 
 
 def _differing_parts(theirs: Mapping[str, Any], ours: Mapping[str, Any], extended: bool) -> list[str]:
