@@ -81,7 +81,16 @@ def domain_rows(
         for index, name in enumerate(recipe.domains)
     ]
     means = (f"{overall[name]:.4f}" for name in shown)
-    last = ("all domains", f"{sum(documents.values()):,}", *("" for _ in weights), *means)
+    rows += [
+        (name, "", *("" for _ in weights), *(f"{row[mixture]:.4f}" for mixture in shown))
+        for name, row in decision.per_task.items()
+    ]
+    last = (
+        "the objective" if decision.per_task else "all domains",
+        f"{sum(documents.values()):,}",
+        *("" for _ in weights),
+        *means,
+    )
     return ("", "documents", *(f"{name} %" for name in weights), *(f"{name} bpb" for name in shown)), [*rows, last]
 
 

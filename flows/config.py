@@ -72,6 +72,11 @@ class PipelineParams(Params):
                 f"train.mixtures names {', '.join(mixtures)}; evaluate compares `searched` with a baseline: name it and at "
                 "least one of natural, uniform, unimax."
             )
+        if missing := [task.name for task in self.search.tasks if task not in self.evaluate.tasks]:
+            yield (
+                f"search.tasks names {missing[0]}, and evaluate.tasks does not, or otherwise: the decision is about the "
+                "search's objective. Name the same tasks there."
+            )
         try:
             require_budget(self.search)
         except ConfigError as error:

@@ -62,10 +62,10 @@ def run(params: ArmsParams, *, inputs: Mapping[str, Path], output: Path, worksho
     models = {spec.name: _model(record, trees[None][TOKENIZER_FILE]) for _, spec, record in made}
     bpb = _bits_per_byte(params, models, common, workshop)
     scored = measured(workshop, params, tasks, models) if tasks else None
-    told = _told(params, made, bpb, {} if scored is None else {one.model: one for one in scored[0].models}, pools)
+    told = _told(params, made, bpb, {} if scored is None else {one.model: one for one in scored.scores.models}, pools)
     files: dict[str, Content] = {ArmsComparison.FILE: told, "arms.md": markdown(told)}
     if scored is not None:
-        files |= {Scores.FILE: scored[0], TaskItems.FILE: scored[1]}
+        files |= {Scores.FILE: scored.scores, TaskItems.FILE: scored.items}
     return stage.publish(
         files,
         summary={"statements": [one.statement for one in told.comparisons]},

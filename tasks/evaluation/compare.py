@@ -19,6 +19,7 @@ from tasks.core.errors import EvidenceError
 from tasks.core.words import counted, percent, signed
 from tasks.evaluation.published import Comparison, Interval, MeasuredModel
 from tasks.mixture.published import BaselineName
+from tasks.mixture.runs import IN_WORDS, LossUnit
 
 Array = npt.NDArray[np.float64]
 
@@ -52,14 +53,27 @@ class _Pairs:
         """Return bits per byte on a domain, as `means` does."""
         return _array(model.bpb[name] for model in self.searched), _array(model.bpb[name] for model in self.baseline)
 
+    def task(self, name: str) -> tuple[Array, Array]:
+        """Return a score of a task, as `means` does."""
+        groups = (self.searched, self.baseline)
+        searched_S, baseline_S = (_array(model.task_losses[name] for model in group) for group in groups)
+        return searched_S, baseline_S
+
     def _pairs(self) -> Iterable[tuple[MeasuredModel, MeasuredModel]]:
         return zip(self.searched, self.baseline, strict=True)
 
 
 def compare(
-    models: Sequence[MeasuredModel], baseline: BaselineName, *, confidence: float, same_weights: bool = False
+    models: Sequence[MeasuredModel],
+    baseline: BaselineName,
+    *,
+    confidence: float,
+    same_weights: bool = False,
+    unit: LossUnit = "bits per byte",
 ) -> Comparison:
     """Compare the searched mixture with a baseline, seed by seed; `same_weights`: the search kept the baseline's.
+
+    `unit` is that of the objective.
 
     With fewer than 3 pairs there is no interval, so no claim. A mixture that is the baseline itself was compared with
     nothing: it has no interval either.
@@ -84,11 +98,12 @@ def compare(
         baseline=baseline,
         claim=overall.above_zero,
         test="unpaired" if differing else "paired",
-        statement=_no_claim(baseline, overall, pairs, same_weights)
-        or _statement(baseline, overall, _evidence(overall, len(pairs.seeds), confidence, differing)),
+        statement=_no_claim(baseline, overall, pairs, same_weights, IN_WORDS[unit])
+        or _statement(baseline, overall, _evidence(overall, len(pairs.seeds), confidence, differing), IN_WORDS[unit]),
         differences=tuple((baseline_S - searched_S).tolist()),
         seeds=pairs.seeds,
         per_domain={name: interval(*pairs.domain(name)) for name in pairs.searched[0].bpb},
+        per_task={name: interval(*pairs.task(name)) for name in pairs.searched[0].task_losses},
     )
 
 
@@ -165,7 +180,7 @@ def _pairs(models: Sequence[MeasuredModel], baseline: BaselineName) -> _Pairs:
             f"there is no model of {SEARCHED} and none of {baseline}, so nothing to compare. Train both."
         )
     for mixture, results in by_mixture.items():
-        different = {tuple(model.bpb.values()) for model in results.values()}
+        different = {(*model.bpb.values(), *model.task_losses.values()) for model in results.values()}
         if len(different) < len(seeds):
             raise EvidenceError(
                 f"{mixture}: {len(seeds)} seeds gave {len(different)} different result(s); copies of one run are no "
@@ -186,7 +201,7 @@ def _require_finite(differences_S: Array) -> None:
         )
 
 
-def _no_claim(baseline: str, overall: Interval, pairs: _Pairs, same_weights: bool) -> str | None:
+def _no_claim(baseline: str, overall: Interval, pairs: _Pairs, same_weights: bool, unit: str) -> str | None:
     """Return why nothing can be claimed whatever was measured, if that is so."""
     seeds = len(pairs.seeds)
     if same_weights:
@@ -194,7 +209,7 @@ def _no_claim(baseline: str, overall: Interval, pairs: _Pairs, same_weights: boo
     if seeds < MIN_SEEDS:
         return (
             f"No claim: {counted(seeds, 'seed')} {'is' if seeds == 1 else 'are'} too few for one over {baseline}; "
-            f"{MIN_SEEDS} needed (train.num_seeds). Measured gain {signed(overall.gain)} bits per byte."
+            f"{MIN_SEEDS} needed (train.num_seeds). Measured gain {signed(overall.gain)} {unit}."
         )
     return None
 
@@ -213,11 +228,11 @@ def _evidence(overall: Interval, seeds: int, confidence: float, differing: Seque
     )
 
 
-def _statement(baseline: str, overall: Interval, evidence: str) -> str:
+def _statement(baseline: str, overall: Interval, evidence: str, unit: str) -> str:
     if overall.above_zero:
         gain = signed(overall.gain).removeprefix("+")
-        return f"Claim: the searched mixture beats {baseline} by {gain} bits per byte ({evidence})."
+        return f"Claim: the searched mixture beats {baseline} by {gain} {unit} ({evidence})."
     if overall.below_zero:
         loss = signed(-overall.gain).removeprefix("+")
-        return f"No claim: {baseline} beats the searched mixture by {loss} bits per byte ({evidence})."
-    return f"No claim: the gain over {baseline} of {signed(overall.gain)} bits per byte may be chance ({evidence})."
+        return f"No claim: {baseline} beats the searched mixture by {loss} {unit} ({evidence})."
+    return f"No claim: the gain over {baseline} of {signed(overall.gain)} {unit} may be chance ({evidence})."

@@ -1,6 +1,6 @@
 """The decision: every comparison, the forecast beside its outcome, and a table per domain."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -33,10 +33,12 @@ def decision(
             "baseline. Name them in train.mixtures."
         )
     comparisons = {
-        name: compare(models, name, confidence=confidence, same_weights=keeps(recipe, name)) for name in baselines
+        name: compare(models, name, confidence=confidence, same_weights=keeps(recipe, name), unit=recipe.unit)
+        for name in baselines
     }
     claim, statement = headline(comparisons)
     outcome = _outcome(forecast, recipe, comparisons, model_parameters, tokens)
+    compared: list[MixtureName] = [SEARCHED, *baselines]
     return Decision(
         claim=claim,
         statement=statement,
@@ -44,7 +46,9 @@ def decision(
         confidence=confidence,
         num_seeds=len(next(iter(comparisons.values())).seeds),
         comparisons=comparisons,
-        per_domain=per_domain(models, [SEARCHED, *baselines]),
+        unit=recipe.unit,
+        per_domain=means_of(models, compared, lambda model: model.bpb),
+        per_task=means_of(models, compared, lambda model: model.task_losses),
         forecast=outcome,
         forecast_statement=untested(NATURAL in comparisons) if outcome is None else outcome.statement,
     )
@@ -57,13 +61,17 @@ def keeps(recipe: Recipe, baseline: BaselineName) -> bool:
     return not decided and all(row == recipe.baselines[baseline] for row in rows)
 
 
-def per_domain(models: Sequence[MeasuredModel], mixtures: Sequence[MixtureName]) -> dict[str, dict[MixtureName, float]]:
-    """Return bits per byte by domain and mixture, means over seeds."""
+def means_of(
+    models: Sequence[MeasuredModel],
+    mixtures: Sequence[MixtureName],
+    values: Callable[[MeasuredModel], Mapping[str, float]],
+) -> dict[str, dict[MixtureName, float]]:
+    """Return means over seeds of what models were measured to be, by its name and mixture."""
     means = {
-        mixture: np.mean([list(model.bpb.values()) for model in models if model.mixture == mixture], axis=0)
+        mixture: np.mean([list(values(model).values()) for model in models if model.mixture == mixture], axis=0)
         for mixture in mixtures
     }
-    names = list(models[0].bpb)
+    names = list(values(models[0]))
     return {name: {mixture: float(means[mixture][index]) for mixture in mixtures} for index, name in enumerate(names)}
 
 
@@ -77,4 +85,6 @@ def _outcome(
     """Return what became of the forecast; None where nothing tested it: natural was not trained, or is what was kept."""
     if NATURAL not in comparisons or keeps(recipe, NATURAL):
         return None
-    return forecast_beside_outcome(forecast, comparisons[NATURAL], model_parameters=model_parameters, tokens=tokens)
+    return forecast_beside_outcome(
+        forecast, comparisons[NATURAL], model_parameters=model_parameters, tokens=tokens, unit=recipe.unit
+    )

@@ -5,10 +5,11 @@ from typing import Literal
 from tasks.core.words import counted, percent, signed
 from tasks.evaluation.published import Comparison, ForecastOutcome
 from tasks.mixture.published import Forecast, TransferVerdict
+from tasks.mixture.runs import IN_WORDS, LossUnit
 
 
 def forecast_beside_outcome(
-    forecast: Forecast, natural: Comparison, *, model_parameters: int, tokens: int
+    forecast: Forecast, natural: Comparison, *, model_parameters: int, tokens: int, unit: LossUnit = "bits per byte"
 ) -> ForecastOutcome:
     """Return prediction and outcome of the gain over natural, whether the outcome lies in the interval, and a sentence.
 
@@ -23,7 +24,7 @@ def forecast_beside_outcome(
     alone = f" ({counted(len(natural.seeds), 'seed')}, so noise and all)" if natural.lower is None else ""
     statement = (
         f"Forecast {signed(predicted)} ({percent(forecast.confidence)} interval {signed(lower)} to {signed(upper)}), "
-        f"measured {signed(natural.gain)} bits per byte over natural{alone}: {'inside' if inside else 'outside'} the "
+        f"measured {signed(natural.gain)} {IN_WORDS[unit]} over natural{alone}: {'inside' if inside else 'outside'} the "
         "interval."
     )
     return ForecastOutcome(

@@ -9,6 +9,7 @@ from pydantic import Field, NonNegativeInt, PositiveInt
 
 from tasks.core.published import Model, Published
 from tasks.mixture.published import BaselineName, MixtureName
+from tasks.mixture.runs import LossUnit
 
 Test = Literal["paired", "unpaired"]
 
@@ -16,12 +17,14 @@ Test = Literal["paired", "unpaired"]
 class MeasuredModel(Model):
     """One model's bits per byte on every domain of the test split; `mean` is the objective of the search.
 
-    `device` and `instruction_set` are those it was trained on.
+    `task_losses` are the scores of tasks that the objective names, on the items that the search did not look at, turned so
+    that less is better. `device` and `instruction_set` are those it was trained on.
     """
 
     mixture: str
     seed: NonNegativeInt
     bpb: Mapping[str, float]
+    task_losses: Mapping[str, float] = {}
     mean: float
     device: str
     instruction_set: str
@@ -32,7 +35,7 @@ class MeasuredModels(Published):
 
     FILE: ClassVar[str] = "results.json"
 
-    format: Literal[3] = 3
+    format: Literal[4] = 4
     domains: tuple[str, ...]
     models: tuple[MeasuredModel, ...]
 
@@ -76,7 +79,10 @@ class Samples(Published):
 
 
 class Interval(Model):
-    """A mean difference in bits per byte and its confidence interval; None where nothing supports one."""
+    """A mean difference and its confidence interval; None where nothing supports one.
+
+    It is in bits per byte, or the unit of the objective.
+    """
 
     gain: float
     lower: float | None = None
@@ -102,7 +108,7 @@ class Comparison(Interval):
     """The searched mixture against one baseline; gains are baseline - searched, so more is better.
 
     `differences` are those of each seed. `test` is Welch's, of unpaired runs, where the two runs of a seed were trained on
-    different devices or instruction sets.
+    different devices or instruction sets. `per_task` are the differences in the scores of tasks that the objective names.
     """
 
     baseline: BaselineName
@@ -112,6 +118,7 @@ class Comparison(Interval):
     differences: tuple[float, ...]
     seeds: tuple[int, ...]
     per_domain: Mapping[str, Interval]
+    per_task: Mapping[str, Interval] = {}
 
 
 class ForecastOutcome(Model):
@@ -143,19 +150,22 @@ class ForecastOutcome(Model):
 class Decision(Published):
     """Whether the search may claim to beat the first baseline, every comparison, and what became of the forecast.
 
-    `per_domain` are bits per byte by domain and mixture, means over seeds. `forecast` is None where nothing tested it;
+    Gains are in `unit`. `per_domain` are bits per byte by domain and mixture, means over seeds; `per_task` the scores of
+    tasks that the objective names, turned so that less is better. `forecast` is None where nothing tested it;
     `forecast_statement` says why, or what came out.
     """
 
     FILE: ClassVar[str] = "decision.json"
 
-    format: Literal[3] = 3
+    format: Literal[4] = 4
     claim: bool
     statement: str
     baseline: BaselineName
     confidence: float = Field(gt=0, lt=1)
     num_seeds: PositiveInt
     comparisons: Mapping[BaselineName, Comparison]
+    unit: LossUnit = "bits per byte"
     per_domain: Mapping[str, Mapping[MixtureName, float]]
+    per_task: Mapping[str, Mapping[MixtureName, float]] = {}
     forecast: ForecastOutcome | None
     forecast_statement: str

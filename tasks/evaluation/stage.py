@@ -13,6 +13,7 @@ from tasks.core.manifest import Manifest
 from tasks.core.published import Published
 from tasks.evaluation.config import EvaluateParams, SampleParams
 from tasks.evaluation.decide import decision
+from tasks.evaluation.objective import require_tasks, task_losses
 from tasks.evaluation.published import Continuation, Decision, MeasuredModel, MeasuredModels, Sample, Samples
 from tasks.evaluation.samples import SampleArgs, continue_documents
 from tasks.evaluation.tasks.published import Scores, TaskItems
@@ -55,11 +56,19 @@ def run(params: EvaluateParams, *, inputs: Mapping[str, Path], output: Path, wor
     trained = given["train"].tree(TrainedRuns.FILE, f"{MODELS_FOLDER}/")
     recipe, forecast = given["search"].read(Recipe), given["search"].read(Forecast)
     _require_same_domains(recipe, given["tokenize"])
+    require_tasks(recipe, tasks)
     objective = _objective(recipe)
     runs = given["train"].read(TrainedRuns).runs
     # Models that are the same are measured once.
     records = MEASURE.map(workshop, [_args(run, trained, pool, params) for run in runs])
-    models = _models(runs, records, recipe.domains, objective)
+    tokenizer = given["tokenize"].tree(TOKENIZER_FILE)[TOKENIZER_FILE]
+    files: dict[str, Published] = {}
+    of_tasks = [dict[str, float]() for _ in runs]
+    if tasks:
+        on_tasks = measured_on_tasks(workshop, params, tasks, _model_files(runs, trained, tokenizer))
+        files = {Scores.FILE: on_tasks.scores, TaskItems.FILE: on_tasks.items}
+        of_tasks = [task_losses(recipe.task_sets, tasks, on_tasks, run.name) for run in runs]
+    models = _models(runs, records, of_tasks, recipe.domains, objective)
     decided = decision(
         models,
         recipe,
@@ -69,13 +78,9 @@ def run(params: EvaluateParams, *, inputs: Mapping[str, Path], output: Path, wor
         tokens=recipe.tokens,
     )
     measured = MeasuredModels(domains=recipe.domains, models=tuple(models))
-    files: dict[str, Published] = {Decision.FILE: decided, MeasuredModels.FILE: measured}
-    tokenizer = given["tokenize"].tree(TOKENIZER_FILE)[TOKENIZER_FILE]
+    files |= {Decision.FILE: decided, MeasuredModels.FILE: measured}
     if tasks:
-        models_on = _model_files(runs, trained, tokenizer)
-        scores, items, answered = measured_on_tasks(workshop, params, tasks, models_on)
-        files |= {Scores.FILE: scores, TaskItems.FILE: items}
-        records += answered
+        records += on_tasks.records
     if params.samples is not None:
         args = _sample_args(runs, trained, tokenizer, pool, params.samples)
         files[Samples.FILE] = _samples(workshop, args, recipe.domains)
@@ -96,9 +101,10 @@ def _one_model(
     stage = StageRun(workshop, STAGE, __name__, params, {MODEL: files.digest, **_digests(tasks)}, output)
     if (found := stage.unchanged()) is not None:
         return found
-    scores, items, records = measured_on_tasks(workshop, params, tasks, {path.name: files})
-    published: dict[str, Published] = {Scores.FILE: scores, TaskItems.FILE: items}
-    return stage.publish(published, summary={"scores": told_scores(scores)}, environment=environment_over(records))
+    scored = measured_on_tasks(workshop, params, tasks, {path.name: files})
+    published: dict[str, Published] = {Scores.FILE: scored.scores, TaskItems.FILE: scored.items}
+    summary = {"scores": told_scores(scored.scores)}
+    return stage.publish(published, summary=summary, environment=environment_over(scored.records))
 
 
 def _digests(tasks: Sequence[GivenTask]) -> dict[str, str]:
@@ -158,11 +164,15 @@ def _objective(recipe: Recipe) -> Weights:
 
 
 def _models(
-    runs: Sequence[TrainedRun], records: Sequence[UnitRecord], domains: Sequence[str], objective: Weights
+    runs: Sequence[TrainedRun],
+    records: Sequence[UnitRecord],
+    of_tasks: Sequence[Mapping[str, float]],
+    domains: Sequence[str],
+    objective: Weights,
 ) -> list[MeasuredModel]:
-    objective_D = np.array(objective, dtype=np.float64)
+    objective_S = np.array(objective, dtype=np.float64)
     models = []
-    for run, record in zip(runs, records, strict=True):
+    for run, record, losses in zip(runs, records, of_tasks, strict=True):
         # A record keeps its names sorted; weights stand in the order of the pool.
         bpb = {name: record.summary["bpb"][name] for name in domains}
         models.append(
@@ -170,7 +180,8 @@ def _models(
                 mixture=run.mixture,
                 seed=run.seed,
                 bpb=bpb,
-                mean=float(np.array(list(bpb.values())) @ objective_D),
+                task_losses=losses,
+                mean=float(np.array([*bpb.values(), *losses.values()]) @ objective_S),
                 device=run.device,
                 instruction_set=run.instruction_set,
             )

@@ -8,6 +8,7 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
 from tasks.core.errors import ConfigError
 from tasks.core.params import Params
+from tasks.evaluation.tasks.params import TaskParams
 from tasks.mixture.confirm import ConfirmParams
 from tasks.mixture.decay import DecayStage
 from tasks.mixture.decide import DecisionParams
@@ -44,14 +45,19 @@ class SearchParams(Params):
     """
 
     proxy: TrainingConfig = Field(default_factory=demo_proxy)
+    tasks: tuple[TaskParams, ...] = Field(
+        default=(), description="that the objective may name beside domains; measured on half of their items"
+    )
     objective: Shares | None = Field(
-        default=None, description="relative weight of each held-out set's bits per byte; null = all the same"
+        default=None,
+        description="relative weight of each domain's bits per byte, and of a task's score (`task` or `task.score`); "
+        "null = all domains the same",
     )
     objectives: dict[str, Shares] | None = Field(
         default=None, description="several, by name: their mean is searched, their Pareto front shown; null = one"
     )
     max_increase: dict[str, NonNegativeFloat] = Field(
-        default={}, description="held-out set: bits per byte it may lose against natural, at most"
+        default={}, description="domain or task's score: what it may lose against natural, at most"
     )
     held_out_only: tuple[str, ...] = Field(default=(), description="domains that are measured on, never trained on")
     search_tokens_per_domain: PositiveInt = Field(default=16_384, description="held-out, to measure a proxy on")
@@ -99,6 +105,13 @@ class SearchParams(Params):
         return self.model_copy(update=sizes)
 
     @property
+    def task_scores(self) -> tuple[tuple[TaskParams, str], ...]:
+        """The scores of tasks that are measured, by the name under which the objective or a constraint names them."""
+        shares = [each for each in (self.objective, *(self.objectives or {}).values(), self.max_increase) if each]
+        names = dict.fromkeys(name for each in shares for name in each)
+        return tuple((task, name) for task in self.tasks for name in names if name.partition(".")[0] == task.name)
+
+    @property
     def target(self) -> TargetRun:
         """The run that the recipe is for.
 
@@ -134,6 +147,7 @@ class SearchParams(Params):
         named |= {f"objectives.{name}": shares for name, shares in (self.objectives or {}).items()}
         if nothing := [name for name, shares in named.items() if not sum(shares.values()) > 0]:
             yield f"{nothing[0]}: its weights sum to 0, so nothing counts; give a held-out set a weight above 0"
+        yield from self._mistakes_of_tasks()
         if self.earlier_runs is None and any(isinstance(each, Warm) for each in self.selection.zoo):
             yield "selection.zoo names the predictor `warm`, which needs earlier_runs; name them, or leave it out"
         if self.changed_domains and self.earlier_runs is None:
@@ -164,3 +178,18 @@ class SearchParams(Params):
                 f"no more compute (parameters x tokens) than the proxy with hidden_size {first.model.hidden_size} and "
                 f"num_tokens {first.num_tokens}; give it a larger model or more num_tokens"
             )
+
+    def _mistakes_of_tasks(self) -> Iterator[str]:
+        names = [task.name for task in self.tasks]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            yield f"tasks: {twice[0]} stands there twice; give each a name of its own"
+        counted = {task.name for task, _ in self.task_scores}
+        if idle := [name for name in names if name not in counted]:
+            yield (
+                f"tasks: {len(idle)} of {len(names)} count for nothing; first: {idle[0]}. Name it in objective or "
+                "max_increase, or leave it out"
+            )
+        if self.tasks and self.objective is None and self.objectives is None:
+            yield "tasks without objective: what they and the domains count is not known; give each a weight in objective"
+        if self.tasks and self.stages is not None:
+            yield "stages: branches of a last stage are measured on domains alone; leave stages out, or tasks"

@@ -29,7 +29,7 @@ from tasks.mixture.published_candidates import (
     GainInterval,
     Role,
 )
-from tasks.mixture.runs import ProxyRun, RunTable
+from tasks.mixture.runs import IN_WORDS, ProxyRun, RunTable
 
 Array = npt.NDArray[np.float64]
 
@@ -163,7 +163,8 @@ def confirm(
         noise_sd=noise_sd,
         degrees_of_freedom=degrees_of_freedom,
         rows=rows,
-        statement=_statement(shipped, rows, interval, f"{len(seeds)} fresh seeds", runs.unit) + _said_of_pairs(mixed),
+        statement=_statement(shipped, rows, interval, f"{len(seeds)} fresh seeds", IN_WORDS[runs.unit])
+        + _said_of_pairs(mixed),
     )
 
 

@@ -15,6 +15,7 @@ from tasks.mixture.decide import Pick
 from tasks.mixture.problem import Problem
 from tasks.mixture.published import ONE_SIZE, TRANSFERS, DomainForecast, Forecast, SizeGain
 from tasks.mixture.published_candidates import Confirmation, Transfer
+from tasks.mixture.runs import IN_WORDS, LossUnit
 from tasks.mixture.strategies.evidence import Predicts
 from tasks.mixture.transfer import Size, normal_sd, require_larger, size_gain, size_of
 
@@ -34,6 +35,7 @@ def forecast(
     confirmation: Confirmation | None = None,
     transfer: Transfer | None = None,
     target: Size | None = None,
+    unit: LossUnit = "bits per byte",
 ) -> Forecast:
     """Return what the pick is predicted to gain over natural.
 
@@ -57,7 +59,7 @@ def forecast(
     lower, upper = gain.gain - half_width, gain.gain + half_width
     kept = pick.chosen.weights == tuple(problem.natural.tolist())
     return Forecast(
-        objective=_objective(problem),
+        objective=_objective(problem, unit),
         gain_over_natural=gain.gain,
         lower=lower,
         upper=upper,
@@ -74,7 +76,7 @@ def forecast(
         tokens=gain.tokens,
         noise_sd=predictor.noise_sd if noise_sd is None else noise_sd,
         status=ONE_SIZE if transfer is None else transfer.verdict,
-        statement=_kept(gain) if kept else f"{_gains(gain, lower, upper)} {_reach(gain, own, transfer, target)}",
+        statement=_kept(gain) if kept else f"{_gains(gain, lower, upper, unit)} {_reach(gain, own, transfer, target)}",
         sizes=sizes,
     )
 
@@ -129,9 +131,10 @@ def _own(pick: Pick, confirmation: Confirmation | None, size: Size) -> SizeGain:
     return size_gain(size, gain + share * (fresh.over_natural.mean - gain), sqrt(share * variance))
 
 
-def _objective(problem: Problem) -> str:
-    equal = max(problem.objective) - min(problem.objective) < 1e-12
-    return "mean bits per byte over domains" if equal else "weighted mean bits per byte over domains"
+def _objective(problem: Problem, unit: LossUnit) -> str:
+    counted = {name: share for name, share in zip(problem.set_names, problem.objective, strict=True) if share}
+    over, shares = ("domains", problem.objective) if not problem.sets else (", ".join(counted), [*counted.values()])
+    return f"{'mean' if max(shares) - min(shares) < 1e-12 else 'weighted mean'} {unit} over {over}"
 
 
 def _kept(gain: SizeGain) -> str:
@@ -141,10 +144,10 @@ def _kept(gain: SizeGain) -> str:
     )
 
 
-def _gains(gain: SizeGain, lower: float, upper: float) -> str:
+def _gains(gain: SizeGain, lower: float, upper: float, unit: LossUnit) -> str:
     return (
-        f"A model of {_said(size_of(gain))} with the searched mixture is predicted to need {gain.gain:.4f} bits per byte "
-        f"less than with natural weights, {percent(CONFIDENCE)} interval {lower:.4f} to {upper:.4f}."
+        f"A model of {_said(size_of(gain))} with the searched mixture is predicted to need {gain.gain:.4f} "
+        f"{IN_WORDS[unit]} less than with natural weights, {percent(CONFIDENCE)} interval {lower:.4f} to {upper:.4f}."
     )
 
 

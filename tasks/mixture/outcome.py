@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tasks.core.digest import digest_file
+from tasks.evaluation.tasks.params import task_digest
 from tasks.mixture.decay import decay_choice, recipe_stages
 from tasks.mixture.earlier_runs.reuse import STEP, interactions
 from tasks.mixture.forecast import forecast
@@ -49,6 +50,7 @@ def conclude(state: State, folder: Path, target: Size | None = None) -> tuple[Ju
         confirmation=judged.confirmation,
         transfer=judged.transfer,
         target=target,
+        unit=state.runs.unit,
     )
     (folder / RUNS_FILE).write_text(to_csv(state.runs), encoding="utf-8")
     _candidates(state, judged).write(folder)
@@ -68,7 +70,10 @@ def _recipe(state: State, judged: Judgement, forecast_digest: str) -> Recipe:
             "unimax": tuple(problem.unimax.tolist()),
         },
         uniform_capped=problem.capped,
+        sets=problem.sets,
         objective=problem.objective,
+        unit=state.runs.unit,
+        tasks={task.name: task_digest(task.file, task.task) for task in state.params.tasks},
         forecast=forecast_digest,
         data=state.tokens,
     )

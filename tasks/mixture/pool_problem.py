@@ -24,19 +24,34 @@ def problem_of(params: SearchParams, pool: TokenPool) -> Problem:
     if params.repetition_matched:
         proxy_rows = usable_rows(proxy_rows, min(1.0, proxy.num_tokens / params.target.tokens))
     counted = zip(pool.names, pool.tokens("train"), pool.bytes("train"), rows, proxy_rows, strict=True)
-    held_out = held_out_only(params, pool.names)
+    held_out, sets = held_out_only(params, pool.names), sets_of(params, pool.names)
     return Problem(
         domains=tuple(
             SearchedDomain(name, int(tokens), int(size), own, of_proxy, trainable=name not in held_out)
             for name, tokens, size, own, of_proxy in counted
         ),
-        objective=objective_of(params, pool.names),
+        objective=objective_of(params, sets),
         target_samples=params.target.samples,
         proxy_samples=proxy.num_samples,
         max_epochs=params.max_epochs,
         kl_to_natural=params.kl_to_natural or 0.0,
-        constraints=constraints_of(params, pool.names),
+        sets=sets if params.tasks else (),
+        constraints=constraints_of(params, sets),
     )
+
+
+def sets_of(params: SearchParams, domains: Sequence[str]) -> tuple[str, ...]:
+    """Return what is measured: every domain, and the scores of tasks that are named.
+
+    Raises:
+        ConfigError: a task is called as a domain is.
+    """
+    scores = [name for _, name in params.task_scores]
+    if same := sorted({*scores, *(task.name for task in params.tasks)} & {*domains}):
+        raise ConfigError(
+            f"search.tasks: {same[0]} is the name of a domain of the pool too. Give the task another name."
+        )
+    return (*domains, *scores)
 
 
 def objective_of(params: SearchParams, sets: Sequence[str]) -> tuple[float, ...]:

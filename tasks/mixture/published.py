@@ -12,6 +12,7 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, Pos
 
 from tasks.core.errors import DataError
 from tasks.core.published import Model, Published
+from tasks.mixture.runs import LossUnit
 from tasks.training.hooks.kinds import HookConfig
 from tasks.training.schedules.kinds import ScheduleConfig
 from tasks.training.types import mean_weights
@@ -27,7 +28,7 @@ ONE_SIZE: Literal["one size"] = "one size"
 TRANSFERS: Literal["transfers"] = "transfers"
 # Mixtures that differ by less in every weight are the same one.
 _SAME = 1e-6
-_OLDER = (1, 2)
+_OLDER = (1, 2, 3)
 
 
 class RecipeStage(Model):
@@ -89,25 +90,29 @@ class Recipe(Published):
     """The mixture that was found, for the run it is for, beside the baselines that it has to beat.
 
     No domain is repeated more than `max_epochs` times. `uniform_capped` are the domains that uniform weights would repeat
-    more often. `objective` has the share of each domain's held-out text in what was searched. `forecast` is the SHA-256
-    of the forecast made with it, None where nobody made one. `data` is the digest of the tokens that it was made for
+    more often. `objective` has the share of each of the `sets` in what was searched, in `unit`; without `sets` they are
+    the domains, else the domains and then the scores of tasks, `tasks` being the digest of each task. `forecast` is the
+    SHA-256 of the forecast made with it, None where nobody made one. `data` is the digest of the tokens that it was made for
     (`tasks.tokenize.pool.train_digest`), None = any pool that has its domains. `name` is what its own runs are called.
 
     A recipe written by hand needs format, domains, stages and max_epochs alone. Format 1 had `phases` where 2 has stages,
-    whose stages had no schedule, sequence length or RoPE base; both are read as before.
+    whose stages had no schedule, sequence length or RoPE base; 3 had no tasks. All are read as before.
     """
 
     FILE: ClassVar[str] = "recipe.json"
     AGAIN: ClassVar[str] = "Correct it where it was written by hand; else run the stage that wrote it again."
 
-    format: Literal[3] = 3
+    format: Literal[4] = 4
     name: str = Field(default="searched", max_length=100, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     domains: tuple[str, ...] = Field(min_length=1)
     stages: tuple[RecipeStage, ...] = Field(min_length=1)
     max_epochs: PositiveFloat
     baselines: Mapping[BaselineName, Weights] = {}
     uniform_capped: tuple[str, ...] = ()
+    sets: tuple[str, ...] = ()
     objective: Weights | None = None
+    unit: LossUnit = "bits per byte"
+    tasks: Mapping[str, str] = {}
     forecast: str | None = None
     data: str | None = None
 
@@ -118,7 +123,7 @@ class Recipe(Published):
             return value
         first = value["format"] == 1
         renamed = {"stages" if first and field == "phases" else field: one for field, one in value.items()}
-        return {**renamed, "format": 3}
+        return {**renamed, "format": 4}
 
     @model_validator(mode="after")
     def _fits_the_domains(self) -> Self:
@@ -132,15 +137,23 @@ class Recipe(Published):
         stages = enumerate(self.stages)
         rows = [(f"stages.{index}.{name}", row) for index, stage in stages for name, row in stage.named_weights]
         rows += [(f"baselines.{name}", weights) for name, weights in self.baselines.items()]
-        rows += [] if self.objective is None else [("objective", self.objective)]
         wrong = [
             f"{name}: {len(values)} weights for {len(self.domains)} domains"
             for name, values in rows
             if len(values) != len(self.domains)
         ]
+        if self.objective is not None and len(self.objective) != len(self.sets or self.domains):
+            wrong.append(f"objective: {len(self.objective)} shares for {len(self.sets or self.domains)} held-out sets")
+        if self.sets and self.sets[: len(self.domains)] != self.domains:
+            wrong.append("sets: they begin with the domains, in their order")
         if wrong:
             raise ValueError("; ".join(wrong))
         return self
+
+    @property
+    def task_sets(self) -> tuple[str, ...]:
+        """The scores of tasks that count, as `task` or `task.score`."""
+        return self.sets[len(self.domains) :]
 
     @property
     def tokens(self) -> int:
@@ -196,7 +209,7 @@ def read_recipe(path: Path) -> Recipe:
 
 
 class DomainForecast(Model):
-    """What the predictor says of one held-out set, in bits per byte at the proxies' size."""
+    """What the predictor says of one held-out set, in the unit of the proxies' losses, at their size."""
 
     natural: float
     searched: float
@@ -216,7 +229,7 @@ class SizeGain(Model):
 
 
 class Forecast(Published):
-    """The predicted gain over natural in bits per byte, lower being better, at one model size and number of tokens.
+    """The predicted gain over natural in the unit of the `objective`, at one model size and number of tokens.
 
     The interval comes from the joint posterior of both mixtures, widened by cross-validation, and from fresh seeds where
     there were any, by Student's t as few seeds do not tell their own noise. It speaks of the expected difference, not of

@@ -28,6 +28,12 @@ RUNS_FILE = "runs.csv"
 
 # What a column of losses is called in a file: its unit, then the held-out set. "loss": the unit is not known.
 PREFIXES: dict[LossUnit, str] = {"bits per byte": "bpb:", "nats per token": "nats:", "loss": "loss:"}
+# How a difference in that unit is told: a gain of 0.01 ...
+IN_WORDS: dict[LossUnit, str] = {
+    "bits per byte": "bits per byte",
+    "nats per token": "nats per token",
+    "loss": "in the objective",
+}
 _FORMAT = "2"
 _COLUMNS = (
     "format", "run", "round", "kind", "seed", "model_parameters", "tokens", "flops", "data", "instruction_set", "objective",

@@ -12,6 +12,7 @@ from tasks.core.digest import digest_file, digest_json
 from tasks.core.errors import DataError
 from tasks.core.handles import Tree
 from tasks.core.manifest import Manifest
+from tasks.mixture.asked import asked_tasks, identities, known_by_content, tasks_of, unit_of
 from tasks.mixture.config import SearchParams
 from tasks.mixture.decay import DecayRuns, DecayStage, decay_candidates
 from tasks.mixture.earlier_runs.warm_start import usable_runs
@@ -20,9 +21,10 @@ from tasks.mixture.outcome import FILES
 from tasks.mixture.pool_problem import problem_of
 from tasks.mixture.problem import Problem
 from tasks.mixture.proxies.branches import BranchesArgs, BranchesResult, search_branches
+from tasks.mixture.proxies.on_tasks import AskedTasks, TaskProxyArgs, search_proxies_on_tasks
 from tasks.mixture.proxies.proxy import SPLIT, ProxyArgs, ProxyResult, ProxySpec, row_share_of, search_proxies
 from tasks.mixture.published import Weights
-from tasks.mixture.runs import JUDGING, LossUnit, ProxyRun, RunTable, read_runs
+from tasks.mixture.runs import IN_WORDS, JUDGING, ProxyRun, RunTable, read_runs
 from tasks.mixture.search import (
     ProposedRound,
     ProxyRequest,
@@ -47,10 +49,12 @@ from tasks.runtime.records import UnitRecord
 from tasks.runtime.stages import StageInput, StageRun, environment_over, published, stage_input
 from tasks.runtime.step import Step
 from tasks.tokenize.pool import POOL_FILES, TokenPool, read_pool, train_digest
+from tasks.tokenize.published import TOKENIZER_FILE
 
 STAGE = "search"
 # A proxy's result does not depend on how it was proposed: a better strategy takes the proxies that are there.
 PROXY = Step("search.proxy", "search: proxies", search_proxies, grouped=True, stops=True)
+TASK_PROXY = Step("search.proxy_on_tasks", "search: proxies", search_proxies_on_tasks, grouped=True, stops=True)
 DESIGN = Step("search.design", "search: first mixtures", search_design)
 PROPOSAL = Step("search.propose", "search: proposal", search_proposal)
 CONTENDERS = Step("search.contenders", "search: confirmation, mixtures", search_contenders)
@@ -58,7 +62,6 @@ TRANSFER = Step("search.transfer", "search: second size, mixtures", search_trans
 PICK = Step("search.pick", "search: the pick", search_pick)
 BRANCHES = Step("search.branches", "search: branches of the last stage", search_branches, grouped=True, stops=True)
 CONCLUSION = Step("search.conclude", "search: decision", search_conclusion)
-UNIT: LossUnit = "bits per byte"
 EARLIER = "earlier_runs"
 # What a proxy reads of a pool: another test split, say, changes no proxy.
 READ = (*POOL_FILES, "tokens/train/", f"tokens/{SPLIT}/")
@@ -70,11 +73,13 @@ _DATA = 16
 def run(params: SearchParams, *, inputs: Mapping[str, Path], output: Path, workshop: Workshop) -> Manifest:
     """Search a mixture with small proxies, and forecast what it gains."""
     tokenized = stage_input(workshop, inputs, "tokenize")
-    digests = digests_read(params, tokenized)
+    tasks = tasks_of(params)
+    digests = digests_read(params, tokenized) | ({"tasks": digest_json(identities(tasks))} if tasks else {})
     stage = StageRun(workshop, STAGE, __name__, params, digests, output, gpus=workshop.gpus_per_process)
     if (found := stage.unchanged()) is not None:
         return found
-    search = searched(params, tokenized.tree(*READ), workshop)
+    asked = asked_tasks(params, tasks, tokenized.tree(TOKENIZER_FILE))
+    search = searched(known_by_content(params, tasks), tokenized.tree(*READ), workshop, asked)
     return stage.publish(
         {name: search.conclusion.file(name) for name in FILES},
         summary=search.conclusion.summary,
@@ -106,12 +111,14 @@ class FinishedSearch:
     environment: Mapping[str, str]
 
 
-def searched(params: SearchParams, pool_files: Tree, workshop: Workshop) -> FinishedSearch:
-    """Do a whole search on a pool."""
+def searched(
+    params: SearchParams, pool_files: Tree, workshop: Workshop, asked: AskedTasks | None = None
+) -> FinishedSearch:
+    """Do a whole search on a pool; `asked` are the params' tasks with their files."""
     pool = read_pool(pool_files.local(), "train", SPLIT)
     problem = problem_of(params, pool)
     planned = counts(params, problem)  # a budget that does not reach is refused before it is spent
-    proxies = Proxies(params, problem, pool_files, workshop)
+    proxies = Proxies(params, problem, pool_files, workshop, asked)
     state = _started(proxies, pool)
     if state.second_size is not None:
         require_larger(state.size, state.second_size)
@@ -140,10 +147,12 @@ def searched(params: SearchParams, pool_files: Tree, workshop: Workshop) -> Fini
 
 def pilot(params: SearchParams, pool_folder: Path, workshop: Workshop, seeds: int) -> RunTable:
     """Measure natural and uniform with so many seeds, before a search is paid for; a later one takes these proxies over."""
-    pool_files = published(workshop.store, str(pool_folder.absolute())).tree(*READ)
+    tokenized, tasks = published(workshop.store, str(pool_folder.absolute())), tasks_of(params)
+    asked = asked_tasks(params, tasks, tokenized.tree(TOKENIZER_FILE))
+    params, pool_files = known_by_content(params, tasks), tokenized.tree(*READ)
     problem = problem_of(params, read_pool(pool_files.local(), "train", SPLIT))
     requests = noise_round(params.model_copy(update={"num_noise_seeds": max(seeds - 1, 0)}), problem)
-    proxies = Proxies(params, problem, pool_files, workshop)
+    proxies = Proxies(params, problem, pool_files, workshop, asked)
     return proxies.measure(proxies.none, [each for each in requests if each.kind != "unimax"], "pilot")
 
 
@@ -155,12 +164,13 @@ class Proxies:
     problem: Problem
     pool: Tree
     workshop: Workshop
+    asked: AskedTasks | None = None
     records: list[UnitRecord] = field(default_factory=list)
 
     @property
     def none(self) -> RunTable:
         """A table without runs."""
-        return RunTable(self.problem.names, self.problem.set_names, UNIT, ())
+        return RunTable(self.problem.names, self.problem.set_names, unit_of(self.params), ())
 
     def measured(self, state: State, requests: Sequence[ProxyRequest], label: str) -> State:
         """Return the state with the proxies that were requested."""
@@ -198,7 +208,7 @@ class Proxies:
         natural = tuple(self.problem.natural.tolist())
         request = ProxyRequest(round=0, kind="natural", seed=self.params.seed, weights=natural, second_size=second)
         device = self.workshop.device(self.workshop.gpus_per_process)
-        identity = PROXY.identity(self._args(request), device).to_json()
+        identity = self._step.identity(self._args(request), device).to_json()
         spec = {name: value for name, value in identity["reads"]["spec"].items() if name not in ("weights", "seed")}
         return digest_json({**identity, "reads": {**identity["reads"], "spec": spec}})[:_DATA]
 
@@ -215,7 +225,7 @@ class Proxies:
                 reported.add(record.key)
                 self.workshop.observer.unit(_report(self.problem, rows[place], record.key, result.losses))
 
-        records = PROXY.map(
+        records = self._step.map(
             self.workshop,
             [self._args(request) for _, request in requests],
             label=f"search: proxies, {label}",
@@ -226,12 +236,19 @@ class Proxies:
         self.records.extend(records)
         return [rows[place] for place in range(len(requests))]
 
-    def _args(self, request: ProxyRequest) -> ProxyArgs:
+    @property
+    def _step(self) -> Step:
+        return PROXY if self.asked is None else TASK_PROXY
+
+    def _args(self, request: ProxyRequest) -> ProxyArgs | TaskProxyArgs:
         params, second = self.params, self.params.transfer
         training = second.training if request.second_size and second is not None else params.proxy
         share = row_share_of(training, params.target.tokens) if params.repetition_matched else None
         spec = ProxySpec(request.weights, request.seed, training, params.max_epochs, self._measured_on(), share)
-        return ProxyArgs(spec, self.pool, self.workshop.gpus_per_process)
+        gpu_share = self.workshop.gpus_per_process
+        if self.asked is None:
+            return ProxyArgs(spec, self.pool, gpu_share)
+        return TaskProxyArgs(spec, self.pool, self.asked, gpu_share)
 
     def _measured_on(self) -> tuple[int, ...]:
         """Return the held-out tokens per domain: fewer where a domain's loss decides nothing."""
@@ -239,7 +256,7 @@ class Proxies:
         counted = {constraint.set for constraint in problem.constraints}
         counted |= {place for place, share in enumerate(problem.objective) if share > 0}
         most, others = params.search_tokens_per_domain, params.search_tokens_of_others
-        return tuple(most if place in counted else others for place in range(len(problem.set_names)))
+        return tuple(most if place in counted else others for place in range(len(problem.domains)))
 
     def _row(
         self, number: int, request: ProxyRequest, result: ProxyResult, content: str, instruction_set: str
@@ -252,9 +269,11 @@ class Proxies:
             model_parameters=result.model_parameters,
             tokens=result.tokens,
             flops=result.flops,
-            objective=sum(share * value for share, value in zip(self.problem.objective, result.bpb, strict=True)),
+            objective=sum(
+                share * value for share, value in zip(self.problem.objective, result.set_losses, strict=True)
+            ),
             weights=request.weights,
-            losses=result.bpb,
+            losses=result.set_losses,
             data=content,
             instruction_set=instruction_set,
         )
@@ -293,16 +312,21 @@ def _sentence_on_noise(params: SearchParams, runs: RunTable) -> str:
     seeds = 3 if params.confirm is None else max(params.confirm.num_seeds, 3)
     effect = detectable(noise, seeds, _CONFIDENCE)
     found = "" if effect is None else f"; with {seeds} seeds a gain of {effect.gain:.4f} would be found 4 times of 5"
-    return f"search: two runs of one size differ by chance by {noise.sd:.4f} {runs.unit} (sd, {noise.known}){found}"
+    chance = f"{noise.sd:.4f} {IN_WORDS[runs.unit]} (sd, {noise.known})"
+    return f"search: two runs of one size differ by chance by {chance}{found}"
 
 
-def _report(problem: Problem, row: ProxyRun, key: str, losses: Sequence[float]) -> UnitReport:
+def _report(problem: Problem, row: ProxyRun, key: str, training: Sequence[float]) -> UnitReport:
     weights = {f"weight.{name}": weight for name, weight in zip(problem.names, row.weights, strict=True)}
-    bpb = {f"bpb.{name}": value for name, value in zip(problem.set_names, row.losses, strict=True)}
+    bpb, of_tasks = row.losses[: len(problem.names)], row.losses[len(problem.names) :]
+    losses = {f"bpb.{name}": value for name, value in zip(problem.names, bpb, strict=True)}
+    losses |= {
+        f"task.{name}": value for name, value in zip(problem.set_names[len(problem.names) :], of_tasks, strict=True)
+    }
     return UnitReport(
         name=f"proxy-{row.run:03d}-{row.kind}",
         key=key,
         params={"round": row.round, "kind": row.kind, "seed": row.seed, "tokens": row.tokens, **weights},
-        metrics={"objective": row.objective, **bpb},
-        curves={"loss": list(enumerate(losses, start=1))},
+        metrics={"objective": row.objective, **losses},
+        curves={"loss": list(enumerate(training, start=1))},
     )

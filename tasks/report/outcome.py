@@ -9,6 +9,7 @@ from statistics import fmean
 from tasks.core.errors import DataError
 from tasks.evaluation.published import Comparison, Decision, MeasuredModels
 from tasks.mixture.published import BASELINES, MIXTURES, BaselineName, MixtureName
+from tasks.mixture.runs import IN_WORDS
 
 # The row below the domains: the objective of the search, a mean over domains, weighted where the search weighted it.
 OVERALL = "all domains"
@@ -32,6 +33,16 @@ class Evaluation:
         """Means over seeds by mixture, in the order of the domains."""
         table = self.decision.per_domain
         return {mixture: tuple(table[name][mixture] for name in self.domains) for mixture in self.overall}
+
+    @property
+    def overall_name(self) -> str:
+        """What the row of the objective is called."""
+        return _overall_name(self.decision.per_task)
+
+    @property
+    def unit(self) -> str:
+        """The unit of gains, in words."""
+        return IN_WORDS[self.decision.unit]
 
     @property
     def comparisons(self) -> dict[BaselineName, Comparison]:
@@ -62,7 +73,7 @@ def read_evaluation(evaluate: Path, domains: Sequence[str]) -> Evaluation:
             f"{', '.join(domains)}."
         )
     measured = MeasuredModels.read(evaluate)
-    return Evaluation(decision, tuple(domains), _overall(evaluate, decision, measured), _others(domains, measured))
+    return Evaluation(decision, tuple(domains), _overall(evaluate, decision, measured), _others(measured))
 
 
 def _overall(evaluate: Path, decision: Decision, measured: MeasuredModels) -> dict[MixtureName, float]:
@@ -76,13 +87,15 @@ def _overall(evaluate: Path, decision: Decision, measured: MeasuredModels) -> di
     return {name: overall[name] for name in MIXTURES if name in compared}
 
 
-def _others(domains: Sequence[str], measured: MeasuredModels) -> dict[str, dict[str, float]]:
+def _overall_name(tasks: Mapping[str, object]) -> str:
+    return "the objective" if tasks else OVERALL
+
+
+def _others(measured: MeasuredModels) -> dict[str, dict[str, float]]:
     """Return what models of no mixture of the decision were measured to be."""
     bits: dict[str, list[Mapping[str, float]]] = defaultdict(list)
     for model in measured.models:
         if model.mixture not in MIXTURES:
-            bits[model.mixture].append({**model.bpb, OVERALL: model.mean})
-    return {
-        mixture: {name: fmean(one[name] for one in seeds) for name in (*domains, OVERALL)}
-        for mixture, seeds in bits.items()
-    }
+            overall = _overall_name(model.task_losses)
+            bits[model.mixture].append({**model.bpb, **model.task_losses, overall: model.mean})
+    return {mixture: {name: fmean(one[name] for one in seeds) for name in seeds[0]} for mixture, seeds in bits.items()}

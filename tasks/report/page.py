@@ -19,7 +19,6 @@ from tasks.report import run_plots, text_plots
 from tasks.report.config import ReportParams
 from tasks.report.curation import SourceFunnel
 from tasks.report.load import PageContent
-from tasks.report.outcome import OVERALL
 from tasks.report.templating import TEMPLATES, environment
 
 
@@ -79,7 +78,7 @@ def pictures(content: PageContent) -> dict[str, Markup]:
         "differences": run_plots.differences(content.evaluation),
     }
     if (outcome := content.evaluation.decision.forecast) is not None:
-        drawn["forecast"] = run_plots.forecast_beside_outcome(content.forecast, outcome)
+        drawn["forecast"] = run_plots.forecast_beside_outcome(content.forecast, outcome, content.evaluation.unit)
     return {name: Markup(svg) for name, svg in drawn.items()}  # noqa: S704
 
 
@@ -110,7 +109,7 @@ def mixture_rows(content: PageContent) -> list[dict[str, Any]]:
 
 
 def bits_rows(content: PageContent) -> list[dict[str, Any]]:
-    """Return, per domain and at last for all of them, bits per byte of each mixture and the paired differences."""
+    """Return, per domain, task of the objective and at last for the objective, each mixture and the paired differences."""
     found = content.evaluation
     rows: list[dict[str, Any]] = [
         {
@@ -121,8 +120,17 @@ def bits_rows(content: PageContent) -> list[dict[str, Any]]:
         }
         for index, name in enumerate(found.domains)
     ]
+    rows += [
+        {
+            "name": name,
+            "last": False,
+            "bits": bits,
+            "differences": {key: _told(each.per_task[name]) for key, each in found.comparisons.items()},
+        }
+        for name, bits in found.decision.per_task.items()
+    ]
     overall = {key: _told(each) for key, each in found.comparisons.items()}
-    return [*rows, {"name": OVERALL, "last": True, "bits": found.overall, "differences": overall}]
+    return [*rows, {"name": found.overall_name, "last": True, "bits": found.overall, "differences": overall}]
 
 
 def score_columns(scores: Scores | None) -> list[ScoreColumn]:

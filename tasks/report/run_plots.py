@@ -9,7 +9,7 @@ from tasks.mixture.published import Forecast
 from tasks.pictures.canvas import INK, MIXTURE_COLOURS, NATURAL, PAPER, RULE, SEARCHED, UNIFORM, drawn, marked
 from tasks.pictures.marks import KINDS, WIDTH, amount, legend, room, rows_of, short, signed
 from tasks.report.experiments import Curve
-from tasks.report.outcome import OVERALL, Evaluation
+from tasks.report.outcome import Evaluation
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -36,10 +36,10 @@ def decision(evaluation: Evaluation) -> str:
         axes.set(xlim=(-edge, edge), ylim=(len(comparisons) - 0.5, -0.75))
         axes.locator_params(axis="x", nbins=5)
         axes.tick_params(labelsize=14)
-        axes.set_xlabel("← worse · bits per byte · better →", fontsize=14)
+        axes.set_xlabel(f"← worse · {evaluation.unit} · better →", fontsize=14)
 
     told = "; ".join(f"over {one.baseline} {_gain_of(one)}" for one in comparisons)
-    label = f"Gain of the searched mixture in bits per byte: {told}."
+    label = f"Gain of the searched mixture, {evaluation.unit}: {told}."
     return drawn("decision", label, (520, 66 + 58 * len(comparisons)), (112, 14, 50, 6), draw)
 
 
@@ -72,7 +72,8 @@ _LINES: dict[str, Any] = {
 
 def differences(evaluation: Evaluation) -> str:
     """Return, per domain and over all, how much better the searched mixture is, with intervals."""
-    names = [*(short(name) for name in evaluation.domains), OVERALL]
+    names = [short(name) for name in (*evaluation.domains, *evaluation.decision.per_task)]
+    names.append(evaluation.overall_name)
     comparisons = list(evaluation.comparisons.values())
 
     def draw(axes: "Axes") -> None:
@@ -94,18 +95,18 @@ def differences(evaluation: Evaluation) -> str:
                 )  # fmt: skip
                 marked(point, f"{name}, {against}: {_gain_of(found)} bits per byte")
         axes.grid(axis="x")
-        axes.set_xlabel("← worse · gain of the searched mixture, bits per byte · better →")
+        axes.set_xlabel(f"← worse · gain of the searched mixture, {evaluation.unit} · better →")
         legend(axes, columns=3)
 
     pairs = zip(names, _rows(evaluation, comparisons[0]), strict=True)
     told = ", ".join(f"{name} {_gain_of(d)}" for name, d in pairs)
-    label = f"Gain of the searched mixture over {comparisons[0].baseline} in bits per byte: {told}."
+    label = f"Gain of the searched mixture over {comparisons[0].baseline}, {evaluation.unit}: {told}."
     return drawn(
         "differences", label, (WIDTH, 84 + (16 + 8 * len(comparisons)) * len(names)), (room(names), 18, 46, 34), draw
     )
 
 
-def forecast_beside_outcome(forecast: Forecast, outcome: ForecastOutcome) -> str:
+def forecast_beside_outcome(forecast: Forecast, outcome: ForecastOutcome, unit: str) -> str:
     """Return the interval that was forecast above the interval that came out, drawn as narrow as the decision."""
     names = [
         _size_of("forecast", forecast.model_parameters, forecast.tokens),
@@ -127,7 +128,7 @@ def forecast_beside_outcome(forecast: Forecast, outcome: ForecastOutcome) -> str
         axes.set_ylim(1.5, -0.75)
         axes.locator_params(axis="x", nbins=5)
         axes.tick_params(labelsize=13)
-        axes.set_xlabel("gain over natural, bits per byte", fontsize=14)
+        axes.set_xlabel(f"gain over natural, {unit}", fontsize=14)
 
     label = "Forecast gain {}; outcome {}.".format(*map(_gain_of, shown))
     return drawn("forecast", label, (520, 200), (132, 14, 50, 4), draw)
@@ -135,7 +136,9 @@ def forecast_beside_outcome(forecast: Forecast, outcome: ForecastOutcome) -> str
 
 def _rows(evaluation: Evaluation, comparison: Comparison) -> list[Interval]:
     """Return a comparison domain by domain, and at last over all."""
-    return [*(comparison.per_domain[name] for name in evaluation.domains), comparison]
+    domains, tasks = evaluation.domains, evaluation.decision.per_task
+    own = [comparison.per_domain[name] for name in domains] + [comparison.per_task[name] for name in tasks]
+    return [*own, comparison]
 
 
 def _gain_of(found: Interval) -> str:

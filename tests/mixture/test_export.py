@@ -142,7 +142,7 @@ def test_a_format_that_names_files_asks_where_they_are(format_: Format) -> None:
 
 def recipe_text(**changes: Any) -> str:
     value = {
-        "format": 3,
+        "format": 4,
         "domains": ["a", "b"],
         "stages": [{"tokens": 10, "weights": [0.4, 0.6]}],
         "max_epochs": 4.0,
@@ -158,11 +158,13 @@ def test_a_recipe_is_read_and_what_is_none_is_refused(tmp_path: Path) -> None:
     found = read_recipe(path)
     assert (found.domains, found.stages) == (("a", "b"), (RecipeStage(tokens=10, weights=(0.4, 0.6)),))
     wrong: tuple[tuple[dict[str, Any], str], ...] = (
-        ({"format": 4}, "format 4, this version of Mixwright reads 3"),
+        ({"format": 5}, "format 5, this version of Mixwright reads 4"),
         ({"stages": []}, "stages: "),
         ({"name": "natural"}, "called natural, as a baseline is"),
         ({"domains": ["a", "a"]}, "a domain is named twice"),
         ({"domains": ["a"]}, "2 weights for 1 domains"),
+        ({"sets": ["a", "b", "arc"]}, "objective: 2 shares for 3 held-out sets"),
+        ({"sets": ["arc", "b"]}, "sets: they begin with the domains"),
         ({"stages": [{"tokens": 10}]}, r"stages\.0\.weights"),
         ({"stages": [{"tokens": 10, "weights": [0.4, 0.4]}]}, r"sum to 0\.8"),
         (

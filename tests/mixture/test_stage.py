@@ -240,7 +240,7 @@ def test_mixtures_with_one_seed_start_alike(finished: tuple[Path, Manifest, List
 
 
 def test_a_proxy_that_diverges_is_a_named_error(tmp_path: Path) -> None:
-    optimizer = OptimizerConfig(learning_rate=1e30, warmup_steps=0, gradient_clip=None)
+    optimizer = OptimizerConfig(learning_rate=1e9, warmup_steps=0, gradient_clip=None)
     params = PARAMS.model_copy(update={"proxy": PROXY.model_copy(update={"optimizer": optimizer})})
     with pytest.raises(DivergedError, match="learning_rate"):
         search(tmp_path, make_pool(tmp_path / "tokenize"), Here(), params)

@@ -11,6 +11,7 @@ from tasks.evaluation.tasks.item import Likelihood
 
 if TYPE_CHECKING:
     import torch
+    from tokenizers import Tokenizer
 
     from tasks.training.model import Decoder
 
@@ -52,32 +53,46 @@ def open_model(folder: Path, device: str = "cpu") -> LanguageModel:
             raise ConfigError(
                 f"{folder}: no {TOKENIZER_FILE} here. A model without its tokenizer reads no text: add it."
             )
-        return DecoderModel(folder / CONFIG_FILE, folder / WEIGHTS_FILE, folder / TOKENIZER_FILE, device)
+        return open_decoder(folder / CONFIG_FILE, folder / WEIGHTS_FILE, folder / TOKENIZER_FILE, device)
     return _of_transformers(folder, device)
 
 
-class DecoderModel:
-    """A model of the decoder that this project trains."""
+def open_decoder(config: Path, weights: Path, tokenizer: Path, device: str = "cpu") -> "DecoderModel":
+    """Load a model of ours; needs safetensors.
 
-    def __init__(self, config: Path, weights: Path, tokenizer: Path, device: str = "cpu") -> None:
-        """Load the model; needs safetensors and tokenizers.
+    Raises:
+        ConfigError: the tokenizer has tokens that the model does not know, or none that begins documents.
+        DataError: config and weights do not belong together.
+    """
+    from tasks.training.export import load_model
+
+    model = load_model(config, weights).to(device)
+    beginning = _beginning(json.loads(config.read_text(encoding="utf-8")), config)
+    return DecoderModel(model, read_tokenizer(tokenizer), beginning)
+
+
+def read_tokenizer(path: Path) -> "Tokenizer":
+    """Return the tokenizer in a file; needs tokenizers."""
+    from tokenizers import Tokenizer
+
+    return Tokenizer.from_file(str(path))
+
+
+class DecoderModel:
+    """A model of the decoder that this project trains, with its tokenizer."""
+
+    def __init__(self, model: "Decoder", tokenizer: "Tokenizer", beginning: int) -> None:
+        """Take a model wherever its weights lie.
 
         Raises:
-            ConfigError: the tokenizer has tokens that the model does not know, or none that begins documents.
-            DataError: config and weights do not belong together.
+            ConfigError: the tokenizer has tokens that the model does not know.
         """
-        from tokenizers import Tokenizer
-
-        from tasks.training.export import load_model
-
-        self._model = load_model(config, weights).to(device)
-        self._tokenizer = Tokenizer.from_file(str(tokenizer))
-        self.context_length = self._model.config.sequence_length
-        self.beginning = _beginning(json.loads(config.read_text(encoding="utf-8")), config)
-        if (size := self._tokenizer.get_vocab_size()) > self._model.vocab_size:
+        self._model, self._tokenizer, self.beginning = model, tokenizer, beginning
+        self.context_length = model.config.sequence_length
+        if (size := tokenizer.get_vocab_size()) > model.vocab_size:
             raise ConfigError(
-                f"{tokenizer}: the tokenizer has {size:,} tokens, the model knows {self._model.vocab_size:,}. Take "
-                "the tokenizer that it was trained with."
+                f"the tokenizer has {size:,} tokens, the model knows {model.vocab_size:,}. Take the tokenizer that it was "
+                "trained with."
             )
 
     def encode(self, text: str) -> list[int]:

@@ -4,6 +4,8 @@ from collections.abc import Iterable, Mapping
 
 from pydantic import Field, FiniteFloat
 
+from tasks.core.digest import digest_json
+from tasks.core.identity import params_of
 from tasks.core.params import Params
 from tasks.evaluation.tasks.kinds import TaskConfig, method
 
@@ -48,6 +50,11 @@ class TaskSetParams(Params):
         for one in self.score_sets:
             if strangers := sorted(name for name in one.weights if name.partition(".")[0] not in known):
                 yield f"score_sets, {one.name}: no task is called {', '.join(strangers)}; tasks: {', '.join(sorted(known))}"
+
+
+def task_digest(file: str, task: TaskConfig) -> str:
+    """Return the digest of what a task is, from its file's: two scores are of one task where it is the same."""
+    return digest_json([file, params_of(task)])
 
 
 def score_of(name: str, tasks: Mapping[str, TaskConfig]) -> tuple[str, str]:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from tasks.core.errors import EvidenceError
-from tasks.evaluation.tasks.item import Direction, ItemScores
+from tasks.evaluation.tasks.item import Direction, Item, ItemScores, Likelihood
 from tasks.evaluation.tasks.kinds import TaskConfig, method
 from tasks.evaluation.tasks.params import ScoreSetParams, score_of
 from tasks.evaluation.tasks.published import Score, TaskScores
@@ -17,6 +17,22 @@ _LOWER_IS_BETTER = frozenset({"bits_per_byte", "gold_bits_per_byte"})
 def direction(score: str) -> Direction:
     """Return whether more of a score is better."""
     return "lower" if score in _LOWER_IS_BETTER else "higher"
+
+
+def loss_of(score: str, value: float) -> float:
+    """Return a score turned so that less is better: bits per byte as they are, -log p, and 1 - x of all others.
+
+    >>> loss_of("gold_bits_per_byte", 2.0), loss_of("log_p_correct", -1.5), loss_of("accuracy", 0.75)
+    (2.0, 1.5, 0.25)
+    """
+    if direction(score) == "lower":
+        return value
+    return -value if score == "log_p_correct" else 1 - value
+
+
+def names_of(task: TaskConfig, item: Item) -> tuple[str, ...]:
+    """Return the scores that a task has, as they are told of one of its items."""
+    return tuple(method(task).scores(task, item, [Likelihood(-1.0, 1, False)] * len(item.requests)).values)
 
 
 def item_scores(task: TaskConfig, answered: Sequence[Answered]) -> list[ItemScores | None]:

@@ -5,14 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tasks.core.digest import digest_json
 from tasks.core.handles import Handle, Tree
-from tasks.core.identity import params_of
 from tasks.evaluation.tasks.choose import items
+from tasks.evaluation.tasks.halves import Half, halved
 from tasks.evaluation.tasks.item import Item, ItemScores
-from tasks.evaluation.tasks.params import TaskParams, TaskSetParams
+from tasks.evaluation.tasks.params import TaskParams, TaskSetParams, task_digest
 from tasks.evaluation.tasks.published import AnsweredItem, ScoredModel, Scores, TaskItems
-from tasks.evaluation.tasks.scores import item_scores, score_set, task_scores
+from tasks.evaluation.tasks.scores import item_scores, loss_of, score_set, task_scores
 from tasks.evaluation.tasks.unit import (
     ITEMS_PER_UNIT,
     Answered,
@@ -45,7 +44,7 @@ class GivenTask:
     @property
     def digest(self) -> str:
         """The digest of what the task is: two scores are of one task where it is the same."""
-        return digest_json([self.file.digest, params_of(self.params.task)])
+        return task_digest(self.file.digest, self.params.task)
 
 
 def given_tasks(params: TaskSetParams) -> list[GivenTask]:
@@ -55,11 +54,13 @@ def given_tasks(params: TaskSetParams) -> list[GivenTask]:
         DataError: a file is missing, or a record is not one of its kind of task.
         ConfigError: a file has too few records for the examples.
     """
-    found = []
-    for one in params.tasks:
-        file = file_handle(task_file(one.file))
-        found.append(GivenTask(one, file, items(one.task, file.text(), one.file)))
-    return found
+    return [given_task(one) for one in params.tasks]
+
+
+def given_task(params: TaskParams) -> GivenTask:
+    """Return a task with its file, as `given_tasks` does."""
+    file = file_handle(task_file(params.file))
+    return GivenTask(params, file, items(params.task, file.text(), params.file))
 
 
 def model_files(path: Path) -> Tree:
@@ -83,10 +84,26 @@ def told_scores(scores: Scores) -> dict[str, Any]:
     }
 
 
+@dataclass(frozen=True)
+class MeasuredTasks:
+    """Scores with their items, those of every item by model and task (None: left out), and the units' records."""
+
+    scores: Scores
+    items: TaskItems
+    by_item: Mapping[tuple[str, str], Sequence[ItemScores | None]]
+    records: Sequence[UnitRecord]
+
+    def loss(self, model: str, task: GivenTask, score: str, half: Half) -> float:
+        """Return a score of a model on one half of the items, turned so that less is better."""
+        name, values = task.params.name, self.by_item[model, task.params.name]
+        found = task_scores(name, task.params.task, halved(task.items, values, half))
+        return loss_of(score, found.scores[score].value)
+
+
 def measured(
     workshop: Workshop, params: TaskSetParams, tasks: Sequence[GivenTask], models: Mapping[str, ModelFiles]
-) -> tuple[Scores, TaskItems, list[UnitRecord]]:
-    """Return the scores of models by name, with their items, and the records of the units."""
+) -> MeasuredTasks:
+    """Return the scores of models by name."""
     args = [
         (name, task, TaskArgs(ModelOn(files), task.file, task.params.task, part))
         for name, files in models.items()
@@ -108,7 +125,7 @@ def measured(
         models=tuple(_scored_model(name, params, tasks, scored) for name in models),
     )
     told = TaskItems(tasks={task.params.name: _told(task, list(models), scored) for task in tasks})
-    return scores, told, records
+    return MeasuredTasks(scores, told, scored, records)
 
 
 def _scored_model(

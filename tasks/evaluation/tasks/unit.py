@@ -13,7 +13,7 @@ from tasks.evaluation.tasks.choose import items
 from tasks.evaluation.tasks.encode import Pair, encoded, longest, windows
 from tasks.evaluation.tasks.item import Item, Likelihood
 from tasks.evaluation.tasks.kinds import TaskConfig, method
-from tasks.evaluation.tasks.models import DecoderModel, LanguageModel, joined, open_model
+from tasks.evaluation.tasks.models import LanguageModel, joined, open_decoder, open_model
 from tasks.evaluation.tasks.prompt import PromptParams
 
 # Items of a unit: what a kill costs at most. A model of 135M parameters does them in about a minute on a CPU.
@@ -68,7 +68,7 @@ def load(model: ModelOn) -> LanguageModel:
     """Return a model, for a worker to hold."""
     match model.files:
         case TrainedModel(config, weights, tokenizer):
-            return DecoderModel(config.local(), weights.local(), tokenizer.local(), model.device)
+            return open_decoder(config.local(), weights.local(), tokenizer.local(), model.device)
         case Tree() as tree:
             return open_model(tree.local(), model.device)
 

@@ -15,7 +15,11 @@ from tasks.training.config import TrainingConfig, num_flops, num_parameters
 from tasks.training.types import DivergedError, Phase, RunSpec
 
 if TYPE_CHECKING:
+    from tasks.training.model import Decoder
     from tasks.training.result import RunResult
+
+# What else is measured of a trained proxy: losses of further held-out sets.
+AndMeasure = Callable[["Decoder"], tuple[float, ...]]
 
 # The only split that a search may look at; `test` is for the decision alone.
 SPLIT: Split = "search"
@@ -57,7 +61,8 @@ class ProxyArgs:
 class ProxyResult(Published):
     """Bits per byte per domain, the training loss of each step (nats per token), and the size of the run.
 
-    The instruction set it was computed with stands in the record of the unit: no key and no result holds it.
+    `of_tasks` are the scores of tasks, turned so that less is better. The instruction set it was computed with stands in
+    the record of the unit: no key and no result holds it.
     """
 
     FILE: ClassVar[str] = "proxy.json"
@@ -68,18 +73,37 @@ class ProxyResult(Published):
     model_parameters: int
     tokens: int
     flops: int
+    of_tasks: tuple[float, ...] = ()
+
+    @property
+    def set_losses(self) -> tuple[float, ...]:
+        """The losses of all held-out sets: of the domains, then of tasks."""
+        return self.bpb + self.of_tasks
 
 
 def search_proxies(args: Sequence[ProxyArgs], places: Sequence[Here]) -> list[UnitResult | DivergedError]:
     """Measure a group of proxies in one process; one that diverged gives its error, and the others their results."""
+    return measured_group([each.spec for each in args], args[0].pool.local(), places, gpu_share=args[0].gpu_share)
+
+
+def measured_group(
+    specs: Sequence[ProxySpec],
+    pool_folder: Path,
+    places: Sequence[Here],
+    *,
+    gpu_share: float,
+    and_measure: AndMeasure | None = None,
+) -> list[UnitResult | DivergedError]:
+    """Measure a group of proxies and write their results where they belong."""
     scratches = [here.scratch for here in places if here.scratch is not None]
     results = measure_proxies(
-        [each.spec for each in args],
-        args[0].pool.local(),
-        checkpoints=scratches if len(scratches) == len(args) else None,
-        gpu_share=args[0].gpu_share,
-        on_step=lambda step: _heard(step, args, places),
+        specs,
+        pool_folder,
+        checkpoints=scratches if len(scratches) == len(specs) else None,
+        gpu_share=gpu_share,
+        on_step=lambda step: _heard(step, specs, places),
         asked_to_stop=places[0].asked_to_stop,
+        and_measure=and_measure,
     )
     found: list[UnitResult | DivergedError] = []
     for result, here in zip(results, places, strict=True):
@@ -89,9 +113,9 @@ def search_proxies(args: Sequence[ProxyArgs], places: Sequence[Here]) -> list[Un
     return found
 
 
-def _heard(step: int, args: Sequence[ProxyArgs], places: Sequence[Here]) -> None:
-    for each, here in zip(args, places, strict=True):
-        here.progress(step, each.spec.training.num_steps)
+def _heard(step: int, specs: Sequence[ProxySpec], places: Sequence[Here]) -> None:
+    for spec, here in zip(specs, places, strict=True):
+        here.progress(step, spec.training.num_steps)
 
 
 def measure_proxies(
@@ -102,6 +126,7 @@ def measure_proxies(
     gpu_share: float = 0.0,
     on_step: Callable[[int], None] = lambda step: None,
     asked_to_stop: Callable[[], bool] = never,
+    and_measure: AndMeasure | None = None,
 ) -> tuple[ProxyResult | DivergedError, ...]:
     """Train proxies of one training config together and measure them; each gives what it gives alone.
 
@@ -136,7 +161,7 @@ def measure_proxies(
         on_step=lambda step, _: on_step(step),
         asked_to_stop=asked_to_stop,
     )
-    return tuple(_measured(spec, run, pool, device) for spec, run in zip(specs, trained, strict=True))
+    return tuple(_measured(spec, run, pool, device, and_measure) for spec, run in zip(specs, trained, strict=True))
 
 
 def _device(gpu_share: float) -> str:
@@ -150,14 +175,15 @@ def _device(gpu_share: float) -> str:
 
 
 def _measured(
-    spec: ProxySpec, run: "RunResult | DivergedError", pool: TokenPool, device: str
+    spec: ProxySpec, run: "RunResult | DivergedError", pool: TokenPool, device: str, and_measure: AndMeasure | None
 ) -> ProxyResult | DivergedError:
     from tasks.training.measure import bits_per_byte
 
     if isinstance(run, DivergedError):
         return run
     try:
-        bpb = bits_per_byte(run.model.to(device), pool, SPLIT, spec.tokens_per_domain)
+        model = run.model.to(device)
+        bpb = bits_per_byte(model, pool, SPLIT, spec.tokens_per_domain)
     except DivergedError as error:
         return error
     return ProxyResult(
@@ -166,4 +192,5 @@ def _measured(
         model_parameters=num_parameters(spec.training.model, pool.vocab_size)[0],
         tokens=spec.training.num_tokens,
         flops=num_flops(spec.training, pool.vocab_size),
+        of_tasks=() if and_measure is None else and_measure(model),
     )
