@@ -18,6 +18,7 @@ ELSEWHERE = {
         "cli.mixture",
         "Bring in and fit any table of runs, plan a search, replay one, export a mixture to other trainers.",
     ),
+    "ladder": ("cli.ladder", "Train a ladder of small sizes x tokens, and forecast what a larger run will reach."),
     "law": ("cli.law", "Fit a scaling law to a table of runs, and predict larger ones with intervals."),
     "why": ("cli.ask", "Tell one document's story: kept or dropped, by which rule, and what it stands for."),
     "audit": (

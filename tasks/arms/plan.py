@@ -110,10 +110,18 @@ def _specs(params: ArmsParams, arm: Arm, training: TrainingConfig, pool: TokenPo
 def _weights(params: ArmsParams, arm: Arm, training: TrainingConfig, pool: TokenPool) -> tuple[float, ...]:
     if arm.weights is None:
         return natural_weights(pool, training, params.max_epochs)
-    if unknown := sorted({*arm.weights} - {*pool.names}):
+    return shares_of(arm.weights, pool, f"arm {arm.name}")
+
+
+def shares_of(weights: Mapping[str, float], pool: TokenPool, whose: str) -> tuple[float, ...]:
+    """Return weights by domain, in any unit, as shares in the order of the pool.
+
+    Raises:
+        ConfigError: they name a domain that the pool does not have.
+    """
+    if unknown := sorted({*weights} - {*pool.names}):
         raise ConfigError(
-            f"arm {arm.name} has weights for {', '.join(unknown)}, which its pool does not have. It has "
-            f"{', '.join(pool.names)}."
+            f"{whose} has weights for {', '.join(unknown)}, which its pool does not have. It has {', '.join(pool.names)}."
         )
-    shares_D = np.array([arm.weights.get(name, 0.0) for name in pool.names])
+    shares_D = np.array([weights.get(name, 0.0) for name in pool.names])
     return tuple((shares_D / shares_D.sum()).tolist())

@@ -51,7 +51,7 @@ from tasks.training.published_run import (
     read_evaluations,
     read_losses,
 )
-from tasks.training.recipes import PlannedRun, PlannedRuns, planned_runs
+from tasks.training.recipes import PlannedRun, planned_runs
 from tasks.training.segments import flops_of
 from tasks.training.starts.kinds import StartConfig
 from tasks.training.starts.kinds import paths as start_paths
@@ -105,7 +105,7 @@ def run(params: TrainParams, *, inputs: Mapping[str, Path], output: Path, worksh
     if params.training.evaluations is not None:
         workshop.observer.say(evaluation_words(params.training, pool.tokens(HELD_OUT).tolist()))
 
-    records = _trained(planned, read, start, workshop)
+    records = train_all(planned.runs, read, start, workshop)
     pairs = zip(planned.runs, records, strict=True)
     trained = TrainedRuns(runs=tuple(_described(one, record, pool) for one, record in pairs))
     files = _files(trained.runs, records, recipe.name)
@@ -157,8 +157,8 @@ def _require_fit(start: Start | None, params: TrainParams, tokenizer: Handle, po
         raise ConfigError(f"train.start: {len(found)} mistake(s) in {start.weights.local()}:\n{told}")
 
 
-def _trained(planned: PlannedRuns, read: Tree, start: Start | None, workshop: Workshop) -> list[UnitRecord]:
-    """Make all runs, branches after their trunks; what is the same work (a searched mixture may be uniform) once."""
+def train_all(planned: Sequence[PlannedRun], read: Tree, start: Start | None, workshop: Workshop) -> list[UnitRecord]:
+    """Make all runs, branches after the trunks, which come first; what is the same work (uniform was searched) once."""
 
     def tell(runs: Sequence[PlannedRun], index: int, record: UnitRecord) -> None:
         spec = runs[index].spec
@@ -166,17 +166,19 @@ def _trained(planned: PlannedRuns, read: Tree, start: Start | None, workshop: Wo
         if len(workers := record.summary.get("workers", ())) > 1:
             workshop.observer.say(f"{spec.name} was trained {workers_words(workers)}")
 
-    trunks = [one for one in planned.runs if one.spec.trunk is None]
+    trunks = [one for one in planned if one.spec.trunk is None]
     resources = Resources(gpus=workshop.gpus_per_trainer)
     device: Device = "cuda" if workshop.gpus_per_trainer else "cpu"
     args = [RunArgs(one.spec, read, start, hooks=one.hooks, device=device) for one in trunks]
-    names = [one.spec.name for one in planned.runs]
+    names = [one.spec.name for one in planned]
     heard, some = partial(tell, trunks), names[: len(trunks)]
-    worlds = _smaller(planned.runs, workshop)
+    worlds = _smaller(planned, workshop)
     records = TRAIN.map(workshop, args, on_finished=heard, names=some, resources=resources, smaller_worlds=worlds)
-    if branches := planned.runs[len(trunks) :]:
+    if branches := planned[len(trunks) :]:
         made = {one.spec: record for one, record in zip(trunks, records, strict=True)}
-        args = [RunArgs(one.spec, read, milestone=_milestone(one.spec.trunk, made), device=device) for one in branches]
+        args = [
+            RunArgs(one.spec, read, milestone=milestone_of(one.spec.trunk, made), device=device) for one in branches
+        ]
         heard, some = partial(tell, branches), names[len(trunks) :]
         records += TRAIN.map(
             workshop,
@@ -199,7 +201,8 @@ def _smaller(runs: Sequence[PlannedRun], workshop: Workshop) -> tuple[int, ...]:
     return tuple(size for size in fits if all(shares_segments(one.spec.segments, size) for one in runs))
 
 
-def _milestone(trunk: Trunk | None, made: Mapping[RunSpec, UnitRecord]) -> Milestone | None:
+def milestone_of(trunk: Trunk | None, made: Mapping[RunSpec, UnitRecord]) -> Milestone | None:
+    """Return the milestone that a branch goes on from, of its trunk's record; None = it is no branch."""
     if trunk is None:
         return None
     folder, record = milestone_folder(trunk.step), made[trunk.spec]
