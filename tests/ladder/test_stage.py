@@ -74,7 +74,7 @@ def test_the_plan_knows_what_was_run_and_what_a_larger_ladder_would_take(finishe
 def test_a_ladder_above_its_budget_is_refused_before_anything_is_trained(finished: tuple[Path, InProcess]) -> None:
     root, _ = finished
     executor, total = InProcess(), Ladder.read(root / "ladder").spent_flops
-    with pytest.raises(ConfigError, match="the ladder takes .* w8 alone take"):
+    with pytest.raises(ConfigError, match=r"the ladder takes .* w8 alone take"):
         run(
             params(num_seeds=1),
             inputs={"tokenize": root / "tokenize"},
