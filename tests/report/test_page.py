@@ -134,7 +134,7 @@ def test_the_headline_says_what_to_do(content: PageContent) -> None:
         assert headline(other).startswith("Keep the natural mixture") and told in headline(other)
 
 
-def test_scores_of_tasks_are_told_with_their_doubt_where_there_are_any(own_folders: dict[str, Path], page: str) -> None:
+def test_scores_of_tasks_are_told_with_their_doubt_where_there_are_any(own_folders: dict[str, Path]) -> None:
     def model(name: str, value: float) -> ScoredModel:
         scores = {
             "accuracy": Score(value=value, standard_error=0.0125, direction="higher"),
@@ -152,7 +152,10 @@ def test_scores_of_tasks_are_told_with_their_doubt_where_there_are_any(own_folde
     Elements(told)
     best = '<td class="n best">0.7500<span class="interval">± 0.0125</span></td><td class="n best">0.3750</td>'
     assert best in told and "1,234" in told and "log p correct" in told
-    assert "Scores of tasks" in told and "Scores of tasks" not in page
+    assert "Scores of tasks" in told
+    (own_folders["evaluate"] / Scores.FILE).unlink()
+    commit(own_folders)
+    assert "Scores of tasks" not in render(read_content(own_folders, ReportParams()), ReportParams())
 
 
 def test_every_domain_is_in_the_map_the_mixture_and_the_table_of_results(page: str) -> None:
@@ -256,7 +259,10 @@ def test_a_page_without_quality_without_natural_and_without_drops_can_be_written
 
 
 def test_a_page_of_one_seed_shows_gains_without_intervals(tmp_path: Path) -> None:
-    found = read_content(stage_folders(tmp_path, seeds=1), ReportParams())
+    folders = stage_folders(tmp_path, seeds=1)
+    (folders["evaluate"] / Scores.FILE).unlink()
+    commit(folders)
+    found = read_content(folders, ReportParams())
     page = render(found, ReportParams())
     Elements(page)
     assert "No claim: 1 seed is" in page
