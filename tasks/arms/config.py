@@ -34,7 +34,9 @@ class Arm(Params):
     start: StartConfig | None = Field(default=None, description="null = that of all")
 
     def mistakes(self) -> Iterator[str]:
-        """Yield what is wrong with the weights."""
+        """Yield what is wrong with the weights, and what every arm has alike."""
+        if "evaluations" in self.training:
+            yield f"arm {self.name}: training.evaluations is of no arm; arms are measured at their end"
         if self.weights is not None and not sum(self.weights.values()) > 0:
             yield f"arm {self.name}: its weights sum to 0, so there is nothing to train on"
 
@@ -64,6 +66,8 @@ class ArmsParams(TaskSetParams):
     def mistakes(self) -> Iterator[str]:
         """Yield what does not fit together."""
         yield from super().mistakes()
+        if self.training.evaluations is not None:
+            yield "training.evaluations: arms are measured at their end; set it to null"
         names = [arm.name for arm in self.arms]
         if twice := sorted({name for name in names if names.count(name) > 1}):
             yield f"arms: {', '.join(twice)} stand there twice. Give each a name of its own"

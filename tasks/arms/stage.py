@@ -45,9 +45,16 @@ def run(params: ArmsParams, *, inputs: Mapping[str, Path], output: Path, worksho
     common = stage_input(workshop, inputs, "tokenize")
     given: dict[str | None, StageInput] = {None: common}
     given |= {name: stage_input(workshop, {"tokenize": Path(name)}, "tokenize") for name in _folders(params)}
-    tasks, starts = given_tasks(params), {arm.name: start_of(arm.start or params.start) for arm in params.arms}
+    tasks, own = given_tasks(params), {arm.name: start_of(arm.start) for arm in params.arms if arm.start is not None}
+    begin = start_of(params.start)
     stage = StageRun(
-        workshop, STAGE, __name__, params, _digests(given, tasks, starts), output, gpus=workshop.gpus_per_trainer
+        workshop,
+        STAGE,
+        __name__,
+        params,
+        _digests(given, tasks, {"": begin, **own}),
+        output,
+        gpus=workshop.gpus_per_trainer,
     )
     if (found := stage.unchanged()) is not None:
         return found
@@ -56,9 +63,10 @@ def run(params: ArmsParams, *, inputs: Mapping[str, Path], output: Path, worksho
     pools = {name: read_pool(tree.local(), "train") for name, tree in trees.items()}
     natural = natural_weights(pools[None], params.training, params.max_epochs)
     plan = planned(params, arms_of(params, pools[None].names, natural), pools)
+    starts = {one.arm.name: own.get(one.arm.name, begin) for one in plan}
     _require_fit(plan, starts, trees, pools)
     workshop.observer.say(effect_words(params))
-    made = _trained(params, plan, trees, starts, workshop)
+    made = _trained(plan, trees, starts, workshop)
     models = {spec.name: _model(record, trees[None][TOKENIZER_FILE]) for _, spec, record in made}
     bpb = _bits_per_byte(params, models, common, workshop)
     scored = measured(workshop, params, tasks, models) if tasks else None
@@ -115,7 +123,7 @@ def _require_fit(
     pools: Mapping[str | None, TokenPool],
 ) -> None:
     for one in plan:
-        if (start := starts.get(one.arm.name)) is not None:
+        if (start := starts[one.arm.name]) is not None:
             training, tokens = one.training, one.arm.tokens
             mistakes = tuple(start_mistakes(start, training, pools[tokens].vocab_size, trees[tokens][TOKENIZER_FILE]))
             if mistakes:
@@ -123,15 +131,13 @@ def _require_fit(
 
 
 def _trained(
-    params: ArmsParams,
     plan: Sequence[PlannedArm],
     trees: Mapping[str | None, Tree],
     starts: Mapping[str, Start | None],
     workshop: Workshop,
 ) -> list[tuple[PlannedArm, RunSpec, UnitRecord]]:
     """Make all runs, as the train stage makes them: what either has made, neither makes again."""
-    common = start_of(params.start)
-    begun = [(one, starts.get(one.arm.name, common)) for one in plan]
+    begun = [(one, starts[one.arm.name]) for one in plan]
     runs = [
         (one, spec if start is None else replace(spec, optimizer_steps=start.optimizer_steps), start)
         for one, start in begun

@@ -16,6 +16,7 @@ from tasks.core.manifest import Manifest
 from tasks.evaluation.tasks.published import Scores
 from tasks.runtime.context import Workshop
 from tests.evaluation.test_stage import pool_with_tokenizer
+from tests.evaluation.test_task_models import model_folder
 from tests.in_process import InProcess
 from tests.mixture.test_stage import PROXY, Listener
 
@@ -106,6 +107,7 @@ def test_leaving_out_every_domain_is_an_option_and_flops_may_be_what_is_equal(tm
         ({"arms": ARMS[:1]}, "nothing to compare the baseline with"),
         ({"arms": [*ARMS, ARMS[0]]}, "natural stand there twice"),
         ({"primary": "speed"}, "there is no score speed"),
+        ({"arms": [*ARMS, {"name": "a", "training": {"evaluations": {"every_steps": 1}}}]}, "is of no arm"),
         ({"arms": [ARMS[0], {"name": "a", "weights": {"d0": 0}}]}, "its weights sum to 0"),
     ],
 )
@@ -122,6 +124,16 @@ def test_arms_that_cannot_be_run_are_named_together_before_any_is(tmp_path: Path
     with pytest.raises(ConfigError, match="2 of 3 arms cannot be run") as caught:
         compare(tmp_path, params(arms=arms), pool, executor)
     assert "has weights for d9" in str(caught.value) and "not a comparison at equal tokens" in str(caught.value)
+    assert executor.done == []
+
+
+def test_a_start_that_fits_no_arm_is_refused_for_arms_made_of_domains_too(tmp_path: Path) -> None:
+    pool, other = pool_with_tokenizer(tmp_path / "tokenize"), model_folder(tmp_path / "m")
+    start = {"kind": "hugging_face", "folder": str(other)}
+    arms = [{"name": "natural", "start": {"kind": "scratch"}}]
+    executor = InProcess()
+    with pytest.raises(ConfigError, match="arm without-d0, start: "):
+        compare(tmp_path, params(arms=arms, leave_one_out=True, start=start), pool, executor)
     assert executor.done == []
 
 
