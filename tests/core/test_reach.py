@@ -51,8 +51,10 @@ ROOTS: Mapping[str, tuple[str, ...]] = {
     **{name: step.roots(None) for name, step in STEPS.items()},
     **{name: tuple(sorted({*STEPS[step].roots(None), module})) for name, (step, module) in CHOSEN.items()},
 }
-TRAINED = {"search.proxy", "search.branches", "train.run", "methods.run"}
-MODELS = TRAINED | {"evaluate.model", "evaluate.samples"}
+TRAINED = {"search.proxy", "search.proxy_on_tasks", "search.branches", "train.run", "methods.run"}
+MODELS = TRAINED | {"evaluate.model", "evaluate.samples", "evaluate.answers"}
+# What reads or writes text.
+TEXTS = {"evaluate.samples", "evaluate.answers", "search.proxy_on_tasks"}
 STATISTICS = {"curate.annotate", "statistics of Gopher", "languages"}
 # Edits that redo nothing, all at once: a file, what stands there, what is put in its place.
 NOTHING = (
@@ -147,7 +149,7 @@ def test_the_version_of_a_library_redoes_what_imports_it(monkeypatch: pytest.Mon
             return {name for name, roots in ROOTS.items() if code_of(roots).libraries() != before[name]}
 
     assert changed("torch") == MODELS
-    assert changed("tokenizers") == {"evaluate.samples", *(name for name in ROOTS if name.startswith("tokenize."))}
+    assert changed("tokenizers") == TEXTS | {name for name in ROOTS if name.startswith("tokenize.")}
     assert (
         {"cluster.kmeans", "vectors by TF-IDF"}
         <= changed("sklearn")
