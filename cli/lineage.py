@@ -19,9 +19,10 @@ from tasks.training.ledger import ledger_rows, rebuilt_ledger
 from tasks.training.params import TrainParams
 from tasks.training.published import TrainedRun, TrainedRuns
 from tasks.training.published_run import LEDGER_FILE, read_ledger
+from tasks.training.rebuilt import rebuilt_specs
 from tasks.training.rows import SPLIT
 from tasks.training.segments import steps_of_samples
-from tasks.training.types import Phase, RunSpec, Trunk
+from tasks.training.types import RunSpec
 from tasks.training.worlds import workers_words
 
 
@@ -69,7 +70,7 @@ def _of_model(run: RunFolder, trained: TrainedRun) -> list[str]:
     rows = [(name, f"{seen.tokens:,}", f"{seen.epochs:.2f}") for name, seen in trained.consumed.items()]
     lines += [f"    {line}" for line in text_table(("domain", "tokens", "epochs"), rows)]
     pool = read_pool(run.stage("tokenize"), SPLIT)
-    spec = dict(_specs(run, pool))[trained.name]
+    spec = _specs(run)[trained.name]
     lines += [
         "  saw, by source:",
         *(f"    {line}" for line in _by_source(run, spec, pool)),
@@ -98,7 +99,7 @@ def _of_document(run: RunFolder, story: Story) -> Iterator[str]:
         yield "  no model saw it: it is held out"
         return
     pool = read_pool(tokenized)
-    for name, spec in _specs(run, pool):
+    for name, spec in _specs(run).items():
         yield f"  seen by {name}: {_seen(spec, pool, place)}"
 
 
@@ -151,22 +152,11 @@ def _by_source(run: RunFolder, spec: RunSpec, pool: TokenPool) -> Iterator[str]:
     yield from text_table(("source", "tokens", "documents"), sorted(rows))
 
 
-def _specs(run: RunFolder, pool: TokenPool) -> Iterator[tuple[str, RunSpec]]:
+def _specs(run: RunFolder) -> dict[str, RunSpec]:
     manifest = run.manifests().get("train")
     if manifest is None:
-        return
-    params = TrainParams.model_validate(manifest.params)
-    found: dict[str, RunSpec] = {}
-    # A trunk stands before its branches.
-    for name, trained in _models(run).items():
-        phases = tuple(
-            Phase(one.tokens, one.weights, one.end_weights, one.sequence_length, one.rope_base)
-            for one in trained.phases
-        )
-        training = params.training.model_copy(update={"num_tokens": trained.tokens})
-        trunk = None if trained.trunk is None else Trunk(found[trained.trunk.run], trained.trunk.step)
-        found[name] = RunSpec(name, phases, trained.seed, training, trunk=trunk)
-        yield name, found[name]
+        return {}
+    return rebuilt_specs(list(_models(run).values()), TrainParams.model_validate(manifest.params))
 
 
 def _chain(run: RunFolder, last: str) -> Iterator[str]:

@@ -135,6 +135,7 @@ STAGES = (
             "tasks.evaluation.published:Samples",
             "tasks.evaluation.tasks.published:Scores",
             "tasks.evaluation.tasks.published:TaskItems",
+            "tasks.evaluation.published_seen:Memorisation",
         ),
         extras="tasks.evaluation.command:EXTRAS",
     ),

@@ -1,5 +1,7 @@
 """Params of the evaluate stage."""
 
+from typing import Annotated
+
 from pydantic import Field, PositiveInt
 
 from tasks.core.params import Params
@@ -15,9 +17,25 @@ class SampleParams(Params):
     seed: int = Field(default=0, ge=0)
 
 
+class MemorisationParams(Params):
+    """Whether models give away what they were trained on: Min-K% and Min-K%++ of documents seen and not seen.
+
+    Documents are compared in pairs of one domain and length: one of the split train that the run saw whole, by its executed
+    plan, and one of the split test. Of longer documents the first tokens count, as many as the model's context has.
+    """
+
+    documents_per_domain: PositiveInt = Field(default=200, description="of each group, at most")
+    k: tuple[Annotated[int, Field(ge=1, le=100)], ...] = Field(
+        default=(10, 20, 30), min_length=1, description="percent of a document's tokens; 100 = all, the plain loss"
+    )
+    min_tokens: PositiveInt = Field(default=32, description="of a document; shorter ones say little")
+    seed: int = Field(default=0, ge=0)
+
+
 class EvaluateParams(TaskSetParams):
     """How much of the test split is measured, which tasks are put to models, and how sure a claim has to be."""
 
     test_tokens_per_domain: PositiveInt | None = Field(default=None, description="null = all of the test split")
     confidence: float = Field(default=0.95, gt=0.5, lt=1, description="of the paired interval that a claim needs")
     samples: SampleParams | None = Field(default_factory=SampleParams, description="null = none")
+    memorisation: MemorisationParams | None = Field(default=None, description="null = not looked at")

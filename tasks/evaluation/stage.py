@@ -15,7 +15,9 @@ from tasks.evaluation.config import EvaluateParams, SampleParams
 from tasks.evaluation.decide import decision
 from tasks.evaluation.objective import require_tasks, task_losses
 from tasks.evaluation.published import Continuation, Decision, MeasuredModel, MeasuredModels, Sample, Samples
+from tasks.evaluation.published_seen import Memorisation
 from tasks.evaluation.samples import SampleArgs, continue_documents
+from tasks.evaluation.seen import memorisation
 from tasks.evaluation.tasks.published import Scores, TaskItems
 from tasks.evaluation.tasks.stage import GivenTask, given_tasks, model_files, told_scores
 from tasks.evaluation.tasks.stage import measured as measured_on_tasks
@@ -28,8 +30,11 @@ from tasks.runtime.stages import StageInput, StageRun, environment_over, stage_i
 from tasks.runtime.step import Step
 from tasks.tokenize.pool import POOL_FILES
 from tasks.tokenize.published import TOKENIZER_FILE, TokenPoolIndex
+from tasks.training.params import TrainParams
 from tasks.training.published import MODELS_FOLDER, TrainedRun, TrainedRuns
 from tasks.training.published_run import CONFIG_FILE, WEIGHTS_FILE
+from tasks.training.rebuilt import rebuilt_specs
+from tasks.training.rows import SPLIT as TRAIN
 
 STAGE = "evaluate"
 # The input that stands in for all others: a model of others.
@@ -81,6 +86,13 @@ def run(params: EvaluateParams, *, inputs: Mapping[str, Path], output: Path, wor
     files |= {Decision.FILE: decided, MeasuredModels.FILE: measured}
     if tasks:
         records += on_tasks.records
+    if params.memorisation is not None:
+        splits = given["tokenize"].tree(*POOL_FILES, f"tokens/{TRAIN}/", f"tokens/{SPLIT}/")
+        specs = rebuilt_specs(runs, TrainParams.model_validate(given["train"].manifest.params))
+        files[Memorisation.FILE], scored = memorisation(
+            workshop, params.memorisation, runs, specs, trained, splits, recipe.domains, params.confidence
+        )
+        records += scored
     if params.samples is not None:
         args = _sample_args(runs, trained, tokenizer, pool, params.samples)
         files[Samples.FILE] = _samples(workshop, args, recipe.domains)
@@ -95,6 +107,8 @@ def _one_model(
     path: Path, params: EvaluateParams, tasks: Sequence[GivenTask], output: Path, workshop: Workshop
 ) -> Manifest:
     """Put a model of others to the tasks, and publish its scores."""
+    if params.memorisation is not None:
+        raise ConfigError("evaluate.memorisation: nobody knows which documents a model of others saw. Leave it out.")
     if not tasks:
         raise ConfigError("evaluate.tasks: there is none, so nothing to put to a model. Name some in --params FILE.")
     files = model_files(path)

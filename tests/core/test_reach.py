@@ -52,7 +52,7 @@ ROOTS: Mapping[str, tuple[str, ...]] = {
     **{name: tuple(sorted({*STEPS[step].roots(None), module})) for name, (step, module) in CHOSEN.items()},
 }
 TRAINED = {"search.proxy", "search.proxy_on_tasks", "search.branches", "train.run", "methods.run"}
-MODELS = TRAINED | {"evaluate.model", "evaluate.samples", "evaluate.answers"}
+MODELS = TRAINED | {"evaluate.model", "evaluate.samples", "evaluate.answers", "evaluate.memorisation"}
 # What reads or writes text.
 TEXTS = {"evaluate.samples", "evaluate.answers", "search.proxy_on_tasks"}
 STATISTICS = {"curate.annotate", "statistics of Gopher", "languages"}

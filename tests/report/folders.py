@@ -19,6 +19,7 @@ from tasks.curate.fates import Fates, tally
 from tasks.curate.published.funnel import Funnel
 from tasks.evaluation.decide import decision
 from tasks.evaluation.published import Continuation, MeasuredModels, Sample, Samples
+from tasks.evaluation.published_seen import Auroc, Memorisation, Memorised, MemorisedModel
 from tasks.evaluation.tasks.published import AnsweredItem, Score, ScoredModel, Scores, TaskItems, TaskScores
 from tasks.ingest.published.documents import DOCUMENT, REFUSED
 from tasks.ingest.published.sources import Sources
@@ -325,7 +326,18 @@ def _evaluate(folder: Path, search: Path, seeds: int) -> None:
     written = tuple(Continuation(mixture=mixture, text=f"{EVIL} {mixture}") for mixture in gains)
     sample = Sample(domain=DOMAINS[0], prompt="def f(", document="self): ...", continuations=written)
     Samples(seed=0, temperature=0.8, samples=(sample,)).write(folder)
+    _memorised(folder)
     _scores(folder, [f"{mixture}-seed{seed}" for mixture in gains for seed in range(seeds)])
+
+
+def _memorised(folder: Path) -> None:
+    """Write that one model is known to have memorised one domain; of another there are too few pairs."""
+    auroc = {"min_k_20": Auroc(value=0.7, lower=0.6, upper=0.8, pairs=40)}
+    seen = Memorised(pairs=40, exposure=3.5, member_tokens=60.0, other_tokens=60.5, auroc=auroc)
+    none = Memorised(pairs=0, exposure=None, member_tokens=None, other_tokens=None, auroc={})
+    domains = {DOMAINS[0]: seen, DOMAINS[1]: none}
+    model = MemorisedModel(model="searched-seed0", domains=domains, within_domains=auroc)
+    Memorisation(confidence=0.95, models=(model,)).write(folder)
 
 
 def _scores(folder: Path, models: Sequence[str]) -> None:
