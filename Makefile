@@ -1,6 +1,6 @@
 # Every target installs what it needs into .venv, from this project's own files.
 PYTHON ?= python3
-# A process of tests per core and one more, those that share a fixture in one (tests/conftest.py); `ARGS="-n 0 ..."` runs them in one.
+# A process of tests per core, those that share a fixture in one (tests/conftest.py); `ARGS="-n 0 ..."` runs them in one.
 SIDE_BY_SIDE := -n auto --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
 # How long each test took, for CI to keep: build/tests.xml and build/tests-slow.xml.
 DURATIONS := --junit-xml=build/tests

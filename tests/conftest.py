@@ -8,7 +8,6 @@ import hypothesis
 import pytest
 from threadpoolctl import threadpool_limits
 
-from infra.settings import usable_cpus
 from tests.forks import forked_workers
 
 pytest_plugins = ["tests.fixtures_servers", "tests.fixtures_s3", "tests.fixtures_pipeline"]
@@ -22,12 +21,6 @@ TRAINING_ROOMS = {"comparison", "evaluation", "mixture", "training"}
 # A busy machine is not a counterexample.
 hypothesis.settings.register_profile("no clock", deadline=None)
 hypothesis.settings.load_profile("no clock")
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_auto_num_workers() -> int:
-    """Say how many processes `-n auto` is: one more than cores, for the tests of servers and of Ray wait a good part."""
-    return usable_cpus() + 1
 
 
 @pytest.hookimpl(tryfirst=True)
