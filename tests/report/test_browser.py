@@ -21,10 +21,10 @@ CUT = """[...document.querySelectorAll("body *")]
     .map((one) => one.outerHTML.slice(0, 120))"""
 BOX = "(one) => { const b = one.getBoundingClientRect(); return { x: b.x + b.width / 2, y: b.y + b.height / 2 }; }"
 OPENED = "document.querySelectorAll('details').forEach((one) => { one.open = true; })"
-FIRST_COLUMN = (
-    "[...document.querySelectorAll('#training table.sortable')[0].tBodies[0].rows].map(r => r.cells[0].innerText)"
-)
-CLICK = "document.querySelectorAll('#training table.sortable th')[{}].querySelector('button').click()"
+# The table of results, which has a total.
+TABLE = "[...document.querySelectorAll('#training table.sortable')].find(t => t.innerText.includes('all domains'))"
+FIRST_COLUMN = f"[...{TABLE}.tBodies[0].rows].map(r => r.cells[0].innerText)"
+CLICK = f"{TABLE}.querySelectorAll('th')[{{}}].querySelector('button').click()"
 
 
 @pytest.fixture(scope="module")
