@@ -18,10 +18,10 @@ from pydantic import TypeAdapter
 
 from tasks.evaluation.tasks.choose import items
 from tasks.evaluation.tasks.kinds import TaskConfig
-from tasks.evaluation.tasks.models import LanguageModel, open_model
+from tasks.evaluation.tasks.models import LanguageModel
 from tasks.evaluation.tasks.scores import item_scores, task_scores
 from tasks.evaluation.tasks.unit import answers
-from tests.evaluation.test_task_models import model_folder
+from tests.evaluation.test_task_models import model_folder, opened
 
 pytestmark = [
     pytest.mark.slow,
@@ -111,7 +111,7 @@ def both(model: LanguageModel, theirs: str, folder: Path) -> Both:
 def own(tmp_path_factory: pytest.TempPathFactory) -> Both:
     root = tmp_path_factory.mktemp("own")
     folder = model_folder(root / "m")
-    return both(open_model(folder), f"pretrained={folder}", root)
+    return both(opened(folder), f"pretrained={folder}", root)
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +122,7 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Both:
     (file,) = Path(found.origin).parent.glob("*.gguf")
     (root / "model").mkdir()
     (root / "model" / file.name).symlink_to(file)
-    return both(open_model(root / "model"), f"pretrained={root / 'model'},gguf_file={file.name}", root)
+    return both(opened(root / "model"), f"pretrained={root / 'model'},gguf_file={file.name}", root)
 
 
 def agree(asked: Both, name: str) -> None:

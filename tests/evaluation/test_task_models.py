@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 from tokenizers.models import BPE
 
@@ -16,6 +17,7 @@ from tasks.evaluation.tasks.encode import Pair
 from tasks.evaluation.tasks.item import Likelihood
 from tasks.evaluation.tasks.models import DecoderModel, LanguageModel, open_model
 from tasks.evaluation.tasks.published import Scores, TaskItems
+from tasks.evaluation.tasks.stage import model_files
 from tasks.runtime.context import Workshop
 from tasks.tokenize.published import TOKENIZER_FILE
 from tasks.training.config import ModelConfig
@@ -44,6 +46,11 @@ def model_folder(folder: Path, model: ModelConfig = MODEL) -> Path:
     write_model(initial_model(config, len(tokens), seed=0), 0, folder)
     write_tokenizer_files(folder / TOKENIZER_FILE, 0, model.sequence_length, folder)
     return folder
+
+
+def opened(folder: Path) -> LanguageModel:
+    """Open the model of a folder."""
+    return open_model(folder, sorted(path.name for path in folder.iterdir()))
 
 
 def records_file(folder: Path) -> Path:
@@ -78,11 +85,28 @@ def one_by_one(model: LanguageModel) -> list[Likelihood]:
 
 
 def test_reading_together_what_is_shared_changes_no_likelihood(tmp_path: Path) -> None:
-    model = open_model(model_folder(tmp_path / "m"))
+    model = opened(model_folder(tmp_path / "m"))
     assert isinstance(model, DecoderModel)
     together = model.likelihoods(PAIRS)
     assert close(together, one_by_one(model))
     assert len({round(one.log_p, 3) for one in together}) == len(PAIRS)
+
+
+def test_a_model_in_16_bits_is_computed_in_float32(tmp_path: Path) -> None:
+    folder = model_folder(tmp_path / "m")
+    weights = {name: weight.bfloat16() for name, weight in load_file(folder / "model.safetensors").items()}
+    save_file(weights, folder / "model.safetensors")
+    rounded = opened(folder).likelihoods(PAIRS)
+    save_file({name: weight.float() for name, weight in weights.items()}, folder / "model.safetensors")
+    assert rounded == opened(folder).likelihoods(PAIRS)
+
+
+def test_of_several_gguf_files_only_the_one_that_is_named_is_meant(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"2 GGUF files \(a\.gguf, b\.gguf\)"):
+        open_model(tmp_path, ["a.gguf", "b.gguf"])
+    for name in ("a.gguf", "b.gguf"):
+        (tmp_path / name).write_bytes(b"GGUF no model")
+    assert model_files(tmp_path / "b.gguf").names == ("b.gguf",)
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of transformers' own imports
@@ -91,7 +115,7 @@ def test_transformers_gives_the_same_likelihoods_with_its_cache(tmp_path: Path) 
     from tasks.evaluation.tasks.transformers_model import TransformersModel
 
     folder = model_folder(tmp_path / "m")
-    ours, theirs = open_model(folder), TransformersModel(folder, "cpu")
+    ours, theirs = opened(folder), TransformersModel(folder, "cpu")
     assert (theirs.context_length, theirs.beginning) == (ours.context_length, ours.beginning)
     assert theirs.encode("abc a") == ours.encode("abc a")
     found = theirs.likelihoods(PAIRS)

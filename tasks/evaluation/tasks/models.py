@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from tasks.core.errors import ConfigError, DataError
 from tasks.evaluation.tasks.encode import Pair
 from tasks.evaluation.tasks.item import Likelihood
+from tasks.tokenize.published import TOKENIZER_FILE
+from tasks.training.published_run import CONFIG_FILE, WEIGHTS_FILE
 
 if TYPE_CHECKING:
     import torch
@@ -15,9 +17,6 @@ if TYPE_CHECKING:
 
     from tasks.training.model import Decoder
 
-CONFIG_FILE = "config.json"
-WEIGHTS_FILE = "model.safetensors"
-TOKENIZER_FILE = "tokenizer.json"
 # Tokens in one forward pass, padding and all: a guess; twice as many were not faster on a CPU.
 _BATCH_TOKENS = 4096
 
@@ -35,21 +34,23 @@ class LanguageModel(Protocol):
         """Return how likely what is asked for is, for each pair; none may be longer than `context_length`."""
 
 
-def open_model(folder: Path, device: str = "cpu") -> LanguageModel:
-    """Return the model in a folder as Hugging Face lays it out, or in a folder with one GGUF file.
+def open_model(folder: Path, names: Sequence[str], device: str = "cpu") -> LanguageModel:
+    """Return the model in files of a folder: as Hugging Face lays it out, or one GGUF file.
 
     What our decoder computes it loads; everything else is loaded by transformers, if that is installed.
 
     Raises:
-        ConfigError: the folder has no model or no tokenizer.
+        ConfigError: there is no model or no tokenizer, or more than one model.
     """
-    gguf = sorted(folder.glob("*.gguf"))
+    gguf = [name for name in names if name.endswith(".gguf")]
+    if len(gguf) > 1:
+        raise ConfigError(f"{folder}: {len(gguf)} GGUF files ({', '.join(gguf)}). Name the file that is meant.")
     if gguf:
-        return _of_transformers(folder, device, gguf_file=gguf[0].name)
-    if not (folder / CONFIG_FILE).is_file():
+        return _of_transformers(folder, device, gguf_file=gguf[0])
+    if CONFIG_FILE not in names:
         raise ConfigError(f"{folder}: no {CONFIG_FILE} and no GGUF file here, so no model. Name the model's folder.")
     if _ours(folder):
-        if not (folder / TOKENIZER_FILE).is_file():
+        if TOKENIZER_FILE not in names:
             raise ConfigError(
                 f"{folder}: no {TOKENIZER_FILE} here. A model without its tokenizer reads no text: add it."
             )
@@ -66,7 +67,8 @@ def open_decoder(config: Path, weights: Path, tokenizer: Path, device: str = "cp
     """
     from tasks.training.export import load_model
 
-    model = load_model(config, weights).to(device)
+    # Others keep their weights in 16 bits; here everything is computed in float32.
+    model = load_model(config, weights).float().to(device)
     beginning = _beginning(json.loads(config.read_text(encoding="utf-8")), config)
     return DecoderModel(model, read_tokenizer(tokenizer), beginning)
 

@@ -70,7 +70,7 @@ def load(model: ModelOn) -> LanguageModel:
         case TrainedModel(config, weights, tokenizer):
             return open_decoder(config.local(), weights.local(), tokenizer.local(), model.device)
         case Tree() as tree:
-            return open_model(tree.local(), model.device)
+            return open_model(tree.local(), tree.names, model.device)
 
 
 def part_of(chosen: Sequence[Item], part: int) -> Sequence[Item]:
