@@ -19,16 +19,15 @@ from tasks.evaluation.compare import MIN_SEEDS
 from tasks.evaluation.families import detectable_effect
 from tasks.evaluation.stage import MEASURE
 from tasks.evaluation.tasks.item import Direction
-from tasks.evaluation.tasks.params import score_of
 from tasks.evaluation.tasks.published import ScoredModel, Scores, TaskItems
-from tasks.evaluation.tasks.stage import GivenTask, given_tasks, measured
+from tasks.evaluation.tasks.stage import GivenTask, given_tasks, measured, require_score
 from tasks.evaluation.tasks.unit import TrainedModel
 from tasks.evaluation.unit import SPLIT, MeasureArgs
 from tasks.runtime.context import Workshop
 from tasks.runtime.records import UnitRecord
 from tasks.runtime.stages import Content, StageInput, StageRun, environment_over, stage_input
 from tasks.tokenize.pool import POOL_FILES, TokenPool, read_pool
-from tasks.tokenize.published import TOKENIZER_FILE
+from tasks.tokenize.published import TOKENIZER_FILE, TokenPoolIndex
 from tasks.training.config import num_flops
 from tasks.training.published_run import CONFIG_FILE, WEIGHTS_FILE
 from tasks.training.stage import TRAIN, start_of
@@ -46,7 +45,7 @@ def run(params: ArmsParams, *, inputs: Mapping[str, Path], output: Path, worksho
     given: dict[str | None, StageInput] = {None: common}
     given |= {name: stage_input(workshop, {"tokenize": Path(name)}, "tokenize") for name in _folders(params)}
     tasks, own = given_tasks(params), {arm.name: start_of(arm.start) for arm in params.arms if arm.start is not None}
-    begin = start_of(params.start)
+    begin, primary = start_of(params.start), _primary(params, tasks, common)
     stage = StageRun(
         workshop,
         STAGE,
@@ -70,7 +69,9 @@ def run(params: ArmsParams, *, inputs: Mapping[str, Path], output: Path, worksho
     models = {spec.name: _model(record, trees[None][TOKENIZER_FILE]) for _, spec, record in made}
     bpb = _bits_per_byte(params, models, common, workshop)
     scored = measured(workshop, params, tasks, models) if tasks else None
-    told = _told(params, made, bpb, {} if scored is None else {one.model: one for one in scored.scores.models}, pools)
+    told = _told(
+        params, primary, made, bpb, {} if scored is None else {one.model: one for one in scored.scores.models}, pools
+    )
     files: dict[str, Content] = {ArmsComparison.FILE: told, "arms.md": markdown(told)}
     if scored is not None:
         files |= {Scores.FILE: scored.scores, TaskItems.FILE: scored.items}
@@ -166,6 +167,7 @@ def _bits_per_byte(
 
 def _told(
     params: ArmsParams,
+    primary: str,
     made: _Made,
     bpb: Mapping[str, Mapping[str, float]],
     scored: Mapping[str, ScoredModel],
@@ -184,9 +186,6 @@ def _told(
         )
         for one, spec, record in made
     ]
-    primary = _primary(params)
-    if primary not in directions:
-        raise ConfigError(f"primary: there is no score {params.primary}; there are {', '.join(directions)}.")
     comparisons, adjustment = judged(
         runs, directions, baseline=params.baseline, primary=primary, confidence=params.confidence
     )
@@ -201,9 +200,19 @@ def _told(
     )
 
 
-def _primary(params: ArmsParams) -> str:
-    tasks = {one.name: one.task for one in params.tasks}
-    return ".".join(score_of(params.primary, tasks)) if params.primary in tasks else params.primary
+def _primary(params: ArmsParams, tasks: Sequence[GivenTask], common: StageInput) -> str:
+    """Return the whole name of the primary score, before anything is spent on it.
+
+    Raises:
+        ConfigError: no arm will have such a score.
+    """
+    domains = [domain.name for domain in common.read(TokenPoolIndex).domains]
+    own = [BITS_PER_BYTE, *(f"{BITS_PER_BYTE}.{name}" for name in domains), *(one.name for one in params.score_sets)]
+    if params.primary in own:
+        return params.primary
+    if params.primary.partition(".")[0] == BITS_PER_BYTE:
+        raise ConfigError(f"primary: the pool has no domain of {params.primary}. It has {', '.join(domains)}.")
+    return require_score(params.primary, tasks, "primary")
 
 
 def _scores(bpb: Mapping[str, float], scored: ScoredModel | None) -> dict[str, float]:

@@ -6,8 +6,8 @@ from tasks.core.errors import ConfigError
 from tasks.core.handles import Tree
 from tasks.evaluation.tasks.halves import halved
 from tasks.evaluation.tasks.kinds import method
-from tasks.evaluation.tasks.scores import direction, names_of
-from tasks.evaluation.tasks.stage import GivenTask, given_task
+from tasks.evaluation.tasks.scores import direction
+from tasks.evaluation.tasks.stage import GivenTask, given_task, require_score
 from tasks.mixture.config import SearchParams
 from tasks.mixture.proxies.on_tasks import AskedTask, AskedTasks
 from tasks.mixture.runs import LossUnit
@@ -66,11 +66,8 @@ def identities(tasks: Sequence[GivenTask]) -> Mapping[str, str]:
 
 
 def _checked(params: SearchParams, task: GivenTask) -> GivenTask:
-    known = names_of(task.params.task, task.items[0])
-    if strangers := [score for score in scores_of(params, task.params.name) if score not in known]:
-        raise ConfigError(
-            f"search.objective: {task.params.name} has no score {strangers[0]}. It has {', '.join(known)}."
-        )
+    for score in scores_of(params, task.params.name):
+        require_score(f"{task.params.name}.{score}", [task], "search.objective")
     sizes = [len(halved(task.items, task.items, half)) for half in ("search", "test")]
     if not all(sizes):
         raise ConfigError(

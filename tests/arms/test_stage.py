@@ -137,6 +137,24 @@ def test_a_start_that_fits_no_arm_is_refused_for_arms_made_of_domains_too(tmp_pa
     assert executor.done == []
 
 
+@pytest.mark.parametrize(
+    ("primary", "told"),
+    [
+        ("bits_per_byte.d9", "the pool has no domain of bits_per_byte.d9"),
+        ("pairs.speed", "primary: pairs has no score speed"),
+    ],
+)
+def test_a_primary_score_that_no_arm_will_have_is_refused_before_any_is_run(
+    tmp_path: Path, primary: str, told: str
+) -> None:
+    (tmp_path / "pairs.jsonl").write_text('{"sentence_good": "abc", "sentence_bad": "cba"}\n')
+    task = {"name": "pairs", "file": str(tmp_path / "pairs.jsonl"), "task": {"kind": "minimal_pairs"}}
+    executor = InProcess()
+    with pytest.raises(ConfigError, match=told):
+        compare(tmp_path, params(tasks=[task], primary=primary), pool_with_tokenizer(tmp_path / "tokenize"), executor)
+    assert executor.done == []
+
+
 def test_which_effect_can_be_found_is_said_before_anything_is_spent() -> None:
     assert effect_words(params(num_seeds=2)) == (
         "arms: 2 seeds give no interval and no claim; 3 are needed (num_seeds)"

@@ -16,6 +16,7 @@ from tasks.evaluation.stage import run
 from tasks.evaluation.tasks.encode import Pair
 from tasks.evaluation.tasks.item import Likelihood
 from tasks.evaluation.tasks.models import DecoderModel, LanguageModel, open_model
+from tasks.evaluation.tasks.params import ScoreSetParams
 from tasks.evaluation.tasks.published import Scores, TaskItems
 from tasks.evaluation.tasks.stage import model_files
 from tasks.runtime.context import Workshop
@@ -160,6 +161,14 @@ def test_items_longer_than_the_context_are_refused_or_left_out_and_counted(tmp_p
     task = Scores.read(tmp_path / "scores").models[0].tasks["echo"]
     assert (task.items, task.left_out) == (8, 1)
     assert len(TaskItems.read(tmp_path / "scores").tasks["echo"]) == 8
+
+
+def test_a_score_that_its_task_does_not_have_is_refused_before_any_model_is_asked(tmp_path: Path) -> None:
+    asked, executor = params(records_file(tmp_path)), InProcess()
+    wrong = asked.model_copy(update={"score_sets": (ScoreSetParams(name="all", weights={"echo.speed": 1}),)})
+    with pytest.raises(ConfigError, match=r"score_sets, all: echo has no score speed\. It has log_p_correct, "):
+        evaluate(tmp_path, wrong, model_folder(tmp_path / "m"), executor)
+    assert executor.done == []
 
 
 def test_what_is_no_model_is_refused_in_words(tmp_path: Path) -> None:

@@ -66,17 +66,10 @@ def task_scores(name: str, task: TaskConfig, scored: Sequence[ItemScores | None]
 
 
 def score_set(params: ScoreSetParams, tasks: Mapping[str, TaskConfig], scored: Mapping[str, TaskScores]) -> Score:
-    """Return the weighted mean of scores, each turned so that more is better if any of them is so.
-
-    Raises:
-        EvidenceError: a task has no such score.
-    """
+    """Return the weighted mean of scores that tasks have, each turned so that more is better if any of them is so."""
     values, directions = [], set[Direction]()
     for name in params.weights:
         task, score = score_of(name, tasks)
-        if score not in scored[task].scores:
-            known = ", ".join(scored[task].scores)
-            raise EvidenceError(f"score_sets, {params.name}: {task} has no score {score}. It has {known}.")
         one = scored[task].scores[score]
         values.append((one.value, one.direction))
         directions.add(one.direction)

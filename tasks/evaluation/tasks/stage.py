@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tasks.core.errors import ConfigError
 from tasks.core.handles import Handle, Tree
 from tasks.evaluation.tasks.choose import items
 from tasks.evaluation.tasks.halves import Half, halved
 from tasks.evaluation.tasks.item import Item, ItemScores
-from tasks.evaluation.tasks.params import TaskParams, TaskSetParams, task_digest
+from tasks.evaluation.tasks.params import TaskParams, TaskSetParams, score_of, task_digest
 from tasks.evaluation.tasks.published import AnsweredItem, ScoredModel, Scores, TaskItems
-from tasks.evaluation.tasks.scores import item_scores, loss_of, score_set, task_scores
+from tasks.evaluation.tasks.scores import item_scores, loss_of, names_of, score_set, task_scores
 from tasks.evaluation.tasks.unit import (
     ITEMS_PER_UNIT,
     Answered,
@@ -52,9 +53,28 @@ def given_tasks(params: TaskSetParams) -> list[GivenTask]:
 
     Raises:
         DataError: a file is missing, or a record is not one of its kind of task.
-        ConfigError: a file has too few records for the examples.
+        ConfigError: a file has too few records for the examples, or a set names a score that its task does not have.
     """
-    return [given_task(one) for one in params.tasks]
+    tasks = [given_task(one) for one in params.tasks]
+    for one in params.score_sets:
+        for name in one.weights:
+            require_score(name, tasks, f"score_sets, {one.name}")
+    return tasks
+
+
+def require_score(name: str, tasks: Sequence[GivenTask], where: str) -> str:
+    """Return the whole name, `task.score`, of a score that `task` (its primary score) or `task.score` names.
+
+    Raises:
+        ConfigError: there is no such task, or it has no such score; `where` names what asks for it.
+    """
+    by_name = {task.params.name: task for task in tasks}
+    if (given := by_name.get(name.partition(".")[0])) is None:
+        raise ConfigError(f"{where}: no task is called {name}; tasks: {', '.join(by_name) or 'none'}.")
+    task, score = score_of(name, {given.params.name: given.params.task})
+    if score not in (known := names_of(given.params.task, given.items[0])):
+        raise ConfigError(f"{where}: {task} has no score {score}. It has {', '.join(known)}.")
+    return f"{task}.{score}"
 
 
 def given_task(params: TaskParams) -> GivenTask:
