@@ -53,7 +53,9 @@ def run(params: EvaluateParams, *, inputs: Mapping[str, Path], output: Path, wor
         return _one_model(model, params, tasks, output, workshop)
     given = {name: stage_input(workshop, inputs, name) for name in ("tokenize", "search", "train")}
     digests = {name: each.digest for name, each in given.items()} | _digests(tasks)
-    stage = StageRun(workshop, STAGE, __name__, params, digests, output)
+    # Bits per byte are measured on the CPU, whatever trained the models.
+    gpus = workshop.gpus_per_trainer if tasks else 0.0
+    stage = StageRun(workshop, STAGE, __name__, params, digests, output, gpus=gpus)
     if (found := stage.unchanged()) is not None:
         return found
     pool = given["tokenize"].tree(*POOL_FILES, f"tokens/{SPLIT}/")
@@ -112,7 +114,8 @@ def _one_model(
     if not tasks:
         raise ConfigError("evaluate.tasks: there is none, so nothing to put to a model. Name some in --params FILE.")
     files = model_files(path)
-    stage = StageRun(workshop, STAGE, __name__, params, {MODEL: files.digest, **_digests(tasks)}, output)
+    digests = {MODEL: files.digest, **_digests(tasks)}
+    stage = StageRun(workshop, STAGE, __name__, params, digests, output, gpus=workshop.gpus_per_trainer)
     if (found := stage.unchanged()) is not None:
         return found
     scored = measured_on_tasks(workshop, params, tasks, {path.name: files})

@@ -1,13 +1,16 @@
 """Tasks put to real models: ours and those of transformers, in a stage."""
 
 import json
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 from tokenizers.models import BPE
 
+from infra.executors import Call, Resources
 from infra.storage import FolderStore
 from tasks.core.errors import ConfigError, DataError
 from tasks.core.manifest import Manifest
@@ -24,7 +27,7 @@ from tasks.tokenize.published import TOKENIZER_FILE
 from tasks.training.config import ModelConfig
 from tasks.training.export import write_model, write_tokenizer_files
 from tasks.training.model import initial_model
-from tests.in_process import InProcess
+from tests.in_process import ANY, InProcess
 from tests.mixture.test_stage import Listener
 
 MODEL = ModelConfig(hidden_size=32, num_layers=2, num_heads=2, num_kv_heads=1, intermediate_size=48, sequence_length=24)
@@ -161,6 +164,47 @@ def test_items_longer_than_the_context_are_refused_or_left_out_and_counted(tmp_p
     task = Scores.read(tmp_path / "scores").models[0].tasks["echo"]
     assert (task.items, task.left_out) == (8, 1)
     assert len(TaskItems.read(tmp_path / "scores").tasks["echo"]) == 8
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("config.json", "this is no JSON object"),
+        ("model.safetensors", "the weights cannot be read"),
+        ("tokenizer.json", "this is no tokenizer"),
+    ],
+)
+def test_a_damaged_file_of_a_model_is_named(tmp_path: Path, name: str, told: str) -> None:
+    folder = model_folder(tmp_path / "m")
+    whole = (folder / name).read_bytes()
+    (folder / name).write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(DataError, match=f"{name}: {told}"):
+        evaluate(tmp_path, params(records_file(tmp_path)), folder)
+
+
+def test_models_are_asked_where_full_runs_are_trained(tmp_path: Path) -> None:
+    class OnGpu(InProcess):
+        """Has a GPU, as far as anybody asks, and notes which devices models are to be loaded on."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.devices: set[tuple[float, str]] = set()
+
+        def gpu_family(self) -> str:
+            return "toy"
+
+        def map(
+            self, function: Call, items: Sequence[Any], resources: Resources = ANY, *, warm: bool = False
+        ) -> Iterator[tuple[int, Any]]:
+            self.devices |= {(resources.gpus, order.args.model.device) for order in items}
+            return super().map(function, [], resources, warm=warm)
+
+    executor = OnGpu()
+    workshop = Workshop(executor, FolderStore(tmp_path / "store"), Listener(), gpus_per_trainer=1.0)
+    folder, asked = model_folder(tmp_path / "m"), params(records_file(tmp_path))
+    with pytest.raises(KeyError):  # nothing was computed
+        run(asked, inputs={"model": folder}, output=tmp_path / "scores", workshop=workshop)
+    assert executor.devices == {(1.0, "cuda")}
 
 
 def test_a_score_that_its_task_does_not_have_is_refused_before_any_model_is_asked(tmp_path: Path) -> None:

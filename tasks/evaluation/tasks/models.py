@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -49,7 +50,7 @@ def open_model(folder: Path, names: Sequence[str], device: str = "cpu") -> Langu
         return _of_transformers(folder, device, gguf_file=gguf[0])
     if CONFIG_FILE not in names:
         raise ConfigError(f"{folder}: no {CONFIG_FILE} and no GGUF file here, so no model. Name the model's folder.")
-    if _ours(folder):
+    if _ours(folder, names):
         if TOKENIZER_FILE not in names:
             raise ConfigError(
                 f"{folder}: no {TOKENIZER_FILE} here. A model without its tokenizer reads no text: add it."
@@ -69,15 +70,22 @@ def open_decoder(config: Path, weights: Path, tokenizer: Path, device: str = "cp
 
     # Others keep their weights in 16 bits; here everything is computed in float32.
     model = load_model(config, weights).float().to(device)
-    beginning = _beginning(json.loads(config.read_text(encoding="utf-8")), config)
+    beginning = _beginning(_described(config), config)
     return DecoderModel(model, read_tokenizer(tokenizer), beginning)
 
 
 def read_tokenizer(path: Path) -> "Tokenizer":
-    """Return the tokenizer in a file; needs tokenizers."""
+    """Return the tokenizer in a file; needs tokenizers.
+
+    Raises:
+        DataError: it is none.
+    """
     from tokenizers import Tokenizer
 
-    return Tokenizer.from_file(str(path))
+    try:
+        return Tokenizer.from_file(str(path))
+    except Exception as error:  # tokenizers has no error of its own
+        raise DataError(f"{path}: this is no tokenizer: {error}. Get the file again.") from error
 
 
 class DecoderModel:
@@ -105,11 +113,12 @@ class DecoderModel:
         """Return the likelihoods; pairs that read the same are read once, and pairs of about one length together."""
         from tasks.training.numerics import deterministic
 
+        on_cpu = self._model.output.device.type == "cpu"
         readers: dict[tuple[int, ...], list[int]] = {}
         for place, pair in enumerate(pairs):
             readers.setdefault(pair.inputs, []).append(place)
         found: dict[int, Likelihood] = {}
-        with deterministic():
+        with deterministic() if on_cpu else nullcontext():
             for batch in _batches(sorted(readers, key=lambda inputs: (len(inputs), inputs))):
                 for inputs, hidden_TD in zip(batch, _hidden(self._model, batch), strict=True):
                     for place in readers[inputs]:
@@ -123,15 +132,40 @@ def _of_transformers(folder: Path, device: str, **how: str) -> LanguageModel:
     return TransformersModel(folder, device, **how)
 
 
-def _ours(folder: Path) -> bool:
-    """Return whether our decoder computes this model and finds its weights in one file."""
-    from tasks.training.export import model_config
+def _ours(folder: Path, names: Sequence[str]) -> bool:
+    """Return whether our decoder computes this model and finds its weights, and no others, in one file."""
+    from safetensors import SafetensorError, safe_open
 
-    try:
-        model_config(json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8")), str(folder / CONFIG_FILE))
-    except DataError:
+    from tasks.training.export import model_config
+    from tasks.training.model import weight_shapes
+
+    values = _described(folder / CONFIG_FILE)
+    if WEIGHTS_FILE not in names:
         return False
-    return (folder / WEIGHTS_FILE).is_file()
+    try:
+        shapes = weight_shapes(model_config(values, str(folder / CONFIG_FILE)), values["vocab_size"])
+    except (DataError, KeyError):
+        return False
+    try:
+        with safe_open(folder / WEIGHTS_FILE, framework="pt") as file:
+            return {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()} == shapes  # noqa: SIM118
+    except SafetensorError as error:
+        raise DataError(f"{folder / WEIGHTS_FILE}: the weights cannot be read: {error}. Get the file again.") from error
+
+
+def _described(config: Path) -> Mapping[str, Any]:
+    """Return what a model's config says.
+
+    Raises:
+        DataError: it is no JSON object.
+    """
+    try:
+        value = json.loads(config.read_text(encoding="utf-8"))
+        if not isinstance(value, dict):
+            raise ValueError(f"expected an object, found {type(value).__name__}")
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{config}: this is no JSON object: {error}. Get the file again.") from error
+    return value
 
 
 def _beginning(described: Mapping[str, Any], where: Path) -> int:

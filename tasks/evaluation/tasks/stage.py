@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from infra.executors import Resources
 from tasks.core.errors import ConfigError
 from tasks.core.handles import Handle, Tree
 from tasks.evaluation.tasks.choose import items
@@ -123,14 +124,16 @@ class MeasuredTasks:
 def measured(
     workshop: Workshop, params: TaskSetParams, tasks: Sequence[GivenTask], models: Mapping[str, ModelFiles]
 ) -> MeasuredTasks:
-    """Return the scores of models by name."""
+    """Return the scores of models by name; they are asked on the device that full runs are trained on."""
+    gpus = workshop.gpus_per_trainer
+    device = "cuda" if gpus else "cpu"
     args = [
-        (name, task, TaskArgs(ModelOn(files), task.file, task.params.task, part))
+        (name, task, TaskArgs(ModelOn(files, device), task.file, task.params.task, part))
         for name, files in models.items()
         for task in tasks
         for part in range(-(-len(task.items) // ITEMS_PER_UNIT))
     ]
-    records = ANSWER.map(workshop, [each for _, _, each in args])
+    records = ANSWER.map(workshop, [each for _, _, each in args], resources=Resources(gpus=gpus))
     answered: dict[tuple[str, str], list[Answered]] = {}
     for (name, task, each), record in zip(args, records, strict=True):
         told_items = read_answers(part_of(task.items, each.part), record.summary)

@@ -39,9 +39,13 @@ class TransformersModel:
             ) from error
         self._model.eval().requires_grad_(False)
         self._model.to(device)
-        self.context_length = int(self._model.config.max_position_embeddings)
-        first = self._tokenizer.bos_token_id
-        self.beginning = int(self._tokenizer.eos_token_id if first is None else first)
+        length = getattr(self._model.config, "max_position_embeddings", None)
+        marks = (self._tokenizer.bos_token_id, self._tokenizer.eos_token_id)
+        beginning = next((mark for mark in marks if mark is not None), None)
+        if length is None or beginning is None:
+            missing = "max_position_embeddings" if length is None else "bos_token and no eos_token"
+            raise ConfigError(f"{folder}: there is no {missing}, which tasks need. Add it to the model's files.")
+        self.context_length, self.beginning = int(length), int(beginning)
 
     def encode(self, text: str) -> list[int]:
         """Return the tokens of a text."""
