@@ -10,11 +10,11 @@ from tasks.evaluation.config import MemorisationParams
 from tasks.evaluation.memorisation import Area, area, interval, mean_area
 from tasks.evaluation.memorised import MemorisationArgs, score_documents
 from tasks.evaluation.published_seen import Auroc, Memorisation, Memorised, MemorisedModel
+from tasks.evaluation.tasks.unit import TrainedModel
 from tasks.runtime.context import Workshop
 from tasks.runtime.records import UnitRecord
 from tasks.runtime.step import Step
 from tasks.training.published import TrainedRun
-from tasks.training.published_run import CONFIG_FILE, WEIGHTS_FILE
 from tasks.training.types import RunSpec
 
 MEMORISE = Step("evaluate.memorisation", "evaluate: memorisation", score_documents)
@@ -27,7 +27,7 @@ def memorisation(
     params: MemorisationParams,
     runs: Sequence[TrainedRun],
     specs: Mapping[str, RunSpec],
-    trained: Tree,
+    models: Mapping[str, TrainedModel],
     pool: Tree,
     domains: Sequence[str],
     confidence: float,
@@ -35,8 +35,8 @@ def memorisation(
     """Return how well each run's model is known to have memorised what it saw; `pool` has the splits train and test."""
     args = [
         MemorisationArgs(
-            trained[f"{run.folder}/{CONFIG_FILE}"],
-            trained[f"{run.folder}/{WEIGHTS_FILE}"],
+            models[run.name].config,
+            models[run.name].weights,
             pool,
             specs[run.name],
             tuple(run.consumed[name].samples for name in domains),
@@ -45,11 +45,11 @@ def memorisation(
         for run in runs
     ]
     records = MEMORISE.map(workshop, args)
-    models = [
+    told = [
         memorised_model(run.name, domains, record.summary["domains"], confidence)
         for run, record in zip(runs, records, strict=True)
     ]
-    return Memorisation(confidence=confidence, models=tuple(models)), records
+    return Memorisation(confidence=confidence, models=tuple(told)), records
 
 
 def memorised_model(name: str, domains: Sequence[str], told: Mapping[str, Any], confidence: float) -> MemorisedModel:

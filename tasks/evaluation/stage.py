@@ -1,6 +1,7 @@
 """The stage `evaluate`: every trained model measured on the split `test`, then the decision."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from tasks.evaluation.seen import memorisation
 from tasks.evaluation.tasks.published import Scores, TaskItems
 from tasks.evaluation.tasks.stage import GivenTask, given_tasks, model_files, told_scores
 from tasks.evaluation.tasks.stage import measured as measured_on_tasks
-from tasks.evaluation.tasks.unit import ModelFiles, TrainedModel
+from tasks.evaluation.tasks.unit import TrainedModel
 from tasks.evaluation.unit import SPLIT, MeasureArgs, measure
 from tasks.mixture.published import MIXTURES, Forecast, MixtureName, Recipe, Weights
 from tasks.runtime.context import Workshop
@@ -58,50 +59,85 @@ def run(params: EvaluateParams, *, inputs: Mapping[str, Path], output: Path, wor
     stage = StageRun(workshop, STAGE, __name__, params, digests, output, gpus=gpus)
     if (found := stage.unchanged()) is not None:
         return found
-    pool = given["tokenize"].tree(*POOL_FILES, f"tokens/{SPLIT}/")
-    given["search"].tree(Recipe.FILE, Forecast.FILE)
-    trained = given["train"].tree(TrainedRuns.FILE, f"{MODELS_FOLDER}/")
-    recipe, forecast = given["search"].read(Recipe), given["search"].read(Forecast)
-    _require_same_domains(recipe, given["tokenize"])
-    require_tasks(recipe, tasks)
-    objective = _objective(recipe)
-    runs = given["train"].read(TrainedRuns).runs
-    # Models that are the same are measured once.
-    records = MEASURE.map(workshop, [_args(run, trained, pool, params) for run in runs])
-    tokenizer = given["tokenize"].tree(TOKENIZER_FILE)[TOKENIZER_FILE]
-    files: dict[str, Published] = {}
-    of_tasks = [dict[str, float]() for _ in runs]
-    if tasks:
-        on_tasks = measured_on_tasks(workshop, params, tasks, _model_files(runs, trained, tokenizer))
-        files = {Scores.FILE: on_tasks.scores, TaskItems.FILE: on_tasks.items}
-        of_tasks = [task_losses(recipe.task_sets, tasks, on_tasks, run.name) for run in runs]
-    models = _models(runs, records, of_tasks, recipe.domains, objective)
+    trained = _read(given)
+    require_tasks(trained.recipe, tasks)
+    models, files, records = _measured(params, trained, tasks, workshop)
     decided = decision(
         models,
-        recipe,
-        forecast,
+        trained.recipe,
+        trained.forecast,
         confidence=params.confidence,
         model_parameters=records[0].summary["model_parameters"],
-        tokens=recipe.tokens,
+        tokens=trained.recipe.tokens,
     )
-    measured = MeasuredModels(domains=recipe.domains, models=tuple(models))
-    files |= {Decision.FILE: decided, MeasuredModels.FILE: measured}
-    if tasks:
-        records += on_tasks.records
+    files |= {
+        Decision.FILE: decided,
+        MeasuredModels.FILE: MeasuredModels(domains=trained.recipe.domains, models=tuple(models)),
+    }
     if params.memorisation is not None:
-        splits = given["tokenize"].tree(*POOL_FILES, f"tokens/{TRAIN}/", f"tokens/{SPLIT}/")
-        specs = rebuilt_specs(runs, TrainParams.model_validate(given["train"].manifest.params))
-        files[Memorisation.FILE], scored = memorisation(
-            workshop, params.memorisation, runs, specs, trained, splits, recipe.domains, params.confidence
-        )
+        files[Memorisation.FILE], scored = _memorisation(params, trained, given, workshop)
         records += scored
     if params.samples is not None:
-        args = _sample_args(runs, trained, tokenizer, pool, params.samples)
-        files[Samples.FILE] = _samples(workshop, args, recipe.domains)
-    return stage.publish(
-        files,
-        summary=_summary(decided),
-        environment=environment_over(records),
+        files[Samples.FILE] = _samples(workshop, _sample_args(trained, params.samples), trained.recipe.domains)
+    return stage.publish(files, summary=_summary(decided), environment=environment_over(records))
+
+
+@dataclass(frozen=True)
+class _Trained:
+    """What other stages made: the recipe with its forecast, the runs with the files of their models, held-out text."""
+
+    recipe: Recipe
+    forecast: Forecast
+    runs: Sequence[TrainedRun]
+    models: Tree
+    pool: Tree
+    tokenizer: Handle
+
+    def model(self, run: TrainedRun) -> TrainedModel:
+        """Return the model of a run."""
+        config, weights = (self.models[f"{run.folder}/{name}"] for name in (CONFIG_FILE, WEIGHTS_FILE))
+        return TrainedModel(config, weights, self.tokenizer)
+
+
+def _read(given: Mapping[str, StageInput]) -> _Trained:
+    """Read and verify what other stages made."""
+    given["search"].tree(Recipe.FILE, Forecast.FILE)
+    trained = _Trained(
+        given["search"].read(Recipe),
+        given["search"].read(Forecast),
+        given["train"].read(TrainedRuns).runs,
+        given["train"].tree(TrainedRuns.FILE, f"{MODELS_FOLDER}/"),
+        given["tokenize"].tree(*POOL_FILES, f"tokens/{SPLIT}/"),
+        given["tokenize"].tree(TOKENIZER_FILE)[TOKENIZER_FILE],
+    )
+    _require_same_domains(trained.recipe, given["tokenize"])
+    return trained
+
+
+def _measured(
+    params: EvaluateParams, trained: _Trained, tasks: Sequence[GivenTask], workshop: Workshop
+) -> tuple[list[MeasuredModel], dict[str, Published], list[UnitRecord]]:
+    """Measure every model in bits per byte and on tasks; return them, what is published of tasks, and the records."""
+    objective, runs = _objective(trained.recipe), trained.runs
+    # Models that are the same are measured once.
+    records = MEASURE.map(workshop, [_args(trained.model(run), trained.pool, params) for run in runs])
+    if not tasks:
+        return _models(runs, records, [{} for _ in runs], trained.recipe.domains, objective), {}, records
+    found = measured_on_tasks(workshop, params, tasks, {run.name: trained.model(run) for run in runs})
+    losses = [task_losses(trained.recipe.task_sets, tasks, found, run.name) for run in runs]
+    models = _models(runs, records, losses, trained.recipe.domains, objective)
+    return models, {Scores.FILE: found.scores, TaskItems.FILE: found.items}, [*records, *found.records]
+
+
+def _memorisation(
+    params: EvaluateParams, trained: _Trained, given: Mapping[str, StageInput], workshop: Workshop
+) -> tuple[Memorisation, list[UnitRecord]]:
+    assert params.memorisation is not None
+    splits = given["tokenize"].tree(*POOL_FILES, f"tokens/{TRAIN}/", f"tokens/{SPLIT}/")
+    specs = rebuilt_specs(trained.runs, TrainParams.model_validate(given["train"].manifest.params))
+    models = {run.name: trained.model(run) for run in trained.runs}
+    return memorisation(
+        workshop, params.memorisation, trained.runs, specs, models, splits, trained.recipe.domains, params.confidence
     )
 
 
@@ -128,28 +164,17 @@ def _digests(tasks: Sequence[GivenTask]) -> dict[str, str]:
     return {"tasks": digest_json([task.digest for task in tasks])} if tasks else {}
 
 
-def _model_files(runs: Sequence[TrainedRun], trained: Tree, tokenizer: Handle) -> dict[str, ModelFiles]:
-    folders = {run.name: run.folder for run in runs}
-    return {
-        name: TrainedModel(trained[f"{folder}/{CONFIG_FILE}"], trained[f"{folder}/{WEIGHTS_FILE}"], tokenizer)
-        for name, folder in folders.items()
-    }
+def _args(model: TrainedModel, pool: Tree, params: EvaluateParams) -> MeasureArgs:
+    return MeasureArgs(model.config, model.weights, pool, params.test_tokens_per_domain)
 
 
-def _args(run: TrainedRun, trained: Tree, pool: Tree, params: EvaluateParams) -> MeasureArgs:
-    config, weights = (trained[f"{run.folder}/{name}"] for name in (CONFIG_FILE, WEIGHTS_FILE))
-    return MeasureArgs(config, weights, pool, params.test_tokens_per_domain)
-
-
-def _sample_args(
-    runs: Sequence[TrainedRun], trained: Tree, tokenizer: Handle, pool: Tree, params: SampleParams
-) -> dict[MixtureName, SampleArgs]:
+def _sample_args(trained: _Trained, params: SampleParams) -> dict[MixtureName, SampleArgs]:
     """Return what the first model of each mixture is asked for."""
     found = {}
     for name in MIXTURES:
-        if run := next((run for run in runs if run.mixture == name), None):
-            config, weights = (trained[f"{run.folder}/{file}"] for file in (CONFIG_FILE, WEIGHTS_FILE))
-            found[name] = SampleArgs(config, weights, tokenizer, pool, params)
+        if run := next((run for run in trained.runs if run.mixture == name), None):
+            model = trained.model(run)
+            found[name] = SampleArgs(model.config, model.weights, model.tokenizer, trained.pool, params)
     return found
 
 
