@@ -5,7 +5,6 @@ from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 
-from infra.executors import Resources
 from tasks.arms.config import BITS_PER_BYTE, ArmsParams
 from tasks.arms.judge import judged
 from tasks.arms.plan import PlannedArm, arms_of, natural_weights, planned
@@ -30,10 +29,10 @@ from tasks.tokenize.pool import POOL_FILES, TokenPool, read_pool
 from tasks.tokenize.published import TOKENIZER_FILE, TokenPoolIndex
 from tasks.training.config import num_flops
 from tasks.training.published_run import CONFIG_FILE, WEIGHTS_FILE
-from tasks.training.stage import TRAIN, start_of
+from tasks.training.recipes import PlannedRun
+from tasks.training.stage import require_worlds, start_of, train_all
 from tasks.training.starts.weights import Start, start_mistakes
-from tasks.training.types import Device, RunSpec
-from tasks.training.unit import RunArgs
+from tasks.training.types import RunSpec
 
 STAGE = "arms"
 _Made = Sequence[tuple[PlannedArm, RunSpec, UnitRecord]]
@@ -64,6 +63,7 @@ def run(params: ArmsParams, *, inputs: Mapping[str, Path], output: Path, worksho
     plan = planned(params, arms_of(params, pools[None].names, natural), pools)
     starts = {one.arm.name: own.get(one.arm.name, begin) for one in plan}
     _require_fit(plan, starts, trees, pools)
+    require_worlds([spec for one in plan for spec in one.specs], workshop)
     workshop.observer.say(effect_words(params))
     made = _trained(plan, trees, starts, workshop)
     models = {spec.name: _model(record, trees[None][TOKENIZER_FILE]) for _, spec, record in made}
@@ -138,17 +138,24 @@ def _trained(
     workshop: Workshop,
 ) -> list[tuple[PlannedArm, RunSpec, UnitRecord]]:
     """Make all runs, as the train stage makes them: what either has made, neither makes again."""
-    begun = [(one, starts[one.arm.name]) for one in plan]
-    runs = [
-        (one, spec if start is None else replace(spec, optimizer_steps=start.optimizer_steps), start)
-        for one, start in begun
-        for spec in one.specs
-    ]
-    device: Device = "cuda" if workshop.gpus_per_trainer else "cpu"
-    args = [RunArgs(spec, trees[one.arm.tokens], start, device=device) for one, spec, start in runs]
-    names, resources = [spec.name for _, spec, _ in runs], Resources(gpus=workshop.gpus_per_trainer)
-    records = TRAIN.map(workshop, args, label="arms: training", names=names, resources=resources)
-    return [(one, spec, record) for (one, spec, _), record in zip(runs, records, strict=True)]
+    runs = [(one, _begun(spec, starts[one.arm.name])) for one in plan for spec in one.specs]
+    made: dict[tuple[str, int], UnitRecord] = {}
+    # Arms of one pool that begin with the same weights are trained side by side.
+    kinds = dict.fromkeys((one.arm.tokens, starts[one.arm.name]) for one in plan)
+    for tokens, start in kinds:
+        own = [
+            PlannedRun(one.arm.name, spec)
+            for one, spec in runs
+            if (one.arm.tokens, starts[one.arm.name]) == (tokens, start)
+        ]
+        records = train_all(own, trees[tokens], start, workshop)
+        made |= {(one.mixture, one.spec.seed): record for one, record in zip(own, records, strict=True)}
+    return [(one, spec, made[one.arm.name, spec.seed]) for one, spec in runs]
+
+
+def _begun(spec: RunSpec, start: Start | None) -> RunSpec:
+    """Return a run that goes on with the optimizer of its start, if that has one."""
+    return spec if start is None else replace(spec, optimizer_steps=start.optimizer_steps)
 
 
 def _model(record: UnitRecord, tokenizer: Handle) -> TrainedModel:

@@ -21,10 +21,9 @@ from tasks.tokenize.pool import POOL_FILES, TokenPool, read_pool
 from tasks.tokenize.published import TOKENIZER_FILE
 from tasks.training.published_run import CONFIG_FILE, WEIGHTS_FILE
 from tasks.training.recipes import PlannedRun
-from tasks.training.stage import TRAIN, milestone_of, train_all
+from tasks.training.stage import TRAIN, milestone_of, require_worlds, train_all
 from tasks.training.types import Device, RunSpec
 from tasks.training.unit import RunArgs
-from tasks.training.worlds import require_shared
 
 STAGE = "ladder"
 
@@ -48,8 +47,7 @@ def run(
     pool = read_pool(read.local(), "train")
     runs = planned(params, pool)
     require_affordable(runs, pool.vocab_size, budget_flops)
-    for one in runs:
-        require_shared(one.spec.training, workshop.world_size)
+    require_worlds([one.spec for one in runs], workshop)
     records = train_all([PlannedRun(one.size, one.spec) for one in runs], read, None, workshop)
     bpb = _bits_per_byte(params, records, tokenized, workshop)
     results = [_result(one, record, own, pool.vocab_size) for one, record, own in zip(runs, records, bpb, strict=True)]

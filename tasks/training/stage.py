@@ -87,7 +87,6 @@ def run(params: TrainParams, *, inputs: Mapping[str, Path], output: Path, worksh
     stage = StageRun(workshop, STAGE, __name__, params, digests, output, gpus=workshop.gpus_per_trainer)
     if (found := stage.unchanged()) is not None:
         return found
-    require_shared(params.training, workshop.world_size)
     splits = splits_of(params.training)
     read = tokenized.tree(*POOL_FILES, *(f"tokens/{split}/" for split in splits), TOKENIZER_FILE)
     recipe = given.read()
@@ -96,8 +95,7 @@ def run(params: TrainParams, *, inputs: Mapping[str, Path], output: Path, worksh
     _require_fit(start, params, read[TOKENIZER_FILE], pool)
     where, steps = str(inputs.get(RECIPE, Recipe.FILE)), None if start is None else start.optimizer_steps
     planned = planned_runs(params, recipe, pool, train_digest(read), where, steps)
-    for one in planned.runs if params.training.engine is not None else ():
-        require_segments_shared(one.spec.segments, workshop.world_size)
+    require_worlds([one.spec for one in planned.runs], workshop)
     for note in planned.notes:
         workshop.observer.say(note)
     if workshop.gpus_per_trainer:
@@ -194,11 +192,28 @@ def train_all(planned: Sequence[PlannedRun], read: Tree, start: Start | None, wo
 
 def _smaller(runs: Sequence[PlannedRun], workshop: Workshop) -> tuple[int, ...]:
     """Return with how many workers the runs may go on where there is no longer room for all."""
-    training, least = runs[0].spec.training, workshop.min_world_size
-    fits = () if least is None else smaller_worlds(training, workshop.world_size, least)
-    if training.engine is None:
-        return fits
-    return tuple(size for size in fits if all(shares_segments(one.spec.segments, size) for one in runs))
+    least = workshop.min_world_size
+    if least is None:
+        return ()
+    fits = [smaller_worlds(one.spec.training, workshop.world_size, least) for one in runs]
+    return tuple(size for size in fits[0] if all(size in each for each in fits) and _share(runs, size))
+
+
+def _share(runs: Sequence[PlannedRun], size: int) -> bool:
+    """Return whether so many workers share the steps of every length of samples."""
+    return all(one.spec.training.engine is None or shares_segments(one.spec.segments, size) for one in runs)
+
+
+def require_worlds(specs: Sequence[RunSpec], workshop: Workshop) -> None:
+    """Refuse runs whose steps the workshop's workers cannot share, before any of them starts.
+
+    Raises:
+        ConfigError: which numbers cannot be shared, and what would do.
+    """
+    for spec in specs:
+        require_shared(spec.training, workshop.world_size)
+        if spec.training.engine is not None:
+            require_segments_shared(spec.segments, workshop.world_size)
 
 
 def milestone_of(trunk: Trunk | None, made: Mapping[RunSpec, UnitRecord]) -> Milestone | None:

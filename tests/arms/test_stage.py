@@ -155,6 +155,15 @@ def test_a_primary_score_that_no_arm_will_have_is_refused_before_any_is_run(
     assert executor.done == []
 
 
+def test_workers_that_cannot_share_the_steps_of_an_arm_are_refused_before_any_is_run(tmp_path: Path) -> None:
+    executor = InProcess()
+    workshop = Workshop(executor, FolderStore(tmp_path / "store"), Listener(), world_size=3)
+    inputs = {"tokenize": pool_with_tokenizer(tmp_path / "tokenize")}
+    with pytest.raises(ConfigError, match="cannot be shared evenly by 3 workers"):
+        run(params(), inputs=inputs, output=tmp_path / "arms", workshop=workshop)
+    assert executor.done == []
+
+
 def test_which_effect_can_be_found_is_said_before_anything_is_spent() -> None:
     assert effect_words(params(num_seeds=2)) == (
         "arms: 2 seeds give no interval and no claim; 3 are needed (num_seeds)"

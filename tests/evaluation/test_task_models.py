@@ -1,5 +1,6 @@
 """Tasks put to real models: ours and those of transformers, in a stage."""
 
+import gzip
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -224,6 +225,9 @@ def test_what_is_no_model_is_refused_in_words(tmp_path: Path) -> None:
         evaluate(tmp_path, params(file), model)
     (model / "config.json").unlink()
     with pytest.raises(ConfigError, match=r"no config\.json and no GGUF file"):
+        evaluate(tmp_path, params(file), model)
+    file.write_bytes(gzip.compress(b"{}", mtime=0)[:12])
+    with pytest.raises(DataError, match="this is no UTF-8 text"):
         evaluate(tmp_path, params(file), model)
     with pytest.raises(DataError, match="there is no such file"):
         evaluate(tmp_path, params(tmp_path / "missing.jsonl"), model)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from infra.executors import Resources
-from tasks.core.errors import ConfigError
+from tasks.core.errors import ConfigError, DataError
 from tasks.core.handles import Handle, Tree
 from tasks.evaluation.tasks.choose import items
 from tasks.evaluation.tasks.halves import Half, halved
@@ -81,7 +81,11 @@ def require_score(name: str, tasks: Sequence[GivenTask], where: str) -> str:
 def given_task(params: TaskParams) -> GivenTask:
     """Return a task with its file, as `given_tasks` does."""
     file = file_handle(task_file(params.file))
-    return GivenTask(params, file, items(params.task, file.text(), params.file))
+    try:
+        text = file.text()
+    except UnicodeDecodeError as error:
+        raise DataError(f"{params.file}: this is no UTF-8 text: {error}. Unpack it, or save it as UTF-8.") from error
+    return GivenTask(params, file, items(params.task, text, params.file))
 
 
 def model_files(path: Path) -> Tree:
