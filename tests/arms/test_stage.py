@@ -1,5 +1,6 @@
 """A comparison of arms as its user runs it: small models on a small pool, in this process."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,8 @@ from tasks.core.errors import ConfigError
 from tasks.core.manifest import Manifest
 from tasks.evaluation.tasks.published import Scores
 from tasks.runtime.context import Workshop
-from tests.evaluation.test_stage import pool_with_tokenizer
+from tasks.tokenize.published import TOKENIZER_FILE
+from tests.evaluation.test_stage import pool_with_tokenizer, publish
 from tests.evaluation.test_task_models import model_folder
 from tests.in_process import InProcess
 from tests.mixture.test_stage import PROXY, Listener
@@ -153,6 +155,18 @@ def test_a_primary_score_that_no_arm_will_have_is_refused_before_any_is_run(
     with pytest.raises(ConfigError, match=told):
         compare(tmp_path, params(tasks=[task], primary=primary), pool_with_tokenizer(tmp_path / "tokenize"), executor)
     assert executor.done == []
+
+
+def test_an_arm_may_have_text_of_its_own_in_the_tokens_of_all(tmp_path: Path) -> None:
+    pool, other = (pool_with_tokenizer(tmp_path / name) for name in ("tokenize", "other"))
+    arms = [{"name": "natural"}, {"name": "filtered", "tokens": str(other), "weights": {"d0": 1, "d1": 1}}]
+    compare(tmp_path, params(arms=arms, num_seeds=2), pool, InProcess())
+    assert {one.arm for one in ArmsComparison.read(tmp_path / "arms").runs} == {"natural", "filtered"}
+    changed = json.loads((other / TOKENIZER_FILE).read_text())
+    (other / TOKENIZER_FILE).write_text(json.dumps(changed | {"truncation": None}))
+    publish(other, "tokenize")
+    with pytest.raises(ConfigError, match="1 of 2 pools have another tokenizer"):
+        compare(tmp_path, params(arms=arms, num_seeds=2), pool, InProcess())
 
 
 def test_workers_that_cannot_share_the_steps_of_an_arm_are_refused_before_any_is_run(tmp_path: Path) -> None:
