@@ -100,16 +100,13 @@ class _Trained:
 
 
 def _read(given: Mapping[str, StageInput]) -> _Trained:
-    """Read and verify what other stages made."""
+    """Read what other stages made; every file is verified before the first of them is read."""
     given["search"].tree(Recipe.FILE, Forecast.FILE)
-    trained = _Trained(
-        given["search"].read(Recipe),
-        given["search"].read(Forecast),
-        given["train"].read(TrainedRuns).runs,
-        given["train"].tree(TrainedRuns.FILE, f"{MODELS_FOLDER}/"),
-        given["tokenize"].tree(*POOL_FILES, f"tokens/{SPLIT}/"),
-        given["tokenize"].tree(TOKENIZER_FILE)[TOKENIZER_FILE],
-    )
+    models = given["train"].tree(TrainedRuns.FILE, f"{MODELS_FOLDER}/")
+    pool = given["tokenize"].tree(*POOL_FILES, f"tokens/{SPLIT}/")
+    tokenizer = given["tokenize"].tree(TOKENIZER_FILE)[TOKENIZER_FILE]
+    recipe, forecast = given["search"].read(Recipe), given["search"].read(Forecast)
+    trained = _Trained(recipe, forecast, given["train"].read(TrainedRuns).runs, models, pool, tokenizer)
     _require_same_domains(trained.recipe, given["tokenize"])
     return trained
 
