@@ -194,11 +194,20 @@ class Proxies:
         mixtures, measured_on = tuple(candidates.values()), self._measured_on()
         args = [
             BranchesArgs(
-                weights, mixtures, stage.share, seed, params.proxy, params.max_epochs, measured_on, self.pool, share
+                weights,
+                mixtures,
+                stage.share,
+                seed,
+                params.proxy,
+                params.max_epochs,
+                measured_on,
+                self.pool,
+                share,
+                self.workshop.gpus_per_process,
             )
             for seed in range(params.seed, params.seed + stage.num_seeds)
         ]
-        records = BRANCHES.map(self.workshop, args)
+        records = BRANCHES.map(self.workshop, args, resources=Resources(gpus=self.workshop.gpus_per_process))
         self.records.extend(records)
         losses = tuple(BranchesResult.read(record.folder).bpb for record in records)
         return DecayRuns(tuple(candidates), mixtures, losses)

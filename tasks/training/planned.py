@@ -187,9 +187,9 @@ def _caps(spec: RunSpec, max_epochs: float, phase: Phase, pool: TokenPool, at: i
     return tuple(caps)
 
 
-def train_until(at: int, spec: RunSpec, pool: TokenPool, here: Here, folder: Path) -> None:
-    """Train a run up to the end of a step on the CPU, and leave its checkpoint in the folder."""
-    _Run(pool, here, None, "cpu").train_until(at, _until(spec, at), folder)
+def train_until(at: int, spec: RunSpec, pool: TokenPool, here: Here, folder: Path, device: Device) -> None:
+    """Train a run up to the end of a step, and leave its checkpoint in the folder."""
+    _Run(pool, here, None, device).train_until(at, _until(spec, at), folder)
 
 
 def carry_over(at: int, after: RunSpec, pool: TokenPool, folder: Path, target: Path) -> None:

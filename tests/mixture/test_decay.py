@@ -1,16 +1,28 @@
 """A last stage of the recipe: its candidates keep to the caps, branches leave one trunk, and chance changes nothing."""
 
 import json
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from infra.executors import Call, Resources
+from infra.storage import FolderStore
 from tasks.mixture.decay import STAY, DecayRuns, DecayStage, decay_candidates, decay_choice, recipe_stages
+from tasks.mixture.pool_problem import problem_of as problem_on
 from tasks.mixture.problem import Problem, SearchedDomain
 from tasks.mixture.published import Recipe
 from tasks.mixture.published_candidates import Candidates
+from tasks.mixture.stage import READ, Proxies
 from tasks.mixture.strategies.baselines import Natural
+from tasks.runtime.context import Workshop
+from tasks.runtime.stages import published
+from tasks.tokenize.pool import read_pool
+from tasks.training.model import Decoder
+from tasks.training.stacked import train_stacked
+from tests.in_process import ANY, InProcess, Listener
 from tests.mixture.test_stage import PARAMS, Here, make_pool, search
 
 STAGE = DecayStage(share=0.25, shift=0.5, num_seeds=3)
@@ -73,3 +85,52 @@ def test_a_search_with_a_last_stage_leaves_one_trunk_for_each_seed(tmp_path: Pat
     assert recipe.tokens == before.tokens and recipe.stages[0].weights == before.stages[0].weights
     assert len(recipe.stages) == (1 if found.chosen == STAY else 2)
     assert json.loads((tmp_path / "search/candidates.json").read_text())["decay"] is None
+
+
+class OnGpu(InProcess):
+    """Has a GPU, as far as anybody asks, and notes what part of it is asked for."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.resources: list[Resources] = []
+
+    def gpu_family(self) -> str:
+        return "toy"
+
+    def map(
+        self, function: Call, items: Sequence[Any], resources: Resources = ANY, *, warm: bool = False
+    ) -> Iterator[tuple[int, Any]]:
+        self.resources.append(resources)
+        return super().map(function, items, resources, warm=warm)
+
+
+def test_trunk_and_branches_are_trained_and_measured_where_proxies_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    placed, executor, stage = list[Any](), OnGpu(), STAGE.model_copy(update={"num_seeds": 2})
+
+    def noted(*args: Any, device: str = "cpu", **named: Any) -> Any:
+        placed.append(device)
+        return train_stacked(*args, **named)
+
+    def moved(model: Decoder, device: str) -> Decoder:
+        placed.append(device)
+        return model
+
+    pool = make_pool(tmp_path / "tokenize")
+    problem = problem_on(PARAMS, read_pool(pool, "train", "search"))
+
+    def losses(store: str, gpus: float) -> Any:
+        workshop = Workshop(executor, FolderStore(tmp_path / store), Listener(), gpus_per_process=gpus)
+        files = published(workshop.store, str(pool)).tree(*READ)
+        return Proxies(PARAMS, problem, files, workshop).decay(WEIGHTS, stage).losses
+
+    on_cpu = losses("cpu", 0.0)
+    monkeypatch.setattr("tasks.training.run.train_stacked", noted)
+    monkeypatch.setattr("tasks.training.stacked.train_stacked", noted)
+    monkeypatch.setattr("torch.cuda.set_per_process_memory_fraction", placed.append)
+    monkeypatch.setattr(Decoder, "to", moved)
+    assert losses("gpu", 0.25) == on_cpu
+    assert executor.resources == [ANY, Resources(gpus=0.25)]
+    # Of each seed: the share, the trunk, the branches, and the four models that are measured.
+    assert placed == [0.25, *["cuda"] * 6] * 2

@@ -1,13 +1,14 @@
 """A trunk of a search's last stage and its branches: a proxy on the picked mixture, and what candidates make of its end."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 from tasks.core.handles import Tree
+from tasks.core.identity import LABEL
 from tasks.core.published import Published
 from tasks.core.results import Here, UnitResult
-from tasks.mixture.proxies.proxy import SPLIT
+from tasks.mixture.proxies.proxy import SPLIT, device_of
 from tasks.mixture.published import Weights
 from tasks.tokenize.pool import read_pool
 from tasks.training.config import TrainingConfig
@@ -16,7 +17,10 @@ from tasks.training.types import DivergedError, Phase, RunSpec, Trunk
 
 @dataclass(frozen=True)
 class BranchesArgs:
-    """A trunk with its seed, the mixtures of its last steps (a `share` of them), and the pool."""
+    """A trunk with its seed, the mixtures of its last steps (a `share` of them), and the pool.
+
+    `gpu_share` (0 = on the processor) is placement.
+    """
 
     weights: Weights
     candidates: tuple[Weights, ...]
@@ -27,6 +31,7 @@ class BranchesArgs:
     tokens_per_domain: tuple[int, ...]
     pool: Tree
     row_share: float | None = None
+    gpu_share: float = field(default=0.0, metadata=LABEL)
 
     @property
     def step(self) -> int:
@@ -56,10 +61,11 @@ def _measured(args: BranchesArgs, here: Here) -> UnitResult | DivergedError:
     from tasks.training.stacked import train_stacked
 
     assert here.scratch is not None, "branches begin with a checkpoint of their trunk"
+    device = device_of(args.gpu_share)
     pool, training = read_pool(args.pool.local(), "train", SPLIT), args.training
     whole = (Phase(training.num_tokens, args.weights),)
     trunk = RunSpec("trunk", whole, args.seed, training, args.max_epochs, args.row_share)
-    train_until(args.step, trunk, pool, here, here.scratch / "trunk")
+    train_until(args.step, trunk, pool, here, here.scratch / "trunk", device)
     left = training.num_tokens - args.step * training.tokens_per_step
     at = Trunk(trunk, args.step)
     specs = [
@@ -73,6 +79,7 @@ def _measured(args: BranchesArgs, here: Here) -> UnitResult | DivergedError:
         specs,
         pool,
         checkpoints=folders,
+        device=device,
         on_step=lambda step, _: here.progress(step, training.num_steps),
         asked_to_stop=here.asked_to_stop,
     )
@@ -80,7 +87,7 @@ def _measured(args: BranchesArgs, here: Here) -> UnitResult | DivergedError:
     for run in ended:
         if isinstance(run, DivergedError):
             return run
-        bpb = bits_per_byte(run.model, pool, SPLIT, args.tokens_per_domain)
+        bpb = bits_per_byte(run.model.to(device), pool, SPLIT, args.tokens_per_domain)
         found.append(tuple(bpb[name] for name in pool.names))
     BranchesResult(bpb=tuple(found)).write(here.folder)
     return UnitResult()

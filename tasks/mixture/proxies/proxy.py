@@ -12,7 +12,7 @@ from tasks.core.results import Here, UnitResult, never
 from tasks.tokenize.pool import TokenPool, read_pool
 from tasks.tokenize.published import Split
 from tasks.training.config import TrainingConfig, num_flops, num_parameters
-from tasks.training.types import DivergedError, Phase, RunSpec
+from tasks.training.types import Device, DivergedError, Phase, RunSpec
 
 if TYPE_CHECKING:
     from tasks.training.model import Decoder
@@ -140,7 +140,7 @@ def measure_proxies(
     """
     from tasks.training.stacked import train_stacked
 
-    device = _device(gpu_share)
+    device = device_of(gpu_share)
     pool = read_pool(pool_folder, "train", SPLIT)
     runs = [
         RunSpec(
@@ -164,7 +164,7 @@ def measure_proxies(
     return tuple(_measured(spec, run, pool, device, and_measure) for spec, run in zip(specs, trained, strict=True))
 
 
-def _device(gpu_share: float) -> str:
+def device_of(gpu_share: float) -> Device:
     """Return where to run, and keep to the share of the GPU's memory: others may be placed beside us."""
     if not gpu_share:
         return "cpu"
