@@ -1,8 +1,12 @@
 """The model card of the exported model: Markdown with a YAML head, as model hubs show it beside the weights."""
 
+from pathlib import Path
+
 from tasks.mixture.published import MIXTURES
+from tasks.pages.templating import environment
 from tasks.report.load import PageContent
-from tasks.report.templating import environment
+
+TEMPLATES = Path(__file__).with_name("templates")
 
 
 def model_card(content: PageContent) -> str:
@@ -12,7 +16,7 @@ def model_card(content: PageContent) -> str:
     """
     mixture = next(name for name in MIXTURES if name in content.training.epochs)
     return (
-        environment(html=False)
+        environment(TEMPLATES, html=False)
         .get_template("model_card.md")
         .render(
             content=content,

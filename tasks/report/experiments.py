@@ -4,27 +4,12 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from statistics import fmean
 
 from tasks.core.errors import DataError
 from tasks.mixture.published import MIXTURES, Recipe
+from tasks.pictures.curves import Curve, curve_of
 from tasks.training.published import TrainedRuns
 from tasks.training.published_run import read_losses
-
-# A curve is drawn from at most so many points, each the mean of as many steps.
-_POINTS = 120
-
-
-@dataclass(frozen=True)
-class Curve:
-    """Training loss of one mixture over its seeds, nats per token, smoothed: mean, lowest and highest per step."""
-
-    mixture: str
-    seeds: int
-    steps: tuple[int, ...]
-    mean: tuple[float, ...]
-    low: tuple[float, ...]
-    high: tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -78,28 +63,4 @@ def read_training(train: Path, domains: Sequence[str]) -> Training:
         model_parameters=runs[0].parameters,
         flops=sum(run.flops for run in runs),
         branches={run.mixture: (mixtures[run.trunk.run], run.trunk.step) for run in runs if run.trunk is not None},
-    )
-
-
-def curve_of(mixture: str, losses: Sequence[Sequence[float]]) -> Curve:
-    """Return the curve of one mixture from the losses of its seeds, a list of steps each.
-
-    Raises:
-        DataError: the seeds have different numbers of steps, or none.
-    """
-    lengths = {len(steps) for steps in losses}
-    if len(lengths) != 1 or 0 in lengths:
-        raise DataError(f"{mixture}: its seeds have losses of {sorted(lengths)} steps. Run train again.")
-    length = lengths.pop()
-    width = -(-length // _POINTS)
-    starts = range(0, length, width)
-    binned = [[fmean(steps[start : start + width]) for start in starts] for steps in losses]
-    columns = list(zip(*binned, strict=True))
-    return Curve(
-        mixture=mixture,
-        seeds=len(losses),
-        steps=tuple(min(start + width, length) for start in starts),
-        mean=tuple(fmean(column) for column in columns),
-        low=tuple(min(column) for column in columns),
-        high=tuple(max(column) for column in columns),
     )

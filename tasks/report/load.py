@@ -4,8 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
 from tasks.core.account import Account
 from tasks.core.errors import DataError
 from tasks.core.manifest import Manifest
@@ -13,6 +11,7 @@ from tasks.evaluation.published import Sample, Samples
 from tasks.evaluation.tasks.published import Scores
 from tasks.mixture.pictures.evidence import SearchEvidence, read_evidence
 from tasks.mixture.published import Forecast, Recipe
+from tasks.pages.lineage import StageLineage
 from tasks.report.config import ReportParams
 from tasks.report.curation import Curation, read_curation
 from tasks.report.domains import DomainMap, read_domains
@@ -33,21 +32,6 @@ READ: Mapping[str, tuple[str, ...]] = {
     "evaluate": (),
 }
 INPUTS = tuple(READ)
-
-
-@dataclass(frozen=True)
-class StageLineage:
-    """Where one stage's folder came from."""
-
-    stage: str
-    output: str
-    key: str
-    code: str
-    inputs: Mapping[str, str]
-    files: int
-    bytes: int
-    params: str
-    environment: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -134,18 +118,4 @@ def lineage_of(manifests: Mapping[str, Manifest]) -> tuple[StageLineage, ...]:
                     f"{name} was made from {source} {digest[:12]}, but {source} is now "
                     f"{manifests[source].output[:12]}. Run {name} again, and what comes after it."
                 )
-    return tuple(_lineage(manifest) for manifest in manifests.values())
-
-
-def _lineage(manifest: Manifest) -> StageLineage:
-    return StageLineage(
-        stage=manifest.stage,
-        output=manifest.output,
-        key=manifest.key,
-        code=manifest.code,
-        inputs=dict(manifest.inputs),
-        files=len(manifest.files),
-        bytes=sum(record.bytes for record in manifest.files),
-        params=yaml.safe_dump(dict(manifest.params), sort_keys=False, allow_unicode=True),
-        environment=dict(manifest.environment),
-    )
+    return tuple(StageLineage.of(manifest) for manifest in manifests.values())

@@ -1,11 +1,7 @@
 """The page: what it tells and its pictures through one template. Text from documents is escaped, always."""
 
-from base64 import b64encode
 from dataclasses import dataclass
-from hashlib import sha256
 from typing import Any
-
-from markupsafe import Markup
 
 from tasks.core.account import Count
 from tasks.evaluation.published import Decision, Interval
@@ -13,13 +9,14 @@ from tasks.evaluation.tasks.published import Score, Scores
 from tasks.mixture.pictures import search_plots
 from tasks.mixture.pictures.gallery import pictures_of
 from tasks.mixture.published import MIXTURES
-from tasks.pictures.canvas import palette
+from tasks.pages.templating import page
+from tasks.pictures.curves import curves
 from tasks.pictures.marks import share, signed
 from tasks.report import run_plots, text_plots
+from tasks.report.card import TEMPLATES
 from tasks.report.config import ReportParams
 from tasks.report.curation import SourceFunnel
 from tasks.report.load import PageContent
-from tasks.report.templating import TEMPLATES, environment
 
 
 @dataclass(frozen=True)
@@ -38,33 +35,21 @@ class ScoreColumn:
 
 
 def render(content: PageContent, params: ReportParams) -> str:
-    """Return the whole page as HTML: it needs no network and no other file, and says everything without its script."""
-    # Style and script are this package's own files, and the pictures escape what they write: all are markup already.
-    css = Markup(palette() + (TEMPLATES / "report.css").read_text(encoding="utf-8"))  # noqa: S704
-    script = (TEMPLATES / "script.html").read_text(encoding="utf-8").strip()
-    told_to_run = script.removeprefix("<script>").removesuffix("</script>")
-    return (
-        environment(html=True)
-        .get_template("report.html")
-        .render(
-            title=params.title,
-            css=css,
-            script=Markup(script),  # noqa: S704
-            script_digest=b64encode(sha256(told_to_run.encode()).digest()).decode(),
-            headline=headline(content.evaluation.decision),
-            content=content,
-            plots=pictures(content),
-            MIXTURES=MIXTURES,
-            mixture_rows=mixture_rows(content),
-            bits_rows=bits_rows(content),
-            score_columns=score_columns(content.scores),
-            lost=_lost,
-            share=share,
-        )
-    )
+    """Return the whole page as HTML."""
+    told = {
+        "headline": headline(content.evaluation.decision),
+        "content": content,
+        "MIXTURES": MIXTURES,
+        "mixture_rows": mixture_rows(content),
+        "bits_rows": bits_rows(content),
+        "score_columns": score_columns(content.scores),
+        "lost": _lost,
+        "share": share,
+    }
+    return page("report.html", TEMPLATES, params.title, told, pictures(content))
 
 
-def pictures(content: PageContent) -> dict[str, Markup]:
+def pictures(content: PageContent) -> dict[str, str]:
     """Return every picture of the page by name."""
     drawn = {
         "decision": run_plots.decision(content.evaluation),
@@ -74,12 +59,12 @@ def pictures(content: PageContent) -> dict[str, Markup]:
         "clusters": text_plots.cluster_map(content.map),
         **pictures_of(content.recipe, content.search, content.forecast),
         "epochs": search_plots.epochs(content.recipe, content.training.epochs, content.search.proxy_epochs),
-        "curves": run_plots.curves(content.training.curves),
+        "curves": curves(content.training.curves),
         "differences": run_plots.differences(content.evaluation),
     }
     if (outcome := content.evaluation.decision.forecast) is not None:
         drawn["forecast"] = run_plots.forecast_beside_outcome(content.forecast, outcome, content.evaluation.unit)
-    return {name: Markup(svg) for name, svg in drawn.items()}  # noqa: S704
+    return drawn
 
 
 def headline(decision: Decision) -> str:

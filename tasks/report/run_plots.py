@@ -1,14 +1,12 @@
 """The pictures of the full runs: their training, what they gained, and what came of the forecast."""
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from tasks.core import words
 from tasks.evaluation.published import Comparison, ForecastOutcome, Interval
 from tasks.mixture.published import Forecast
-from tasks.pictures.canvas import INK, MIXTURE_COLOURS, NATURAL, PAPER, RULE, SEARCHED, UNIFORM, drawn, marked
+from tasks.pictures.canvas import INK, MIXTURE_COLOURS, RULE, SEARCHED, UNIFORM, drawn, marked
+from tasks.pictures.gains import Gain, gain_words, gains
 from tasks.pictures.marks import KINDS, WIDTH, amount, legend, room, rows_of, short, signed
-from tasks.report.experiments import Curve
 from tasks.report.outcome import Evaluation
 
 if TYPE_CHECKING:
@@ -16,58 +14,14 @@ if TYPE_CHECKING:
 
 
 def decision(evaluation: Evaluation) -> str:
-    """Return the gain over each baseline with its interval, drawn narrow enough to be read on a phone."""
-    comparisons = list(evaluation.comparisons.values())
-    widest = max(abs(value) for one in comparisons for value in (one.gain, *(one.ends or ())))
-    edge = 1.4 * widest or 0.01
-
-    def draw(axes: "Axes") -> None:
-        rows = rows_of(axes, [f"over {one.baseline}" for one in comparisons])
-        axes.axvspan(0, edge, color=SEARCHED, alpha=0.07, linewidth=0)
-        axes.axvline(0, color=INK, linewidth=1.2)
-        for row, one in zip(rows, comparisons, strict=True):
-            colour = SEARCHED if one.above_zero else NATURAL if one.below_zero else UNIFORM
-            if one.ends is not None:
-                axes.hlines(row, *one.ends, color=colour, linewidth=9, alpha=0.45)
-            face = colour if one.ends is not None else PAPER
-            (point,) = axes.plot([one.gain], [row], marker="o", markersize=10, color=colour, markerfacecolor=face)
-            marked(point, f"gain over {one.baseline}: {_gain_of(one)} bits per byte")
-            axes.text(one.gain, row - 0.3, signed(one.gain), ha="center", fontsize=14, fontweight="bold")
-        axes.set(xlim=(-edge, edge), ylim=(len(comparisons) - 0.5, -0.75))
-        axes.locator_params(axis="x", nbins=5)
-        axes.tick_params(labelsize=14)
-        axes.set_xlabel(f"← worse · {evaluation.unit} · better →", fontsize=14)
-
-    told = "; ".join(f"over {one.baseline} {_gain_of(one)}" for one in comparisons)
-    label = f"Gain of the searched mixture, {evaluation.unit}: {told}."
-    return drawn("decision", label, (520, 66 + 58 * len(comparisons)), (112, 14, 50, 6), draw)
+    """Return the gain over each baseline with its interval, and that of every seed."""
+    rows = [Gain(f"over {one.baseline}", one.gain, one.ends, _by_seed(one)) for one in evaluation.comparisons.values()]
+    return gains("decision", rows, evaluation.unit, "Gain of the searched mixture")
 
 
-def curves(shown: Sequence[Curve]) -> str:
-    """Return the training loss of each mixture: the mean over seeds, and a band from the lowest to the highest."""
-
-    def draw(axes: "Axes") -> None:
-        for curve in shown:
-            colour = MIXTURE_COLOURS[curve.mixture]
-            axes.fill_between(curve.steps, curve.low, curve.high, color=colour, alpha=0.16, linewidth=0)
-            axes.plot(curve.steps, curve.mean, color=colour, label=curve.mixture, linestyle=_LINES[curve.mixture])
-        axes.set_xlabel("optimizer step")
-        axes.set_ylabel("training loss, nats per token")
-        axes.margins(x=0.01)
-        axes.grid(axis="y")
-        legend(axes, columns=4)
-
-    told = ", ".join(f"{curve.mixture} {curve.mean[-1]:.3f}" for curve in shown)
-    label = f"Training loss of each mixture on its own text, mean over seeds; at the end: {told}."
-    return drawn("curves", label, (WIDTH, 330), (62, 14, 46, 34), draw)
-
-
-_LINES: dict[str, Any] = {
-    "searched": "-",
-    "natural": (0, (6, 2)),
-    "uniform": (0, (1.5, 1.5)),
-    "unimax": (0, (6, 2, 1.5, 2)),
-}
+def _by_seed(comparison: Comparison) -> dict[str, float]:
+    pairs = zip(comparison.seeds, comparison.differences, strict=True)
+    return {f"seed {seed}": gain for seed, gain in pairs}
 
 
 def differences(evaluation: Evaluation) -> str:
@@ -142,8 +96,7 @@ def _rows(evaluation: Evaluation, comparison: Comparison) -> list[Interval]:
 
 
 def _gain_of(found: Interval) -> str:
-    ends = "" if found.ends is None else " ({} to {})".format(*map(words.signed, found.ends))
-    return f"{words.signed(found.gain)}{ends}"
+    return gain_words(found.gain, found.ends)
 
 
 def _size_of(name: str, parameters: int, tokens: int) -> str:

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from tasks.core.account import Count
 from tasks.core.errors import DataError
+from tasks.pictures.curves import curve_of
 from tasks.report.config import ReportParams
 from tasks.report.excerpts import excerpt
-from tasks.report.experiments import curve_of
 from tasks.report.load import PageContent, read_content
 from tests.report.folders import DOMAINS, FATES, NATURAL, SEARCHED, commit, edit
 
