@@ -16,7 +16,7 @@ from tasks.core.handles import Handle, Tree
 from tasks.core.manifest import Manifest
 from tasks.evaluation.compare import MIN_SEEDS
 from tasks.evaluation.families import detectable_effect
-from tasks.evaluation.stage import MEASURE
+from tasks.evaluation.measured import MEASURE
 from tasks.evaluation.tasks.item import Direction
 from tasks.evaluation.tasks.published import ScoredModel, Scores, TaskItems
 from tasks.evaluation.tasks.stage import GivenTask, given_tasks, measured, require_score

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tasks.core.handles import Tree
 from tasks.core.manifest import Manifest
-from tasks.evaluation.stage import MEASURE
+from tasks.evaluation.measured import MEASURE
 from tasks.evaluation.unit import SPLIT, MeasureArgs
 from tasks.ladder.config import LadderParams
 from tasks.ladder.forecast import COLUMNS

@@ -1,0 +1,84 @@
+"""The trained models measured: bits per byte of held-out text, tasks, and the objective of the search."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from tasks.core.errors import DataError
+from tasks.evaluation.config import EvaluateParams
+from tasks.evaluation.objective import require_tasks, task_losses
+from tasks.evaluation.published import MeasuredModel
+from tasks.evaluation.tasks.stage import GivenTask, MeasuredTasks
+from tasks.evaluation.tasks.stage import measured as measured_on_tasks
+from tasks.evaluation.trained import Trained
+from tasks.evaluation.unit import MeasureArgs, measure
+from tasks.mixture.published import Recipe, Weights
+from tasks.runtime.context import Workshop
+from tasks.runtime.records import UnitRecord
+from tasks.runtime.step import Step
+
+MEASURE = Step("evaluate.model", "evaluate: models", measure)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What every model was measured to be, on tasks too where there are any, and the records of the units."""
+
+    models: Sequence[MeasuredModel]
+    model_parameters: int
+    on_tasks: MeasuredTasks | None
+    records: Sequence[UnitRecord]
+
+
+def measured(params: EvaluateParams, trained: Trained, tasks: Sequence[GivenTask], workshop: Workshop) -> Measured:
+    """Measure every model in bits per byte and on tasks.
+
+    Raises:
+        ConfigError: the search had other tasks in its objective.
+        DataError: no search made the recipe.
+    """
+    require_tasks(trained.recipe, tasks)
+    objective, runs = _objective(trained.recipe), trained.runs
+    units = [
+        MeasureArgs(model.config, model.weights, trained.held_out, params.test_tokens_per_domain)
+        for model in trained.models.values()
+    ]
+    # Models that are the same are measured once.
+    records = MEASURE.map(workshop, units)
+    on_tasks = measured_on_tasks(workshop, params, tasks, trained.models) if tasks else None
+    losses = [
+        task_losses(trained.recipe.task_sets, tasks, on_tasks, run.name) if on_tasks is not None else {} for run in runs
+    ]
+    models = _models(trained, records, losses, objective)
+    of_tasks = on_tasks.records if on_tasks is not None else []
+    return Measured(models, records[0].summary["model_parameters"], on_tasks, [*records, *of_tasks])
+
+
+def _objective(recipe: Recipe) -> Weights:
+    """Return the objective of the search that made a recipe."""
+    if recipe.objective is None:
+        raise DataError(f"{Recipe.FILE} has no objective, so that no search made it. Evaluate the runs of a search.")
+    return recipe.objective
+
+
+def _models(
+    trained: Trained, records: Sequence[UnitRecord], of_tasks: Sequence[Mapping[str, float]], objective: Weights
+) -> list[MeasuredModel]:
+    objective_S = np.array(objective, dtype=np.float64)
+    models = []
+    for run, record, losses in zip(trained.runs, records, of_tasks, strict=True):
+        # A record keeps its names sorted; weights stand in the order of the pool.
+        bpb = {name: record.summary["bpb"][name] for name in trained.recipe.domains}
+        models.append(
+            MeasuredModel(
+                mixture=run.mixture,
+                seed=run.seed,
+                bpb=bpb,
+                task_losses=losses,
+                mean=float(np.array([*bpb.values(), *losses.values()]) @ objective_S),
+                device=run.device,
+                instruction_set=run.instruction_set,
+            )
+        )
+    return models
