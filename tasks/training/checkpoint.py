@@ -240,20 +240,19 @@ def steps(folder: Path, identity: str, most: int = KEEP) -> list[int]:
     return found
 
 
-def publish_milestones(folder: Path, training: TrainingConfig, target: Path) -> None:
-    """Put the milestones among a finished run's checkpoints into `target`, as they are.
+def publish_milestones(milestones: Mapping[int, Path], scratch: Path, target: Path) -> None:
+    """Put milestones of a finished run into `target`, as they are: by step, the folder in `scratch` of its checkpoint.
 
     Raises:
         DamagedError: one is missing, or is not what was written.
     """
-    every = training.milestone_every_steps
-    for step in () if every is None else range(every, training.num_steps + 1, every):
+    for step, folder in milestones.items():
         path = _path(folder, step)
         try:
             _record(path)
         except DamagedError as error:
             raise DamagedError(
-                f"{error} It was to be kept for good: remove {folder}, and the run is made anew."
+                f"{error} It was to be kept for good: remove {scratch}, and the run is made anew."
             ) from error
         (target / MILESTONES / path.name).mkdir(parents=True)
         for name in (STATE_FILE, RECORD_FILE):

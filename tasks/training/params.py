@@ -1,6 +1,7 @@
 """Params of the train stage, and the runs of the demo."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from math import isclose
 from typing import Self
 
@@ -36,11 +37,21 @@ class Branch(Params):
     name: str = Field(
         max_length=100, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="of its mixture; its runs are NAME-seedN"
     )
-    trunk: MixtureName = Field(default="searched", description="one of `mixtures`, with every seed")
-    step: PositiveInt = Field(description="steps made of the trunk, a multiple of training.milestone_every_steps")
+    trunk: str = Field(
+        default="searched", description="one of `mixtures`, or a branch that stands before this one; with every seed"
+    )
+    step: PositiveInt = Field(description="steps made of the trunk, a multiple of its milestone_every_steps")
     stages: tuple[BranchStage, ...] = Field(min_length=1, description="what follows")
     optimizer: OptimizerConfig | None = Field(default=None, description="of what follows; null = the trunk's")
     seed_offset: int = Field(default=0, ge=0, description="added to the trunk's seed for the data of what follows")
+    milestone_every_steps: PositiveInt | None = Field(
+        default=None, description="checkpoints of what follows that other branches go on from, published; null = none"
+    )
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of what follows the trunk."""
+        return sum(stage.tokens for stage in self.stages)
 
 
 class TrainParams(Params):
@@ -80,15 +91,38 @@ class TrainParams(Params):
         names = [*self.mixtures, *(branch.name for branch in self.branches)]
         if self.branches and len({*names}) != len(names):
             yield f"two mixtures or branches have one name in {', '.join(names)}"
-        every, last = self.training.milestone_every_steps, self.training.num_steps
+        yield from self._branch_mistakes()
+
+    def _branch_mistakes(self) -> Iterator[str]:
+        """Yield which branch goes on from nothing."""
+        training = self.training
+        whole = _Milestones("training.milestone_every_steps", training.milestone_every_steps, 0, training.num_steps)
+        trunks: dict[str, _Milestones] = dict.fromkeys(self.mixtures, whole)
         for branch in self.branches:
-            if every is None or branch.step % every or branch.step > last:
+            if branch.trunk not in trunks:
+                yield f"branch {branch.name}: its trunk {branch.trunk} is none of {', '.join(trunks)}"
+            elif branch.step not in (own := trunks[branch.trunk]):
+                behind = f" behind step {own.first}" if own.first else ""
                 yield (
-                    f"branch {branch.name}: step {branch.step} is no milestone of a run of {last} steps with "
-                    f"training.milestone_every_steps {'null' if every is None else every}; set it to a divisor of the step"
+                    f"branch {branch.name}: step {branch.step} is no milestone of a run of {own.last} steps{behind} with "
+                    f"{own.setting} {'null' if own.every is None else own.every}; set it to a divisor of the step"
                 )
-            if branch.trunk not in self.mixtures:
-                yield f"branch {branch.name}: its trunk {branch.trunk} is none of {', '.join(self.mixtures)}"
+            last = branch.step + branch.tokens // training.tokens_per_step
+            every = branch.milestone_every_steps
+            trunks[branch.name] = _Milestones(f"milestone_every_steps of {branch.name}", every, branch.step, last)
+
+
+@dataclass(frozen=True)
+class _Milestones:
+    """The steps behind `first` up to `last` that a run publishes a milestone of, by a setting."""
+
+    setting: str
+    every: int | None
+    first: int
+    last: int
+
+    def __contains__(self, step: int) -> bool:
+        return self.every is not None and step % self.every == 0 and self.first < step <= self.last
 
 
 def demo_proxy() -> TrainingConfig:

@@ -66,14 +66,26 @@ def train_planned(
         if number < len(decided):
             continue
         now, at = _next(spec, hooks, decided), _step(spec, hook.phase)
-        own = run.scratch and run.scratch / f"decided-{number}"
+        own = run.scratch and _part(run.scratch, number)
         run.train_until(at, now, own)
         decided = (*decided, *run.shared(() if own is None else (_decided(now, hook, pool, own, at),)))
         if run.scratch is not None and own is not None:
-            carry_over(at, _next(spec, hooks, decided), pool, own, run.scratch / f"decided-{number + 1}")
+            carry_over(at, _next(spec, hooks, decided), pool, own, _part(run.scratch, number + 1))
             write_sealed(run.scratch / PLAN_FILE, {"weights": decided})
     whole = _with(spec, hooks, decided)
-    return run.train(whole, run.scratch and run.scratch / f"decided-{len(hooks)}"), whole
+    return run.train(whole, run.scratch and _part(run.scratch, len(hooks))), whole
+
+
+def milestones(spec: RunSpec, hooks: Sequence[StageHook], scratch: Path) -> dict[int, Path]:
+    """Return where the checkpoint of each of a run's own milestones lies, by step: a part ends where a hook decides."""
+    every, first = spec.training.milestone_every_steps, 0 if spec.trunk is None else spec.trunk.step
+    if every is None:
+        return {}
+    ends = [_step(spec, hook.phase) for hook in hooks]
+    return {
+        step: _part(scratch, sum(end < step for end in ends)) if hooks else scratch
+        for step in range(first - first % every + every, spec.training.num_steps + 1, every)
+    }
 
 
 @dataclass(frozen=True)
@@ -202,6 +214,11 @@ def carry_over(at: int, after: RunSpec, pool: TokenPool, folder: Path, target: P
     write(Checkpoint(target, own, at, tensors, kept), kept_by(after.training))
 
 
+def _part(scratch: Path, decided: int) -> Path:
+    """Return where the checkpoints lie of what is trained when so many hooks have decided."""
+    return scratch / f"decided-{decided}"
+
+
 def _with(spec: RunSpec, hooks: Sequence[StageHook], decided: tuple[Weights, ...]) -> RunSpec:
     """Return a spec with what hooks have decided so far in its phases."""
     found = {hook.phase: weights for hook, weights in zip(hooks, decided, strict=False)}
@@ -210,9 +227,10 @@ def _with(spec: RunSpec, hooks: Sequence[StageHook], decided: tuple[Weights, ...
 
 
 def _next(spec: RunSpec, hooks: Sequence[StageHook], decided: tuple[Weights, ...]) -> RunSpec:
-    """Return what is trained next: up to the next hook, as a milestone, which the host looks at on a GPU too; or all."""
+    """Return what is trained next: up to the next hook, a milestone, which the host looks at on a GPU too; or all."""
     found = _with(spec, hooks, decided)
-    if len(decided) == len(hooks):
+    # With milestones a hook decides at one of them.
+    if len(decided) == len(hooks) or spec.training.milestone_every_steps is not None:
         return found
     at = _step(spec, hooks[len(decided)].phase)
     return _until(found, at)

@@ -70,8 +70,9 @@ def planned_runs(
         first = RunSpec(mixture, phases, params.seed, training)
         if missed := _starved(first, run_data(first, pool, rows)):
             notes.append(f"{mixture}: too small a weight for a single sample: {', '.join(missed)}")
-    branches = [one for branch in params.branches for one in _branch(branch, runs, recipe, pool)]
-    return PlannedRuns((*runs, *branches), tuple(notes))
+    for branch in params.branches:
+        runs += _branch(branch, tuple(runs), recipe, pool)
+    return PlannedRuns(tuple(runs), tuple(notes))
 
 
 def staged_training(training: TrainingConfig, stages: Sequence[RecipeStage]) -> TrainingConfig:
@@ -102,7 +103,7 @@ def _starved(spec: RunSpec, data: RunData) -> tuple[str, ...]:
 
 
 def _branch(branch: Branch, runs: Sequence[PlannedRun], recipe: Recipe, pool: TokenPool) -> Iterator[PlannedRun]:
-    """Yield a branch of every run of its trunk.
+    """Yield a branch of every run of its trunk, which may be a branch itself.
 
     Raises:
         ConfigError: it names a domain that the pool does not have, ends within a step, or repeats a domain too often.
@@ -142,10 +143,10 @@ def _branch(branch: Branch, runs: Sequence[PlannedRun], recipe: Recipe, pool: To
 def _branch_training(branch: Branch, trunk: TrainingConfig) -> TrainingConfig:
     """Return the config of a branch: that of its trunk, with other tokens and perhaps another optimizer."""
     before = branch.step * trunk.tokens_per_step
-    branch_tokens = before + sum(stage.tokens for stage in branch.stages)
+    branch_tokens = before + branch.tokens
     changes: dict[str, object] = {
         "num_tokens": branch_tokens,
-        "milestone_every_steps": None,
+        "milestone_every_steps": branch.milestone_every_steps,
     }
     if branch.optimizer is not None:
         changes["optimizer"] = branch.optimizer
@@ -200,7 +201,7 @@ def _taken_names(params: TrainParams, recipe: Recipe) -> Iterator[str]:
 
 def _wrong_stages(recipe: Recipe, training: TrainingConfig) -> Iterator[str]:
     """Yield what is wrong with the tokens and the model of the stages."""
-    phases, begun = _own_phases(recipe, training.model), 0
+    phases, begun, every = _own_phases(recipe, training.model), 0, training.milestone_every_steps
     for number, (stage, phase) in enumerate(zip(recipe.stages, phases, strict=True)):
         length = phase.model(training.model).sequence_length
         samples, rest = divmod(stage.tokens, length)
@@ -212,11 +213,14 @@ def _wrong_stages(recipe: Recipe, training: TrainingConfig) -> Iterator[str]:
                 f"stages.{number}: its hook would decide behind {begun:,} tokens; a hook decides between two steps of "
                 f"{training.tokens_per_step:,}. Let the stages before it have whole steps."
             )
+        elif stage.hook is not None and every is not None and (begun // training.tokens_per_step) % every:
+            yield (
+                f"stages.{number}: its hook decides behind step {begun // training.tokens_per_step}, which is no milestone "
+                f"with training.milestone_every_steps {every}. Set that to a divisor of the step, or to null."
+            )
         begun += stage.tokens
     for number, mistake in switch_mistakes(phases, training):
         yield f"stages.{number}: {mistake}"
-    if training.milestone_every_steps is not None and any(stage.hook is not None for stage in recipe.stages):
-        yield "its hooks decide on the way, and milestones are of a plan that stands: set milestone_every_steps to null."
 
 
 def _nothing_to_evaluate(training: TrainingConfig, pool: TokenPool) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -156,38 +156,71 @@ def _require_fit(start: Start | None, params: TrainParams, tokenizer: Handle, po
 
 
 def train_all(planned: Sequence[PlannedRun], read: Tree, start: Start | None, workshop: Workshop) -> list[UnitRecord]:
-    """Make all runs, branches after the trunks, which come first; what is the same work (uniform was searched) once."""
+    """Make all runs, trunks before their branches; what is the same work (uniform was searched) once."""
+    made, records = dict[RunSpec, UnitRecord](), dict[int, UnitRecord]()
+    worlds, depths = _smaller(planned, workshop), [_depth(one.spec) for one in planned]
+    for depth in sorted({*depths}):
+        places = [place for place, own in enumerate(depths) if own == depth]
+        runs = [planned[place] for place in places]
+        found = _trained(runs, read, start, made, workshop, worlds)
+        made |= {one.spec: record for one, record in zip(runs, found, strict=True)}
+        records |= dict(zip(places, found, strict=True))
+    return [records[place] for place in range(len(planned))]
 
-    def tell(runs: Sequence[PlannedRun], index: int, record: UnitRecord) -> None:
+
+def _trained(
+    runs: Sequence[PlannedRun],
+    read: Tree,
+    start: Start | None,
+    made: Mapping[RunSpec, UnitRecord],
+    workshop: Workshop,
+    worlds: Sequence[int],
+) -> list[UnitRecord]:
+    """Make runs that begin at the start, or runs that are branches of what is `made`."""
+
+    def tell(index: int, record: UnitRecord) -> None:
         spec = runs[index].spec
         workshop.observer.unit(_report(spec, record))
         if len(workers := record.summary.get("workers", ())) > 1:
             workshop.observer.say(f"{spec.name} was trained {workers_words(workers)}")
 
-    trunks = [one for one in planned if one.spec.trunk is None]
-    resources = Resources(gpus=workshop.gpus_per_trainer)
     device: Device = "cuda" if workshop.gpus_per_trainer else "cpu"
-    args = [RunArgs(one.spec, read, start, hooks=one.hooks, device=device) for one in trunks]
-    names = [one.spec.name for one in planned]
-    heard, some = partial(tell, trunks), names[: len(trunks)]
-    worlds = _smaller(planned, workshop)
-    records = TRAIN.map(workshop, args, on_finished=heard, names=some, resources=resources, smaller_worlds=worlds)
-    if branches := planned[len(trunks) :]:
-        made = {one.spec: record for one, record in zip(trunks, records, strict=True)}
-        args = [
-            RunArgs(one.spec, read, milestone=milestone_of(one.spec.trunk, made), device=device) for one in branches
-        ]
-        heard, some = partial(tell, branches), names[len(trunks) :]
-        records += TRAIN.map(
-            workshop,
-            args,
-            label="train: branches",
-            on_finished=heard,
-            names=some,
-            resources=resources,
-            smaller_worlds=worlds,
-        )
-    return records
+    branches = runs[0].spec.trunk is not None
+    return TRAIN.map(
+        workshop,
+        [
+            RunArgs(
+                as_decided(one.spec, made),
+                read,
+                None if branches else start,
+                milestone_of(one.spec.trunk, made),
+                one.hooks,
+                device,
+            )
+            for one in runs
+        ],
+        label="train: branches" if branches else None,
+        on_finished=tell,
+        names=[one.spec.name for one in runs],
+        resources=Resources(gpus=workshop.gpus_per_trainer),
+        smaller_worlds=worlds,
+    )
+
+
+def _depth(spec: RunSpec) -> int:
+    """Return how many trunks lie before a run."""
+    return 0 if spec.trunk is None else 1 + _depth(spec.trunk.spec)
+
+
+def as_decided(spec: RunSpec, made: Mapping[RunSpec, UnitRecord]) -> RunSpec:
+    """Return a run with the mixtures that hooks have decided in its trunks, by the records of these."""
+    if spec.trunk is None:
+        return spec
+    trunk = as_decided(spec.trunk.spec, made)
+    if (weights := made[spec.trunk.spec].summary.get("weights")) is not None:
+        phases = [replace(phase, weights=tuple(own)) for phase, own in zip(trunk.phases, weights, strict=True)]
+        trunk = replace(trunk, phases=tuple(phases))
+    return replace(spec, trunk=Trunk(trunk, spec.trunk.step))
 
 
 def _smaller(runs: Sequence[PlannedRun], workshop: Workshop) -> tuple[int, ...]:

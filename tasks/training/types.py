@@ -174,7 +174,7 @@ def switch_mistakes(
 
 @dataclass(frozen=True)
 class Trunk:
-    """The run that a branch goes on from, and the steps that were made of it."""
+    """The run that a branch goes on from, and the steps that were made of it, those of its own trunk with them."""
 
     spec: RunSpec
     step: int
@@ -186,9 +186,11 @@ class Trunk:
             ConfigError: what of its config is another, or the step is not one of the trunk's.
         """
         mine, own = self.spec.training, branch.training
-        if not 0 < self.step <= mine.num_steps:
+        before = 0 if self.spec.trunk is None else self.spec.trunk.step
+        if not before < self.step <= mine.num_steps:
+            behind = f", which are behind step {before}" if before else ""
             raise ConfigError(
-                f"{branch.name}: step {self.step} is none of the {mine.num_steps} steps of {self.spec.name}."
+                f"{branch.name}: step {self.step} is none of the {mine.num_steps} steps of {self.spec.name}{behind}."
             )
         names = ("model", "data", "sequences_per_step", "micro_batches", "precision")
         differing = [name for name in names if getattr(mine, name) != getattr(own, name)]

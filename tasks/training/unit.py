@@ -15,7 +15,7 @@ from tasks.training.data import RunData, run_data
 from tasks.training.export import write_model, write_tokenizer_files
 from tasks.training.held_out import SPLIT as HELD_OUT
 from tasks.training.ledger import ledger_rows
-from tasks.training.planned import StageHook, train_planned
+from tasks.training.planned import StageHook, milestones, train_planned
 from tasks.training.published_run import (
     EVALUATIONS_FILE,
     LEDGER_FILE,
@@ -64,7 +64,8 @@ def train_run(args: RunArgs, here: Here) -> UnitResult:
     if here.rank == 0:
         _write(trained, data, folder / TOKENIZER_FILE, here.folder)
         if here.scratch is not None:
-            publish_milestones(here.scratch, args.spec.training, here.folder)
+            made = milestones(args.spec, args.hooks or (), here.scratch)
+            publish_milestones(made, here.scratch, here.folder)
     last = trained.losses[-max(1, len(trained.losses) // 10) :]
     summary: dict[str, object] = {
         "final_loss": sum(last) / len(last),

@@ -11,11 +11,14 @@ import pytest
 from infra.storage import FolderStore
 from tasks.core.errors import ConfigError, DamagedError
 from tasks.runtime.context import Workshop
+from tasks.tokenize.pool import read_pool
 from tasks.training import branches
 from tasks.training.checkpoint import publish_milestones
+from tasks.training.data import run_data
 from tasks.training.params import TrainParams
 from tasks.training.published import TrainedRun, TrainedRuns, TrunkStep
 from tasks.training.published_run import read_ledger, read_losses
+from tasks.training.rebuilt import rebuilt_specs
 from tasks.training.result import first_weights
 from tasks.training.stage import run
 from tasks.training.types import Phase, Trunk
@@ -104,6 +107,39 @@ def test_annealing_probes_leave_one_out_and_another_seed_share_one_trunk(
     assert again.steps == [(1, 1), (4, 5), (5, 5)] and len(more) == 6
 
 
+def test_a_branch_of_a_branch_with_what_follows_there_is_that_branch_to_the_bit(
+    inputs: dict[str, Path], tmp_path: Path
+) -> None:
+    stages = [stage(EARLY, 3), stage(LATE, 3)]
+    first = {"name": "first", "step": 6, "stages": stages, "milestone_every_steps": 3}
+    second = {"name": "second", "trunk": "first", "step": 9, "stages": stages[1:], "milestone_every_steps": 4}
+    # It stands before the third that goes on from the second, and is made beside the first.
+    beside = {"name": "beside", "step": 3, "stages": [stage(EARLY, 3)]}
+    other = {"name": "other", "trunk": "second", "step": 12, "stages": [stage(EARLY, 3)], "seed_offset": 2}
+    runs, listener = trained(params(first, second, beside, other), inputs, tmp_path)
+    assert [report.name for report in listener.units] == [
+        "trunk-seed0", "beside-seed0", "first-seed0", "second-seed0", "other-seed2"
+    ]  # fmt: skip
+    assert [*runs] == ["trunk-seed0", "first-seed0", "second-seed0", "beside-seed0", "other-seed2"]
+    one, last = runs["first-seed0"], runs["second-seed0"]
+    assert last.weights_digest == one.weights_digest and last.consumed == one.consumed
+    assert (last.trunk, last.flops) == (TrunkStep(run="first-seed0", step=9), one.flops // 2)
+    losses = {name: read_losses(tmp_path / "train" / one.folder) for name, one in runs.items()}
+    assert losses["second-seed0"] == losses["first-seed0"] == losses["other-seed2"][:12]
+    assert losses["first-seed0"][:6] == losses["trunk-seed0"][:6] != losses["first-seed0"][6:]
+    assert read_ledger(tmp_path / "train" / last.folder) == read_ledger(tmp_path / "train" / one.folder)
+    # A branch publishes what was made behind its trunk's step.
+    published = {
+        name: sorted(int(path.name[5:]) for path in (tmp_path / "train" / own.folder).glob("milestones/*"))
+        for name, own in runs.items()
+    }
+    assert [*published.values()] == [[3, 6, 9, 12], [9, 12], [12], [], []]
+    specs = rebuilt_specs(tuple(runs.values()), params())
+    assert specs["other-seed2"].segments[-1].stop_step == 15
+    again = run_data(specs["other-seed2"], read_pool(inputs["tokenize"]))
+    assert again.drawn_before(15 * 4)[0].tolist() == [one.samples for one in runs["other-seed2"].consumed.values()]
+
+
 def test_a_branch_that_is_stopped_goes_on_from_its_own_checkpoint(
     inputs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -132,7 +168,7 @@ def test_a_branch_whose_own_checkpoints_are_damaged_begins_again_behind_its_trun
     whole, _ = trained(given, inputs, tmp_path / "whole")
 
     def dies_in_the_branch(*arguments: Any) -> None:
-        if arguments[1].milestone_every_steps is None:
+        if not arguments[0]:
             raise KeyboardInterrupt
         publish_milestones(*arguments)
 
@@ -175,12 +211,25 @@ def test_the_ledger_of_a_branch_has_the_trunks_steps_also_where_its_blocks_are_o
         ({"step": 15}, "step 15 is no milestone"),
         ({"trunk": "unimax"}, "its trunk unimax is none of searched, natural, uniform"),
         ({"name": "natural"}, "two mixtures or branches have one name"),
+        (
+            {"trunk": "first", "step": 7},
+            "step 7 is no milestone of a run of 9 steps behind step 6 with milestone_every_",
+        ),
+        (
+            {"trunk": "first", "step": 6},
+            "step 6 is no milestone of a run of 9 steps behind step 6 with milestone_every_",
+        ),
+        ({"trunk": "first", "step": 12}, "step 12 is no milestone of a run of 9 steps behind step 6"),
+        ({"trunk": "plain", "step": 9}, "milestone_every_steps of plain null; set it to a divisor"),
+        ({"trunk": "late"}, "its trunk late is none of searched, natural, uniform, first, plain"),
         ({"stages": [{"tokens": 64, "weights": {"alpha": 0.5}}]}, "weights: they sum to 0.5"),
     ],
 )
 def test_a_branch_that_does_not_fit_is_refused_with_the_params(branch: dict[str, Any], message: str) -> None:
+    first = {"name": "first", "step": 6, "stages": [stage(LATE, 3)], "milestone_every_steps": 3}
+    plain = {"name": "plain", "step": 6, "stages": [stage(LATE, 3)]}
     with pytest.raises(ValueError, match=message):
-        params({"name": "late", "step": 6, "stages": [stage(LATE)], **branch})
+        params(first, plain, {"name": "late", "step": 6, "stages": [stage(LATE)], **branch})
 
 
 def test_a_model_that_no_stack_trains_is_refused_with_the_params_and_told_what_does() -> None:

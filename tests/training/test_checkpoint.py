@@ -178,14 +178,15 @@ def test_milestones_of_a_finished_run_are_its_files_or_their_damage_is_told(tmp_
     scratch, target = tmp_path / "scratch", tmp_path / "run"
     for step in (4, 8, 12):
         write(made(scratch, step), Kept(last=1, milestone_every=4))
-    publish_milestones(scratch, small_training(), target)
+    publish_milestones({}, scratch, target)
     assert not target.exists()
-    publish_milestones(scratch, small_training(milestone_every_steps=4), target)
+    kept = dict.fromkeys((4, 8, 12), scratch)
+    publish_milestones(kept, scratch, target)
     assert names(target / "milestones") == ["step-000000004", "step-000000008", "step-000000012"]
     assert torch.equal(read(target / "milestones", 8)[0]["weight"], state()["weight"])
     (scratch / "step-000000008" / "state.safetensors").write_bytes(b"damaged")
     with pytest.raises(DamagedError, match=f"kept for good: remove {scratch}"):
-        publish_milestones(scratch, small_training(milestone_every_steps=4), tmp_path / "other")
+        publish_milestones(kept, scratch, tmp_path / "other")
 
 
 def test_a_run_that_diverges_keeps_its_last_good_checkpoint_and_publishes_nothing(

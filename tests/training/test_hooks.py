@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +25,10 @@ from tasks.training import planned
 from tasks.training.hooks.boundary import Boundary, under_caps
 from tasks.training.hooks.by_loss import ByLoss, decide
 from tasks.training.model import decoder, initial_weights
-from tasks.training.params import TrainParams
+from tasks.training.params import Branch, TrainParams
 from tasks.training.planned import StageHook
 from tasks.training.published import TrainedRun, TrainedRuns
+from tasks.training.published_run import read_ledger, read_losses
 from tasks.training.run import train
 from tasks.training.stage import run
 from tasks.training.types import Phase, RunSpec
@@ -56,11 +58,14 @@ def recipe(path: Path, *hooks: dict[str, Any] | None, max_epochs: float = 4.0, s
     return path
 
 
-def trained(tokens: Path, given: Path, output: Path) -> TrainedRun:
+def trained(tokens: Path, given: Path, output: Path, **changes: Any) -> TrainedRun:
+    return all_trained(tokens, given, output, TrainParams(training=small_training(), num_seeds=1, **changes))[0]
+
+
+def all_trained(tokens: Path, given: Path, output: Path, params: TrainParams) -> tuple[TrainedRun, ...]:
     place = Workshop(InProcess(), FolderStore(output / "store"), Listener())
-    params = TrainParams(training=small_training(), num_seeds=1)
     run(params, inputs={"tokenize": tokens, "recipe": given}, output=output / "train", workshop=place)
-    return TrainedRuns.read(output / "train").runs[0]
+    return TrainedRuns.read(output / "train").runs
 
 
 def test_what_hooks_decide_is_trained_and_published_and_the_run_is_that_of_its_plan(
@@ -116,6 +121,56 @@ def test_a_killed_run_asks_no_hook_again_and_ends_with_the_same_bytes(
     assert (scratch / plan).read_bytes() == (scratch_whole / plan).read_bytes()
 
 
+def test_a_branch_goes_on_from_what_the_hooks_of_its_trunk_have_decided(tokens: Path, tmp_path: Path) -> None:
+    given, training = recipe(tmp_path / "r.json", None, HOOK, HOOK), small_training(milestone_every_steps=2)
+    (whole,) = all_trained(tokens, given, tmp_path, TrainParams(training=training, num_seeds=1))
+    assert whole.weights_digest == trained(tokens, given, tmp_path / "without").weights_digest
+    made = sorted((tmp_path / "train/models/by-hand-seed0/milestones").iterdir())
+    assert [int(path.name[5:]) for path in made] == [2, 4, 6, 8, 10, 12]
+    _, second, third = (dict(zip(whole.consumed, phase.weights, strict=True)) for phase in whole.phases)
+    stages = [{"tokens": steps * STEP, "weights": own} for steps, own in ((2, second), (4, third))]
+    branches = (
+        Branch(name="behind-one", step=6, stages=stages, milestone_every_steps=2),
+        Branch(name="behind-both", step=8, stages=stages[1:]),
+        Branch(name="of-a-branch", trunk="behind-one", step=8, stages=stages[1:]),
+    )
+    trunk, one, both, last = all_trained(
+        tokens, given, tmp_path, TrainParams(training=training, num_seeds=1, branches=branches)
+    )
+    assert trunk == whole
+    assert both.weights_digest == whole.weights_digest and last.weights_digest == one.weights_digest
+    ledgers = [read_ledger(tmp_path / "train" / each.folder) for each in (whole, both, one, last)]
+    assert ledgers[0] == ledgers[1] and ledgers[2] == ledgers[3]
+    # Two parts of one stage draw as much, in another order.
+    losses = [read_losses(tmp_path / "train" / each.folder) for each in (whole, one)]
+    assert losses[0][:6] == losses[1][:6] and losses[0][6:] != losses[1][6:]
+
+
+def test_a_killed_run_with_hooks_publishes_the_milestones_of_one_never_killed(
+    tokens: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = args(tokens, 1, 2)
+    given = replace(given, spec=replace(given.spec, training=small_training(milestone_every_steps=4)))
+    for name in ("whole", "scratch-whole", "killed", "scratch", "resumed"):
+        (tmp_path / name).mkdir()
+    train_run(given, Here(tmp_path / "whole", tmp_path / "scratch-whole"))
+    first = [planned.decide]
+
+    def dies_second(*boundary: Any) -> tuple[float, ...]:
+        if not first:
+            raise KeyboardInterrupt
+        return first.pop()(*boundary)
+
+    monkeypatch.setattr(planned, "decide", dies_second)
+    with pytest.raises(KeyboardInterrupt):
+        train_run(given, Here(tmp_path / "killed", tmp_path / "scratch"))
+    monkeypatch.undo()
+    train_run(given, Here(tmp_path / "resumed", tmp_path / "scratch"))
+    folders = [(tmp_path / name) for name in ("whole", "resumed")]
+    one, other = ({path.relative_to(own): path.read_bytes() for path in own.rglob("*.*")} for own in folders)
+    assert one == other and len([path for path in one if "milestones" in path.parts]) == 6
+
+
 @pytest.mark.parametrize("power", [1e6, -1e6, 0.0])
 def test_a_power_of_any_size_gives_weights_and_a_domain_without_one_may_be_empty(tmp_path: Path, power: float) -> None:
     tokens = {name: {"train": domain(name, step, 200)} for name, step in (("alpha", 1), ("beta", 5))}
@@ -149,7 +204,7 @@ def test_a_hook_that_cannot_decide_where_it_stands_is_refused_before_the_first_s
         trained(tokens, recipe(tmp_path / "r.json", None, HOOK, steps=4.5), tmp_path)
     given = {"tokenize": tokens, "recipe": recipe(tmp_path / "r.json", None, HOOK, HOOK)}
     params = TrainParams(training=small_training(milestone_every_steps=3), num_seeds=1)
-    with pytest.raises(ConfigError, match="set milestone_every_steps to null"):
+    with pytest.raises(ConfigError, match=r"stages\.1: its hook decides behind step 4, which is no milestone with"):
         run(
             params,
             inputs=given,
