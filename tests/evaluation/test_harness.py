@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter
 
+from tasks.core.errors import ConfigError, DataError
 from tasks.evaluation.tasks.choose import items
 from tasks.evaluation.tasks.kinds import TaskConfig
 from tasks.evaluation.tasks.models import LanguageModel
@@ -85,6 +86,13 @@ TASKS = {
 }
 
 
+class Asks:
+    """A request as the harness makes it."""
+
+    def __init__(self, *args: Any) -> None:
+        self.args = args
+
+
 @dataclass(frozen=True)
 class Both:
     """A model of ours, and what the harness was answered by the same model: by task, answers and scores."""
@@ -94,14 +102,14 @@ class Both:
     told: Mapping[str, Mapping[str, Any]]
 
 
-def both(model: LanguageModel, theirs: str, folder: Path) -> Both:
-    """Put all tasks to the harness, in a process of its own."""
+def both(model: LanguageModel, theirs: str, folder: Path, by: str = "hf") -> Both:
+    """Put all tasks to the harness, in a process of its own, where transformers (`hf`) or our adapter computes."""
     tasks = {}
     for name, asked in TASKS.items():
         file = folder / f"{name}.jsonl"
         file.write_text("".join(json.dumps(record) + "\n" for record in asked.records), encoding="utf-8")
         tasks[name] = {"file": str(file), "task": dict(asked.theirs)}
-    command = [sys.executable, str(Path(__file__).with_name("harness.py")), theirs, json.dumps(tasks)]
+    command = [sys.executable, str(Path(__file__).with_name("harness.py")), by, theirs, json.dumps(tasks)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder)
     assert done.returncode == 0, done.stderr[-2000:]
     return Both(model, folder, json.loads(done.stdout.strip().split("\n")[-1]))
@@ -111,7 +119,14 @@ def both(model: LanguageModel, theirs: str, folder: Path) -> Both:
 def own(tmp_path_factory: pytest.TempPathFactory) -> Both:
     root = tmp_path_factory.mktemp("own")
     folder = model_folder(root / "m")
-    return both(opened(folder), f"pretrained={folder}", root)
+    return both(opened(folder), f"pretrained={folder},dtype=float32", root)
+
+
+@pytest.fixture(scope="module")
+def adapted(tmp_path_factory: pytest.TempPathFactory) -> Both:
+    root = tmp_path_factory.mktemp("adapted")
+    folder = model_folder(root / "m")
+    return both(opened(folder), f"pretrained={folder}", root, by="mixwright")
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +137,7 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Both:
     (file,) = Path(found.origin).parent.glob("*.gguf")
     (root / "model").mkdir()
     (root / "model" / file.name).symlink_to(file)
-    return both(opened(root / "model"), f"pretrained={root / 'model'},gguf_file={file.name}", root)
+    return both(opened(root / "model"), f"pretrained={root / 'model'},gguf_file={file.name},dtype=float32", root)
 
 
 def agree(asked: Both, name: str) -> None:
@@ -144,6 +159,53 @@ def agree(asked: Both, name: str) -> None:
 @pytest.mark.parametrize("name", TASKS)
 def test_a_model_of_ours_answers_the_harness_as_it_answers_us(name: str, own: Both) -> None:
     agree(own, name)
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_the_adapter_answers_the_harness_as_transformers_does(name: str, adapted: Both, own: Both) -> None:
+    agree(adapted, name)
+    found, wanted = adapted.told[name], own.told[name]
+    assert found["scores"] == pytest.approx(wanted["scores"])
+
+
+def test_the_adapter_refuses_what_it_cannot_answer_in_words(tmp_path: Path) -> None:
+    from tasks.evaluation.harness.adapter import HarnessModel
+
+    folder = model_folder(tmp_path / "m")
+    model = HarnessModel(str(folder), device="cpu")
+    with pytest.raises(
+        DataError, match=r"1 of 2 requests are longer than the model's context of 24 tokens; the longest has 30"
+    ):
+        model.loglikelihood([Asks("a", "b"), Asks("a" * 30, "b")], disable_tqdm=True)
+    cut = HarnessModel(str(folder), too_long="cut")
+    end, whole = cut.loglikelihood([Asks("a" * 30, "b"), Asks("a" * 24, "b")], disable_tqdm=True)
+    assert end == whole
+    with pytest.raises(DataError, match="1 of 1 continuations alone are longer"):
+        cut.loglikelihood([Asks("a", "b" * 30)], disable_tqdm=True)
+    with pytest.raises(DataError, match="has no tokens behind"):
+        model.loglikelihood([Asks("a", "")], disable_tqdm=True)
+    with pytest.raises(ConfigError, match="1 requests want generated text"):
+        model.generate_until([Asks("a", {})])
+    with pytest.raises(ConfigError, match="expected refuse or cut"):
+        HarnessModel(str(folder), too_long="drop")  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="there is no such folder"):
+        HarnessModel(str(tmp_path / "missing"))
+
+
+def test_texts_longer_than_the_context_are_read_in_the_harnesss_windows_with_a_tokenizer_of_another_folder(
+    tmp_path: Path,
+) -> None:
+    from lm_eval.models.huggingface import HFLM
+
+    from tasks.evaluation.harness.adapter import HarnessModel
+
+    folder = model_folder(tmp_path / "m")
+    texts = [Asks("ab " * 20), Asks("c")]
+    theirs = HFLM(pretrained=str(folder), device="cpu", dtype="float32").loglikelihood_rolling(texts, disable_tqdm=True)
+    (tmp_path / "elsewhere.json").write_bytes((folder / "tokenizer.json").read_bytes())
+    (folder / "tokenizer.json").unlink()
+    ours = HarnessModel(str(folder), tokenizer=str(tmp_path / "elsewhere.json"))
+    assert ours.loglikelihood_rolling(texts, disable_tqdm=True) == pytest.approx(theirs, abs=1e-4)
 
 
 @pytest.mark.parametrize("name", TASKS)

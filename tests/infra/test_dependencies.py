@@ -47,8 +47,10 @@ EXTRAS = {
     "tasks/runtime/task.py": {"platform"},
     # Samples are written with the tokenizer's library; `samples: null` does without.
     "tasks/evaluation/samples.py": {"curation"},
+    "tasks/evaluation/harness/adapter.py": {"harness"},
     "tasks/evaluation/tasks/models.py": {"curation"},
     "tasks/evaluation/tasks/transformers_model.py": {"models"},
+    "cli/harness.py": {"harness"},
     "cli/lineage.py": {"curation"},
     "tasks/cluster/embedders/transformer.py": {"curation", "embeddings"},
     "tasks/ingest": {"curation"},
@@ -58,6 +60,12 @@ EXTRAS = {
     "tasks/report": {"report"},
     "infra": {"platform"},
     "flows": {"platform"},
+}
+# Modules of tables of documents and of the harness, which search, training and our own tasks never open.
+OF_EXTRAS = {
+    ROOT / "tasks/core/splitting.py",
+    ROOT / "tasks/core/tables.py",
+    ROOT / "tasks/evaluation/harness/adapter.py",
 }
 HELD_BACK = """
 import importlib, sys
@@ -130,7 +138,7 @@ def test_all_is_every_extra_of_a_user_but_those_of_his_own_models() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     (whole,) = map(Requirement, project["optional-dependencies"]["all"])
     assert whole.name == "mixwright"
-    assert whole.extras == set(declared()) - {"", "embeddings", "models"}
+    assert whole.extras == set(declared()) - {"", "embeddings", "harness", "models"}
 
 
 def test_search_and_training_import_nothing_beyond_the_base() -> None:
@@ -145,16 +153,11 @@ def test_search_and_training_import_nothing_beyond_the_base() -> None:
     modules = {
         ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
         for path in [*rooms, ROOT / "cli/main.py", ROOT / "cli/mixture.py"]
-        if path.name not in {"task.py", "__main__.py"} and not _is_of_tables(path)
+        if path.name not in {"task.py", "__main__.py"} and path not in OF_EXTRAS
     }
     command = [sys.executable, "-c", HELD_BACK, ",".join(missing), ",".join(modules)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-
-
-def _is_of_tables(path: Path) -> bool:
-    """Return whether a module is for tables of documents alone, which search and training never open."""
-    return path in {ROOT / "tasks/core/splitting.py", ROOT / "tasks/core/tables.py"}
 
 
 def _is_kernel(name: str) -> bool:
