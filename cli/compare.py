@@ -69,7 +69,7 @@ def _arms(arms_file: Path, pool_folder: Path, output: Path, workers: int | None,
         click.echo(json.dumps(found.model_dump(mode="json", exclude={"format"})))
         return
     click.echo("\n".join(one.statement for one in found.comparisons))
-    click.echo(f"{output}: arms.md, {ArmsComparison.FILE}")
+    click.echo(f"{output}: page.html, arms.md, {ArmsComparison.FILE}")
 
 
 def _params(arms_file: Path) -> "ArmsParams":

@@ -63,6 +63,7 @@ class _Pairs:
         places = [[(run.device, run.instruction_set) for run in runs] for runs in (arm, baseline)]
         # Runs that round differently have nothing in common that would cancel.
         self.differing = sum(one != other for one, other in zip(*places, strict=True))
+        self.same = [run.scores for run in arm] == [run.scores for run in baseline]
 
     def values(self, score: str, directions: Mapping[str, Direction]) -> tuple[Array, Array]:
         """Return arm and baseline, shape [S] each, turned so that less is better."""
@@ -85,7 +86,7 @@ class _Pairs:
 
     def interval(self, score: str, directions: Mapping[str, Direction], confidence: float) -> Interval:
         arm_S, baseline_S = self.values(score, directions)
-        if len(arm_S) < MIN_SEEDS:
+        if len(arm_S) < MIN_SEEDS or self.same:
             return Interval(gain=float((baseline_S - arm_S).mean()))
         if self.differing:
             return unpaired_interval(arm_S, baseline_S, confidence)
@@ -120,7 +121,7 @@ def _comparison(
 ) -> ArmComparison:
     interval, gains_S = pairs.interval(primary, directions, confidence), pairs.gains(primary, directions)
     number = len(gains_S)
-    enough = number >= MIN_SEEDS
+    enough = number >= MIN_SEEDS and not pairs.same
     spread = float(gains_S.std(ddof=1))
     detectable = detectable_effect(spread, number, confidence=confidence) if enough and not pairs.differing else None
     claim = interval.above_zero and adjusted < 1 - confidence
@@ -132,9 +133,15 @@ def _comparison(
         adjusted=adjusted if enough else None,
         detectable=detectable,
         differences=tuple(gains_S.tolist()),
-        statement=_statement(name, baseline, primary, interval, number, confidence, adjusted, detectable),
+        statement=_same(name, baseline)
+        if pairs.same
+        else _statement(name, baseline, primary, interval, number, confidence, adjusted, detectable),
         secondary=secondary,
     )
+
+
+def _same(name: str, baseline: str) -> str:
+    return f"No claim: every run of {name} gave what {baseline}'s gave, so nothing was compared. Make the arms differ."
 
 
 def _statement(

@@ -6,7 +6,9 @@ from pathlib import Path
 from statistics import fmean
 
 from tasks.arms.config import BITS_PER_BYTE, ArmsParams
+from tasks.arms.items import ItemGain, item_gains
 from tasks.arms.judge import judged
+from tasks.arms.page import ArmsContent, render
 from tasks.arms.plan import PlannedArm, arms_of, natural_weights, planned
 from tasks.arms.published import ArmRun, ArmsComparison
 from tasks.arms.table import markdown
@@ -16,19 +18,20 @@ from tasks.core.handles import Handle, Tree
 from tasks.core.manifest import Manifest
 from tasks.evaluation.compare import MIN_SEEDS
 from tasks.evaluation.families import detectable_effect
-from tasks.evaluation.measured import MEASURE
+from tasks.evaluation.measured import bits_per_byte_of
 from tasks.evaluation.tasks.item import Direction
 from tasks.evaluation.tasks.published import ScoredModel, Scores, TaskItems
-from tasks.evaluation.tasks.stage import GivenTask, given_tasks, measured, require_score
+from tasks.evaluation.tasks.stage import GivenTask, MeasuredTasks, given_tasks, measured, require_score
 from tasks.evaluation.tasks.unit import TrainedModel
-from tasks.evaluation.unit import SPLIT, MeasureArgs
+from tasks.pages.templating import PAGE
+from tasks.pictures.curves import Curve, curve_of
 from tasks.runtime.context import Workshop
 from tasks.runtime.records import UnitRecord
 from tasks.runtime.stages import Content, StageInput, StageRun, environment_over, stage_input
 from tasks.tokenize.pool import POOL_FILES, TokenPool, read_pool
 from tasks.tokenize.published import TOKENIZER_FILE, TokenPoolIndex
 from tasks.training.config import num_flops
-from tasks.training.published_run import CONFIG_FILE, WEIGHTS_FILE
+from tasks.training.published_run import CONFIG_FILE, WEIGHTS_FILE, read_losses
 from tasks.training.recipes import PlannedRun
 from tasks.training.stage import require_worlds, start_of, train_all
 from tasks.training.starts.weights import Start, start_mistakes
@@ -66,20 +69,47 @@ def run(params: ArmsParams, *, inputs: Mapping[str, Path], output: Path, worksho
     require_worlds([spec for one in plan for spec in one.specs], workshop)
     workshop.observer.say(effect_words(params))
     made = _trained(plan, trees, starts, workshop)
+    bpb = bits_per_byte_of(
+        [record for _, _, record in made], common, params.test_tokens_per_domain, workshop, label="arms: bits per byte"
+    )
+    by_run = {spec.name: own for (_, spec, _), own in zip(made, bpb, strict=True)}
     models = {spec.name: _model(record, trees[None][TOKENIZER_FILE]) for _, spec, record in made}
-    bpb = _bits_per_byte(params, models, common, workshop)
     scored = measured(workshop, params, tasks, models) if tasks else None
     told = _told(
-        params, primary, made, bpb, {} if scored is None else {one.model: one for one in scored.scores.models}, pools
+        params, primary, made, by_run, {} if scored is None else {one.model: one for one in scored.scores.models}, pools
     )
-    files: dict[str, Content] = {ArmsComparison.FILE: told, "arms.md": markdown(told)}
+    environment = environment_over([record for _, _, record in made])
+    content = ArmsContent(
+        found=told,
+        plan=plan,
+        domains={name: pool.names for name, pool in pools.items()},
+        curves=_curves(made),
+        items=() if scored is None else _item_gains(params, scored, tasks, plan),
+        pools={name: each.manifest for name, each in given.items()},
+        own=stage.draft(),
+        environment=environment,
+    )
+    files: dict[str, Content] = {ArmsComparison.FILE: told, "arms.md": markdown(told), PAGE: render(content)}
     if scored is not None:
         files |= {Scores.FILE: scored.scores, TaskItems.FILE: scored.items}
     return stage.publish(
-        files,
-        summary={"statements": [one.statement for one in told.comparisons]},
-        environment=environment_over([record for _, _, record in made]),
+        files, summary={"statements": [one.statement for one in told.comparisons]}, environment=environment
     )
+
+
+def _curves(made: _Made) -> dict[str, Curve]:
+    """Return the training curve of every arm."""
+    losses: dict[str, list[tuple[float, ...]]] = {}
+    for one, _, record in made:
+        losses.setdefault(one.arm.name, []).append(read_losses(record.folder))
+    return {name: curve_of(name, own) for name, own in losses.items()}
+
+
+def _item_gains(
+    params: ArmsParams, scored: MeasuredTasks, tasks: Sequence[GivenTask], plan: Sequence[PlannedArm]
+) -> tuple[ItemGain, ...]:
+    models = {one.arm.name: [spec.name for spec in one.specs] for one in plan}
+    return item_gains(scored, tasks, models, params.baseline, params.confidence)
 
 
 def _folders(params: ArmsParams) -> list[str]:
@@ -160,16 +190,6 @@ def _begun(spec: RunSpec, start: Start | None) -> RunSpec:
 
 def _model(record: UnitRecord, tokenizer: Handle) -> TrainedModel:
     return TrainedModel(record.file(CONFIG_FILE), record.file(WEIGHTS_FILE), tokenizer)
-
-
-def _bits_per_byte(
-    params: ArmsParams, models: Mapping[str, TrainedModel], common: StageInput, workshop: Workshop
-) -> dict[str, dict[str, float]]:
-    """Return bits per byte of every run by domain of the common pool."""
-    pool = common.tree(*POOL_FILES, f"tokens/{SPLIT}/")
-    args = [MeasureArgs(one.config, one.weights, pool, params.test_tokens_per_domain) for one in models.values()]
-    records = MEASURE.map(workshop, args, label="arms: bits per byte")
-    return {name: dict(record.summary["bpb"]) for name, record in zip(models, records, strict=True)}
 
 
 def _told(

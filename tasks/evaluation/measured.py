@@ -12,11 +12,14 @@ from tasks.evaluation.published import MeasuredModel
 from tasks.evaluation.tasks.stage import GivenTask, MeasuredTasks
 from tasks.evaluation.tasks.stage import measured as measured_on_tasks
 from tasks.evaluation.trained import Trained
-from tasks.evaluation.unit import MeasureArgs, measure
+from tasks.evaluation.unit import SPLIT, MeasureArgs, measure
 from tasks.mixture.published import Recipe, Weights
 from tasks.runtime.context import Workshop
 from tasks.runtime.records import UnitRecord
+from tasks.runtime.stages import StageInput
 from tasks.runtime.step import Step
+from tasks.tokenize.pool import POOL_FILES
+from tasks.training.published_run import CONFIG_FILE, WEIGHTS_FILE
 
 MEASURE = Step("evaluate.model", "evaluate: models", measure)
 
@@ -53,6 +56,20 @@ def measured(params: EvaluateParams, trained: Trained, tasks: Sequence[GivenTask
     models = _models(trained, records, losses, objective)
     of_tasks = on_tasks.records if on_tasks is not None else []
     return Measured(models, records[0].summary["model_parameters"], on_tasks, [*records, *of_tasks])
+
+
+def bits_per_byte_of(
+    records: Sequence[UnitRecord],
+    tokenized: StageInput,
+    tokens_per_domain: int | None,
+    workshop: Workshop,
+    *,
+    label: str,
+) -> list[dict[str, float]]:
+    """Return what models that `train.run` made measure on the pool's test split, by domain."""
+    pool = tokenized.tree(*POOL_FILES, f"tokens/{SPLIT}/")
+    args = [MeasureArgs(one.file(CONFIG_FILE), one.file(WEIGHTS_FILE), pool, tokens_per_domain) for one in records]
+    return [dict(record.summary["bpb"]) for record in MEASURE.map(workshop, args, label=label)]
 
 
 def _objective(recipe: Recipe) -> Weights:

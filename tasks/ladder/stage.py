@@ -8,8 +8,7 @@ from pathlib import Path
 
 from tasks.core.handles import Tree
 from tasks.core.manifest import Manifest
-from tasks.evaluation.measured import MEASURE
-from tasks.evaluation.unit import SPLIT, MeasureArgs
+from tasks.evaluation.measured import bits_per_byte_of
 from tasks.ladder.config import LadderParams
 from tasks.ladder.forecast import COLUMNS
 from tasks.ladder.plan import LadderRun, planned, require_affordable
@@ -19,7 +18,6 @@ from tasks.runtime.records import UnitRecord, finished
 from tasks.runtime.stages import StageInput, StageRun, environment_over, stage_input
 from tasks.tokenize.pool import POOL_FILES, TokenPool, read_pool
 from tasks.tokenize.published import TOKENIZER_FILE
-from tasks.training.published_run import CONFIG_FILE, WEIGHTS_FILE
 from tasks.training.recipes import PlannedRun
 from tasks.training.stage import TRAIN, milestone_of, require_worlds, train_all
 from tasks.training.types import Device, RunSpec
@@ -49,7 +47,8 @@ def run(
     require_affordable(runs, pool.vocab_size, budget_flops)
     require_worlds([one.spec for one in runs], workshop)
     records = train_all([PlannedRun(one.size, one.spec) for one in runs], read, None, workshop)
-    bpb = _bits_per_byte(params, records, tokenized, workshop)
+    limit = params.test_tokens_per_domain
+    bpb = bits_per_byte_of(records, tokenized, limit, workshop, label="ladder: bits per byte")
     results = [_result(one, record, own, pool.vocab_size) for one, record, own in zip(runs, records, bpb, strict=True)]
     results.sort(key=lambda one: (one.params, one.tokens, one.seed))
     told = Ladder(
@@ -110,16 +109,6 @@ def _finished(spec: RunSpec, read: Tree, found: Mapping[RunSpec, UnitRecord], wo
     args = RunArgs(spec, read, milestone=milestone_of(spec.trunk, found), device=device)
     key = TRAIN.identity(args, workshop.device(workshop.gpus_per_trainer)).key
     return finished(workshop.store, TRAIN.name, key, workshop.observer.say)
-
-
-def _bits_per_byte(
-    params: LadderParams, records: Sequence[UnitRecord], tokenized: StageInput, workshop: Workshop
-) -> list[dict[str, float]]:
-    pool = tokenized.tree(*POOL_FILES, f"tokens/{SPLIT}/")
-    limit = params.test_tokens_per_domain
-    args = [MeasureArgs(one.file(CONFIG_FILE), one.file(WEIGHTS_FILE), pool, limit) for one in records]
-    measured = MEASURE.map(workshop, args, label="ladder: bits per byte")
-    return [dict(record.summary["bpb"]) for record in measured]
 
 
 def _result(one: LadderRun, record: UnitRecord, bpb: Mapping[str, float], vocab_size: int) -> LadderRunResult:

@@ -24,8 +24,8 @@ class StageLineage:
     environment: Mapping[str, str]
 
     @classmethod
-    def of(cls, manifest: Manifest) -> Self:
-        """Return what a manifest says of it."""
+    def of(cls, manifest: Manifest, environment: Mapping[str, str] | None = None) -> Self:
+        """Return what a manifest says of it; a draft's has no files and no `environment` yet."""
         return cls(
             stage=manifest.stage,
             output=manifest.output,
@@ -35,5 +35,5 @@ class StageLineage:
             files=len(manifest.files),
             bytes=sum(record.bytes for record in manifest.files),
             params=yaml.safe_dump(dict(manifest.params), sort_keys=False, allow_unicode=True),
-            environment=dict(manifest.environment),
+            environment=dict(manifest.environment if environment is None else environment),
         )

@@ -15,6 +15,8 @@ from tasks.core.words import counted, percent
 from tasks.pictures.canvas import palette
 from tasks.pictures.marks import amount, signed, size
 
+# What the page of a comparison is called.
+PAGE = "page.html"
 TEMPLATES = Path(__file__).with_name("templates")
 # What Markdown and HTML would read as markup, in names that come from the data.
 _MARKUP = {ord(character): f"\\{character}" for character in "\\`*_[]<>|#"}
@@ -60,7 +62,7 @@ def environment(folder: Path, *, html: bool) -> Environment:
         "percent": lambda share: f"{share:.1%}",
         "confidence": percent,
         "seeds": lambda number: counted(number, "seed"),
-        "bits": lambda value: f"{value:.4f}",
+        "bits": lambda value: f"{value:.4f}".replace("-", "−"),
         "gain": signed,
         "amount": amount,
         "capitalize_first": lambda text: text[:1].upper() + text[1:],

@@ -21,17 +21,21 @@ _ROOMY = 8
 
 @dataclass(frozen=True)
 class Gain:
-    """A row: its name, the mean, the interval (None where there is none), and single results by what they are of."""
+    """A row: its name, the mean, the interval (None where there is none), and single results by what they are of.
+
+    Where an interval beside zero is not enough to say so (of many rows some are), `shown` is false.
+    """
 
     name: str
     gain: float
     ends: tuple[float, float] | None
     single: Mapping[str, float] = field(default_factory=dict)
+    shown: bool = True
 
     @property
     def colour(self) -> str:
         """The colour of what the interval says: better, worse, or neither."""
-        if self.ends is None:
+        if self.ends is None or not self.shown:
             return UNIFORM
         return SEARCHED if self.ends[0] > 0 else NATURAL if self.ends[1] < 0 else UNIFORM
 

@@ -91,6 +91,12 @@ def test_secondary_scores_are_one_family_by_flips_where_seeds_suffice() -> None:
     assert adjustment == "holm"
 
 
+def test_an_arm_that_gave_the_baseline_s_results_was_compared_with_nothing() -> None:
+    (found,) = judge(NATURAL, arm("twin", [2.0, 2.1, 2.2, 2.05, 2.15]))
+    assert found.ends is None and found.detectable is None and found.adjusted is None and not found.claim
+    assert "every run of twin gave what natural's gave" in found.statement
+
+
 def test_copies_and_other_seeds_are_no_evidence() -> None:
     with pytest.raises(EvidenceError, match="its seeds are not the baseline's"):
         judge(NATURAL, arm("a", [1.0, 1.1, 1.2]))

@@ -10,7 +10,8 @@ from pydantic import ValidationError
 
 from infra.storage import FolderStore
 from tasks.arms.config import ArmsParams
-from tasks.arms.published import ArmsComparison
+from tasks.arms.page import headline
+from tasks.arms.published import ArmComparison, ArmsComparison
 from tasks.arms.stage import effect_words, run
 from tasks.core.errors import ConfigError
 from tasks.core.manifest import Manifest
@@ -21,6 +22,7 @@ from tests.evaluation.test_stage import pool_with_tokenizer, publish
 from tests.evaluation.test_task_models import model_folder
 from tests.in_process import InProcess
 from tests.mixture.test_stage import PROXY, Listener
+from tests.report.test_page import Elements
 
 ARMS: list[dict[str, Any]] = [
     {"name": "natural"},
@@ -65,6 +67,42 @@ def test_every_arm_is_run_with_every_seed_and_measured_on_the_common_text(
     assert all(one.statement in told for one in found.comparisons) and "| first | bits_per_byte.d0 |" in told
 
 
+def test_the_page_leads_with_the_decision_and_tells_what_arms_had_otherwise(
+    finished: tuple[Path, Path, ArmsComparison, InProcess],
+) -> None:
+    root, pool, found, _ = finished
+    page = (root / "arms" / "page.html").read_text(encoding="utf-8")
+    Elements(page)
+    assert f'<p class="headline">{headline(found)}</p>' in page
+    assert all(f"{one.statement}</p>" in page for one in found.comparisons)
+    table = page.partition("Settings in which arms differ")[2].partition("</table>")[0]
+    assert table.count("<th>") == 2 and "<th>training.optimizer.learning_rate</th>" in table
+    assert '<td class="domain">slow</td><td>0.0001</td>' in table
+    for value in (Manifest.read(pool).output, "training loss, nats per token", "seed 20002: "):
+        assert value in page
+
+
+def test_the_headline_says_what_to_do() -> None:
+    def told(*arms: tuple[float, bool, float | None]) -> str:
+        made = [
+            ArmComparison(
+                arm=f"arm{number}", gain=gain, lower=gain - 0.01, upper=gain + 0.01, claim=claim, test="paired",
+                adjusted=adjusted, detectable=0.01, differences=(gain,) * 3, statement="", secondary={},
+            )
+            for number, (gain, claim, adjusted) in enumerate(arms)
+        ]  # fmt: skip
+        found = ArmsComparison(
+            baseline="natural", primary="bits_per_byte", confidence=0.95, adjustment="holm", directions={}, runs=(),
+            comparisons=tuple(made),
+        )  # fmt: skip
+        return headline(found)
+
+    assert told((0.1, True, 0.01), (0.2, True, 0.02), (0.3, False, 0.2)) == "Take arm1: it beats natural."
+    assert told((-0.1, False, 0.01), (-0.2, False, 0.02)) == "Keep natural: every other arm is worse."
+    assert told((-0.1, False, 0.01), (0.005, False, 0.5)) == "Keep natural: no arm is shown to be better."
+    assert told((-0.1, False, 0.2)) == "No difference shown: keep natural, or measure with more seeds."
+
+
 def test_arms_that_were_run_are_not_run_again(finished: tuple[Path, Path, ArmsComparison, InProcess]) -> None:
     root, pool, found, _ = finished
     executor = InProcess()
@@ -87,6 +125,8 @@ def test_a_task_can_make_the_claim(finished: tuple[Path, Path, ArmsComparison, I
     assert "train_run" not in executor.done
     found = ArmsComparison.read(root / "arms")
     assert found.primary == "pairs.log_p_correct" and "bits_per_byte" in found.comparisons[0].secondary
+    page = (root / "arms" / "page.html").read_text(encoding="utf-8")
+    assert page.partition("Other items, the same models")[2].partition("</table>")[0].count("<td>pairs</td>") == 2
     assert len(Scores.read(root / "arms").models) == 9
 
 

@@ -43,6 +43,7 @@ EXTRAS = {
     "tasks/core/tables.py": {"curation"},
     "tasks/comparison/picture.py": {"report"},
     "tasks/mixture/pictures": {"report"},
+    "tasks/pages": {"report"},
     "tasks/pictures": {"report"},
     "tasks/runtime/task.py": {"platform"},
     # Samples are written with the tokenizer's library; `samples: null` does without.

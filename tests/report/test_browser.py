@@ -5,9 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from tasks.pages.templating import PAGE
 from tasks.report.config import ReportParams
 from tasks.report.load import PageContent
 from tasks.report.page import render
+from tests.arms.test_stage import compare, params
+from tests.evaluation.test_stage import pool_with_tokenizer
+from tests.in_process import InProcess
 from tests.report.browser import Tab, browser, opened
 
 pytestmark = [
@@ -40,9 +44,20 @@ def written(searching: PageContent, tmp_path_factory: pytest.TempPathFactory) ->
     return path
 
 
+@pytest.fixture(scope="module")
+def pages(written: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    root = tmp_path_factory.mktemp("arms")
+    compare(root, params(), pool_with_tokenizer(root / "tokenize"), InProcess())
+    return {"report": written, "arms": root / "arms" / PAGE}
+
+
 @pytest.mark.parametrize("width", [390, 1280])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_nothing_is_cut_nothing_fails_and_nothing_is_fetched(tab: Tab, written: Path, width: int, scheme: str) -> None:
+@pytest.mark.parametrize("name", ["report", "arms"])
+def test_nothing_is_cut_nothing_fails_and_nothing_is_fetched(
+    tab: Tab, pages: dict[str, Path], name: str, width: int, scheme: str
+) -> None:
+    written = pages[name]
     tab.open(written, width, scheme)
     for _ in ("as it opens", "with all that can be unfolded"):
         assert tab.value("document.documentElement.scrollWidth") <= width
