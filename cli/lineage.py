@@ -10,6 +10,7 @@ from tasks.core.errors import AccountError, DamagedError, DataError
 from tasks.core.text_table import text_table
 from tasks.curate.published.documents import KEPT, read_shard
 from tasks.curate.why import Story, describe, why
+from tasks.runtime.files import file_handle
 from tasks.stages import NAMES, RAW
 from tasks.tokenize.pool import TokenPool, read_pool
 from tasks.tokenize.published_documents import DOCUMENTS_FILE, PackedDocument, find_document, read_documents
@@ -17,7 +18,8 @@ from tasks.training.data import run_data
 from tasks.training.exposure import exposure, samples_seen, tokens_seen
 from tasks.training.ledger import ledger_rows, rebuilt_ledger
 from tasks.training.params import TrainParams
-from tasks.training.published import TrainedRun, TrainedRuns
+from tasks.training.planted.published import PlantedPlan
+from tasks.training.published import Planted, TrainedRun, TrainedRuns
 from tasks.training.published_run import LEDGER_FILE, read_ledger
 from tasks.training.rebuilt import rebuilt_specs
 from tasks.training.rows import SPLIT
@@ -69,6 +71,8 @@ def _of_model(run: RunFolder, trained: TrainedRun) -> list[str]:
     lines.append("  saw, by domain:")
     rows = [(name, f"{seen.tokens:,}", f"{seen.epochs:.2f}") for name, seen in trained.consumed.items()]
     lines += [f"    {line}" for line in text_table(("domain", "tokens", "epochs"), rows)]
+    if trained.planted is not None:
+        lines += ["  planted, over tokens of these domains:", *(f"    {line}" for line in _planted(trained.planted))]
     pool = read_pool(run.stage("tokenize"), SPLIT)
     spec = _specs(run)[trained.name]
     lines += [
@@ -77,6 +81,14 @@ def _of_model(run: RunFolder, trained: TrainedRun) -> list[str]:
         _ledger(run, trained, spec, pool),
     ]
     return [*lines, "  from:", *(f"    {line}" for line in _chain(run, "train"))]
+
+
+def _planted(planted: Planted) -> Iterator[str]:
+    rows = [
+        (name, f"{each.treated:,} of {each.items:,}", f"{each.texts:,}", f"{each.tokens:,}")
+        for name, each in planted.experiments.items()
+    ]
+    yield from text_table(("experiment", "items treated", "texts", "tokens"), rows)
 
 
 def _of_digest(run: RunFolder, key: str) -> list[str]:
@@ -156,7 +168,13 @@ def _specs(run: RunFolder) -> dict[str, RunSpec]:
     manifest = run.manifests().get("train")
     if manifest is None:
         return {}
-    return rebuilt_specs(list(_models(run).values()), TrainParams.model_validate(manifest.params))
+    models = _models(run)
+    plans = {
+        name: file_handle(run.stage("train") / each.folder / PlantedPlan.FILE)
+        for name, each in models.items()
+        if each.planted is not None
+    }
+    return rebuilt_specs(list(models.values()), TrainParams.model_validate(manifest.params), plans)
 
 
 def _chain(run: RunFolder, last: str) -> Iterator[str]:

@@ -120,7 +120,7 @@ STAGES = (
         inputs=("tokenize", "search"),
         params="tasks.training.params:TrainParams",
         driver="tasks.training.stage:run",
-        publishes=("tasks.training.published:TrainedRuns",),
+        publishes=("tasks.training.published:TrainedRuns", "tasks.training.planted.published:PlantedPlan"),
         extras="tasks.training.command:EXTRAS",
     ),
     Stage(

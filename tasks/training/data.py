@@ -18,6 +18,7 @@ from tasks.tokenize.pool import TokenPool, Tokens
 from tasks.training.config import DataConfig
 from tasks.training.interleave import Floats, Integers
 from tasks.training.order import DataOrder, Past, Samples, check_caps, data_order
+from tasks.training.planted.overlay import Plants, read_plants
 from tasks.training.rows import DomainRows, rows_of
 from tasks.training.segments import Segment, Segments, samples_before
 from tasks.training.transforms.kinds import transformed
@@ -30,11 +31,11 @@ _WINDOW = 1024
 
 @dataclass(frozen=True)
 class Batch:
-    """Samples of a run from number `start` on: where they come from, and their tokens as they lie, shape [S, T + 1].
+    """Samples of a run from number `start` on: where they come from, and their tokens before any transform, [S, T + 1].
 
     `pairs` [S, 2, T] are the tokens that the model is given, and what it is to predict behind each, -1 = nothing.
     Of each sample, shape [S]: `num_targets` are the tokens it trains on, `bytes` the UTF-8 bytes that these stand for,
-    `checksums` CRC-32 of its tokens as they lie on the disk.
+    `checksums` CRC-32 of its tokens as they lie on the disk, and of what is planted there.
     """
 
     start: int
@@ -48,13 +49,17 @@ class Batch:
 
 @dataclass(frozen=True)
 class OrderedRows:
-    """The rows of a pool's domains that have one length, their order in a run, and what is made of them (None = nothing)."""
+    """The rows of a pool's domains that have one length, their order in a run, and what is made of them (None = nothing).
+
+    `plants` is what is written over some samples of the run; None = nothing.
+    """
 
     order: DataOrder
     pool: TokenPool
     rows: tuple[DomainRows, ...]
     config: DataConfig | None = None
     seed: int = 0
+    plants: Plants | None = None
 
     @property
     def length(self) -> int:
@@ -69,6 +74,8 @@ class OrderedRows:
         samples = self._samples(start, stop)
         pairs = zip(samples.domains.tolist(), samples.rows.tolist(), strict=True)
         tokens = np.stack([self.rows[domain].row(row) for domain, row in pairs])
+        if self.plants is not None:
+            self.plants.write(tokens, number)
         checksums = np.array([crc32(row_U) for row_U in tokens], dtype=np.uint64)
         pairs_SXT = self._pairs(number, tokens.astype(np.int64))
         counted = pairs_SXT[:, 1] != NO_TARGET
@@ -143,6 +150,11 @@ class RunData:
         return self.parts[0].pool
 
     @property
+    def plants(self) -> Plants | None:
+        """What is written over some samples of the run."""
+        return self.parts[0].plants
+
+    @property
     def num_samples(self) -> int:
         """Samples of the whole run."""
         return self.segments[-1].stop_sample
@@ -156,6 +168,10 @@ class RunData:
         """Return the domains of samples `start` to `stop` (excluded), all of one segment, by their places in the pool."""
         part, moved = self._place(start, stop)
         return part.domains(start + moved, stop + moved)
+
+    def domain(self, sample: int) -> int:
+        """Return the domain of a sample, by its place in the pool."""
+        return int(self.domains(sample, sample + 1)[0])
 
     def _place(self, start: int, stop: int) -> tuple[OrderedRows, int]:
         """Return the rows that samples are of, and how much later they stand in their order than in the run."""
@@ -212,11 +228,11 @@ def run_data(spec: RunSpec, pool: TokenPool, rows: Callable[[int], tuple[DomainR
         ConfigError: weights for another number of domains, a domain without samples, or one repeated too often.
     """
     pasts = {} if spec.trunk is None else _pasts(run_data(spec.trunk.spec, pool, rows), spec.trunk.step)
-    parts = []
+    parts, planted = [], None if spec.planted is None else read_plants(spec.planted, pool.document_end)
     for length in dict.fromkeys(one.model.sequence_length for one in spec.segments):
         found = rows_of(pool, length, spec.training.data) if rows is None else rows(length)
         order = order_over(found, phases_of(spec, length), pool.names, spec.seed, spec.row_share, pasts.get(length))
-        parts.append(OrderedRows(order, pool, found, spec.training.data, spec.seed))
+        parts.append(OrderedRows(order, pool, found, spec.training.data, spec.seed, planted))
     if spec.max_epochs is not None:
         check_caps([one.order for one in parts], spec.max_epochs, spec.name)
     return RunData(tuple(parts), spec.segments)

@@ -11,6 +11,7 @@ from tasks.core.params import Params
 from tasks.mixture.published import MixtureName
 from tasks.training.config import ModelConfig, OptimizerConfig, Precision, TrainingConfig
 from tasks.training.parallel.kinds import ParallelKind
+from tasks.training.planted.params import PlantedExperiment
 from tasks.training.starts.kinds import StartConfig
 from tasks.training.starts.scratch import Scratch
 
@@ -67,6 +68,9 @@ class TrainParams(Params):
     num_seeds: PositiveInt = 3
     seed: int = Field(default=0, ge=0, description="of the first run; the others count up")
     branches: tuple[Branch, ...] = Field(default=(), description="runs that go on from milestones of these")
+    planted: tuple[PlantedExperiment, ...] = Field(
+        default=(), description="experiments that every run makes by the way: texts written over a few of its samples"
+    )
 
     def decided(self, precision: Precision) -> Self:
         """Return the params with `precision` where they say `auto`."""
@@ -88,6 +92,11 @@ class TrainParams(Params):
                 "training.model has an architecture other than Llama's or untied_embeddings, and training.parallel null "
                 "trains Llama's with tied embeddings alone; set parallel to {kind: ddp} or {kind: fsdp}"
             )
+        experiments = [one.name for one in self.planted]
+        if len({*experiments}) != len(experiments):
+            yield f"planted: two experiments have one name in {', '.join(experiments)}"
+        if self.planted and self.branches:
+            yield "planted texts are spread over a whole run, and a branch has another end: leave out planted or branches"
         names = [*self.mixtures, *(branch.name for branch in self.branches)]
         if self.branches and len({*names}) != len(names):
             yield f"two mixtures or branches have one name in {', '.join(names)}"

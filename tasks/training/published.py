@@ -42,6 +42,32 @@ class Consumed(Model):
     epochs: NonNegativeFloat
 
 
+class PlantedTold(Model):
+    """What a run was given of one planted experiment: items, those treated, and the texts and tokens planted for these."""
+
+    items: PositiveInt
+    treated: PositiveInt
+    texts: PositiveInt
+    tokens: PositiveInt
+
+
+class Planted(Model):
+    """The planted experiments of a run by name, and how many tokens of each domain's samples these texts took the place of.
+
+    Which text stands where is in the run's `planted.json`.
+    """
+
+    experiments: Mapping[str, PlantedTold] = Field(min_length=1)
+    displaced: Mapping[str, NonNegativeInt]
+
+    @model_validator(mode="after")
+    def _closes(self) -> Self:
+        planted, displaced = sum(one.tokens for one in self.experiments.values()), sum(self.displaced.values())
+        if planted != displaced:
+            raise ValueError(f"{planted:,} tokens were planted, and {displaced:,} displaced")
+        return self
+
+
 class TrainedRun(Model):
     """One trained model. Runs of several mixtures with one seed are pairs, if device and instruction set are the same.
 
@@ -49,7 +75,7 @@ class TrainedRun(Model):
     and `flops` of a branch are those behind its `trunk`, all else is of both.
     `folder` is where its files lie in what the stage published; `final_loss` is the mean over the last tenth of the
     steps, in nats per token. `workers` of a run that was spread over devices: from which step on how many processes made it;
-    its sums, and with them its last bits, depend on that.
+    its sums, and with them its last bits, depend on that. What was `planted` is counted in what its samples `consumed`.
     """
 
     name: str
@@ -67,6 +93,7 @@ class TrainedRun(Model):
     instruction_set: str
     trunk: TrunkStep | None = None
     workers: tuple[tuple[NonNegativeInt, PositiveInt], ...] = ()
+    planted: Planted | None = None
 
 
 class TrainedRuns(Published):

@@ -1,14 +1,20 @@
 """What published runs were made of: their specifications, from `runs.json` and the params of the stage that trained them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from tasks.core.handles import Handle
 from tasks.training.params import TrainParams
 from tasks.training.published import TrainedRun
 from tasks.training.types import Phase, RunSpec, Trunk
 
 
-def rebuilt_specs(runs: Sequence[TrainedRun], params: TrainParams) -> dict[str, RunSpec]:
-    """Return the specification of each run by name: with the pool it says which document the run saw, and when."""
+def rebuilt_specs(
+    runs: Sequence[TrainedRun], params: TrainParams, planted: Mapping[str, Handle] | None = None
+) -> dict[str, RunSpec]:
+    """Return the specification of each run by name: with the pool it says which document the run saw, and when.
+
+    With the plans of what was `planted` into each it says token by token what the run read.
+    """
     found: dict[str, RunSpec] = {}
     # A trunk stands before its branches.
     for trained in runs:
@@ -18,5 +24,6 @@ def rebuilt_specs(runs: Sequence[TrainedRun], params: TrainParams) -> dict[str, 
         )
         training = params.training.model_copy(update={"num_tokens": trained.tokens})
         trunk = None if trained.trunk is None else Trunk(found[trained.trunk.run], trained.trunk.step)
-        found[trained.name] = RunSpec(trained.name, phases, trained.seed, training, trunk=trunk)
+        plan = (planted or {}).get(trained.name)
+        found[trained.name] = RunSpec(trained.name, phases, trained.seed, training, trunk=trunk, planted=plan)
     return found

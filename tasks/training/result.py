@@ -47,6 +47,7 @@ def identity(spec: RunSpec, pool: TokenPool) -> str:
         "vocab_size": pool.vocab_size,
     }
     value |= {} if spec.row_share is None else {"row_share": spec.row_share}
+    value |= {} if spec.planted is None else {"planted": spec.planted.digest}
     value |= steps_before(spec)
     value |= {} if spec.trunk is None else {"trunk": [identity(spec.trunk.spec, pool), spec.trunk.step]}
     return digest_json(value)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from infra.executors import Resources
 from infra.progress import UnitReport
-from tasks.core.digest import digest_file
+from tasks.core.digest import digest_file, digest_json
 from tasks.core.errors import ConfigError
 from tasks.core.handles import Handle, Tree
 from tasks.core.manifest import Manifest
@@ -28,6 +28,8 @@ from tasks.training.memory import engine_words
 from tasks.training.model import weight_shapes
 from tasks.training.optimizers.kinds import state_bytes
 from tasks.training.params import TrainParams
+from tasks.training.planted.published import PlantedPlan
+from tasks.training.planted.stage import given_items, plant_all, told_of
 from tasks.training.published import (
     EXPORT_FOLDER,
     MODELS_FOLDER,
@@ -70,7 +72,7 @@ STAGE = "train"
 # The input that stands in for a search: a recipe's file.
 RECIPE = "recipe"
 TRAIN = Step("train.run", "train", train_run, distributed=True, stops=True)
-MODEL_FILES = (CONFIG_FILE, EVALUATIONS_FILE, LEDGER_FILE, LOSSES_FILE, WEIGHTS_FILE)
+MODEL_FILES = (CONFIG_FILE, EVALUATIONS_FILE, LEDGER_FILE, LOSSES_FILE, PlantedPlan.FILE, WEIGHTS_FILE)
 EXPORT_FILES = (CONFIG_FILE, WEIGHTS_FILE, *TRANSFORMERS_FILES)
 
 
@@ -84,6 +86,8 @@ def run(params: TrainParams, *, inputs: Mapping[str, Path], output: Path, worksh
     digests = {"tokenize": tokenized.digest, **given.digests}
     start = start_of(params.start)
     digests |= {} if start is None else {"start": start.digest}
+    items = given_items(params.planted)
+    digests |= {"planted": digest_json([one.digest for one in items])} if items else {}
     stage = StageRun(workshop, STAGE, __name__, params, digests, output, gpus=workshop.gpus_per_trainer)
     if (found := stage.unchanged()) is not None:
         return found
@@ -96,6 +100,7 @@ def run(params: TrainParams, *, inputs: Mapping[str, Path], output: Path, worksh
     where, steps = str(inputs.get(RECIPE, Recipe.FILE)), None if start is None else start.optimizer_steps
     planned = planned_runs(params, recipe, pool, train_digest(read), where, steps)
     require_worlds([one.spec for one in planned.runs], workshop)
+    runs = plant_all(params.planted, items, planned.runs, read[TOKENIZER_FILE], pool, workshop)
     for note in planned.notes:
         workshop.observer.say(note)
     if workshop.gpus_per_trainer:
@@ -103,8 +108,8 @@ def run(params: TrainParams, *, inputs: Mapping[str, Path], output: Path, worksh
     if params.training.evaluations is not None:
         workshop.observer.say(evaluation_words(params.training, pool.tokens(HELD_OUT).tolist()))
 
-    records = train_all(planned.runs, read, start, workshop)
-    pairs = zip(planned.runs, records, strict=True)
+    records = train_all(runs, read, start, workshop)
+    pairs = zip(runs, records, strict=True)
     trained = TrainedRuns(runs=tuple(_described(one, record, pool) for one, record in pairs))
     files = _files(trained.runs, records, recipe.name)
     return stage.publish(
@@ -313,6 +318,7 @@ def _described(planned: PlannedRun, record: UnitRecord, pool: TokenPool) -> Trai
         instruction_set=record.environment["instruction_set"],
         trunk=None if spec.trunk is None else TrunkStep(run=spec.trunk.spec.name, step=spec.trunk.step),
         workers=record.summary.get("workers", ()),
+        planted=None if spec.planted is None else told_of(spec.planted, record.summary["displaced"], pool.names),
     )
 
 

@@ -7,6 +7,7 @@ from math import isclose, isfinite
 from typing import Any, Literal
 
 from tasks.core.errors import ConfigError, MixwrightError
+from tasks.core.handles import Handle
 from tasks.core.identity import LABEL
 from tasks.training.config import ModelConfig, TrainingConfig
 from tasks.training.segments import Segments, joined
@@ -84,6 +85,7 @@ class RunSpec:
     the tokens of both); `phases` and `seed` are of what follows.
     `optimizer_steps` are those that its optimizer had made before its first: of a run that begins with the optimizer's state
     of another; None = its optimizer is new.
+    `planted` is the plan of what is written over some of its samples (see `planted`); None = nothing is.
     """
 
     name: str = field(metadata=LABEL)
@@ -95,6 +97,7 @@ class RunSpec:
     row_share: float | None = None
     trunk: "Trunk | None" = None
     optimizer_steps: int | None = None
+    planted: Handle | None = None
 
     def __post_init__(self) -> None:
         if self.row_share is not None and not 0 < self.row_share <= 1:

@@ -16,6 +16,7 @@ from tasks.training.export import write_model, write_tokenizer_files
 from tasks.training.held_out import SPLIT as HELD_OUT
 from tasks.training.ledger import ledger_rows
 from tasks.training.planned import StageHook, milestones, train_planned
+from tasks.training.planted.published import PlantedPlan
 from tasks.training.published_run import (
     EVALUATIONS_FILE,
     LEDGER_FILE,
@@ -63,6 +64,8 @@ def train_run(args: RunArgs, here: Here) -> UnitResult:
     data = run_data(spec, pool)
     if here.rank == 0:
         _write(trained, data, folder / TOKENIZER_FILE, here.folder)
+        if spec.planted is not None:
+            (here.folder / PlantedPlan.FILE).write_text(spec.planted.text(), encoding="utf-8")
         if here.scratch is not None:
             made = milestones(args.spec, args.hooks or (), here.scratch)
             publish_milestones(made, here.scratch, here.folder)
@@ -75,6 +78,8 @@ def train_run(args: RunArgs, here: Here) -> UnitResult:
     }
     if args.spec.training.optimizer.skip_spikes is not None:
         summary["skipped_steps"] = list(trained.skipped)
+    if data.plants is not None:
+        summary["displaced"] = data.plants.tokens_by_domain(data.domain, len(pool.names))
     if args.hooks is not None:
         summary["weights"] = [list(phase.weights) for phase in spec.phases]
     if trained.workers:

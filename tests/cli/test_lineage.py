@@ -18,6 +18,7 @@ from tasks.tokenize import stage as tokenize
 from tasks.tokenize.pool import read_pool
 from tasks.tokenize.published_documents import DOCUMENTS_FILE, read_documents
 from tasks.training import stage as train
+from tasks.training.params import TrainParams
 from tasks.training.published import TrainedRuns
 from tasks.training.published_run import LEDGER_FILE, LedgerRow, read_ledger
 from tests.cluster.curated import three_kinds, write_curated
@@ -46,7 +47,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     names = read_pool(data / "tokenize").names
     recipe = hand_written(path / "mine.json", {"tokens": TOKENS, "weights": [0.6, 0.4]}, *names[:2])
     given = {"tokenize": data / "tokenize", "recipe": recipe}
-    train.run(params(1), inputs=given, output=data / "train", workshop=workshop)
+    items = path / "items.jsonl"
+    items.write_text("".join(f'{{"id": "{number}", "text": "of {number}"}}\n' for number in range(8)))
+    planted = TrainParams.model_validate({**dict(params(1)), "planted": [{"name": "numbers", "file": str(items)}]})
+    train.run(planted, inputs=given, output=data / "train", workshop=workshop)
     return RunFolder(path)
 
 
@@ -59,6 +63,7 @@ def test_a_model_is_traced_to_the_sources_of_its_tokens(folder: RunFolder) -> No
     sources = dict(re.findall(r"^ +(prose|code|legal) +([\d,]+) +\d+$", told, re.MULTILINE))
     assert sum(int(tokens.replace(",", "")) for tokens in sources.values()) == TOKENS
     assert len(sources) == 2
+    assert re.search(r"planted, over tokens of these domains:\n.*\n +numbers +\d of 8 +\d+ +\d+\n", told)
     assert f"ledger: {len(ledger_of(folder))} rows rebuilt from the recipe, equal to what was logged" in told
     assert "raw input ffffffffffffffff" in told
 

@@ -54,7 +54,7 @@ ROOTS: Mapping[str, tuple[str, ...]] = {
 TRAINED = {"search.proxy", "search.proxy_on_tasks", "search.branches", "train.run", "methods.run"}
 MODELS = TRAINED | {"evaluate.model", "evaluate.samples", "evaluate.answers", "evaluate.memorisation"}
 # What reads or writes text.
-TEXTS = {"evaluate.samples", "evaluate.answers", "search.proxy_on_tasks"}
+TEXTS = {"evaluate.samples", "evaluate.answers", "search.proxy_on_tasks", "train.planted"}
 STATISTICS = {"curate.annotate", "statistics of Gopher", "languages"}
 # Edits that redo nothing, all at once: a file, what stands there, what is put in its place.
 NOTHING = (

@@ -47,6 +47,7 @@ from tasks.mixture.published_candidates import (
 )
 from tasks.mixture.runs import RUNS_FILE, ProxyRun, RunTable, to_csv
 from tasks.tokenize.published import PackedDomain, PackedSplit, Split, TokenPoolIndex
+from tasks.training.planted.published import PlantedItem, PlantedPart, PlantedPlan
 from tasks.training.published import TrainedRuns
 from tasks.training.published_run import LOSSES_FILE, losses_text
 from tests.evaluation.made import measured
@@ -310,6 +311,9 @@ def _train(folder: Path, seeds: int) -> None:
         losses = [6 / (step + 1) ** 0.1 + 0.01 * run.seed for step in range(30)]
         (folder / run.folder / LOSSES_FILE).write_text(losses_text(losses), encoding="utf-8")
     TrainedRuns(runs=runs).write(folder)
+    # A run's own folder has it where anything is planted.
+    item = PlantedItem(id="a", context="", probe="b", exposures=1, tokens="1 2", samples=(3,), offsets=(4,))
+    PlantedPlan(seed=0, experiments=(PlantedPart(name="facts", items=(item,)),)).write(folder)
 
 
 def _evaluate(folder: Path, search: Path, seeds: int) -> None:
