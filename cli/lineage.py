@@ -118,7 +118,7 @@ def _of_document(run: RunFolder, story: Story) -> Iterator[str]:
 def _seen(spec: RunSpec, pool: TokenPool, place: PackedDocument) -> str:
     """Return how often a run trained on a document, and in which steps first and last."""
     data, domain = run_data(spec, pool), pool.names.index(place.domain)
-    document = int(np.searchsorted(data.parts[0].rows[domain].starts, np.uint64(place.first_token)))
+    document = int(np.searchsorted(pool.domains[domain].splits["train"].starts, np.uint64(place.first_token)))
     times, samples = exposure(data, domain, document), samples_seen(data, domain, document)
     if samples is None:
         return "never"

@@ -14,6 +14,7 @@ from tasks.training.config import TrainingConfig, num_flops
 from tasks.training.data import order_over
 from tasks.training.order import check_caps, weight_caps
 from tasks.training.rows import rows_of
+from tasks.training.segments import Layout
 from tasks.training.types import Phase, RunSpec
 
 
@@ -40,7 +41,7 @@ def arms_of(params: ArmsParams, domains: Sequence[str], natural: Sequence[float]
 
 def natural_weights(pool: TokenPool, training: TrainingConfig, max_epochs: float) -> tuple[float, ...]:
     """Return each domain's share of the tokens under the caps, in the order of the pool."""
-    rows = [each.distinct for each in rows_of(pool, training.model.sequence_length, training.data)]
+    rows = [each.distinct for each in rows_of(pool, Layout(training.model.sequence_length), training.data)]
     return tuple(
         filled(pool.tokens("train").astype(float), weight_caps(rows, training.num_samples, max_epochs)).tolist()
     )
@@ -99,7 +100,7 @@ def _with_flops(training: TrainingConfig, vocab_size: int, budget: int) -> Train
 
 def _specs(params: ArmsParams, arm: Arm, training: TrainingConfig, pool: TokenPool) -> tuple[RunSpec, ...]:
     phases = (Phase(training.num_tokens, _weights(params, arm, training, pool)),)
-    rows = rows_of(pool, training.model.sequence_length, training.data)
+    rows = rows_of(pool, Layout(training.model.sequence_length), training.data)
     check_caps([order_over(rows, phases, pool.names, params.seed)], params.max_epochs, f"arm {arm.name}")
     return tuple(
         RunSpec(f"{arm.name}-seed{seed}", phases, seed, training, params.max_epochs)

@@ -156,7 +156,8 @@ def plain(recipe: Recipe) -> dict[str, Any]:
         rows: dict[str, Mapping[str, Any]] = {
             field: dict(zip(recipe.domains, row, strict=True)) for field, row in stage.named_weights
         }
-        own = stage.model_dump(mode="json", exclude={"tokens", "weights", "end_weights"}, exclude_none=True)
+        off = set() if stage.metadata else {"metadata"}
+        own = stage.model_dump(mode="json", exclude={"tokens", "weights", "end_weights"} | off, exclude_none=True)
         return {**rows, **own}
 
     return {

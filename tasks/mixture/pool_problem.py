@@ -8,6 +8,7 @@ from tasks.mixture.problem import Constraint, Problem, SearchedDomain, objective
 from tasks.tokenize.pool import TokenPool
 from tasks.training.order import usable_rows
 from tasks.training.rows import rows_of
+from tasks.training.segments import Layout
 
 
 def problem_of(params: SearchParams, pool: TokenPool) -> Problem:
@@ -19,7 +20,8 @@ def problem_of(params: SearchParams, pool: TokenPool) -> Problem:
     length, proxy = params.target.sequence_length, params.proxy
     # What caps are about: the rows that documents give where each is there once.
     rows, proxy_rows = (
-        tuple(each.distinct for each in rows_of(pool, one, proxy.data)) for one in (length, proxy.model.sequence_length)
+        tuple(each.distinct for each in rows_of(pool, Layout(one), proxy.data))
+        for one in (length, proxy.model.sequence_length)
     )
     if params.repetition_matched:
         proxy_rows = usable_rows(proxy_rows, min(1.0, proxy.num_tokens / params.target.tokens))

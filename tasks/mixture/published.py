@@ -37,9 +37,10 @@ class RecipeStage(Model):
     With `end_weights` the mixture goes from `weights` to them, linearly over the stage's tokens. A mixture that changes in
     steps is several stages. With a `hook` it is decided when the run gets there, from `weights`.
 
-    `sequence_length` and `rope_base` are the run's where they are null. A `schedule` rules the learning rate from the stage
-    on, up to the next stage that has one or the end of the run: `warmup_steps` from the rate before, to `peak_fraction` of
-    the run's peak.
+    `sequence_length` and `rope_base` are the run's where they are null. With `metadata` every document stands behind tokens
+    that say where it comes from (tokenize.metadata), which count as tokens of the stage and are not predicted. A `schedule`
+    rules the learning rate from the stage on, up to the next stage that has one or the end of the run: `warmup_steps` from
+    the rate before, to `peak_fraction` of the run's peak.
     """
 
     tokens: PositiveInt
@@ -51,6 +52,7 @@ class RecipeStage(Model):
     schedule: ScheduleConfig | None = None
     warmup_steps: NonNegativeInt | None = None
     peak_fraction: PositiveFloat | None = None
+    metadata: bool = False
 
     @model_validator(mode="after")
     def _sums_to_one(self) -> Self:
@@ -74,6 +76,7 @@ class RecipeStage(Model):
         """What the stage has otherwise than the run, in words; nothing where it has nothing."""
         found = [] if self.sequence_length is None else [f"samples of {self.sequence_length:,} tokens"]
         found += [] if self.rope_base is None else [f"RoPE base {self.rope_base:,.10g}"]
+        found += ["metadata before each document"] if self.metadata else []
         if self.schedule is not None:
             steps = "" if self.warmup_steps is None else f" after {self.warmup_steps:,} steps of warm-up"
             peak = "" if self.peak_fraction is None else f" to {self.peak_fraction:g} of the peak"

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from tasks.core.params import Params
 from tasks.tokenize.learning import TrainedBpe
+from tasks.tokenize.prefixed import Metadata
 from tasks.tokenize.taking import TokenizerFile
 from tasks.tokenize.tokenizer import DOCUMENT_END
 
@@ -20,6 +21,12 @@ class TokenizeParams(Params):
     document_columns: tuple[str, ...] = Field(
         default=(),
         description="numbers of each kept document that training may weight or sort by, such as `weight` or a score",
+    )
+
+    metadata: Metadata | None = Field(
+        default=None,
+        description="what is written before each document for stages that are trained with metadata: the host of its "
+        "address, or its source; null = nothing",
     )
 
     @property

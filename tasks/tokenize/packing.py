@@ -16,17 +16,28 @@ from tasks.tokenize.aligned import assigned_to
 from tasks.tokenize.codec import CodecFile
 from tasks.tokenize.encoding import read_encoded
 from tasks.tokenize.pack import Packed, pack
-from tasks.tokenize.pool import Tokens, starts_path, token_path, write_columns, write_index, write_starts, write_tokens
+from tasks.tokenize.pool import (
+    Tokens,
+    starts_path,
+    token_path,
+    write_columns,
+    write_index,
+    write_prefixed,
+    write_starts,
+    write_tokens,
+)
+from tasks.tokenize.prefixed import COLUMNS, Metadata, prefix
 from tasks.tokenize.published import PackedDomain, PackedSplit, Split
 from tasks.tokenize.published_documents import documents_schema, read_documents, write_documents
-from tasks.tokenize.tokenizer import Codec
+from tasks.tokenize.tokenizer import Codec, encode
 
 
 @dataclass(frozen=True)
 class PackArgs:
     """Pack the documents of one domain and split; `encoded` is what became of each shard, `assignments` where it goes.
 
-    `columns` are numbers of the kept documents to put beside their tokens, read of `shards`.
+    `columns` are numbers of the kept documents to put beside their tokens, and `metadata` what to write before each of them
+    in a second file, read of `shards`.
     """
 
     encoded: tuple[Tree, ...]
@@ -38,6 +49,7 @@ class PackArgs:
     seed: int
     columns: tuple[str, ...] = ()
     shards: tuple[Handle, ...] = ()
+    metadata: Metadata | None = None
 
 
 @dataclass(frozen=True)
@@ -65,6 +77,9 @@ def pack_split(args: PackArgs, here: Here) -> UnitResult:
     write_documents(table, here.folder)
     size, stood_for = int(np.asarray(table["bytes"]).sum()), int(codec.token_bytes[packed.tokens].sum())
     files = write_columns(here.folder, path, _numbers(args, table["id"]), table["id"].to_pylist())
+    if args.metadata is not None:
+        prefixes = _prefixes(args.metadata, args.shards, table["id"], codec)
+        write_prefixed(here.folder, path, packed.tokens, packed.first_token, prefixes, codec.vocab_size)
     own = PackedSplit(
         file=path, starts=starts_path(path), tokens=packed.tokens.size, bytes=size, documents=len(documents), **files
     )
@@ -114,6 +129,19 @@ def _numbers(args: PackArgs, ids: pa.ChunkedArray) -> dict[str, np.ndarray]:
                 f"{len(rows)} documents of {args.domain}. Name a column that holds a number of every document."
             )
     return {name: np.asarray(rows[name], dtype=np.float64) for name in args.columns}
+
+
+def _prefixes(metadata: Metadata, shards: Sequence[Handle], ids: pa.ChunkedArray, codec: Codec) -> list[np.ndarray]:
+    """Return the tokens of each document's metadata, in the order of their ids."""
+    column = COLUMNS[metadata]
+    kept = pa.concat_tables([read_shard(shard.local(), ["id", column]) for shard in shards])
+    texts = [prefix(metadata, value) for value in kept[column].take(pc.index_in(ids, kept["id"])).to_pylist()]
+    distinct = sorted({*texts})
+    tokens, sizes = encode(codec, distinct, distinct)
+    encoded = (
+        dict(zip(distinct, np.split(tokens.astype(np.int64), np.cumsum(sizes)[:-1]), strict=True)) if texts else {}
+    )
+    return [encoded[text] for text in texts]
 
 
 def _documents(tables: Sequence[pa.Table], packed: Packed, args: PackArgs) -> pa.Table:

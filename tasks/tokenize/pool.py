@@ -5,6 +5,7 @@ little-endian numbers of 16 bits where the vocabulary fits, else of 32; document
 `document_end`), `<NN>-<domain>.starts.bin` beside them the first token of each document (64 bits), and, where
 columns of documents were asked for, `<NN>-<domain>.column-<name>.bin` their numbers (64-bit floats) and
 `<NN>-<domain>.ids.bin` 64 bits that stand for their ids,
+`<NN>-<domain>.prefixed.bin` and `<NN>-<domain>.prefixes.bin` the documents behind their metadata (see `prefixed`),
 `token_bytes.bin` the number of UTF-8 bytes that each token id stands for (16 bits; 0 for special
 tokens), so that nats per token become bits per byte.
 """
@@ -21,6 +22,7 @@ import numpy.typing as npt
 
 from tasks.core.errors import DataError
 from tasks.core.handles import Tree
+from tasks.tokenize.prefixed import Prefixed, prefixed_paths, with_prefixes
 from tasks.tokenize.published import LENGTHS_FILE, SPLITS, PackedDomain, PackedSplit, Split, TokenBits, TokenPoolIndex
 
 # What is read of a pool besides the tokens of its splits.
@@ -38,7 +40,8 @@ class SplitTokens:
     """The packed tokens of one domain in one split: shape [tokens]; `bytes` are UTF-8 bytes of text.
 
     `starts` is the first token of each document, shape [documents]; so are the `columns` of numbers that were asked for,
-    and `ids`, 64 bits that stand for each document's id (empty where no columns were).
+    and `ids`, 64 bits that stand for each document's id (empty where no columns were). `prefixed` are the documents behind
+    their metadata; None = that was not asked for.
     """
 
     tokens: Tokens
@@ -46,6 +49,7 @@ class SplitTokens:
     bytes: int
     columns: Mapping[str, npt.NDArray[np.float64]] = field(default_factory=dict)
     ids: Tokens = field(default_factory=lambda: np.empty(0, dtype=np.uint64))
+    prefixed: Prefixed | None = None
 
 
 @dataclass(frozen=True)
@@ -171,12 +175,13 @@ def write_pool(
     document_end: int,
     token_bytes: npt.ArrayLike | None = None,
     columns: Mapping[str, Mapping[str, npt.ArrayLike]] | None = None,
+    prefixes: Mapping[str, Sequence[npt.NDArray[np.int64]]] | None = None,
 ) -> TokenPool:
     """Write a pool from arrays of packed tokens, by domain name and split; return it as `read_pool` does.
 
     The order of `domains` is the order of weights. A split that is left out is empty. Without `token_bytes` every token
     stands for one byte, the end of a document for none. `columns` are numbers of each document of the train split, by
-    domain and column.
+    domain and column, `prefixes` the tokens of its metadata, by domain.
 
     Raises:
         DataError: a token is not in the vocabulary, or a name cannot name a file.
@@ -195,6 +200,8 @@ def write_pool(
             own = (columns or {}).get(name, {}) if split == "train" else {}
             numbers = {column: np.asarray(values, dtype=np.float64) for column, values in own.items()}
             files = write_columns(folder, path, numbers, [f"{name} {index}" for index in range(starts.size)])
+            if prefixes is not None and split == "train":
+                write_prefixed(folder, path, tokens, starts, prefixes[name], vocab_size)
             described[split] = PackedSplit(
                 file=path, starts=starts_path(path), tokens=tokens.size, bytes=size, documents=starts.size, **files
             )
@@ -262,6 +269,21 @@ def write_columns(
     return {"columns": files, "ids": f"{beside}.ids.bin"}
 
 
+def write_prefixed(
+    folder: Path,
+    path: str,
+    tokens: npt.NDArray[np.int64],
+    starts: npt.NDArray[np.int64],
+    prefixes: Sequence[npt.NDArray[np.int64]],
+    vocab_size: int,
+) -> tuple[str, str]:
+    """Write the packed documents of a file once more, each behind its prefix, and the tokens of each; return their paths."""
+    stream, sizes = prefixed_paths(path)
+    write_tokens(folder / stream, with_prefixes(tokens, starts, prefixes), vocab_size)
+    write_starts(folder / sizes, np.array([own.size for own in prefixes], dtype=np.int64))
+    return stream, sizes
+
+
 def write_index(
     folder: Path,
     domains: Sequence[PackedDomain],
@@ -289,8 +311,16 @@ def _read_domain(folder: Path, domain: PackedDomain, bits: TokenBits, splits: Se
         starts = mapped(folder / own.starts, own.documents, _STARTS_DTYPE)
         columns = {name: mapped(folder / file, own.documents, _COLUMN_DTYPE) for name, file in own.columns.items()}
         ids = np.empty(0, _STARTS_DTYPE) if own.ids is None else mapped(folder / own.ids, own.documents, _STARTS_DTYPE)
-        found[split] = SplitTokens(tokens, starts, own.bytes, columns, ids)
+        found[split] = SplitTokens(tokens, starts, own.bytes, columns, ids, _read_prefixed(folder, own, bits))
     return DomainTokens(domain.index, domain.name, found)
+
+
+def _read_prefixed(folder: Path, own: PackedSplit, bits: TokenBits) -> Prefixed | None:
+    stream, lengths = (folder / name for name in prefixed_paths(own.file))
+    if not lengths.is_file():
+        return None
+    sizes = mapped(lengths, own.documents, _STARTS_DTYPE)
+    return Prefixed(mapped(stream, own.tokens + int(sizes.sum()), token_dtype(bits)), sizes)
 
 
 def mapped(path: Path, count: int, dtype: np.dtype[Number]) -> npt.NDArray[Number]:

@@ -23,11 +23,13 @@ from tasks.tokenize.config import TokenizeParams
 from tasks.tokenize.encoding import EncodeArgs, encode_shard
 from tasks.tokenize.learning import LearnTokenizerArgs, TrainedBpe, learn
 from tasks.tokenize.packing import PackArgs, PoolIndexArgs, index, pack_split
+from tasks.tokenize.prefixed import prefixed_paths
 from tasks.tokenize.published import SPLITS, TOKENIZER_FILE, PackedDomain, PackedSplit, Split
 from tasks.tokenize.published_documents import DOCUMENTS_FILE
 from tasks.tokenize.taking import TokenizerFile, take
 
 STAGE = "tokenize"
+TRAINED: Split = "train"
 HELD = Hold(codec_of, load_codec)
 LEARN = Step("tokenize.learn", "tokenize: tokenizer", learn)
 TAKE = Step("tokenize.take", "tokenize: tokenizer", take)
@@ -58,7 +60,7 @@ def run(params: TokenizeParams, *, inputs: Mapping[str, Path], output: Path, wor
         name: packs[domain.name, split].file(name)
         for domain in domains
         for split, own in domain.splits.items()
-        for name in own.files
+        for name in (*own.files, *_prefixed(params, own, split))
     }
     return stage.publish(
         files, account=_account(clustered.manifest, packs), summary=_summary(domains, learned, indexed)
@@ -103,9 +105,15 @@ def _packed(
     encoded = tuple(record.tree for record in ENCODE.map(workshop, [EncodeArgs(pair.shard, codec) for pair in pairs]))
     assignments = tuple(pair.assignments for pair in pairs)
     wanted = [(number, name, split) for number, name in enumerate(names) for split in SPLITS]
-    shards = tuple(pair.shard for pair in pairs) if params.document_columns else ()
-    own = (params.seed, params.document_columns, shards)
-    packs = PACK.map(workshop, [PackArgs(encoded, assignments, codec, *one, *own) for one in wanted])
+    every = tuple(pair.shard for pair in pairs)
+    units = []
+    for number, name, split in wanted:
+        # Nothing but training reads metadata.
+        metadata = params.metadata if split == TRAINED else None
+        shards = every if params.document_columns or metadata is not None else ()
+        own = (params.seed, params.document_columns, shards, metadata)
+        units.append(PackArgs(encoded, assignments, codec, number, name, split, *own))
+    packs = PACK.map(workshop, units)
     return {(name, split): record for (_, name, split), record in zip(wanted, packs, strict=True)}
 
 
@@ -125,6 +133,11 @@ def _domains(packs: Mapping[tuple[str, Split], UnitRecord]) -> tuple[PackedDomai
         )
         for number, name in enumerate(names)
     )
+
+
+def _prefixed(params: TokenizeParams, own: PackedSplit, split: Split) -> tuple[str, ...]:
+    """Return the files of a split's documents behind their metadata."""
+    return prefixed_paths(own.file) if params.metadata is not None and split == TRAINED else ()
 
 
 def _summary(domains: Sequence[PackedDomain], learned: UnitRecord, indexed: UnitRecord) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """What a run reads, and when: its data order over the rows of a token pool; any process reads any part of it.
 
-Where the length of samples changes on the way, each length has rows and an order of its own, in which its segments follow
-each other: an epoch of a domain is every row of one length once, and what is drawn of all lengths counts together.
+Where the layout of samples changes on the way (their length, metadata), each has rows and an order of its own, in which its
+segments follow each other: an epoch of a domain is every row of one layout once, and what is drawn of all counts together.
 
 Axes: S samples, N domains, T tokens that a sample trains on.
 """
@@ -20,7 +20,7 @@ from tasks.training.interleave import Floats, Integers
 from tasks.training.order import DataOrder, Past, Samples, check_caps, data_order
 from tasks.training.planted.overlay import Plants, read_plants
 from tasks.training.rows import DomainRows, rows_of
-from tasks.training.segments import Segment, Segments, samples_before
+from tasks.training.segments import Layout, Segment, Segments, samples_before
 from tasks.training.transforms.kinds import transformed
 from tasks.training.transforms.row import NO_TARGET
 from tasks.training.types import Phase, RunSpec
@@ -49,7 +49,7 @@ class Batch:
 
 @dataclass(frozen=True)
 class OrderedRows:
-    """The rows of a pool's domains that have one length, their order in a run, and what is made of them (None = nothing).
+    """The rows of a pool's domains in one layout, their order in a run, and what is made of them (None = nothing).
 
     `plants` is what is written over some samples of the run; None = nothing.
     """
@@ -62,9 +62,9 @@ class OrderedRows:
     plants: Plants | None = None
 
     @property
-    def length(self) -> int:
-        """Tokens that a sample trains on."""
-        return self.rows[0].length
+    def layout(self) -> Layout:
+        """How the tokens of the pool became these rows."""
+        return Layout(self.rows[0].length, self.rows[0].prefixes is not None)
 
     def read(self, start: int, stop: int, number: int) -> Batch:
         """Return samples `start` to `stop` (excluded) of this order, which are those from `number` on of the run.
@@ -78,6 +78,9 @@ class OrderedRows:
             self.plants.write(tokens, number)
         checksums = np.array([crc32(row_U) for row_U in tokens], dtype=np.uint64)
         pairs_SXT = self._pairs(number, tokens.astype(np.int64))
+        if self.layout.metadata:
+            for place, (domain, row) in enumerate(zip(samples.domains.tolist(), samples.rows.tolist(), strict=True)):
+                pairs_SXT[place, 1][self.rows[domain].metadata(row)] = NO_TARGET
         counted = pairs_SXT[:, 1] != NO_TARGET
         sizes = self.pool.token_bytes[pairs_SXT[:, 1]].sum(axis=1, dtype=np.int64, where=counted)
         return Batch(number, samples, tokens, pairs_SXT, counted.sum(axis=1), sizes, checksums)
@@ -123,7 +126,7 @@ class OrderedRows:
 
 @dataclass(frozen=True)
 class Piece:
-    """Samples of one length that follow each other in a run, between `before_N` and `after_N` samples of each domain."""
+    """Samples of one layout that follow each other in a run, between `before_N` and `after_N` samples of each domain."""
 
     rows: OrderedRows
     before_N: Integers
@@ -139,7 +142,7 @@ class Piece:
 
 @dataclass(frozen=True)
 class RunData:
-    """What a run reads: the rows of each length with their order, and the segments of the run, each of one length."""
+    """What a run reads: the rows of each layout with their order, and the segments of the run, each of one layout."""
 
     parts: tuple[OrderedRows, ...]
     segments: Segments
@@ -177,22 +180,22 @@ class RunData:
         """Return the rows that samples are of, and how much later they stand in their order than in the run."""
         for own, first in self._places:
             if own.first_sample <= start < stop <= own.stop_sample:
-                return self.of_length(own), first - own.first_sample
+                return self.of(own.layout), first - own.first_sample
         ends = [own.stop_sample for own in self.segments]
         raise IndexError(
             f"samples {start} to {stop} of a run of {self.num_samples}; a batch is of one segment, and these end at {ends}"
         )
 
-    def of_length(self, segment: Segment) -> OrderedRows:
-        """Return the rows of a segment's length."""
-        return next(one for one in self.parts if one.length == segment.model.sequence_length)
+    def of(self, layout: Layout) -> OrderedRows:
+        """Return the rows of a layout."""
+        return next(one for one in self.parts if one.layout == layout)
 
     def drawn_before(self, sample: int) -> tuple[Integers, ...]:
-        """Return of each length how many samples of each domain come before a sample of the run, shapes [N]."""
+        """Return of each layout how many samples of each domain come before a sample of the run, shapes [N]."""
         return tuple(one.order.drawn_before(self._position(one, sample)) for one in self.parts)
 
     def epochs_before(self, sample: int) -> Floats:
-        """Return how often the rows of each domain were drawn before a sample of the run, [N]: the sum over all lengths."""
+        """Return how often the rows of each domain were drawn before a sample of the run, [N]: the sum over all layouts."""
         pairs = zip(self.drawn_before(sample), self.parts, strict=True)
         epochs_N: Floats = np.sum([drawn_N / np.maximum(part.order.rows, 1) for drawn_N, part in pairs], axis=0)
         return epochs_N
@@ -202,52 +205,51 @@ class RunData:
         for own, first in self._places:
             low, high = max(start, own.first_sample), min(stop, own.stop_sample)
             if low < high:
-                part, moved = self.of_length(own), first - own.first_sample
+                part, moved = self.of(own.layout), first - own.first_sample
                 yield Piece(part, part.order.drawn_before(low + moved), part.order.drawn_before(high + moved))
 
     def number(self, part: OrderedRows, position: int) -> int:
-        """Return which sample of the run is at a position of a length's order."""
-        places = [(own, first) for own, first in self._places if self.of_length(own) is part and first <= position]
+        """Return which sample of the run is at a position of a layout's order."""
+        places = [(own, first) for own, first in self._places if self.of(own.layout) is part and first <= position]
         own, first = places[-1]
         return own.first_sample + position - first
 
     def _position(self, part: OrderedRows, sample: int) -> int:
-        own = [one for one in self.segments if self.of_length(one) is part]
+        own = [one for one in self.segments if self.of(one.layout) is part]
         return sum(max(min(sample, one.stop_sample) - one.first_sample, 0) for one in own)
 
     @cached_property
     def _places(self) -> list[tuple[Segment, int]]:
-        """Each segment, and where it begins in the order of its length."""
-        return [(own, self._position(self.of_length(own), own.first_sample)) for own in self.segments]
+        """Each segment, and where it begins in the order of its layout."""
+        return [(own, self._position(self.of(own.layout), own.first_sample)) for own in self.segments]
 
 
-def run_data(spec: RunSpec, pool: TokenPool, rows: Callable[[int], tuple[DomainRows, ...]] | None = None) -> RunData:
-    """Return what a run reads, checked; `rows` gives those of a length where somebody has them already.
+def run_data(spec: RunSpec, pool: TokenPool, rows: Callable[[Layout], tuple[DomainRows, ...]] | None = None) -> RunData:
+    """Return what a run reads, checked; `rows` gives those of a layout where somebody has them already.
 
     Raises:
         ConfigError: weights for another number of domains, a domain without samples, or one repeated too often.
     """
     pasts = {} if spec.trunk is None else _pasts(run_data(spec.trunk.spec, pool, rows), spec.trunk.step)
     parts, planted = [], None if spec.planted is None else read_plants(spec.planted, pool.document_end)
-    for length in dict.fromkeys(one.model.sequence_length for one in spec.segments):
-        found = rows_of(pool, length, spec.training.data) if rows is None else rows(length)
-        order = order_over(found, phases_of(spec, length), pool.names, spec.seed, spec.row_share, pasts.get(length))
+    for layout in dict.fromkeys(one.layout for one in spec.segments):
+        found = rows_of(pool, layout, spec.training.data) if rows is None else rows(layout)
+        order = order_over(found, phases_of(spec, layout), pool.names, spec.seed, spec.row_share, pasts.get(layout))
         parts.append(OrderedRows(order, pool, found, spec.training.data, spec.seed, planted))
     if spec.max_epochs is not None:
         check_caps([one.order for one in parts], spec.max_epochs, spec.name)
     return RunData(tuple(parts), spec.segments)
 
 
-def phases_of(spec: RunSpec, sequence_length: int) -> tuple[Phase, ...]:
-    """Return the phases of a run whose samples have a length."""
-    model = spec.training.model
-    return tuple(one for one in spec.phases if one.model(model).sequence_length == sequence_length)
+def phases_of(spec: RunSpec, layout: Layout) -> tuple[Phase, ...]:
+    """Return the phases of a run whose samples have a layout."""
+    return tuple(one for one in spec.phases if one.layout(spec.training.model) == layout)
 
 
-def _pasts(trunk: RunData, step: int) -> dict[int, Past]:
-    """Return what a trunk drew of each length up to a step, by the length."""
+def _pasts(trunk: RunData, step: int) -> dict[Layout, Past]:
+    """Return what a trunk drew of each layout up to a step."""
     sample = samples_before(trunk.segments, step)
-    return {one.length: Past(one.order, trunk._position(one, sample)) for one in trunk.parts}
+    return {one.layout: Past(one.order, trunk._position(one, sample)) for one in trunk.parts}
 
 
 def order_over(

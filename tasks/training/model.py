@@ -40,10 +40,10 @@ class Scoring:
     loss: LossKind | None = None
 
 
-def scoring_of(training: TrainingConfig, document_end: int) -> Scoring:
-    """Return what a run makes of its tokens, of which one ends documents."""
+def scoring_of(training: TrainingConfig, document_end: int, metadata: bool = False) -> Scoring:
+    """Return what a run makes of its tokens, of which one ends documents; `metadata` is not predicted."""
     data = training.data or DataConfig()
-    return Scoring(document_end if data.document_mask else None, data.gaps, training.loss)
+    return Scoring(document_end if data.document_mask else None, data.gaps or metadata, training.loss)
 
 
 class Decoder(nn.Module):

@@ -24,6 +24,7 @@ class BranchStage(Params):
     end_weights: Mapping[str, NonNegativeFloat] | None = None
     sequence_length: int | None = Field(default=None, ge=2, description="null = that of train.training.model")
     rope_base: PositiveFloat | None = Field(default=None, description="null = that of train.training.model")
+    metadata: bool = Field(default=False, description="documents stand behind their metadata, see tokenize.metadata")
 
     def mistakes(self) -> Iterator[str]:
         """Yield which weights do not sum to 1."""

@@ -184,18 +184,18 @@ def _decided(spec: RunSpec, hook: StageHook, pool: TokenPool, folder: Path, at: 
 
 def _caps(spec: RunSpec, max_epochs: float, phase: Phase, pool: TokenPool, at: int) -> Weights:
     """Return the largest weights of a phase that epoch caps leave behind a step."""
-    data, length = run_data(spec, pool), phase.model(spec.training.model).sequence_length
+    data, layout = run_data(spec, pool), phase.layout(spec.training.model)
     drawn = data.drawn_before(samples_before(data.segments, at))
     pairs = [
         (part.order.distinct or part.order.rows, own.tolist()) for part, own in zip(data.parts, drawn, strict=True)
     ]
-    (here,) = (number for number, part in enumerate(data.parts) if part.length == length)
+    (here,) = (number for number, part in enumerate(data.parts) if part.layout == layout)
     rows, taken = pairs.pop(here)
     caps = []
     for domain, (there, own) in enumerate(zip(rows, taken, strict=True)):
         others = sum(drawn[domain] / distinct[domain] for distinct, drawn in pairs if drawn[domain])
         left = max(int((max_epochs - others) * there) - own, 0)
-        caps.append(min(left / (phase.num_tokens // length), 1.0))
+        caps.append(min(left / (phase.num_tokens // layout.length), 1.0))
     return tuple(caps)
 
 

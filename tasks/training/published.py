@@ -17,7 +17,7 @@ class TrainedPhase(Model):
     """A part of a run with one mixture: tokens, and a weight per domain in the order of the pool's domains.
 
     With `end_weights` the mixture went from `weights` to them, linearly over the phase's tokens. `sequence_length` and
-    `rope_base` are those of train.training.model where they are null.
+    `rope_base` are those of train.training.model where they are null. With `metadata` documents stood behind theirs.
     """
 
     tokens: PositiveInt
@@ -25,6 +25,7 @@ class TrainedPhase(Model):
     end_weights: tuple[float, ...] | None = None
     sequence_length: PositiveInt | None = None
     rope_base: PositiveFloat | None = None
+    metadata: bool = False
 
 
 class TrunkStep(Model):

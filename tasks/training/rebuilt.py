@@ -19,7 +19,7 @@ def rebuilt_specs(
     # A trunk stands before its branches.
     for trained in runs:
         phases = tuple(
-            Phase(one.tokens, one.weights, one.end_weights, one.sequence_length, one.rope_base)
+            Phase(one.tokens, one.weights, one.end_weights, one.sequence_length, one.rope_base, one.metadata or None)
             for one in trained.phases
         )
         training = params.training.model_copy(update={"num_tokens": trained.tokens})

@@ -16,13 +16,14 @@ from tasks.training.held_out import SPLIT as HELD_OUT
 from tasks.training.order import starved
 from tasks.training.params import Branch, BranchStage, TrainParams
 from tasks.training.planned import StageHook
-from tasks.training.rows import DomainRows, rows_of
+from tasks.training.rows import SPLIT, DomainRows, rows_of
 from tasks.training.schedules.changes import Rewarm
+from tasks.training.segments import Layout
 from tasks.training.types import Phase, RunSpec, Trunk, switch_mistakes
 
 # In `train.mixtures`: the recipe's own stages.
 OWN: Literal["searched"] = "searched"
-RowsOf = Callable[[int], tuple[DomainRows, ...]]
+RowsOf = Callable[[Layout], tuple[DomainRows, ...]]
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,7 @@ def staged_training(training: TrainingConfig, stages: Sequence[RecipeStage]) -> 
 
 def _starved(spec: RunSpec, data: RunData) -> tuple[str, ...]:
     """Return the domains that have a weight in some phase and not one sample there."""
-    missed = [name for part in data.parts for name in starved(part.order, phases_of(spec, part.length))]
+    missed = [name for part in data.parts for name in starved(part.order, phases_of(spec, part.layout))]
     return tuple(dict.fromkeys(missed))
 
 
@@ -179,6 +180,17 @@ def _mistakes(params: TrainParams, recipe: Recipe, pool: TokenPool, data: str, r
             f"{len(unknown)} of its {len(recipe.domains)} domains are not in the pool: {', '.join(unknown)}. The pool has "
             f"{', '.join(pool.names)}."
         )
+    if params.planted and any(stage.metadata for stage in recipe.stages):
+        yield (
+            "planted texts take the place of predicted tokens, and its stages have metadata, which is not predicted. Leave "
+            "train.planted or metadata out."
+        )
+    if any(stage.metadata for stage in recipe.stages) and pool.domains[0].splits[SPLIT].prefixed is None:
+        yield (
+            "its stages have metadata, and the token pool has none. Set tokenize.metadata and run tokenize again, or leave "
+            "metadata out of the stages."
+        )
+        return
     if unknown or tuple(switch_mistakes(_own_phases(recipe, params.training.model), params.training)):
         return
     model = params.training.model
@@ -297,7 +309,8 @@ def _phase(stage: RecipeStage, weights: Weights, model: ModelConfig, end_weights
     return Phase(stage.tokens, weights, end_weights, *_own_model(stage, model))
 
 
-def _own_model(stage: RecipeStage | BranchStage, model: ModelConfig) -> tuple[int | None, float | None]:
-    """Return the sequence length and the RoPE base of a stage where they are others than the run's, else None."""
+def _own_model(stage: RecipeStage | BranchStage, model: ModelConfig) -> tuple[int | None, float | None, bool | None]:
+    """Return sequence length and RoPE base of a stage, None where they are the run's, and whether it has metadata."""
     length, base = stage.sequence_length, stage.rope_base
-    return None if length == model.sequence_length else length, None if base == model.rope_base else base
+    own = None if length == model.sequence_length else length, None if base == model.rope_base else base
+    return *own, stage.metadata or None

@@ -56,7 +56,8 @@ def identity(spec: RunSpec, pool: TokenPool) -> str:
 def _plain(phase: Phase) -> list[Any]:
     """Return a phase as JSON; what it has of a model of its own stands there if it has one."""
     model = (phase.sequence_length, phase.rope_base)
-    return [phase.num_tokens, phase.weights, phase.end_weights, *(() if model == (None, None) else model)]
+    own = [phase.num_tokens, phase.weights, phase.end_weights, *(() if model == (None, None) else model)]
+    return [*own, "metadata"] if phase.metadata else own
 
 
 def first_weights(spec: RunSpec, vocab_size: int, given: Mapping[str, Tensor] | None) -> Mapping[str, Tensor]:

@@ -10,6 +10,7 @@ Axes: D documents, C copies of documents, P pieces, R rows.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +22,7 @@ from tasks.tokenize.published import Split
 from tasks.training.config import DataConfig
 from tasks.training.interleave import Floats, Integers
 from tasks.training.permutation import mixed
+from tasks.training.segments import Layout
 
 # The one split that is trained on.
 SPLIT: Split = "train"
@@ -51,7 +53,8 @@ class DomainRows:
     """The rows of one domain: how many, and how many the same documents give where each is there once.
 
     `pieces` are what they are made of; None = the tokens as they lie. `scores` are what rows are sorted by within an
-    epoch, [R]; None = they are shuffled.
+    epoch, [R]; None = they are shuffled. `prefixes` are the tokens of metadata that each document begins with here, [D],
+    which are no part of what is trained on; None = documents are as they are.
     """
 
     tokens: Tokens
@@ -62,6 +65,22 @@ class DomainRows:
     distinct: int
     pieces: Pieces | None = None
     scores: Floats | None = None
+    prefixes: Tokens | None = None
+
+    def metadata(self, index: int) -> npt.NDArray[np.bool_]:
+        """Return which of a row's tokens behind the first are metadata, shape [T]."""
+        found_T = np.zeros(self.length, dtype=np.bool_)
+        if self.prefixes is None:
+            return found_T
+        if self.pieces is None:
+            places = np.arange(index * self.length, (index + 1) * self.length) + 1
+        else:
+            some = range(int(self.pieces.first[index]), int(self.pieces.first[index + 1]))
+            spans = ((int(self.pieces.starts[piece]), int(self.pieces.lengths[piece])) for piece in some)
+            places = np.concatenate([np.arange(start, start + size) for start, size in spans])
+        documents = self._documents_of(places)
+        found_T[: places.size] = places < self._texts_of(documents)
+        return found_T
 
     def row(self, index: int) -> Tokens:
         """Return the tokens of a row, shape [T + 1], as they lie on the disk."""
@@ -89,33 +108,49 @@ class DomainRows:
         return self._documents_of(first_S), self._documents_of(first_S + self.length - 1)
 
     def of_document(self, document: int) -> tuple[Integers, Integers]:
-        """Return the rows that train on a document, and on how many of its tokens each does."""
+        """Return the rows that hold a document, and on how many of its tokens each trains."""
         if self.pieces is None:
-            first, stop = (int(self.starts[document]), self._stop(document))
+            first, stop = int(self._texts_of(np.array([document]))[0]), self._stop(document)
             rows = (np.arange(first, stop) - 1) // self.length
             return np.unique(rows[(rows >= 0) & (rows < self.count)], return_counts=True)
         own = np.flatnonzero(self.pieces.documents == document)
         rows, places = np.unique(self.pieces.rows[own], return_inverse=True)
-        return rows, np.bincount(places, weights=self.pieces.lengths[own]).astype(np.int64)
+        return rows, np.bincount(places, weights=self._trained_P[own]).astype(np.int64)
 
     def size_of(self, document: int) -> int:
         """Return the tokens of a document, with its end."""
-        return self._stop(document) - int(self.starts[document])
+        return self._stop(document) - int(self._texts_of(np.array([document]))[0])
 
     def tokens_seen(self, times_R: Integers) -> Integers:
         """Return how many tokens of each document, [D], are trained on if each row is drawn so often."""
         if self.pieces is not None:
-            seen = np.bincount(
-                self.pieces.documents, self.pieces.lengths * times_R[self.pieces.rows], minlength=len(self.starts)
-            )
+            trained = self._trained_P * times_R[self.pieces.rows]
+            seen = np.bincount(self.pieces.documents, trained, minlength=len(self.starts))
             return seen.astype(np.int64)
         # Tokens seen before row r, and from that before any token: what stands behind the last whole row is never seen.
         before_R = np.concatenate([[0], np.cumsum(times_R)]) * self.length
-        ends_D = np.append(self.starts.astype(np.int64), self.tokens.size)
-        targets = np.clip(ends_D - 1, 0, self.count * self.length)
-        before_D = np.interp(targets, np.arange(len(before_R)) * self.length, before_R).round()
-        seen_D: Integers = np.diff(before_D.astype(np.int64))
-        return seen_D
+
+        def seen_before(tokens_D: Integers) -> Integers:
+            targets = np.clip(tokens_D - 1, 0, self.count * self.length)
+            seen: Integers = (
+                np.interp(targets, np.arange(len(before_R)) * self.length, before_R).round().astype(np.int64)
+            )
+            return seen
+
+        ends_D = np.append(self.starts[1:].astype(np.int64), self.tokens.size)[: len(self.starts)]
+        return seen_before(ends_D) - seen_before(self._texts_of(np.arange(len(self.starts))))
+
+    @cached_property
+    def _trained_P(self) -> Integers:
+        """The tokens of each piece without metadata."""
+        assert self.pieces is not None, "rows as they lie have no pieces"
+        stops_P = self.pieces.starts + self.pieces.lengths
+        return stops_P - np.clip(self._texts_of(self.pieces.documents), self.pieces.starts, stops_P)
+
+    def _texts_of(self, documents: Integers) -> Integers:
+        """Return the first token of some documents behind their metadata."""
+        starts: Integers = self.starts[documents].astype(np.int64)
+        return starts if self.prefixes is None else starts + self.prefixes[documents].astype(np.int64)
 
     def _documents_of(self, tokens_S: Integers) -> Integers:
         found_S: Integers = np.searchsorted(self.starts, tokens_S.astype(self.starts.dtype), "right") - 1
@@ -125,23 +160,25 @@ class DomainRows:
         return int(self.starts[document + 1]) if document + 1 < len(self.starts) else self.tokens.size
 
 
-def rows_of(pool: TokenPool, sequence_length: int, config: DataConfig | None) -> tuple[DomainRows, ...]:
+def rows_of(pool: TokenPool, layout: Layout, config: DataConfig | None) -> tuple[DomainRows, ...]:
     """Return the rows of each domain in the split that is trained on; no config = its tokens as they lie.
 
     Raises:
-        ConfigError: the pool lacks a column that the config names.
+        ConfigError: the pool lacks a column that the config names, or has no metadata.
         DataError: a weight is negative or no number, weights ask for too many copies, or a score is no finite number.
     """
     end, own = pool.document_end, config or DataConfig()
-    return tuple(_domain_rows(each.splits[SPLIT], each.name, end, sequence_length, own) for each in pool.domains)
+    return tuple(_domain_rows(each.splits[SPLIT], each.name, end, layout, own) for each in pool.domains)
 
 
-def _domain_rows(own: SplitTokens, name: str, document_end: int, length: int, config: DataConfig) -> DomainRows:
-    count = max(own.tokens.size - 1, 0) // length
+def _domain_rows(own: SplitTokens, name: str, document_end: int, layout: Layout, config: DataConfig) -> DomainRows:
+    length = layout.length
+    tokens, starts, prefixes = _behind_metadata(own) if layout.metadata else (own.tokens, own.starts, None)
+    count = max(tokens.size - 1, 0) // length
     if config.document_weights is None and config.curriculum is None and config.packing is None:
-        return DomainRows(own.tokens, own.starts, document_end, length, count, count)
-    starts_D = own.starts.astype(np.int64)
-    lengths_D = np.diff(np.append(starts_D, own.tokens.size))
+        return DomainRows(tokens, starts, document_end, length, count, count, prefixes=prefixes)
+    starts_D = starts.astype(np.int64)
+    lengths_D = np.diff(np.append(starts_D, tokens.size))
     copies_D = np.ones(len(starts_D), dtype=np.int64)
     if config.document_weights is not None:
         copies_D = copies(_column(own, name, config.document_weights), own.ids, config.seed, name)
@@ -150,7 +187,19 @@ def _domain_rows(own: SplitTokens, name: str, document_end: int, length: int, co
     scores = None if config.curriculum is None else _scores(pieces, _finite(own, name, config.curriculum))
     count = len(pieces.first) - 1
     distinct = int(lengths_D[copies_D > 0].sum()) // length if (copies_D > 1).any() else count
-    return DomainRows(own.tokens, own.starts, document_end, length, count, distinct, pieces, scores)
+    return DomainRows(tokens, starts, document_end, length, count, distinct, pieces, scores, prefixes)
+
+
+def _behind_metadata(own: SplitTokens) -> tuple[Tokens, Tokens, Tokens]:
+    """Return documents behind their metadata, the first token of each with it, and the tokens of each one's metadata."""
+    if own.prefixed is None:
+        raise ConfigError(
+            "a stage has metadata, and the token pool has none. Set tokenize.metadata and run tokenize again, or leave "
+            "metadata out of the stages."
+        )
+    sizes_D = own.prefixed.sizes
+    before_D = np.cumsum(sizes_D, dtype=sizes_D.dtype) - sizes_D
+    return own.prefixed.tokens, own.starts + before_D, sizes_D
 
 
 def _column(own: SplitTokens, domain: str, column: str) -> Floats:

@@ -1,4 +1,4 @@
-"""Segments of a run: steps in a row whose samples have one length and whose model has one RoPE base.
+"""Segments of a run: steps in a row whose samples have one layout, and whose model has one RoPE base.
 
 Every step of a run has the same number of tokens, and so a step of longer samples has fewer of them. Samples are numbered
 over the whole run, whatever their length.
@@ -14,14 +14,31 @@ from tasks.training.config import ModelConfig, flops_per_token
 
 
 @dataclass(frozen=True)
+class Layout:
+    """How the tokens of a pool become rows: their length, and whether documents stand behind their metadata."""
+
+    length: int
+    metadata: bool = False
+
+
+@dataclass(frozen=True)
 class Segment:
-    """Steps `first_step` to `stop_step` (excluded), the number of their first sample, and the model as it is there."""
+    """Steps `first_step` to `stop_step` (excluded), the number of their first sample, and the model as it is there.
+
+    With `metadata` every document stands behind tokens that say where it comes from, which are not predicted.
+    """
 
     first_step: int
     stop_step: int
     first_sample: int
     sequences_per_step: int
     model: ModelConfig
+    metadata: bool = False
+
+    @property
+    def layout(self) -> "Layout":
+        """How the tokens of its samples are laid out."""
+        return Layout(self.model.sequence_length, self.metadata)
 
     def samples_before(self, step: int) -> int:
         """Return how many samples of the run come before a step of the segment, or before the one behind it."""
@@ -36,20 +53,20 @@ class Segment:
 Segments = tuple[Segment, ...]
 
 
-def joined(parts: Sequence[tuple[int, ModelConfig]], tokens_per_step: int) -> Segments:
-    """Return the segments of parts of a run that follow each other, each a number of tokens and its model.
+def joined(parts: Sequence[tuple[int, ModelConfig, bool]], tokens_per_step: int) -> Segments:
+    """Return the segments of parts of a run that follow each other: each its tokens, its model, whether it has metadata.
 
-    A part may end within a step where the next has the same model.
+    A part may end within a step where the next is the same in both.
     """
     found, tokens = list[Segment](), 0
-    for num_tokens, model in parts:
+    for num_tokens, model, metadata in parts:
         first, stop = tokens // tokens_per_step, (tokens + num_tokens) // tokens_per_step
-        if found and found[-1].model == model:
+        if found and (found[-1].model, found[-1].metadata) == (model, metadata):
             before = found.pop()
             first, sample = before.first_step, before.first_sample
         else:
             sample = found[-1].stop_sample if found else 0
-        found.append(Segment(first, stop, sample, tokens_per_step // model.sequence_length, model))
+        found.append(Segment(first, stop, sample, tokens_per_step // model.sequence_length, model, metadata))
         tokens += num_tokens
     return tuple(found)
 

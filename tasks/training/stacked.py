@@ -170,7 +170,7 @@ def _advance(stack: Stack, steps_ahead: Iterator[Mapping[int, Batch]]) -> None:
 def _summed(stack: Stack, pairs_NSXT: Tensor, nats_NS: Tensor, weights_NST: Tensor | None) -> Tensor:
     """Return the sum over all micro-batches of the step; this process makes those of its own tokens, with their nats."""
     first, count = stack.parts
-    scoring = scoring_of(stack.training, stack.runs[0].data.pool.document_end)
+    scoring = scoring_of(stack.training, stack.runs[0].data.pool.document_end, stack.segment.metadata)
     parts = [slice(start, start + stack.part_size) for start in range(0, pairs_NSXT.shape[1], stack.part_size)]
 
     def write(part: int, sum_NW: Tensor) -> None:
@@ -188,7 +188,7 @@ def _token_weights(stack: Stack, pairs_NSXT: Tensor) -> Tensor | None:
     training, objective = stack.training, stack.training.objective
     if objective is None or not objective.holds(stack.step):
         return None
-    scoring = scoring_of(training, stack.runs[0].data.pool.document_end)
+    scoring = scoring_of(training, stack.runs[0].data.pool.document_end, stack.segment.metadata)
     parts = torch.split(pairs_NSXT, stack.part_size, dim=1)
     made = [nats_of_tokens(stack.layout_there, stack.weights_NW, stack.low_NW, part, scoring) for part in parts]
     first, summed = stack.parts[0] * stack.part_size, partial(world_sum, world=stack.world)

@@ -305,6 +305,7 @@ def _described(planned: PlannedRun, record: UnitRecord, pool: TokenPool) -> Trai
                 end_weights=phase.end_weights,
                 sequence_length=phase.sequence_length,
                 rope_base=phase.rope_base,
+                metadata=bool(phase.metadata),
             )
             for phase, weights in zip(spec.phases, decided, strict=True)
         ),

@@ -10,7 +10,7 @@ from tasks.core.errors import ConfigError, MixwrightError
 from tasks.core.handles import Handle
 from tasks.core.identity import LABEL
 from tasks.training.config import ModelConfig, TrainingConfig
-from tasks.training.segments import Segments, joined
+from tasks.training.segments import Layout, Segments, joined
 
 Device = Literal["cpu", "cuda"]
 
@@ -28,7 +28,7 @@ class Phase:
     """A part of a run with one mixture: tokens, and a weight per domain in the order of the pool's domains.
 
     With `end_weights` the mixture goes from `weights` to them, linearly over the phase's tokens. `sequence_length` and
-    `rope_base` are the run's where they are None.
+    `rope_base` are the run's where they are None. With `metadata` documents stand behind theirs.
     """
 
     num_tokens: int
@@ -36,6 +36,8 @@ class Phase:
     end_weights: tuple[float, ...] | None = None
     sequence_length: int | None = None
     rope_base: float | None = None
+    # Without is None, so that it stands in no key.
+    metadata: bool | None = None
 
     def __post_init__(self) -> None:
         if self.num_tokens < 1:
@@ -58,6 +60,10 @@ class Phase:
         """Return a run's model as it is in this phase."""
         own = {"sequence_length": self.sequence_length, "rope_base": self.rope_base}
         return model.model_copy(update={name: value for name, value in own.items() if value is not None})
+
+    def layout(self, model: ModelConfig) -> Layout:
+        """Return how the tokens of its samples are laid out, in a run of a model."""
+        return Layout(self.model(model).sequence_length, bool(self.metadata))
 
 
 def mean_weights(weights: tuple[float, ...], end_weights: tuple[float, ...] | None) -> tuple[float, ...]:
@@ -123,20 +129,20 @@ class RunSpec:
         return 0 if self.trunk is None else self.trunk.step * self.training.tokens_per_step
 
     @property
-    def models(self) -> tuple[tuple[int, ModelConfig], ...]:
-        """Tokens and model of each part of the run, those of the trunk's steps first."""
-        own = tuple((phase.num_tokens, phase.model(self.training.model)) for phase in self.phases)
+    def parts(self) -> tuple[tuple[int, ModelConfig, bool], ...]:
+        """Tokens and model of each part of the run, and whether it has metadata, those of the trunk's steps first."""
+        own = tuple((phase.num_tokens, phase.model(self.training.model), bool(phase.metadata)) for phase in self.phases)
         if self.trunk is None:
             return own
         per_step = self.training.tokens_per_step
         before = self.trunk.spec.segments
-        cut = [(min(one.stop_step, self.trunk.step) - one.first_step, one.model) for one in before]
-        return (*((steps * per_step, model) for steps, model in cut if steps > 0), *own)
+        cut = [(min(one.stop_step, self.trunk.step) - one.first_step, one.model, one.metadata) for one in before]
+        return (*((steps * per_step, model, metadata) for steps, model, metadata in cut if steps > 0), *own)
 
     @cached_property
     def segments(self) -> Segments:
-        """The steps of the run by their model: one where no phase has another sequence length or RoPE base."""
-        return joined(self.models, self.training.tokens_per_step)
+        """The steps of the run by their model and metadata: one where all phases have the same."""
+        return joined(self.parts, self.training.tokens_per_step)
 
 
 def switch_mistakes(
@@ -144,14 +150,14 @@ def switch_mistakes(
 ) -> Iterator[tuple[int, str]]:
     """Yield which phase's model does not fit into whole steps, behind `tokens_before` of the run, and why."""
     per_step, parts, tokens = training.tokens_per_step, training.micro_batches, tokens_before
-    before = training.model
+    before = training.model, phases[0].metadata
     for number, phase in enumerate(phases):
         model = phase.model(training.model)
-        if model != before and tokens % per_step:
+        if (model, phase.metadata) != before and tokens % per_step:
             yield (
                 number,
                 (
-                    f"another sequence length or RoPE base would begin behind {tokens:,} tokens, within a step of "
+                    f"another sequence length, RoPE base or metadata would begin behind {tokens:,} tokens, within a step of "
                     f"{per_step:,}. Let what comes before it have whole steps."
                 ),
             )
@@ -172,7 +178,7 @@ def switch_mistakes(
                     "Lower micro_batches, or raise sequences_per_step."
                 ),
             )
-        before, tokens = model, tokens + phase.num_tokens
+        before, tokens = (model, phase.metadata), tokens + phase.num_tokens
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ from tasks.tokenize import tokenizer as bpe
 from tasks.tokenize.config import TokenizeParams
 from tasks.tokenize.learning import TrainedBpe
 from tasks.tokenize.pool import read_pool
+from tasks.tokenize.prefixed import Metadata, prefix
 from tasks.tokenize.stage import run
 from tasks.tokenize.taking import TokenizerFile
 from tests.cluster.curated import Row, three_kinds, write_curated
@@ -97,6 +98,48 @@ def test_numbers_of_documents_that_are_asked_for_lie_beside_their_tokens(
         own = domain.splits["train"]
         assert own.columns["quality"].tolist() == [quality[one] for one in ids]
         assert len(set(own.ids.tolist())) == len(ids)
+
+
+@pytest.mark.parametrize("metadata", ["host", "source"])
+def test_documents_stand_once_more_behind_their_metadata_where_that_is_asked_for(
+    inputs: Mapping[str, Path], tmp_path: Path, metadata: Metadata
+) -> None:
+    workshop, _ = serial_workshop(tmp_path)
+    asked = PARAMS.model_copy(update={"metadata": metadata})
+    manifest = run(asked, inputs=inputs, output=tmp_path / "out", workshop=workshop)
+    run(PARAMS, inputs=inputs, output=tmp_path / "plain", workshop=workshop)
+    before = {path.relative_to(tmp_path / "plain") for path in (tmp_path / "plain").rglob("*.*")}
+    added = {path.relative_to(tmp_path / "out") for path in (tmp_path / "out").rglob("*.*")} - before
+    manifest.verify(tmp_path / "out")
+    pool, rows = read_pool(tmp_path / "out"), {row.id: row for row in ROWS}
+    assert len(added) == 2 * len(pool.domains) and all("tokens/train/" in str(path) for path in added)
+    for path in before - {Path("manifest.json")}:
+        assert (tmp_path / "out" / path).read_bytes() == (tmp_path / "plain" / path).read_bytes()
+    codec = bpe.load(tmp_path / "out" / "tokenizer.json", bpe.DOCUMENT_END)
+    table = pq.read_table(tmp_path / "out" / "documents.parquet").to_pylist()
+    for domain in pool.domains:
+        own, split = domain.splits["train"].prefixed, domain.splits["train"]
+        assert own is not None and domain.splits["test"].prefixed is None
+        place = 0
+        for number, (size, first) in enumerate(zip(own.sizes.tolist(), split.starts.tolist(), strict=True)):
+            (row,) = (
+                one
+                for one in table
+                if (one["domain"], one["split"], one["first_token"]) == (domain.name, "train", first)
+            )
+            told = {"host": "URL: unknown\n\n", "source": f"Source: {rows[row['id']].source}\n\n"}[metadata]
+            assert bpe.decode(codec, own.tokens[place : place + size].tolist()) == told.encode(), number
+            text = own.tokens[place + size : place + size + row["tokens"]]
+            assert text.tolist() == split.tokens[first : first + row["tokens"]].tolist()
+            place += size + row["tokens"]
+        assert place == own.tokens.size
+
+
+def test_the_host_of_an_address_is_its_metadata_however_it_is_written() -> None:
+    addresses = ("http://a.org:80/b?c", "a.org/b", "https://A.org", "", None, "http://[bad")
+    assert [prefix("host", each).strip() for each in addresses] == [
+        "URL: a.org", "URL: a.org", "URL: a.org", "URL: unknown", "URL: unknown", "URL: unknown"
+    ]  # fmt: skip
 
 
 def test_a_column_of_text_is_refused(inputs: Mapping[str, Path], tmp_path: Path) -> None:

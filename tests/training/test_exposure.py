@@ -16,7 +16,7 @@ from tasks.training.exposure import (
 )
 from tasks.training.order import DataOrder
 from tasks.training.rows import DomainRows, rows_of
-from tasks.training.segments import Segment
+from tasks.training.segments import Layout, Segment
 from tests.training.conftest import small_training
 from tests.training.documents import memory_pool
 
@@ -36,7 +36,7 @@ def test_every_row_is_seen_once_per_epoch_and_the_sum_is_what_was_drawn(
 def run_over(lengths: list[int], drawn: int) -> RunData:
     """Return a run that draws so many rows of 4 tokens of one domain of documents."""
     pool = memory_pool({"a": lengths})
-    rows = rows_of(pool, 4, None)
+    rows = rows_of(pool, Layout(4), None)
     return of_one_length(DataOrder(("a",), (rows[0].count,), ((drawn if rows[0].count else 0,),), 0), pool, rows)
 
 

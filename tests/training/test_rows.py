@@ -13,6 +13,7 @@ from tasks.training.data import order_over, run_data
 from tasks.training.exposure import exposure, tokens_seen
 from tasks.training.ledger import ledger_rows, rebuilt_ledger
 from tasks.training.rows import best_fit_pieces, copies, rows_of, stream_pieces
+from tasks.training.segments import Layout
 from tasks.training.types import Phase, RunSpec
 from tests.training.conftest import small_training
 from tests.training.documents import END, memory_pool
@@ -42,7 +43,7 @@ def test_a_stream_holds_each_copy_once_up_to_the_last_whole_row(documents: list[
 
 def test_a_row_is_what_stands_before_it_and_its_documents() -> None:
     pool = memory_pool({"a": [3, 4, 2]}, {"a": {"weight": [1.0, 2.0, 0.0]}})
-    (rows,) = rows_of(pool, 5, WEIGHTED)
+    (rows,) = rows_of(pool, Layout(5), WEIGHTED)
     # The stream is 1 1 END 2 2 2 END 2 2 2 END: two rows of 5, and one token is left over.
     assert [rows.row(index).tolist() for index in range(rows.count)] == [[END, 1, 1, END, 2, 2], [2, 2, END, 2, 2, 2]]
     assert rows.distinct == 1
@@ -81,13 +82,13 @@ def test_a_score_that_is_no_number_is_refused_with_its_document() -> None:
     with pytest.raises(
         DataError, match=r"a: 1 of 8 documents have a score that is no finite number; first: document 2"
     ):
-        rows_of(pool, 4, SORTED)
+        rows_of(pool, Layout(4), SORTED)
 
 
 def test_a_column_that_the_pool_lacks_is_named_with_those_it_has() -> None:
     pool = memory_pool({"a": LENGTHS}, {"a": {"score": [1.0] * len(LENGTHS)}})
     with pytest.raises(ConfigError, match=r"a: .*called weight .*it has score.*tokenize\.document_columns"):
-        rows_of(pool, 4, WEIGHTED)
+        rows_of(pool, Layout(4), WEIGHTED)
 
 
 def weighted_spec(config: DataConfig | None, max_epochs: float | None = None) -> RunSpec:
@@ -150,7 +151,7 @@ def test_a_curriculum_draws_the_same_rows_by_their_score_within_an_epoch() -> No
 
 def test_an_epoch_that_ends_within_the_run_is_sorted_too() -> None:
     pool = memory_pool({"a": [20] * 5}, {"a": {"score": [5.0, 4.0, 3.0, 2.0, 1.0]}})
-    rows = rows_of(pool, 10, SORTED)
+    rows = rows_of(pool, Layout(10), SORTED)
     order = order_over(rows, [Phase(10 * 25, (1.0,))], ["a"], 0)
     samples, scores = order.samples(0, 25), rows[0].scores
     assert scores is not None
@@ -188,7 +189,7 @@ def test_packed_rows_hold_every_token_once_and_split_only_what_fits_into_none(
 
 
 def test_a_packed_row_is_padded_with_ends_that_are_no_targets() -> None:
-    (rows,) = rows_of(memory_pool({"a": [3, 4, 2, 12]}), 5, PACKED)
+    (rows,) = rows_of(memory_pool({"a": [3, 4, 2, 12]}), Layout(5), PACKED)
     assert [rows.row(index).tolist() for index in range(rows.count)] == [
         [END, 4, 4, 4, 4, 4],
         [4, 4, 4, 4, 4, 4],

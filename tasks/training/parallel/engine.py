@@ -198,8 +198,8 @@ def _advance(run: _Run, batches: Iterator[Batch]) -> None:
         DivergedError: loss or gradient are not finite; the weights are those of the step before.
     """
     training, spread, step, chosen = run.training, run.spread, run.step, run.training.optimizer.method
-    batch, scoring = next(batches), scoring_of(training, run.data.pool.document_end)
-    segment = segment_of(run.data.segments, step)
+    batch, segment = next(batches), segment_of(run.data.segments, step)
+    scoring = scoring_of(training, run.data.pool.document_end, segment.metadata)
     parts = parts_of_step(segment, training.micro_batches, run.job.world)
     run.model.read_as(segment.model)
     some_SXT = torch.from_numpy(batch.pairs).to(run.job.device).chunk(parts)
