@@ -136,6 +136,8 @@ STAGES = (
             "tasks.evaluation.tasks.published:Scores",
             "tasks.evaluation.tasks.published:TaskItems",
             "tasks.evaluation.published_seen:Memorisation",
+            "tasks.evaluation.published_contamination:Contamination",
+            "tasks.evaluation.published_contamination:FoundItems",
         ),
         extras="tasks.evaluation.command:EXTRAS",
     ),

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 
 from tasks.core.published import Published
 from tasks.evaluation.config import EvaluateParams
+from tasks.evaluation.contaminated import contamination
 from tasks.evaluation.measured import Measured
 from tasks.evaluation.published import Continuation, Sample, Samples
+from tasks.evaluation.published_contamination import Contamination, FoundItems
 from tasks.evaluation.published_seen import Memorisation
 from tasks.evaluation.samples import SampleArgs, continue_documents
 from tasks.evaluation.seen import memorisation
@@ -71,6 +73,22 @@ def _memorisation(evaluation: Evaluation) -> Analysed:
     return Analysed({Memorisation.FILE: found}, records)
 
 
+def _contamination(evaluation: Evaluation) -> Analysed:
+    """Look for the items of tasks in what models were trained on."""
+    params, measured = evaluation.params, evaluation.measured
+    assert params.contamination is not None and measured.on_tasks is not None
+    found, items, records = contamination(
+        evaluation.workshop,
+        params.contamination,
+        evaluation.tasks,
+        evaluation.trained,
+        measured.models,
+        measured.on_tasks,
+        params.confidence,
+    )
+    return Analysed({Contamination.FILE: found, FoundItems.FILE: items}, records)
+
+
 def _samples(evaluation: Evaluation) -> Analysed:
     """Let the first model of each mixture continue the beginnings of documents."""
     params, trained = evaluation.params.samples, evaluation.trained
@@ -100,6 +118,10 @@ def _samples(evaluation: Evaluation) -> Analysed:
     return Analysed({Samples.FILE: published}, records)
 
 
-ANALYSES: Mapping[str, Callable[[Evaluation], Analysed]] = {"memorisation": _memorisation, "samples": _samples}
+ANALYSES: Mapping[str, Callable[[Evaluation], Analysed]] = {
+    "memorisation": _memorisation,
+    "contamination": _contamination,
+    "samples": _samples,
+}
 # They ask what a model was trained on.
-OF_TRAIN_SPLIT = ("memorisation",)
+OF_TRAIN_SPLIT = ("memorisation", "contamination")

@@ -1,10 +1,12 @@
 """Params of the evaluate stage."""
 
+from collections.abc import Iterable
 from typing import Annotated
 
 from pydantic import Field, PositiveInt
 
 from tasks.core.params import Params
+from tasks.curate.decontaminate.params import NgramParams
 from tasks.evaluation.tasks.params import TaskSetParams
 
 
@@ -32,6 +34,23 @@ class MemorisationParams(Params):
     seed: int = Field(default=0, ge=0)
 
 
+class ContaminationParams(NgramParams):
+    """Which task items the models were trained on, and what that did to their scores.
+
+    N-grams of an item's question and right answer are looked for in the documents of the split train, as curation looks
+    for benchmarks; those count that a run trained on, by its executed plan.
+    """
+
+    min_hits: PositiveInt = Field(
+        default=1, description="different n-grams of an item that a run trained on, for the item to be contaminated"
+    )
+    common_documents: PositiveInt | None = Field(
+        default=None,
+        description="n-grams in more documents of the split train are not looked for: set phrases (10: Brown et al. 2020, "
+        "where duplicates were dropped before); null = all are",
+    )
+
+
 class EvaluateParams(TaskSetParams):
     """How much of the test split is measured, which tasks are put to models, and how sure a claim has to be."""
 
@@ -39,3 +58,10 @@ class EvaluateParams(TaskSetParams):
     confidence: float = Field(default=0.95, gt=0.5, lt=1, description="of the paired interval that a claim needs")
     samples: SampleParams | None = Field(default_factory=SampleParams, description="null = none")
     memorisation: MemorisationParams | None = Field(default=None, description="null = not looked at")
+    contamination: ContaminationParams | None = Field(default=None, description="null = not looked for")
+
+    def mistakes(self) -> Iterable[str]:
+        """Return what is wrong with the tasks, or that there are none to look for."""
+        yield from super().mistakes()
+        if self.contamination is not None and not self.tasks:
+            yield "contamination: there are no items to look for. Name their files in tasks, or set it to null"

@@ -27,6 +27,7 @@ from tasks.curate.decontaminate.index import (
     ngram_hashes,
     read_index,
     word_hash,
+    word_places,
     words,
     write_index,
 )
@@ -111,6 +112,12 @@ def test_chinese_characters_and_kana_are_words() -> None:
     assert found(["彼は東京タワーへ行った"], index(config(5), jp=["東京タワーは高い"])) == [
         (0, "jp", 1, "東 京 タ ワ ー")
     ]
+
+
+@given(st.text(st.sampled_from("aZ9'. \n\u0130\u00df\u00e9東ワ👩\U00020001")))
+def test_every_word_lies_between_its_bytes(text: str) -> None:
+    found = [text.encode()[first:end].decode() for first, end in word_places(text).tolist()]
+    assert [words(one) for one in found] == [[word] for word in words(text)]
 
 
 def test_equal_hashes_do_not_decide() -> None:

@@ -18,7 +18,19 @@ from tasks.core.rng import generator
 from tasks.curate.fates import Fates, tally
 from tasks.curate.published.funnel import Funnel
 from tasks.evaluation.decide import decision
-from tasks.evaluation.published import Continuation, MeasuredModels, Sample, Samples
+from tasks.evaluation.published import Continuation, MeasuredModel, MeasuredModels, Sample, Samples
+from tasks.evaluation.published_contamination import (
+    ContaminatedModel,
+    ContaminatedTask,
+    Contamination,
+    DomainExposure,
+    Estimate,
+    ExposureGroup,
+    FoundItem,
+    FoundItems,
+    ItemExposure,
+    SplitScore,
+)
 from tasks.evaluation.published_seen import Auroc, Memorisation, Memorised, MemorisedModel
 from tasks.evaluation.tasks.published import AnsweredItem, Score, ScoredModel, Scores, TaskItems, TaskScores
 from tasks.ingest.published.documents import DOCUMENT, REFUSED
@@ -331,6 +343,7 @@ def _evaluate(folder: Path, search: Path, seeds: int) -> None:
     sample = Sample(domain=DOMAINS[0], prompt="def f(", document="self): ...", continuations=written)
     Samples(seed=0, temperature=0.8, samples=(sample,)).write(folder)
     _memorised(folder)
+    _contaminated(folder, models)
     _scores(folder, [f"{mixture}-seed{seed}" for mixture in gains for seed in range(seeds)])
 
 
@@ -342,6 +355,52 @@ def _memorised(folder: Path) -> None:
     domains = {DOMAINS[0]: seen, DOMAINS[1]: none}
     model = MemorisedModel(model="searched-seed0", domains=domains, within_domains=auroc)
     Memorisation(confidence=0.95, models=(model,)).write(folder)
+
+
+def _contaminated(folder: Path, models: Sequence[MeasuredModel]) -> None:
+    """Write that one model was trained on half of a task's items, and scores higher on them; no other model was."""
+
+    def score(value: float) -> Score:
+        return Score(value=value, standard_error=0.01, direction="higher")
+
+    def task(contaminated: int) -> ContaminatedTask:
+        difference = Estimate(value=0.3, lower=0.2, upper=0.4, units=20)
+        split = SplitScore(
+            all=score(0.5),
+            without_contaminated=score(0.35 if contaminated else 0.5),
+            contaminated=score(0.65) if contaminated else None,
+            difference=difference if contaminated else None,
+        )
+        groups = (
+            ExposureGroup(above=-1, up_to=0, items=40 - contaminated, exposure=0, score=score(0.35)),
+            ExposureGroup(above=2, up_to=4, items=20, exposure=3.1, score=score(0.65)),
+        )
+        return ContaminatedTask(
+            items=40, not_looked_for=3, contaminated=contaminated, primary="accuracy", scores={"accuracy": split},
+            exposures=groups if contaminated else groups[:1],
+            slope=Estimate(value=0.2, lower=0.1, upper=0.3, units=20) if contaminated else None,
+        )  # fmt: skip
+
+    names = [f"{model.mixture}-seed{model.seed}" for model in models]
+    Contamination(
+        confidence=0.95, ngram_words=13, whole_text_words=8, min_hits=1, common_documents=None, documents=1000,
+        documents_hit=21,
+        models=tuple(
+            ContaminatedModel(model=name, common_ngrams=0, tasks={"arc": task(20 if number == 0 else 0)})
+            for number, name in enumerate(names)
+        ),
+        tasks_across_models={"arc": Estimate(value=0.15, lower=-0.1, upper=0.4, units=20)},
+        domains={
+            domain: {
+                name: DomainExposure(epochs=0.5, bits_per_byte=model.bpb[domain])
+                for name, model in zip(names, models, strict=True)
+            }
+            for domain in DOMAINS
+        },
+        domains_across_models=None,
+    ).write(folder)  # fmt: skip
+    seen = ItemExposure(ngrams=9, ngrams_seen=9, places=27, exposure=3.0, ngram=f"{EVIL} words of an item")
+    FoundItems(tasks={"arc": (FoundItem(id="i1", line=1, models={names[0]: seen}),)}).write(folder)
 
 
 def _scores(folder: Path, models: Sequence[str]) -> None:

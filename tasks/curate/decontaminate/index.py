@@ -8,6 +8,7 @@ Axes: E entries.
 """
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,7 +20,8 @@ from numpy.typing import NDArray
 
 from tasks.core.errors import DataError
 from tasks.core.tables import read_table, write_table
-from tasks.curate.decontaminate.benchmarks import Benchmark, Decontaminate
+from tasks.curate.decontaminate.benchmarks import Benchmark
+from tasks.curate.decontaminate.params import NgramParams
 
 Hashes = NDArray[np.uint64]
 
@@ -57,6 +59,23 @@ def words(text: str) -> list[str]:
     ['don', 't', 'panic', '42', '部', '屋']
     """
     return text.translate(_FOLD).split()
+
+
+def word_places(text: str) -> NDArray[np.int64]:
+    """Return where the words of a text lie: the first byte of each in UTF-8 and the byte behind it, shape [words, 2].
+
+    >>> word_places("Don't PANIC: 42 部屋").tolist()
+    [[0, 3], [4, 5], [6, 11], [13, 15], [16, 19], [19, 22]]
+    """
+    points = np.frombuffer(text.encode("utf-32-le"), "<u4")
+    sizes = 1 + (points > 0x7F).astype(np.int64) + (points > 0x7FF) + (points > 0xFFFF)
+    ends = np.cumsum(sizes)
+    # Which character of the text each one of the folded text comes from.
+    widths = np.array([len(_FOLD[point]) for point in points.tolist()], np.int64)
+    characters = np.repeat(np.arange(len(points)), widths)
+    spans = [found.span() for found in re.finditer(r"\S+", text.translate(_FOLD))]
+    first, last = (characters[np.array(side, np.int64)] for side in ([a for a, _ in spans], [b - 1 for _, b in spans]))
+    return np.stack([ends[first] - sizes[first], ends[last]], axis=1)
 
 
 def word_hash(word: str) -> int:
@@ -140,7 +159,7 @@ class _Entries:
     num_words: NDArray[np.int32]
 
 
-def index_of(benchmarks: list[Benchmark], config: Decontaminate) -> NgramIndex:
+def index_of(benchmarks: list[Benchmark], config: NgramParams) -> NgramIndex:
     """Return the index of benchmarks that were read."""
     known: dict[str, int] = {}
     pieces, coverage, entries, size = [], [], [], 0
@@ -198,7 +217,7 @@ class _Tally:
     numbers: int = 0
 
 
-def _indexed(benchmark: Benchmark, config: Decontaminate, known: dict[str, int]) -> tuple[bytes, Coverage, _Entries]:
+def _indexed(benchmark: Benchmark, config: NgramParams, known: dict[str, int]) -> tuple[bytes, Coverage, _Entries]:
     """Return a benchmark's texts as one text of words, how much of it counts, and its entries, each n-gram once."""
     lines: list[bytes] = []
     parts: list[_Entries] = []
@@ -238,7 +257,7 @@ def _coverage(benchmark: Benchmark, tally: _Tally, ngrams: int) -> Coverage:
     )
 
 
-def _length(num_words: int, config: Decontaminate) -> int | None:
+def _length(num_words: int, config: NgramParams) -> int | None:
     """Return how many words of a text are looked for at a time; None if it is too short to be looked for."""
     if num_words >= config.ngram_words:
         return config.ngram_words
