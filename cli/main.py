@@ -29,6 +29,10 @@ ELSEWHERE = {
         "cli.ask",
         "From a model to what it saw, from a document to the models that saw it, from a digest to its stage.",
     ),
+    "costs": (
+        "cli.costs",
+        "Tell what a run or a stage's folder cost: CPU and GPU seconds, tokens, and money, by step.",
+    ),
     "verify": ("cli.ask", "Check every file against its manifest, and every stage against the one before it."),
     "compare": (
         "cli.compare",

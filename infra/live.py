@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from infra.errors import InfraError
@@ -19,6 +20,8 @@ from infra.machine import peak_flops
 from infra.progress import repeated
 
 _WRITTEN_EVERY_S = 1.0
+# A short run is over before a second is: its beginning is told in full.
+_FIRST_STEPS = 100
 _LOOKED_AT_EVERY_S = 2.0
 
 Values = Mapping[str, float]
@@ -26,15 +29,22 @@ Row = tuple[int, dict[str, float]]
 
 
 class MetricsFile:
-    """The live values of one unit, at most one line a second: what the unit says, and how fast and how large it is.
+    """The live values of one unit: what the unit says of its `first_steps`, then at most a line a second.
 
-    `peak` is what one of its `devices` could do, in operations per second (None = by its name, where that is known).
+    Once a second it is told as well how fast and how large it is. `peak` is what one of its `devices` could do, in
+    operations per second (None = by its name, where that is known).
     """
 
     def __init__(
-        self, path: Path, peak: float | None = None, devices: int = 1, every_s: float = _WRITTEN_EVERY_S
+        self,
+        path: Path,
+        peak: float | None = None,
+        devices: int = 1,
+        every_s: float = _WRITTEN_EVERY_S,
+        first_steps: int = _FIRST_STEPS,
     ) -> None:
-        self._path, self._peak, self._devices, self._every_s = path, peak, devices, every_s
+        self._path, self._peak, self._devices = path, peak, devices
+        self._every_s, self._first_steps = every_s, first_steps
         self._last_step: int | None = None
         self._before: tuple[float, float, Values] | None = None
 
@@ -44,13 +54,15 @@ class MetricsFile:
         if self._before is None:
             self._before, self._last_step = (now, cpu, values), self._last_told()
             _system(0.0)  # its own counters begin here
-            return
-        if now - self._before[0] < self._every_s or step <= (self._last_step or 0):
+        due = now - self._before[0] >= self._every_s
+        if step <= (self._last_step or 0) or not (due or step <= self._first_steps):
             return
         row = {name: value for name, value in values.items() if name not in {"tokens", "flops"}}
-        row |= self._rates(now - self._before[0], values, self._before[2])
-        row |= _system((cpu - self._before[1]) / (now - self._before[0]))
-        self._before, self._last_step = (now, cpu, values), step
+        if due:
+            row |= self._rates(now - self._before[0], values, self._before[2])
+            row |= _system((cpu - self._before[1]) / (now - self._before[0]))
+            self._before = (now, cpu, values)
+        self._last_step = step
         # For people alone: where nothing can be written, the work itself will say so by name.
         with suppress(OSError):
             self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -90,21 +102,25 @@ def metrics_of(path: Path, start: int = 0) -> tuple[list[Row], int]:
 @contextmanager
 def showing(
     paths: Sequence[Path], show: Callable[[int, list[Row]], None], every_s: float = _LOOKED_AT_EVERY_S
-) -> Iterator[None]:
-    """Show (index of the file, its new rows) while the block runs, and at its end; what could not be shown, again later."""
-    seen = [0] * len(paths)
+) -> Iterator[Callable[[], None]]:
+    """Show (index of the file, its new rows) while the block runs, and at its end; what could not be shown, again later.
+
+    The block is given what shows at once what is there: before files go.
+    """
+    seen, one_at_a_time = [0] * len(paths), Lock()
 
     def look() -> None:
-        for index, path in enumerate(paths):
-            rows, end = metrics_of(path, seen[index])
-            if rows:
-                with suppress(InfraError):
-                    show(index, rows)
-                    seen[index] = end
+        with one_at_a_time:
+            for index, path in enumerate(paths):
+                rows, end = metrics_of(path, seen[index])
+                if rows:
+                    with suppress(InfraError):
+                        show(index, rows)
+                        seen[index] = end
 
     try:
         with repeated(look, every_s):
-            yield
+            yield look
     finally:
         look()
 

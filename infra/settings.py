@@ -102,6 +102,27 @@ class DvcSettings(_Group):
     remote: str | None = None
 
 
+class PriceSettings(_Group):
+    """What an hour of a CPU and of a GPU costs (None = not told), in a currency: costs are told in money then."""
+
+    cpu_hour: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    gpu_hour: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    currency: Annotated[str, Field(pattern=r"^\S{1,8}$")] = "USD"
+
+    def money(self, cpu_s: float, gpu_s: float) -> float | None:
+        """Return what seconds of CPUs and GPUs cost; None where what was used has no price.
+
+        >>> PriceSettings(gpu_hour=3.6).money(cpu_s=0.0, gpu_s=500.0)
+        0.5
+        """
+        used = [(cpu_s, self.cpu_hour), (gpu_s, self.gpu_hour)]
+        if self.cpu_hour is self.gpu_hour is None:
+            return None
+        if any(seconds and price is None for seconds, price in used):
+            return None
+        return sum(seconds / 3600 * price for seconds, price in used if price is not None)
+
+
 class TimeoutSettings(_Group):
     """How long to wait for the world, in seconds."""
 
@@ -143,6 +164,7 @@ class Settings(BaseSettings):
     peak_tflops: Annotated[float, Field(gt=0)] | None = None
     dvc: DvcSettings = DvcSettings()
     timeouts: TimeoutSettings = TimeoutSettings()
+    prices: PriceSettings = PriceSettings()
 
     @field_validator("home")
     @classmethod

@@ -36,7 +36,14 @@ from tasks.runtime.step import Step
 from tasks.tokenize.pool import POOL_FILES, TokenPool, read_pool
 
 STAGE = "methods"
-RUN = Step("methods.run", "methods: training", train_and_test)
+
+
+def tokens_trained(args: ComparedRunArgs) -> int:
+    """Return the tokens that a run trains on."""
+    return args.training.num_tokens
+
+
+RUN = Step("methods.run", "methods: training", train_and_test, tokens=tokens_trained)
 # Search seeds are so far apart that no seed of one search (noise, confirmation) is a seed of another.
 _SEED_STEP = 100
 

@@ -52,15 +52,35 @@ from tasks.tokenize.pool import POOL_FILES, TokenPool, read_pool, train_digest
 from tasks.tokenize.published import TOKENIZER_FILE
 
 STAGE = "search"
+
+
+def proxy_tokens(args: ProxyArgs | TaskProxyArgs) -> int:
+    """Return the tokens that a proxy trains on."""
+    return args.spec.training.num_tokens
+
+
+def branches_tokens(args: BranchesArgs) -> int:
+    """Return the tokens that a trunk and its branches train on."""
+    tail = args.training.num_steps - args.step
+    return (args.step + len(args.candidates) * tail) * args.training.tokens_per_step
+
+
 # A proxy's result does not depend on how it was proposed: a better strategy takes the proxies that are there.
-PROXY = Step("search.proxy", "search: proxies", search_proxies, grouped=True, stops=True)
-TASK_PROXY = Step("search.proxy_on_tasks", "search: proxies", search_proxies_on_tasks, grouped=True, stops=True)
+PROXY = Step("search.proxy", "search: proxies", search_proxies, grouped=True, stops=True, tokens=proxy_tokens)
+TASK_PROXY = replace(PROXY, name="search.proxy_on_tasks", work=search_proxies_on_tasks)
 DESIGN = Step("search.design", "search: first mixtures", search_design)
 PROPOSAL = Step("search.propose", "search: proposal", search_proposal)
 CONTENDERS = Step("search.contenders", "search: confirmation, mixtures", search_contenders)
 TRANSFER = Step("search.transfer", "search: second size, mixtures", search_transfer)
 PICK = Step("search.pick", "search: the pick", search_pick)
-BRANCHES = Step("search.branches", "search: branches of the last stage", search_branches, grouped=True, stops=True)
+BRANCHES = Step(
+    "search.branches",
+    "search: branches of the last stage",
+    search_branches,
+    grouped=True,
+    stops=True,
+    tokens=branches_tokens,
+)
 CONCLUSION = Step("search.conclude", "search: decision", search_conclusion)
 EARLIER = "earlier_runs"
 # What a proxy reads of a pool: another test split, say, changes no proxy.

@@ -8,6 +8,7 @@ from infra.machine import trains_on_gpu
 from infra.progress import Observer, SilentObserver
 from infra.storage import FolderStore, Store
 from tasks.core.syntax import remember_in
+from tasks.runtime.costs import Book
 
 if TYPE_CHECKING:
     from infra.settings import Settings
@@ -33,7 +34,7 @@ class Workshop:
     goes on with no fewer than `min_world_size` (None = with none). `proxies_per_process` are trained
     together, on `gpus_per_process` of a GPU (0 = on the processor). After `time_limit_s` of this process, work that can goes
     no further. `peak_flops` is what a device could do in a second (None = by its name). `explaining`: no work is done, see
-    `tasks.runtime.explain`. `touched`: keys by step that this run has looked up or made.
+    `tasks.runtime.explain`. `touched`: keys by step that this run has looked up or made. `book`: what they cost.
     """
 
     executor: Executor
@@ -48,6 +49,7 @@ class Workshop:
     min_world_size: int | None = None
     explaining: Explaining | None = None
     touched: dict[str, set[str]] = field(default_factory=dict, compare=False, repr=False)
+    book: Book = field(default_factory=Book, compare=False, repr=False)
 
     def device(self, gpus: float) -> str:
         """Return the kind of device that a step with a share of a GPU runs on: `cpu`, or the GPU's family."""

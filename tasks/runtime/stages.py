@@ -150,6 +150,7 @@ class StageRun:
         libraries = code.libraries()
         device = self.workshop.device(self.gpus) if ON_DEVICES & {*libraries} else None
         reads = {"inputs": dict(self.inputs), "params": params_of(self.params)}
+        self.workshop.book.begin(str(self.output.absolute()))
         object.__setattr__(self, "identity", Identity(self.stage, reads, code, libraries, device))
 
     def unchanged(self) -> Manifest | None:
@@ -228,6 +229,7 @@ class StageRun:
             manifest = self._manifest(records, account, summary or {}, environment or {})
             manifest.write(folder)
         note_published(store, manifest)
+        self.workshop.book.close(store, self.stage, manifest.key)
         return manifest
 
     def _manifest(

@@ -22,7 +22,7 @@ A learn pass is a step with one unit, whose files are a handle in the args of th
 import functools
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,7 @@ from tasks.core.errors import DataError, ForeignCodeError, StoppedError
 from tasks.core.identity import Identity, kinds_of, reads_of
 from tasks.core.results import Blocks, Here, NoBlocks, UnitResult, never
 from tasks.runtime.context import Workshop, WouldWorkError
+from tasks.runtime.costs import Amount, metered
 from tasks.runtime.explain import nearest_difference, remember_code
 from tasks.runtime.records import FolderBlocks, UnitRecord, finished, keep
 
@@ -58,7 +59,10 @@ class Hold:
 
 @dataclass(frozen=True)
 class Step:
-    """A kind of unit. `name` is its area of the store and the first part of every key; `label` is for people."""
+    """A kind of unit. `name` is its area of the store and the first part of every key; `label` is for people.
+
+    `tokens` says how many tokens a unit is paid for, from its args.
+    """
 
     name: str
     label: str
@@ -69,6 +73,7 @@ class Step:
     stops: bool = False
     hold: Hold | None = None
     resources: Resources = Resources()  # noqa: RUF009 (frozen)
+    tokens: Callable[[Any], int] | None = None
 
     def identity(self, args: Any, device: str) -> Identity:
         """Return what decides the result of a unit.
@@ -114,7 +119,7 @@ class Step:
         """
         chosen = resources or self.resources
         device = workshop.device(chosen.gpus)
-        orders = [_order(self, args, workshop, device) for args in units]
+        orders = [_order(self, args, workshop, device, chosen.gpus) for args in units]
         places: dict[str, list[int]] = {}
         for index, order in enumerate(orders):
             places.setdefault(order.key, []).append(index)
@@ -125,6 +130,7 @@ class Step:
             if record is None:
                 return False
             records[order.key] = record
+            workshop.book.use(self.name, self.label, order.key, _amount(order, record))
             _measured(workshop.store, order.key).unlink(missing_ok=True)
             if on_finished is not None:
                 for index in places[order.key]:
@@ -143,10 +149,11 @@ class Step:
         named = [(names[places[key][0]], key) for key in keys] if names else []
         with (
             following(_progress(workshop.store), keys, tell),
-            _showing(workshop, named),
+            _showing(workshop, named) as show_measured,
             self._signed(workshop, missing) as signed,
         ):
             for position in self._spread(workshop, signed, group_size, chosen, smaller_worlds):
+                show_measured()
                 if not take(missing[position]):
                     raise DataError(
                         f"{self.name}: a unit finished but its files cannot be read back from {workshop.store.home}. Check "
@@ -217,7 +224,10 @@ def grouped(num_units: int, group_size: int, workers: int) -> list[range]:
 
 @dataclass(frozen=True)
 class _Order:
-    """A unit on its way to a worker: `identity` is what stands in its record, `source` the digest of its code's files."""
+    """A unit on its way to a worker: `identity` is what stands in its record, `source` the digest of its code's files.
+
+    It is paid for by who wants the `output`, as is the share of `gpus`.
+    """
 
     step: Step
     args: Any
@@ -228,11 +238,18 @@ class _Order:
     modules: tuple[str, ...]
     source: str
     store: Store
+    output: str = ""
+    gpus: float = 0.0
     peak_flops: float | None = None
     sign: StopSign | None = None
 
+    def metered(self, *others: "_Order") -> AbstractContextManager[Callable[[str], None]]:
+        """Measure what this process spends on this unit, and on others that it does together with it."""
+        keys = [each.key for each in (self, *others)]
+        return metered(self.store, self.step.name, keys, self.output, self.gpus)
 
-def _order(step: Step, args: Any, workshop: Workshop, device: str) -> _Order:
+
+def _order(step: Step, args: Any, workshop: Workshop, device: str, gpus: float) -> _Order:
     identity, roots = step.identity(args, device), step.roots(args)
     modules = tuple(identity.code.modules)
     source = source_digest(modules)
@@ -246,8 +263,17 @@ def _order(step: Step, args: Any, workshop: Workshop, device: str) -> _Order:
         modules,
         source,
         workshop.store,
+        workshop.book.output,
+        gpus,
         workshop.peak_flops,
     )
+
+
+def _amount(order: _Order, record: UnitRecord) -> Amount:
+    """Return what a unit did, as far as it was counted."""
+    step, told = order.step, record.summary.get("documents", 0)
+    documents = record.account.taken.documents if record.account is not None else told
+    return Amount(documents if isinstance(documents, int) else 0, 0 if step.tokens is None else step.tokens(order.args))
 
 
 def _prepare(workshop: Workshop, step: Step, missing: Sequence[_Order], label: str, total: int) -> None:
@@ -278,7 +304,7 @@ def run_unit(order: _Order) -> None:
         ForeignCodeError: this worker would run other code than its driver.
     """
     _require_same_code(order)
-    with ExitStack() as stack:
+    with order.metered(), ExitStack() as stack:
         blocks: Blocks = NoBlocks()
         if order.step.blocks:
             blocks = FolderBlocks(stack.enter_context(order.store.scratch(order.step.name, order.key)))
@@ -293,9 +319,9 @@ def run_group(orders: Sequence[_Order]) -> None:
         ForeignCodeError: this worker would run other code than its driver.
         Exception: what ended a unit; the others are kept.
     """
-    first = orders[0]
+    first, *others = orders
     _require_same_code(first)
-    with ExitStack() as stack:
+    with first.metered(*others) as failed, ExitStack() as stack:
         scratches = [stack.enter_context(order.store.scratch(order.step.name, order.key)) for order in orders]
         whole = stack.enter_context(new_folder(scratches[0]))
         asked = stack.enter_context(_asked(first))
@@ -307,7 +333,9 @@ def run_group(orders: Sequence[_Order]) -> None:
             here.folder.mkdir()
         results = first.step.work([order.args for order in orders], places)
         for order, here, result in zip(orders, places, results, strict=True):
-            if not isinstance(result, Exception):
+            if isinstance(result, Exception):
+                failed(order.key)
+            else:
                 _keep(order, lambda folder, here=here, result=result: _moved(here.folder, result, folder))  # type: ignore[misc]
     for result in results:
         if isinstance(result, Exception):
@@ -324,7 +352,7 @@ def run_distributed(order: _Order, member: GroupMember) -> None:
     store, name = order.store, order.step.name
     if store.find(name, order.key) is not None:
         return
-    with ExitStack() as stack:
+    with order.metered(), ExitStack() as stack:
         asked = stack.enter_context(_asked(order))
         if member.rank == 0:
             scratch = stack.enter_context(store.scratch(name, order.key))
@@ -362,13 +390,13 @@ def _measured(store: Store, key: str) -> Path:
     return store.home / "measured" / f"{key}.jsonl"
 
 
-def _showing(workshop: Workshop, named: Sequence[tuple[str, str]]) -> AbstractContextManager[None]:
-    """Show what units, given by name and key, measure while the block runs."""
+def _showing(workshop: Workshop, named: Sequence[tuple[str, str]]) -> AbstractContextManager[Callable[[], None]]:
+    """Show what units, given by name and key, measure while the block runs, which is given what shows it at once."""
 
     def show(index: int, rows: list[Row]) -> None:
         workshop.observer.live(LiveReport(*named[index], curves_of(rows)))
 
-    return showing([_measured(workshop.store, key) for _, key in named], show) if named else nullcontext()
+    return showing([_measured(workshop.store, key) for _, key in named], show)
 
 
 def _teller(order: _Order) -> StepsFile:

@@ -12,6 +12,7 @@ from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
 from infra.disk import explained
+from infra.errors import InfraError
 from infra.executors import executor_of
 from infra.orchestration import PrefectProgress, publish_link, publish_pictures, publish_table
 from infra.progress import LiveReport, Observer, Observers, SilentObserver, UnitReport
@@ -157,25 +158,37 @@ class _Tracked(SilentObserver):
         # Live values come in a thread of their own.
         self._one_at_a_time = threading.Lock()
         self._under_way = set[str]()
+        # What MLflow did not take while it was away stands in the record of the finished run.
+        self._not_shown: dict[str, dict[str, dict[int, float]]] = {}
 
     def unit(self, report: UnitReport) -> None:
-        record = RunRecord(
-            key=self._key(report),
-            name=report.name,
-            parent=self._stage_key,
-            status="FINISHED",
-            params=report.params,
-            metrics=report.metrics,
-            curves={name: tuple(curve) for name, curve in report.curves.items()},
-        )
+        key = self._key(report)
         with self._one_at_a_time:
-            self._under_way.discard(record.key)
+            late = {name: tuple(curve.items()) for name, curve in self._not_shown.pop(key, {}).items()}
+            record = RunRecord(
+                key=key,
+                name=report.name,
+                parent=self._stage_key,
+                status="FINISHED",
+                params=report.params,
+                metrics=report.metrics,
+                curves=late | {name: tuple(curve) for name, curve in report.curves.items()},
+            )
+            self._under_way.discard(key)
             self._tracker.put(record)
 
     def live(self, report: LiveReport) -> None:
+        key = self._key(report)
         with self._one_at_a_time:
-            self._under_way.add(self._key(report))
-            self._tracker.live(self._key(report), report.name, self._stage_key, report.curves)
+            self._under_way.add(key)
+            try:
+                self._tracker.live(key, report.name, self._stage_key, report.curves)
+            except InfraError:
+                late = self._not_shown.setdefault(key, {})
+                for name, curve in report.curves.items():
+                    late.setdefault(name, {}).update(curve)
+                raise
+            self._not_shown.pop(key, None)
 
     def end(self, error: BaseException) -> None:
         """End the runs that were under way when an error ended their stage."""

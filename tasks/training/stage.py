@@ -71,7 +71,14 @@ from tasks.training.worlds import (
 STAGE = "train"
 # The input that stands in for a search: a recipe's file.
 RECIPE = "recipe"
-TRAIN = Step("train.run", "train", train_run, distributed=True, stops=True)
+
+
+def tokens_trained(args: RunArgs) -> int:
+    """Return the tokens that a run trains on, without those of its trunk."""
+    return args.spec.training.num_tokens - args.spec.tokens_before
+
+
+TRAIN = Step("train.run", "train", train_run, distributed=True, stops=True, tokens=tokens_trained)
 MODEL_FILES = (CONFIG_FILE, EVALUATIONS_FILE, LEDGER_FILE, LOSSES_FILE, PlantedPlan.FILE, WEIGHTS_FILE)
 EXPORT_FILES = (CONFIG_FILE, WEIGHTS_FILE, *TRANSFORMERS_FILES)
 
