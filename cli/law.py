@@ -55,7 +55,7 @@ def fit_command(
     confidence: float,
     as_json: bool,
 ) -> None:
-    r"""Fit a law to a table of runs, and predict the rows of another.
+    """Fit a law to a table of runs, and predict the rows of another.
 
     Columns of RUNS (others may stand beside them), and what is predicted:
 
@@ -75,7 +75,7 @@ def fit_command(
     The table to predict has the same columns without what is predicted. Beside its own the output has prediction, lower,
     upper (a single run's, with --confidence), extrapolation (how many times beyond the runs, 1 = within) and
     beyond_range (true: as far again as the runs span). Laws, sources and how often intervals held: docs/laws.md.
-    """
+    """  # noqa: D301 (click wants the character that \b is)
     from tasks.laws.kinds import fit, reads
     from tasks.laws.published import law_fit
     from tasks.laws.table import read_law_table, require_columns

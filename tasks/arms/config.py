@@ -76,5 +76,5 @@ class ArmsParams(TaskSetParams):
         if len(self.arms) + self.leave_one_out < 2:
             yield "arms: there is nothing to compare the baseline with. Name another arm, or set leave_one_out"
         known = {BITS_PER_BYTE, *(one.name for one in self.tasks), *(one.name for one in self.score_sets)}
-        if self.primary.partition(".")[0] not in known:
+        if self.primary.partition(".")[0] not in known and not self.harness_results:
             yield f"primary: there is no score {self.primary}; there are {', '.join(sorted(known))}"

@@ -12,7 +12,6 @@ from tasks.arms.page import ArmsContent, render
 from tasks.arms.plan import PlannedArm, arms_of, natural_weights, planned
 from tasks.arms.published import ArmRun, ArmsComparison
 from tasks.arms.table import markdown
-from tasks.core.digest import digest_json
 from tasks.core.errors import ConfigError
 from tasks.core.handles import Handle, Tree
 from tasks.core.manifest import Manifest
@@ -21,7 +20,15 @@ from tasks.evaluation.families import detectable_effect
 from tasks.evaluation.measured import bits_per_byte_of
 from tasks.evaluation.tasks.item import Direction
 from tasks.evaluation.tasks.published import ScoredModel, Scores, TaskItems
-from tasks.evaluation.tasks.stage import GivenTask, MeasuredTasks, given_tasks, measured, require_score
+from tasks.evaluation.tasks.stage import (
+    GivenTask,
+    MeasuredTasks,
+    content_of,
+    given_tasks,
+    known_scores,
+    measured,
+    require_score,
+)
 from tasks.evaluation.tasks.unit import TrainedModel
 from tasks.pages.templating import PAGE
 from tasks.pictures.curves import Curve, curve_of
@@ -53,7 +60,7 @@ def run(params: ArmsParams, *, inputs: Mapping[str, Path], output: Path, worksho
         STAGE,
         __name__,
         params,
-        _digests(given, tasks, {"": begin, **own}),
+        _digests(given, {"": begin, **own}) | content_of(tasks, params),
         output,
         gpus=workshop.gpus_per_trainer,
     )
@@ -74,7 +81,7 @@ def run(params: ArmsParams, *, inputs: Mapping[str, Path], output: Path, worksho
     )
     by_run = {spec.name: own for (_, spec, _), own in zip(made, bpb, strict=True)}
     models = {spec.name: _model(record, trees[None][TOKENIZER_FILE]) for _, spec, record in made}
-    scored = measured(workshop, params, tasks, models) if tasks else None
+    scored = measured(workshop, params, tasks, models) if tasks or params.harness_results else None
     told = _told(
         params, primary, made, by_run, {} if scored is None else {one.model: one for one in scored.scores.models}, pools
     )
@@ -129,12 +136,9 @@ def effect_words(params: ArmsParams) -> str:
     return f"arms: {params.num_seeds} seeds find a gain of {effect:.4g} {unit} in four of five comparisons"
 
 
-def _digests(
-    given: Mapping[str | None, StageInput], tasks: Sequence[GivenTask], starts: Mapping[str, Start | None]
-) -> dict[str, str]:
+def _digests(given: Mapping[str | None, StageInput], starts: Mapping[str, Start | None]) -> dict[str, str]:
     found = {"tokenize" if name is None else f"tokenize:{name}": each.digest for name, each in given.items()}
-    found |= {f"start:{name}": start.digest for name, start in starts.items() if start is not None}
-    return found | ({"tasks": digest_json([task.digest for task in tasks])} if tasks else {})
+    return found | {f"start:{name}": start.digest for name, start in starts.items() if start is not None}
 
 
 def _require_one_tokenizer(trees: Mapping[str | None, Tree]) -> None:
@@ -239,7 +243,7 @@ def _primary(params: ArmsParams, tasks: Sequence[GivenTask], common: StageInput)
         return params.primary
     if params.primary.partition(".")[0] == BITS_PER_BYTE:
         raise ConfigError(f"primary: the pool has no domain of {params.primary}. It has {', '.join(domains)}.")
-    return require_score(params.primary, tasks, "primary")
+    return require_score(params.primary, known_scores(tasks, params), "primary")
 
 
 def _scores(bpb: Mapping[str, float], scored: ScoredModel | None) -> dict[str, float]:

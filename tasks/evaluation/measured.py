@@ -49,7 +49,8 @@ def measured(params: EvaluateParams, trained: Trained, tasks: Sequence[GivenTask
     ]
     # Models that are the same are measured once.
     records = MEASURE.map(workshop, units)
-    on_tasks = measured_on_tasks(workshop, params, tasks, trained.models) if tasks else None
+    wanted = tasks or params.harness_results
+    on_tasks = measured_on_tasks(workshop, params, tasks, trained.models) if wanted else None
     losses = [
         task_losses(trained.recipe.task_sets, tasks, on_tasks, run.name) if on_tasks is not None else {} for run in runs
     ]

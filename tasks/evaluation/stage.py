@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tasks.core.digest import digest_json
 from tasks.core.errors import ConfigError
 from tasks.core.manifest import Manifest
 from tasks.core.published import Published
@@ -14,7 +13,7 @@ from tasks.evaluation.decide import decision
 from tasks.evaluation.measured import measured
 from tasks.evaluation.published import Decision, MeasuredModels
 from tasks.evaluation.tasks.published import Scores, TaskItems
-from tasks.evaluation.tasks.stage import GivenTask, given_tasks, model_files, told_scores
+from tasks.evaluation.tasks.stage import GivenTask, content_of, given_tasks, model_files, told_scores
 from tasks.evaluation.tasks.stage import measured as measured_on_tasks
 from tasks.evaluation.trained import read_trained
 from tasks.runtime.context import Workshop
@@ -34,7 +33,7 @@ def run(params: EvaluateParams, *, inputs: Mapping[str, Path], output: Path, wor
     if (model := inputs.get(MODEL)) is not None:
         return _one_model(model, params, tasks, output, workshop)
     given = {name: stage_input(workshop, inputs, name) for name in ("tokenize", "search", "train")}
-    digests = {name: each.digest for name, each in given.items()} | _digests(tasks)
+    digests = {name: each.digest for name, each in given.items()} | content_of(tasks, params)
     # Bits per byte are measured on the CPU, whatever trained the models.
     gpus = workshop.gpus_per_trainer if tasks else 0.0
     stage = StageRun(workshop, STAGE, __name__, params, digests, output, gpus=gpus)
@@ -68,21 +67,21 @@ def _one_model(
     """Put a model of others to the tasks, and publish its scores."""
     if wrong := [name for name in asked(params) if name in OF_TRAIN_SPLIT]:
         raise ConfigError(f"evaluate.{wrong[0]}: nobody knows which documents a model of others saw. Leave it out.")
-    if not tasks:
-        raise ConfigError("evaluate.tasks: there is none, so nothing to put to a model. Name some in --params FILE.")
+    if not tasks and not params.harness_results:
+        raise ConfigError(
+            "evaluate.tasks: there is none, so nothing to put to a model. Name some in --params FILE, or take in "
+            "harness_results."
+        )
     files = model_files(path)
-    digests = {MODEL: files.digest, **_digests(tasks)}
-    stage = StageRun(workshop, STAGE, __name__, params, digests, output, gpus=workshop.gpus_per_trainer)
+    digests = {MODEL: files.digest, **content_of(tasks, params)}
+    gpus = workshop.gpus_per_trainer if tasks else 0.0
+    stage = StageRun(workshop, STAGE, __name__, params, digests, output, gpus=gpus)
     if (found := stage.unchanged()) is not None:
         return found
     scored = measured_on_tasks(workshop, params, tasks, {path.name: files})
     published: dict[str, Published] = {Scores.FILE: scored.scores, TaskItems.FILE: scored.items}
     summary = {"scores": told_scores(scored.scores)}
     return stage.publish(published, summary=summary, environment=environment_over(scored.records))
-
-
-def _digests(tasks: Sequence[GivenTask]) -> dict[str, str]:
-    return {"tasks": digest_json([task.digest for task in tasks])} if tasks else {}
 
 
 def _summary(decided: Decision) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from tasks.core.handles import Tree
 from tasks.evaluation.tasks.halves import halved
 from tasks.evaluation.tasks.kinds import method
 from tasks.evaluation.tasks.scores import direction
-from tasks.evaluation.tasks.stage import GivenTask, given_task, require_score
+from tasks.evaluation.tasks.stage import GivenTask, given_task, known_scores, require_score
 from tasks.mixture.config import SearchParams
 from tasks.mixture.proxies.on_tasks import AskedTask, AskedTasks
 from tasks.mixture.runs import LossUnit
@@ -67,7 +67,7 @@ def identities(tasks: Sequence[GivenTask]) -> Mapping[str, str]:
 
 def _checked(params: SearchParams, task: GivenTask) -> GivenTask:
     for score in scores_of(params, task.params.name):
-        require_score(f"{task.params.name}.{score}", [task], "search.objective")
+        require_score(f"{task.params.name}.{score}", known_scores([task]), "search.objective")
     sizes = [len(halved(task.items, task.items, half)) for half in ("search", "test")]
     if not all(sizes):
         raise ConfigError(

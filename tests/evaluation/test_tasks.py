@@ -6,14 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from tasks.core.errors import ConfigError, DataError, EvidenceError
+from tasks.evaluation.tasks.baselines import TABLES, baseline_of
 from tasks.evaluation.tasks.choose import items
 from tasks.evaluation.tasks.encode import Pair, encoded, windows
 from tasks.evaluation.tasks.item import Item, Likelihood, Request
 from tasks.evaluation.tasks.kinds import TaskConfig, method
-from tasks.evaluation.tasks.params import ScoreSetParams, TaskSetParams
+from tasks.evaluation.tasks.params import ScoreSetParams, TaskSetParams, task_digest
+from tasks.evaluation.tasks.published import Score, TaskScores
 from tasks.evaluation.tasks.scores import item_scores, score_set, task_scores
 from tasks.evaluation.tasks.unit import Answered
 
@@ -191,10 +193,63 @@ def test_a_set_of_scores_is_a_weighted_mean_in_which_more_is_better() -> None:
     task = config("last_word")
     item = Item("i", 1, (Request("a", "b"),))
     scored = {"t": task_scores("t", task, item_scores(task, [Answered(item, (Likelihood(-log(2), 1, True),))]))}
-    mixed = score_set(ScoreSetParams(name="s", weights={"t": 1, "t.accuracy": 3}), {"t": task}, scored)
+    mixed = score_set(ScoreSetParams(name="s", weights={"t": 1, "t.accuracy": 3}), scored)
     assert (mixed.value, mixed.direction) == (pytest.approx((-1 + 3 * 1) / 4), "higher")
-    alone = score_set(ScoreSetParams(name="s", weights={"t": 1}), {"t": task}, scored)
+    alone = score_set(ScoreSetParams(name="s", weights={"t": 1}), scored)
     assert (alone.value, alone.direction) == (pytest.approx(1), "lower")
+
+
+def core_scores(accuracy: float) -> dict[str, TaskScores]:
+    score = Score(value=accuracy, standard_error=None, direction="higher")
+    return {
+        task: TaskScores(items=1, left_out=0, primary="accuracy", scores={"accuracy": score})
+        for task in TABLES["dclm_core_v2"]
+    }
+
+
+@pytest.mark.parametrize(
+    ("table", "by_chance"),
+    # What eval/aggregated_metrics.py of DCLM (361714b) tells where all 22 accuracies are 0.5.
+    [("dclm_core_v1", 0.32049191761281387), ("dclm_core_v2", 0.30363740552843965)],
+)
+def test_core_is_the_mean_accuracy_centred_at_the_baselines_of_its_version(table: str, by_chance: float) -> None:
+    core = ScoreSetParams.model_validate({"name": "core", "baselines": table})
+    assert len(core.shares) == 22
+    assert score_set(core, core_scores(1.0)).value == pytest.approx(1)
+    assert score_set(core, core_scores(0.5)).value == pytest.approx(by_chance, abs=1e-12)
+
+
+def test_part_of_core_is_a_set_of_its_own_and_only_accuracies_are_centred() -> None:
+    part = ScoreSetParams(name="part", baselines="dclm_core_v2", weights={"boolq": 1, "copa.accuracy": 3})
+    assert score_set(part, core_scores(0.81)).value == pytest.approx(
+        ((0.81 - 0.62) / 0.38 + 3 * (0.81 - 0.5) / 0.5) / 4
+    )
+    with pytest.raises(ConfigError, match="has no baseline of sky; it has agi_eval_lsat_ar"):
+        baseline_of("dclm_core_v1", "sky", "accuracy")
+    with pytest.raises(ConfigError, match=r"copa\.log_p_correct is none: name copa\.accuracy"):
+        baseline_of("dclm_core_v1", "copa", "log_p_correct")
+    with pytest.raises(ValidationError, match="weights: there is none, so no mean"):
+        ScoreSetParams(name="nothing")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"num_fewshot": 1},
+        {"instruction": "Choose."},
+        {"answer_delimiter": ""},
+        {"example_delimiter": "\n"},
+        {"max_items": 3},
+        {"seed": 1},
+        {"fields": {"query": "question"}},
+        {"kind": "gold_answer"},
+    ],
+)
+def test_all_that_a_task_asks_is_part_of_what_it_is(changes: dict[str, Any]) -> None:
+    asked = config("multiple_choice")
+    assert task_digest("file", asked) == task_digest("file", config("multiple_choice"))
+    assert task_digest("file", asked) != task_digest("file", config(**{"kind": "multiple_choice", **changes}))
+    assert task_digest("file", asked) != task_digest("another", asked)
 
 
 def test_names_of_tasks_are_their_own_and_sets_are_of_known_tasks(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from lm_eval.api.model import LM
 from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
 from tqdm import tqdm
 
+from tasks.core.digest import digest_file
 from tasks.core.errors import ConfigError, DataError
 from tasks.evaluation.tasks.encode import Pair, encoded
 from tasks.evaluation.tasks.item import Likelihood, Request
@@ -66,6 +67,11 @@ class HarnessModel(LM):  # type: ignore[misc]  # the harness has no types
             raise ConfigError(f"--model_args too_long={too_long}: expected refuse or cut.")
         self._model = _opened(Path(pretrained), None if tokenizer is None else Path(tokenizer), _device(device))
         self._too_long = too_long
+        self._weights = _weights(Path(pretrained))
+
+    def get_model_info(self) -> dict[str, str]:
+        """Return what the harness writes of the model: the digest of its weights, by which its results are taken in."""
+        return {} if self._weights is None else {"model_sha": self._weights}
 
     def loglikelihood(self, requests: Sequence[Instance], disable_tqdm: bool = False) -> list[tuple[float, bool]]:
         """Return for each context and continuation the log-likelihood, and whether each token is the likeliest.
@@ -154,6 +160,13 @@ def _opened(path: Path, tokenizer: Path | None, device: str) -> LanguageModel:
             f"--model_args: {missing[0]} is not there. Name the folder of a model and its tokenizer.json."
         )
     return open_decoder(path / CONFIG_FILE, path / WEIGHTS_FILE, tokenizer, device)
+
+
+def _weights(path: Path) -> str | None:
+    """Return the digest of a model's weights, if they lie in one file."""
+    files = [path] if path.is_file() else [path / WEIGHTS_FILE, *path.glob("*.gguf")]
+    there = [file for file in files if file.is_file()]
+    return digest_file(there[0]) if len(there) == 1 else None
 
 
 def _rolling(tokens: Sequence[int], beginning: int, length: int) -> list[Pair]:

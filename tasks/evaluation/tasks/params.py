@@ -7,6 +7,8 @@ from pydantic import Field, FiniteFloat
 from tasks.core.digest import digest_json
 from tasks.core.identity import params_of
 from tasks.core.params import Params
+from tasks.evaluation.harness.params import HarnessResultsParams
+from tasks.evaluation.tasks.baselines import TABLES, Baselines
 from tasks.evaluation.tasks.kinds import TaskConfig, method
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9_+-]*$"
@@ -21,18 +23,30 @@ class TaskParams(Params):
 
 
 class ScoreSetParams(Params):
-    """Scores told as one: the weighted mean of `task` (its primary score) or `task.score`.
+    """Scores told as one: the weighted mean of `task` (its primary score) or `task.score`; weights need not sum to 1.
 
-    Weights need not sum to 1. A set such as CORE (arXiv 2406.11794) is the mean centred accuracy of its tasks.
+    CORE (arXiv 2406.11794) is `baselines: dclm_core_v2` without weights: the mean of its 22 tasks' accuracies, each centred.
     """
 
     name: str = Field(pattern=NAME)
-    weights: Mapping[str, FiniteFloat] = Field(min_length=1, description="by score, such as arc_easy.centred_accuracy")
+    weights: Mapping[str, FiniteFloat] = Field(
+        default={}, description="by score, such as arc_easy.accuracy; may be left out where `baselines` is given"
+    )
+    baselines: Baselines | None = Field(
+        default=None, description="centre each accuracy at its task's random baseline in this table; null = as they are"
+    )
 
     def mistakes(self) -> Iterable[str]:
         """Return whether there is a mean at all."""
+        if not self.weights and self.baselines is None:
+            yield "weights: there is none, so no mean. Name scores and their weights"
         if any(weight <= 0 for weight in self.weights.values()):
             yield "weights: each has to be above 0. Leave a score out that does not count"
+
+    @property
+    def shares(self) -> Mapping[str, float]:
+        """The weight of each score; without weights all tasks of the table count the same."""
+        return self.weights or ({f"{task}.accuracy": 1.0 for task in TABLES[self.baselines]} if self.baselines else {})
 
 
 class TaskSetParams(Params):
@@ -40,15 +54,20 @@ class TaskSetParams(Params):
 
     tasks: tuple[TaskParams, ...] = Field(default=(), description="put to every model; none = bits per byte alone")
     score_sets: tuple[ScoreSetParams, ...] = ()
+    harness_results: tuple[HarnessResultsParams, ...] = Field(
+        default=(), description="of lm-evaluation-harness, one file for each model; sets of scores may name their tasks"
+    )
 
     def mistakes(self) -> Iterable[str]:
         """Return names that stand twice, and scores of no task."""
         names = [*(task.name for task in self.tasks), *(one.name for one in self.score_sets)]
         if twice := sorted({name for name in names if names.count(name) > 1}):
             yield f"tasks and score_sets: {', '.join(twice)} stand there twice. Give each a name of its own"
+        if self.harness_results:
+            return  # their tasks are known when the files are read
         known = {task.name for task in self.tasks}
         for one in self.score_sets:
-            if strangers := sorted(name for name in one.weights if name.partition(".")[0] not in known):
+            if strangers := sorted(name for name in one.shares if name.partition(".")[0] not in known):
                 yield f"score_sets, {one.name}: no task is called {', '.join(strangers)}; tasks: {', '.join(sorted(known))}"
 
 

@@ -38,7 +38,11 @@ class ScoredModel(Model):
 
 
 class Scores(Published):
-    """The scores of every model. `identities` are the digests of what each task is: its file and how it is asked."""
+    """The scores of every model, those of lm-evaluation-harness too where its results were taken in.
+
+    `identities` are the digests of what each task is (its file and how it is asked) and of what each set of scores is (its
+    tasks, weights and baselines): scores are comparable where they are the same.
+    """
 
     FILE: ClassVar[str] = "scores.json"
 

@@ -5,9 +5,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from tasks.core.errors import EvidenceError
+from tasks.evaluation.tasks.baselines import baseline_of, centred
 from tasks.evaluation.tasks.item import Direction, Item, ItemScores, Likelihood
 from tasks.evaluation.tasks.kinds import TaskConfig, method
-from tasks.evaluation.tasks.params import ScoreSetParams, score_of
+from tasks.evaluation.tasks.params import ScoreSetParams
 from tasks.evaluation.tasks.published import Score, TaskScores
 from tasks.evaluation.tasks.unit import Answered
 
@@ -65,18 +66,25 @@ def task_scores(name: str, task: TaskConfig, scored: Sequence[ItemScores | None]
     return TaskScores(items=len(found), left_out=len(scored) - len(found), primary=method(task).primary, scores=scores)
 
 
-def score_set(params: ScoreSetParams, tasks: Mapping[str, TaskConfig], scored: Mapping[str, TaskScores]) -> Score:
-    """Return the weighted mean of scores that tasks have, each turned so that more is better if any of them is so."""
+def score_set(params: ScoreSetParams, scored: Mapping[str, TaskScores]) -> Score:
+    """Return the weighted mean of scores that tasks have, each turned so that more is better if any of them is so.
+
+    Raises:
+        ConfigError: the table of baselines has no such task, or a score is no accuracy.
+    """
     values, directions = [], set[Direction]()
-    for name in params.weights:
-        task, score = score_of(name, tasks)
-        one = scored[task].scores[score]
-        values.append((one.value, one.direction))
+    for name in params.shares:
+        task, _, score = name.partition(".")
+        one = scored[task].scores[score or scored[task].primary]
+        value = one.value
+        if params.baselines is not None:
+            value = centred(value, baseline_of(params.baselines, task, score or scored[task].primary))
+        values.append((value, one.direction))
         directions.add(one.direction)
     better: Direction = "lower" if directions == {"lower"} else "higher"
     turned = [value if which == better else -value for value, which in values]
     return Score(
-        value=float(np.average(turned, weights=list(params.weights.values()))), standard_error=None, direction=better
+        value=float(np.average(turned, weights=list(params.shares.values()))), standard_error=None, direction=better
     )
 
 

@@ -6,13 +6,18 @@ from pathlib import Path
 from typing import Any
 
 from infra.executors import Resources
+from tasks.core.digest import digest_json
 from tasks.core.errors import ConfigError, DataError
 from tasks.core.handles import Handle, Tree
+from tasks.core.identity import params_of
+from tasks.evaluation.harness.results import read_results, scores_of_models
+from tasks.evaluation.tasks.baselines import baseline_of
 from tasks.evaluation.tasks.choose import items
 from tasks.evaluation.tasks.halves import Half, halved
 from tasks.evaluation.tasks.item import Item, ItemScores
-from tasks.evaluation.tasks.params import TaskParams, TaskSetParams, score_of, task_digest
-from tasks.evaluation.tasks.published import AnsweredItem, ScoredModel, Scores, TaskItems
+from tasks.evaluation.tasks.kinds import method
+from tasks.evaluation.tasks.params import TaskParams, TaskSetParams, task_digest
+from tasks.evaluation.tasks.published import AnsweredItem, ScoredModel, Scores, TaskItems, TaskScores
 from tasks.evaluation.tasks.scores import item_scores, loss_of, names_of, score_set, task_scores
 from tasks.evaluation.tasks.unit import (
     ITEMS_PER_UNIT,
@@ -20,6 +25,7 @@ from tasks.evaluation.tasks.unit import (
     ModelFiles,
     ModelOn,
     TaskArgs,
+    TrainedModel,
     answer_items,
     load,
     model_of,
@@ -31,6 +37,7 @@ from tasks.runtime.context import Workshop
 from tasks.runtime.files import file_handle, folder_tree
 from tasks.runtime.records import UnitRecord
 from tasks.runtime.step import Hold, Step
+from tasks.training.published_run import WEIGHTS_FILE
 
 ANSWER = Step("evaluate.answers", "evaluate: task items", answer_items, hold=Hold(model_of, load))
 
@@ -53,29 +60,64 @@ def given_tasks(params: TaskSetParams) -> list[GivenTask]:
     """Return the tasks with their files.
 
     Raises:
-        DataError: a file is missing, or a record is not one of its kind of task.
+        DataError: a file is missing, or a record is not one of its kind of task; results of the harness are none.
         ConfigError: a file has too few records for the examples, or a set names a score that its task does not have.
     """
     tasks = [given_task(one) for one in params.tasks]
+    known = known_scores(tasks, params)
     for one in params.score_sets:
-        for name in one.weights:
-            require_score(name, tasks, f"score_sets, {one.name}")
+        for name in one.shares:
+            task, _, score = require_score(name, known, f"score_sets, {one.name}").partition(".")
+            if one.baselines is not None:
+                baseline_of(one.baselines, task, score)
     return tasks
 
 
-def require_score(name: str, tasks: Sequence[GivenTask], where: str) -> str:
+@dataclass(frozen=True)
+class KnownScores:
+    """The scores that a task has, the primary one first."""
+
+    primary: str
+    names: Sequence[str]
+
+
+def known_scores(tasks: Sequence[GivenTask], params: TaskSetParams | None = None) -> dict[str, KnownScores]:
+    """Return what scores there are by task: of our own tasks, and of those that results of the harness tell.
+
+    Raises:
+        ConfigError: one of ours is called as one of the harness.
+    """
+    known = {
+        task.params.name: KnownScores(method(task.params.task).primary, names_of(task.params.task, task.items[0]))
+        for task in tasks
+    }
+    for one in read_results(params.harness_results if params is not None else ()):
+        for name, task in one.tasks.items():
+            if name in {given.params.name for given in tasks}:
+                raise ConfigError(f"tasks: {name} is a task of {one.file} too. Give ours another name.")
+            known[name] = KnownScores(task.scores.primary, tuple(task.scores.scores))
+    return known
+
+
+def require_score(name: str, known: Mapping[str, KnownScores], where: str) -> str:
     """Return the whole name, `task.score`, of a score that `task` (its primary score) or `task.score` names.
 
     Raises:
         ConfigError: there is no such task, or it has no such score; `where` names what asks for it.
     """
-    by_name = {task.params.name: task for task in tasks}
-    if (given := by_name.get(name.partition(".")[0])) is None:
-        raise ConfigError(f"{where}: no task is called {name}; tasks: {', '.join(by_name) or 'none'}.")
-    task, score = score_of(name, {given.params.name: given.params.task})
-    if score not in (known := names_of(given.params.task, given.items[0])):
-        raise ConfigError(f"{where}: {task} has no score {score}. It has {', '.join(known)}.")
-    return f"{task}.{score}"
+    task, _, score = name.partition(".")
+    if (given := known.get(task)) is None:
+        raise ConfigError(f"{where}: no task is called {task}; tasks: {', '.join(known) or 'none'}.")
+    if (wanted := score or given.primary) not in given.names:
+        raise ConfigError(f"{where}: {task} has no score {wanted}. It has {', '.join(given.names)}.")
+    return f"{task}.{wanted}"
+
+
+def content_of(tasks: Sequence[GivenTask], params: TaskSetParams) -> dict[str, str]:
+    """Return the digests of what tasks and results of the harness are, as inputs of a stage; of nothing none."""
+    found = {"tasks": [task.digest for task in tasks]}
+    found["harness_results"] = [one.digest for one in read_results(params.harness_results)]
+    return {name: digest_json(digests) for name, digests in found.items() if digests}
 
 
 def given_task(params: TaskParams) -> GivenTask:
@@ -128,7 +170,12 @@ class MeasuredTasks:
 def measured(
     workshop: Workshop, params: TaskSetParams, tasks: Sequence[GivenTask], models: Mapping[str, ModelFiles]
 ) -> MeasuredTasks:
-    """Return the scores of models by name; they are asked on the device that full runs are trained on."""
+    """Return the scores of models by name; they are asked on the device that full runs are trained on.
+
+    Raises:
+        DataError: results of the harness are not those of these models, or not of all.
+    """
+    taken, others = scores_of_models(read_results(params.harness_results), weights_of(models))
     gpus = workshop.gpus_per_trainer
     device = "cuda" if gpus else "cpu"
     args = [
@@ -147,12 +194,35 @@ def measured(
         for name in models
         for task in tasks
     }
+    identities = {**{task.params.name: task.digest for task in tasks}, **others}
     scores = Scores(
-        identities={task.params.name: task.digest for task in tasks},
-        models=tuple(_scored_model(name, params, tasks, scored) for name in models),
+        identities={**identities, **_identities_of_sets(params, identities)},
+        models=tuple(_scored_model(name, params, tasks, scored, taken[name]) for name in models),
     )
     told = TaskItems(tasks={task.params.name: _told(task, list(models), scored) for task in tasks})
     return MeasuredTasks(scores, told, scored, records)
+
+
+def weights_of(models: Mapping[str, ModelFiles]) -> dict[str, str | None]:
+    """Return the digest of each model's weights; None where they lie in several files."""
+    return {name: _weights(files) for name, files in models.items()}
+
+
+def _weights(files: ModelFiles) -> str | None:
+    match files:
+        case TrainedModel():
+            return files.weights.digest
+        case Tree():
+            found = [name for name in files.names if name == WEIGHTS_FILE or name.endswith(".gguf")]
+            return files[found[0]].digest if len(found) == 1 else None
+
+
+def _identities_of_sets(params: TaskSetParams, tasks: Mapping[str, str]) -> dict[str, str]:
+    """Return the digest of what each set is: its scores, weights, baselines and tasks."""
+    return {
+        one.name: digest_json([params_of(one), {name: tasks[name.partition(".")[0]] for name in one.shares}])
+        for one in params.score_sets
+    }
 
 
 def _scored_model(
@@ -160,11 +230,14 @@ def _scored_model(
     params: TaskSetParams,
     tasks: Sequence[GivenTask],
     scored: Mapping[tuple[str, str], Sequence[ItemScores | None]],
+    taken: Mapping[str, TaskScores],
 ) -> ScoredModel:
     configs = {task.params.name: task.params.task for task in tasks}
-    found = {task: task_scores(task, config, scored[name, task]) for task, config in configs.items()}
-    sets = {one.name: score_set(one, configs, found) for one in params.score_sets}
-    return ScoredModel(model=name, tasks=found, score_sets=sets)
+    own = {task: task_scores(task, config, scored[name, task]) for task, config in configs.items()}
+    found = {**own, **taken}
+    return ScoredModel(
+        model=name, tasks=found, score_sets={one.name: score_set(one, found) for one in params.score_sets}
+    )
 
 
 def _told(
