@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @click.command("compare", cls=Once)
 @click.option("--tokens", "pool_folder", type=file_type, required=True, help="Published folder of tokenize.")
-@click.option("--output", type=folder_type, required=True, help="Folder to publish: table, picture, every search.")
+@click.option("--output", type=folder_type, required=True, help="Folder to publish: page, table, every search.")
 @preset_option
 @params_option
 @set_option
@@ -88,4 +88,6 @@ def _summary(found: "ComparisonTable", output: Path) -> str:
         + ("" if gain.lower is None else f" ({gain.lower:+.4f} to {gain.upper:+.4f})")
         for name, gain in found.versus.items()
     ]
-    return "\n".join([table.rstrip(), "", *lines, f"{output}: table.md, methods.svg, trained.csv, searches/"])
+    return "\n".join(
+        [table.rstrip(), "", *lines, f"{output}: page.html, table.md, methods.svg, trained.csv, searches/"]
+    )

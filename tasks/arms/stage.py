@@ -17,7 +17,7 @@ from tasks.core.handles import Handle, Tree
 from tasks.core.manifest import Manifest
 from tasks.evaluation.compare import MIN_SEEDS
 from tasks.evaluation.families import detectable_effect
-from tasks.evaluation.measured import bits_per_byte_of
+from tasks.evaluation.measured import bits_per_byte_of, held_out_of
 from tasks.evaluation.tasks.item import Direction
 from tasks.evaluation.tasks.published import ScoredModel, Scores, TaskItems
 from tasks.evaluation.tasks.stage import (
@@ -67,6 +67,7 @@ def run(params: ArmsParams, *, inputs: Mapping[str, Path], output: Path, worksho
     if (found := stage.unchanged()) is not None:
         return found
     trees = {name: each.tree(*POOL_FILES, "tokens/train/", TOKENIZER_FILE) for name, each in given.items()}
+    held_out = held_out_of(common)
     _require_one_tokenizer(trees)
     pools = {name: read_pool(tree.local(), "train") for name, tree in trees.items()}
     natural = natural_weights(pools[None], params.training, params.max_epochs)
@@ -77,7 +78,11 @@ def run(params: ArmsParams, *, inputs: Mapping[str, Path], output: Path, worksho
     workshop.observer.say(effect_words(params))
     made = _trained(plan, trees, starts, workshop)
     bpb = bits_per_byte_of(
-        [record for _, _, record in made], common, params.test_tokens_per_domain, workshop, label="arms: bits per byte"
+        [record for _, _, record in made],
+        held_out,
+        params.test_tokens_per_domain,
+        workshop,
+        label="arms: bits per byte",
     )
     by_run = {spec.name: own for (_, spec, _), own in zip(made, bpb, strict=True)}
     models = {spec.name: _model(record, trees[None][TOKENIZER_FILE]) for _, spec, record in made}

@@ -5,12 +5,13 @@ the same seed share one run, and a comparison that is repeated with one more met
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from tasks.comparison.config import BASELINES, ComparisonParams, Method
-from tasks.comparison.picture import methods
+from tasks.comparison.page import MethodsContent, method_gains, render
 from tasks.comparison.published import (
     TRAINED_FILE,
     ComparedMixture,
@@ -20,53 +21,69 @@ from tasks.comparison.published import (
     trained_csv,
 )
 from tasks.comparison.table import NATURAL, gain_over, markdown, rows
-from tasks.comparison.unit import ComparedRunArgs, TestLosses, train_and_test
-from tasks.core.handles import Tree
 from tasks.core.manifest import Manifest
+from tasks.evaluation.measured import bits_per_byte_of, held_out_of
 from tasks.mixture.config import SearchParams
 from tasks.mixture.pool_problem import problem_of
 from tasks.mixture.published import Recipe
 from tasks.mixture.runs import RUNS_FILE, read_runs
 from tasks.mixture.stage import READ, FinishedSearch, digests_read, searched
+from tasks.pages.templating import PAGE
 from tasks.pictures.canvas import standalone
+from tasks.pictures.curves import curve_of
 from tasks.runtime.context import Workshop
 from tasks.runtime.records import UnitRecord
 from tasks.runtime.stages import Content, StageInput, StageRun, environment_over, stage_input
-from tasks.runtime.step import Step
 from tasks.tokenize.pool import POOL_FILES, TokenPool, read_pool
+from tasks.tokenize.published import TOKENIZER_FILE
+from tasks.training.published_run import read_losses
+from tasks.training.recipes import PlannedRun
+from tasks.training.stage import require_worlds, train_all
+from tasks.training.types import Phase, RunSpec
+from tasks.training.unit import splits_of
 
 STAGE = "methods"
-
-
-def tokens_trained(args: ComparedRunArgs) -> int:
-    """Return the tokens that a run trains on."""
-    return args.training.num_tokens
-
-
-RUN = Step("methods.run", "methods: training", train_and_test, tokens=tokens_trained)
 # Search seeds are so far apart that no seed of one search (noise, confirmation) is a seed of another.
 _SEED_STEP = 100
+
+
+@dataclass(frozen=True)
+class _Planned:
+    """A mixture, and a run that trains on it."""
+
+    mixture: ComparedMixture
+    spec: RunSpec
 
 
 def run(params: ComparisonParams, *, inputs: Mapping[str, Path], output: Path, workshop: Workshop) -> Manifest:
     """Compare search methods with each other and with the baselines, by full training runs."""
     tokenized = stage_input(workshop, inputs, "tokenize")
     digests = digests_read(params.search, tokenized)
-    stage = StageRun(workshop, STAGE, __name__, params, digests, output, gpus=workshop.gpus_per_process)
+    gpus = max(workshop.gpus_per_process, workshop.gpus_per_trainer)
+    stage = StageRun(workshop, STAGE, __name__, params, digests, output, gpus=gpus)
     if (found := stage.unchanged()) is not None:
         return found
-    pool_files = tokenized.tree(*POOL_FILES, "tokens/")
-    pool = read_pool(pool_files.local())
+    splits = splits_of(params.training)
+    read = tokenized.tree(*POOL_FILES, *(f"tokens/{split}/" for split in splits), TOKENIZER_FILE)
+    held_out, pool = held_out_of(tokenized), read_pool(read.local(), *splits)
+    baselines = _baselines(params, pool)
+    # Before the first search: it would take hours to a run that cannot be made.
+    require_worlds([one.spec for one in _planned(params, baselines)], workshop)
     searches = _searches(params, tokenized, workshop)
-    mixtures = [*_baselines(params, pool), *(mixture for mixture, _ in searches)]
-    trained, records = _trained(params, mixtures, pool, pool_files, workshop)
+    mixtures = ComparedMixtures(domains=pool.names, mixtures=(*baselines, *(mixture for mixture, _ in searches)))
+    planned = _planned(params, mixtures.mixtures)
+    records = train_all([PlannedRun(one.mixture.method, one.spec) for one in planned], read, None, workshop)
+    limit = params.test_tokens_per_domain
+    bpb = bits_per_byte_of(records, held_out, limit, workshop, label="methods: bits per byte")
+    trained = _models(params, planned, bpb, pool)
     ours = params.methods[0].strategy.kind
     table = ComparisonTable(
         table=rows(trained, params.confidence),
         versus={other: gain_over(trained, ours, other, params.confidence) for other in _others(params)},
     )
+    page = _page(params, stage, tokenized, table, mixtures, list(zip(planned, records, bpb, strict=True)))
     return stage.publish(
-        _published(ComparedMixtures(domains=pool.names, mixtures=tuple(mixtures)), trained, table, searches),
+        {**_published(mixtures, trained, table, searches), PAGE: page},
         summary=table.model_dump(mode="json", exclude={"format"}),
         environment=environment_over(records),
     )
@@ -109,36 +126,70 @@ def _baselines(params: ComparisonParams, pool: TokenPool) -> list[ComparedMixtur
     ]
 
 
-def _trained(
-    params: ComparisonParams,
-    mixtures: Sequence[ComparedMixture],
-    pool: TokenPool,
-    pool_files: Tree,
-    workshop: Workshop,
-) -> tuple[list[ComparedModel], list[UnitRecord]]:
-    """Train every mixture with every seed and measure it on the test split; what is the same run is made once."""
-    seeds = range(params.training_seed, params.training_seed + params.num_training_seeds)
-    planned = [(mixture, seed) for mixture in mixtures for seed in seeds]
-    tokens = params.test_tokens_per_domain
-    records = RUN.map(
-        workshop,
-        [
-            ComparedRunArgs(mixture.weights, seed, params.training, params.search.max_epochs, pool_files, tokens)
-            for mixture, seed in planned
-        ],
-    )
-    shares_S = problem_of(params.search, pool).objective_S
-    trained = [
-        ComparedModel(
-            method=mixture.method,
-            search=mixture.search,
-            seed=seed,
-            objective=float(shares_S @ np.array(TestLosses.read(record.folder).bpb)),
-            proxies=mixture.proxies,
+def _planned(params: ComparisonParams, mixtures: Sequence[ComparedMixture]) -> list[_Planned]:
+    """Return every mixture with every training seed."""
+    training = params.training
+    return [
+        _Planned(
+            mixture,
+            RunSpec(
+                f"{mixture.method}-seed{seed}"
+                if mixture.search is None
+                else f"{mixture.method}-search{mixture.search}-seed{seed}",
+                (Phase(training.num_tokens, mixture.weights),),
+                seed,
+                training,
+                params.search.max_epochs,
+            ),
         )
-        for (mixture, seed), record in zip(planned, records, strict=True)
+        for mixture in mixtures
+        for seed in range(params.training_seed, params.training_seed + params.num_training_seeds)
     ]
-    return trained, records
+
+
+def _models(
+    params: ComparisonParams, planned: Sequence[_Planned], bpb: Sequence[Mapping[str, float]], pool: TokenPool
+) -> list[ComparedModel]:
+    shares_S = problem_of(params.search, pool).objective_S
+    return [
+        ComparedModel(
+            method=one.mixture.method,
+            search=one.mixture.search,
+            seed=one.spec.seed,
+            objective=float(shares_S @ np.array([own[name] for name in pool.names])),
+            proxies=one.mixture.proxies,
+        )
+        for one, own in zip(planned, bpb, strict=True)
+    ]
+
+
+def _page(
+    params: ComparisonParams,
+    stage: StageRun,
+    pool: StageInput,
+    table: ComparisonTable,
+    mixtures: ComparedMixtures,
+    runs: Sequence[tuple[_Planned, UnitRecord, Mapping[str, float]]],
+) -> str:
+    methods = [row.method for row in table.table]
+    own = {name: [each for each in runs if each[0].mixture.method == name] for name in methods}
+    return render(
+        MethodsContent(
+            ours=params.methods[0].strategy.kind,
+            confidence=params.confidence,
+            training_seeds=params.num_training_seeds,
+            table=table,
+            mixtures=mixtures,
+            bits_per_byte={name: [bpb for _, _, bpb in each] for name, each in own.items()},
+            curves={
+                name: curve_of(name, [read_losses(record.folder) for _, record, _ in each])
+                for name, each in own.items()
+            },
+            pool=pool.manifest,
+            own=stage.draft(),
+            environment=environment_over([record for _, record, _ in runs]),
+        )
+    )
 
 
 def _others(params: ComparisonParams) -> list[str]:
@@ -157,7 +208,7 @@ def _published(
         TRAINED_FILE: trained_csv(trained),
         ComparedMixtures.FILE: mixtures,
         ComparisonTable.FILE: table,
-        "methods.svg": standalone(methods(table.table)),
+        "methods.svg": standalone(method_gains(table.table)),
     }
     for mixture, search in searches:
         for file in search.conclusion.tree:

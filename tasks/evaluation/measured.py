@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tasks.core.errors import DataError
+from tasks.core.handles import Tree
 from tasks.evaluation.config import EvaluateParams
 from tasks.evaluation.objective import require_tasks, task_losses
 from tasks.evaluation.published import MeasuredModel
@@ -59,17 +60,16 @@ def measured(params: EvaluateParams, trained: Trained, tasks: Sequence[GivenTask
     return Measured(models, records[0].summary["model_parameters"], on_tasks, [*records, *of_tasks])
 
 
+def held_out_of(tokenized: StageInput) -> Tree:
+    """Return what is read of a pool where models are measured, verified."""
+    return tokenized.tree(*POOL_FILES, f"tokens/{SPLIT}/")
+
+
 def bits_per_byte_of(
-    records: Sequence[UnitRecord],
-    tokenized: StageInput,
-    tokens_per_domain: int | None,
-    workshop: Workshop,
-    *,
-    label: str,
+    records: Sequence[UnitRecord], held_out: Tree, tokens_per_domain: int | None, workshop: Workshop, *, label: str
 ) -> list[dict[str, float]]:
-    """Return what models that `train.run` made measure on the pool's test split, by domain."""
-    pool = tokenized.tree(*POOL_FILES, f"tokens/{SPLIT}/")
-    args = [MeasureArgs(one.file(CONFIG_FILE), one.file(WEIGHTS_FILE), pool, tokens_per_domain) for one in records]
+    """Return what models that `train.run` made measure on a pool's test split, by domain."""
+    args = [MeasureArgs(one.file(CONFIG_FILE), one.file(WEIGHTS_FILE), held_out, tokens_per_domain) for one in records]
     return [dict(record.summary["bpb"]) for record in MEASURE.map(workshop, args, label=label)]
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tasks.core.handles import Tree
 from tasks.core.manifest import Manifest
-from tasks.evaluation.measured import bits_per_byte_of
+from tasks.evaluation.measured import bits_per_byte_of, held_out_of
 from tasks.ladder.config import LadderParams
 from tasks.ladder.forecast import COLUMNS
 from tasks.ladder.plan import LadderRun, planned, require_affordable
@@ -41,14 +41,14 @@ def run(
     )
     if (found := stage.unchanged()) is not None:
         return found
-    read = _read(tokenized)
+    read, held_out = _read(tokenized), held_out_of(tokenized)
     pool = read_pool(read.local(), "train")
     runs = planned(params, pool)
     require_affordable(runs, pool.vocab_size, budget_flops)
     require_worlds([one.spec for one in runs], workshop)
     records = train_all([PlannedRun(one.size, one.spec) for one in runs], read, None, workshop)
     limit = params.test_tokens_per_domain
-    bpb = bits_per_byte_of(records, tokenized, limit, workshop, label="ladder: bits per byte")
+    bpb = bits_per_byte_of(records, held_out, limit, workshop, label="ladder: bits per byte")
     results = [_result(one, record, own, pool.vocab_size) for one, record, own in zip(runs, records, bpb, strict=True)]
     results.sort(key=lambda one: (one.params, one.tokens, one.seed))
     told = Ladder(

@@ -7,6 +7,8 @@ import pytest
 
 from infra.storage import FolderStore
 from tasks.comparison.config import ComparisonParams, Method
+from tasks.comparison.page import headline
+from tasks.comparison.published import ComparisonTable, MethodGain
 from tasks.comparison.stage import run
 from tasks.core.manifest import Manifest
 from tasks.mixture.runs import read_runs
@@ -14,7 +16,9 @@ from tasks.mixture.strategies.baselines import Uniform
 from tasks.mixture.strategies.random_search import RandomSearch
 from tasks.mixture.strategies.regmix import RegMix
 from tasks.runtime.context import Workshop
-from tests.mixture.test_stage import PARAMS, PROXY, Here, make_pool
+from tests.evaluation.test_stage import pool_with_tokenizer
+from tests.mixture.test_stage import PARAMS, PROXY, Here
+from tests.report.test_page import Elements
 
 COMPARISON = ComparisonParams(
     search=PARAMS.model_copy(update={"num_runs": 12}),
@@ -30,7 +34,7 @@ def compared(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Manifest, 
     root, executor = tmp_path_factory.mktemp("comparison"), Here()
     workshop = Workshop(executor, FolderStore(root / "store"))
     # Their order in the pool is not that of the alphabet: x9, x8, x7.
-    pool = make_pool(root / "tokenize", first_letter="x")
+    pool = pool_with_tokenizer(root / "tokenize", first_letter="x")
     manifest = run(COMPARISON, inputs={"tokenize": pool}, output=root / "methods", workshop=workshop)
     return root, manifest, executor
 
@@ -48,6 +52,34 @@ def test_every_method_and_baseline_has_a_row_and_every_search_its_evidence(
     text = (root / "methods" / "table.md").read_text(encoding="utf-8")
     assert text.count("\n") == 2 + 5 and "| regmix |" in text
     assert (root / "methods" / "methods.svg").read_text(encoding="utf-8").startswith("<svg")
+
+
+def test_the_page_leads_with_the_decision_and_shows_what_every_search_found(
+    compared: tuple[Path, Manifest, Here],
+) -> None:
+    root = compared[0] / "methods"
+    page = (root / "page.html").read_text(encoding="utf-8")
+    Elements(page)
+    assert f'<p class="headline">{headline("random_search", ComparisonTable.read(root))}</p>' in page
+    assert page.partition('id="mixtures"')[2].partition("</table>")[0].count("<tr>") == 1 + 3 + 4
+    assert page.partition('id="domains"')[2].partition("</table>")[0].count('<td class="domain">x') == 3
+    assert "random search, search 2: " in page and "random_search 1" not in page
+
+
+def test_the_headline_says_what_to_search_with() -> None:
+    def told(**versus: tuple[float, float] | None) -> str:
+        gains = {
+            other: MethodGain(gain=0.1, lower=ends and ends[0], upper=ends and ends[1], searches=(0.1,) * 3)
+            for other, ends in versus.items()
+        }
+        return headline("default", ComparisonTable(table=(), versus=gains))
+
+    assert told(natural=(0.1, 0.2), climb=(-0.1, 0.2), regmix=(0.1, 0.2)) == (
+        "Search with default: it beats natural and regmix."
+    )
+    assert told(natural=(-0.1, 0.2), climb=(0.1, 0.2)) == "No difference shown between default and natural."
+    assert told(natural=(-0.2, -0.1)) == "Do not search with default: natural is better."
+    assert told(natural=None).startswith("Nothing is shown")
 
 
 def test_a_baseline_is_no_method_and_no_method_comes_twice() -> None:
@@ -87,6 +119,6 @@ def test_mixtures_that_are_the_same_are_trained_once_and_baselines_are_measured_
     root, _, executor = compared
     found = json.loads((root / "methods" / "mixtures.json").read_text(encoding="utf-8"))["mixtures"]
     different = {tuple(each["weights"]) for each in found}
-    assert executor.done.count("train_and_test") == 3 * len(different)
+    assert executor.done.count("train_run") == executor.done.count("measure") == 3 * len(different)
     # Two methods with two searches of 12 proxies; natural, uniform and UniMax with one seed are the same runs.
     assert executor.done.count("search_proxies") <= 2 * (12 + 9)

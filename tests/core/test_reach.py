@@ -51,7 +51,7 @@ ROOTS: Mapping[str, tuple[str, ...]] = {
     **{name: step.roots(None) for name, step in STEPS.items()},
     **{name: tuple(sorted({*STEPS[step].roots(None), module})) for name, (step, module) in CHOSEN.items()},
 }
-TRAINED = {"search.proxy", "search.proxy_on_tasks", "search.branches", "train.run", "methods.run"}
+TRAINED = {"search.proxy", "search.proxy_on_tasks", "search.branches", "train.run"}
 MODELS = TRAINED | {"evaluate.model", "evaluate.samples", "evaluate.answers", "evaluate.memorisation"}
 # What looks for n-grams with the kernels of curation.
 ITEMS = {"evaluate.item_ngrams", "evaluate.item_search"}

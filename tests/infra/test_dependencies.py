@@ -41,7 +41,6 @@ EXTRAS = {
     "tasks/core/scripts.py": {"curation"},
     "tasks/core/splitting.py": {"curation"},
     "tasks/core/tables.py": {"curation"},
-    "tasks/comparison/picture.py": {"report"},
     "tasks/mixture/pictures": {"report"},
     "tasks/pages": {"report"},
     "tasks/pictures": {"report"},
