@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -20,7 +20,6 @@ from tasks.runtime.stages import StageRun, environment_over, stage_input
 from tasks.runtime.step import Step
 from tasks.tokenize.pool import POOL_FILES, TokenPool, read_pool, train_digest
 from tasks.tokenize.published import TOKENIZER_FILE
-from tasks.training.branches import Milestone
 from tasks.training.config import num_flops, num_parameters
 from tasks.training.held_out import SPLIT as HELD_OUT
 from tasks.training.held_out import evaluation_words
@@ -45,11 +44,8 @@ from tasks.training.published_run import (
     LEDGER_FILE,
     LOSSES_FILE,
     MILESTONES,
-    RECORD_FILE,
-    STATE_FILE,
     TRANSFORMERS_FILES,
     WEIGHTS_FILE,
-    milestone_folder,
     read_evaluations,
     read_losses,
 )
@@ -57,8 +53,9 @@ from tasks.training.recipes import PlannedRun, planned_runs
 from tasks.training.segments import flops_of
 from tasks.training.starts.kinds import StartConfig
 from tasks.training.starts.kinds import paths as start_paths
-from tasks.training.starts.weights import Start, optimizer_steps, start_mistakes
-from tasks.training.types import Device, RunSpec, Trunk
+from tasks.training.starts.weights import Start, num_tokens, optimizer_steps, start_mistakes
+from tasks.training.trunks import as_decided, milestone_of, num_trunks
+from tasks.training.types import Device, RunSpec
 from tasks.training.unit import RunArgs, splits_of, train_run
 from tasks.training.worlds import (
     require_segments_shared,
@@ -147,14 +144,16 @@ def start_of(config: StartConfig) -> Start | None:
     found = start_paths(config)
     if found is None:
         return None
-    weights = file_handle(found.weights)
+    weights, tokenizer = file_handle(found.weights), file_handle(found.tokenizer)
     return Start(
         file_handle(found.config),
         weights,
-        file_handle(found.tokenizer),
+        tokenizer,
         found.extend_vocabulary,
         found.other_rope_base,
         None if found.record is None else optimizer_steps(found.record, weights),
+        tuple(map(file_handle, found.more)) or None,
+        num_tokens(tokenizer) if found.padded_vocabulary else None,
     )
 
 
@@ -170,7 +169,7 @@ def _require_fit(start: Start | None, params: TrainParams, tokenizer: Handle, po
 def train_all(planned: Sequence[PlannedRun], read: Tree, start: Start | None, workshop: Workshop) -> list[UnitRecord]:
     """Make all runs, trunks before their branches; what is the same work (uniform was searched) once."""
     made, records = dict[RunSpec, UnitRecord](), dict[int, UnitRecord]()
-    worlds, depths = _smaller(planned, workshop), [_depth(one.spec) for one in planned]
+    worlds, depths = _smaller(planned, workshop), [num_trunks(one.spec) for one in planned]
     for depth in sorted({*depths}):
         places = [place for place, own in enumerate(depths) if own == depth]
         runs = [planned[place] for place in places]
@@ -219,22 +218,6 @@ def _trained(
     )
 
 
-def _depth(spec: RunSpec) -> int:
-    """Return how many trunks lie before a run."""
-    return 0 if spec.trunk is None else 1 + _depth(spec.trunk.spec)
-
-
-def as_decided(spec: RunSpec, made: Mapping[RunSpec, UnitRecord]) -> RunSpec:
-    """Return a run with the mixtures that hooks have decided in its trunks, by the records of these."""
-    if spec.trunk is None:
-        return spec
-    trunk = as_decided(spec.trunk.spec, made)
-    if (weights := made[spec.trunk.spec].summary.get("weights")) is not None:
-        phases = [replace(phase, weights=tuple(own)) for phase, own in zip(trunk.phases, weights, strict=True)]
-        trunk = replace(trunk, phases=tuple(phases))
-    return replace(spec, trunk=Trunk(trunk, spec.trunk.step))
-
-
 def _smaller(runs: Sequence[PlannedRun], workshop: Workshop) -> tuple[int, ...]:
     """Return with how many workers the runs may go on where there is no longer room for all."""
     least = workshop.min_world_size
@@ -259,14 +242,6 @@ def require_worlds(specs: Sequence[RunSpec], workshop: Workshop) -> None:
         require_shared(spec.training, workshop.world_size)
         if spec.training.engine is not None:
             require_segments_shared(spec.segments, workshop.world_size)
-
-
-def milestone_of(trunk: Trunk | None, made: Mapping[RunSpec, UnitRecord]) -> Milestone | None:
-    """Return the milestone that a branch goes on from, of its trunk's record; None = it is no branch."""
-    if trunk is None:
-        return None
-    folder, record = milestone_folder(trunk.step), made[trunk.spec]
-    return Milestone(record.file(f"{folder}/{STATE_FILE}"), record.file(f"{folder}/{RECORD_FILE}"))
 
 
 def _report(spec: RunSpec, record: UnitRecord) -> UnitReport:

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from infra.storage import FolderStore
-from tasks.core.errors import ConfigError, DamagedError, StoppedError
+from tasks.core.errors import ConfigError, DamagedError, DataError, StoppedError
 from tasks.core.identity import reads_of
 from tasks.runtime.context import Workshop
 from tasks.runtime.files import file_handle
@@ -25,6 +25,7 @@ from tasks.training.params import TrainParams
 from tasks.training.run import train
 from tasks.training.schedules.wsd import Wsd
 from tasks.training.stage import run
+from tasks.training.stage import start_of as stage_start
 from tasks.training.starts import hugging_face
 from tasks.training.starts.hugging_face import FromHuggingFace
 from tasks.training.starts.weights import Start, start_mistakes, started_weights
@@ -125,18 +126,77 @@ def test_a_folder_that_lacks_a_file_is_refused(inputs: dict[str, Path], tmp_path
         trained(inputs, tmp_path, "out", start={"kind": "hugging_face", "folder": str(tmp_path / "hf")})
 
 
+def test_weights_in_another_form_are_told_with_what_to_do(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path / "hf")
+    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
+    with pytest.raises(ConfigError, match=r"hf has no model\.safetensors\. .*pickled, .*never read"):
+        hugging_face.paths(FromHuggingFace(kind="hugging_face", folder=str(folder)))
+
+
+def sharded(folder: Path) -> Path:
+    """Cut the weights in a folder into two files with an index."""
+    weights = load_file(folder / "model.safetensors")
+    names, (first, second) = sorted(weights), ("model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors")
+    files = {name: first if number % 2 else second for number, name in enumerate(names)}
+    for file in (first, second):
+        save_file({name: weights[name] for name in names if files[name] == file}, folder / file)
+    (folder / "model.safetensors").unlink()
+    index = {"metadata": {"total_size": 1}, "weight_map": files}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    return folder
+
+
+def test_weights_in_several_files_are_begun_with_as_those_in_one(inputs: dict[str, Path], tmp_path: Path) -> None:
+    one, several = folder_of(tmp_path / "one"), sharded(folder_of(tmp_path / "several"))
+    starts = [stage_start(FromHuggingFace(kind="hugging_face", folder=str(each))) for each in (one, several)]
+    assert starts[0] is not None and starts[1] is not None and reads_of(starts[0]) == reads_of(start_of(one))
+    assert "more" not in reads_of(starts[0]) and starts[0].digest != starts[1].digest
+    assert mistakes(starts[1], inputs["tokenize"]) == ""
+    whole, parts = (started_weights(start, small_training().model, VOCAB_SIZE) for start in starts if start is not None)
+    assert list(whole) == list(parts) and all(torch.equal(whole[name], parts[name]) for name in whole)
+    trained(inputs, tmp_path, "out", start={"kind": "hugging_face", "folder": str(several)})
+    # What is there in one file is read of it.
+    (one / "model.safetensors.index.json").write_text("{")
+    assert not hugging_face.paths(FromHuggingFace(kind="hugging_face", folder=str(one))).more
+
+
+FIRST = "model-00001-of-00002.safetensors"
+
+
 @pytest.mark.parametrize(
-    ("name", "message"),
+    ("index", "message"),
     [
-        ("model.safetensors.index.json", "in several files: .*max_shard_size"),
-        ("pytorch_model.bin", "pickled, .*never read"),
+        ("{", r"it is no index of weights: JSONDecodeError"),
+        ("[]", r"it is no index of weights: TypeError"),
+        ("{}", r"it is no index of weights: KeyError\('weight_map'\)"),
+        ('{"weight_map": {}}', "its weight_map does not name a file for each tensor"),
+        ('{"weight_map": {"a": 1}}', "its weight_map does not name a file for each tensor"),
+        ('{"weight_map": {"a": "../x.safetensors"}}', r"it names '\.\./x\.safetensors', and weights are read of"),
+        ('{"weight_map": {"a": "x.bin"}}', r"it names 'x\.bin', and weights are read of safetensors files"),
+        (
+            '{"weight_map": {"a": "b.safetensors"}}',
+            r"1 of the 1 files that it names are missing; first: b\.safetensors",
+        ),
+        (f'{{"weight_map": {{"a": "{FIRST}"}}}}', r"11 of 11 are not where they should be; first: a is in none"),
     ],
 )
-def test_weights_in_another_form_are_told_with_what_to_do(tmp_path: Path, name: str, message: str) -> None:
-    folder = folder_of(tmp_path / "hf")
-    (folder / "model.safetensors").rename(folder / name)
-    with pytest.raises(ConfigError, match=rf"hf has no model\.safetensors\. .*{message}"):
+def test_an_index_that_is_damaged_is_named_before_a_weight_is_read(tmp_path: Path, index: str, message: str) -> None:
+    folder = sharded(folder_of(tmp_path / "hf"))
+    (folder / "model.safetensors.index.json").write_text(index)
+    with pytest.raises(DataError, match=rf"model\.safetensors\.index\.json: .*{message}"):
         hugging_face.paths(FromHuggingFace(kind="hugging_face", folder=str(folder)))
+
+
+def test_files_of_weights_that_are_not_what_the_index_says_are_named(tmp_path: Path) -> None:
+    folder = sharded(folder_of(tmp_path / "hf"))
+    config, first = FromHuggingFace(kind="hugging_face", folder=str(folder)), folder / FIRST
+    weights = load_file(first)
+    save_file({**weights, EMBEDDING: torch.ones(2)}, first)
+    with pytest.raises(DataError, match=rf"embed_tokens\.weight is in {FIRST} and model-00002\S+, not in model-00002"):
+        hugging_face.paths(config)
+    first.write_bytes(first.read_bytes()[:40])
+    with pytest.raises(DataError, match=rf"{FIRST}: the weights cannot be read: "):
+        hugging_face.paths(config)
 
 
 @pytest.mark.parametrize(
@@ -186,7 +246,7 @@ def test_a_start_of_another_model_names_every_mistake_before_the_first_step(
         "untied_embeddings is True, not False",
         "norm_eps is 1e-06, not 1e-05",
         "rope_base is 500000.0, not 10000.0",
-        "its vocabulary has 70 tokens, the pool's 64. Tokenize with its tokenizer.",
+        "its vocabulary has 70 tokens, the pool's 64. Tokenize with its tokenizer; if that has 64",
         "2 of its weights are not those of train.training.model; first: model.norm.weight is None, not (16,)",
         "lm_head.weight has no place",
         "its tokenizer is not the pool's: normalizer differ",
@@ -243,6 +303,32 @@ def test_a_smaller_vocabulary_is_extended_with_mean_rows_where_asked(tmp_path: P
     other["model"]["vocab"]["t3"] = 4
     (tmp_path / "pool" / "tokenizer.json").write_text(json.dumps(other))
     assert "the ids of known tokens differ" in mistakes(start, tmp_path / "pool")
+
+
+def test_rows_that_pad_a_vocabulary_are_left_out_where_asked_and_new_tokens_begin_as_the_mean_of_the_others(
+    inputs: dict[str, Path], tmp_path: Path
+) -> None:
+    folder, model = folder_of(tmp_path / "hf", 70), small_training().model
+    asked = FromHuggingFace(kind="hugging_face", folder=str(folder), padded_vocabulary=True)
+    assert "its vocabulary has 70 tokens, the pool's 64. Tokenize with its tokenizer; if" in mistakes(
+        start_of(folder), inputs["tokenize"]
+    )
+    start, before = stage_start(asked), read_model(folder).weights
+    assert start is not None and start.num_tokens == VOCAB_SIZE and mistakes(start, inputs["tokenize"]) == ""
+    assert torch.equal(started_weights(start, model, VOCAB_SIZE)[EMBEDDING], before[EMBEDDING][:VOCAB_SIZE])
+    made = trained(inputs, tmp_path, "out", start=asked.model_dump())
+    assert json.loads((made / "export/config.json").read_text())["vocab_size"] == VOCAB_SIZE
+    # Two tokens more than its tokenizer has, for which it has rows that nobody trained.
+    start = replace(start, num_tokens=62)
+    assert "its vocabulary has 62 tokens, the pool's 64. Set extend_vocabulary." in mistakes(start, inputs["tokenize"])
+    weights = started_weights(start, model, VOCAB_SIZE)[EMBEDDING]
+    assert torch.allclose(weights[62:], before[EMBEDDING][:62].mean(dim=0).expand(2, -1))
+    assert "its embedding has 70 rows, and its tokenizer 71 tokens" in mistakes(
+        replace(start, num_tokens=71), inputs["tokenize"]
+    )
+    (folder / "tokenizer.json").write_text("{}")
+    with pytest.raises(DataError, match=r"tokenizer\.json: it is no tokenizer: KeyError\('model'\)"):
+        stage_start(asked)
 
 
 def test_what_identifies_a_start_is_its_weights_not_where_they_lie(tmp_path: Path) -> None:

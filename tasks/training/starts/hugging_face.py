@@ -1,4 +1,4 @@
-"""The weights in a folder as Hugging Face lays it out: config.json, model.safetensors and tokenizer.json."""
+"""The weights in a folder as Hugging Face lays it out: config.json, one safetensors file or several, and tokenizer.json."""
 
 from pathlib import Path
 from typing import Literal
@@ -9,6 +9,7 @@ from tasks.core.errors import ConfigError
 from tasks.core.params import Params
 from tasks.tokenize.published import TOKENIZER_FILE
 from tasks.training.published_run import CONFIG_FILE, WEIGHTS_FILE
+from tasks.training.starts.sharded import INDEX_FILE, shards
 from tasks.training.starts.weights import StartPaths
 
 
@@ -21,6 +22,10 @@ class FromHuggingFace(Params):
         default=False,
         description="the pool's tokenizer may have more tokens at its end; their rows begin as the mean of the others",
     )
+    padded_vocabulary: bool = Field(
+        default=False,
+        description="the model may have more rows of its embedding than its tokenizer has tokens; these are left out",
+    )
     other_rope_base: bool = Field(
         default=False,
         description="the run's RoPE base may be another one than the model's, as where its context is extended",
@@ -32,24 +37,32 @@ def paths(config: FromHuggingFace) -> StartPaths:
 
     Raises:
         ConfigError: which of them are not there.
+        DataError: its weights are in several files, and these are not what their index says.
     """
     folder = Path(config.folder)
     described, weights, tokenizer = (folder / name for name in (CONFIG_FILE, WEIGHTS_FILE, TOKENIZER_FILE))
-    if missing := [path.name for path in (described, weights, tokenizer) if not path.is_file()]:
+    index = folder / INDEX_FILE
+    several = index.is_file() and not weights.is_file()
+    needed = (described, tokenizer) if several else (described, weights, tokenizer)
+    if missing := [path.name for path in needed if not path.is_file()]:
         raise ConfigError(
             f"train.start.folder: {folder} has no {', '.join(missing)}. Name a folder with a model's config, its weights in "
-            f"one safetensors file, and its tokenizer.{_other_weights(folder)}"
+            f"safetensors files, and its tokenizer.{_other_weights(folder)}"
         )
-    return StartPaths(described, weights, tokenizer, config.extend_vocabulary, config.other_rope_base)
+    first, *more = shards(index) if several else (weights,)
+    return StartPaths(
+        described,
+        first,
+        tokenizer,
+        config.extend_vocabulary,
+        config.other_rope_base,
+        more=tuple(more),
+        padded_vocabulary=config.padded_vocabulary,
+    )
 
 
 def _other_weights(folder: Path) -> str:
     """Return what to do with weights that are there in another form."""
-    if (folder / f"{WEIGHTS_FILE}.index.json").is_file():
-        return (
-            " Its weights are in several files: load it with transformers and save it with "
-            '`save_pretrained(folder, max_shard_size="1TB")`.'
-        )
     if any(folder.glob("*.bin")):
         return " Its weights are pickled, which can run any code and is never read: save it as safetensors."
     return ""

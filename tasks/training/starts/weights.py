@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,7 +29,10 @@ _FLOATS = frozenset({"BF16", "F16", "F32", "F64"})
 
 @dataclass(frozen=True)
 class StartPaths:
-    """Where the files of a start are; the `record` is that of a milestone whose optimizer the run goes on with."""
+    """Where the files of a start are, `more` those behind the first where the weights are in several.
+
+    The `record` is that of a milestone whose optimizer the run goes on with.
+    """
 
     config: Path
     weights: Path
@@ -36,12 +40,16 @@ class StartPaths:
     extend_vocabulary: bool = False
     other_rope_base: bool = False
     record: Path | None = None
+    more: tuple[Path, ...] = ()
+    padded_vocabulary: bool = False
 
 
 @dataclass(frozen=True)
 class Start:
     """The config and weights that a run starts from, by content; a smaller vocabulary is extended where asked.
 
+    `more` are the files behind the first where the weights are in several, `num_tokens` the rows of the embedding that stand
+    for a token, where others behind them pad it.
     With `optimizer_steps` the file of the weights holds the optimizer's state too, behind so many of its steps.
     The tokenizer, and whether the run's RoPE base may be another one, are looked at before the run and decide nothing in it.
     """
@@ -52,11 +60,19 @@ class Start:
     extend_vocabulary: bool = False
     other_rope_base: bool = field(default=False, metadata=LABEL)
     optimizer_steps: int | None = None
+    more: tuple[Handle, ...] | None = None
+    num_tokens: int | None = None
+
+    @property
+    def files(self) -> tuple[Handle, ...]:
+        """The files of the weights."""
+        return (self.weights, *(self.more or ()))
 
     @property
     def digest(self) -> str:
         """The digest of all that it is."""
-        return digest_json([self.config.digest, self.weights.digest, self.tokenizer.digest])
+        rest = [file.digest for file in self.more or ()]
+        return digest_json([self.config.digest, self.weights.digest, self.tokenizer.digest, *rest])
 
 
 def optimizer_steps(record: Path, state: Handle) -> int:
@@ -69,6 +85,21 @@ def optimizer_steps(record: Path, state: Handle) -> int:
     if held["state"] != state.digest:
         raise DamagedError(f"{record.parent}: its state is not what was written. Name another milestone.")
     return int(held["step"]) + int(held.get(OPTIMIZER_STEPS, 0))
+
+
+def num_tokens(tokenizer: Handle) -> int:
+    """Return how many tokens a `tokenizer.json` has: one more than the largest id.
+
+    Raises:
+        DataError: it is no tokenizer.
+    """
+    value = _json(tokenizer)
+    try:
+        vocabulary = value["model"]["vocab"]
+        ids = [*vocabulary.values()] if isinstance(vocabulary, dict) else [*range(len(vocabulary))]
+        return int(max([*ids, *(one["id"] for one in value.get("added_tokens", []))])) + 1
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(f"{tokenizer.local()}: it is no tokenizer: {error!r}. Get the file again.") from error
 
 
 def start_mistakes(start: Start, training: TrainingConfig, vocab_size: int, tokenizer: Handle) -> Iterator[str]:
@@ -91,22 +122,33 @@ def start_mistakes(start: Start, training: TrainingConfig, vocab_size: int, toke
 def started_weights(start: Start, model: ModelConfig, vocab_size: int) -> "dict[str, Tensor]":
     """Return the float32 weights of a start that has no mistakes, by name; tokens that it lacks have the mean row.
 
+    Rows that pad its vocabulary are left out.
+
     The optimizer's state is with them if the run goes on with it.
     """
     import torch
-    from safetensors import safe_open
 
     from tasks.training.model import EMBEDDING, OUTPUT, weight_shapes
 
-    with safe_open(start.weights.local(), framework="pt") as file:
-        weights = {name: file.get_tensor(name).float() for name in weight_shapes(model, vocab_size)}
+    with ExitStack() as stack:
+        files = _opened(start, stack)
+        weights = {name: files[name].get_tensor(name).float() for name in weight_shapes(model, vocab_size)}
         if start.optimizer_steps is not None:
-            weights |= {name: file.get_tensor(name) for name in file.keys() if split_name(name)[1]}  # noqa: SIM118
+            weights |= {name: file.get_tensor(name) for name, file in files.items() if split_name(name)[1]}
     for name in {EMBEDDING, OUTPUT} & weights.keys():
-        known_VD = weights[name]
+        known_VD = weights[name] if start.num_tokens is None else weights[name][: start.num_tokens].clone()
+        weights[name] = known_VD
         if (missing := vocab_size - len(known_VD)) > 0:
             weights[name] = torch.cat([known_VD, known_VD.mean(dim=0, keepdim=True).expand(missing, -1)])
     return weights
+
+
+def _opened(start: Start, stack: ExitStack) -> dict[str, Any]:
+    """Return the open file of each tensor, by its name."""
+    from safetensors import safe_open
+
+    files = [stack.enter_context(safe_open(file.local(), framework="pt")) for file in start.files]
+    return {name: file for file in files for name in file.keys()}  # noqa: SIM118 (no mapping)
 
 
 def _config_mistakes(start: Start, model: ModelConfig) -> Iterator[str]:
@@ -128,14 +170,14 @@ def _config_mistakes(start: Start, model: ModelConfig) -> Iterator[str]:
 
 
 def _shape_mistakes(start: Start, training: TrainingConfig, vocab_size: int) -> Iterator[str]:
-    from safetensors import SafetensorError, safe_open
+    from safetensors import SafetensorError
 
     from tasks.training.model import EMBEDDING, OUTPUT, weight_shapes
 
     expected = weight_shapes(training.model, vocab_size)
     try:
-        with safe_open(start.weights.local(), framework="pt") as file:
-            slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+        with ExitStack() as stack:
+            slices = {name: file.get_slice(name) for name, file in _opened(start, stack).items()}
             found = {name: tuple(one.get_shape()) for name, one in slices.items()}
             types = {slices[name].get_dtype() for name in expected.keys() & slices.keys()}
     except SafetensorError as error:
@@ -143,12 +185,10 @@ def _shape_mistakes(start: Start, training: TrainingConfig, vocab_size: int) -> 
         return
     if strange := sorted(types - _FLOATS):
         yield f"its weights are {', '.join(strange)}, and a start has {', '.join(sorted(_FLOATS))}. Save it in one of these."
-    known = found.get(EMBEDDING, (vocab_size,))[0]
-    if known > vocab_size or (known < vocab_size and not start.extend_vocabulary):
-        remedy = "Set extend_vocabulary." if known < vocab_size else "Tokenize with its tokenizer."
-        yield f"its vocabulary has {known:,} tokens, the pool's {vocab_size:,}. {remedy}"
-    rest = {name: shape for name, shape in expected.items() if name not in {EMBEDDING, OUTPUT} or known == vocab_size}
-    wrong = [f"{name} is {found.get(name)}, not {shape}" for name, shape in rest.items() if found.get(name) != shape]
+    rows = found.get(EMBEDDING, (vocab_size,))[0]
+    yield from _vocabulary_mistakes(start, rows, vocab_size)
+    shapes = {name: (rows, *shape[1:]) if name in {EMBEDDING, OUTPUT} else shape for name, shape in expected.items()}
+    wrong = [f"{name} is {found.get(name)}, not {shape}" for name, shape in shapes.items() if found.get(name) != shape]
     # A milestone holds the optimizer's state too, under names of its own.
     wrong += [
         f"{name} has no place" for name in found if name.startswith(("model.", "lm_head.")) and name not in expected
@@ -158,6 +198,20 @@ def _shape_mistakes(start: Start, training: TrainingConfig, vocab_size: int) -> 
         yield f"{len(wrong)} of its weights are not those of train.training.model; first: {shown}."
     if start.optimizer_steps is not None:
         yield from _state_mistakes(found, training, expected)
+
+
+def _vocabulary_mistakes(start: Start, rows: int, vocab_size: int) -> Iterator[str]:
+    """Yield why an embedding of so many rows does not serve a pool's tokens."""
+    known = rows if start.num_tokens is None else start.num_tokens
+    if rows < known:
+        yield f"its embedding has {rows:,} rows, and its tokenizer {known:,} tokens. Get the files of one model."
+    elif known < vocab_size and not start.extend_vocabulary:
+        yield f"its vocabulary has {known:,} tokens, the pool's {vocab_size:,}. Set extend_vocabulary."
+    elif known > vocab_size:
+        yield (
+            f"its vocabulary has {known:,} tokens, the pool's {vocab_size:,}. Tokenize with its tokenizer; if that has "
+            f"{vocab_size:,} and the rows behind them pad the embedding, set padded_vocabulary."
+        )
 
 
 def _state_mistakes(found: Shapes, training: TrainingConfig, weights: Shapes) -> Iterator[str]:
