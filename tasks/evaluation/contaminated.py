@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from tasks.core.handles import Handle, Tree
+from tasks.core.handles import Tree
 from tasks.core.tables import read_table
 from tasks.curate.decontaminate.params import NgramParams
 from tasks.evaluation.config import ContaminationParams
@@ -25,15 +25,17 @@ from tasks.evaluation.contamination import (
 from tasks.evaluation.hits import (
     TOKENS_PER_UNIT,
     IndexArgs,
+    PlantedArgs,
     SearchArgs,
     Searched,
     TaskFile,
     hold,
     index_items,
     search_documents,
+    search_planted,
     searched_of,
 )
-from tasks.evaluation.item_exposure import EXPOSURE, ExposureArgs, FoundIn, expose_items
+from tasks.evaluation.item_exposure import EXPOSURE, ExposureArgs, FoundIn, FoundPlanted, expose_items
 from tasks.evaluation.published import MeasuredModel
 from tasks.evaluation.published_contamination import (
     ContaminatedModel,
@@ -53,11 +55,15 @@ from tasks.runtime.records import UnitRecord
 from tasks.runtime.step import Hold, Step
 from tasks.tokenize.pool import POOL_FILES
 from tasks.tokenize.published import TokenPoolIndex
+from tasks.training.planted.published import PlantedPlan
 from tasks.training.rows import SPLIT
 
 INDEX = Step("evaluate.item_ngrams", "evaluate: n-grams of task items", index_items)
 SEARCH = Step(
     "evaluate.item_search", "evaluate: task items in documents", search_documents, hold=Hold(searched_of, hold)
+)
+SEARCH_PLANTED = Step(
+    "evaluate.planted_search", "evaluate: task items in planted texts", search_planted, hold=Hold(searched_of, hold)
 )
 EXPOSE = Step("evaluate.item_exposure", "evaluate: exposure to task items", expose_items)
 
@@ -92,10 +98,12 @@ def contamination(
     asked = tuple(TaskFile(task.file, task.params.task) for task in tasks)
     index = INDEX.one(workshop, IndexArgs(asked, lengths))
     pool = trained.splits.under(*POOL_FILES, f"tokens/{SPLIT}/")
-    units = _units(pool, trained.tokenizer, index.tree)
+    searched_by = Searched(trained.tokenizer, TokenPoolIndex.read(pool.local()).document_end, index.tree)
+    units = _units(pool, searched_by)
     searched = SEARCH.map(workshop, [unit for _, unit in units])
     found = tuple(FoundIn(domain, record.tree) for (domain, _), record in zip(units, searched, strict=True))
-    exposed = EXPOSE.map(workshop, _exposure_args(trained, pool, index.tree, found, params.common_documents))
+    planted = _planted(trained, searched_by, workshop)
+    exposed = EXPOSE.map(workshop, _exposure_args(trained, pool, index.tree, found, planted, params.common_documents))
     by_run = {run.name: _by_task(tasks, record) for run, record in zip(trained.runs, exposed, strict=True)}
     told = tuple(
         ContaminatedModel(
@@ -126,25 +134,38 @@ def contamination(
     return contract, items, [index, *searched, *exposed]
 
 
-def _units(pool: Tree, tokenizer: Handle, index: Tree) -> list[tuple[int, SearchArgs]]:
+def _units(pool: Tree, searched_by: Searched) -> list[tuple[int, SearchArgs]]:
     """Return the parts of every domain's documents, with the domain's place in the pool."""
     known, found = TokenPoolIndex.read(pool.local()), []
-    searched = Searched(tokenizer, known.document_end, index)
     for domain in known.domains:
         split = domain.splits[SPLIT]
         tokens = pool.under(split.file, split.starts)
         parts = range(-(-split.tokens // TOKENS_PER_UNIT))
-        found += [(domain.index, SearchArgs(searched, tokens, split, known.token_bits, part)) for part in parts]
+        found += [(domain.index, SearchArgs(searched_by, tokens, split, known.token_bits, part)) for part in parts]
     return found
 
 
+def _planted(trained: Trained, searched_by: Searched, workshop: Workshop) -> dict[str, FoundPlanted]:
+    """Return what was found in the texts that were planted into runs, by run."""
+    plans = {
+        run.name: trained.files[f"{run.folder}/{PlantedPlan.FILE}"] for run in trained.runs if run.planted is not None
+    }
+    records = SEARCH_PLANTED.map(workshop, [PlantedArgs(searched_by, plan) for plan in plans.values()])
+    return {name: FoundPlanted(plan, record.tree) for (name, plan), record in zip(plans.items(), records, strict=True)}
+
+
 def _exposure_args(
-    trained: Trained, pool: Tree, index: Tree, found: tuple[FoundIn, ...], common_documents: int | None
+    trained: Trained,
+    pool: Tree,
+    index: Tree,
+    found: tuple[FoundIn, ...],
+    planted: Mapping[str, FoundPlanted],
+    common_documents: int | None,
 ) -> list[ExposureArgs]:
     specs, domains = trained.specs(), trained.recipe.domains
     consumed = [tuple(run.consumed[name].samples for name in domains) for run in trained.runs]
     return [
-        ExposureArgs(specs[run.name], samples, pool, index, found, common_documents)
+        ExposureArgs(specs[run.name], samples, pool, index, found, planted.get(run.name), common_documents)
         for run, samples in zip(trained.runs, consumed, strict=True)
     ]
 

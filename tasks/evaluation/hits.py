@@ -20,7 +20,7 @@ from tasks.curate.decontaminate.contamination import matches
 from tasks.curate.decontaminate.index import NgramIndex, index_of, read_index, word_places, write_index
 from tasks.curate.decontaminate.params import NgramParams
 from tasks.curate.statistics.texts import Texts
-from tasks.evaluation.matches import Integers, write_matches
+from tasks.evaluation.matches import Integers, planted_items, write_matches
 from tasks.evaluation.tasks.kinds import TaskConfig
 from tasks.evaluation.tasks.shown import item_texts
 from tasks.tokenize.pool import Tokens, mapped, token_dtype
@@ -125,6 +125,23 @@ def search_documents(args: SearchArgs, here: Here) -> UnitResult:
     write_matches(rows_M4, here.folder)
     hit = len(np.unique(rows_M4[:, 0]))
     return UnitResult(summary={"documents": last - first, "documents_hit": hit})
+
+
+@dataclass(frozen=True)
+class PlantedArgs:
+    """The plan of what was planted into runs of one seed."""
+
+    searched: Searched
+    plan: Handle
+
+
+def search_planted(args: PlantedArgs, here: Here) -> UnitResult:
+    """Write every match in the texts that were planted into a run; each of them is a document."""
+    codec, index = here.held
+    texts = [[*map(int, item.tokens.split()), codec.document_end] for item in planted_items(args.plan)]
+    starts = np.cumsum([0, *map(len, texts)])[:-1]
+    write_matches(places_of_matches(np.concatenate(texts).astype(codec.dtype), starts, codec, index), here.folder)
+    return UnitResult()
 
 
 def places_of_matches(tokens_T: Tokens, starts_D: Integers, codec: Codec, index: NgramIndex) -> Integers:

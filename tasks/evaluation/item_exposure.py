@@ -11,12 +11,12 @@ from operator import attrgetter
 import numpy as np
 import pyarrow as pa
 
-from tasks.core.handles import Tree
+from tasks.core.handles import Handle, Tree
 from tasks.core.results import Here, UnitResult
 from tasks.core.tables import write_table
 from tasks.curate.decontaminate.index import NgramIndex, read_index
 from tasks.evaluation.consumed import consumed_data
-from tasks.evaluation.matches import Integers, read_matches
+from tasks.evaluation.matches import Integers, planted_items, read_matches
 from tasks.tokenize.pool import read_pool
 from tasks.training.exposure import times_seen
 from tasks.training.interleave import Floats
@@ -35,9 +35,18 @@ class FoundIn:
 
 
 @dataclass(frozen=True)
+class FoundPlanted:
+    """The matches in what was planted into a run, and the plan of it."""
+
+    plan: Handle
+    matches: Tree
+
+
+@dataclass(frozen=True)
 class ExposureArgs:
     """A run, the samples of each domain in its ledger, the split train of its pool, the index, and what was found there.
 
+    `planted` is what was found in texts that were written over some of its samples; None = none were.
     N-grams that stand in more than `common_documents` documents of the pool are not counted; None = all are.
     """
 
@@ -46,6 +55,7 @@ class ExposureArgs:
     pool: Tree
     index: Tree
     found: tuple[FoundIn, ...]
+    planted: FoundPlanted | None
     common_documents: int | None
 
 
@@ -69,6 +79,11 @@ def expose_items(args: ExposureArgs, here: Here) -> UnitResult:
             distinct = np.unique(np.stack([entry_M, document_M]), axis=1)
             documents_E += np.bincount(distinct[0], minlength=len(documents_E))
             here.progress(done := done + 1, len(args.found))
+    if args.planted is not None:
+        times_D = np.array([len(item.samples) for item in planted_items(args.planted.plan)])
+        document_M, _, _, entry_M = read_matches(args.planted.matches)
+        np.add.at(times_E, entry_M, times_D[document_M])
+        np.add.at(places_E, entry_M, times_D[document_M])
     counted_E = documents_E <= (args.common_documents or documents_E.max(initial=0))
     write_table(_table(index, counted_E, times_E, places_E), here.folder / EXPOSURE)
     return UnitResult(summary={"common_ngrams": int((~counted_E).sum())})

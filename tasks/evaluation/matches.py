@@ -6,8 +6,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from tasks.core.handles import Tree
+from tasks.core.handles import Handle, Tree
 from tasks.core.tables import read_table, write_table
+from tasks.training.planted.published import PlantedItem, PlantedPlan
 
 Integers = npt.NDArray[np.int64]
 
@@ -27,3 +28,9 @@ def read_matches(written: Tree) -> tuple[Integers, Integers, Integers, Integers]
     table = read_table(written[_FILE].local(), _SCHEMA.names, stage="evaluate")
     document, first, last, ngram = (column.to_numpy() for column in table.columns)
     return document, first, last, ngram
+
+
+def planted_items(plan: Handle) -> list[PlantedItem]:
+    """Return the texts that were planted into a run: these are the documents in which matches are found there."""
+    experiments = PlantedPlan.parse(plan.text(), plan.name).experiments
+    return [item for part in experiments for item in part.items if item.samples]

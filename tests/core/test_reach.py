@@ -54,7 +54,7 @@ ROOTS: Mapping[str, tuple[str, ...]] = {
 TRAINED = {"search.proxy", "search.proxy_on_tasks", "search.branches", "train.run"}
 MODELS = TRAINED | {"evaluate.model", "evaluate.samples", "evaluate.answers", "evaluate.memorisation"}
 # What looks for n-grams with the kernels of curation.
-ITEMS = {"evaluate.item_ngrams", "evaluate.item_search"}
+ITEMS = {"evaluate.item_ngrams", "evaluate.item_search", "evaluate.planted_search"}
 # What reads or writes text.
 TEXTS = {"evaluate.samples", "evaluate.answers", "search.proxy_on_tasks", "train.planted"} | ITEMS
 STATISTICS = {"curate.annotate", "statistics of Gopher", "languages"}

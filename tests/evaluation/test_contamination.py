@@ -41,7 +41,8 @@ from tasks.training.export import write_model
 from tasks.training.exposure import times_seen, tokens_seen
 from tasks.training.model import initial_model
 from tasks.training.params import TrainParams
-from tasks.training.published import Consumed, TrainedPhase, TrainedRun, TrainedRuns
+from tasks.training.planted.published import PlantedItem, PlantedPart, PlantedPlan
+from tasks.training.published import Consumed, Planted, PlantedTold, TrainedPhase, TrainedRun, TrainedRuns
 from tasks.training.types import Phase, RunSpec
 from tests.evaluation.made import forecast, recipe
 from tests.evaluation.test_stage import publish
@@ -107,9 +108,31 @@ def spec_of(name: str, weights: tuple[float, ...]) -> RunSpec:
 MIXTURES = {"searched": (0.59, 0.4, 0.01), "natural": (0.0, 0.99, 0.01)}
 
 
+def plant(folder: Path) -> None:
+    """Write that a run was given one item three times, and another one not."""
+    codec = bpe.load(folder / "tokenize" / TOKENIZER_FILE, bpe.DOCUMENT_END)
+    items = [
+        PlantedItem(
+            id=f"item {number}",
+            context="",
+            probe="probe",
+            exposures=times,
+            tokens=" ".join(map(str, bpe.encode(codec, ["one"], [f"It says: {LEAKED[number]}."])[0].tolist())),
+            samples=tuple(range(times)),
+            offsets=(2,) * times,
+        )
+        for number, times in ((0, 3), (1, 0))
+    ]
+    PlantedPlan(seed=0, experiments=(PlantedPart(name="leak", items=tuple(items)),)).write(
+        folder / "train" / "models" / "natural-seed0"
+    )
+
+
 def make_inputs(root: Path) -> dict[str, Path]:
     """Write what models were trained on that never were trained: their ledgers are those of the plans."""
     pool = make_pool(root / "tokenize")
+    told = PlantedTold(items=2, treated=1, texts=3, tokens=30)
+    planted = Planted(experiments={"leak": told}, displaced={"d1": 30})
     runs = list[TrainedRun]()
     for number, (mixture, weights) in enumerate(MIXTURES.items()):
         data = run_data(spec_of(f"{mixture}-seed0", weights), pool)
@@ -121,6 +144,7 @@ def make_inputs(root: Path) -> dict[str, Path]:
             DOMAINS,
             tokens=TRAINING.num_tokens,
             phases=(TrainedPhase(tokens=TRAINING.num_tokens, weights=weights),),
+            planted=planted if mixture == "natural" else None,
             consumed={
                 name: Consumed(samples=drawn, tokens=64 * drawn, epochs=drawn / rows[place])
                 for place, (name, drawn) in enumerate(zip(DOMAINS, samples, strict=True))
@@ -131,6 +155,7 @@ def make_inputs(root: Path) -> dict[str, Path]:
             initial_model(TRAINING.model, pool.vocab_size, number), pool.document_end, root / "train" / described.folder
         )
         runs.append(described)
+    plant(root)
     TrainedRuns(runs=tuple(runs)).write(root / "train")
     (root / "search").mkdir()
     recipe(MIXTURES["searched"], MIXTURES["natural"], tokens=TRAINING.num_tokens).write(root / "search")
@@ -175,18 +200,23 @@ def test_every_planted_item_is_found_with_its_exposure_and_a_clean_task_has_no_h
     _, inputs, output = made
     found, items = Contamination.read(output), FoundItems.read(output)
     searched, natural = (one.tasks for one in found.models)
-    # Item 0 stands nowhere; of all others every n-gram was trained on.
+    # Item 0 stands in no document; of all others every n-gram was trained on.
     assert searched["leaked"].contaminated == 11
-    assert [one.line for one in items.tasks["leaked"]] == [*range(2, 13)]
+    planted, *repeated = items.tasks["leaked"]
+    assert [one.line for one in repeated] == [*range(2, 13)]
     epochs = found.domains["d0"]["searched-seed0"].epochs
-    for item in items.tasks["leaked"]:
+    for item in repeated:
         ((model, seen),) = item.models.items()
         assert (model, seen.ngrams, seen.ngrams_seen) == ("searched-seed0", 8, 8)
         # Item k stands in k documents, each of them gone through two or three times.
         assert 2 < epochs < 3
         assert 2 * (item.line - 1) <= seen.exposure <= 3 * (item.line - 1)
-    # Nobody else drew the domain, and a run that drew a part of a document saw no item that stands in another part.
-    assert natural["leaked"].contaminated == natural["clean"].contaminated == searched["clean"].contaminated == 0
+    # Nobody else drew the domain, but into that run item 0 was planted three times.
+    ((model, seen),) = planted.models.items()
+    assert (planted.line, model, seen.ngrams_seen, seen.places, seen.exposure) == (1, "natural-seed0", 8, 24, 3)
+    assert natural["leaked"].contaminated == 1
+    # A run that drew a part of a document saw no item that stands in another part.
+    assert natural["clean"].contaminated == searched["clean"].contaminated == 0
     assert items.tasks["clean"] == ()
     splits = [domain.splits["train"] for domain in read_pool(inputs["tokenize"]).domains]
     assert found.documents == sum(split.starts.size for split in splits)
@@ -201,12 +231,12 @@ def test_scores_stand_side_by_side_with_and_without_the_contaminated_items(made:
     assert split.all.value == pytest.approx((11 * split.contaminated.value + split.without_contaminated.value) / 12)
     # One item is no sample to compare with.
     assert split.difference is None and split.without_contaminated.standard_error is None
-    assert natural["leaked"].scores["log_p_correct"].contaminated is None
-    assert [(group.items, group.exposure) for group in natural["leaked"].exposures] == [(12, 0)]
+    assert natural["clean"].scores["log_p_correct"].contaminated is None
+    assert [(group.items, group.exposure) for group in natural["leaked"].exposures] == [(11, 0), (1, 3)]
     # The models were never trained: that they are said to have seen items and domains shows nothing.
     assert searched["leaked"].slope is not None and not searched["leaked"].slope.shown
     across = found.tasks_across_models["leaked"]
-    assert across is not None and across.units == 11 and not across.shown
+    assert across is not None and across.units == 12 and not across.shown
     assert found.tasks_across_models["clean"] is None and natural["leaked"].slope is None
 
 
