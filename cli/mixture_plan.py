@@ -96,7 +96,7 @@ def _timed(params: "PipelineParams", vocab_size: int, given: "Speeds", quiet: bo
     with working("plan: timing a proxy and a full run", quiet):
         return Speeds(
             given.proxy or measured_speed(params.search.proxy, vocab_size),
-            given.second or (None if second is None else measured_speed(second.training, vocab_size)),
+            given.second or (None if second is None else measured_speed(second.second, vocab_size)),
             given.training or measured_speed(params.train.training, vocab_size),
         )
 

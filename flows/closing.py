@@ -9,7 +9,8 @@ from tasks.core.errors import DataError
 from tasks.core.manifest import Manifest
 from tasks.core.text_table import text_table
 from tasks.evaluation.published import Decision, MeasuredModels
-from tasks.mixture.published import BASELINES, MIXTURES, Forecast, Recipe
+from tasks.mixture.published import BASELINES, MIXTURES, Recipe
+from tasks.mixture.published_forecast import Forecast
 from tasks.pictures.marks import size
 
 Row = tuple[str, ...]

@@ -109,7 +109,7 @@ STAGES = (
         driver="tasks.mixture.stage:run",
         publishes=(
             "tasks.mixture.published:Recipe",
-            "tasks.mixture.published:Forecast",
+            "tasks.mixture.published_forecast:Forecast",
             "tasks.mixture.published_candidates:Candidates",
         ),
         extras="tasks.mixture.command:EXTRAS",

@@ -8,7 +8,8 @@ from tasks.core.errors import EvidenceError
 from tasks.evaluation.compare import NATURAL, SEARCHED, compare, headline
 from tasks.evaluation.forecast import forecast_beside_outcome, untested
 from tasks.evaluation.published import Comparison, Decision, ForecastOutcome, MeasuredModel
-from tasks.mixture.published import BaselineName, Forecast, MixtureName, Recipe
+from tasks.mixture.published import BaselineName, MixtureName, Recipe
+from tasks.mixture.published_forecast import Forecast
 
 
 def decision(

@@ -4,7 +4,7 @@ from typing import Literal
 
 from tasks.core.words import counted, percent, signed
 from tasks.evaluation.published import Comparison, ForecastOutcome
-from tasks.mixture.published import Forecast, TransferVerdict
+from tasks.mixture.published_forecast import Forecast, TransferVerdict
 from tasks.mixture.runs import IN_WORDS, LossUnit
 
 

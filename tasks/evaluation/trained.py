@@ -8,7 +8,8 @@ from tasks.core.errors import DataError
 from tasks.core.handles import Handle, Tree
 from tasks.evaluation.tasks.unit import TrainedModel
 from tasks.evaluation.unit import SPLIT
-from tasks.mixture.published import Forecast, Recipe
+from tasks.mixture.published import Recipe
+from tasks.mixture.published_forecast import Forecast
 from tasks.runtime.stages import StageInput
 from tasks.tokenize.pool import POOL_FILES
 from tasks.tokenize.published import TOKENIZER_FILE, TokenPoolIndex

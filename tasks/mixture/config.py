@@ -15,10 +15,11 @@ from tasks.mixture.decide import DecisionParams
 from tasks.mixture.earlier_runs.reuse import THRESHOLD
 from tasks.mixture.earlier_runs.warm import Warm
 from tasks.mixture.predictors.choose import Selection
+from tasks.mixture.second_size import between
 from tasks.mixture.strategies.default import Default
 from tasks.mixture.strategies.kinds import StrategyParams, method
 from tasks.mixture.transfer import TransferParams
-from tasks.training.config import Precision, TrainingConfig, num_parameters
+from tasks.training.config import ModelConfig, Precision, TrainingConfig, num_parameters
 from tasks.training.params import demo_proxy
 
 Shares = dict[str, NonNegativeFloat]
@@ -78,7 +79,10 @@ class SearchParams(Params):
         default=None, description="of the run that the recipe is for; null = of the run that is trained, train.training"
     )
     target_parameters: PositiveInt | None = Field(
-        default=None, description="of the run that the recipe is for; null = no forecast of it, whatever transfers"
+        default=None, description="of the run that the recipe is for; null = those of target_model"
+    )
+    target_model: ModelConfig | None = Field(
+        default=None, description="of that run, for a forecast from two sizes; null = as it is trained"
     )
     target_sequence_length: PositiveInt | None = Field(default=None, description="of that run; null = as it is trained")
     selection: Selection = Selection()
@@ -99,7 +103,7 @@ class SearchParams(Params):
     def decided(self, precision: Precision) -> Self:
         """Return the params with `precision` where they say `auto`, for proxies of both sizes."""
         sizes: dict[str, Any] = {"proxy": self.proxy.decided(precision)}
-        if self.transfer is not None:
+        if self.transfer is not None and self.transfer.training is not None:
             second = self.transfer.training.decided(precision)
             sizes["transfer"] = self.transfer.model_copy(update={"training": second})
         return self.model_copy(update=sizes)
@@ -126,11 +130,18 @@ class SearchParams(Params):
         return TargetRun(self.target_tokens, self.target_sequence_length)
 
     def aimed_at(self, training: TrainingConfig) -> Self:
-        """Return the params with the run that is trained where they leave open which run the recipe is for."""
+        """Return the params with the run that is trained where they leave open which run the recipe is for.
+
+        A second size that is left open lies between the proxies and that run, or is none where that run is no larger.
+        """
         target_run = {"target_tokens": training.num_tokens, "target_sequence_length": training.model.sequence_length}
-        return self.model_copy(
-            update={name: value for name, value in target_run.items() if getattr(self, name) is None}
-        )
+        aimed: dict[str, Any] = {name: value for name, value in target_run.items() if getattr(self, name) is None}
+        if (transfer := self.transfer) is not None:
+            aimed["target_model"] = self.target_model or training.model
+            if transfer.training is None:
+                second = between(self.proxy, training, transfer.most_compute)
+                aimed["transfer"] = None if second is None else transfer.model_copy(update={"training": second})
+        return self.model_copy(update=aimed)
 
     def mistakes(self) -> Iterator[str]:
         """Yield what does not fit together."""
@@ -157,11 +168,11 @@ class SearchParams(Params):
                 f"changed_domains keeps the others' shares under strategy default alone, not {self.strategy.kind}; take "
                 "strategy default, or leave changed_domains out"
             )
-        if self.proxy.evaluations or (self.transfer is not None and self.transfer.training.evaluations):
+        first, second = self.proxy, None if self.transfer is None else self.transfer.training
+        if first.evaluations or (second is not None and second.evaluations):
             yield "evaluations on the way are for full runs (train.training); a proxy is measured at its end"
-        if self.transfer is None:
+        if second is None:
             return
-        first, second = self.proxy, self.transfer.training
         if (second.model, second.num_tokens) == (first.model, first.num_tokens):
             yield (
                 "transfer.training: model and num_tokens are the proxy's own, and what else differs makes no second size; "

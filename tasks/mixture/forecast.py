@@ -1,10 +1,11 @@
-"""The forecast: what the recipe will gain over natural, said before it is trained, with an interval.
+"""The forecast: what the recipe's model and natural's will have, and what is gained, said before either is trained.
 
-Of the size that the proxies had it says what the predictor and fresh seeds say. Of the target it says something only where
-a second size was measured and mixtures kept their order there.
+Of the size that the proxies had it says what the predictor and fresh seeds say. Where a second size was measured it speaks
+of the target's, with what the way there may change in the interval.
 """
 
-from math import log, sqrt
+from collections.abc import Sequence
+from math import sqrt
 
 import numpy as np
 import numpy.typing as npt
@@ -12,57 +13,78 @@ import scipy
 
 from tasks.core.words import percent
 from tasks.mixture.decide import Pick
+from tasks.mixture.expected_curve import RunCurve
+from tasks.mixture.noise import difference_noise
 from tasks.mixture.problem import Problem
-from tasks.mixture.published import ONE_SIZE, TRANSFERS, DomainForecast, Forecast, SizeGain
 from tasks.mixture.published_candidates import Confirmation, Transfer
-from tasks.mixture.runs import IN_WORDS, LossUnit
+from tasks.mixture.published_forecast import ONE_SIZE, DomainForecast, Forecast, Said, SizeGain
+from tasks.mixture.runs import IN_WORDS, LossUnit, RunTable
 from tasks.mixture.strategies.evidence import Predicts
-from tasks.mixture.transfer import Size, normal_sd, require_larger, size_gain, size_of
+from tasks.mixture.third_size import Sizes, extrapolated
+from tasks.mixture.transfer import Size, normal_sd, size_gain, size_of
+from tasks.mixture.values import SEEDS, mixture_values
 
 Array = npt.NDArray[np.float64]
 
-CONFIDENCE = 0.9
+CONFIDENCE = 0.8
+# With fewer degrees of freedom the second size's noise is told by both sizes together.
+_FEW = 4
 
 
 def forecast(
     problem: Problem,
     predictor: Predicts,
     pick: Pick,
+    runs: RunTable,
     *,
-    model_parameters: int,
-    tokens: int,
+    size: Size,
     noise_sd: float | None,
+    tokens_per_set: int,
     confirmation: Confirmation | None = None,
     transfer: Transfer | None = None,
     target: Size | None = None,
-    unit: LossUnit = "bits per byte",
+    curves: Sequence[RunCurve] = (),
 ) -> Forecast:
-    """Return what the pick is predicted to gain over natural.
+    """Return what natural's model and the pick's will have, and what the pick gains.
 
-    From one size nothing can be said about another: the status is "one size", the numbers are of the size that the proxies
-    had. With a second size the status is the gate's; where it "transfers" the numbers are the `target`'s, if that is named
-    and the noise at both sizes is known. Where it does not there is no number for the target, only for what was measured.
+    From one size nothing can be said about another: the status is "one size", the numbers are of the `size` that the
+    proxies had. With a second size the status is the gate's, and the numbers are the `target`'s, if that is named and the
+    noise at both sizes is known.
 
     Raises:
-        ConfigError: as `extrapolated`.
+        ConfigError: the second size has no more compute than the first.
     """
-    own = _own(pick, confirmation, Size(model_parameters, tokens))
-    sizes = (own,) if transfer is None else (own, transfer.gains[1])
-    gain, reached = own, transfer is not None and transfer.verdict == TRANSFERS and target is not None
-    if reached and sizes[-1].sd is not None:
-        assert transfer is not None and target is not None
-        gain = extrapolated(own, transfer.gains[1], target, transfer.drift_per_efold)
+    own = _own(pick, confirmation, size)
+    sizes = (own,) if transfer is None else (own, _second(transfer.gains[1], runs, size))
+    gain, way = own, Sizes(size)
+    if transfer is not None and target is not None and sizes[-1].sd is not None:
+        gain = extrapolated(own, sizes[-1], target, transfer.drift_per_efold, CONFIDENCE)
+        way = Sizes(size, size_of(sizes[-1]), target)
     both_MD = np.array([problem.natural, pick.chosen.weights])
     natural_S, searched_S = predictor.outputs(both_MD)
     natural, searched = (float(value) for value in predictor.mean(both_MD))
-    half_width = float(scipy.stats.norm.ppf(0.5 + CONFIDENCE / 2)) * (normal_sd(gain, CONFIDENCE) or 0.0)
-    lower, upper = gain.gain - half_width, gain.gain + half_width
+    run_sd = predictor.noise_sd if noise_sd is None else noise_sd
     kept = pick.chosen.weights == tuple(problem.natural.tolist())
+    # What comes out is the mean of some pairs of runs, not what an endless number of them would have.
+    sd = 0.0 if kept else sqrt((normal_sd(gain, CONFIDENCE) or 0.0) ** 2 + 2 * run_sd**2 / SEEDS)
+    half_width = float(scipy.stats.norm.ppf(0.5 + CONFIDENCE / 2)) * sd
+    said = Said(value=gain.gain, lower=gain.gain - half_width, upper=gain.gain + half_width)
+    values, gains = mixture_values(
+        problem,
+        runs,
+        way,
+        pick.chosen.weights,
+        said,
+        tokens_per_set=tokens_per_set,
+        drift_per_efold=0.0 if transfer is None else transfer.drift_per_efold,
+        confidence=CONFIDENCE,
+        curves=curves,
+    )
     return Forecast(
-        objective=_objective(problem, unit),
-        gain_over_natural=gain.gain,
-        lower=lower,
-        upper=upper,
+        objective=_objective(problem, runs.unit),
+        gain_over_natural=said.value,
+        lower=said.lower,
+        upper=said.upper,
         confidence=CONFIDENCE,
         predicted_searched=searched,
         predicted_natural=natural,
@@ -74,45 +96,20 @@ def forecast(
         },
         model_parameters=gain.model_parameters,
         tokens=gain.tokens,
-        noise_sd=predictor.noise_sd if noise_sd is None else noise_sd,
+        noise_sd=run_sd,
         status=ONE_SIZE if transfer is None else transfer.verdict,
-        statement=_kept(gain) if kept else f"{_gains(gain, lower, upper, unit)} {_reach(gain, own, transfer, target)}",
+        statement=_kept(gain) if kept else f"{_gains(gain, said, runs.unit)} {_reach(gain, own, transfer, target)}",
         sizes=sizes,
+        values=values,
+        gains=gains,
     )
-
-
-def extrapolated(one: SizeGain, other: SizeGain, target: Size, drift_per_efold: float) -> SizeGain:
-    """Return the gain at the target: the line through both sizes in log(parameters x tokens), where gains shrink.
-
-    Of the two, in whichever order, `small` has less compute and `large` more. The target is
-    h = log(target / large) / log(large / small) steps on from the large one. A gain that grew is held at the large size's:
-    two sizes are no proof of growth. One that shrinks ends at 0. The variance adds the noise of both gains, each as
-    `normal_sd` at 90 %, carried h steps on; the change that is extrapolated, as if all of it could be wrong; and
-    `drift_per_efold` x log(target / large) of the gain, as two sizes that agree do not show that a third will.
-
-    Raises:
-        ConfigError: both sizes have the same compute, so that no line leads from them to the target.
-    """
-    small, large = sorted((one, other), key=lambda each: size_of(each).compute)
-    small_size, large_size = size_of(small), size_of(large)
-    require_larger(small_size, large_size)
-    small_sd, large_sd = normal_sd(small, CONFIDENCE), normal_sd(large, CONFIDENCE)
-    assert small_sd is not None and large_sd is not None
-    efolds = log(target.compute / large_size.compute)
-    steps = efolds / log(large_size.compute / small_size.compute)
-    trend = steps * (large.gain - small.gain)
-    held = steps > 0 and trend * large.gain >= 0
-    gain = large.gain if held else 0.0 if (large.gain + trend) * large.gain < 0 else large.gain + trend
-    noise = large_sd**2 if held else (1 + steps) ** 2 * large_sd**2 + steps**2 * small_sd**2
-    return size_gain(target, gain, sqrt(noise + trend**2 + (drift_per_efold * efolds * large.gain) ** 2))
 
 
 def _own(pick: Pick, confirmation: Confirmation | None, size: Size) -> SizeGain:
     """Return the gain at the proxies' size: as predicted, and where fresh seeds confirmed it, both by their precision.
 
     The variance of the fresh mean, 2 noise_sd^2 / S, is taken (t / z)^2 times (`normal_sd`) before it is pooled
-    with the prediction's. Measured here on made gains, 4 degrees of freedom: the 90 % interval holds 90 % where the fresh
-    seeds decide and 88 % where both count the same; with noise_sd taken as known it was 83 % of both.
+    with the prediction's.
     """
     gain, sd = pick.chosen.gain, pick.chosen.gain_sd
     fresh = (
@@ -131,6 +128,17 @@ def _own(pick: Pick, confirmation: Confirmation | None, size: Size) -> SizeGain:
     return size_gain(size, gain + share * (fresh.over_natural.mean - gain), sqrt(share * variance))
 
 
+def _second(second: SizeGain, runs: RunTable, size: Size) -> SizeGain:
+    """Return the gain at the second size; where a few pairs alone would tell its noise, with that of both sizes."""
+    here = difference_noise(runs.at(second.model_parameters, second.tokens))
+    first = difference_noise(runs.at(size.model_parameters, size.tokens))
+    if here is None or first is None or second.sd is None or not (here.sd > 0 and here.degrees_of_freedom < _FEW):
+        return second
+    degrees = here.degrees_of_freedom + first.degrees_of_freedom
+    squares = sum(each.degrees_of_freedom * each.sd**2 for each in (here, first))
+    return size_gain(size_of(second), second.gain, second.sd * sqrt(squares / degrees) / here.sd, degrees)
+
+
 def _objective(problem: Problem, unit: LossUnit) -> str:
     counted = {name: share for name, share in zip(problem.set_names, problem.objective, strict=True) if share}
     over, shares = ("domains", problem.objective) if not problem.sets else (", ".join(counted), [*counted.values()])
@@ -144,21 +152,24 @@ def _kept(gain: SizeGain) -> str:
     )
 
 
-def _gains(gain: SizeGain, lower: float, upper: float, unit: LossUnit) -> str:
+def _gains(gain: SizeGain, said: Said, unit: LossUnit) -> str:
     return (
         f"A model of {_said(size_of(gain))} with the searched mixture is predicted to need {gain.gain:.4f} "
-        f"{IN_WORDS[unit]} less than with natural weights, {percent(CONFIDENCE)} interval {lower:.4f} to {upper:.4f}."
+        f"{IN_WORDS[unit]} less than with natural weights, {percent(CONFIDENCE)} interval {said.lower:.4f} to "
+        f"{said.upper:.4f}."
     )
 
 
 def _reach(gain: SizeGain, own: SizeGain, transfer: Transfer | None, target: Size | None) -> str:
     if transfer is None:
         return "Proxies had this one size, so it is untransferred to others."
-    if gain is not own:
-        return f"{transfer.statement} Between these two sizes and this one nothing was measured."
     second = transfer.gains[1]
-    measured = f"At {_said(size_of(second))} the mixture gained {second.gain:+.4f}."
-    if transfer.verdict != TRANSFERS or target is None:
+    measured = (
+        f"At {_said(size_of(second))} the mixture gained {second.gain:+.4f}, at the proxies' size {own.gain:+.4f}."
+    )
+    if gain is not own:
+        return f"{transfer.statement} {measured} From there to this size nothing was measured."
+    if target is None:
         return f"{transfer.statement} {measured} Of other sizes nothing is said."
     return (
         f"{transfer.statement} {measured} Of {_said(target)} nothing is said, as noise at the second size is unknown: run "

@@ -13,7 +13,7 @@ from tasks.mixture.earlier_runs.reuse import STEP, interactions
 from tasks.mixture.forecast import forecast
 from tasks.mixture.noise import run_noise
 from tasks.mixture.problem import Problem, objective_shares
-from tasks.mixture.published import Forecast, Recipe
+from tasks.mixture.published import Recipe
 from tasks.mixture.published_candidates import (
     Candidates,
     ChosenMixture,
@@ -25,32 +25,30 @@ from tasks.mixture.published_candidates import (
     ParetoPoint,
     TokenSupply,
 )
+from tasks.mixture.published_forecast import Forecast
 from tasks.mixture.runs import RUNS_FILE, to_csv
 from tasks.mixture.search import Judgement, State, judgement, scores
-from tasks.mixture.transfer import Size
 
 FILES = (Candidates.FILE, Forecast.FILE, Recipe.FILE, RUNS_FILE)
 
 Array = npt.NDArray[np.float64]
 
 
-def conclude(state: State, folder: Path, target: Size | None = None) -> tuple[Judgement, Forecast]:
-    """Write the four files of a finished search; return the judgement and the forecast.
-
-    `target` is the run that the recipe is for: forecast only where the order of mixtures is known to transfer.
-    """
+def conclude(state: State, folder: Path) -> tuple[Judgement, Forecast]:
+    """Write the four files of a finished search; return the judgement and the forecast."""
     judged = judgement(state)
     predicted = forecast(
         state.problem,
         judged.predictor,
         judged.pick,
-        model_parameters=state.size.model_parameters,
-        tokens=state.size.tokens,
+        state.runs,
+        size=state.size,
         noise_sd=run_noise(state.searched),
+        tokens_per_set=state.params.search_tokens_per_domain,
         confirmation=judged.confirmation,
         transfer=judged.transfer,
-        target=target,
-        unit=state.runs.unit,
+        target=state.target,
+        curves=state.curves,
     )
     (folder / RUNS_FILE).write_text(to_csv(state.runs), encoding="utf-8")
     _candidates(state, judged).write(folder)

@@ -117,7 +117,7 @@ def parts(
     found = [_part(name, sizes, workers, search.proxy, vocab_size, speed.proxy) for name, sizes in batches.items()]
     if (second := search.transfer) is not None:
         sizes = (second.num_mixtures * second.num_seeds,)
-        found.append(_part("second size", sizes, workers, second.training, vocab_size, speed.second))
+        found.append(_part("second size", sizes, workers, second.second, vocab_size, speed.second))
     if search.stages is not None:
         # A trunk and its branches, as whole proxies.
         whole = (1 - search.stages.share) + (1 + len(known.domains)) * search.stages.share

@@ -1,6 +1,7 @@
-"""What a search publishes of its decision: the recipe, and the forecast that was made with it.
+"""What a search publishes of its decision: the recipe.
 
-The table of runs is `tasks.mixture.runs`, the evidence `tasks.mixture.published_candidates`.
+The forecast that was made with it is `tasks.mixture.published_forecast`, the table of runs `tasks.mixture.runs`, the
+evidence `tasks.mixture.published_candidates`.
 """
 
 from collections.abc import Mapping
@@ -19,13 +20,10 @@ from tasks.training.types import mean_weights
 
 BaselineName = Literal["natural", "uniform", "unimax"]
 MixtureName = Literal["searched", "natural", "uniform", "unimax"]
-TransferVerdict = Literal["transfers", "does not transfer", "cannot tell"]
 Weights = tuple[NonNegativeFloat, ...]
 
 BASELINES: tuple[BaselineName, ...] = ("natural", "uniform", "unimax")
 MIXTURES: tuple[MixtureName, ...] = ("searched", *BASELINES)
-ONE_SIZE: Literal["one size"] = "one size"
-TRANSFERS: Literal["transfers"] = "transfers"
 # Mixtures that differ by less in every weight are the same one.
 _SAME = 1e-6
 _OLDER = (1, 2, 3)
@@ -209,52 +207,3 @@ def read_recipe(path: Path) -> Recipe:
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: this is no text: {error}. Name the recipe.json of a search.") from error
     return Recipe.parse(text, str(path))
-
-
-class DomainForecast(Model):
-    """What the predictor says of one held-out set, in the unit of the proxies' losses, at their size."""
-
-    natural: float
-    searched: float
-
-
-class SizeGain(Model):
-    """The recipe's gain over natural at one size; `sd` is None where the noise there is not known.
-
-    `degrees_of_freedom` are those that `sd` was estimated with, None where it is as good as known.
-    """
-
-    model_parameters: PositiveInt
-    tokens: PositiveInt
-    gain: float
-    sd: NonNegativeFloat | None
-    degrees_of_freedom: PositiveInt | None = None
-
-
-class Forecast(Published):
-    """The predicted gain over natural in the unit of the `objective`, at one model size and number of tokens.
-
-    The interval comes from the joint posterior of both mixtures, widened by cross-validation, and from fresh seeds where
-    there were any, by Student's t as few seeds do not tell their own noise. It speaks of the expected difference, not of
-    one run: `noise_sd` is what one run differs from another with the same mixture. `model_parameters` and `tokens` are the
-    target's where the order of mixtures transfers, else the proxies'; `predicted_searched`, `predicted_natural` and
-    `per_domain` are always the proxies'. `sizes` holds the gain at every size that was looked at.
-    """
-
-    FILE: ClassVar[str] = "forecast.json"
-
-    format: Literal[1] = 1
-    objective: str
-    gain_over_natural: float
-    lower: float
-    upper: float
-    confidence: float = Field(gt=0, lt=1)
-    predicted_searched: float
-    predicted_natural: float
-    per_domain: Mapping[str, DomainForecast]
-    model_parameters: NonNegativeInt
-    tokens: NonNegativeInt
-    noise_sd: NonNegativeFloat
-    status: TransferVerdict | Literal["one size"]
-    statement: str
-    sizes: tuple[SizeGain, ...] = ()

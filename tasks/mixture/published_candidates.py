@@ -10,7 +10,8 @@ from typing import ClassVar, Literal, Self
 from pydantic import JsonValue, NonNegativeFloat, NonNegativeInt, model_validator
 
 from tasks.core.published import Model, Published
-from tasks.mixture.published import SizeGain, TransferVerdict, Weights
+from tasks.mixture.published import Weights
+from tasks.mixture.published_forecast import SizeGain, TransferVerdict
 from tasks.mixture.runs import LossUnit, RunKind
 
 MixtureSource = Literal["natural", "uniform", "unimax", "measured", "predicted"]
@@ -152,10 +153,13 @@ class MixtureAtTwoSizes(Model):
 
 
 class Transfer(Model):
-    """What was seen of the order of mixtures at two sizes; `top` is None where too few of the best were measured again."""
+    """What was seen of mixtures at two sizes: their order, and the gain of the pick.
+
+    `overall` is None where too few were sent to have an order, `top` where too few of the best were.
+    """
 
     verdict: TransferVerdict
-    overall: Correlation
+    overall: Correlation | None
     top: Correlation | None
     gains: tuple[SizeGain, SizeGain]
     mixtures: tuple[MixtureAtTwoSizes, ...]

@@ -20,6 +20,7 @@ from tasks.mixture.decide import Pick, decide
 from tasks.mixture.earlier_runs.prediction import EarlierPrediction
 from tasks.mixture.earlier_runs.reuse import Restricted, Reuse, couplings, reuse
 from tasks.mixture.earlier_runs.warm_start import CurrentSearch, best_before, informed
+from tasks.mixture.expected_curve import RunCurve
 from tasks.mixture.noise import run_noise
 from tasks.mixture.predictors.choose import MIN_RUNS, Choice, Selection, choose, fit, refit
 from tasks.mixture.predictors.gp_sqrt import GpSqrt
@@ -47,7 +48,7 @@ class State:
 
     `earlier` are runs of an earlier version that inform the predictor, `data` what today's proxies have in common
     (`ProxyRun.data`). `tokens` is the digest of what is trained on, None where there is no pool; `decay` is what
-    the branches of the last stage came to.
+    the branches of the last stage came to, `curves` what runs read of their training loss, both at the end.
     """
 
     params: SearchParams
@@ -59,6 +60,7 @@ class State:
     earlier: RunTable | None = None
     tokens: str | None = None
     decay: DecayRuns | None = None
+    curves: tuple[RunCurve, ...] = ()
 
     @property
     def size(self) -> Size:
@@ -71,8 +73,16 @@ class State:
         """The size of the second proxies, if any are asked for."""
         if self.params.transfer is None:
             return None
-        training = self.params.transfer.training
+        training = self.params.transfer.second
         return Size(num_parameters(training.model, self.vocab_size)[0], training.num_tokens)
+
+    @property
+    def target(self) -> Size | None:
+        """The size of the run that the recipe is for, where it is known."""
+        parameters = self.params.target_parameters
+        if parameters is None and self.params.target_model is not None:
+            parameters = num_parameters(self.params.target_model, self.vocab_size)[0]
+        return None if parameters is None else Size(parameters, self.params.target.tokens)
 
     @property
     def searched(self) -> RunTable:

@@ -16,6 +16,7 @@ from tasks.mixture.asked import asked_tasks, identities, known_by_content, tasks
 from tasks.mixture.config import SearchParams
 from tasks.mixture.decay import DecayRuns, DecayStage, decay_candidates
 from tasks.mixture.earlier_runs.warm_start import usable_runs
+from tasks.mixture.expected_curve import RunCurve, run_curve
 from tasks.mixture.noise import detectable, difference_noise, penalty_of_noise, require_varied, run_noise
 from tasks.mixture.outcome import FILES
 from tasks.mixture.pool_problem import problem_of
@@ -50,6 +51,7 @@ from tasks.runtime.stages import StageInput, StageRun, environment_over, publish
 from tasks.runtime.step import Step
 from tasks.tokenize.pool import POOL_FILES, TokenPool, read_pool, train_digest
 from tasks.tokenize.published import TOKENIZER_FILE
+from tasks.training.config import TrainingConfig
 
 STAGE = "search"
 
@@ -159,6 +161,7 @@ def searched(
         state = proxies.measured(state, _requests(CONTENDERS, workshop, state), "confirmation")
     if params.transfer is not None:
         state = proxies.measured(state, _requests(TRANSFER, workshop, state), "second size")
+        state = replace(state, curves=tuple(proxies.curves[run] for run in sorted(proxies.curves)))
     if params.stages is not None:
         (pick,) = _requests(PICK, workshop, state)
         state = replace(state, decay=proxies.decay(pick.weights, params.stages))
@@ -178,7 +181,7 @@ def pilot(params: SearchParams, pool_folder: Path, workshop: Workshop, seeds: in
 
 @dataclass(frozen=True)
 class Proxies:
-    """Measures proxies of one search on one pool; `records` are those of all that were measured."""
+    """Measures proxies of one search on one pool; `records` are those of all that were measured, `curves` theirs by run."""
 
     params: SearchParams
     problem: Problem
@@ -186,6 +189,7 @@ class Proxies:
     workshop: Workshop
     asked: AskedTasks | None = None
     records: list[UnitRecord] = field(default_factory=list)
+    curves: dict[int, RunCurve] = field(default_factory=dict)
 
     @property
     def none(self) -> RunTable:
@@ -248,6 +252,7 @@ class Proxies:
         def finished(place: int, record: UnitRecord) -> None:
             number, request = requests[place]
             result = ProxyResult.read(record.folder)
+            self.curves[number] = run_curve(number, result.losses, self._training(request))
             rows[place] = self._row(number, request, result, content, record.environment.get("instruction_set", ""))
             # Where two requests are the same run (natural may be uniform) the table has both, but there is one proxy.
             if record.key not in reported:
@@ -270,14 +275,17 @@ class Proxies:
         return PROXY if self.asked is None else TASK_PROXY
 
     def _args(self, request: ProxyRequest) -> ProxyArgs | TaskProxyArgs:
-        params, second = self.params, self.params.transfer
-        training = second.training if request.second_size and second is not None else params.proxy
+        params, training = self.params, self._training(request)
         share = row_share_of(training, params.target.tokens) if params.repetition_matched else None
         spec = ProxySpec(request.weights, request.seed, training, params.max_epochs, self._measured_on(), share)
         gpu_share = self.workshop.gpus_per_process
         if self.asked is None:
             return ProxyArgs(spec, self.pool, gpu_share)
         return TaskProxyArgs(spec, self.pool, self.asked, gpu_share)
+
+    def _training(self, request: ProxyRequest) -> TrainingConfig:
+        second = self.params.transfer
+        return second.second if request.second_size and second is not None else self.params.proxy
 
     def _measured_on(self) -> tuple[int, ...]:
         """Return the held-out tokens per domain: fewer where a domain's loss decides nothing."""

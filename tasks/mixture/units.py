@@ -15,7 +15,6 @@ from tasks.mixture.search import (
     picked_round,
     transfer_round,
 )
-from tasks.mixture.transfer import Size
 
 
 def search_design(state: State, here: Here) -> UnitResult:
@@ -46,9 +45,8 @@ def search_pick(state: State, here: Here) -> UnitResult:
 
 def search_conclusion(state: State, here: Here) -> UnitResult:
     """Write the four files of a finished search."""
-    params, problem = state.params, state.problem
-    target = None if params.target_parameters is None else Size(params.target_parameters, params.target.tokens)
-    judged, forecast = conclude(state, here.folder, target)
+    problem = state.problem
+    judged, forecast = conclude(state, here.folder)
     mixtures = {
         "searched": list(judged.pick.chosen.weights),
         "natural": problem.natural.tolist(),

@@ -10,7 +10,8 @@ from tasks.core.manifest import Manifest
 from tasks.evaluation.published import Sample, Samples
 from tasks.evaluation.tasks.published import Scores
 from tasks.mixture.pictures.evidence import SearchEvidence, read_evidence
-from tasks.mixture.published import Forecast, Recipe
+from tasks.mixture.published import Recipe
+from tasks.mixture.published_forecast import Forecast
 from tasks.pages.lineage import StageLineage
 from tasks.report.config import ReportParams
 from tasks.report.curation import Curation, read_curation

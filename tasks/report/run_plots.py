@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from tasks.evaluation.published import Comparison, ForecastOutcome, Interval
-from tasks.mixture.published import Forecast
+from tasks.mixture.published_forecast import Forecast
 from tasks.pictures.canvas import INK, MIXTURE_COLOURS, RULE, SEARCHED, UNIFORM, drawn, marked
 from tasks.pictures.gains import Gain, gain_words, gains
 from tasks.pictures.marks import KINDS, WIDTH, amount, legend, room, rows_of, short, signed

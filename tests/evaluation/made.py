@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from tasks.evaluation.published import MeasuredModel
-from tasks.mixture.published import DomainForecast, Forecast, MixtureName, Recipe
+from tasks.mixture.published import MixtureName, Recipe
+from tasks.mixture.published_forecast import DomainForecast, Forecast
 
 
 def measured(

@@ -11,7 +11,8 @@ from tasks.evaluation.published import Decision, MeasuredModels
 from tasks.evaluation.stage import run as run_evaluate
 from tasks.mixture.config import SearchParams
 from tasks.mixture.confirm import ConfirmParams
-from tasks.mixture.published import Forecast, MixtureName, Recipe
+from tasks.mixture.published import MixtureName, Recipe
+from tasks.mixture.published_forecast import Forecast
 from tasks.mixture.stage import run as run_search
 from tasks.runtime.context import Workshop
 from tasks.training.config import ModelConfig, OptimizerConfig, TrainingConfig

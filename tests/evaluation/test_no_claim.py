@@ -10,7 +10,8 @@ from tasks.mixture.config import SearchParams
 from tasks.mixture.predictors.choose import Selection
 from tasks.mixture.predictors.gp_sqrt import GpSqrt
 from tasks.mixture.predictors.ridge_sqrt import RidgeSqrt
-from tasks.mixture.published import MIXTURES, Forecast, Recipe
+from tasks.mixture.published import MIXTURES, Recipe
+from tasks.mixture.published_forecast import Forecast
 from tasks.training.params import demo_full
 from tests.evaluation.made import measured
 from tests.mixture.simulated import Array, bits_per_byte, problem_with, search

@@ -7,7 +7,8 @@ import pytest
 from flows.closing import account_of, closing_sentences, closing_table, document_rows, domain_rows
 from tasks.cluster.published.domains import Domains
 from tasks.evaluation.published import Decision, MeasuredModels
-from tasks.mixture.published import MIXTURES, Forecast, Recipe
+from tasks.mixture.published import MIXTURES, Recipe
+from tasks.mixture.published_forecast import Forecast
 from tests.report.folders import DOMAINS, stage_folders
 
 

@@ -23,7 +23,8 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
 
 def precisions(params: PipelineParams) -> tuple[str, ...]:
     second = params.search.transfer
-    sizes = [params.search.proxy, *([] if second is None else [second.training]), params.train.training]
+    between = [] if second is None or second.training is None else [second.training]
+    sizes = [params.search.proxy, *between, params.train.training]
     return tuple(training.precision for training in sizes)
 
 

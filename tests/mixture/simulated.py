@@ -59,7 +59,7 @@ def search(params: SearchParams, problem: Problem, landscape: Landscape, folder:
         rows = []
         for number, ask in enumerate(requests, start=len(state.runs.rows)):
             bpb = bits_per_byte(landscape, ask.weights, ask.seed, name)
-            size = state.size if not ask.second_size or params.transfer is None else size_of(params.transfer.training)
+            size = state.size if not ask.second_size or params.transfer is None else size_of(params.transfer.second)
             told = (size.model_parameters, size.tokens, 10**6, float(problem.objective_S @ np.array(bpb)))
             rows.append(ProxyRun(number, ask.round, ask.kind, ask.seed, *told, ask.weights, bpb))
         return replace(state, runs=replace(state.runs, rows=(*state.runs.rows, *rows)))

@@ -14,7 +14,7 @@ from tasks.mixture.pictures.evidence import PredictedRun, SearchEvidence, expect
 from tasks.mixture.pictures.evidence_plots import interactions, pareto, transfer
 from tasks.mixture.pictures.gallery import best_mixtures, search_pictures
 from tasks.mixture.pictures.search_plots import best_so_far, epochs, mixture, predicted, regret
-from tasks.mixture.published import Forecast, Recipe, RecipeStage, SizeGain
+from tasks.mixture.published import Recipe, RecipeStage
 from tasks.mixture.published_candidates import (
     Candidates,
     ChosenMixture,
@@ -28,6 +28,7 @@ from tasks.mixture.published_candidates import (
     TokenSupply,
     Transfer,
 )
+from tasks.mixture.published_forecast import Forecast, SizeGain
 from tasks.mixture.runs import RunKind
 from tests.report.folders import DOMAINS, SEARCHED, add_evidence, stage_folders
 
@@ -282,10 +283,11 @@ def test_of_the_best_quarter_it_is_told_how_many_stay_among_the_best() -> None:
     first, second = (1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0), (1.0, 5.0, 2.0, 3.0, 4.0, 6.0, 7.0, 8.0)
     top = (True, True, True, *[False] * 5)
     rows = zip(range(8), first, second, top, strict=True)
+    overall = Correlation(rho=0.81, lower=0.3, upper=0.95, mixtures=8, ceiling=None)
     svg = transfer(
         Transfer(
             verdict="cannot tell",
-            overall=Correlation(rho=0.81, lower=0.3, upper=0.95, mixtures=8, ceiling=None),
+            overall=overall,
             top=Correlation(rho=0.5, lower=-0.2, upper=0.9, mixtures=3, ceiling=None),
             gains=(
                 SizeGain(model_parameters=1000, tokens=6000, gain=0.1, sd=None),
@@ -297,7 +299,8 @@ def test_of_the_best_quarter_it_is_told_how_many_stay_among_the_best() -> None:
             ),
             drift_per_efold=0.2,
             statement="Refused.",
-        )
+        ),
+        overall,
     )
     assert "of the 3 that belong to the best quarter, 2 are among the best 3 at the second size" in label(svg)
     assert "rank correlation 0.81 (0.30 to 0.95); among the best quarter 0.50" in label(svg)

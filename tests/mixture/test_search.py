@@ -24,6 +24,7 @@ from tasks.mixture.strategies.evidence import Evidence
 from tasks.mixture.strategies.kinds import StrategyParams, method
 from tasks.mixture.strategies.local_search import ascend
 from tasks.mixture.strategies.random_search import RandomSearch
+from tasks.mixture.transfer import Size
 from tasks.training.params import demo_full
 from tests.mixture.simulated import VOCABULARY, Array, bits_per_byte, problem_with, search
 
@@ -242,7 +243,7 @@ def test_one_lucky_run_does_not_become_the_recipe() -> None:
     state = State(params, problem, VOCABULARY, "", replace(runs, rows=tuple(rows)))
     predictor = fitted(state).predictor
     pick = decide(DecisionParams(), problem, predictor, state.runs)
-    told = forecast(problem, predictor, pick, model_parameters=1, tokens=1, noise_sd=None)
+    told = forecast(problem, predictor, pick, state.runs, size=Size(1, 1), noise_sd=None, tokens_per_set=1024)
     assert told.gain_over_natural < 0.01
     assert min(rows, key=lambda row: row.objective).run == 5
     assert pick.chosen.gain < 0.5 * (rows[0].objective - rows[5].objective)

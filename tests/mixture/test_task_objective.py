@@ -13,7 +13,8 @@ from tasks.evaluation.published import Decision, MeasuredModels
 from tasks.evaluation.stage import run as evaluate
 from tasks.evaluation.tasks.params import TaskParams
 from tasks.mixture.config import SearchParams
-from tasks.mixture.published import Forecast, Recipe
+from tasks.mixture.published import Recipe
+from tasks.mixture.published_forecast import Forecast
 from tasks.mixture.runs import read_runs
 from tasks.mixture.stage import run as run_search
 from tasks.mixture.strategies.baselines import Uniform

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tasks.core.errors import ConfigError, EvidenceError
 from tasks.core.rng import generator
-from tasks.mixture.published_candidates import Transfer
+from tasks.mixture.published_candidates import Correlation, Transfer
 from tasks.mixture.runs import ProxyRun, RunTable
 from tasks.mixture.transfer import (
     Size,
@@ -58,6 +58,12 @@ def runs_of(small: Array, large: Array, seeds: int = 2, noise: float = NOISE, na
     return RunTable(("a", "b"), ("a", "b"), "bits per byte", tuple(rows))
 
 
+def order(found: Transfer) -> Correlation:
+    """The order of all mixtures, where it was asked."""
+    assert found.overall is not None
+    return found.overall
+
+
 def gate(small: Array, large: Array, seeds: int = 2, noise: float = NOISE, name: str = "transfer") -> Transfer:
     return transfer(PARAMS, runs_of(small, large, seeds, noise, name), SMALL, LARGE, NATURAL, PICK)
 
@@ -92,7 +98,7 @@ def test_the_lower_end_lies_above_the_truth_in_at_most_five_percent_of_samples()
 
 def test_mixtures_that_keep_their_order_transfer() -> None:
     found = gate(RANKED, 0.3 * RANKED + 1)
-    assert found.verdict == "transfers" and found.overall.rho > 0.95 and found.overall.mixtures == 20
+    assert found.verdict == "transfers" and order(found).rho > 0.95 and order(found).mixtures == 20
     assert found.gains[0].gain == pytest.approx(RANKED[10] - RANKED[0], abs=0.05)
     assert found.gains[1].gain == pytest.approx(0.3 * (RANKED[10] - RANKED[0]), abs=0.05)
     assert found.statement.startswith("The order transfers from 1,000 parameters and 2,000 tokens to 8,000")
@@ -100,14 +106,14 @@ def test_mixtures_that_keep_their_order_transfer() -> None:
 
 def test_a_reversed_order_does_not_transfer() -> None:
     found = gate(RANKED, 3 - RANKED)
-    assert found.verdict == "does not transfer" and found.overall.rho < -0.9
+    assert found.verdict == "does not transfer" and order(found).rho < -0.9
 
 
 def test_an_order_lost_among_the_best_alone_is_seen() -> None:
     large = RANKED.copy()
     large[:6] = RANKED[5::-1] - 0.3
     kept = gate(RANKED, large)
-    assert kept.overall.rho > 0.8 and kept.top is not None and kept.top.rho < -0.8
+    assert order(kept).rho > 0.8 and kept.top is not None and kept.top.rho < -0.8
     assert kept.verdict == "does not transfer"
 
 
@@ -122,7 +128,7 @@ def test_a_pick_that_may_or_may_not_be_worse_than_natural_there_is_no_transfer()
     large = RANKED.copy()
     large[0] = large[10] + 0.008
     found = gate(RANKED, large)
-    assert found.overall.rho > 0.9 and -0.016 < found.gains[1].gain < 0
+    assert order(found).rho > 0.9 and -0.016 < found.gains[1].gain < 0
     assert found.verdict == "cannot tell"
 
 
@@ -163,19 +169,19 @@ def test_few_mixtures_in_a_loose_order_are_no_verdict() -> None:
     large = np.full(20, np.nan)
     large[[0, 3, 6, 10, 14, 18]] = [1.0, 1.3, 1.2, 1.5, 1.35, 1.4]
     found = gate(RANKED, large, noise=0.0)
-    assert found.overall.mixtures == 6 and found.verdict == "cannot tell" and found.top is None
+    assert order(found).mixtures == 6 and found.verdict == "cannot tell" and found.top is None
     assert "cannot be told" in found.statement and "too few of the best" in found.statement
 
 
-def verdict_of(order: list[int]) -> tuple[str, float, float]:
+def verdict_of(places_of: list[int]) -> tuple[str, float, float]:
     """The verdict, rho and its lower end where the best, natural and others in between come out in this order."""
-    places = np.linspace(0, 19, len(order)).round().astype(int)
+    places = np.linspace(0, 19, len(places_of)).round().astype(int)
     places[np.abs(places - 10).argmin()] = 10
     large = np.full(20, np.nan)
-    large[places] = 1.0 + 0.1 * np.array(order)
+    large[places] = 1.0 + 0.1 * np.array(places_of)
     lenient = PARAMS.model_copy(update={"min_spearman": 0.75})
     found = transfer(lenient, runs_of(RANKED, large, noise=0.0), SMALL, LARGE, NATURAL, PICK)
-    return found.verdict, found.overall.rho, found.overall.lower
+    return found.verdict, order(found).rho, order(found).lower
 
 
 def test_a_rho_that_is_high_by_chance_or_surely_moderate_is_no_transfer() -> None:
@@ -200,7 +206,7 @@ def test_a_mixture_without_any_of_naturals_seeds_is_left_out() -> None:
     runs = runs_of(RANKED, RANKED)
     rows = tuple(replace(row, seed=7 + row.seed) if row.weights == MIXTURES[5] else row for row in runs.rows)
     found = transfer(PARAMS, replace(runs, rows=rows), SMALL, LARGE, NATURAL, PICK)
-    assert found.overall.mixtures == 19
+    assert order(found).mixtures == 19
 
 
 def test_noise_that_hides_the_order_is_not_taken_for_a_lost_order() -> None:
@@ -208,7 +214,7 @@ def test_noise_that_hides_the_order_is_not_taken_for_a_lost_order() -> None:
     for number in range(40):
         runs = runs_of(RANKED, RANKED, seeds=2, noise=0.5, name=f"noisy {number}")
         found = transfer(PARAMS, runs, SMALL, LARGE, NATURAL, PICK)
-        assert found.overall.ceiling is not None and found.overall.ceiling < 0.8
+        assert order(found).ceiling is not None and order(found).ceiling < 0.8
         verdicts[found.verdict] += 1
         once = replace(runs, rows=tuple(row for row in runs.rows if row.seed == 0))
         without[transfer(PARAMS, once, SMALL, LARGE, NATURAL, PICK).verdict] += 1

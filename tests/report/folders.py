@@ -35,7 +35,7 @@ from tasks.evaluation.published_seen import Auroc, Memorisation, Memorised, Memo
 from tasks.evaluation.tasks.published import AnsweredItem, Score, ScoredModel, Scores, TaskItems, TaskScores
 from tasks.ingest.published.documents import DOCUMENT, REFUSED
 from tasks.ingest.published.sources import Sources
-from tasks.mixture.published import DomainForecast, Forecast, MixtureName, Recipe, RecipeStage, SizeGain
+from tasks.mixture.published import MixtureName, Recipe, RecipeStage
 from tasks.mixture.published_candidates import (
     Candidates,
     ChosenMixture,
@@ -57,6 +57,7 @@ from tasks.mixture.published_candidates import (
     TokenSupply,
     Transfer,
 )
+from tasks.mixture.published_forecast import DomainForecast, Forecast, SizeGain
 from tasks.mixture.runs import RUNS_FILE, ProxyRun, RunTable, to_csv
 from tasks.tokenize.published import PackedDomain, PackedSplit, Split, TokenPoolIndex
 from tasks.training.planted.published import PlantedItem, PlantedPart, PlantedPlan

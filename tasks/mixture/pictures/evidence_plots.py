@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from tasks.mixture.published import SizeGain
 from tasks.mixture.published_candidates import (
     Confirmation,
     ConfirmedContender,
@@ -13,6 +12,7 @@ from tasks.mixture.published_candidates import (
     Pareto,
     Transfer,
 )
+from tasks.mixture.published_forecast import SizeGain
 from tasks.pictures.canvas import INK, MUTED, NATURAL, PAPER, SEARCHED, SERIES, UNIFORM, drawn
 from tasks.pictures.marks import WIDTH, amount, legend, room, rows_of, short, signed
 
@@ -232,7 +232,7 @@ def _interval_in_words(gain: GainInterval) -> str:
     return f"{signed(gain.mean)} ({signed(gain.lower)} to {signed(gain.upper)})"
 
 
-def transfer(found: Transfer) -> str:
+def transfer(found: Transfer, overall: Correlation) -> str:
     """Return the ranks of the same mixtures at both sizes; on the diagonal nothing changes. The best stand out."""
     from scipy.stats import rankdata
 
@@ -241,7 +241,7 @@ def transfer(found: Transfer) -> str:
     among_best = [each.top for each in found.mixtures]
     number, best = len(first), sum(among_best)
     stay = sum(is_top and rank <= best for is_top, rank in zip(among_best, second, strict=True))
-    corner = [f"Spearman {_correlation_in_words(found.overall)}"]
+    corner = [f"Spearman {_correlation_in_words(overall)}"]
     corner += [] if found.top is None else [f"best quarter {found.top.rho:.2f}"]
 
     def draw(axes: "Axes") -> None:
@@ -265,7 +265,7 @@ def transfer(found: Transfer) -> str:
     top = "" if found.top is None else f"; among the best quarter {found.top.rho:.2f}"
     label = (
         f"Ranks of {number} mixtures at {_size(found.gains[0])} and at {_size(found.gains[1])}: rank correlation "
-        f"{_correlation_in_words(found.overall)}{top}; of the {best} that belong to the best "
+        f"{_correlation_in_words(overall)}{top}; of the {best} that belong to the best "
         f"quarter, {stay} are among the best {best} at the second size."
     )
     return drawn("transfer", label, (430, 430), (62, 10, 46, 34), draw)

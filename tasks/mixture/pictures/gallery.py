@@ -5,7 +5,8 @@ from typing import Any
 
 from tasks.mixture.pictures import evidence_plots, search_plots
 from tasks.mixture.pictures.evidence import PredictedRun, SearchEvidence, expected_epochs, read_evidence, weight_caps
-from tasks.mixture.published import Forecast, Recipe
+from tasks.mixture.published import Recipe
+from tasks.mixture.published_forecast import Forecast
 from tasks.pictures.canvas import standalone
 
 _BEST = 10
@@ -38,8 +39,8 @@ def pictures_of(recipe: Recipe, found: SearchEvidence, forecast: Forecast) -> di
         drawn["pareto"] = evidence_plots.pareto(candidates.pareto)
     if candidates.confirmation is not None:
         drawn["confirmation"] = evidence_plots.confirmation(candidates.confirmation)
-    if candidates.transfer is not None:
-        drawn["transfer"] = evidence_plots.transfer(candidates.transfer)
+    if candidates.transfer is not None and candidates.transfer.overall is not None:
+        drawn["transfer"] = evidence_plots.transfer(candidates.transfer, candidates.transfer.overall)
     return drawn
 
 

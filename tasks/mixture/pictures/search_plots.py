@@ -6,7 +6,8 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 from tasks.mixture.pictures.evidence import PredictedRun, SearchEvidence
-from tasks.mixture.published import BASELINES, Forecast, Recipe
+from tasks.mixture.published import BASELINES, Recipe
+from tasks.mixture.published_forecast import Forecast
 from tasks.pictures.canvas import INK, MIXTURE_COLOURS, MUTED, PAPER, RULE, SEARCHED, drawn, marked
 from tasks.pictures.marks import KINDS, WIDTH, beside, by_kind, legend, percent, room, rows_of, short, signed
 

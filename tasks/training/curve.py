@@ -1,0 +1,49 @@
+"""A run's training loss on its way, as it is read at some shares of its steps."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import sqrt
+
+import numpy as np
+
+# Shares of a run at which its forecast is looked at again.
+SHARES = (0.25, 0.5, 0.75, 0.95)
+# Of all steps, before the one that is read: whose losses are averaged, and whose differences tell the noise.
+_READ, _NOISE = 0.05, 0.2
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The mean training loss around a step (nats per token), and the standard deviation of what the batches do to it."""
+
+    loss: float
+    sd: float
+
+
+def read_curve(losses: Sequence[float]) -> tuple[Reading, ...]:
+    """Return what a finished run's losses were at every one of `SHARES`.
+
+    The mean of the twentieth of the run before it; the noise of a step is that of neighbours' differences over
+    sqrt(2), which no slope of the curve disturbs.
+    """
+    loss_T = np.asarray(losses, dtype=np.float64)
+    return tuple(_reading(loss_T, share) for share in SHARES)
+
+
+def step_at(share: float, num_steps: int) -> int:
+    """Return how many steps are made when a share of the run is."""
+    return min(max(round(share * num_steps), 1), num_steps)
+
+
+def steps_read(share: float, num_steps: int) -> range:
+    """Return the steps, from 0, whose losses are read at a share: all of them are made by then."""
+    end = step_at(share, num_steps)
+    return range(max(end - max(round(_READ * num_steps), 1), 0), end)
+
+
+def _reading(loss_T: "np.typing.NDArray[np.float64]", share: float) -> Reading:
+    num_steps = len(loss_T)
+    steps = steps_read(share, num_steps)
+    around = loss_T[max(steps.stop - max(round(_NOISE * num_steps), 3), 0) : steps.stop]
+    step_sd = sqrt(float((np.diff(around) ** 2).mean()) / 2) if len(around) > 1 else 0.0
+    return Reading(float(loss_T[steps.start : steps.stop].mean()), step_sd / sqrt(len(steps)))
