@@ -103,7 +103,8 @@ def closing_sentences(decision: Decision, forecast: Forecast) -> tuple[str, ...]
         if name in decision.comparisons and name != decision.baseline
     ]
     untested = (forecast.statement,) if decision.forecast is None else ()
-    return decision.comparisons[decision.baseline].statement, *others, *untested, decision.forecast_statement
+    judged = (decision.forecasts_statement,) if decision.forecasts_statement else ()
+    return decision.comparisons[decision.baseline].statement, *others, *untested, decision.forecast_statement, *judged
 
 
 def _titled(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

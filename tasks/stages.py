@@ -120,7 +120,11 @@ STAGES = (
         inputs=("tokenize", "search"),
         params="tasks.training.params:TrainParams",
         driver="tasks.training.stage:run",
-        publishes=("tasks.training.published:TrainedRuns", "tasks.training.planted.published:PlantedPlan"),
+        publishes=(
+            "tasks.training.published:TrainedRuns",
+            "tasks.training.planted.published:PlantedPlan",
+            "tasks.training.published_updates:ForecastUpdates",
+        ),
         extras="tasks.training.command:EXTRAS",
     ),
     Stage(

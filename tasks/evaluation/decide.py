@@ -7,15 +7,18 @@ import numpy as np
 from tasks.core.errors import EvidenceError
 from tasks.evaluation.compare import NATURAL, SEARCHED, compare, headline
 from tasks.evaluation.forecast import forecast_beside_outcome, untested
-from tasks.evaluation.published import Comparison, Decision, ForecastOutcome, MeasuredModel
+from tasks.evaluation.judged import judged, judged_words
+from tasks.evaluation.published import Comparison, Decision, ForecastOutcome, JudgedForecast, MeasuredModel
 from tasks.mixture.published import BaselineName, MixtureName, Recipe
 from tasks.mixture.published_forecast import Forecast
+from tasks.training.published_updates import ForecastUpdates
 
 
 def decision(
     models: Sequence[MeasuredModel],
     recipe: Recipe,
     forecast: Forecast,
+    updates: ForecastUpdates | None = None,
     *,
     confidence: float,
     model_parameters: int,
@@ -40,6 +43,13 @@ def decision(
     claim, statement = headline(comparisons)
     outcome = _outcome(forecast, recipe, comparisons, model_parameters, tokens)
     compared: list[MixtureName] = [SEARCHED, *baselines]
+    per_domain = means_of(models, compared, lambda model: model.bpb)
+    per_task = means_of(models, compared, lambda model: model.task_losses)
+    said: tuple[JudgedForecast, ...] = ()
+    if (forecast.model_parameters, forecast.tokens) == (model_parameters, tokens):
+        overall = {name: float(np.mean([each.mean for each in models if each.mixture == name])) for name in compared}
+        per_set = {**per_domain, **per_task}
+        said = judged(forecast, updates, overall=overall, per_set=per_set, comparisons=comparisons)
     return Decision(
         claim=claim,
         statement=statement,
@@ -48,10 +58,12 @@ def decision(
         num_seeds=len(next(iter(comparisons.values())).seeds),
         comparisons=comparisons,
         unit=recipe.unit,
-        per_domain=means_of(models, compared, lambda model: model.bpb),
-        per_task=means_of(models, compared, lambda model: model.task_losses),
+        per_domain=per_domain,
+        per_task=per_task,
         forecast=outcome,
         forecast_statement=untested(NATURAL in comparisons) if outcome is None else outcome.statement,
+        forecasts=said,
+        forecasts_statement=judged_words(said, forecast.confidence),
     )
 
 

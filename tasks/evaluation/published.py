@@ -9,6 +9,7 @@ from pydantic import Field, NonNegativeInt, PositiveInt
 
 from tasks.core.published import Model, Published
 from tasks.mixture.published import BaselineName, MixtureName
+from tasks.mixture.published_forecast import ForecastMixture
 from tasks.mixture.runs import LossUnit
 
 Test = Literal["paired", "unpaired"]
@@ -147,12 +148,35 @@ class ForecastOutcome(Model):
         return Interval(gain=self.measured_gain, lower=self.measured_lower, upper=self.measured_upper)
 
 
+class JudgedSaying(Model):
+    """What was said when a `share` of the run was made (0 = before training), and whether the outcome lay `inside`."""
+
+    share: float = Field(ge=0, lt=1)
+    value: float
+    lower: float
+    upper: float
+    inside: bool
+
+
+class JudgedForecast(Model):
+    """All that was said of one value, and its outcome, a mean over seeds.
+
+    `set` is a held-out set, null for the objective; `mixture` whose value it is, null for the gain of searched over natural.
+    """
+
+    set: str | None
+    mixture: ForecastMixture | None
+    outcome: float
+    said: tuple[JudgedSaying, ...]
+
+
 class Decision(Published):
     """Whether the search may claim to beat the first baseline, every comparison, and what became of the forecast.
 
     Gains are in `unit`. `per_domain` are bits per byte by domain and mixture, means over seeds; `per_task` the scores of
     tasks that the objective names, turned so that less is better. `forecast` is None where nothing tested it;
-    `forecast_statement` says why, or what came out.
+    `forecast_statement` says why, or what came out. `forecasts` are all values that were forecast for the size that was
+    trained, before training and on the way; `forecasts_statement` counts those that came out inside.
     """
 
     FILE: ClassVar[str] = "decision.json"
@@ -169,3 +193,5 @@ class Decision(Published):
     per_task: Mapping[str, Mapping[MixtureName, float]] = {}
     forecast: ForecastOutcome | None
     forecast_statement: str
+    forecasts: tuple[JudgedForecast, ...] = ()
+    forecasts_statement: str = ""

@@ -46,6 +46,7 @@ def run(params: EvaluateParams, *, inputs: Mapping[str, Path], output: Path, wor
         found_out.models,
         trained.recipe,
         trained.forecast,
+        trained.updates,
         confidence=params.confidence,
         model_parameters=found_out.model_parameters,
         tokens=trained.recipe.tokens,

@@ -16,6 +16,7 @@ from tasks.tokenize.published import TOKENIZER_FILE, TokenPoolIndex
 from tasks.training.params import TrainParams
 from tasks.training.published import MODELS_FOLDER, TrainedRun, TrainedRuns
 from tasks.training.published_run import CONFIG_FILE, WEIGHTS_FILE
+from tasks.training.published_updates import ForecastUpdates
 from tasks.training.rebuilt import rebuilt_specs
 from tasks.training.rows import SPLIT as TRAIN
 from tasks.training.types import RunSpec
@@ -25,12 +26,14 @@ from tasks.training.types import RunSpec
 class Trained:
     """What other stages made: the recipe with its forecast, the runs with the files of their models, the token pool.
 
+    `updates` are what was said on the way, None where the forecast has no curve.
     `splits` are the pool's held-out text, and what models were trained on where an analysis asks for that; `params` are
     those of the train stage.
     """
 
     recipe: Recipe
     forecast: Forecast
+    updates: ForecastUpdates | None
     runs: Sequence[TrainedRun]
     files: Tree
     splits: Tree
@@ -61,13 +64,14 @@ def read_trained(given: Mapping[str, StageInput], *, with_train_split: bool) -> 
     """Read what other stages made; every file is verified before the first of them is read."""
     splits = (SPLIT, TRAIN) if with_train_split else (SPLIT,)
     given["search"].tree(Recipe.FILE, Forecast.FILE)
-    files = given["train"].tree(TrainedRuns.FILE, f"{MODELS_FOLDER}/")
+    files = given["train"].tree(TrainedRuns.FILE, ForecastUpdates.FILE, f"{MODELS_FOLDER}/")
     pool = given["tokenize"].tree(*POOL_FILES, *(f"tokens/{split}/" for split in splits))
     tokenizer = given["tokenize"].tree(TOKENIZER_FILE)[TOKENIZER_FILE]
     recipe, forecast = given["search"].read(Recipe), given["search"].read(Forecast)
     runs = given["train"].read(TrainedRuns).runs
+    updates = given["train"].read(ForecastUpdates) if ForecastUpdates.FILE in files.names else None
     _require_same_domains(recipe, given["tokenize"])
-    return Trained(recipe, forecast, runs, files, pool, tokenizer, given["train"].manifest.params)
+    return Trained(recipe, forecast, updates, runs, files, pool, tokenizer, given["train"].manifest.params)
 
 
 def _require_same_domains(recipe: Recipe, tokenized: StageInput) -> None:

@@ -14,14 +14,11 @@ from tasks.mixture.published_forecast import ExpectedLoss
 from tasks.mixture.runs import RunTable
 from tasks.mixture.third_size import Sizes
 from tasks.training.config import TrainingConfig
-from tasks.training.curve import SHARES, Reading, read_curve, step_at
-from tasks.training.schedules.rates import learning_rate
+from tasks.training.curve import SHARES, Reading, rates_at, read_curve, same_rate
 
 # How much of what the fall to the target is off by shows at each of `SHARES`, as a correlation. A guess: little of the way
 # is gone at first, and at the end nothing but noise lies between.
 _SHOWN = (0.6, 0.75, 0.9, 0.98)
-# Rates that differ by more at one share of the run are those of different schedules.
-SAME_RATE = 0.1
 
 
 @dataclass(frozen=True)
@@ -38,12 +35,6 @@ def run_curve(run: int, losses: Sequence[float], training: TrainingConfig) -> Ru
     return RunCurve(run, read_curve(losses), rates_at(training))
 
 
-def rates_at(training: TrainingConfig) -> tuple[float, ...]:
-    """Return the learning rate of a run at each of `SHARES`, of its peak."""
-    steps = [step_at(share, training.num_steps) - 1 for share in SHARES]
-    return tuple(learning_rate(training, step) / training.optimizer.learning_rate for step in steps)
-
-
 def expected_curve(
     runs: RunTable, sizes: Sizes, weights: tuple[float, ...], curves: Sequence[RunCurve]
 ) -> tuple[ExpectedLoss, ...]:
@@ -56,7 +47,7 @@ def expected_curve(
         [known[row.run] for row in at.rows if row.weights == weights and row.run in known]
         for at in (runs.at(size.model_parameters, size.tokens) for size in (sizes.first, sizes.second))
     )
-    if not first or not second or not np.allclose(first[0].rates, second[0].rates, atol=SAME_RATE):
+    if not first or not second or not all(map(same_rate, first[0].rates, second[0].rates)):
         return ()
     found = []
     for place, (share, shown) in enumerate(zip(SHARES, _SHOWN, strict=True)):

@@ -1,7 +1,8 @@
 """The forecast that a search publishes beside its recipe: what is said before training, with intervals."""
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from math import hypot
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveInt, model_validator
 
@@ -11,6 +12,7 @@ TransferVerdict = Literal["transfers", "does not transfer", "cannot tell"]
 ForecastMixture = Literal["searched", "natural"]
 
 ONE_SIZE: Literal["one size"] = "one size"
+FORECAST_MIXTURES: tuple[ForecastMixture, ...] = ("searched", "natural")
 
 
 class DomainForecast(Model):
@@ -50,6 +52,12 @@ class ExpectedValue(Said):
 
     common: float
     sd: NonNegativeFloat
+
+    @classmethod
+    def of(cls, value: float, common: float, sd: float, quantile: float) -> Self:
+        """Return a value with its interval, `quantile` standard deviations to each side."""
+        half = quantile * hypot(common, sd)
+        return cls(value=value, lower=value - half, upper=value + half, common=common, sd=sd)
 
 
 class ExpectedLoss(Model):

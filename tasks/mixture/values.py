@@ -93,7 +93,7 @@ def mixture_values(
 
     def told(weights: tuple[float, ...], *columns: Array) -> MixtureForecast:
         rows = zip(*(column.tolist() for column in columns), strict=True)
-        *of_sets, objective = [expected(value, common, sd, quantile) for value, common, sd in rows]
+        *of_sets, objective = [ExpectedValue.of(value, common, sd, quantile) for value, common, sd in rows]
         curve = expected_curve(runs, sizes, weights, curves)
         return MixtureForecast(objective=objective, sets=dict(zip(names, of_sets, strict=True)), curve=curve)
 
@@ -103,12 +103,6 @@ def mixture_values(
         "natural": told(natural, natural_S, common_S, own_S),
     }
     return values, dict(zip(names, said[:-1], strict=True))
-
-
-def expected(value: float, common: float, sd: float, quantile: float) -> ExpectedValue:
-    """Return a value with its interval, `quantile` standard deviations to each side."""
-    half = quantile * sqrt(common**2 + sd**2)
-    return ExpectedValue(value=value, lower=value - half, upper=value + half, common=common, sd=sd)
 
 
 def _said(value: float, sd: float, quantile: float) -> Said:

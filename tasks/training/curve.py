@@ -6,10 +6,15 @@ from math import sqrt
 
 import numpy as np
 
+from tasks.training.config import TrainingConfig
+from tasks.training.schedules.rates import learning_rate
+
 # Shares of a run at which its forecast is looked at again.
 SHARES = (0.25, 0.5, 0.75, 0.95)
 # Of all steps, before the one that is read: whose losses are averaged, and whose differences tell the noise.
-_READ, _NOISE = 0.05, 0.2
+_READ, _NOISE = 0.1, 0.2
+# Rates that differ by more at one share of the run are those of different schedules.
+_SAME_RATE = 0.1
 
 
 @dataclass(frozen=True)
@@ -23,7 +28,7 @@ class Reading:
 def read_curve(losses: Sequence[float]) -> tuple[Reading, ...]:
     """Return what a finished run's losses were at every one of `SHARES`.
 
-    The mean of the twentieth of the run before it; the noise of a step is that of neighbours' differences over
+    The mean of the tenth of the run before it; the noise of a step is that of neighbours' differences over
     sqrt(2), which no slope of the curve disturbs.
     """
     loss_T = np.asarray(losses, dtype=np.float64)
@@ -39,6 +44,17 @@ def steps_read(share: float, num_steps: int) -> range:
     """Return the steps, from 0, whose losses are read at a share: all of them are made by then."""
     end = step_at(share, num_steps)
     return range(max(end - max(round(_READ * num_steps), 1), 0), end)
+
+
+def rates_at(training: TrainingConfig) -> tuple[float, ...]:
+    """Return the learning rate of a run at each of `SHARES`, of its peak."""
+    steps = [step_at(share, training.num_steps) - 1 for share in SHARES]
+    return tuple(learning_rate(training, step) / training.optimizer.learning_rate for step in steps)
+
+
+def same_rate(one: float, other: float) -> bool:
+    """Return whether two shares of a learning rate's peak are those of one schedule."""
+    return abs(one - other) <= _SAME_RATE
 
 
 def _reading(loss_T: "np.typing.NDArray[np.float64]", share: float) -> Reading:

@@ -13,10 +13,11 @@ from tasks.core.errors import ConfigError
 from tasks.core.handles import Handle, Tree
 from tasks.core.manifest import Manifest
 from tasks.mixture.published import Recipe, read_recipe
+from tasks.mixture.published_forecast import Forecast
 from tasks.runtime.context import Workshop
 from tasks.runtime.files import file_handle
 from tasks.runtime.records import UnitRecord
-from tasks.runtime.stages import StageRun, environment_over, stage_input
+from tasks.runtime.stages import Content, StageRun, environment_over, stage_input
 from tasks.runtime.step import Step
 from tasks.tokenize.pool import POOL_FILES, TokenPool, read_pool, train_digest
 from tasks.tokenize.published import TOKENIZER_FILE
@@ -49,6 +50,7 @@ from tasks.training.published_run import (
     read_evaluations,
     read_losses,
 )
+from tasks.training.published_updates import ForecastUpdates
 from tasks.training.recipes import PlannedRun, planned_runs
 from tasks.training.segments import flops_of
 from tasks.training.starts.kinds import StartConfig
@@ -57,6 +59,7 @@ from tasks.training.starts.weights import Start, num_tokens, optimizer_steps, st
 from tasks.training.trunks import as_decided, milestone_of, num_trunks
 from tasks.training.types import Device, RunSpec
 from tasks.training.unit import RunArgs, splits_of, train_run
+from tasks.training.updates import RunCurve, updates
 from tasks.training.worlds import (
     require_segments_shared,
     require_shared,
@@ -116,6 +119,10 @@ def run(params: TrainParams, *, inputs: Mapping[str, Path], output: Path, worksh
     pairs = zip(runs, records, strict=True)
     trained = TrainedRuns(runs=tuple(_described(one, record, pool) for one, record in pairs))
     files = _files(trained.runs, records, recipe.name)
+    if recipe.forecast is not None and (forecast := given.forecast()) is not None:
+        read_back = ((one, read_losses(record.folder)) for one, record in zip(planned.runs, records, strict=True))
+        said = updates(forecast, [RunCurve(one.mixture, one.spec.training, losses) for one, losses in read_back])
+        files |= {} if said is None else {ForecastUpdates.FILE: said}
     return stage.publish(
         {**files, f"{EXPORT_FOLDER}/{TOKENIZER_FILE}": read[TOKENIZER_FILE], TrainedRuns.FILE: trained},
         summary=_summary(params, pool, trained.runs),
@@ -125,18 +132,19 @@ def run(params: TrainParams, *, inputs: Mapping[str, Path], output: Path, worksh
 
 @dataclass(frozen=True)
 class _RecipeInput:
-    """Where the recipe comes from: its digest by the name of the input, and how it is read."""
+    """Where the recipe comes from: its digest by the name of the input, and how it and its forecast are read."""
 
     digests: dict[str, str]
     read: Callable[[], Recipe]
+    forecast: Callable[[], Forecast | None]
 
 
 def _recipe_input(inputs: Mapping[str, Path], workshop: Workshop) -> _RecipeInput:
     if RECIPE in inputs:
         path = inputs[RECIPE]
-        return _RecipeInput({RECIPE: digest_file(path)}, partial(read_recipe, path))
+        return _RecipeInput({RECIPE: digest_file(path)}, partial(read_recipe, path), lambda: None)
     searched = stage_input(workshop, inputs, "search")
-    return _RecipeInput({"search": searched.digest}, partial(searched.read, Recipe))
+    return _RecipeInput({"search": searched.digest}, partial(searched.read, Recipe), partial(searched.read, Forecast))
 
 
 def start_of(config: StartConfig) -> Start | None:
@@ -305,9 +313,9 @@ def _described(planned: PlannedRun, record: UnitRecord, pool: TokenPool) -> Trai
     )
 
 
-def _files(runs: Sequence[TrainedRun], records: Sequence[UnitRecord], own: str) -> dict[str, Handle]:
+def _files(runs: Sequence[TrainedRun], records: Sequence[UnitRecord], own: str) -> dict[str, Content]:
     """Return what is published of every run, and the first on the recipe's `own` mixture once more, to load elsewhere."""
-    files = {
+    files: dict[str, Content] = {
         f"{run.folder}/{name}": record.file(name)
         for run, record in zip(runs, records, strict=True)
         for name in record.tree.names

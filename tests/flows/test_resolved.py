@@ -32,7 +32,8 @@ def test_the_default_leaves_the_precision_to_the_machine(machine: dict[str, str]
     machine["proxies"] = "bfloat16"
     asked = read_config("demo")
     assert precisions(asked.params) == ("auto", "auto")
-    assert precisions(resolved(asked).params) == ("bfloat16", "float32")
+    # Proxies, the second size between them and the full run, and that.
+    assert precisions(resolved(asked).params) == ("bfloat16", "bfloat16", "float32")
     assert resolved(resolved(asked)) == resolved(asked)
 
 
@@ -46,7 +47,7 @@ def test_a_second_size_of_proxies_is_decided_too(machine: dict[str, str]) -> Non
 @pytest.mark.usefixtures("machine")
 def test_what_is_named_stays() -> None:
     asked = read_config("demo", settings=("search.proxy.precision=bfloat16",))
-    assert precisions(resolved(asked).params) == ("bfloat16", "float32")
+    assert precisions(resolved(asked).params) == ("bfloat16", "bfloat16", "float32")
 
 
 @pytest.mark.usefixtures("machine")

@@ -18,7 +18,15 @@ from tasks.core.rng import generator
 from tasks.curate.fates import Fates, tally
 from tasks.curate.published.funnel import Funnel
 from tasks.evaluation.decide import decision
-from tasks.evaluation.published import Continuation, MeasuredModel, MeasuredModels, Sample, Samples
+from tasks.evaluation.published import (
+    Continuation,
+    JudgedForecast,
+    JudgedSaying,
+    MeasuredModel,
+    MeasuredModels,
+    Sample,
+    Samples,
+)
 from tasks.evaluation.published_contamination import (
     ContaminatedModel,
     ContaminatedTask,
@@ -57,12 +65,13 @@ from tasks.mixture.published_candidates import (
     TokenSupply,
     Transfer,
 )
-from tasks.mixture.published_forecast import DomainForecast, Forecast, SizeGain
+from tasks.mixture.published_forecast import DomainForecast, Forecast, Said, SizeGain
 from tasks.mixture.runs import RUNS_FILE, ProxyRun, RunTable, to_csv
 from tasks.tokenize.published import PackedDomain, PackedSplit, Split, TokenPoolIndex
 from tasks.training.planted.published import PlantedItem, PlantedPart, PlantedPlan
 from tasks.training.published import TrainedRuns
 from tasks.training.published_run import LOSSES_FILE, losses_text
+from tasks.training.published_updates import ForecastUpdate, ForecastUpdates
 from tests.evaluation.made import measured
 from tests.training.made import trained_run
 
@@ -327,6 +336,11 @@ def _train(folder: Path, seeds: int) -> None:
     # A run's own folder has it where anything is planted.
     item = PlantedItem(id="a", context="", probe="b", exposures=1, tokens="1 2", samples=(3,), offsets=(4,))
     PlantedPlan(seed=0, experiments=(PlantedPart(name="facts", items=(item,)),)).write(folder)
+    update = ForecastUpdate(
+        share=0.5, step=15, losses={"searched": 5.0}, expected={"searched": 5.1}, off=-0.5, values={},
+        gain=Said(value=0.021, lower=0.009, upper=0.033),
+    )  # fmt: skip
+    ForecastUpdates(confidence=0.8, updates=(update,)).write(folder)
 
 
 def _evaluate(folder: Path, search: Path, seeds: int) -> None:
@@ -336,9 +350,12 @@ def _evaluate(folder: Path, search: Path, seeds: int) -> None:
         for mixture, gain in gains.items()
         for seed in range(seeds)
     ]
-    decision(
+    decided = decision(
         models, Recipe.read(search), Forecast.read(search), confidence=0.95, model_parameters=5000, tokens=6000
-    ).write(folder)
+    )
+    said = {"forecasts": _judged(), "forecasts_statement": "Inside were 2 of 3."}
+    # One seed is a run without any interval.
+    (decided.model_copy(update=said) if seeds > 1 else decided).write(folder)
     MeasuredModels(domains=tuple(DOMAINS), models=tuple(models)).write(folder)
     written = tuple(Continuation(mixture=mixture, text=f"{EVIL} {mixture}") for mixture in gains)
     sample = Sample(domain=DOMAINS[0], prompt="def f(", document="self): ...", continuations=written)
@@ -346,6 +363,18 @@ def _evaluate(folder: Path, search: Path, seeds: int) -> None:
     _memorised(folder)
     _contaminated(folder, models)
     _scores(folder, [f"{mixture}-seed{seed}" for mixture in gains for seed in range(seeds)])
+
+
+def _judged() -> tuple[JudgedForecast, ...]:
+    """Return what was said of a gain before training, and of a value on the way too."""
+    hit = JudgedSaying(share=0.0, value=0.021, lower=0.009, upper=0.033, inside=True)
+    miss = JudgedSaying(share=0.75, value=0.5, lower=0.4, upper=0.6, inside=False)
+    return (
+        JudgedForecast(set=None, mixture=None, outcome=0.03, said=(hit, miss)),
+        JudgedForecast(set=None, mixture="searched", outcome=0.03, said=(hit, miss)),
+        JudgedForecast(set=DOMAINS[0], mixture="natural", outcome=0.03, said=(hit, miss)),
+        JudgedForecast(set=DOMAINS[1], mixture=None, outcome=0.03, said=(hit,)),
+    )
 
 
 def _memorised(folder: Path) -> None:

@@ -68,8 +68,8 @@ def test_text_from_documents_names_and_details_stays_text(
 
 
 def test_a_domain_is_shown_with_its_label_beside_the_name_that_recipes_carry(page: str) -> None:
-    # In its card, in the tables of the mixture and of bits per byte, over its sample; the others go by their names.
-    assert page.count('def-self-return <span class="muted" dir="auto">함수의 정의를 반환</span>') == 4
+    # In its card, in the tables of forecasts, mixture and bits per byte, over its sample; others go by their names.
+    assert page.count('def-self-return <span class="muted" dir="auto">함수의 정의를 반환</span>') == 5
     assert 'licence-copyright <span class="muted" dir="auto">' not in page
 
 
@@ -116,6 +116,13 @@ def test_the_page_tells_the_decision_the_forecast_and_every_digest(page: str, co
         assert page.count(stage.output) >= 2
         assert stage.key in page
     assert "threads per worker" in page
+
+
+def test_every_forecast_stands_beside_its_outcome_with_what_was_said_on_the_way_and_what_missed(page: str) -> None:
+    section = page[page.index('id="forecast"') : page.index('id="mixture"')]
+    assert section.count("at 75%</th>") == 2
+    assert section.count(", missed</span>") == 3 and "Inside were 2 of 3." in section
+    assert section.index("<details>") < section.index('"domain">natural, ')
 
 
 def test_the_decision_comes_first_then_the_forecast_then_the_mixture_and_reasons_are_folded(page: str) -> None:
