@@ -11,8 +11,9 @@ from tasks.training.schedules.rates import learning_rate
 
 # Shares of a run at which its forecast is looked at again.
 SHARES = (0.25, 0.5, 0.75, 0.95)
-# Of all steps, before the one that is read: whose losses are averaged, and whose differences tell the noise.
-_READ, _NOISE = 0.1, 0.2
+# Of all steps, before the one that is read: whose losses are averaged. Batches of a small model differ by more than the
+# fall of its loss within so many steps, and the mean over them is the same part of the curve at every size.
+_READ = 0.2
 # Rates that differ by more at one share of the run are those of different schedules.
 _SAME_RATE = 0.1
 
@@ -28,7 +29,7 @@ class Reading:
 def read_curve(losses: Sequence[float]) -> tuple[Reading, ...]:
     """Return what a finished run's losses were at every one of `SHARES`.
 
-    The mean of the tenth of the run before it; the noise of a step is that of neighbours' differences over
+    The mean of the fifth of the run before it; the noise of a step is that of neighbours' differences over
     sqrt(2), which no slope of the curve disturbs.
     """
     loss_T = np.asarray(losses, dtype=np.float64)
@@ -58,8 +59,7 @@ def same_rate(one: float, other: float) -> bool:
 
 
 def _reading(loss_T: "np.typing.NDArray[np.float64]", share: float) -> Reading:
-    num_steps = len(loss_T)
-    steps = steps_read(share, num_steps)
-    around = loss_T[max(steps.stop - max(round(_NOISE * num_steps), 3), 0) : steps.stop]
-    step_sd = sqrt(float((np.diff(around) ** 2).mean()) / 2) if len(around) > 1 else 0.0
-    return Reading(float(loss_T[steps.start : steps.stop].mean()), step_sd / sqrt(len(steps)))
+    steps = steps_read(share, len(loss_T))
+    read_T = loss_T[steps.start : steps.stop]
+    step_sd = sqrt(float((np.diff(read_T) ** 2).mean()) / 2) if len(read_T) > 1 else 0.0
+    return Reading(float(read_T.mean()), step_sd / sqrt(len(read_T)))

@@ -56,7 +56,7 @@ def updates(forecast: Forecast, curves: Sequence[RunCurve]) -> ForecastUpdates |
             known[name] = own
     if not known:
         return None
-    found, other = list[ForecastUpdate](), list[str]()
+    found, other, so_far = list[ForecastUpdate](), list[str](), list[Mapping[ForecastMixture, _Seen]]()
     for place, share in enumerate(SHARES):
         seen = {name: _seen(forecast.values[name].curve[place], runs, place) for name, runs in known.items()}
         rates = {name: (rates_at(runs[0].training)[place], seen[name].expected.rate) for name, runs in known.items()}
@@ -66,7 +66,8 @@ def updates(forecast: Forecast, curves: Sequence[RunCurve]) -> ForecastUpdates |
             )
             continue
         step = step_at(share, next(iter(known.values()))[0].training.num_steps)
-        found.append(_update(forecast, share, step, seen))
+        so_far.append(seen)
+        found.append(_update(forecast, share, step, so_far))
     told = f"The search's runs had another schedule: {'; '.join(other)}, so the forecast stays." if other else ""
     return ForecastUpdates(confidence=forecast.confidence, updates=tuple(found), statement=told)
 
@@ -77,13 +78,18 @@ def _seen(expected: ExpectedLoss, runs: Sequence[RunCurve], place: int) -> _Seen
     return _Seen(expected, Reading(fmean(each.loss for each in read), noise))
 
 
-def _update(forecast: Forecast, share: float, step: int, seen: Mapping[ForecastMixture, _Seen]) -> ForecastUpdate:
-    # What curves of one size have in common besides the fall, their shape, is in all mixtures: they count as one reading.
-    common = fmean(each.expected.common for each in seen.values())
-    sd = fmean(each.sd for each in seen.values())
-    error = fmean(each.read.loss - each.expected.loss for each in seen.values())
-    variance = common**2 + sd**2
-    off, left = (common * error / variance, sd / sqrt(variance)) if variance > 0 else (0.0, 1.0)
+def _update(
+    forecast: Forecast, share: float, step: int, so_far: Sequence[Mapping[ForecastMixture, _Seen]]
+) -> ForecastUpdate:
+    precision, told, seen = 1.0, 0.0, so_far[-1]
+    for each in so_far:
+        # Text and shape of the curves of one size are in all mixtures: at one share they count as one reading.
+        common = fmean(one.expected.common for one in each.values())
+        variance = fmean(one.sd for one in each.values()) ** 2
+        if variance > 0:
+            precision += common**2 / variance
+            told += common * fmean(one.read.loss - one.expected.loss for one in each.values()) / variance
+    off, left = told / precision, 1 / sqrt(precision)
     quantile = NormalDist().inv_cdf(0.5 + forecast.confidence / 2)
     values = {name: _moved(value, off, left, quantile) for name, value in forecast.values.items()}
     shift = off * (forecast.values["natural"].objective.common - forecast.values["searched"].objective.common)

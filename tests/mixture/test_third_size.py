@@ -6,7 +6,7 @@ import pytest
 from tasks.core.errors import ConfigError
 from tasks.core.rng import generator
 from tasks.mixture.published_forecast import SizeGain
-from tasks.mixture.third_size import Sizes, extrapolated, fall
+from tasks.mixture.third_size import Sizes, exponent_at, extrapolated, fall
 from tasks.mixture.transfer import Size, size_gain
 
 SMALL, LARGE, TARGET = Size(1000, 2048), Size(4000, 8192), Size(16_000, 32_768)
@@ -81,10 +81,23 @@ def test_eighty_percent_of_gains_that_drift_lie_in_the_interval(lasting: float) 
 
 def test_a_loss_falls_as_its_law_says() -> None:
     found = fall(SMALL, LARGE, TARGET)
-    losses = [1.7 + 8.0 * size.compute**-0.1 for size in (SMALL, LARGE, TARGET)]
+    losses = [1.7 + 8.0 * size.compute ** -exponent_at(2.048) for size in (SMALL, LARGE, TARGET)]
     assert losses[1] - found.factor * (losses[0] - losses[1]) == pytest.approx(losses[2])
-    assert found.sd == pytest.approx(0.4 * found.factor)
+    assert found.sd == pytest.approx(0.3 * found.factor)
     # Where the target was measured nothing is in doubt.
     assert (fall(SMALL, LARGE, LARGE).factor, fall(SMALL, LARGE, LARGE).sd) == (0.0, 0.0)
     assert fall(SMALL, LARGE, SMALL).factor == pytest.approx(-1) and fall(SMALL, LARGE, SMALL).sd == pytest.approx(0)
     assert Sizes(SMALL).fall is None and Sizes(SMALL, LARGE).fall is None
+
+
+def test_the_fewer_tokens_a_parameter_has_seen_the_longer_a_loss_falls_on() -> None:
+    def factor(tokens_per_parameter: int) -> float:
+        return fall(*(Size(each, each * tokens_per_parameter) for each in (1000, 2000, 4000))).factor
+
+    assert factor(20) == factor(5) < 1 < factor(1)
+    assert exponent_at(1e-9) == exponent_at(0.1) < 0
+    # Where the exponent is 0 the loss falls along a line in log compute.
+    straight = 2.5 * np.exp(-0.16 / 0.4)
+    assert fall(*(Size(10**6 * each, round(10**6 * each * straight)) for each in (1, 2, 4))).factor == pytest.approx(
+        1, abs=1e-5
+    )

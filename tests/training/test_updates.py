@@ -36,12 +36,15 @@ def before(**changes: Any) -> Forecast:
     return made(0.1, 0.05, 0.15, **{**values, **changes})
 
 
-def curve(off: float = 0.0, training: TrainingConfig = FULL, name: str = "natural") -> RunCurve:
-    """A run whose loss is `off` above what is expected wherever it is read."""
+def curve(*off: float, training: TrainingConfig = FULL, name: str = "natural") -> RunCurve:
+    """A run whose loss is so far above what is expected where it is read: everywhere the same, or at every share."""
     ends = [round(share * STEPS) for share in (*SHARES, 1.0)]
     starts, levels = (0, *ends[:-1]), (*SHARES, 1.0)
-    parts = zip(starts, ends, levels, strict=True)
-    return RunCurve(name, training, [5.0 - level + off for start, end, level in parts for _ in range(start, end)])
+    errors = (*off, 0.0) if len(off) == len(SHARES) else (sum(off),) * len(levels)
+    parts = zip(starts, ends, levels, errors, strict=True)
+    return RunCurve(
+        name, training, [5.0 - level + error for start, end, level, error in parts for _ in range(start, end)]
+    )
 
 
 def looked(curves: Sequence[RunCurve], told: Forecast | None = None) -> ForecastUpdates:
@@ -70,6 +73,11 @@ def test_a_loss_above_what_was_expected_raises_every_value_by_what_they_have_in_
         assert first.values[name].objective.value == pytest.approx(value + OF_VALUE * share, rel=1e-2)  # type: ignore[index]
 
 
+def test_every_further_reading_narrows_what_the_fall_may_be_off_by() -> None:
+    commons = [update.values["natural"].objective.common for update in looked([curve(0.1)]).updates]
+    assert commons[0] < OF_VALUE and commons == sorted(commons, reverse=True)
+
+
 def test_an_update_reads_no_step_behind_its_own() -> None:
     whole = curve(0.1)
     cut = RunCurve("natural", FULL, [*whole.losses[: STEPS // 2], *[9.0] * (STEPS - STEPS // 2)])
@@ -95,7 +103,7 @@ def test_eighty_percent_of_values_lie_in_the_interval_after_an_update(place: int
     stream, inside, runs, told = generator(0, "updates", str(place)), 0, 300, before()
     for _ in range(runs):
         fall = stream.standard_normal()
-        read = curve(COMMON * fall + NOISE * stream.standard_normal())
+        read = curve(*(COMMON * fall + NOISE * stream.standard_normal(len(SHARES))).tolist())
         value = looked([read], told).updates[place].values["natural"].objective
         truth = 2.1 + OF_VALUE * fall + OWN * stream.standard_normal()
         inside += value.lower <= truth <= value.upper
