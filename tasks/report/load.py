@@ -3,11 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from tasks.core.account import Account
 from tasks.core.errors import DataError
 from tasks.core.manifest import Manifest
+from tasks.core.published import Published
 from tasks.evaluation.published import Sample, Samples
+from tasks.evaluation.published_contamination import Contamination
 from tasks.evaluation.tasks.published import Scores
 from tasks.mixture.pictures.evidence import SearchEvidence, read_evidence
 from tasks.mixture.published import Recipe
@@ -33,11 +36,15 @@ READ: Mapping[str, tuple[str, ...]] = {
     "evaluate": (),
 }
 INPUTS = tuple(READ)
+Contract = TypeVar("Contract", bound=Published)
 
 
 @dataclass(frozen=True)
 class PageContent:
-    """Everything on the page; `scores` are those of tasks, None where models were not put to any."""
+    """Everything on the page.
+
+    `scores` are those of tasks, None where models were not put to any; `contamination` None where it was not looked for.
+    """
 
     curation: Curation
     map: DomainMap
@@ -48,6 +55,7 @@ class PageContent:
     evaluation: Evaluation
     samples: tuple[Sample, ...]
     scores: Scores | None
+    contamination: Contamination | None
     lineage: tuple[StageLineage, ...]
 
 
@@ -71,9 +79,14 @@ def read_content(folders: Mapping[str, Path], params: ReportParams) -> PageConte
         training=read_training(folders["train"], names),
         evaluation=read_evaluation(folders["evaluate"], names),
         samples=read_samples(folders["evaluate"], params),
-        scores=Scores.read(folders["evaluate"]) if (folders["evaluate"] / Scores.FILE).exists() else None,
+        scores=_if_there(Scores, folders["evaluate"]),
+        contamination=_if_there(Contamination, folders["evaluate"]),
         lineage=lineage,
     )
+
+
+def _if_there(contract: type[Contract], folder: Path) -> Contract | None:
+    return contract.read(folder) if (folder / contract.FILE).exists() else None
 
 
 def read_samples(evaluate: Path, params: ReportParams) -> tuple[Sample, ...]:

@@ -11,6 +11,7 @@ import pytest
 from infra.executors import LocalExecutor
 from infra.storage import FolderStore
 from tasks.core.manifest import Manifest
+from tasks.evaluation.published_contamination import Contamination
 from tasks.evaluation.tasks.published import Score, ScoredModel, Scores, TaskScores
 from tasks.pictures.canvas import palette
 from tasks.report.card import model_card
@@ -163,6 +164,23 @@ def test_scores_of_tasks_are_told_with_their_doubt_where_there_are_any(own_folde
     (own_folders["evaluate"] / Scores.FILE).unlink()
     commit(own_folders)
     assert "Scores of tasks" not in render(read_content(own_folders, ReportParams()), ReportParams())
+
+
+def test_contaminated_items_are_told_with_scores_with_and_without_them_where_they_were_looked_for(
+    own_folders: dict[str, Path],
+) -> None:
+    told = render(read_content(own_folders, ReportParams()), ReportParams())
+    assert "21 of 1,000 documents hold 13 consecutive words of an item" in told
+    row = told[told.index("<td>arc</td>") :]
+    row = row[: row.index("</tr>")]
+    assert '<td class="n">40</td><td class="n">20</td><td class="n">3</td><td>accuracy</td>' in row
+    assert '<td class="n">0.3500<span class="interval">± 0.0100</span></td>' in row
+    assert '<td class="n">+0.3000<span class="interval">+0.2000 to +0.4000</span></td>' in row
+    # Across models nothing is shown, and there are too few domains.
+    assert "−0.1000 to +0.4000, open" in told and "too few" in told
+    (own_folders["evaluate"] / Contamination.FILE).unlink()
+    commit(own_folders)
+    assert "trained on</h3>" not in render(read_content(own_folders, ReportParams()), ReportParams())
 
 
 def test_every_domain_is_in_the_map_the_mixture_and_the_table_of_results(page: str) -> None:
