@@ -219,13 +219,15 @@ def test_what_a_stage_has_of_its_own_is_told_in_words_and_values() -> None:
         schedule=Wsd(),
         warmup_steps=3,
         peak_fraction=0.5,
+        metadata=True,
     )
     assert (
-        stage.settings
-        == "samples of 512 tokens, RoPE base 500,000, schedule wsd after 3 steps of warm-up to 0.5 of the peak"
+        stage.settings == "samples of 512 tokens, RoPE base 500,000, metadata before each document, "
+        "schedule wsd after 3 steps of warm-up to 0.5 of the peak"
     )
     told = json.loads(export(ONE.model_copy(update={"stages": (stage,)}), "json", HERE))["stages"][0]
     assert (told["sequence_length"], told["rope_base"], told["schedule"]["kind"]) == (512, 5e5, "wsd")
+    assert told["metadata"] is True
     assert set(json.loads(export(ONE, "json", HERE))["stages"][0]) == {"tokens", "weights"}
 
 

@@ -22,7 +22,12 @@ def domain(name: str, step: int, tokens: int) -> np.ndarray:
     return values
 
 
-def make_pool(folder: Path) -> TokenPool:
+def prefix(number: int) -> np.ndarray:
+    """Return the metadata of a document: one to three tokens."""
+    return np.arange(40, 41 + number % 3)
+
+
+def make_pool(folder: Path, *, metadata: bool = False) -> TokenPool:
     """Write a pool of three domains; one is small."""
     sizes = {"alpha": (1, 4000), "beta": (5, 3000), "gamma": (11, 600)}
     domains = {
@@ -32,7 +37,14 @@ def make_pool(folder: Path) -> TokenPool:
         }
         for name, (step, tokens) in sizes.items()
     }
-    return write_pool(folder, domains, vocab_size=VOCAB_SIZE, document_end=VOCAB_SIZE - 1)
+    prefixes = {name: [prefix(number) for number in range(-(-size // 50))] for name, (_, size) in sizes.items()}
+    return write_pool(
+        folder,
+        domains,
+        vocab_size=VOCAB_SIZE,
+        document_end=VOCAB_SIZE - 1,
+        prefixes=prefixes if metadata else None,
+    )
 
 
 @pytest.fixture

@@ -34,7 +34,8 @@ from tasks.training.types import Phase, RunSpec
 from tests.training.conftest import LENGTH, make_pool, small_training
 
 STEPS = 16
-# The mixture changes within step 7; gamma, with 37 samples, begins anew within step 11; samples are longer behind step 12.
+# The mixture changes within step 7; gamma, with 37 samples, begins anew within step 11; behind step 12 samples
+# are longer and have metadata.
 SWITCH, WRAP, LONGER = 7, 11, 12
 
 
@@ -56,7 +57,7 @@ class Case:
 
 
 def spec_of(kind: Kind) -> RunSpec:
-    """Return a run of three phases that repeats a domain, is evaluated on its way, and ends with a longer context."""
+    """Return a run of three phases that repeats a domain, is evaluated, and ends with longer samples and metadata."""
     training = small_training(
         num_tokens=STEPS * 4 * LENGTH,
         precision=kind.precision,
@@ -67,7 +68,7 @@ def spec_of(kind: Kind) -> RunSpec:
     phases = (
         Phase(first * LENGTH, (0.1, 0.0, 0.9)),
         Phase((LONGER * 4 - first) * LENGTH, (0.0, 0.1, 0.9)),
-        Phase((STEPS - LONGER) * 4 * LENGTH, (0.5, 0.3, 0.2), sequence_length=2 * LENGTH, rope_base=1e5),
+        Phase((STEPS - LONGER) * 4 * LENGTH, (0.5, 0.3, 0.2), sequence_length=2 * LENGTH, rope_base=1e5, metadata=True),
     )
     return RunSpec("killed", phases, 0, training)
 
@@ -169,7 +170,7 @@ def main(cases: list[Case]) -> None:
     """Print of each case the signal that ended its first attempt, and in what its end differs from the undisturbed."""
     with tempfile.TemporaryDirectory() as name:
         place, whole = Path(name), dict[Kind, dict[str, Any]]()
-        pool = make_pool(place / "pool")
+        pool = make_pool(place / "pool", metadata=True)
         for number, case in enumerate(cases):
             spec, folder = spec_of(case.kind), place / str(number)
             if case.kind not in whole:

@@ -13,9 +13,8 @@ from pathlib import Path
 import pytest
 
 from infra.executors import PINNED_ENVIRONMENT
-from tasks.tokenize.pool import TokenPool
 from tasks.training.data import run_data
-from tests.training.conftest import LENGTH
+from tests.training.conftest import LENGTH, make_pool
 from tests.training.killed import LONGER, SWITCH, WRAP, Case, Kind, moments, spec_of
 
 EXACT = Kind("float32")
@@ -56,8 +55,8 @@ def test_twenty_kills_at_random_moments_leave_no_trace(project: Path) -> None:
     )
 
 
-def test_the_moments_are_where_they_are_said_to_be(pool: TokenPool) -> None:
-    spec = spec_of(EXACT)
+def test_the_moments_are_where_they_are_said_to_be(tmp_path: Path) -> None:
+    spec, pool = spec_of(EXACT), make_pool(tmp_path, metadata=True)
     order = run_data(spec, pool).parts[0].order
     first = spec.phases[0].num_tokens // LENGTH
     assert (SWITCH - 1) * 4 < first < SWITCH * 4

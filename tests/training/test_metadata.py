@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from infra.storage import FolderStore
 from tasks.core.errors import ConfigError, StoppedError
 from tasks.core.identity import reads_of
 from tasks.runtime.context import Workshop
-from tasks.tokenize.pool import TokenPool, document_starts, read_pool, write_pool
+from tasks.tokenize.pool import TokenPool, document_starts, read_pool
 from tasks.tokenize.prefixed import with_prefixes
 from tasks.training.config import DataConfig
 from tasks.training.data import run_data
@@ -27,37 +28,20 @@ from tasks.training.run import train
 from tasks.training.stage import run
 from tasks.training.types import Phase, RunSpec, Trunk
 from tests.in_process import InProcess, Listener
-from tests.training.conftest import LENGTH, VOCAB_SIZE, domain, make_pool, small_spec, small_training
+from tests.training.conftest import LENGTH, VOCAB_SIZE, domain, make_pool, prefix, small_spec, small_training
 from tests.training.test_segments import same, stopping
 from tests.training.test_stage import TOKENIZER, sign
 
 STEP = 4 * LENGTH
 SHARES = (0.5, 0.3, 0.2)
 END = VOCAB_SIZE - 1
-SIZES = {"alpha": 4000, "beta": 3000, "gamma": 600}
-
-
-def prefix(number: int) -> np.ndarray:
-    """Return metadata of one to three tokens."""
-    return np.arange(40, 41 + number % 3)
+DOMAINS = {"alpha": (1, 4000), "beta": (5, 3000), "gamma": (11, 600)}
 
 
 @pytest.fixture
 def pool(tmp_path: Path) -> TokenPool:
     """The pool of three domains, with metadata."""
-    return with_metadata(tmp_path / "tokenize")
-
-
-def with_metadata(folder: Path) -> TokenPool:
-    domains = {
-        name: {split: domain(name, step, size if split == "train" else 200) for split in ("train", "search")}
-        for step, (name, size) in zip((1, 5, 11), SIZES.items(), strict=True)
-    }
-    prefixes = {
-        name: [prefix(number) for number in range(document_starts(splits["train"], END).size)]
-        for name, splits in domains.items()
-    }
-    return write_pool(folder, domains, vocab_size=VOCAB_SIZE, document_end=END, prefixes=prefixes)
+    return make_pool(tmp_path / "tokenize", metadata=True)
 
 
 def staged_spec(**changes: object) -> RunSpec:
@@ -66,10 +50,11 @@ def staged_spec(**changes: object) -> RunSpec:
     return RunSpec("staged", phases, 0, small_training(**changes))
 
 
-def stream_of(pool: TokenPool, name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+@cache
+def stream_of(name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the documents of a domain behind their metadata, whether each token is metadata, and its document."""
-    own = pool.domains[pool.names.index(name)].splits["train"]
-    starts, tokens = own.starts.astype(np.int64), own.tokens.astype(np.int64)
+    tokens = domain(f"{name}/train", *DOMAINS[name]).astype(np.int64)
+    starts = document_starts(tokens, END)
     sizes = np.diff(np.append(starts, tokens.size))
     stream = with_prefixes(tokens, starts, [prefix(number) for number in range(starts.size)])
     parts = [[True] * prefix(number).size + [False] * int(size) for number, size in enumerate(sizes)]
@@ -88,7 +73,7 @@ def test_metadata_is_read_counted_as_tokens_of_the_stage_and_never_predicted(poo
         batch = data.read(start, start + 4)
         for place, (number, row) in enumerate(zip(batch.samples.domains, batch.samples.rows, strict=True)):
             name = pool.names[number]
-            stream, masked, documents = stream_of(pool, name)
+            stream, masked, documents = stream_of(name)
             if start >= 32:
                 keep = ~masked
                 stream, masked, documents = stream[keep], masked[keep], documents[keep]
@@ -120,7 +105,7 @@ def test_metadata_goes_with_other_ways_to_make_rows(pool: TokenPool, config: Dat
     data = run_data(spec, scored)
     for number, rows in enumerate(data.parts[0].rows):
         seen = np.zeros(len(rows.starts), dtype=np.int64)
-        stream, masked, documents = stream_of(pool, pool.names[number])
+        stream, masked, documents = stream_of(pool.names[number])
         assert rows.tokens.tolist() == stream.tolist()
         for row in range(rows.count):
             pieces = rows.pieces
