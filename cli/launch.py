@@ -53,15 +53,17 @@ def run_pipeline(
 
     Raises:
         ConfigError: a mistake in preset, file or `--set`; found before any stage starts.
+        DataError: a file of tasks is missing or damaged; found before any stage starts, too.
         ServiceError: a server is not up.
     """
     _quiet_clients()
     # Before Prefect is imported: it reads its settings once.
     apply_client_environment(where)
     with _imports_for_good(), told_while(_say, "reading the params"):
-        from flows.config import read_config
+        from flows.config import read_config, require_tasks
 
     config = read_config(preset, params_file, settings, inputs=inputs, name=name)
+    require_tasks(config.params)
     # After the config: a mistake in it is told before Prefect's modules are loaded.
     with _imports_for_good(), told_while(_say, "loading Prefect, MLflow and DVC"):
         require_ready(where)

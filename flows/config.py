@@ -112,6 +112,21 @@ def require_files(params: PipelineParams) -> None:
         )
 
 
+def require_tasks(params: PipelineParams) -> None:
+    """Refuse tasks that search or evaluate could not put to a model, before the first stage: every record is looked at.
+
+    Raises:
+        ConfigError: a score that is named does not exist, or a task has too few items for what is asked of them.
+        DataError: a file is missing, or a record in it is none of its kind of task; results of the harness are none.
+    """
+    if params.search.tasks or params.evaluate.tasks or params.evaluate.harness_results:
+        from tasks.evaluation.tasks.stage import given_tasks
+        from tasks.mixture.asked import tasks_of
+
+        tasks_of(params.search)
+        given_tasks(params.evaluate)
+
+
 class PipelineConfig(Params):
     """What a flow is started with: a name for the versions, the input, and the params.
 

@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from flows.closing import closing_table
-from flows.config import PipelineConfig, require_files, resolved_params
+from flows.config import PipelineConfig, require_files, require_tasks, resolved_params
 from flows.headline import headline_metrics, headline_params
 from infra.disk import require_space
 from infra.executors import ray_closed_after
@@ -137,6 +137,7 @@ def start_run(step: str, config: PipelineConfig) -> Iterator[PipelineRun]:
     settings = load_settings()
     close_left_open(settings)
     require_files(config.params)
+    require_tasks(config.params)
     if step in {PIPELINE, "train"}:
         require_shared(resolved_params(config.params).train.training, settings.world_size)
     with TerminalObserver() as terminal:

@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 import yaml
+from click.testing import CliRunner
 
+from cli.main import main
 from flows.config import PRESETS, PipelineConfig, PipelineParams, read_config, require_files, resolved
 from flows.run import params_text
 from tasks.core.errors import ConfigError
@@ -120,3 +122,22 @@ def test_files_that_only_a_late_stage_reads_are_looked_for_first(tmp_path: Path)
     there.unlink()
     with pytest.raises(ConfigError, match=r"1 file\(s\)"):
         require_files(params)
+
+
+def test_files_of_tasks_are_read_before_the_first_stage(tmp_path: Path) -> None:
+    def told(*settings: str) -> str:
+        words = ["run", "--preset", "tasks", *(word for setting in settings for word in ("--set", setting))]
+        result = CliRunner().invoke(main, words)
+        assert (result.exit_code, type(result.exception)) == (2, SystemExit)
+        return result.output.splitlines()[-1]
+
+    assert told().startswith("DataError: evals/jeopardy_all.jsonl: there is no such file")
+    file = tmp_path / "task.jsonl"
+    file.write_text('{"context": "a", "continuation": "b"}\n{"context": "a"}\n')
+    task = f"[{{name: t, file: {file}, task: {{kind: last_word}}}}]"
+    search = (f"search.tasks={task}", "search.objective={t: 1}", f"evaluate.tasks={task}", "evaluate.score_sets=[]")
+    assert f"{file}, line 2: `continuation` is missing" in told(*search)
+    file.write_text('{"context": "a", "continuation": "b"}\n')
+    assert "of its 1 items the search may look at" in told(*search)
+    none = ("search.tasks=[]", "search.objective=null", f"evaluate.tasks={task}", "evaluate.score_sets=[]")
+    assert "results_1.json: cannot be read" in told(*none, "evaluate.harness_results=[{file: results_1.json}]")
