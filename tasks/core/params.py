@@ -77,7 +77,10 @@ def override(values: Mapping[str, Any], settings: Iterable[str]) -> dict[str, An
         *parents, last = name.split(".")
         place = result
         for parent in parents:
-            place = place.setdefault(parent, {})
+            # What is off (null) is set up by its first key.
+            if place.get(parent) is None:
+                place[parent] = {}
+            place = place[parent]
             if not isinstance(place, dict):
                 raise ConfigError(f"--set {setting}: {parent} is a value, it has no keys.")
         try:

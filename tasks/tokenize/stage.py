@@ -4,6 +4,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, assert_never
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 from tasks.cluster.published.assignments import ASSIGNMENTS
 from tasks.cluster.published.domains import Domains
 from tasks.cluster.shards import require_kept
@@ -49,6 +52,7 @@ def run(params: TokenizeParams, *, inputs: Mapping[str, Path], output: Path, wor
     if (found := stage.unchanged()) is not None:
         return found
     pairs, names = _pairs(curated, clustered), clustered.read(Domains).names
+    _require_columns(params, pairs[0].shard)
     learned = _tokenizer(params, pairs, given, workshop)
     codec = CodecFile(learned.file(TOKENIZER_FILE), params.document_end)
     packs = _packed(params, pairs, codec, names, workshop)
@@ -65,6 +69,23 @@ def run(params: TokenizeParams, *, inputs: Mapping[str, Path], output: Path, wor
     return stage.publish(
         files, account=_account(clustered.manifest, packs), summary=_summary(domains, learned, indexed)
     )
+
+
+def _require_columns(params: TokenizeParams, kept: Handle) -> None:
+    """Refuse names of columns that no document has, before anything is encoded.
+
+    Raises:
+        ConfigError: how many, the first, and the numbers that there are.
+    """
+    if not params.document_columns:
+        return
+    columns = pq.read_schema(kept.local())
+    if missing := [name for name in params.document_columns if name not in columns.names]:
+        numbers = [one.name for one in columns if pa.types.is_integer(one.type) or pa.types.is_floating(one.type)]
+        raise ConfigError(
+            f"tokenize.document_columns: {len(missing)} of {len(params.document_columns)} are columns of no document; "
+            f"first: {missing[0]}. Numbers of documents are {', '.join(numbers)}; an annotation in curate adds another."
+        )
 
 
 def _given(params: TokenizeParams, workshop: Workshop) -> Handle | None:

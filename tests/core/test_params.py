@@ -36,6 +36,7 @@ def test_set_changes_one_value_and_leaves_the_given_mapping_alone() -> None:
     values = {"inner": {"threshold": 0.5}}
     assert override(values, ["inner.threshold=0.25", "rounds=3"]) == {"inner": {"threshold": 0.25}, "rounds": 3}
     assert values == {"inner": {"threshold": 0.5}}
+    assert override({"inner": None}, ["inner.threshold=0.25"]) == {"inner": {"threshold": 0.25}}
 
 
 @pytest.mark.parametrize(

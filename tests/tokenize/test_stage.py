@@ -149,6 +149,16 @@ def test_a_column_of_text_is_refused(inputs: Mapping[str, Path], tmp_path: Path)
         run(asked, inputs=inputs, output=tmp_path / "out", workshop=workshop)
 
 
+def test_a_column_that_no_document_has_is_named_with_those_that_there_are(
+    inputs: Mapping[str, Path], tmp_path: Path
+) -> None:
+    workshop, _ = serial_workshop(tmp_path)
+    asked = PARAMS.model_copy(update={"document_columns": ("quality", "qualty")})
+    with pytest.raises(ConfigError, match=r"1 of 2 are columns of no document; first: qualty\. .* quality") as told:
+        run(asked, inputs=inputs, output=tmp_path / "out", workshop=workshop)
+    assert "Run curate again" not in str(told.value)
+
+
 def test_tokens_bytes_and_documents_are_counted_and_the_account_closes(
     inputs: Mapping[str, Path], tmp_path: Path
 ) -> None:
