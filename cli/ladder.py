@@ -107,10 +107,10 @@ def run_command(
 @click.option("--output", type=file_type, required=True, help="CSV to write: a row for every set and run forecast.")
 @click.option(
     "--kind",
-    type=click.Choice(("over_training", "chinchilla")),
+    type=click.Choice(("over_training", "chinchilla", "proportional")),
     default="over_training",
     show_default=True,
-    help="Which law; over_training has one parameter less.",
+    help="Which law; proportional = from two sizes with as many tokens per parameter as are asked for.",
 )
 @confidence_option
 @json_option
@@ -123,6 +123,7 @@ def fit_command(
     turn and forecast from the smaller ones, and what was measured is printed beside.
     """
     from tasks.ladder.forecast import forecast, read_runs
+    from tasks.ladder.proportional import Proportional
     from tasks.ladder.published import RUNS_FILE
     from tasks.laws.chinchilla import Chinchilla
     from tasks.laws.over_training import OverTraining
@@ -131,7 +132,7 @@ def fit_command(
         asked = [_at(one) for one in at]
         runs = read_runs(runs_folder / RUNS_FILE)
         check_writable(output)
-        law = Chinchilla() if kind == "chinchilla" else OverTraining()
+        law = {"over_training": OverTraining, "chinchilla": Chinchilla, "proportional": Proportional}[kind]()
         with working(f"fit: {kind}", as_json):
             told = forecast(runs, law, asked, confidence)
         write_text(output, _csv(told))

@@ -14,6 +14,7 @@ from statistics import fmean, median
 import numpy as np
 
 from tasks.core.errors import DataError, EvidenceError
+from tasks.ladder.proportional import Proportional, predicted
 from tasks.ladder.published import Check, Forecast, LadderForecast
 from tasks.laws.chinchilla import Chinchilla
 from tasks.laws.curve import Array, Columns, Rows, rows_of
@@ -30,7 +31,7 @@ COLUMNS = tuple(column.name for column in _READS)
 # No set has a blank in its name.
 MEAN = "mean of all sets"
 
-SizeLaw = OverTraining | Chinchilla
+SizeLaw = Proportional | OverTraining | Chinchilla
 
 
 @dataclass(frozen=True)
@@ -108,13 +109,10 @@ def forecast(runs: LadderRuns, law: SizeLaw, at: Sequence[At], confidence: float
 
 
 def _forecasts(runs: LadderRuns, law: SizeLaw, at: Sequence[At], confidence: float) -> list[Forecast]:
-    asked = _table(runs.path, {"params": [one.params for one in at], "tokens": [one.tokens for one in at]})
     found = []
-    for name, columns in runs.sets.items():
-        answer = fit(law, _table(f"{runs.path}, {name}", columns)).answer(asked, confidence).columns
-        naive, half = _naive(columns, confidence)
-        for row, one in enumerate(at):
-            values = {key: float(answer[key][row]) for key in ("prediction", "lower", "upper", "extrapolation")}
+    for name, values_of in _by_law(runs, law, at, confidence).items():
+        naive, half = _naive(runs.sets[name], confidence)
+        for one, values in zip(at, values_of, strict=True):
             found.append(
                 Forecast(
                     set=name,
@@ -126,6 +124,20 @@ def _forecasts(runs: LadderRuns, law: SizeLaw, at: Sequence[At], confidence: flo
                     **values,
                 )
             )
+    return found
+
+
+def _by_law(runs: LadderRuns, law: SizeLaw, at: Sequence[At], confidence: float) -> dict[str, list[dict[str, float]]]:
+    """Return prediction, lower, upper and extrapolation of every set, by name, at each row."""
+    if isinstance(law, Proportional):
+        rows = [predicted(law, runs.sets, MEAN, one.params, one.tokens, confidence) for one in at]
+        return {name: [vars(row[name]) for row in rows] for name in runs.sets}
+    asked = _table(runs.path, {"params": [one.params for one in at], "tokens": [one.tokens for one in at]})
+    found = {}
+    for name, columns in runs.sets.items():
+        answer = fit(law, _table(f"{runs.path}, {name}", columns)).answer(asked, confidence).columns
+        keys = ("prediction", "lower", "upper", "extrapolation")
+        found[name] = [{key: float(answer[key][row]) for key in keys} for row in range(len(at))]
     return found
 
 

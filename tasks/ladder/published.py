@@ -6,6 +6,7 @@ from typing import ClassVar, Literal
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
 
 from tasks.core.published import Model, Published
+from tasks.ladder.proportional import Proportional
 from tasks.laws.kinds import LawParams
 
 RUNS_FILE = "runs.csv"
@@ -81,7 +82,7 @@ class LadderForecast(Published):
     FILE: ClassVar[str] = "ladder-forecast.json"
 
     format: Literal[1] = 1
-    law: LawParams
+    law: LawParams | Proportional
     confidence: float = Field(gt=0, lt=1)
     runs: PositiveInt
     forecasts: tuple[Forecast, ...]

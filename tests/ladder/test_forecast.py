@@ -7,6 +7,7 @@ import pytest
 
 from tasks.core.errors import DataError, EvidenceError
 from tasks.ladder.forecast import COLUMNS, MEAN, At, forecast, interval_score, read_runs
+from tasks.ladder.proportional import Proportional
 from tasks.laws.chinchilla import Chinchilla
 from tasks.laws.over_training import OverTraining
 
@@ -82,3 +83,25 @@ def test_a_run_without_a_set_or_with_one_twice_is_refused(change: object, told: 
 def test_an_interval_that_misses_pays_for_the_distance() -> None:
     assert interval_score(1.0, 2.0, 0.9, 0.8) == pytest.approx(2.0)
     assert interval_score(1.0, 2.0, 1.0, 0.9) == 1.0
+
+
+def test_sizes_that_grew_in_proportion_say_what_a_larger_one_reaches_with_as_many_tokens_per_parameter(
+    tmp_path: Path,
+) -> None:
+    runs = read_runs(written(tmp_path, rows(4, noise=0.001)))
+    told = forecast(runs, Proportional(), [At(1_600_000, 16_000_000), At(1_600_000, 11_000_000)], 0.8)
+    for one in told.forecasts:
+        truth = [loss(name, one.params, one.tokens) for name in SETS if one.set in (name, MEAN)]
+        assert one.prediction == pytest.approx(sum(truth) / len(truth), rel=0.02)
+        assert one.lower < one.prediction < one.upper and one.extrapolation == pytest.approx(4, rel=0.01)
+    check = told.check
+    assert check is not None and abs(check.largest_mean_error) < 0.02 and check.clusters == 2 * len(SETS)
+    assert check.interval_score < check.naive_interval_score
+
+
+def test_tokens_per_parameter_that_no_two_sizes_have_are_refused(tmp_path: Path) -> None:
+    runs = read_runs(written(tmp_path, rows(3)))
+    with pytest.raises(EvidenceError, match=r"0 sizes below 1e\+06 parameters have runs with 100 tokens"):
+        forecast(runs, Proportional(), [At(1e6, 1e8)], 0.8)
+    with pytest.raises(EvidenceError, match="1 sizes below"):
+        forecast(runs, Proportional(), [At(2e5, 2e6)], 0.8)
