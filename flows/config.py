@@ -100,7 +100,7 @@ def require_files(params: PipelineParams) -> None:
         ConfigError: how many, the first, and what names it.
         DataError: the full runs start from a run of a train stage, and none has published there.
     """
-    named = {"search.earlier_runs": params.search.earlier_runs}
+    named = {"search.earlier_runs": params.search.earlier_runs, "search.ladder": params.search.ladder}
     if isinstance(params.tokenize.tokenizer, TokenizerFile):
         named["tokenize.tokenizer.path"] = params.tokenize.tokenizer.path
     start_paths(params.train.start)

@@ -93,6 +93,10 @@ class SearchParams(Params):
     stages: DecayStage | None = Field(
         default=None, description="a last stage with a mixture of its own, searched by branches; null = one stage"
     )
+    ladder: str | None = Field(
+        default=None,
+        description="runs.csv of a ladder, whose law says how losses fall to the full run; null = any run's law",
+    )
     earlier_runs: str | None = Field(default=None, description="runs.csv of an earlier search; null = start afresh")
     changed_domains: tuple[str, ...] = Field(
         default=(), description="search these and what is coupled with them, the others keep their relative shares"
@@ -161,6 +165,8 @@ class SearchParams(Params):
         yield from self._mistakes_of_tasks()
         if self.earlier_runs is None and any(isinstance(each, Warm) for each in self.selection.zoo):
             yield "selection.zoo names the predictor `warm`, which needs earlier_runs; name them, or leave it out"
+        if self.ladder is not None and self.transfer is None:
+            yield "ladder without transfer: a law carries losses on from two sizes; give transfer, or leave ladder out"
         if self.changed_domains and self.earlier_runs is None:
             yield "changed_domains without earlier_runs: name the runs.csv of the search before the change"
         if self.changed_domains and not method(self.strategy).can_reduce:

@@ -20,7 +20,7 @@ from tasks.mixture.published_candidates import Confirmation, Transfer
 from tasks.mixture.published_forecast import ONE_SIZE, DomainForecast, Forecast, Said, SizeGain
 from tasks.mixture.runs import IN_WORDS, LossUnit, RunTable
 from tasks.mixture.strategies.evidence import Predicts
-from tasks.mixture.third_size import Sizes, extrapolated
+from tasks.mixture.third_size import Fall, Sizes, extrapolated
 from tasks.mixture.transfer import Size, normal_sd, size_gain, size_of
 from tasks.mixture.values import SEEDS, mixture_values
 
@@ -43,13 +43,14 @@ def forecast(
     confirmation: Confirmation | None = None,
     transfer: Transfer | None = None,
     target: Size | None = None,
+    onward: Fall | None = None,
     curves: Sequence[RunCurve] = (),
 ) -> Forecast:
     """Return what natural's model and the pick's will have, and what the pick gains.
 
     From one size nothing can be said about another: the status is "one size", the numbers are of the `size` that the
     proxies had. With a second size the status is the gate's, and the numbers are the `target`'s, if that is named and the
-    noise at both sizes is known.
+    noise at both sizes is known. `onward` is how losses fall from there where a ladder says it.
 
     Raises:
         ConfigError: the second size has no more compute than the first.
@@ -59,7 +60,7 @@ def forecast(
     gain, way = own, Sizes(size)
     if transfer is not None and target is not None and sizes[-1].sd is not None:
         gain = extrapolated(own, sizes[-1], target, transfer.drift_per_efold, CONFIDENCE)
-        way = Sizes(size, size_of(sizes[-1]), target)
+        way = Sizes(size, size_of(sizes[-1]), target, onward)
     both_MD = np.array([problem.natural, pick.chosen.weights])
     natural_S, searched_S = predictor.outputs(both_MD)
     natural, searched = (float(value) for value in predictor.mean(both_MD))

@@ -48,6 +48,7 @@ def conclude(state: State, folder: Path) -> tuple[Judgement, Forecast]:
         confirmation=judged.confirmation,
         transfer=judged.transfer,
         target=state.target,
+        onward=state.onward,
         curves=state.curves,
     )
     (folder / RUNS_FILE).write_text(to_csv(state.runs), encoding="utf-8")

@@ -38,6 +38,7 @@ from tasks.mixture.published_candidates import (
 from tasks.mixture.runs import JUDGING, RunKind, RunTable
 from tasks.mixture.strategies.evidence import Evidence
 from tasks.mixture.strategies.kinds import method
+from tasks.mixture.third_size import Fall
 from tasks.mixture.transfer import Size, transfer, transfer_mixtures
 from tasks.training.config import num_parameters
 
@@ -48,7 +49,8 @@ class State:
 
     `earlier` are runs of an earlier version that inform the predictor, `data` what today's proxies have in common
     (`ProxyRun.data`). `tokens` is the digest of what is trained on, None where there is no pool; `decay` is what
-    the branches of the last stage came to, `curves` what runs read of their training loss, both at the end.
+    the branches of the last stage came to, `curves` what runs read of their training loss, `onward` how losses fall to the
+    full run where a ladder says it, all at the end.
     """
 
     params: SearchParams
@@ -61,6 +63,7 @@ class State:
     tokens: str | None = None
     decay: DecayRuns | None = None
     curves: tuple[RunCurve, ...] = ()
+    onward: Fall | None = None
 
     @property
     def size(self) -> Size:

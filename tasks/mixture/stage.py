@@ -36,6 +36,7 @@ from tasks.mixture.search import (
     not_measured,
     proposed,
 )
+from tasks.mixture.third_size import Fall
 from tasks.mixture.transfer import require_larger
 from tasks.mixture.units import (
     search_conclusion,
@@ -84,7 +85,7 @@ BRANCHES = Step(
     tokens=branches_tokens,
 )
 CONCLUSION = Step("search.conclude", "search: decision", search_conclusion)
-EARLIER = "earlier_runs"
+EARLIER, LADDER = "earlier_runs", "ladder"
 # What a proxy reads of a pool: another test split, say, changes no proxy.
 READ = (*POOL_FILES, "tokens/train/", f"tokens/{SPLIT}/")
 _CONFIDENCE = 0.95
@@ -110,19 +111,19 @@ def run(params: SearchParams, *, inputs: Mapping[str, Path], output: Path, works
 
 
 def digests_read(params: SearchParams, tokenized: StageInput) -> dict[str, str]:
-    """Return the digests of what a search reads: the pool, and the earlier table where one is named.
+    """Return the digests of what a search reads: the pool, and the tables of earlier runs and of a ladder that are named.
 
     Raises:
-        DataError: the earlier table is not there.
+        DataError: a table is not there.
     """
     digests = {"tokenize": tokenized.digest}
-    if params.earlier_runs is None:
-        return digests
-    if not Path(params.earlier_runs).is_file():
-        raise DataError(
-            f"search.earlier_runs: {params.earlier_runs}: there is no such file. Name the runs.csv of a search."
-        )
-    return digests | {EARLIER: digest_file(Path(params.earlier_runs))}
+    for name, path, whose in ((EARLIER, params.earlier_runs, "search"), (LADDER, params.ladder, "ladder")):
+        if path is None:
+            continue
+        if not Path(path).is_file():
+            raise DataError(f"search.{name}: {path}: there is no such file. Name the runs.csv of a {whose}.")
+        digests[name] = digest_file(Path(path))
+    return digests
 
 
 @dataclass(frozen=True)
@@ -161,7 +162,8 @@ def searched(
         state = proxies.measured(state, _requests(CONTENDERS, workshop, state), "confirmation")
     if params.transfer is not None:
         state = proxies.measured(state, _requests(TRANSFER, workshop, state), "second size")
-        state = replace(state, curves=tuple(proxies.curves[run] for run in sorted(proxies.curves)))
+        curves = tuple(proxies.curves[run] for run in sorted(proxies.curves))
+        state = replace(state, curves=curves, onward=_onward(params, state))
     if params.stages is not None:
         (pick,) = _requests(PICK, workshop, state)
         state = replace(state, decay=proxies.decay(pick.weights, params.stages))
@@ -323,7 +325,7 @@ def _requests(step: Step, workshop: Workshop, state: State) -> tuple[ProxyReques
 def _started(proxies: Proxies, pool: TokenPool) -> State:
     """Return a search at its start: with nothing measured, or with what an earlier table gives."""
     # Where the table lies is no part of what a unit of the search reads: its runs are.
-    params = proxies.params.model_copy(update={"earlier_runs": None})
+    params = proxies.params.model_copy(update={"earlier_runs": None, "ladder": None})
     state = State(
         params, proxies.problem, pool.vocab_size, proxies.content(), proxies.none, tokens=train_digest(proxies.pool)
     )
@@ -339,6 +341,15 @@ def _started(proxies: Proxies, pool: TokenPool) -> State:
         f"search: of {where} {len(rows)} runs are taken as measured, {len(found.informing.rows)} inform the predictor"
     )
     return replace(state, runs=replace(proxies.none, rows=rows), earlier=found.informing)
+
+
+def _onward(params: SearchParams, state: State) -> Fall | None:
+    """Return how losses fall from the second size to the full run, where a ladder is named."""
+    if params.ladder is None or state.second_size is None or state.target is None:
+        return None
+    from tasks.ladder.fall import ladder_fall
+
+    return ladder_fall(Path(params.ladder), state.size, state.second_size, state.target)
 
 
 def _sentence_on_noise(params: SearchParams, runs: RunTable) -> str:

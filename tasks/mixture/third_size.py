@@ -69,18 +69,22 @@ def exponent_at(tokens_per_parameter: float) -> float:
 
 @dataclass(frozen=True)
 class Sizes:
-    """The proxies' size, the second one and the target; the latter two None where nothing is said of the target."""
+    """The proxies' size, the second one and the target; the latter two None where nothing is said of the target.
+
+    `told` is how losses fall where a ladder says it.
+    """
 
     first: Size
     second: Size | None = None
     target: Size | None = None
+    told: Fall | None = None
 
     @property
     def fall(self) -> Fall | None:
         """How losses fall from the second size to the target."""
         if self.second is None or self.target is None:
             return None
-        return fall(self.first, self.second, self.target)
+        return self.told or fall(self.first, self.second, self.target)
 
 
 def extrapolated(one: SizeGain, other: SizeGain, target: Size, drift_per_efold: float, confidence: float) -> SizeGain:
