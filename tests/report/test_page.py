@@ -285,7 +285,8 @@ def test_a_page_without_quality_without_natural_and_without_drops_can_be_written
 
 def test_a_page_of_one_seed_shows_gains_without_intervals(tmp_path: Path) -> None:
     folders = stage_folders(tmp_path, seeds=1)
-    (folders["evaluate"] / Scores.FILE).unlink()
+    for contract in (Scores, Contamination):
+        (folders["evaluate"] / contract.FILE).unlink()
     commit(folders)
     found = read_content(folders, ReportParams())
     page = render(found, ReportParams())
