@@ -142,6 +142,7 @@ STAGES = (
             "tasks.evaluation.published_seen:Memorisation",
             "tasks.evaluation.published_contamination:Contamination",
             "tasks.evaluation.published_contamination:FoundItems",
+            "tasks.evaluation.published_like:Flatness",
         ),
         extras="tasks.evaluation.command:EXTRAS",
     ),

@@ -7,11 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from tasks.core.published import Published
+from tasks.evaluation.character import flatness
 from tasks.evaluation.config import EvaluateParams
 from tasks.evaluation.contaminated import contamination
 from tasks.evaluation.measured import Measured
 from tasks.evaluation.published import Continuation, Sample, Samples
 from tasks.evaluation.published_contamination import Contamination, FoundItems
+from tasks.evaluation.published_like import Flatness
 from tasks.evaluation.published_seen import Memorisation
 from tasks.evaluation.samples import SampleArgs, continue_documents
 from tasks.evaluation.seen import memorisation
@@ -89,6 +91,14 @@ def _contamination(evaluation: Evaluation) -> Analysed:
     return Analysed({Contamination.FILE: found, FoundItems.FILE: items}, records)
 
 
+def _flatness(evaluation: Evaluation) -> Analysed:
+    """Measure how flat the loss of every model is around its weights."""
+    params, trained = evaluation.params.flatness, evaluation.trained
+    assert params is not None
+    found, records = flatness(evaluation.workshop, params, trained.runs, trained.models, trained.held_out)
+    return Analysed({Flatness.FILE: found}, records)
+
+
 def _samples(evaluation: Evaluation) -> Analysed:
     """Let the first model of each mixture continue the beginnings of documents."""
     params, trained = evaluation.params.samples, evaluation.trained
@@ -121,7 +131,13 @@ def _samples(evaluation: Evaluation) -> Analysed:
 ANALYSES: Mapping[str, Callable[[Evaluation], Analysed]] = {
     "memorisation": _memorisation,
     "contamination": _contamination,
+    "flatness": _flatness,
     "samples": _samples,
 }
 # They ask what a model was trained on.
 OF_TRAIN_SPLIT = ("memorisation", "contamination")
+# Why they cannot be asked of a model of others.
+NOT_OF_OTHERS: Mapping[str, str] = {
+    "flatness": "it is measured on a pool's test split, and a model of others comes with none",
+    **dict.fromkeys(OF_TRAIN_SPLIT, "nobody knows which documents a model of others saw"),
+}

@@ -51,6 +51,19 @@ class ContaminationParams(NgramParams):
     )
 
 
+class FlatnessParams(Params):
+    """How flat a model's loss is around its weights: the trace of its Hessian, and its critical sharpness.
+
+    The loss is that of windows of the test split, of all domains alike, as long as the model's context.
+    """
+
+    num_probes: int = Field(
+        default=16, ge=2, description="random directions; the standard error of the trace is over them"
+    )
+    windows: PositiveInt = Field(default=16, description="of held-out text, chosen by hash")
+    seed: int = Field(default=0, ge=0, description="of directions and windows")
+
+
 class EvaluateParams(TaskSetParams):
     """How much of the test split is measured, which tasks are put to models, and how sure a claim has to be."""
 
@@ -59,6 +72,7 @@ class EvaluateParams(TaskSetParams):
     samples: SampleParams | None = Field(default_factory=SampleParams, description="null = none")
     memorisation: MemorisationParams | None = Field(default=None, description="null = not looked at")
     contamination: ContaminationParams | None = Field(default=None, description="null = not looked for")
+    flatness: FlatnessParams | None = Field(default=None, description="null = not measured")
 
     def mistakes(self) -> Iterable[str]:
         """Return what is wrong with the tasks, or that there are none to look for."""

@@ -7,7 +7,7 @@ from typing import Any
 from tasks.core.errors import ConfigError
 from tasks.core.manifest import Manifest
 from tasks.core.published import Published
-from tasks.evaluation.analyses import OF_TRAIN_SPLIT, Evaluation, analysed, asked
+from tasks.evaluation.analyses import NOT_OF_OTHERS, OF_TRAIN_SPLIT, Evaluation, analysed, asked
 from tasks.evaluation.config import EvaluateParams
 from tasks.evaluation.decide import decision
 from tasks.evaluation.measured import measured
@@ -35,7 +35,7 @@ def run(params: EvaluateParams, *, inputs: Mapping[str, Path], output: Path, wor
     given = {name: stage_input(workshop, inputs, name) for name in ("tokenize", "search", "train")}
     digests = {name: each.digest for name, each in given.items()} | content_of(tasks, params)
     # Bits per byte are measured on the CPU, whatever trained the models.
-    gpus = workshop.gpus_per_trainer if tasks else 0.0
+    gpus = workshop.gpus_per_trainer if tasks or params.flatness else 0.0
     stage = StageRun(workshop, STAGE, __name__, params, digests, output, gpus=gpus)
     if (found := stage.unchanged()) is not None:
         return found
@@ -66,8 +66,8 @@ def _one_model(
     path: Path, params: EvaluateParams, tasks: Sequence[GivenTask], output: Path, workshop: Workshop
 ) -> Manifest:
     """Put a model of others to the tasks, and publish its scores."""
-    if wrong := [name for name in asked(params) if name in OF_TRAIN_SPLIT]:
-        raise ConfigError(f"evaluate.{wrong[0]}: nobody knows which documents a model of others saw. Leave it out.")
+    if wrong := [name for name in asked(params) if name in NOT_OF_OTHERS]:
+        raise ConfigError(f"evaluate.{wrong[0]}: {NOT_OF_OTHERS[wrong[0]]}. Leave it out.")
     if not tasks and not params.harness_results:
         raise ConfigError(
             "evaluate.tasks: there is none, so nothing to put to a model. Name some in --params FILE, or take in "

@@ -52,7 +52,9 @@ ROOTS: Mapping[str, tuple[str, ...]] = {
     **{name: tuple(sorted({*STEPS[step].roots(None), module})) for name, (step, module) in CHOSEN.items()},
 }
 TRAINED = {"search.proxy", "search.proxy_on_tasks", "search.branches", "train.run"}
-MODELS = TRAINED | {"evaluate.model", "evaluate.samples", "evaluate.answers", "evaluate.memorisation"}
+MODELS = TRAINED | {
+    *("evaluate.model", "evaluate.samples", "evaluate.answers", "evaluate.memorisation", "evaluate.flatness"),
+}
 # What looks for n-grams with the kernels of curation.
 ITEMS = {"evaluate.item_ngrams", "evaluate.item_search", "evaluate.planted_search"}
 # What reads or writes text.

@@ -39,6 +39,7 @@ from tasks.evaluation.published_contamination import (
     ItemExposure,
     SplitScore,
 )
+from tasks.evaluation.published_like import FlatModel, Flatness
 from tasks.evaluation.published_seen import Auroc, Memorisation, Memorised, MemorisedModel
 from tasks.evaluation.tasks.published import AnsweredItem, Score, ScoredModel, Scores, TaskItems, TaskScores
 from tasks.ingest.published.documents import DOCUMENT, REFUSED
@@ -362,6 +363,10 @@ def _evaluate(folder: Path, search: Path, seeds: int) -> None:
     Samples(seed=0, temperature=0.8, samples=(sample,)).write(folder)
     _memorised(folder)
     _contaminated(folder, models)
+    flat = FlatModel(
+        model="searched-seed0", parameters=5000, loss=3.0, trace=40.0, standard_error=4.0, critical_sharpness=2.0
+    )
+    Flatness(windows=16, num_probes=16, seed=0, models=(flat,)).write(folder)
     _scores(folder, [f"{mixture}-seed{seed}" for mixture in gains for seed in range(seeds)])
 
 
