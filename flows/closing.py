@@ -28,7 +28,8 @@ def closing_table(data: Path) -> str:
     paragraphs = [_titled("Documents", head, rows)]
     recipe = Recipe.read(data / "search")
     head, rows = domain_rows(domains, recipe, decision, MeasuredModels.read(data / "evaluate"))
-    title = f"{len(recipe.domains)} domains: weights in percent, bits per byte on the test split (lower is better)"
+    measured_in = "bits per byte" if decision.unit == "bits per byte" else "bits per byte, scores of tasks"
+    title = f"{len(recipe.domains)} domains: weights in percent, {measured_in} on the test split (lower is better)"
     paragraphs.append(_titled(title, head, rows))
     if labels := [f"  {one.name}: {one.label}" for one in domains.domains if one.label != one.name]:
         paragraphs.append("\n".join(["Domains in their own script", *labels]))
@@ -92,7 +93,8 @@ def domain_rows(
         *("" for _ in weights),
         *means,
     )
-    return ("", "documents", *(f"{name} %" for name in weights), *(f"{name} bpb" for name in shown)), [*rows, last]
+    lower = "bpb" if decision.unit == "bits per byte" else "loss"
+    return ("", "documents", *(f"{name} %" for name in weights), *(f"{name} {lower}" for name in shown)), [*rows, last]
 
 
 def closing_sentences(decision: Decision, forecast: Forecast) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ import yaml
 
 from flows.closing import closing_table
 from flows.config import PipelineConfig, require_files, require_tasks, resolved_params
-from flows.headline import headline_metrics, headline_params
+from flows.headline import headline_metrics, headline_params, headline_tables, run_costs
 from infra.disk import require_space
 from infra.executors import ray_closed_after
 from infra.mlflow_calls import CLAIM_TAG, GAIN_LOWER_TAG
@@ -20,6 +20,7 @@ from infra.orchestration import publish_link, publish_markdown, reap, tag_flow_r
 from infra.progress import told_while
 from infra.records import Dataset, Model
 from infra.settings import Settings, load_settings, project_root
+from infra.storage import FolderStore
 from infra.storage import place as place_file
 from infra.terminal import TerminalObserver
 from infra.tracking import Tracker
@@ -43,7 +44,7 @@ from tasks.mixture.published import Recipe
 from tasks.runtime.command import decided_once
 from tasks.runtime.stages import run_stage
 from tasks.runtime.task import RunPlace, StageResult, stage_task
-from tasks.stages import RAW, stage_named
+from tasks.stages import NAMES, RAW, stage_named
 from tasks.training.published import EXPORT_FOLDER
 from tasks.training.worlds import require_shared
 
@@ -216,11 +217,14 @@ def _label_run(tracker: Tracker, place: RunPlace, config: PipelineConfig, versio
         aliases=("newest",),
         tags={"dvc.rev": version.tag, **_evidence(place.folder("evaluate"))},
     )
+    settings, data = load_settings(), place.workspace / "data"
+    costs, cost_table = run_costs(FolderStore(settings.home / "store"), map(place.folder, NAMES), settings.prices)
     tracker.label(
         place.lineage_key,
         {"dvc.rev": version.tag, "git.commit": version.commit},
         params=headline_params(config.params),
-        metrics=headline_metrics(place.workspace / "data"),
+        metrics=headline_metrics(data) | costs,
+        tables={**headline_tables(data), "costs": cost_table},
         artifacts=(place.folder("report") / "report.html", place.folder("search") / Recipe.FILE),
         models=(model,),
         status="FINISHED",

@@ -6,7 +6,7 @@ Explicit run ids and `MlflowClient` only: no active run, no thread-local state. 
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +27,8 @@ LABELS_TAG = "mixwright.labels"
 CLAIM_TAG = "mixwright.claim"
 GAIN_LOWER_TAG = "mixwright.gain_lower"
 CHAMPION = "champion"
+# Of a run: which of its artifacts are shown as tables.
+TABLES_TAG = "mlflow.loggedArtifacts"
 _PARENT_TAG = "mlflow.parentRunId"
 # MLflow's own limits (mlflow.utils.validation, 3.17).
 _PARAMS_PER_BATCH = 100
@@ -184,6 +186,23 @@ def artifact(client: "MlflowClient", run: str, path: Path) -> None:
         client.log_artifacts(run, str(path), path.name)
     else:
         client.log_artifact(run, str(path))
+
+
+def table(client: "MlflowClient", run: str, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Store rows as MLflow's `log_table` does, which needs pandas; a cell that a row does not have is empty."""
+    columns = list(dict.fromkeys(column for row in rows for column in row))
+    text = json.dumps({"columns": columns, "data": [[row.get(column) for column in columns] for row in rows]})
+    client.log_text(run, text, _table_path(name))
+
+
+def tables_tag(names: Iterable[str]) -> dict[str, str]:
+    """Return the tag that says which artifacts of a run are tables; none for none."""
+    paths = [{"path": _table_path(name), "type": "table"} for name in names]
+    return {TABLES_TAG: json.dumps(paths)} if paths else {}
+
+
+def _table_path(name: str) -> str:
+    return f"tables/{name}.json"
 
 
 def register(client: "MlflowClient", run: TrackedRun, model: Model) -> str:

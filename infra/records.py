@@ -44,7 +44,8 @@ class RunRecord(_Frozen):
     """What MLflow is to hold of a run.
 
     `key` finds it again, `parent` is the key of the run above it (None: the top one of a lineage). `curves` are (step,
-    value) pairs; `artifacts` files, or folders with all that is in them; `texts` become artifacts under their names.
+    value) pairs; `artifacts` files, or folders with all that is in them; `texts` become artifacts under their names, and
+    `tables` (rows of cells by column) artifacts that MLflow shows as tables.
     """
 
     key: str
@@ -56,6 +57,7 @@ class RunRecord(_Frozen):
     curves: Mapping[str, tuple[tuple[int, float], ...]] = {}
     artifacts: tuple[Path, ...] = ()
     texts: Mapping[str, str] = {}
+    tables: Mapping[str, tuple[Mapping[str, Any], ...]] = {}
     tags: Mapping[str, str] = {}
     datasets: tuple[Dataset, ...] = ()
     models: tuple[Model, ...] = ()
@@ -66,8 +68,10 @@ class RunRecord(_Frozen):
 
     @cached_property
     def content(self) -> str:
-        """The digest of what is written once and never changed: params, metrics, curves, artifacts and texts."""
-        fields = self.model_dump_json(include={"params", "metrics", "curves", "artifacts", "texts"})
+        """The digest of what is written once and never changed: params, metrics, curves, artifacts, texts and tables."""
+        # Runs without tables are not shown again for the want of them.
+        some = {"tables"} if self.tables else set[str]()
+        fields = self.model_dump_json(include={"params", "metrics", "curves", "artifacts", "texts", *some})
         files = [hashlib.sha256(path.read_bytes()).hexdigest() for each in self.artifacts for path in _files(each)]
         return hashlib.sha256("\n".join([fields, *files]).encode()).hexdigest()
 

@@ -183,13 +183,16 @@ class Tracker:
     def _project(self, client: "MlflowClient", record: RunRecord) -> None:
         """Write what MLflow does not hold of a record: first its content, then what labels it, then how it ended."""
         run = self._run(client, record)
-        labels = {**record.tags, calls.CONTENT_TAG: record.content, calls.LABELS_TAG: record.labels}
+        shown = {calls.CONTENT_TAG: record.content, calls.LABELS_TAG: record.labels}
+        labels = {**record.tags, **calls.tables_tag(record.tables), **shown}
         if run.tags.get(calls.CONTENT_TAG) != record.content:
             calls.log(client, run, record.params, record.metrics, record.curves)
             for path in record.artifacts:
                 calls.artifact(client, run.id, path)
             for name, text in record.texts.items():
                 client.log_text(run.id, text, name)
+            for name, rows in record.tables.items():
+                calls.table(client, run.id, name, rows)
         if not labels.items() <= run.tags.items():
             for dataset in record.datasets:
                 calls.dataset_input(client, run.id, dataset)

@@ -47,6 +47,7 @@ from tasks.mixture.units import (
     search_transfer,
 )
 from tasks.runtime.context import Workshop
+from tasks.runtime.costs import unit_metrics
 from tasks.runtime.records import UnitRecord
 from tasks.runtime.stages import StageInput, StageRun, environment_over, published, stage_input
 from tasks.runtime.step import Step
@@ -259,7 +260,8 @@ class Proxies:
             # Where two requests are the same run (natural may be uniform) the table has both, but there is one proxy.
             if record.key not in reported:
                 reported.add(record.key)
-                self.workshop.observer.unit(_report(self.problem, rows[place], record.key, result.losses))
+                costs = unit_metrics(self.workshop.store, self._step.name, record.key)
+                self.workshop.observer.unit(_report(self.problem, rows[place], record.key, result.losses, costs))
 
         records = self._step.map(
             self.workshop,
@@ -364,7 +366,9 @@ def _sentence_on_noise(params: SearchParams, runs: RunTable) -> str:
     return f"search: two runs of one size differ by chance by {chance}{found}"
 
 
-def _report(problem: Problem, row: ProxyRun, key: str, training: Sequence[float]) -> UnitReport:
+def _report(
+    problem: Problem, row: ProxyRun, key: str, training: Sequence[float], costs: Mapping[str, float]
+) -> UnitReport:
     weights = {f"weight.{name}": weight for name, weight in zip(problem.names, row.weights, strict=True)}
     bpb, of_tasks = row.losses[: len(problem.names)], row.losses[len(problem.names) :]
     losses = {f"bpb.{name}": value for name, value in zip(problem.names, bpb, strict=True)}
@@ -375,6 +379,6 @@ def _report(problem: Problem, row: ProxyRun, key: str, training: Sequence[float]
         name=f"proxy-{row.run:03d}-{row.kind}",
         key=key,
         params={"round": row.round, "kind": row.kind, "seed": row.seed, "tokens": row.tokens, **weights},
-        metrics={"objective": row.objective, **losses},
+        metrics={"objective": row.objective, **losses, **costs},
         curves={"loss": list(enumerate(training, start=1))},
     )

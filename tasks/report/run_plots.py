@@ -28,6 +28,8 @@ def differences(evaluation: Evaluation) -> str:
     """Return, per domain and over all, how much better the searched mixture is, with intervals."""
     names = [short(name) for name in (*evaluation.domains, *evaluation.decision.per_task)]
     names.append(evaluation.overall_name)
+    in_tasks = ["in the score"] * len(evaluation.decision.per_task)
+    units = ["bits per byte"] * len(evaluation.domains) + in_tasks + [evaluation.unit]
     comparisons = list(evaluation.comparisons.values())
 
     def draw(axes: "Axes") -> None:
@@ -42,12 +44,12 @@ def differences(evaluation: Evaluation) -> str:
                 if ends is not None:
                     axes.hlines(height, *ends, color=colour)
             against = f"against {comparison.baseline}"
-            for name, height, found in zip(names, heights, shown, strict=True):
+            for name, height, found, unit in zip(names, heights, shown, units, strict=True):
                 (point,) = axes.plot(
                     [found.gain], [height], linestyle="none", marker=KINDS[comparison.baseline][0], markersize=6,
                     color=colour, label=against if name == names[0] else None,
                 )  # fmt: skip
-                marked(point, f"{name}, {against}: {_gain_of(found)} bits per byte")
+                marked(point, f"{name}, {against}: {_gain_of(found)} {unit}")
         axes.grid(axis="x")
         axes.set_xlabel(f"← worse · gain of the searched mixture, {evaluation.unit} · better →")
         legend(axes, columns=3)
@@ -76,7 +78,7 @@ def forecast_beside_outcome(forecast: Forecast, outcome: ForecastOutcome, unit: 
             if found.ends is not None:
                 axes.hlines(row, *found.ends, color=colour, linewidth=9, alpha=0.45)
             (point,) = axes.plot([found.gain], [row], marker="o", markersize=10, color=colour)
-            marked(point, f"{word}: {_gain_of(found)} bits per byte")
+            marked(point, f"{word}: {_gain_of(found)} {unit}")
             axes.text(found.gain, row - 0.3, signed(found.gain), ha="center", fontsize=14, fontweight="bold")
         axes.margins(x=0.12)
         axes.set_ylim(1.5, -0.75)

@@ -10,6 +10,7 @@ from tasks.core.results import Here, UnitResult
 from tasks.report.card import model_card
 from tasks.report.config import ReportParams
 from tasks.report.load import INPUTS, READ, read_content
+from tasks.report.numbers import GAINS, LOSSES, METRICS, REGRET, files
 from tasks.report.page import render
 from tasks.runtime.context import Workshop
 from tasks.runtime.stages import StageRun, stage_input
@@ -18,6 +19,7 @@ from tasks.runtime.step import Step
 STAGE = "report"
 PAGE = "report.html"
 CARD = "model_card.md"
+FILES = (PAGE, CARD, METRICS, LOSSES, REGRET, GAINS)
 
 
 @dataclass(frozen=True)
@@ -29,10 +31,12 @@ class PageArgs:
 
 
 def write_page(args: PageArgs, here: Here) -> UnitResult:
-    """Write the page, and the card of the exported model."""
+    """Write the page, the card of the exported model, and the numbers that DVC compares."""
     content = read_content({name: tree.local() for name, tree in args.stages.items()}, args.params)
     (here.folder / PAGE).write_text(render(content, args.params), encoding="utf-8")
     (here.folder / CARD).write_text(model_card(content), encoding="utf-8")
+    for name, text in files(content).items():
+        (here.folder / name).write_text(text, encoding="utf-8")
     decision = content.evaluation.decision
     return UnitResult(summary={"claim": decision.claim, "statement": decision.statement, "page": PAGE})
 
@@ -51,4 +55,4 @@ def run(params: ReportParams, *, inputs: Mapping[str, Path], output: Path, works
     if (found := stage.unchanged()) is not None:
         return found
     page = WRITE.one(workshop, PageArgs(trees, params))
-    return stage.publish({name: page.file(name) for name in (PAGE, CARD)}, summary=page.summary)
+    return stage.publish({name: page.file(name) for name in FILES}, summary=page.summary)

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from infra.progress import repeated
+from infra.settings import PriceSettings
 from infra.storage import Store
 from tasks.core.errors import DamagedError, StoppedError
 from tasks.core.sealed import parse_sealed, sealed_text
@@ -217,6 +218,30 @@ def stage_costs(store: Store, stage: str, stage_key: str) -> tuple[StepCosts, ..
         return tuple(map(_from_json, value["steps"]))
     except (DamagedError, KeyError, TypeError):
         return None
+
+
+def cost_metrics(found: Iterable[StepCosts], prices: PriceSettings) -> dict[str, float]:
+    """Return what steps cost together when their units were made, as metrics; in money too, where that is priced."""
+    cost = sum((row.cost for row in found), Cost())
+    money = prices.money(cost.cpu_s, cost.gpu_s)
+    return asdict(cost) | ({} if money is None else {prices.currency: money})
+
+
+def cost_rows(stage: str, found: Iterable[StepCosts], prices: PriceSettings) -> list[dict[str, Any]]:
+    """Return what the steps of a stage cost when their units were made, as rows of a table."""
+    return [
+        {
+            "stage": stage,
+            "step": row.label.removeprefix(f"{stage}: "),
+            "units": len(row.keys),
+            "documents": row.amount.documents or None,
+            "tokens": row.amount.tokens or None,
+            **cost_metrics([row], prices),
+            "lost_cpu_s": row.lost.cpu_s,
+            "not_measured": row.unknown,
+        }
+        for row in found
+    ]
 
 
 def _from_json(value: Mapping[str, Any]) -> StepCosts:

@@ -17,7 +17,8 @@ from infra.executors import executor_of
 from infra.orchestration import PrefectProgress, publish_link, publish_pictures, publish_table
 from infra.progress import LiveReport, Observer, Observers, SilentObserver, UnitReport
 from infra.records import RunRecord
-from infra.settings import load_settings
+from infra.settings import Settings, load_settings
+from infra.storage import FolderStore
 from infra.terminal import TerminalObserver
 from infra.tracking import Tracker
 from tasks.core.errors import DamagedError
@@ -25,6 +26,7 @@ from tasks.core.manifest import Manifest
 from tasks.core.params import Params
 from tasks.core.sealed import read_sealed, write_sealed
 from tasks.runtime.context import workshop_of
+from tasks.runtime.costs import cost_metrics, cost_rows, stage_costs
 from tasks.stages import Driver
 
 
@@ -107,7 +109,7 @@ def stage_task(name: str, run: Driver, show: Callable[[Path], Shown] | None = No
                 tracker.end_after(error, key)
                 raise
         shown = _shown(show, manifest, place) if show is not None else Shown({}, (), {})
-        _record(tracker, manifest, place, params, shown)
+        _record(tracker, manifest, place, params, shown, settings)
         _publish(tracker.run_url(key), manifest, shown)
         return StageResult(name, place.folder(name), manifest.output)
 
@@ -128,15 +130,22 @@ def _shown(show: Callable[[Path], Shown], manifest: Manifest, place: RunPlace) -
     return shown
 
 
-def _record(tracker: Tracker, manifest: Manifest, place: RunPlace, params: Params, shown: Shown) -> None:
-    folder = place.folder(manifest.stage)
+def _record(
+    tracker: Tracker, manifest: Manifest, place: RunPlace, params: Params, shown: Shown, settings: Settings
+) -> None:
+    folder, prices = place.folder(manifest.stage), settings.prices
+    costs = stage_costs(FolderStore(settings.home / "store"), manifest.stage, manifest.key) or ()
+    tables = {**shown.tables, "costs": cost_rows(manifest.stage, costs, prices)}
     tracker.label(
         place.stage_key(manifest.stage),
         {"mixwright.digest": manifest.output, "mixwright.key": manifest.key},
         params=_flat(params.model_dump(mode="json")),
-        metrics=_numbers(manifest.account.to_json() if manifest.account else {}) | _numbers(manifest.summary),
+        metrics=_numbers(manifest.account.to_json() if manifest.account else {})
+        | _numbers(manifest.summary)
+        | {f"cost/{name}": value for name, value in cost_metrics(costs, prices).items() if costs},
         artifacts=(folder / "manifest.json", *(folder / name for name in shown.files)),
         texts={f"pictures/{name}.svg": svg for name, svg in shown.pictures.items()},
+        tables={name: tuple(rows) for name, rows in tables.items() if rows},
         status="FINISHED",
     )
 

@@ -15,6 +15,7 @@ from tasks.core.manifest import Manifest
 from tasks.mixture.published import Recipe, read_recipe
 from tasks.mixture.published_forecast import Forecast
 from tasks.runtime.context import Workshop
+from tasks.runtime.costs import unit_metrics
 from tasks.runtime.files import file_handle
 from tasks.runtime.records import UnitRecord
 from tasks.runtime.stages import Content, StageRun, environment_over, stage_input
@@ -199,7 +200,7 @@ def _trained(
 
     def tell(index: int, record: UnitRecord) -> None:
         spec = runs[index].spec
-        workshop.observer.unit(_report(spec, record))
+        workshop.observer.unit(_report(spec, record, unit_metrics(workshop.store, TRAIN.name, record.key)))
         if len(workers := record.summary.get("workers", ())) > 1:
             workshop.observer.say(f"{spec.name} was trained {workers_words(workers)}")
 
@@ -252,7 +253,7 @@ def require_worlds(specs: Sequence[RunSpec], workshop: Workshop) -> None:
             require_segments_shared(spec.segments, workshop.world_size)
 
 
-def _report(spec: RunSpec, record: UnitRecord) -> UnitReport:
+def _report(spec: RunSpec, record: UnitRecord, costs: Mapping[str, float]) -> UnitReport:
     weights = [
         phase.weights if phase.end_weights is None else [phase.weights, phase.end_weights] for phase in spec.phases
     ]
@@ -264,7 +265,7 @@ def _report(spec: RunSpec, record: UnitRecord) -> UnitReport:
         name=spec.name,
         key=record.key,
         params={"seed": spec.seed, "tokens": spec.training.num_tokens, "weights": json.dumps(weights)},
-        metrics={"final_loss": record.summary["final_loss"], **_skipped(record)},
+        metrics={"final_loss": record.summary["final_loss"], **_skipped(record), **costs},
         curves=curves,
     )
 

@@ -54,7 +54,10 @@ def test_what_a_stage_shows_of_its_output_is_in_mlflow_and_in_prefect(connected:
     client, stage = MlflowClient(uri), toy()
     tracked = place.tracker().run_url(place.stage_key(stage)).rpartition("/")[2]
     kept = [found.path for found in client.list_artifacts(tracked)]
-    assert kept == ["manifest.json", "pictures", "table.csv"]
+    assert kept == ["manifest.json", "pictures", "table.csv", "tables"]
+    assert client.load_table(client.get_run(tracked).info.experiment_id, "tables/rows.json", [tracked]).to_dict() == {
+        "text": {0: "a,b\n1,2\n"}
+    }
     assert [found.path for found in client.list_artifacts(tracked, "pictures")] == ["pictures/picture.svg"]
     with get_client(sync_client=True) as api:
         named = ArtifactFilter(key=ArtifactFilterKey(like_="toy-%"))

@@ -173,8 +173,11 @@ def _front_in_words(found: Pareto) -> str:
     return f"{number} of {len(found.points)} measured mixtures are on the Pareto front. The chosen one has {text}."
 
 
-def confirmation(found: Confirmation) -> str:
-    """Return the gains of candidates that were run again with fresh seeds, with intervals, beside their predictions."""
+def confirmation(found: Confirmation, unit: str) -> str:
+    """Return the gains of candidates that were run again with fresh seeds, with intervals, beside their predictions.
+
+    `unit` is that of gains, in words.
+    """
     rows_shown = found.rows[1:]
     names = [short(row.contender.name) for row in rows_shown]
     kinds: tuple[tuple[float, str, str, Callable[[ConfirmedContender], GainInterval | None]], ...] = (
@@ -201,7 +204,7 @@ def confirmation(found: Confirmation) -> str:
                 )  # fmt: skip
         axes.margins(x=0.06)
         axes.grid(axis="x")
-        axes.set_xlabel("← worse · paired gain with fresh seeds, bits per byte · better →")
+        axes.set_xlabel(f"← worse · paired gain with fresh seeds, {unit} · better →")
         legend(axes, columns=3)
 
     label = f"Candidates with fresh seeds: {'; '.join(map(_candidate_in_words, rows_shown))}."

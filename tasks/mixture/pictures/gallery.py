@@ -7,6 +7,7 @@ from tasks.mixture.pictures import evidence_plots, search_plots
 from tasks.mixture.pictures.evidence import PredictedRun, SearchEvidence, expected_epochs, read_evidence, weight_caps
 from tasks.mixture.published import Recipe
 from tasks.mixture.published_forecast import Forecast
+from tasks.mixture.runs import IN_WORDS
 from tasks.pictures.canvas import standalone
 
 _BEST = 10
@@ -38,7 +39,7 @@ def pictures_of(recipe: Recipe, found: SearchEvidence, forecast: Forecast) -> di
     if candidates.pareto is not None:
         drawn["pareto"] = evidence_plots.pareto(candidates.pareto)
     if candidates.confirmation is not None:
-        drawn["confirmation"] = evidence_plots.confirmation(candidates.confirmation)
+        drawn["confirmation"] = evidence_plots.confirmation(candidates.confirmation, IN_WORDS[recipe.unit])
     if candidates.transfer is not None and candidates.transfer.overall is not None:
         drawn["transfer"] = evidence_plots.transfer(candidates.transfer, candidates.transfer.overall)
     return drawn
