@@ -19,6 +19,7 @@ MINUTES = {
     "kernels": 1,
     "curation": 4,
     "minhash": 4,
+    "dsir": 2,
     "extraction": 3,
     "rethreshold": 2,
     "memory": 4,

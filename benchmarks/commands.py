@@ -15,6 +15,7 @@ from benchmarks.measure import Note, Spent, spent_by
 PEERS = Path(__file__).parent / "peers"
 # The script, and whose it is.
 PACKAGES = {
+    "data_selection_scores": "data-selection",
     "datatrove_filters": "datatrove",
     "datatrove_signatures": "datatrove",
     "nemo_filters": "nemo-curator",

@@ -25,6 +25,10 @@ ELSEWHERE = {
         "cli.ask",
         "Show the funnel of the curation: what each filter dropped per source, what each rule does, and what if.",
     ),
+    "scores": (
+        "cli.ask",
+        "Show the scores of a curated folder and what was selected by them, or write them out.",
+    ),
     "lineage": (
         "cli.ask",
         "From a model to what it saw, from a document to the models that saw it, from a digest to its stage.",

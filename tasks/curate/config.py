@@ -10,9 +10,12 @@ from tasks.curate.annotators.kinds import Annotators, Group
 from tasks.curate.decontaminate.benchmarks import Decontaminate
 from tasks.curate.dedup.config import Duplicates
 from tasks.curate.profiles import built_in, names
+from tasks.curate.published.documents import KEPT_SCHEMA
 from tasks.curate.refine.config import Refine
 from tasks.curate.rewriting.kinds import Rewriting
 from tasks.curate.rules.profile import Profile, laid_over
+from tasks.curate.rules.table import RULES
+from tasks.curate.scorers.kinds import Scorer, columns_of
 
 # Sources that are not named here are judged by the default profile.
 PROFILE_OF_SOURCE = {
@@ -26,6 +29,9 @@ PROFILE_OF_SOURCE = {
     "multilingual": "any_language",
 }
 
+# What columns of kept documents are called already.
+_TAKEN = {*KEPT_SCHEMA.names, *(rule.statistic for rule in RULES)}
+
 
 class CurateParams(Params):
     """What is kept. Texts are refined, annotated, decontaminated; only what passes is looked at for duplicates.
@@ -33,6 +39,7 @@ class CurateParams(Params):
     `profile` judges every source; None: each source is judged by that of `profile_of_source`, or by `default_profile`.
     `profiles` are laid over those that come with Mixwright: `prose: {rules: {min_words: 30}}` changes one threshold of
     `prose`; a new name makes a new profile, whose unnamed rules are off.
+    `scorers` give every document numbers, by which a profile may `select`.
     `annotate` names groups of statistics to take beyond those that the profiles look at.
     """
 
@@ -43,6 +50,7 @@ class CurateParams(Params):
     default_profile: str = "prose"
     annotate: tuple[Group, ...] = ()
     annotators: Annotators = Annotators()
+    scorers: tuple[Scorer, ...] = ()
     refine: Refine | None = None
     decontaminate: Decontaminate | None = None
     duplicates: Duplicates | None = Duplicates()
@@ -72,7 +80,20 @@ class CurateParams(Params):
                 raise ValueError(f"{place} is {name!r}, which is no profile. Known: {', '.join(known)}.")
         if "tokens" in self.annotate and self.annotators.tokens is None:
             raise ValueError("annotate names tokens, but annotators.tokens names no tokenizer to count them with.")
+        self._require_columns()
         return self
+
+    def _require_columns(self) -> None:
+        """Raise ValueError where scorers share a column or take a known one, or a profile selects by no score."""
+        columns = [name for scorer in self.scorers for name in columns_of(scorer)]
+        if twice := sorted({name for name in columns if columns.count(name) > 1}):
+            raise ValueError(f"scorers: {len(twice)} column(s) come from two scorers, such as {twice[0]}. Rename one.")
+        if taken := sorted({*columns} & _TAKEN):
+            raise ValueError(f"scorers: a column is already called {taken[0]}. Give the scorer another name.")
+        for name, profile in self.profiles.items():
+            if strangers := [one.score for one in profile.select if one.score not in columns]:
+                known = f"Scorers give: {', '.join(columns)}." if columns else "No scorer is named (curate.scorers)."
+                raise ValueError(f"profiles.{name}.select: there is no score {strangers[0]!r}. {known}")
 
     def profile_name(self, source: str) -> str:
         """Return the name of the profile that judges a source."""

@@ -11,8 +11,10 @@ from tasks.curate.config import CurateParams
 from tasks.curate.dedup.stage import Candidates, Found, earlier_versions, find_duplicates
 from tasks.curate.fates import lost_sources, warnings
 from tasks.curate.gather import neighbours
-from tasks.curate.published.documents import ANNOTATIONS, CONTAMINATED, DROPPED, FINGERPRINTS, KEPT, REWRITING
+from tasks.curate.published.documents import ANNOTATIONS, CONTAMINATED, DROPPED, FINGERPRINTS, KEPT, REWRITING, SCORES
 from tasks.curate.published.funnel import FateCounts, Funnel
+from tasks.curate.published.scored import Scored
+from tasks.curate.scoring import ScoredBy, scored, told
 from tasks.curate.steps import Curation, Shard, ShardEvidence
 from tasks.curate.units import CONTAMINATED_FILE, DROPPED_FILE, KEPT_FILE
 from tasks.ingest.published.documents import DOCUMENTS
@@ -52,16 +54,19 @@ def curated(curation: Curation, shards: Sequence[Shard]) -> tuple[dict[str, Cont
     """Return what is published, and what became of the documents."""
     # 1. Texts as they should be read: unicode repaired, unwanted lines gone, personal data redacted.
     texts, refined = steps.refined(curation, shards)
-    # 2. Every statistic of every document, then of what a rewriting leaves of its lines, then benchmarks.
+    # 2. Every statistic and score of every document, then of what a rewriting leaves of its lines, then benchmarks.
     statistics = steps.annotated(curation, texts)
+    scorers = scored(curation.workshop, curation.scorers, [shard.texts for shard in texts])
     texts, behind = steps.rewritten(curation, texts)
     hits, contaminated = steps.contaminated(curation, texts)
-    evidence = [ShardEvidence(*found) for found in zip(statistics, behind, hits, strict=True)]
+    tables = list(zip(*(one.tables for one in scorers), strict=True)) or [()] * len(shards)
+    evidence = [ShardEvidence(*found) for found in zip(statistics, behind, hits, tables, strict=True)]
     # 3. Who stands for whom, among the documents that pass all else; what repeats in those that stay.
     duplicates = _duplicates(curation, texts, evidence)
     texts = [shard.then("repeats", cut) if cut else shard for shard, cut in zip(texts, duplicates.cuts, strict=True)]
-    # 4. One fate for every document.
-    decided = steps.decided(curation, texts, evidence, duplicates.tables)
+    # 4. What is kept by scores of what passes, and one fate for every document.
+    chosen = steps.selected(curation, texts, evidence, duplicates.tables)
+    decided = steps.decided(curation, texts, evidence, duplicates.tables, chosen)
     counts = sum((FateCounts.model_validate(record.summary) for record in decided), FateCounts())
     funnel = Funnel(
         counts=counts,
@@ -71,7 +76,19 @@ def curated(curation: Curation, shards: Sequence[Shard]) -> tuple[dict[str, Cont
         refined=refined,
         contaminated=contaminated,
     )
-    return {**_tables(shards, evidence, decided, duplicates), Funnel.FILE: funnel}, funnel
+    files: dict[str, Content] = {**_tables(shards, evidence, decided, duplicates), Funnel.FILE: funnel}
+    if scorers:
+        files[Scored.FILE] = told(curation.workshop, scorers, [record.file(KEPT_FILE) for record in decided], chosen)
+        files |= _scores(shards, scorers)
+    return files, funnel
+
+
+def _scores(shards: Sequence[Shard], scorers: Sequence[ScoredBy]) -> dict[str, Handle]:
+    return {
+        f"{SCORES}/{one.scorer.config.name}/{shard.number}.parquet": table
+        for one in scorers
+        for shard, table in zip(shards, one.tables, strict=True)
+    }
 
 
 def _with_something_kept(manifest: Manifest, output: Path, workshop: Workshop) -> Manifest:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tasks.core.handles import Handle
+from tasks.curate import scoring
 from tasks.curate.annotators import kinds
 from tasks.curate.annotators.kinds import GROUPS, Annotator
 from tasks.curate.config import CurateParams
@@ -22,6 +23,9 @@ from tasks.curate.published.funnel import ContaminationCounts, Refinement
 from tasks.curate.refine.unit import REFINED, RefineArgs, merged_summaries, refine_shard
 from tasks.curate.rewriting.unit import REWRITING_FILE, REWRITTEN, RewriteArgs, rewrite_shard
 from tasks.curate.rules.profile import deciding
+from tasks.curate.scorers.unit import ChosenScorer
+from tasks.curate.scoring import chosen_scorers
+from tasks.curate.selection.candidates import CandidateArgs
 from tasks.curate.statistics.shards import TextSource
 from tasks.curate.statistics.unit import (
     ANNOTATIONS_FILE,
@@ -63,11 +67,12 @@ class Shard:
 
 @dataclass(frozen=True)
 class ShardEvidence:
-    """What was found out about one shard: its statistics, those behind a rewriting, what benchmarks share with it."""
+    """What was found out about one shard: statistics, those behind a rewriting, what benchmarks share with it, scores."""
 
     statistics: Handle
     rewriting: Handle | None
     contamination: Handle | None
+    scores: tuple[Handle, ...] = ()
 
     @property
     def tables(self) -> Evidence:
@@ -84,6 +89,7 @@ class Curation:
     sources: tuple[str, ...]
     annotators: tuple[ChosenAnnotator, ...]
     benchmarks: Mapping[str, Handle]
+    scorers: tuple[ChosenScorer, ...]
 
     @staticmethod
     def of(workshop: Workshop, params: CurateParams, sources: tuple[str, ...]) -> "Curation":
@@ -94,13 +100,15 @@ class Curation:
         """
         benchmarks = benchmark_files(params.decontaminate) if params.decontaminate else {}
         chosen = tuple(_chosen(one) for one in annotators_of(params, sources))
-        return Curation(workshop, params, sources, chosen, file_handles(benchmarks))
+        scorers = chosen_scorers(params.scorers)
+        return Curation(workshop, params, sources, chosen, file_handles(benchmarks), scorers)
 
     @property
     def user_files(self) -> dict[str, str]:
         """The digests of the files that the params name."""
         named = {f"{one.config.kind}.{name}": file for one in self.annotators for name, file in one.files.items()}
         named |= {f"benchmarks.{name}": file for name, file in self.benchmarks.items()}
+        named |= {f"{one.config.name}.{name}": file for one in self.scorers for name, file in one.files.items()}
         return {name: file.digest for name, file in named.items()}
 
     @property
@@ -189,13 +197,31 @@ def standing(curation: Curation, evidence: Sequence[ShardEvidence]) -> list[Hand
     return [record.file(STANDING) for record in STAND.map(curation.workshop, units)]
 
 
-def decided(
+def selected(
     curation: Curation, shards: Sequence[Shard], evidence: Sequence[ShardEvidence], duplicates: Sequence[Handle | None]
-) -> list[UnitRecord]:
-    """Return the records with what is kept and what is dropped."""
+) -> Handle | None:
+    """Return what is kept by scores of the documents that pass all else; None where no profile selects."""
     judges = curation.judges
     units = [
-        DecideArgs(shard.texts, one.tables, one.contamination, found, judges)
+        CandidateArgs(shard.texts.documents, one.tables, one.contamination, found, judges, one.scores)
+        for shard, one, found in zip(shards, evidence, duplicates, strict=True)
+    ]
+    profiles = curation.params.profiles_of({*curation.sources})
+    selections = {name: profile.select for name, profile in profiles.items()}
+    return scoring.selected(curation.workshop, units, selections)
+
+
+def decided(
+    curation: Curation,
+    shards: Sequence[Shard],
+    evidence: Sequence[ShardEvidence],
+    duplicates: Sequence[Handle | None],
+    chosen: Handle | None,
+) -> list[UnitRecord]:
+    """Return the records with what is kept and what is dropped; `chosen` is what `selected` gave."""
+    judges = curation.judges
+    units = [
+        DecideArgs(shard.texts, one.tables, one.contamination, found, judges, one.scores, chosen)
         for shard, one, found in zip(shards, evidence, duplicates, strict=True)
     ]
     return DECIDE.map(curation.workshop, units)

@@ -12,13 +12,15 @@ from numpy.typing import NDArray
 from tasks.core.handles import Handle
 from tasks.core.results import Here, UnitResult
 from tasks.core.tables import read_table, write_table
-from tasks.curate.fates import CONTAMINATED, DECONTAMINATE, Fates, tally
+from tasks.curate.fates import Fates, tally
 from tasks.curate.judge import Evidence, Judgement, Judges, judge
 from tasks.curate.published.documents import write_dropped, write_kept
 from tasks.curate.rules.decide import PASSES, Verdict
+from tasks.curate.selection.apply import candidates_of, scores_of, select
 from tasks.curate.statistics.pretokens import pretokens
 from tasks.curate.statistics.shards import TextSource
 from tasks.curate.statistics.texts import texts_of
+from tasks.curate.verdicts import hits_of, languages_of, verdicts_of
 
 KEPT_FILE, DROPPED_FILE, CONTAMINATED_FILE, STANDING = (
     "kept.parquet",
@@ -41,19 +43,24 @@ class StandArgs:
 
 @dataclass(frozen=True)
 class DecideArgs:
-    """A shard of documents after every step that changes texts, and all that was found out about it."""
+    """A shard of documents after every step that changes texts, and all that was found out about it.
+
+    `scores`: a table of each scorer; `selected`: which places in the order of scores are kept (None: whoever passes).
+    """
 
     texts: TextSource
     evidence: Evidence
     contamination: Handle | None
     duplicates: Handle | None
     judges: Judges
+    scores: tuple[Handle, ...] = ()
+    selected: Handle | None = None
 
 
 def stand_shard(args: StandArgs, here: Here) -> UnitResult:
     """Write, per document, whether it may stand for its duplicates (it passes all else) and how good it is."""
     judged = judge(args.evidence, args.judges)
-    hit = _hits(args.contamination)
+    hit = hits_of(args.contamination)
     clean = np.array([name not in hit for name in judged.sizes["id"].to_pylist()], np.bool_)
     columns = {
         "id": judged.sizes["id"],
@@ -68,20 +75,23 @@ def stand_shard(args: StandArgs, here: Here) -> UnitResult:
 def decide_shard(args: DecideArgs, here: Here) -> UnitResult:
     """Write the kept documents with their statistics, and the dropped ones with their reasons."""
     judged = judge(args.evidence, args.judges)
-    hits = _hits(args.contamination)
+    hits = hits_of(args.contamination)
     duplicates = read_table(args.duplicates.local()) if args.duplicates else None
-    verdicts = _verdicts(judged, hits, duplicates, args.judges)
-    keep_N = np.array([verdict is None for verdict in verdicts], np.bool_)
+    verdicts = verdicts_of(judged, hits, duplicates, args.judges)
     documents = read_table(args.texts.documents.local())
+    scores = scores_of(args.scores)
+    if args.selected is not None:
+        select(verdicts, args.selected.local(), candidates_of(judged, documents, scores))
+    keep_N = np.array([verdict is None for verdict in verdicts], np.bool_)
     kept, edits = _edited(documents.filter(pa.array(keep_N)), keep_N, args.texts, judged)
-    write_kept(_with_columns(kept, judged, duplicates, keep_N), here.folder / KEPT_FILE)
+    write_kept(_with_columns(kept, judged, scores, duplicates, keep_N), here.folder / KEPT_FILE)
     write_dropped(_dropped(documents, judged.sizes, verdicts, duplicates), here.folder / DROPPED_FILE)
     if args.contamination is not None:
         set_aside = [name in hits for name in documents["id"].to_pylist()]
         write_table(documents.filter(pa.array(set_aside, pa.bool_())), here.folder / CONTAMINATED_FILE)
     fates = Fates(
         judged.sizes["source"].to_pylist(),
-        _languages(documents, judged),
+        languages_of(documents, judged),
         [None if verdict is None else verdict.filter for verdict in verdicts],
         [None if verdict is None else verdict.reason for verdict in verdicts],
         judged.sizes["bytes"].to_numpy(),
@@ -94,32 +104,6 @@ def decide_shard(args: DecideArgs, here: Here) -> UnitResult:
     decisions = judged.decisions
     counts = tally(fates).model_copy(update={"judged": decisions.documents, "failures": decisions.failures})
     return UnitResult(counts.account, counts.model_dump(mode="json"))
-
-
-def _hits(contamination: Handle | None) -> dict[str, dict[str, Any]]:
-    rows = read_table(contamination.local()).to_pylist() if contamination else []
-    return {row["id"]: row for row in rows}
-
-
-def _verdicts(
-    judged: Judgement, hits: Mapping[str, Mapping[str, Any]], duplicates: pa.Table | None, judges: Judges
-) -> list[Verdict | None]:
-    found = judged.verdicts(judges)
-    if hits:
-        for row, name in enumerate(judged.sizes["id"].to_pylist()):
-            if found[row] is None and name in hits:
-                found[row] = _contaminated(hits[name])
-    if duplicates is not None:
-        filters, details = duplicates["filter"].to_pylist(), duplicates["detail"].to_pylist()
-        for row, filtered in enumerate(filters):
-            if found[row] is None and filtered is not None:
-                found[row] = Verdict(filtered, filtered, details[row])
-    return found
-
-
-def _contaminated(hit: Mapping[str, Any]) -> Verdict:
-    detail = f"{hit['hits']:,} n-gram(s) of {hit['benchmark']}, such as {hit['ngram']!r}"
-    return Verdict(DECONTAMINATE, CONTAMINATED, detail)
 
 
 def _edited(
@@ -144,10 +128,15 @@ def _edited(
 
 
 def _with_columns(
-    kept: pa.Table, judged: Judgement, duplicates: pa.Table | None, keep_N: NDArray[np.bool_]
+    kept: pa.Table,
+    judged: Judgement,
+    scores: Mapping[str, NDArray[Any]],
+    duplicates: pa.Table | None,
+    keep_N: NDArray[np.bool_],
 ) -> pa.Table:
     mask = pa.array(keep_N)
-    columns = {name: pa.array(values[keep_N]) for name, values in judged.statistics.items() if name not in _SIZES}
+    found = {name: values for name, values in judged.statistics.items() if name not in _SIZES} | dict(scores)
+    columns = {name: pa.array(values[keep_N]) for name, values in found.items()}
     columns["quality"] = pa.array(judged.decisions.quality_N[keep_N])
     if duplicates is None:
         number = kept.num_rows
@@ -185,13 +174,6 @@ def _dropped(
         "excerpt": pc.utf8_slice_codeunits(texts, 0, _EXCERPT),
     }
     return pa.table(columns)
-
-
-def _languages(documents: pa.Table, judged: Judgement) -> list[str | None]:
-    """Return the language each document came with; where it came with none, the one that was identified."""
-    own = documents["lang"].to_pylist()
-    found = judged.statistics.get("language")
-    return own if found is None else [mine or str(other) or None for mine, other in zip(own, found, strict=True)]
 
 
 def _over_all(values: NDArray[np.int64], keep_N: NDArray[np.bool_]) -> NDArray[np.int64]:

@@ -86,7 +86,12 @@ EDITS: Mapping[str, tuple[str, str, str, set[str]]] = {
         "torch.float64",
         MODELS,
     ),
-    "a rule": ("tasks/curate/rules/table.py", "min_words", "min_word", {"curate.decide", "curate.stand"}),
+    "a rule": (
+        "tasks/curate/rules/table.py",
+        "min_words",
+        "min_word",
+        {"curate.candidates", "curate.decide", "curate.stand"},
+    ),
     "one method of extraction": (
         *("tasks/ingest/extraction/with_resiliparse.py", "needs_rewriting(html)", "True"),
         {"pages by resiliparse"},

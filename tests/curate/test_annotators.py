@@ -3,7 +3,6 @@
 import gzip
 import json
 import re
-import struct
 import time
 from collections.abc import Callable
 from itertools import pairwise
@@ -17,12 +16,9 @@ from hypothesis import strategies as st
 from tasks.core.errors import ConfigError
 from tasks.curate.annotators import tokens
 from tasks.curate.annotators.language import (
-    MAGIC,
     UNDETERMINED,
     LanguageId,
-    ModelFile,
     _path,
-    inspect,
     languages,
     normalised,
     user_files,
@@ -30,9 +26,11 @@ from tasks.curate.annotators.language import (
 from tasks.curate.annotators.pii import COLUMNS, KINDS, Span, count_pii, find_pii
 from tasks.curate.annotators.tokens import TokenCounts, token_counts
 from tasks.curate.annotators.url import UrlLists, host, url_matches
+from tasks.curate.fasttext_model import ModelFile, inspect
 from tasks.curate.profiles import built_in
 from tasks.curate.statistics.texts import texts_of
 from tasks.tokenize.tokenizer import train
+from tests.curate.fasttext_files import plain_model
 
 SENTENCES = {
     "en": "The committee will meet again on Thursday to discuss the budget for the coming year.",
@@ -129,8 +127,8 @@ def test_a_file_that_is_no_whole_model_is_refused_at_once(tmp_path: Path, damage
 
 def test_the_users_model_gives_its_own_labels(tmp_path: Path) -> None:
     path = tmp_path / "own.bin"
-    path.write_bytes(_plain_model(words=("yes", "no"), labels=("__label__aff_Latn", "__label__neg_Latn")))
-    assert inspect(path) == ModelFile(2, 2)
+    path.write_bytes(plain_model(words=("yes", "no"), labels=("__label__aff_Latn", "__label__neg_Latn")))
+    assert inspect(path) == ModelFile(2, ("__label__aff_Latn", "__label__neg_Latn"))
     columns = languages(texts_of(["yes yes", "no no no"]), LanguageId(model_path=str(path)))
     assert columns["language"].tolist() == ["aff_Latn", "neg_Latn"]
     assert user_files(LanguageId(model_path=str(path))) == {"model_path": path}
@@ -140,7 +138,7 @@ def test_a_model_that_was_replaced_under_its_name_is_loaded_again(tmp_path: Path
     path, labels = tmp_path / "own.bin", ("__label__a", "__label__b")
     found = []
     for names in (labels, ("__label__other", "__label__b")):
-        path.write_bytes(_plain_model(words=("yes", "no"), labels=names))
+        path.write_bytes(plain_model(words=("yes", "no"), labels=names))
         found += languages(texts_of(["yes"]), LanguageId(model_path=str(path)))["language"].tolist()
     assert found == ["a", "other"]
 
@@ -153,18 +151,6 @@ def test_the_identifier_agrees_with_the_known_languages_of_real_text(shared_data
     for shard, language in (("multi_gesetze", "de"), ("multi_kowiki", "ko"), ("news_bbc", "en")):
         found = languages(texts_of(read(shard)), LanguageId())["language"]
         assert (found == language).mean() >= 0.95, shard
-
-
-def _plain_model(words: tuple[str, ...], labels: tuple[str, ...]) -> bytes:
-    """A fastText classifier as its own saveModel writes it: word i speaks for label i, and nothing else does."""
-    size = len(words)
-    arguments = (size, 5, 1, 1, 5, 1, 3, 3, 0, 0, 0, 100)  # dim ws epoch minCount neg wordNgrams loss model bucket ...
-    header = struct.pack("<ii12id", MAGIC, 12, *arguments, 1e-4)
-    names = [(word, 0) for word in words] + [(label, 1) for label in labels]
-    dictionary = struct.pack("<iiiqq", 2 * size, size, size, 10, -1)
-    dictionary += b"".join(name.encode() + b"\0" + struct.pack("<qb", 5, kind) for name, kind in names)
-    matrix = struct.pack("<qq", size, size) + (np.eye(size) * 9).astype("<f4").tobytes()
-    return header + dictionary + b"\0" + matrix + b"\0" + matrix
 
 
 # ---- URL lists ---------------------------------------------------------------------------------------------------------

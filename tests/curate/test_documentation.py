@@ -2,9 +2,12 @@
 
 import re
 from pathlib import Path
+from typing import get_args
 
 from tasks.curate.profiles import names
 from tasks.curate.rules.table import FILTERS, RULES
+from tasks.curate.scorers.kinds import Scorer
+from tasks.curate.selection.kinds import Selection
 
 DOCS = (Path(__file__).resolve().parents[2] / "docs" / "curation.md").read_text(encoding="utf-8")
 
@@ -40,3 +43,9 @@ def test_every_profile_stands_in_the_docs() -> None:
     rows = [line for line in section("Profiles").splitlines() if line.startswith("| `")]
     told = [name for row in rows for name in re.findall(r"`(\w+)`", row.split("|")[1])]
     assert sorted(told) == sorted(names())
+
+
+def test_every_kind_of_scorer_and_of_selection_stands_in_the_docs() -> None:
+    told = {row[0] for row in table_rows(section("Scores, and selection by them"))}
+    kinds = [get_args(get_args(union)[0]) for union in (Scorer, Selection)]
+    assert told == {kind.model_fields["kind"].default for union in kinds for kind in union}

@@ -1,4 +1,4 @@
-"""An annotator more, in a copy of the tree: one module and lines in one place; nothing else is touched or done again."""
+"""An annotator and a scorer more, in a copy of the tree: a module and lines in one place; nothing else is done again."""
 
 import json
 import os
@@ -25,6 +25,17 @@ LINES = (
     ('        "english": English(),\n', '        "exclamations": Exclamations(),\n{}'),
 )
 
+SCORERS = "tasks/curate/scorers/kinds.py"
+SCORER_LINES = (
+    ("from tasks.curate.scorers import dsir,", "from tasks.curate.scorers import capitals, dsir,"),
+    (
+        "from tasks.curate.scorers.dsir import Dsir\n",
+        "from tasks.curate.scorers.capitals import Capitals\n{}",
+    ),
+    ("Annotated[Dsir | ", "Annotated[Dsir | Capitals | "),
+    ("        case Dsir():\n", "        case Capitals():\n            return capitals.METHOD\n{}"),
+)
+
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
@@ -32,15 +43,17 @@ def copy(tmp_path: Path) -> Path:
     for name in ("tasks", "infra"):
         shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("*.pyc.*"))
     shutil.copyfile(ROOT / "tests/toys/annotator/exclamations.py", root / "tasks/curate/annotators/exclamations.py")
-    text = (root / KINDS).read_text(encoding="utf-8")
-    for before, after in LINES:
-        assert text.count(before) == 1, before
-        text = text.replace(before, after.replace("{}", before))
-    (root / KINDS).write_text(text, encoding="utf-8")
+    shutil.copyfile(ROOT / "tests/toys/scorer/capitals.py", root / "tasks/curate/scorers/capitals.py")
+    for kinds, lines in ((KINDS, LINES), (SCORERS, SCORER_LINES)):
+        text = (root / kinds).read_text(encoding="utf-8")
+        for before, after in lines:
+            assert text.count(before) == 1, before
+            text = text.replace(before, after.replace("{}", before))
+        (root / kinds).write_text(text, encoding="utf-8")
     return root
 
 
-def test_an_annotator_more_is_one_module_and_lines_in_one_place(copy: Path, tmp_path: Path) -> None:
+def test_an_annotator_or_a_scorer_more_is_one_module_and_lines_in_one_place(copy: Path, tmp_path: Path) -> None:
     source = tmp_path / "in" / "web.jsonl"
     source.parent.mkdir()
     texts = [
@@ -50,7 +63,9 @@ def test_an_annotator_more_is_one_module_and_lines_in_one_place(copy: Path, tmp_
     source.write_text("".join(json.dumps({"id": f"d{i}", "text": text}) + "\n" for i, text in enumerate(texts)))
     environment = os.environ | {"PYTHONPATH": str(copy), "MIXWRIGHT_HOME": str(tmp_path / "home")}
     words = ("--input", str(source), "--output", str(tmp_path / "out"), "--set", "curate.annotate=[exclamations]")
-    words += ("--set", "curate.profile=open", "--set", "curate.profiles={open: {rules: {}}}")
+    words += ("--set", "curate.profile=open", "--set", "curate.scorers=[{kind: capitals, name: loud}]")
+    select = "[{kind: quantiles, score: loud, low: 0.5}]"
+    words += ("--set", f"curate.profiles={{open: {{rules: {{}}, select: {select}}}}}")
     done = subprocess.run(
         [sys.executable, "-m", "tasks.curate", *words],
         cwd=copy,
@@ -62,6 +77,15 @@ def test_an_annotator_more_is_one_module_and_lines_in_one_place(copy: Path, tmp_
     assert done.returncode == 0, done.stdout + done.stderr
     (table,) = (tmp_path / "out" / "annotations").glob("*.parquet")
     assert pq.read_table(table)["exclamations"].to_pylist() == [2, 0]
+    (scores,) = (tmp_path / "out" / "scores" / "loud").glob("*.parquet")
+    few, many = pq.read_table(scores)["loud"].to_pylist()
+    assert few < 0 < many
+    (kept,) = (tmp_path / "out" / "kept").glob("*.parquet")
+    assert pq.read_table(kept)["loud"].to_pylist() == [many]
     # What the others count is no other code now.
-    for roots in (("tasks.curate.statistics.gopher", "tasks.curate.statistics.unit"), ("tasks.curate.units",)):
+    for roots in (
+        ("tasks.curate.statistics.gopher", "tasks.curate.statistics.unit"),
+        ("tasks.curate.units",),
+        ("tasks.curate.scorers.dsir",),
+    ):
         assert code_of(roots, copy).digest == code_of(roots).digest

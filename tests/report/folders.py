@@ -17,6 +17,7 @@ from tasks.core.manifest import FileRecord, Manifest
 from tasks.core.rng import generator
 from tasks.curate.fates import Fates, tally
 from tasks.curate.published.funnel import Funnel
+from tasks.curate.published.scored import Scored, ScorerTold, SelectionTold
 from tasks.evaluation.decide import decision
 from tasks.evaluation.published import (
     Continuation,
@@ -232,6 +233,19 @@ def _curate(folder: Path) -> None:
     Funnel(
         counts=tally(_fates()), warnings=("source nothing: all 3 documents were dropped",), lost_sources=(),
         duplicates=None, refined=None, contaminated=None,
+    ).write(folder)  # fmt: skip
+    half = Count(4, 0, 400)
+    Scored(
+        scorers={
+            "med": ScorerTold(
+                kind="dsir", columns=("med", "med_mean", "med_words"), learned={"target_words": 12_000},
+                kept={"kl_reduction": 0.25}, without=0,
+            )
+        },
+        selections=(
+            SelectionTold(profile="prose", score="med_mean", keeps="quantiles 0.5 to 1 of med_mean, by tokens",
+                          considered=half + half, kept=half),
+        ),
     ).write(folder)  # fmt: skip
     _table(folder / "dropped/00000.parquet", rows[:2], schema)
     _table(folder / "dropped/00001.parquet", rows[2:], schema)

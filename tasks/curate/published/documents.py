@@ -1,6 +1,7 @@
 """The tables that curate publishes, one file per shard in each folder, rows in the order of the shard.
 
 annotations/  every document as it came: id, source, bytes, pretokens, and a column per statistic
+scores/NAME/  every document: id, source, and the columns of the scorer NAME (none where nothing is scored)
 rewriting/    every document: id, and the statistics behind a rewriting of lines (none where nothing is rewritten)
 kept/         the kept documents: their final text, its size, every statistic, quality, duplicates, weight
 dropped/      the dropped documents, each with its reason
@@ -18,7 +19,7 @@ import pyarrow.compute as pc
 from tasks.core.tables import read_table, with_schema, write_table
 from tasks.ingest.published.documents import DOCUMENT
 
-ANNOTATIONS, REWRITING = "annotations", "rewriting"
+ANNOTATIONS, REWRITING, SCORES = "annotations", "rewriting", "scores"
 KEPT, DROPPED, CONTAMINATED = "kept", "dropped", "contaminated"
 FINGERPRINTS = "fingerprints"
 
@@ -33,7 +34,9 @@ def _whole(name: str) -> pa.Field:
 
 # `bytes` (UTF-8) and `pretokens` are sizes of the text: of the ingested one here, of the final one in kept/.
 ANNOTATIONS_SCHEMA = pa.schema([_string("id"), _string("source"), _whole("bytes"), _whole("pretokens")])
-# Besides these: a column per statistic. `duplicate_cluster` is the id of the document that stands for all of its cluster.
+SCORES_SCHEMA = pa.schema([_string("id"), _string("source")])
+# Besides these: a column per statistic, and those of scorers. `duplicate_cluster` is the id of the document that stands for
+# all of its cluster.
 KEPT_SCHEMA = pa.schema(
     [
         *DOCUMENT,
@@ -60,6 +63,11 @@ DROPPED_SCHEMA = pa.schema(
 def write_annotations(table: pa.Table, path: Path) -> None:
     """Write the statistics of a shard."""
     write_table(with_schema(table, ANNOTATIONS_SCHEMA), path)
+
+
+def write_scores(table: pa.Table, path: Path) -> None:
+    """Write the scores of a shard."""
+    write_table(with_schema(table, SCORES_SCHEMA), path)
 
 
 def write_kept(table: pa.Table, path: Path) -> None:

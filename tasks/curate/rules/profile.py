@@ -11,6 +11,7 @@ from tasks.curate.annotators.method import LanguageText, Reading, WordRule
 from tasks.curate.rewriting.kinds import Rewriting
 from tasks.curate.rules.rule import Rule, Threshold
 from tasks.curate.rules.table import FILTERS, INDEX, RULES
+from tasks.curate.selection.kinds import Selection
 
 
 class Profile(Params):
@@ -22,6 +23,7 @@ class Profile(Params):
     `words`: what a word is to Gopher's rules, what stands between `blanks`, or, in a `script` without them, what ICU
     finds. `language_text`: language is asked of the text `normalised` (blanks of every kind as spaces, no text all in
     capitals), or `as_it_is`.
+    `select`: which of the documents that pass all else are kept by their scores, one selection after the other.
     """
 
     description: str = ""
@@ -31,6 +33,7 @@ class Profile(Params):
     reasons: Literal["mixwright", "datatrove"] = "mixwright"
     words: WordRule = "blanks"
     language_text: LanguageText = "normalised"
+    select: tuple[Selection, ...] = ()
 
     @model_validator(mode="after")
     def _can_be_applied(self) -> Self:
@@ -71,7 +74,7 @@ class Profile(Params):
 def deciding(profile: Profile) -> Profile:
     """Return what of a profile decides over statistics that were taken: without how texts are read and rewritten."""
     return profile.model_copy(
-        update={"description": "", "rewriting": None, "words": "blanks", "language_text": "normalised"}
+        update={"description": "", "rewriting": None, "words": "blanks", "language_text": "normalised", "select": ()}
     )
 
 

@@ -1,0 +1,113 @@
+"""The scores of every document of a curation in one table: id, source, and the columns of every scorer."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from tasks.core.errors import ConfigError, DataError
+from tasks.core.text_table import text_table
+from tasks.curate.published.documents import SCORES, read_shard
+from tasks.curate.published.scored import Scored
+
+_QUANTILES = (0.1, 0.5, 0.9)
+
+
+@dataclass(frozen=True)
+class ScoreRange:
+    """A column of scores: how many documents have none, its mean, and quantiles (10 %, 50 %, 90 %) over those that do."""
+
+    name: str
+    documents: int
+    without: int
+    mean: float
+    quantiles: tuple[float, ...]
+
+
+def score_tables(curated: Path) -> Iterator[pa.Table]:
+    """Yield the scores of every document, shard by shard, whatever became of it.
+
+    Raises:
+        DataError: no document was scored there, or the tables of two scorers have other documents.
+    """
+    folders = sorted(folder for folder in (curated / SCORES).glob("*") if folder.is_dir())
+    if not folders:
+        raise DataError(f"{curated}: there are no scores here. Name scorers (curate.scorers) and run curate.")
+    for first in sorted(folders[0].glob("*.parquet")):
+        table = read_shard(first)
+        for folder in folders[1:]:
+            other = read_shard(folder / first.name)
+            if other["id"] != table["id"]:
+                raise DataError(f"{folder / first.name}: its documents are not those of {first}. Run curate again.")
+            for name in other.column_names[2:]:
+                table = table.append_column(name, other[name])
+        yield table
+
+
+def write_scores_of(curated: Path, to: Path) -> int:
+    """Write the scores of every document into one Parquet file, and return how many documents these are.
+
+    Raises:
+        ConfigError: the file is there already, or its name does not say that it is Parquet.
+        DataError: as `score_tables`.
+    """
+    import pyarrow.parquet as pq
+
+    if to.suffix != ".parquet":
+        raise ConfigError(f"--to {to}: expected a name that ends in .parquet.")
+    if to.exists():
+        raise ConfigError(f"--to {to}: there is a file already. Name another, or remove it.")
+    documents, unfinished = 0, to.with_suffix(".part")
+    tables = score_tables(curated)
+    first = next(tables)
+    with pq.ParquetWriter(unfinished, first.schema) as writer:
+        for table in chain((first,), tables):
+            writer.write_table(table)
+            documents += table.num_rows
+    unfinished.rename(to)
+    return documents
+
+
+def score_ranges(curated: Path) -> list[ScoreRange]:
+    """Return the range of every column of scores."""
+    table = pa.concat_tables(list(score_tables(curated)))
+    return [_range(name, table[name].to_numpy().astype(np.float64)) for name in table.column_names[2:]]
+
+
+def scores_table(ranges: list[ScoreRange], scored: Scored) -> str:
+    """Return the ranges of scores, and what scorers and selections tell, as lines of text."""
+    head = ("score", "documents", "without", "mean", *(f"{share:.0%}" for share in _QUANTILES))
+    rows = [
+        (one.name, f"{one.documents:,}", f"{one.without:,}", f"{one.mean:.4g}", *(f"{at:.4g}" for at in one.quantiles))
+        for one in ranges
+    ]
+    lines = list(text_table(head, rows))
+    for name, scorer in scored.scorers.items():
+        told = {**scorer.learned, **scorer.kept}
+        if told:
+            lines.append(
+                f"{name} ({scorer.kind}): " + ", ".join(f"{key} {_number(value)}" for key, value in told.items())
+            )
+    for selection in scored.selections:
+        kept, of = selection.kept, selection.considered
+        lines.append(
+            f"{selection.profile} keeps {selection.keeps}: {kept.documents:,} of {of.documents:,} documents, "
+            f"{kept.tokens:,} of {of.tokens:,} tokens"
+        )
+    return "\n".join(lines)
+
+
+def _range(name: str, values: NDArray[np.float64]) -> ScoreRange:
+    found = values[~np.isnan(values)]
+    if not len(found):
+        return ScoreRange(name, len(values), len(values), float("nan"), tuple(float("nan") for _ in _QUANTILES))
+    quantiles = tuple(float(at) for at in np.quantile(found, _QUANTILES))
+    return ScoreRange(name, len(values), len(values) - len(found), float(found.mean()), quantiles)
+
+
+def _number(value: object) -> str:
+    return f"{value:,.4g}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)

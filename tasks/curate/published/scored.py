@@ -1,0 +1,42 @@
+"""What scorers learned and what was selected by their scores, in numbers: `scored.json`."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
+
+from pydantic import NonNegativeInt
+
+from tasks.core.account import Count
+from tasks.core.published import Model, Published
+
+
+class ScorerTold(Model):
+    """A scorer: its kind, its columns, what it told of what it has learned and of the kept documents.
+
+    `without` documents have no score.
+    """
+
+    kind: str
+    columns: tuple[str, ...]
+    learned: Mapping[str, Any]
+    kept: Mapping[str, float]
+    without: NonNegativeInt
+
+
+class SelectionTold(Model):
+    """One selection of a profile in one group: what it keeps, of how much it was, and how much that is."""
+
+    profile: str
+    score: str
+    keeps: str
+    considered: Count
+    kept: Count
+
+
+class Scored(Published):
+    """The scorers by name, and the selections in the order in which they were made."""
+
+    FILE: ClassVar[str] = "scored.json"
+
+    format: Literal[1] = 1
+    scorers: Mapping[str, ScorerTold]
+    selections: tuple[SelectionTold, ...]

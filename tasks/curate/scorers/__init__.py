@@ -1,0 +1,1 @@
+"""Scorers: numbers that say how good a document is, or for what. A scorer decides nothing: see `tasks.curate.selection`."""

@@ -1,0 +1,54 @@
+"""A classifier of fastText that the user brings, such as DCLM's: the probability of one of its labels."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from pydantic import Field
+
+from tasks.core.errors import ConfigError
+from tasks.curate.annotators.method import existing_file
+from tasks.curate.fasttext_model import inspect, load_model
+from tasks.curate.scorers.method import Files, ScorerMethod, ScorerParams
+from tasks.curate.statistics.texts import Columns, Texts
+
+_ALL_LABELS = -1
+
+
+class FastText(ScorerParams):
+    """P(`label`) of the whole document, its lines as one; the label as it stands in the model, such as `__label__hq`.
+
+    `model` is a fastText classifier (.bin or .ftz). A document in which it knows no word has no score.
+    """
+
+    kind: Literal["fasttext"] = "fasttext"
+    model: Annotated[str, Field(min_length=1)]
+    label: Annotated[str, Field(min_length=1)]
+
+
+def _user_files(config: FastText) -> dict[str, Path]:
+    setting = f"scorer {config.name}, model"
+    return {"model": existing_file(config.model, setting, "a fastText classifier (.bin or .ftz)")}
+
+
+def _load(config: FastText, files: Files, learned: Path | None) -> Any:
+    setting = f"scorer {config.name}, model"
+    model = load_model(files["model"], setting)
+    labels = inspect(files["model"]).labels
+    if config.label not in labels:
+        shown = ", ".join(labels[:8]) + (" and others" if len(labels) > 8 else "")
+        raise ConfigError(f"scorer {config.name}: its model has no label {config.label!r}. It has {shown}.")
+    return model
+
+
+def _score(config: FastText, texts: Texts, held: Any) -> Columns:
+    return {"": np.array([_probability(config, held, text) for text in texts.to_list()], np.float64)}
+
+
+def _probability(config: FastText, model: Any, text: str) -> float:
+    labels, probabilities = model.predict(text.replace("\n", " "), k=_ALL_LABELS)
+    # Rounding errors of the library's softmax let a probability be 1.00005.
+    return min(1.0, float(probabilities[labels.index(config.label)])) if config.label in labels else float("nan")
+
+
+METHOD = ScorerMethod(("",), _score, _load, user_files=_user_files, file_fields=("model",))

@@ -1,0 +1,31 @@
+"""The kinds of scorers, and the choice of one.
+
+A kind is a module with a frozen config and a `METHOD` (see `method.ScorerMethod`).
+"""
+
+from typing import Annotated, assert_never
+
+from pydantic import Field
+
+from tasks.curate.scorers import dsir, fasttext
+from tasks.curate.scorers.dsir import Dsir
+from tasks.curate.scorers.fasttext import FastText
+from tasks.curate.scorers.method import ScorerMethod, column
+
+Scorer = Annotated[Dsir | FastText, Field(discriminator="kind")]
+
+
+def method(config: Scorer) -> ScorerMethod:
+    """Return what a scorer is."""
+    match config:
+        case Dsir():
+            return dsir.METHOD
+        case FastText():
+            return fasttext.METHOD
+        case _ as other:
+            assert_never(other)
+
+
+def columns_of(config: Scorer) -> list[str]:
+    """Return the names of a scorer's columns."""
+    return [column(config.name, part) for part in method(config).columns]

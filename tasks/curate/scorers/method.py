@@ -1,0 +1,65 @@
+"""What scorers share: a name, the documents they are given, and what one is made of."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import pyarrow as pa
+from pydantic import Field
+
+from tasks.core.params import Params
+from tasks.curate.statistics.texts import Columns, Texts
+
+Files = Mapping[str, Path]
+
+
+class ScorerParams(Params):
+    """Params of every scorer. `name` is the name of its column of scores; further columns begin with it."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=40)]
+
+
+def _no_files(config: Any) -> Files:
+    return {}
+
+
+@dataclass(frozen=True)
+class LearningPass:
+    """What a scorer learns from all documents before it scores one.
+
+    `look(config, texts)` says of a shard what has to be known of it: a table, of which those of all shards are told
+    together. `learn(config, looks, files, folder)` writes files into `folder` and returns what people are told; it must
+    not matter how documents lie in shards. `told_of_kept(config, looks, learned)` says of the documents that were kept,
+    looked at in the same way, what people want to know of the selection.
+    """
+
+    look: Callable[[Any, Texts], pa.Table]
+    learn: Callable[[Any, Iterable[pa.Table], Files, Path], Mapping[str, Any]]
+    told_of_kept: Callable[[Any, Iterable[pa.Table], Path], Mapping[str, float]] | None = None
+
+
+@dataclass(frozen=True)
+class ScorerMethod:
+    """A scorer: `score(config, texts, held)` gives `columns`, one number per text, NaN where there is none.
+
+    Of the columns "" is the score; the names of others stand behind that of the scorer. `held` is what `load(config, files,
+    learned)` gave, kept from shard to shard. `user_files(config)` names the user's files, which `file_fields` of the config
+    point to; ConfigError where one does not exist.
+    """
+
+    columns: tuple[str, ...]
+    score: Callable[[Any, Texts, Any], Columns]
+    load: Callable[[Any, Files, Path | None], Any]
+    user_files: Callable[[Any], Files] = _no_files
+    file_fields: tuple[str, ...] = ()
+    learning: LearningPass | None = None
+
+
+def column(name: str, part: str) -> str:
+    """Return the name of a column of a scorer.
+
+    >>> column("med", ""), column("med", "words")
+    ('med', 'med_words')
+    """
+    return f"{name}_{part}" if part else name

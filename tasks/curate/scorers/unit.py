@@ -1,0 +1,127 @@
+"""The units of scorers: a look at each shard, what is learned of all looks, and the scores of a shard."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from tasks.core.errors import DataError
+from tasks.core.handles import Handle, Tree
+from tasks.core.results import Here, UnitResult
+from tasks.core.tables import read_table, write_table
+from tasks.curate.published.documents import write_scores
+from tasks.curate.scorers import kinds
+from tasks.curate.scorers.kinds import Scorer
+from tasks.curate.scorers.method import LearningPass, column
+from tasks.curate.statistics.shards import TextSource
+from tasks.curate.statistics.texts import texts_of
+
+LOOK_FILE, SCORES_FILE = "look.parquet", "scores.parquet"
+
+
+@dataclass(frozen=True)
+class ChosenScorer:
+    """A scorer of the run, and the user's files that its config names; the fields that point to them are empty."""
+
+    config: Scorer
+    files: Mapping[str, Handle]
+
+    @property
+    def local(self) -> dict[str, Path]:
+        """The files as they lie on this machine."""
+        return {name: file.local() for name, file in self.files.items()}
+
+
+@dataclass(frozen=True)
+class LookArgs:
+    """A shard, after the steps that change texts, and the scorer that looks at it."""
+
+    texts: TextSource
+    scorer: Scorer
+
+
+@dataclass(frozen=True)
+class LearnArgs:
+    """A scorer with its files, and its looks at all shards."""
+
+    scorer: ChosenScorer
+    looks: tuple[Handle, ...]
+
+
+@dataclass(frozen=True)
+class ToldArgs:
+    """A scorer, what it has learned, and its looks at the documents that were kept."""
+
+    scorer: Scorer
+    learned: Tree
+    looks: tuple[Handle, ...]
+
+
+@dataclass(frozen=True)
+class ScoreArgs:
+    """A shard, after the steps that change texts, the scorer, and what it has learned (None: it learns nothing)."""
+
+    texts: TextSource
+    scorer: ChosenScorer
+    learned: Tree | None
+
+
+def look_shard(args: LookArgs, here: Here) -> UnitResult:
+    """Write what a scorer has to know of the documents of a shard."""
+    look = _learning(args.scorer).look(args.scorer, texts_of(args.texts.read(("text",))["text"]))
+    write_table(look, here.folder / LOOK_FILE)
+    return UnitResult()
+
+
+def learn(args: LearnArgs, here: Here) -> UnitResult:
+    """Write what a scorer has learned of all documents; the summary is what people are told of it."""
+    looks = (read_table(look.local()) for look in args.looks)
+    config = args.scorer.config
+    return UnitResult(summary=dict(_learning(config).learn(config, looks, args.scorer.local, here.folder)))
+
+
+def tell_of_kept(args: ToldArgs, here: Here) -> UnitResult:
+    """Return in the summary what a scorer has to say of the documents that were kept."""
+    tell = _learning(args.scorer).told_of_kept
+    assert tell is not None
+    looks = (read_table(look.local()) for look in args.looks)
+    return UnitResult(summary=dict(tell(args.scorer, looks, args.learned.local())))
+
+
+def score_shard(args: ScoreArgs, here: Here) -> UnitResult:
+    """Write the scores of every document of a shard.
+
+    Raises:
+        DataError: the scorer gave another number of scores than there are documents.
+    """
+    documents = args.texts.read(("id", "source", "text"))
+    config = args.scorer.config
+    found = kinds.method(config).score(config, texts_of(documents["text"]), here.held)
+    columns: dict[str, Any] = {"id": documents["id"], "source": documents["source"]}
+    for part, values in found.items():
+        if len(values) != documents.num_rows:
+            raise DataError(f"scorer {config.name}: {len(values):,} scores of {documents.num_rows:,} documents.")
+        columns[column(config.name, part)] = pa.array(values)
+    write_scores(pa.table(columns), here.folder / SCORES_FILE)
+    missing = int(np.isnan(np.asarray(found[""], np.float64)).sum())
+    return UnitResult(summary={"documents": documents.num_rows, "without": missing})
+
+
+def held_scorer(args: ScoreArgs) -> tuple[ChosenScorer, Tree | None]:
+    """Return what a worker keeps something for."""
+    return args.scorer, args.learned
+
+
+def load_held(of: tuple[ChosenScorer, Tree | None]) -> Any:
+    """Return what a worker keeps: what the scorer has learned, or its model."""
+    scorer, learned = of
+    return kinds.method(scorer.config).load(scorer.config, scorer.local, learned.local() if learned else None)
+
+
+def _learning(config: Scorer) -> LearningPass:
+    learning = kinds.method(config).learning
+    assert learning is not None
+    return learning

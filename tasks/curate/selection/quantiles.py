@@ -1,0 +1,56 @@
+"""Documents of a range of quantiles, by tokens: the highest tenth, the middle third."""
+
+from typing import Annotated, Literal, Self
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from tasks.curate.selection.method import (
+    NOTHING,
+    Interval,
+    SelectionMethod,
+    SelectionParams,
+    Values,
+    ascending,
+    place,
+    score_itself,
+)
+
+Quantile = Annotated[float, Field(ge=0, le=1)]
+
+
+class Quantiles(SelectionParams):
+    """Keep the documents from quantile `low` to quantile `high` of the score, counted in tokens.
+
+    A keep rate of 10 % of the tokens with the highest scores is `low: 0.9`. A document belongs where its middle lies:
+    neighbouring ranges share no document and leave none out.
+    """
+
+    kind: Literal["quantiles"] = "quantiles"
+    low: Quantile = 0.0
+    high: Quantile = 1.0
+
+    @model_validator(mode="after")
+    def _is_a_range(self) -> Self:
+        if self.low >= self.high:
+            raise ValueError(f"low is {self.low:g} and high {self.high:g}: there is nothing between them.")
+        return self
+
+
+def _interval(config: Quantiles, values: Values) -> Interval:
+    order = ascending(values.score_N, values.id_N)
+    tokens = values.tokens_N[order].astype(np.float64)
+    middle = (np.cumsum(tokens) - tokens / 2) / max(1.0, float(tokens.sum()))
+    # The last range has the last document, even if it has all tokens.
+    within = np.flatnonzero((middle >= config.low) & ((middle < config.high) | (config.high == 1)))
+    if not len(within):
+        return NOTHING
+    low, high = (place(values.score_N, values.id_N, order[row]) for row in (within[0], within[-1]))
+    return Interval(low, high)
+
+
+def _words(config: Quantiles) -> str:
+    return f"quantiles {config.low:g} to {config.high:g} of {config.score}, by tokens"
+
+
+METHOD = SelectionMethod(_interval, score_itself, _words)

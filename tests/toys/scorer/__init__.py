@@ -1,0 +1,1 @@
+"""An annotator of one's own, as CONTRIBUTING shows it."""
