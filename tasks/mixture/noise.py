@@ -13,11 +13,12 @@ import numpy.typing as npt
 import scipy
 
 from tasks.core.errors import DataError
-from tasks.mixture.runs import RunTable
+from tasks.mixture.runs import IN_WORDS, RunTable
 
 Array = npt.NDArray[np.float64]
 
 POWER = 0.8
+_CONFIDENCE = 0.95  # of what is told of noise on the way
 _MIN_SEEDS = 3  # fewer make no claim: tasks.evaluation.compare
 # More seeds than this are no plan: the noise has to come down in another way.
 _MAX_SEEDS = 1000
@@ -115,6 +116,18 @@ def run_noise(runs: RunTable) -> float | None:
     """
     noise = difference_noise(runs)
     return None if noise is None else noise.run_sd
+
+
+def noise_sentence(runs: RunTable, confirm_seeds: int) -> str:
+    """Say the noise and the smallest gain that a comparison of full seeds could find, before more is spent."""
+    noise = difference_noise(runs)
+    if noise is None:
+        return "search: the noise is not known: no mixture was run with two seeds (search.num_noise_seeds)"
+    seeds = max(confirm_seeds, _MIN_SEEDS)
+    effect = detectable(noise, seeds, _CONFIDENCE)
+    found = "" if effect is None else f"; with {seeds} seeds a gain of {effect.gain:.4f} would be found 4 times of 5"
+    chance = f"{noise.sd:.4f} {IN_WORDS[runs.unit]} (sd, {noise.known})"
+    return f"search: two runs of one size differ by chance by {chance}{found}"
 
 
 def require_varied(objective_R: Array, what: str) -> None:

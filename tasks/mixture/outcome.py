@@ -27,7 +27,8 @@ from tasks.mixture.published_candidates import (
 )
 from tasks.mixture.published_forecast import Forecast
 from tasks.mixture.runs import RUNS_FILE, to_csv
-from tasks.mixture.search import Judgement, State, judgement, scores
+from tasks.mixture.search import Judgement, judgement, scores
+from tasks.mixture.state import State
 
 FILES = (Candidates.FILE, Forecast.FILE, Recipe.FILE, RUNS_FILE)
 

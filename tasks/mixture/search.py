@@ -15,17 +15,16 @@ from tasks.core.published import Model, Published
 from tasks.mixture.budget import confirming, rounds_of
 from tasks.mixture.config import SearchParams
 from tasks.mixture.confirm import confirm, contenders, require_enough, shipped_pick
-from tasks.mixture.decay import DecayRuns
 from tasks.mixture.decide import Pick, decide
 from tasks.mixture.earlier_runs.prediction import EarlierPrediction
 from tasks.mixture.earlier_runs.reuse import Restricted, Reuse, couplings, reuse
-from tasks.mixture.earlier_runs.warm_start import CurrentSearch, best_before, informed
-from tasks.mixture.expected_curve import RunCurve
+from tasks.mixture.earlier_runs.warm_start import best_before, informed
 from tasks.mixture.noise import run_noise
 from tasks.mixture.predictors.choose import MIN_RUNS, Choice, Selection, choose, fit, refit
 from tasks.mixture.predictors.gp_sqrt import GpSqrt
 from tasks.mixture.predictors.predictor import Measured, Predictor
 from tasks.mixture.problem import Problem
+from tasks.mixture.proxies.proxy import ProxyResult
 from tasks.mixture.published import Weights
 from tasks.mixture.published_candidates import (
     Confirmation,
@@ -35,83 +34,11 @@ from tasks.mixture.published_candidates import (
     Round,
     Transfer,
 )
-from tasks.mixture.runs import JUDGING, RunKind, RunTable
+from tasks.mixture.runs import ProxyRun, RunKind
+from tasks.mixture.state import State
 from tasks.mixture.strategies.evidence import Evidence
 from tasks.mixture.strategies.kinds import method
-from tasks.mixture.third_size import Fall
-from tasks.mixture.transfer import Size, transfer, transfer_mixtures
-from tasks.training.config import num_parameters
-
-
-@dataclass(frozen=True)
-class State:
-    """Where a search stands: what it searches, what was measured, and what each round proposed.
-
-    `earlier` are runs of an earlier version that inform the predictor, `data` what today's proxies have in common
-    (`ProxyRun.data`). `tokens` is the digest of what is trained on, None where there is no pool; `decay` is what
-    the branches of the last stage came to, `curves` what runs read of their training loss, `onward` how losses fall to the
-    full run where a ladder says it, all at the end.
-    """
-
-    params: SearchParams
-    problem: Problem
-    vocab_size: int
-    data: str
-    runs: RunTable
-    rounds: tuple[Round, ...] = ()
-    earlier: RunTable | None = None
-    tokens: str | None = None
-    decay: DecayRuns | None = None
-    curves: tuple[RunCurve, ...] = ()
-    onward: Fall | None = None
-
-    @property
-    def size(self) -> Size:
-        """The proxies' size."""
-        proxy = self.params.proxy
-        return Size(num_parameters(proxy.model, self.vocab_size)[0], proxy.num_tokens)
-
-    @property
-    def second_size(self) -> Size | None:
-        """The size of the second proxies, if any are asked for."""
-        if self.params.transfer is None:
-            return None
-        training = self.params.transfer.second
-        return Size(num_parameters(training.model, self.vocab_size)[0], training.num_tokens)
-
-    @property
-    def target(self) -> Size | None:
-        """The size of the run that the recipe is for, where it is known."""
-        parameters = self.params.target_parameters
-        if parameters is None and self.params.target_model is not None:
-            parameters = num_parameters(self.params.target_model, self.vocab_size)[0]
-        return None if parameters is None else Size(parameters, self.params.target.tokens)
-
-    @property
-    def searched(self) -> RunTable:
-        """The proxies of the search itself: of one size, without those that only judge the pick."""
-        rows = self.runs.at(self.size.model_parameters, self.size.tokens).rows
-        return replace(self.runs, rows=tuple(row for row in rows if row.kind not in JUDGING))
-
-    @property
-    def paired(self) -> RunTable:
-        """The proxies that a predictor is fitted to: those with the search's own seed."""
-        return self.searched.paired(self.params.seed)
-
-    @property
-    def current(self) -> CurrentSearch:
-        """What is measured now, as an earlier table is asked for it."""
-        problem, size = self.problem, self.size
-        return CurrentSearch(
-            problem.names,
-            problem.set_names,
-            problem.objective,
-            self.runs.unit,
-            self.data,
-            self.params.seed,
-            size.model_parameters,
-            size.tokens,
-        )
+from tasks.mixture.transfer import transfer, transfer_mixtures
 
 
 class ProxyRequest(Model):
@@ -206,6 +133,26 @@ def not_measured(state: State, requests: Sequence[ProxyRequest]) -> list[ProxyRe
     """Return what of these was not measured before, at the proxies' size and with that seed."""
     known = {(row.weights, row.seed) for row in state.searched.rows}
     return [each for each in requests if each.second_size or (each.weights, each.seed) not in known]
+
+
+def measured_run(
+    problem: Problem, number: int, request: ProxyRequest, result: ProxyResult, content: str, instruction_set: str
+) -> ProxyRun:
+    """Return the row of a measured proxy; `content` is the digest of what decides its losses but mixture and seed."""
+    return ProxyRun(
+        run=number,
+        round=request.round,
+        kind=request.kind,
+        seed=request.seed,
+        model_parameters=result.model_parameters,
+        tokens=result.tokens,
+        flops=result.flops,
+        objective=sum(share * value for share, value in zip(problem.objective, result.set_losses, strict=True)),
+        weights=request.weights,
+        losses=result.set_losses,
+        data=content,
+        instruction_set=instruction_set,
+    )
 
 
 def fitted(state: State) -> Choice:

@@ -17,7 +17,7 @@ from tasks.mixture.config import SearchParams
 from tasks.mixture.decay import DecayRuns, DecayStage, decay_candidates
 from tasks.mixture.earlier_runs.warm_start import usable_runs
 from tasks.mixture.expected_curve import RunCurve, run_curve
-from tasks.mixture.noise import detectable, difference_noise, penalty_of_noise, require_varied, run_noise
+from tasks.mixture.noise import noise_sentence, penalty_of_noise, require_varied, run_noise
 from tasks.mixture.outcome import FILES
 from tasks.mixture.pool_problem import problem_of
 from tasks.mixture.problem import Problem
@@ -25,17 +25,18 @@ from tasks.mixture.proxies.branches import BranchesArgs, BranchesResult, search_
 from tasks.mixture.proxies.on_tasks import AskedTasks, TaskProxyArgs, search_proxies_on_tasks
 from tasks.mixture.proxies.proxy import SPLIT, ProxyArgs, ProxyResult, ProxySpec, row_share_of, search_proxies
 from tasks.mixture.published import Weights
-from tasks.mixture.runs import IN_WORDS, JUDGING, ProxyRun, RunTable, read_runs
+from tasks.mixture.runs import JUDGING, ProxyRun, RunTable, read_runs
 from tasks.mixture.search import (
     ProposedRound,
     ProxyRequest,
     ProxyRequests,
-    State,
     counts,
+    measured_run,
     noise_round,
     not_measured,
     proposed,
 )
+from tasks.mixture.state import State
 from tasks.mixture.third_size import Fall
 from tasks.mixture.transfer import require_larger
 from tasks.mixture.units import (
@@ -89,7 +90,6 @@ CONCLUSION = Step("search.conclude", "search: decision", search_conclusion)
 EARLIER, LADDER = "earlier_runs", "ladder"
 # What a proxy reads of a pool: another test split, say, changes no proxy.
 READ = (*POOL_FILES, "tokens/train/", f"tokens/{SPLIT}/")
-_CONFIDENCE = 0.95
 # Characters of a digest that stand in the table of runs.
 _DATA = 16
 
@@ -149,7 +149,7 @@ def searched(
     state = proxies.measured(state, not_measured(state, noise_round(params, problem)), "baselines and noise")
     if len(state.paired.rows) > 1:
         require_varied(np.array([row.objective for row in state.paired.rows]), "the objective (search.objective)")
-    workshop.observer.say(_sentence_on_noise(params, state.searched))
+    workshop.observer.say(noise_sentence(state.searched, 0 if params.confirm is None else params.confirm.num_seeds))
     if params.kl_to_natural is None:
         penalty = penalty_of_noise(run_noise(state.searched), params.num_runs)
         state = replace(state, problem=replace(problem, kl_to_natural=penalty))
@@ -256,7 +256,8 @@ class Proxies:
             number, request = requests[place]
             result = ProxyResult.read(record.folder)
             self.curves[number] = run_curve(number, result.losses, self._training(request))
-            rows[place] = self._row(number, request, result, content, record.environment.get("instruction_set", ""))
+            instruction_set = record.environment.get("instruction_set", "")
+            rows[place] = measured_run(self.problem, number, request, result, content, instruction_set)
             # Where two requests are the same run (natural may be uniform) the table has both, but there is one proxy.
             if record.key not in reported:
                 reported.add(record.key)
@@ -299,26 +300,6 @@ class Proxies:
         most, others = params.search_tokens_per_domain, params.search_tokens_of_others
         return tuple(most if place in counted else others for place in range(len(problem.domains)))
 
-    def _row(
-        self, number: int, request: ProxyRequest, result: ProxyResult, content: str, instruction_set: str
-    ) -> ProxyRun:
-        return ProxyRun(
-            run=number,
-            round=request.round,
-            kind=request.kind,
-            seed=request.seed,
-            model_parameters=result.model_parameters,
-            tokens=result.tokens,
-            flops=result.flops,
-            objective=sum(
-                share * value for share, value in zip(self.problem.objective, result.set_losses, strict=True)
-            ),
-            weights=request.weights,
-            losses=result.set_losses,
-            data=content,
-            instruction_set=instruction_set,
-        )
-
 
 def _requests(step: Step, workshop: Workshop, state: State) -> tuple[ProxyRequest, ...]:
     return ProxyRequests.read(step.one(workshop, state).folder).requests
@@ -352,18 +333,6 @@ def _onward(params: SearchParams, state: State) -> Fall | None:
     from tasks.ladder.fall import ladder_fall
 
     return ladder_fall(Path(params.ladder), state.size, state.second_size, state.target)
-
-
-def _sentence_on_noise(params: SearchParams, runs: RunTable) -> str:
-    """Say the noise and the smallest gain that a comparison of full seeds could find, before more is spent."""
-    noise = difference_noise(runs)
-    if noise is None:
-        return "search: the noise is not known: no mixture was run with two seeds (search.num_noise_seeds)"
-    seeds = 3 if params.confirm is None else max(params.confirm.num_seeds, 3)
-    effect = detectable(noise, seeds, _CONFIDENCE)
-    found = "" if effect is None else f"; with {seeds} seeds a gain of {effect.gain:.4f} would be found 4 times of 5"
-    chance = f"{noise.sd:.4f} {IN_WORDS[runs.unit]} (sd, {noise.known})"
-    return f"search: two runs of one size differ by chance by {chance}{found}"
 
 
 def _report(

@@ -8,13 +8,13 @@ from tasks.mixture.search import (
     ProposedRound,
     ProxyRequest,
     ProxyRequests,
-    State,
     contender_round,
     design_round,
     next_round,
     picked_round,
     transfer_round,
 )
+from tasks.mixture.state import State
 
 
 def search_design(state: State, here: Here) -> UnitResult:

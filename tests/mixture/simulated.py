@@ -14,7 +14,6 @@ from tasks.mixture.problem import Problem, SearchedDomain, objective_shares
 from tasks.mixture.runs import ProxyRun, RunTable
 from tasks.mixture.search import (
     ProxyRequest,
-    State,
     contender_round,
     counts,
     design_round,
@@ -23,6 +22,7 @@ from tasks.mixture.search import (
     proposed,
     transfer_round,
 )
+from tasks.mixture.state import State
 from tasks.mixture.transfer import Size
 from tasks.training.config import TrainingConfig, num_parameters
 

@@ -24,7 +24,8 @@ from tasks.mixture.noise import (
 from tasks.mixture.plan import Speeds, outlook, parts, total
 from tasks.mixture.problem import Problem, SearchedDomain
 from tasks.mixture.runs import ProxyRun, RunTable
-from tasks.mixture.search import State, design_round, noise_round
+from tasks.mixture.search import design_round, noise_round
+from tasks.mixture.state import State
 from tasks.mixture.strategies.baselines import Natural
 from tasks.mixture.transfer import TransferParams
 from tasks.training.config import num_flops, num_parameters

@@ -18,7 +18,8 @@ from tasks.mixture.predictors.law_gp import LawGp
 from tasks.mixture.predictors.ridge_sqrt import RidgeSqrt
 from tasks.mixture.published_candidates import Proposal
 from tasks.mixture.runs import ProxyRun, RunTable
-from tasks.mixture.search import State, counts, fitted
+from tasks.mixture.search import counts, fitted
+from tasks.mixture.state import State
 from tasks.mixture.strategies.default import Default
 from tasks.mixture.strategies.evidence import Evidence
 from tasks.mixture.strategies.kinds import StrategyParams, method
