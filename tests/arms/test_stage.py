@@ -13,11 +13,12 @@ from tasks.arms.config import ArmsParams
 from tasks.arms.page import headline
 from tasks.arms.published import ArmComparison, ArmsComparison
 from tasks.arms.stage import effect_words, run
-from tasks.core.errors import ConfigError
+from tasks.core.errors import ConfigError, DataError
 from tasks.core.manifest import Manifest
 from tasks.evaluation.tasks.published import Scores
 from tasks.runtime.context import Workshop
 from tasks.tokenize.published import TOKENIZER_FILE
+from tests.evaluation.test_harness_results import written
 from tests.evaluation.test_stage import pool_with_tokenizer, publish
 from tests.evaluation.test_task_models import model_folder
 from tests.in_process import InProcess
@@ -128,6 +129,22 @@ def test_a_task_can_make_the_claim(finished: tuple[Path, Path, ArmsComparison, I
     page = (root / "arms" / "page.html").read_text(encoding="utf-8")
     assert page.partition("Other items, the same models")[2].partition("</table>")[0].count("<td>pairs</td>") == 2
     assert len(Scores.read(root / "arms").models) == 9
+
+
+def test_results_of_the_harness_can_make_the_claim_if_every_run_has_them(
+    finished: tuple[Path, Path, ArmsComparison, InProcess], tmp_path: Path
+) -> None:
+    root, pool, found, _ = finished
+    names = [f"{one.arm}-seed{one.seed}" for one in found.runs]
+    files = [written(tmp_path / f"{name}.json", model_name=name) for name in names]
+    compare(root, params(harness_results=files, primary="toy.acc"), pool, InProcess())
+    taken = ArmsComparison.read(root / "arms")
+    assert {one.scores["toy.acc"] for one in taken.runs} == {0.75}
+    assert taken.primary == "toy.acc" and not any(one.claim for one in taken.comparisons)
+    with pytest.raises(ConfigError, match=r"primary: toy has no score speed"):
+        compare(root, params(harness_results=files, primary="toy.speed"), pool, InProcess())
+    with pytest.raises(DataError, match=f"toy is there for 8 of 9 models; first without: {names[-1]}"):
+        compare(root, params(harness_results=files[:-1], primary="toy.acc"), pool, InProcess())
 
 
 def test_leaving_out_every_domain_is_an_option_and_flops_may_be_what_is_equal(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter
 
+from tasks.core.digest import digest_file
 from tasks.core.errors import ConfigError, DataError
 from tasks.evaluation.tasks.choose import items
 from tasks.evaluation.tasks.kinds import TaskConfig
@@ -173,6 +174,8 @@ def test_the_adapter_refuses_what_it_cannot_answer_in_words(tmp_path: Path) -> N
 
     folder = model_folder(tmp_path / "m")
     model = HarnessModel(str(folder), device="cpu")
+    # By this its results are taken in for the model that was asked.
+    assert model.get_model_info() == {"model_sha": digest_file(folder / "model.safetensors")}
     with pytest.raises(
         DataError, match=r"1 of 2 requests are longer than the model's context of 24 tokens; the longest has 30"
     ):

@@ -258,5 +258,9 @@ def test_names_of_tasks_are_their_own_and_sets_are_of_known_tasks(tmp_path: Path
         TaskSetParams.model_validate({"tasks": [one, one]})
     with pytest.raises(ValueError, match=r"no task is called b\.accuracy"):
         TaskSetParams.model_validate({"tasks": [one], "score_sets": [{"name": "s", "weights": {"b.accuracy": 1}}]})
+    with pytest.raises(
+        ValueError, match="s: 22 of the 22 tasks of dclm_core_v2 are not among tasks; first: agi_eval_lsat_ar"
+    ):
+        TaskSetParams.model_validate({"tasks": [one], "score_sets": [{"name": "s", "baselines": "dclm_core_v2"}]})
     with pytest.raises(ValueError, match="has to be above 0"):
         TaskSetParams.model_validate({"tasks": [one], "score_sets": [{"name": "s", "weights": {"a": 0}}]})

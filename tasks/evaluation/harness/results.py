@@ -109,7 +109,9 @@ def _read(params: HarnessResultsParams) -> HarnessResults:
             "that it wrote; samples_*.jsonl are not read."
         ) from error
     except (ValueError, RecursionError) as error:
-        raise DataError(f"{path}: this is no JSON: {error}. Run the harness again.") from error
+        raise DataError(
+            f"{path}: this is no JSON: {error}. Name a whole results_*.json; samples_*.jsonl are not read."
+        ) from error
     tasks = {name: task for name in told.results if (task := _task(told, name, str(path))) is not None}
     if not tasks:
         raise DataError(f"{path}: there is no score in it. Run the harness again, without --predict_only.")

@@ -67,7 +67,14 @@ class TaskSetParams(Params):
             return  # their tasks are known when the files are read
         known = {task.name for task in self.tasks}
         for one in self.score_sets:
-            if strangers := sorted(name for name in one.shares if name.partition(".")[0] not in known):
+            if not (strangers := sorted(name for name in one.shares if name.partition(".")[0] not in known)):
+                continue
+            if not one.weights:
+                yield (
+                    f"score_sets, {one.name}: {len(strangers)} of the {len(one.shares)} tasks of {one.baselines} are not "
+                    f"among tasks; first: {strangers[0].partition('.')[0]}. Name those that there are in weights"
+                )
+            else:
                 yield f"score_sets, {one.name}: no task is called {', '.join(strangers)}; tasks: {', '.join(sorted(known))}"
 
 
