@@ -12,6 +12,7 @@ from click.testing import CliRunner, Result
 
 from cli.main import main
 from cli.speed import measured_speed
+from flows.config import read_config
 from tasks.core.rng import generator
 from tasks.mixture.config import SearchParams
 from tasks.mixture.runs import ProxyRun, RunTable, to_csv
@@ -271,7 +272,9 @@ def test_plan_says_costs_and_what_it_does_not_know() -> None:
     assert result.exit_code == 0
     assert "hours are unknown" in result.output and "gain that could be claimed is unknown" in result.output
     value = said(mixwright("plan", "--json", "--proxy-tokens-per-s", "1000"))
-    assert value["search"]["runs"] == SearchParams().num_runs
+    # The demo's proxies; the pick at their size once more, and it and natural with two seeds at the second size.
+    assert value["search"]["runs"] == read_config("demo").params.search.num_runs + 1 + 4
+    assert value["parts"]["second size"]["runs"] == 4
     assert value["search"]["hours"] > 0 and value["training"]["hours"] is None
     assert sum(part["runs"] for part in value["parts"].values()) == value["search"]["runs"]
     assert value["noise"] is None and value["evaluated"] is None

@@ -39,9 +39,9 @@ def test_each_domain_has_its_weights_and_bits_per_byte(folders: dict[str, Path])
 
 
 def test_the_sentences_are_the_decision_and_the_forecast_beside_its_outcome(folders: dict[str, Path]) -> None:
-    first, *_, last = closing_sentences(Decision.read(folders["evaluate"]), Forecast.read(folders["search"]))
+    first, *_, forecast, last = closing_sentences(Decision.read(folders["evaluate"]), Forecast.read(folders["search"]))
     assert first.startswith("Claim: the searched mixture beats natural")
-    assert last.startswith("Forecast +0.0210")
+    assert forecast.startswith("Forecast +0.0210") and last == "Inside were 2 of 3."
 
 
 def test_the_text_of_a_run_holds_all_of_it(folders: dict[str, Path]) -> None:
