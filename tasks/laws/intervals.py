@@ -92,7 +92,7 @@ def fitted(
         EvidenceError: see `best_fit`.
     """
     p_P = best_fit(curve, columns, target_R, starts(), objective)
-    return _uncertain(curve, columns, target_R, p_P, _drift(curve, columns, target_R, p_P, objective))
+    return uncertain(curve, columns, target_R, p_P, _drift(curve, columns, target_R, p_P, objective))
 
 
 def beyond(curve: Curve, runs: Columns, columns: Columns) -> tuple[Array, Array]:
@@ -107,7 +107,8 @@ def beyond(curve: Curve, runs: Columns, columns: Columns) -> tuple[Array, Array]
     return outside_KR.max(axis=0), (outside_KR / np.maximum(upper_K - lower_K, 1e-9)).max(axis=0)
 
 
-def _uncertain(curve: Curve, columns: Columns, target_R: Array, p_P: Array, drift: float) -> FittedCurve:
+def uncertain(curve: Curve, columns: Columns, target_R: Array, p_P: Array, drift: float) -> FittedCurve:
+    """Return a curve at its optimum with what the points leave open of its parameters."""
     slopes_RP = derivatives(lambda p: curve.link(curve.values(p, columns)), p_P)
     error_R = curve.link(np.asarray(curve.values(p_P, columns))) - curve.link(target_R)
     freedom = 1 + max(len(target_R) - len(p_P), 0)
@@ -124,7 +125,7 @@ def _drift(curve: Curve, columns: Columns, target_R: Array, p_P: Array, objectiv
     for kept_R in _cheapest(curve, columns, len(p_P)):
         some, others = rows_of(columns, kept_R), rows_of(columns, ~kept_R)
         near_P = best_fit(curve, some, target_R[kept_R], [p_P], objective)
-        part = _uncertain(curve, some, target_R[kept_R], near_P, 0.0)
+        part = uncertain(curve, some, target_R[kept_R], near_P, 0.0)
         beyond_R, _ = beyond(curve, some, others)
         far_R = beyond_R > _FAR
         if not far_R.any():

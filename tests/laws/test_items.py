@@ -9,6 +9,7 @@ from tasks.core.rng import generator
 from tasks.laws.clusters import clusters_of
 from tasks.laws.cod import Cod, fit_cod
 from tasks.laws.curve import Array
+from tasks.laws.floors import floor_of
 from tasks.laws.loss_to_loss import LossToLoss, fit_loss_to_loss
 from tasks.laws.table import LawTable
 
@@ -81,6 +82,17 @@ def test_a_loss_is_carried_on_from_another(sized: bool) -> None:
     found, lower, upper = (float(answer.columns[name][0]) for name in ("prediction", "lower", "upper"))
     assert found == pytest.approx(second(2.2), rel=0.01)
     assert lower < second(2.2) < upper
+
+
+def test_a_floor_that_the_losses_leave_open_is_known_to_be_and_taken_lower() -> None:
+    sizes = np.array([(params, ratio * params) for params in np.geomspace(1e7, 1e9, 5) for ratio in (10.0, 40.0)]).T
+    columns = {"params": sizes[0], "tokens": sizes[1]}
+    loss_R = 1.9 + 400 / sizes[0] ** 0.34 + 1500 / sizes[1] ** 0.35
+    noise_R = generator(1, "losses").standard_normal(len(loss_R))
+    clean, noisy = (floor_of(columns, loss_R * np.exp(sd * noise_R)) for sd in (0.001, 0.05))
+    assert 1.7 < clean.cautious < clean.mean < 2
+    assert noisy.sd > 5 * clean.sd
+    assert abs(noisy.cautious - 1.9) < abs(noisy.mean - 1.9)
 
 
 def test_three_pairs_cannot_identify_four_parameters() -> None:
