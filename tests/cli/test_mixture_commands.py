@@ -271,7 +271,8 @@ def test_plan_says_costs_and_what_it_does_not_know() -> None:
     result = mixwright("plan")
     assert result.exit_code == 0
     assert "hours are unknown" in result.output and "gain that could be claimed is unknown" in result.output
-    value = said(mixwright("plan", "--json", "--proxy-tokens-per-s", "1000"))
+    speeds = ("--proxy-tokens-per-s", "1000", "--second-tokens-per-s", "500")
+    value = said(mixwright("plan", "--json", *speeds))
     # The demo's proxies; the pick at their size once more, and it and natural with two seeds at the second size.
     assert value["search"]["runs"] == read_config("demo").params.search.num_runs + 1 + 4
     assert value["parts"]["second size"]["runs"] == 4
