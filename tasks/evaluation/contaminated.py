@@ -54,6 +54,7 @@ from tasks.runtime.context import Workshop
 from tasks.runtime.records import UnitRecord
 from tasks.runtime.step import Hold, Step
 from tasks.tokenize.pool import POOL_FILES
+from tasks.tokenize.prefixed import METADATA
 from tasks.tokenize.published import TokenPoolIndex
 from tasks.training.planted.published import PlantedPlan
 from tasks.training.rows import SPLIT
@@ -97,7 +98,7 @@ def contamination(
     lengths = NgramParams(ngram_words=params.ngram_words, whole_text_words=params.whole_text_words)
     asked = tuple(TaskFile(task.file, task.params.task) for task in tasks)
     index = INDEX.one(workshop, IndexArgs(asked, lengths))
-    pool = trained.splits.under(*POOL_FILES, f"tokens/{SPLIT}/")
+    pool = trained.splits.under(*POOL_FILES, f"tokens/{SPLIT}/", METADATA)
     searched_by = Searched(trained.tokenizer, TokenPoolIndex.read(pool.local()).document_end, index.tree)
     units = _units(pool, searched_by)
     searched = SEARCH.map(workshop, [unit for _, unit in units])

@@ -12,6 +12,7 @@ from tasks.mixture.published import Recipe
 from tasks.mixture.published_forecast import Forecast
 from tasks.runtime.stages import StageInput
 from tasks.tokenize.pool import POOL_FILES
+from tasks.tokenize.prefixed import METADATA
 from tasks.tokenize.published import TOKENIZER_FILE, TokenPoolIndex
 from tasks.training.params import TrainParams
 from tasks.training.published import MODELS_FOLDER, TrainedRun, TrainedRuns
@@ -62,10 +63,10 @@ class Trained:
 
 def read_trained(given: Mapping[str, StageInput], *, with_train_split: bool) -> Trained:
     """Read what other stages made; every file is verified before the first of them is read."""
-    splits = (SPLIT, TRAIN) if with_train_split else (SPLIT,)
+    folders = (f"tokens/{SPLIT}/", f"tokens/{TRAIN}/", METADATA) if with_train_split else (f"tokens/{SPLIT}/",)
     given["search"].tree(Recipe.FILE, Forecast.FILE)
     files = given["train"].tree(TrainedRuns.FILE, ForecastUpdates.FILE, f"{MODELS_FOLDER}/")
-    pool = given["tokenize"].tree(*POOL_FILES, *(f"tokens/{split}/" for split in splits))
+    pool = given["tokenize"].tree(*POOL_FILES, *folders)
     tokenizer = given["tokenize"].tree(TOKENIZER_FILE)[TOKENIZER_FILE]
     recipe, forecast = given["search"].read(Recipe), given["search"].read(Forecast)
     runs = given["train"].read(TrainedRuns).runs

@@ -5,7 +5,7 @@ little-endian numbers of 16 bits where the vocabulary fits, else of 32; document
 `document_end`), `<NN>-<domain>.starts.bin` beside them the first token of each document (64 bits), and, where
 columns of documents were asked for, `<NN>-<domain>.column-<name>.bin` their numbers (64-bit floats) and
 `<NN>-<domain>.ids.bin` 64 bits that stand for their ids,
-`<NN>-<domain>.prefixed.bin` and `<NN>-<domain>.prefixes.bin` the documents behind their metadata (see `prefixed`),
+`metadata/` the documents behind their metadata, where that was asked for (see `prefixed`),
 `token_bytes.bin` the number of UTF-8 bytes that each token id stands for (16 bits; 0 for special
 tokens), so that nats per token become bits per byte.
 """

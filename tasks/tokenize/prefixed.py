@@ -1,9 +1,10 @@
 """The documents of a domain once more, each behind tokens of its metadata: what stages with metadata are trained on.
 
 The prefix says where a document comes from (MeCo, arXiv 2501.01956): `URL: ` and the host of its address (`unknown` where it
-has none) or `Source: ` and the name of its source, then an empty line. Beside the tokens of a domain
-`<NN>-<domain>.prefixed.bin` holds its documents in the same order, each behind its prefix and ended by `document_end`, and
-`<NN>-<domain>.prefixes.bin` the tokens of each prefix (64 bits).
+has none) or `Source: ` and the name of its source, then an empty line. `metadata/<split>/<NN>-<domain>.bin` holds the
+documents of a domain in the order of its tokens, each behind its prefix and ended by `document_end`, and beside it
+`<NN>-<domain>.prefixes.bin` the tokens of each prefix (64 bits): in a folder of their own, so that what reads the tokens
+alone is not made again for them.
 
 Axes: D documents.
 """
@@ -22,6 +23,8 @@ Metadata = Literal["host", "source"]
 # Columns of the kept documents that metadata is read of.
 COLUMNS: "Mapping[Metadata, str]" = {"host": "url", "source": "source"}
 UNKNOWN = "unknown"
+# Where the files of prefixed documents lie in a pool.
+METADATA = "metadata/"
 
 
 @dataclass(frozen=True)
@@ -51,10 +54,10 @@ def prefixed_paths(tokens: str) -> tuple[str, str]:
     """Return where the documents with prefixes of a file of tokens lie, and the tokens of each prefix.
 
     >>> prefixed_paths("tokens/train/03-python-code.bin")
-    ('tokens/train/03-python-code.prefixed.bin', 'tokens/train/03-python-code.prefixes.bin')
+    ('metadata/train/03-python-code.bin', 'metadata/train/03-python-code.prefixes.bin')
     """
-    beside = tokens.removesuffix(".bin")
-    return f"{beside}.prefixed.bin", f"{beside}.prefixes.bin"
+    found = METADATA + tokens.removeprefix("tokens/")
+    return found, f"{found.removesuffix('.bin')}.prefixes.bin"
 
 
 def with_prefixes(

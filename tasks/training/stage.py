@@ -21,6 +21,7 @@ from tasks.runtime.records import UnitRecord
 from tasks.runtime.stages import Content, StageRun, environment_over, stage_input
 from tasks.runtime.step import Step
 from tasks.tokenize.pool import POOL_FILES, TokenPool, read_pool, train_digest
+from tasks.tokenize.prefixed import METADATA
 from tasks.tokenize.published import TOKENIZER_FILE
 from tasks.training.config import num_flops, num_parameters
 from tasks.training.held_out import SPLIT as HELD_OUT
@@ -100,7 +101,7 @@ def run(params: TrainParams, *, inputs: Mapping[str, Path], output: Path, worksh
     if (found := stage.unchanged()) is not None:
         return found
     splits = splits_of(params.training)
-    read = tokenized.tree(*POOL_FILES, *(f"tokens/{split}/" for split in splits), TOKENIZER_FILE)
+    read = tokenized.tree(*POOL_FILES, *(f"tokens/{split}/" for split in splits), METADATA, TOKENIZER_FILE)
     recipe = given.read()
     pool = read_pool(read.local(), *splits)
     # Every run is checked before the first starts.
@@ -211,7 +212,7 @@ def _trained(
         [
             RunArgs(
                 as_decided(one.spec, made),
-                read,
+                read_by(one.spec, read),
                 None if branches else start,
                 milestone_of(one.spec.trunk, made),
                 one.hooks,
@@ -225,6 +226,13 @@ def _trained(
         resources=Resources(gpus=workshop.gpus_per_trainer),
         smaller_worlds=worlds,
     )
+
+
+def read_by(spec: RunSpec, read: Tree) -> Tree:
+    """Return what a run reads of the pool: metadata only where a part of it has some."""
+    if any(segment.metadata for segment in spec.segments):
+        return read
+    return read.under(*POOL_FILES, "tokens/", TOKENIZER_FILE)
 
 
 def _smaller(runs: Sequence[PlannedRun], workshop: Workshop) -> tuple[int, ...]:

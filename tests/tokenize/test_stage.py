@@ -112,7 +112,7 @@ def test_documents_stand_once_more_behind_their_metadata_where_that_is_asked_for
     added = {path.relative_to(tmp_path / "out") for path in (tmp_path / "out").rglob("*.*")} - before
     manifest.verify(tmp_path / "out")
     pool, rows = read_pool(tmp_path / "out"), {row.id: row for row in ROWS}
-    assert len(added) == 2 * len(pool.domains) and all("tokens/train/" in str(path) for path in added)
+    assert len(added) == 2 * len(pool.domains) and all("metadata/train/" in str(path) for path in added)
     for path in before - {Path("manifest.json")}:
         assert (tmp_path / "out" / path).read_bytes() == (tmp_path / "plain" / path).read_bytes()
     codec = bpe.load(tmp_path / "out" / "tokenizer.json", bpe.DOCUMENT_END)
