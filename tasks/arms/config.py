@@ -18,6 +18,13 @@ BITS_PER_BYTE = "bits_per_byte"
 FIRST_SEED = 20_000
 
 
+class Curation(Params):
+    """What the curation of a run's text, and its domains, have otherwise: keys of the sections `curate` and `cluster`."""
+
+    curate: Mapping[str, Any] = Field(default_factory=dict, description="keys of `curate`, laid over the run's")
+    cluster: Mapping[str, Any] = Field(default_factory=dict, description="keys of `cluster`, laid over the run's")
+
+
 class Arm(Params):
     """One arm: what it has otherwise than the others. An arm of nothing is the natural mixture of the common pool."""
 
@@ -28,13 +35,23 @@ class Arm(Params):
     tokens: str | None = Field(
         default=None, description="published folder of tokenize, of other filters say; null = the common one"
     )
+    curation: Curation | None = Field(
+        default=None, description="in place of `tokens`: the text of --run, curated otherwise; null = the common pool"
+    )
     training: Mapping[str, Any] = Field(
         default_factory=dict, description="keys of `training` that this arm has otherwise"
     )
     start: StartConfig | None = Field(default=None, description="null = that of all")
 
+    @property
+    def pool(self) -> str | None:
+        """The name of its pool: a folder, or the input that is curated for it; None = the common one."""
+        return self.tokens if self.curation is None else f"curated for {self.name}"
+
     def mistakes(self) -> Iterator[str]:
         """Yield what is wrong with the weights, and what every arm has alike."""
+        if self.tokens is not None and self.curation is not None:
+            yield f"arm {self.name}: it has `tokens` and `curation`, two pools. Leave one out"
         if "evaluations" in self.training:
             yield f"arm {self.name}: training.evaluations is of no arm; arms are measured at their end"
         if self.weights is not None and not sum(self.weights.values()) > 0:
@@ -48,6 +65,9 @@ class ArmsParams(TaskSetParams):
     start: StartConfig = Field(default=Scratch(), description="of every arm")
     arms: tuple[Arm, ...] = ()
     leave_one_out: bool = Field(default=False, description="an arm `without-DOMAIN` for every domain of the pool, too")
+    curation: Curation | None = Field(
+        default=None, description="of the common pool: the text of --run, curated otherwise; null = as it was"
+    )
     baseline: str = Field(default="natural", description="the arm that the others are compared with")
     equal: Literal["tokens", "flops"] = Field(
         default="tokens", description="flops: each arm has as many whole steps as the baseline's FLOPs give"

@@ -28,7 +28,7 @@ _NOTHING = "–"
 class ArmsContent:
     """All that the page tells beside the comparison: the arms as planned, curves by arm, gains over items, lineage.
 
-    `pools` are the manifests of the token pools, by the folder that arms name (None = the common one); `own` is the
+    `pools` are the manifests of the token pools, by the name of an arm's pool (None = the common one); `own` is the
     comparison's, before anything is published.
     """
 
@@ -153,7 +153,9 @@ def settings_of(plan: Sequence[PlannedArm]) -> tuple[list[str], dict[str, list[s
 
 
 def _settings(one: PlannedArm) -> Iterator[tuple[str, str]]:
-    yield "tokens", one.arm.tokens or "the common pool"
+    yield "tokens", one.arm.pool or "the common pool"
+    if one.arm.curation is not None:
+        yield from _flat("", one.arm.curation.model_dump(mode="json"))
     yield from _flat("training", one.training.model_dump(mode="json"))
     if one.arm.start is not None:
         yield from _flat("start", one.arm.start.model_dump(mode="json"))
@@ -162,7 +164,7 @@ def _settings(one: PlannedArm) -> Iterator[tuple[str, str]]:
 def _flat(name: str, value: Any) -> Iterator[tuple[str, str]]:
     if isinstance(value, Mapping):
         for key, inner in value.items():
-            yield from _flat(f"{name}.{key}", inner)
+            yield from _flat(f"{name}.{key}".lstrip("."), inner)
     else:
         yield name, _NOTHING if value is None else f"{value:g}" if isinstance(value, float) else str(value)
 
@@ -172,7 +174,7 @@ def weights_of(content: ArmsContent) -> tuple[list[str], dict[str, list[float | 
     names = list(dict.fromkeys(name for own in content.domains.values() for name in own))
     rows = {}
     for one in content.plan:
-        shares = dict(zip(content.domains[one.arm.tokens], one.specs[0].phases[0].mean_weights, strict=True))
+        shares = dict(zip(content.domains[one.arm.pool], one.specs[0].phases[0].mean_weights, strict=True))
         rows[one.arm.name] = [shares.get(name) for name in names]
     return names, rows
 

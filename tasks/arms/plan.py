@@ -48,17 +48,17 @@ def natural_weights(pool: TokenPool, training: TrainingConfig, max_epochs: float
 
 
 def planned(params: ArmsParams, arms: Sequence[Arm], pools: Mapping[str | None, TokenPool]) -> list[PlannedArm]:
-    """Return every arm's runs. `pools` are by the folder that arms name; None = the common one.
+    """Return every arm's runs. `pools` are by the name of an arm's pool; None = the common one.
 
     Raises:
         ConfigError: an arm cannot be run as it stands; names all that cannot.
     """
     trainings = {arm.name: _training(params, arm) for arm in arms}
     base = trainings[params.baseline]
-    budget = num_flops(base, pools[_of(arms, params.baseline).tokens].vocab_size)
+    budget = num_flops(base, pools[_of(arms, params.baseline).pool].vocab_size)
     found, mistakes = [], []
     for arm in arms:
-        pool, training = pools[arm.tokens], trainings[arm.name]
+        pool, training = pools[arm.pool], trainings[arm.name]
         try:
             if params.equal == "flops":
                 training = _with_flops(training, pool.vocab_size, budget)

@@ -52,7 +52,9 @@ def run(params: ArmsParams, *, inputs: Mapping[str, Path], output: Path, worksho
     """Train every arm with every seed, measure all models on the same text and tasks, and say what that shows."""
     common = stage_input(workshop, inputs, "tokenize")
     given: dict[str | None, StageInput] = {None: common}
-    given |= {name: stage_input(workshop, {"tokenize": Path(name)}, "tokenize") for name in _folders(params)}
+    given |= {
+        name: stage_input(workshop, {"tokenize": folder}, "tokenize") for name, folder in _own_pools(params, inputs)
+    }
     tasks, own = given_tasks(params), {arm.name: start_of(arm.start) for arm in params.arms if arm.start is not None}
     begin, primary = start_of(params.start), _primary(params, tasks, common)
     stage = StageRun(
@@ -124,9 +126,17 @@ def _item_gains(
     return item_gains(scored, tasks, models, params.baseline, params.confidence)
 
 
-def _folders(params: ArmsParams) -> list[str]:
-    """Return the pools that arms name beside the common one."""
-    return list(dict.fromkeys(arm.tokens for arm in params.arms if arm.tokens is not None))
+def _own_pools(params: ArmsParams, inputs: Mapping[str, Path]) -> list[tuple[str, Path]]:
+    """Return the pools of arms beside the common one: what was curated for an arm is an input of that name.
+
+    Raises:
+        ConfigError: an arm has a curation, and nothing was curated for it.
+    """
+    names = list(dict.fromkeys(arm.pool for arm in params.arms if arm.pool is not None))
+    curated = {arm.pool for arm in params.arms if arm.curation is not None}
+    if missing := [name for name in names if name in curated and name not in inputs]:
+        raise ConfigError(f"{len(missing)} pool(s) are missing; first: {missing[0]}. Name the run by --run.")
+    return [(name, inputs.get(name, Path(name))) for name in names]
 
 
 def effect_words(params: ArmsParams) -> str:
@@ -164,7 +174,7 @@ def _require_fit(
 ) -> None:
     for one in plan:
         if (start := starts[one.arm.name]) is not None:
-            training, tokens = one.training, one.arm.tokens
+            training, tokens = one.training, one.arm.pool
             mistakes = tuple(start_mistakes(start, training, pools[tokens].vocab_size, trees[tokens][TOKENIZER_FILE]))
             if mistakes:
                 raise ConfigError(f"arm {one.arm.name}, start: {len(mistakes)} mistake(s): {'; '.join(mistakes)}")
@@ -180,12 +190,12 @@ def _trained(
     runs = [(one, _begun(spec, starts[one.arm.name])) for one in plan for spec in one.specs]
     made: dict[tuple[str, int], UnitRecord] = {}
     # Arms of one pool that begin with the same weights are trained side by side.
-    kinds = dict.fromkeys((one.arm.tokens, starts[one.arm.name]) for one in plan)
+    kinds = dict.fromkeys((one.arm.pool, starts[one.arm.name]) for one in plan)
     for tokens, start in kinds:
         own = [
             PlannedRun(one.arm.name, spec)
             for one, spec in runs
-            if (one.arm.tokens, starts[one.arm.name]) == (tokens, start)
+            if (one.arm.pool, starts[one.arm.name]) == (tokens, start)
         ]
         records = train_all(own, trees[tokens], start, workshop)
         made |= {(one.mixture, one.spec.seed): record for one, record in zip(own, records, strict=True)}
@@ -215,7 +225,7 @@ def _told(
             arm=one.arm.name,
             seed=spec.seed,
             tokens=one.training.num_tokens,
-            flops=num_flops(one.training, pools[one.arm.tokens].vocab_size),
+            flops=num_flops(one.training, pools[one.arm.pool].vocab_size),
             device=record.identity["device"],
             instruction_set=record.environment["instruction_set"],
             scores=_scores(bpb[spec.name], scored.get(spec.name)),

@@ -41,6 +41,7 @@ EXTRAS = {
     "tasks/core/scripts.py": {"curation"},
     "tasks/core/splitting.py": {"curation"},
     "tasks/core/tables.py": {"curation"},
+    "tasks/arms/pools.py": {"curation"},
     "tasks/mixture/pictures": {"report"},
     "tasks/pages": {"report"},
     "tasks/pictures": {"report"},
