@@ -1,7 +1,7 @@
 """What the pictures have in common: named rows, values beside bars, legends, and how names and sizes are told."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tasks.core import words
 from tasks.pictures.canvas import MUTED, NATURAL, PAPER, SEARCHED, SERIES, UNIFORM, UNIMAX, marked
@@ -84,12 +84,20 @@ def by_kind(
     """Draw a point per run, marked by its kind; `told` is what a reader sees of each who points at it."""
     for kind, (marker, colour) in KINDS.items():
         chosen = [index for index, own in enumerate(kinds) if own == kind]
-        for i in chosen:
-            (point,) = axes.plot(
-                [across[i]], [up[i]], linestyle="none", marker=marker, markersize=9 if marker in "*PX" else 6.5,
-                color=colour, markeredgecolor=PAPER, markeredgewidth=0.8, label=kind if i == chosen[0] else None, zorder=3,
-            )  # fmt: skip
-            marked(point, told[i])
+        points(
+            axes, [across[i] for i in chosen], [up[i] for i in chosen], [told[i] for i in chosen], label=kind,
+            marker=marker, markersize=9 if marker in "*PX" else 6.5, color=colour, markeredgecolor=PAPER,
+            markeredgewidth=0.8, zorder=3,
+        )  # fmt: skip
+
+
+def points(
+    axes: "Axes", across: Sequence[float], up: Sequence[float], told: Sequence[str], *, label: str, **style: Any
+) -> None:
+    """Draw points that each tell their own words, as one entry of the legend."""
+    for index, (x, y, words_of_it) in enumerate(zip(across, up, told, strict=True)):
+        (point,) = axes.plot([x], [y], linestyle="none", label=None if index else label, **style)
+        marked(point, words_of_it)
 
 
 def signed(value: float, digits: int = 4) -> str:

@@ -13,8 +13,8 @@ from tasks.mixture.published_candidates import (
     Transfer,
 )
 from tasks.mixture.published_forecast import SizeGain
-from tasks.pictures.canvas import INK, MUTED, NATURAL, PAPER, SEARCHED, SERIES, UNIFORM, drawn
-from tasks.pictures.marks import WIDTH, amount, legend, room, rows_of, short, signed
+from tasks.pictures.canvas import INK, MUTED, NATURAL, PAPER, SEARCHED, SERIES, UNIFORM, drawn, marked
+from tasks.pictures.marks import WIDTH, amount, legend, points, room, rows_of, short, signed
 
 if TYPE_CHECKING:
     import numpy as np
@@ -46,7 +46,10 @@ def interactions(found: Interactions) -> str:
         for r, row in enumerate(values):
             for c, value in enumerate(row):
                 colour, alpha = SEARCHED if value > 0 else NATURAL, _STRONGEST * (abs(value) / largest) ** _TONE
-                axes.add_patch(Rectangle((c - 0.5, r - 0.5), 1, 1, facecolor=colour, alpha=alpha, edgecolor="none"))
+                cell = axes.add_patch(
+                    Rectangle((c - 0.5, r - 0.5), 1, 1, facecolor=colour, alpha=alpha, edgecolor="none")
+                )
+                marked(cell, f"{sets[r]}, of a larger share of {domains[c]}: {signed(value)} {found.unit_of_values}")
                 if width >= _NUMBER_WIDTH:
                     axes.text(c, r, _thousandths(value), ha="center", va="center", fontsize=9.5)
         rows_of(axes, sets)
@@ -113,21 +116,29 @@ def pareto(found: Pareto) -> str:
 
 
 def _front(found: Pareto) -> str:
-    front = sorted(point.values for point in found.points if point.front)
-    rest = [point.values for point in found.points if not point.front]
+    front = sorted((point for point in found.points if point.front), key=lambda point: point.values)
+    rest = [point for point in found.points if not point.front]
+
+    def told(name: str, values: Sequence[float]) -> str:
+        pairs = zip(found.objectives, values, strict=True)
+        return f"{name}: {', '.join(f'{objective} {value:.4f}' for objective, value in pairs)}"
 
     def draw(axes: "Axes") -> None:
-        axes.plot(
-            *_columns(rest), linestyle="none", marker="o", markersize=5.5, color=UNIFORM, alpha=0.7, label="measured"
-        )
-        axes.step(*_columns(front), where="post", color=SEARCHED, linewidth=1.4)
-        axes.plot(*_columns(front), linestyle="none", marker="o", markersize=7, color=SEARCHED, label="front")
-        axes.plot(
-            *_columns([found.natural]), linestyle="none", marker="D", markersize=8, color=NATURAL, label="natural"
-        )
-        axes.plot(
-            *_columns([found.chosen]), linestyle="none", marker="o", markersize=14, markerfacecolor="none", color=INK,
-            label="chosen",
+        axes.step(*_columns([point.values for point in front]), where="post", color=SEARCHED, linewidth=1.4)
+        kinds = ((rest, UNIFORM, 5.5, 0.7, "measured"), (front, SEARCHED, 7, 1.0, "front"))
+        for shown, colour, size, alpha, name in kinds:
+            own = [told(f"run {point.run}, {point.kind}", point.values) for point in shown]
+            points(
+                axes, *_columns([point.values for point in shown]), own, label=name, marker="o", markersize=size,
+                color=colour, alpha=alpha,
+            )  # fmt: skip
+        points(
+            axes, *_columns([found.natural]), [told("natural", found.natural)], label="natural", marker="D", markersize=8,
+            color=NATURAL,
+        )  # fmt: skip
+        points(
+            axes, *_columns([found.chosen]), [told("chosen", found.chosen)], label="chosen", marker="o", markersize=14,
+            markerfacecolor="none", color=INK,
         )  # fmt: skip
         axes.set_xlabel(f"{short(found.objectives[0], 40)} (lower is better)")
         axes.set_ylabel(short(found.objectives[1], 40))
@@ -151,7 +162,10 @@ def _lines(found: Pareto) -> str:
             colour, alpha = (SEARCHED, 0.55) if point.front else (UNIFORM, 0.25)
             axes.plot(gains(point.values), rows, color=colour, alpha=alpha, linewidth=1.1)
         axes.axvline(0, color=NATURAL, linewidth=1.6, label="natural")
-        axes.plot(gains(found.chosen), rows, color=INK, linewidth=2.4, marker="o", markersize=6, label="chosen")
+        chosen = gains(found.chosen)
+        axes.plot(chosen, rows, color=INK, linewidth=2.4)
+        told = [f"chosen, {name}: {signed(gain)}" for name, gain in zip(names, chosen, strict=True)]
+        points(axes, chosen, rows, told, label="chosen", marker="o", markersize=6, color=INK)
         axes.plot([], [], color=SEARCHED, alpha=0.55, label="front")
         axes.plot([], [], color=UNIFORM, alpha=0.6, label="measured, not on the front")
         axes.set_ylim(len(names) - 0.8, -0.2)
@@ -189,12 +203,13 @@ def confirmation(found: Confirmation, unit: str) -> str:
         rows = rows_of(axes, names)
         axes.axvline(0, color=INK, linewidth=1)
         for place, colour, text, gain in kinds:
-            shown = [(row + place, gain(each)) for row, each in zip(rows, rows_shown, strict=True)]
-            _intervals(axes, [(row, each) for row, each in shown if each is not None], colour, text)
+            shown = [(row + place, gain(each), name) for row, each, name in zip(rows, rows_shown, names, strict=True)]
+            _intervals(axes, [(row, each, name) for row, each, name in shown if each is not None], colour, text)
         predicted = [(each.contender.gain, row - 0.14) for row, each in zip(rows, rows_shown, strict=True)]
-        axes.plot(
-            *_columns(predicted), linestyle="none", marker="D", markersize=9, markerfacecolor="none", color=INK,
-            label="predicted, over natural", zorder=4,
+        told = [f"{name}, predicted: {signed(gain)}" for name, (gain, _) in zip(names, predicted, strict=True)]
+        points(
+            axes, *_columns(predicted), told, label="predicted, over natural", marker="D", markersize=9,
+            markerfacecolor="none", color=INK, zorder=4,
         )  # fmt: skip
         for row, each in zip(rows, rows_shown, strict=True):
             if each.z is not None:
@@ -211,14 +226,15 @@ def confirmation(found: Confirmation, unit: str) -> str:
     return drawn("confirmation", label, (WIDTH, 90 + 46 * len(names)), (room(names), 64, 48, 34), draw)
 
 
-def _intervals(axes: "Axes", shown: Sequence[tuple[float, GainInterval]], colour: str, text: str) -> None:
+def _intervals(axes: "Axes", shown: Sequence[tuple[float, GainInterval, str]], colour: str, text: str) -> None:
     if shown:
-        rows = [row for row, _ in shown]
+        rows = [row for row, *_ in shown]
         axes.hlines(
-            rows, [each.lower for _, each in shown], [each.upper for _, each in shown], color=colour, linewidth=2
+            rows, [each.lower for _, each, _ in shown], [each.upper for _, each, _ in shown], color=colour, linewidth=2
         )
-        axes.plot(
-            [each.mean for _, each in shown], rows, linestyle="none", marker="o", markersize=7, color=colour, label=text
+        told = [f"{name}, {text}: {_interval_in_words(each)}" for _, each, name in shown]
+        points(
+            axes, [each.mean for _, each, _ in shown], rows, told, label=text, marker="o", markersize=7, color=colour
         )
 
 
@@ -252,9 +268,10 @@ def transfer(found: Transfer, overall: Correlation) -> str:
         axes.plot(span, span, color=MUTED, linewidth=1, zorder=0)
         for top, colour, marker, text in ((True, SEARCHED, "o", "best quarter"), (False, SERIES[0], "s", "others")):
             chosen = [index for index, is_top in enumerate(among_best) if is_top == top]
-            axes.plot(
-                [first[i] for i in chosen], [second[i] for i in chosen], linestyle="none", marker=marker, markersize=8,
-                color=colour, markeredgecolor=PAPER, markeredgewidth=0.8, label=text,
+            told = [f"run {found.mixtures[i].run}: rank {first[i]:g}, then {second[i]:g} of {number}" for i in chosen]
+            points(
+                axes, [first[i] for i in chosen], [second[i] for i in chosen], told, label=text, marker=marker,
+                markersize=8, color=colour, markeredgecolor=PAPER, markeredgewidth=0.8,
             )  # fmt: skip
         axes.set(xlim=span, ylim=span)
         axes.set_xlabel(f"rank at {_size(found.gains[0])}")

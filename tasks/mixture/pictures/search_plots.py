@@ -9,7 +9,7 @@ from tasks.mixture.pictures.evidence import PredictedRun, SearchEvidence
 from tasks.mixture.published import BASELINES, Recipe
 from tasks.mixture.published_forecast import Forecast
 from tasks.pictures.canvas import INK, MIXTURE_COLOURS, MUTED, PAPER, RULE, SEARCHED, drawn, marked
-from tasks.pictures.marks import KINDS, WIDTH, beside, by_kind, legend, percent, room, rows_of, short, signed
+from tasks.pictures.marks import KINDS, WIDTH, beside, by_kind, legend, percent, points, room, rows_of, short, signed
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -62,9 +62,11 @@ def _bars(axes: "Axes", rows: Sequence[int], weights: dict[str, list[float]]) ->
 def _points(axes: "Axes", rows: Sequence[int], weights: dict[str, list[float]]) -> None:
     axes.hlines(rows, weights["natural"], weights["searched"], color=SEARCHED, alpha=0.35, linewidth=3, zorder=1)
     for name, column in reversed(weights.items()):
-        axes.plot(
-            column, rows, linestyle="none", marker=KINDS[name][0], markersize=8 if name == "searched" else 6,
-            color=MIXTURE_COLOURS[name], markeredgecolor=PAPER, markeredgewidth=0.8, label=name, zorder=3,
+        domains = [tick.get_text() for tick in axes.get_yticklabels()]
+        told = [f"{domain}, {name}: {weight:.1%}" for domain, weight in zip(domains, column, strict=True)]
+        points(
+            axes, column, rows, told, label=name, marker=KINDS[name][0], markersize=8 if name == "searched" else 6,
+            color=MIXTURE_COLOURS[name], markeredgecolor=PAPER, markeredgewidth=0.8, zorder=3,
         )  # fmt: skip
 
 
@@ -249,9 +251,12 @@ def epochs(recipe: Recipe, by_mixture: Mapping[str, Sequence[float]], proxies: R
             lows, highs = zip(*proxies, strict=True)
             axes.hlines(rows, lows, highs, color=MUTED, alpha=0.3, linewidth=7, zorder=2, label="proxies, all of them")
         for name in shown:
-            axes.plot(
-                by_mixture[name], rows, linestyle="none", marker=KINDS[name][0], markersize=8, alpha=0.9,
-                color=MIXTURE_COLOURS[name], label=name, zorder=3,
+            own = [
+                f"{domain}, {name}: {value:.2f} epochs" for domain, value in zip(names, by_mixture[name], strict=True)
+            ]
+            points(
+                axes, by_mixture[name], rows, own, label=name, marker=KINDS[name][0], markersize=8, alpha=0.9,
+                color=MIXTURE_COLOURS[name], zorder=3,
             )  # fmt: skip
         axes.axvline(recipe.max_epochs, color=INK, linestyle=(0, (4, 3)), linewidth=1.2, label="cap")
         axes.set_xlim(0, 1.06 * max(largest, reach))
