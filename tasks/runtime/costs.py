@@ -135,7 +135,12 @@ def total(attempts: Iterable[Attempt]) -> Cost:
 def unit_metrics(store: Store, step: str, key: str) -> dict[str, float]:
     """Return what a unit cost, over all attempts at it, as metrics; none where nobody measured it."""
     attempts = attempts_at(store, step, key)
-    return {f"cost/{name}": value for name, value in asdict(total(attempts)).items()} if attempts else {}
+    return {f"cost/{name}": value for name, value in _seconds(total(attempts)).items()} if attempts else {}
+
+
+def _seconds(cost: Cost) -> dict[str, float]:
+    """Return what a cost is told as; of GPUs only where there were some."""
+    return {name: value for name, value in asdict(cost).items() if name != "gpu_s" or value}
 
 
 @dataclass(frozen=True)
@@ -191,7 +196,7 @@ class Book:
         cost = Cost(_clock()[0] - self.began[0])
         own, name = Attempt(stage_key, self.output, "finished", cost), f"{stage}.{DRIVER}"
         _write(_file(store, name, stage_key, self.output, DRIVER), own)
-        self.use(name, f"{stage}: the stage's own process", stage_key, Amount())
+        self.use(name, f"{stage}: own process", stage_key, Amount())
         rows = [_step_costs(store, step, self.labels[step], units) for step, units in self.used.items()]
         store.note(AREA, _note(stage, stage_key), sealed_text({"steps": [asdict(row) for row in rows]}))
         self.used.clear()
@@ -224,7 +229,7 @@ def cost_metrics(found: Iterable[StepCosts], prices: PriceSettings) -> dict[str,
     """Return what steps cost together when their units were made, as metrics; in money too, where that is priced."""
     cost = sum((row.cost for row in found), Cost())
     money = prices.money(cost.cpu_s, cost.gpu_s)
-    return asdict(cost) | ({} if money is None else {prices.currency: money})
+    return _seconds(cost) | ({} if money is None else {prices.currency: money})
 
 
 def cost_rows(stage: str, found: Iterable[StepCosts], prices: PriceSettings) -> list[dict[str, Any]]:
@@ -234,11 +239,11 @@ def cost_rows(stage: str, found: Iterable[StepCosts], prices: PriceSettings) -> 
             "stage": stage,
             "step": row.label.removeprefix(f"{stage}: "),
             "units": len(row.keys),
-            "documents": row.amount.documents or None,
-            "tokens": row.amount.tokens or None,
-            **cost_metrics([row], prices),
-            "lost_cpu_s": row.lost.cpu_s,
-            "not_measured": row.unknown,
+            **{name: round(value, 6) for name, value in cost_metrics([row], prices).items()},
+            "documents": row.amount.documents or "",
+            "tokens": row.amount.tokens or "",
+            "lost_cpu_s": round(row.lost.cpu_s, 6) or "",
+            "not_measured": row.unknown or "",
         }
         for row in found
     ]

@@ -71,7 +71,7 @@ def test_the_costs_of_a_run_are_told_by_stage_in_money_and_whole_where_all_of_it
     prices = PriceSettings(cpu_hour=3600, currency="EUR")
     found, rows = run_costs(store, folders.values(), prices)
     assert found["cost/train/cpu_s"] == found["cost/train/EUR"] > 10
-    assert [(row["stage"], row["step"]) for row in rows] == [("train", "the stage's own process")]
+    assert [(row["stage"], row["step"]) for row in rows] == [("train", "own process")]
     assert "cost/cpu_s" not in found
     whole, _ = run_costs(store, [folders["train"]], prices)
     assert whole["cost/cpu_s"] == found["cost/train/cpu_s"]
