@@ -4,6 +4,7 @@ import sys
 
 import click
 
+from tasks.core.errors import ConfigError
 from tasks.runtime.command import exit_codes
 
 
@@ -29,4 +30,8 @@ def harness(words: tuple[str, ...]) -> None:
         register()
         # The harness reads its options from here.
         sys.argv = ["lm-eval", *words]
-        cli_evaluate()
+        try:
+            cli_evaluate()
+        except ValueError as error:
+            # So it tells mistakes in its options.
+            raise ConfigError(f"lm-evaluation-harness: {error}") from error
