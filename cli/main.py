@@ -19,6 +19,10 @@ ELSEWHERE = {
         "Bring in and fit any table of runs, plan a search, replay one, export a mixture to other trainers.",
     ),
     "ladder": ("cli.ladder", "Train a ladder of small sizes x tokens, and forecast what a larger run will reach."),
+    "planted": (
+        "cli.planted",
+        "Measure the effect of each planted experiment, and whether the experiments change each other's effects.",
+    ),
     "law": ("cli.law", "Fit a scaling law to a table of runs, and predict larger ones with intervals."),
     "why": ("cli.ask", "Tell one document's story: kept or dropped, by which rule, and what it stands for."),
     "audit": (

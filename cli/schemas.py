@@ -18,16 +18,17 @@ def schemas() -> dict[str, str]:
 
 
 def contracts() -> list[tuple[str, type[Published]]]:
-    """Return every contract with its stage, and those of `mixture compare`, `compare --arms`, `ladder` and `law fit`."""
+    """Return every contract with its stage, and those of `mixture compare`, `compare --arms`, and other commands."""
     from tasks.arms.published import ArmsComparison
     from tasks.comparison.published import ComparedMixtures, ComparisonTable
+    from tasks.evaluation.planted.published import Dependence
     from tasks.ladder.published import Ladder, LadderForecast
     from tasks.laws.published import LawFit
 
     of_stages = [(stage.name, contract) for stage in STAGES for contract in stage.load_publishes()]
     of_ladder: list[tuple[str, type[Published]]] = [("ladder", Ladder), ("ladder", LadderForecast)]
     compared: list[type[Published]] = [ComparisonTable, ComparedMixtures, ArmsComparison]
-    return [*of_stages, *(("compare", one) for one in compared), *of_ladder, ("law", LawFit)]
+    return [*of_stages, *(("compare", one) for one in compared), *of_ladder, ("planted", Dependence), ("law", LawFit)]
 
 
 def write_schemas(folder: Path) -> None:

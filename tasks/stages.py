@@ -143,6 +143,7 @@ STAGES = (
             "tasks.evaluation.published_contamination:Contamination",
             "tasks.evaluation.published_contamination:FoundItems",
             "tasks.evaluation.published_like:Flatness",
+            "tasks.evaluation.planted.published:PlantedEffects",
         ),
         extras="tasks.evaluation.command:EXTRAS",
     ),

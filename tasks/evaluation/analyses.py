@@ -11,6 +11,8 @@ from tasks.evaluation.character import flatness
 from tasks.evaluation.config import EvaluateParams
 from tasks.evaluation.contaminated import contamination
 from tasks.evaluation.measured import Measured
+from tasks.evaluation.planted.published import PlantedEffects
+from tasks.evaluation.planted.stage import plans_of, planted_effects
 from tasks.evaluation.published import Continuation, Sample, Samples
 from tasks.evaluation.published_contamination import Contamination, FoundItems
 from tasks.evaluation.published_like import Flatness
@@ -99,6 +101,21 @@ def _flatness(evaluation: Evaluation) -> Analysed:
     return Analysed({Flatness.FILE: found}, records)
 
 
+def _planted(evaluation: Evaluation) -> Analysed:
+    """Measure the effects of planted experiments, and whether these change each other."""
+    params, trained = evaluation.params, evaluation.trained
+    assert params.planted is not None
+    found, records = planted_effects(
+        evaluation.workshop,
+        params.planted,
+        trained.runs,
+        trained.models,
+        plans_of(trained.files, trained.runs),
+        params.confidence,
+    )
+    return Analysed({PlantedEffects.FILE: found}, records)
+
+
 def _samples(evaluation: Evaluation) -> Analysed:
     """Let the first model of each mixture continue the beginnings of documents."""
     params, trained = evaluation.params.samples, evaluation.trained
@@ -132,12 +149,13 @@ ANALYSES: Mapping[str, Callable[[Evaluation], Analysed]] = {
     "memorisation": _memorisation,
     "contamination": _contamination,
     "flatness": _flatness,
+    "planted": _planted,
     "samples": _samples,
 }
-# They ask what a model was trained on.
+# They read what models were trained on.
 OF_TRAIN_SPLIT = ("memorisation", "contamination")
 # Why they cannot be asked of a model of others.
 NOT_OF_OTHERS: Mapping[str, str] = {
     "flatness": "it is measured on a pool's test split, and a model of others comes with none",
-    **dict.fromkeys(OF_TRAIN_SPLIT, "nobody knows which documents a model of others saw"),
+    **dict.fromkeys((*OF_TRAIN_SPLIT, "planted"), "nobody knows which documents a model of others saw"),
 }

@@ -7,6 +7,7 @@ from pydantic import Field, PositiveInt
 
 from tasks.core.params import Params
 from tasks.curate.decontaminate.params import NgramParams
+from tasks.evaluation.planted.params import PlantedParams
 from tasks.evaluation.tasks.params import TaskSetParams
 
 
@@ -71,6 +72,7 @@ class EvaluateParams(TaskSetParams):
     confidence: float = Field(default=0.95, gt=0.5, lt=1, description="of the paired interval that a claim needs")
     samples: SampleParams | None = Field(default_factory=SampleParams, description="null = none")
     memorisation: MemorisationParams | None = Field(default=None, description="null = not looked at")
+    planted: PlantedParams | None = Field(default=None, description="what train.planted shows; null = not looked at")
     contamination: ContaminationParams | None = Field(default=None, description="null = not looked for")
     flatness: FlatnessParams | None = Field(default=None, description="null = not measured")
 

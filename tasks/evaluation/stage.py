@@ -35,7 +35,7 @@ def run(params: EvaluateParams, *, inputs: Mapping[str, Path], output: Path, wor
     given = {name: stage_input(workshop, inputs, name) for name in ("tokenize", "search", "train")}
     digests = {name: each.digest for name, each in given.items()} | content_of(tasks, params)
     # Bits per byte are measured on the CPU, whatever trained the models.
-    gpus = workshop.gpus_per_trainer if tasks or params.flatness else 0.0
+    gpus = workshop.gpus_per_trainer if tasks or params.flatness or params.planted else 0.0
     stage = StageRun(workshop, STAGE, __name__, params, digests, output, gpus=gpus)
     if (found := stage.unchanged()) is not None:
         return found

@@ -54,11 +54,12 @@ ROOTS: Mapping[str, tuple[str, ...]] = {
 TRAINED = {"search.proxy", "search.proxy_on_tasks", "search.branches", "train.run"}
 MODELS = TRAINED | {
     *("evaluate.model", "evaluate.samples", "evaluate.answers", "evaluate.memorisation", "evaluate.flatness"),
+    "evaluate.planted",
 }
 # What looks for n-grams with the kernels of curation.
 ITEMS = {"evaluate.item_ngrams", "evaluate.item_search", "evaluate.planted_search"}
 # What reads or writes text.
-TEXTS = {"evaluate.samples", "evaluate.answers", "search.proxy_on_tasks", "train.planted"} | ITEMS
+TEXTS = {"evaluate.samples", "evaluate.answers", "search.proxy_on_tasks", "train.planted", "evaluate.planted"} | ITEMS
 STATISTICS = {"curate.annotate", "statistics of Gopher", "languages"}
 # Edits that redo nothing, all at once: a file, what stands there, what is put in its place.
 NOTHING = (

@@ -19,6 +19,13 @@ from tasks.curate.fates import Fates, tally
 from tasks.curate.published.funnel import Funnel
 from tasks.curate.published.scored import Scored, ScorerTold, SelectionTold
 from tasks.evaluation.decide import decision
+from tasks.evaluation.planted.published import (
+    ExperimentEffect,
+    LevelEffect,
+    PlantedEffects,
+    PlantedMixture,
+    ProbedItem,
+)
 from tasks.evaluation.published import (
     Continuation,
     JudgedForecast,
@@ -381,6 +388,7 @@ def _evaluate(folder: Path, search: Path, seeds: int) -> None:
         model="searched-seed0", parameters=5000, loss=3.0, trace=40.0, standard_error=4.0, critical_sharpness=2.0
     )
     Flatness(windows=16, num_probes=16, seed=0, models=(flat,)).write(folder)
+    _planted(folder)
     _scores(folder, [f"{mixture}-seed{seed}" for mixture in gains for seed in range(seeds)])
 
 
@@ -450,6 +458,28 @@ def _contaminated(folder: Path, models: Sequence[MeasuredModel]) -> None:
     ).write(folder)  # fmt: skip
     seen = ItemExposure(ngrams=9, ngrams_seen=9, places=27, exposure=3.0, ngram=f"{EVIL} words of an item")
     FoundItems(tasks={"arc": (FoundItem(id="i1", line=1, models={names[0]: seen}),)}).write(folder)
+
+
+def _planted(folder: Path) -> None:
+    """Write that an experiment had an effect, and that it had items in common with no other."""
+    level = LevelEffect(exposures=4, units=20, bits_per_byte=2.0, gain=0.5, lower=0.4, upper=0.6)
+    effect = ExperimentEffect(
+        experiment="facts",
+        control_units=20,
+        control_bits_per_byte=2.5,
+        levels=(level,),
+        gain=0.5,
+        lower=0.4,
+        upper=0.6,
+        adjusted_p=0.001,
+        detectable=0.1,
+        found=True,
+        over_seeds=None,
+        statement="facts, planted 4 times: a gain of +0.5000 bits per byte",
+    )
+    item = ProbedItem(id="a", bits_per_byte=(2.0,), exposures={"facts": (4,)})
+    mixture = PlantedMixture(mixture="searched", seeds=(0,), experiments=(effect,), interactions=None, items=(item,))
+    PlantedEffects(confidence=0.95, power=0.8, mixtures=(mixture,)).write(folder)
 
 
 def _scores(folder: Path, models: Sequence[str]) -> None:

@@ -1,0 +1,1 @@
+"""What planted experiments show: the effect of each, and whether they get into each other's way."""
