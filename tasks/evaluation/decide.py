@@ -47,9 +47,15 @@ def decision(
     per_task = means_of(models, compared, lambda model: model.task_losses)
     said: tuple[JudgedForecast, ...] = ()
     if (forecast.model_parameters, forecast.tokens) == (model_parameters, tokens):
-        overall = {name: float(np.mean([each.mean for each in models if each.mixture == name])) for name in compared}
+        # Where natural was kept there is one model, of which natural's values tell, and no gain.
+        kept = keeps(recipe, NATURAL)
+        overall = {
+            name: float(np.mean([each.mean for each in models if each.mixture == name]))
+            for name in compared
+            if not (kept and name == SEARCHED)
+        }
         per_set = {**per_domain, **per_task}
-        said = judged(forecast, updates, overall=overall, per_set=per_set, comparisons=comparisons)
+        said = judged(forecast, updates, overall=overall, per_set=per_set, comparisons={} if kept else comparisons)
     return Decision(
         claim=claim,
         statement=statement,

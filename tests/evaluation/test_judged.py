@@ -64,3 +64,9 @@ def test_what_was_said_of_another_size_or_without_values_is_not_judged() -> None
     found = decided(forecast(0.05, 0.04, 0.06), None)
     assert found.forecasts == () and found.forecasts_statement == ""
     assert {said.share for each in decided(before(), None).forecasts for said in each.said} == {0.0}
+
+
+def test_where_natural_was_kept_its_values_alone_are_judged() -> None:
+    same = recipe((0.3, 0.7), (0.3, 0.7))
+    found = decision(MODELS, same, before(), None, confidence=0.95, model_parameters=1000, tokens=2048)
+    assert {each.mixture for each in found.forecasts} == {"natural"}
