@@ -6,7 +6,7 @@ fresh seeds, then, if asked for, the same mixtures at a second size. Each step i
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 
@@ -24,7 +24,6 @@ from tasks.mixture.predictors.choose import MIN_RUNS, Choice, Selection, choose,
 from tasks.mixture.predictors.gp_sqrt import GpSqrt
 from tasks.mixture.predictors.predictor import Measured, Predictor
 from tasks.mixture.problem import Problem
-from tasks.mixture.proxies.proxy import ProxyResult
 from tasks.mixture.published import Weights
 from tasks.mixture.published_candidates import (
     Confirmation,
@@ -39,6 +38,10 @@ from tasks.mixture.state import State
 from tasks.mixture.strategies.evidence import Evidence
 from tasks.mixture.strategies.kinds import method
 from tasks.mixture.transfer import transfer, transfer_mixtures
+
+if TYPE_CHECKING:
+    # The code of proxies decides nothing here.
+    from tasks.mixture.proxies.proxy import ProxyResult
 
 
 class ProxyRequest(Model):
@@ -136,7 +139,7 @@ def not_measured(state: State, requests: Sequence[ProxyRequest]) -> list[ProxyRe
 
 
 def measured_run(
-    problem: Problem, number: int, request: ProxyRequest, result: ProxyResult, content: str, instruction_set: str
+    problem: Problem, number: int, request: ProxyRequest, result: "ProxyResult", content: str, instruction_set: str
 ) -> ProxyRun:
     """Return the row of a measured proxy; `content` is the digest of what decides its losses but mixture and seed."""
     return ProxyRun(
