@@ -144,6 +144,7 @@ STAGES = (
             "tasks.evaluation.published_contamination:FoundItems",
             "tasks.evaluation.published_like:Flatness",
             "tasks.evaluation.planted.published:PlantedEffects",
+            "tasks.evaluation.published_like:Specificity",
         ),
         extras="tasks.evaluation.command:EXTRAS",
     ),

@@ -15,10 +15,11 @@ from tasks.evaluation.planted.published import PlantedEffects
 from tasks.evaluation.planted.stage import plans_of, planted_effects
 from tasks.evaluation.published import Continuation, Sample, Samples
 from tasks.evaluation.published_contamination import Contamination, FoundItems
-from tasks.evaluation.published_like import Flatness
+from tasks.evaluation.published_like import Flatness, Specificity
 from tasks.evaluation.published_seen import Memorisation
 from tasks.evaluation.samples import SampleArgs, continue_documents
 from tasks.evaluation.seen import memorisation
+from tasks.evaluation.specificity import specificity
 from tasks.evaluation.tasks.stage import GivenTask
 from tasks.evaluation.trained import Trained
 from tasks.mixture.published import MIXTURES
@@ -116,6 +117,13 @@ def _planted(evaluation: Evaluation) -> Analysed:
     return Analysed({PlantedEffects.FILE: found}, records)
 
 
+def _specificity(evaluation: Evaluation) -> Analysed:
+    """Compare each domain's model with the general one."""
+    params, runs, models = evaluation.params, evaluation.trained.runs, evaluation.measured.models
+    assert params.specificity is not None
+    return Analysed({Specificity.FILE: specificity(params.specificity, runs, models, params.confidence)}, [])
+
+
 def _samples(evaluation: Evaluation) -> Analysed:
     """Let the first model of each mixture continue the beginnings of documents."""
     params, trained = evaluation.params.samples, evaluation.trained
@@ -150,6 +158,7 @@ ANALYSES: Mapping[str, Callable[[Evaluation], Analysed]] = {
     "contamination": _contamination,
     "flatness": _flatness,
     "planted": _planted,
+    "specificity": _specificity,
     "samples": _samples,
 }
 # They read what models were trained on.
@@ -157,5 +166,6 @@ OF_TRAIN_SPLIT = ("memorisation", "contamination")
 # Why they cannot be asked of a model of others.
 NOT_OF_OTHERS: Mapping[str, str] = {
     "flatness": "it is measured on a pool's test split, and a model of others comes with none",
+    "specificity": "it compares the models of several mixtures",
     **dict.fromkeys((*OF_TRAIN_SPLIT, "planted"), "nobody knows which documents a model of others saw"),
 }

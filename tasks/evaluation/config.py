@@ -65,6 +65,14 @@ class FlatnessParams(Params):
     seed: int = Field(default=0, ge=0, description="of directions and windows")
 
 
+class SpecificityParams(Params):
+    """What a domain's held-out text gains by the model that saw most of the domain: BPB(general) - BPB(domain)."""
+
+    general: str = Field(
+        default="natural", min_length=1, description="the mixture whose model counts as the general one"
+    )
+
+
 class EvaluateParams(TaskSetParams):
     """How much of the test split is measured, which tasks are put to models, and how sure a claim has to be."""
 
@@ -75,6 +83,7 @@ class EvaluateParams(TaskSetParams):
     planted: PlantedParams | None = Field(default=None, description="what train.planted shows; null = not looked at")
     contamination: ContaminationParams | None = Field(default=None, description="null = not looked for")
     flatness: FlatnessParams | None = Field(default=None, description="null = not measured")
+    specificity: SpecificityParams | None = Field(default=None, description="null = not told")
 
     def mistakes(self) -> Iterable[str]:
         """Return what is wrong with the tasks, or that there are none to look for."""

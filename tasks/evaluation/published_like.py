@@ -1,10 +1,12 @@
-"""What models are like: how flat their loss is."""
+"""What models are like: how flat their loss is, and what models of a domain know more of it than a general one."""
 
+from collections.abc import Mapping
 from typing import ClassVar, Literal
 
-from pydantic import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
 from tasks.core.published import Model, Published
+from tasks.evaluation.published import Interval
 
 
 class FlatModel(Model):
@@ -32,3 +34,36 @@ class Flatness(Published):
     num_probes: PositiveInt
     seed: NonNegativeInt
     models: tuple[FlatModel, ...]
+
+
+class DomainSpecificity(Model):
+    """One domain: of the mixture, beside the general one, whose runs saw most of it; means over seeds.
+
+    `specificity` is `general_bpb` - `domain_bpb`, bits per byte on the domain's held-out text. `doublings` is how often the
+    domain's tokens were doubled from the general mixture to this one, below 0 where it saw less; None where one saw none.
+    `gain_per_doubling` is None where they were not doubled.
+    """
+
+    mixture: str
+    general_tokens: NonNegativeFloat
+    domain_tokens: NonNegativeFloat
+    general_bpb: float
+    domain_bpb: float
+    specificity: Interval
+    doublings: float | None
+    gain_per_doubling: float | None
+
+
+class Specificity(Published):
+    """The specificity of every domain, against the model of the mixture `general`.
+
+    `spearman` is the rank correlation over domains of specificity with doublings; None where there are too few.
+    """
+
+    FILE: ClassVar[str] = "specificity.json"
+
+    format: Literal[1] = 1
+    general: str
+    confidence: float = Field(gt=0, lt=1)
+    domains: Mapping[str, DomainSpecificity]
+    spearman: float | None = Field(ge=-1, le=1)

@@ -12,9 +12,9 @@ from infra.storage import FolderStore
 from tasks.core.errors import ConfigError, EvidenceError
 from tasks.core.manifest import Manifest
 from tasks.core.rng import generator
-from tasks.evaluation.config import EvaluateParams, FlatnessParams
+from tasks.evaluation.config import EvaluateParams, FlatnessParams, SpecificityParams
 from tasks.evaluation.flatness import windows
-from tasks.evaluation.published_like import Flatness
+from tasks.evaluation.published_like import Flatness, Specificity
 from tasks.evaluation.stage import run
 from tasks.runtime.context import Workshop
 from tasks.tokenize.pool import read_pool
@@ -159,13 +159,15 @@ def test_windows_are_chosen_by_hash_whatever_else_there_is(inputs: Mapping[str, 
 
 def test_the_stage_tells_the_flatness_of_every_model_and_keeps_it(inputs: Mapping[str, Path], tmp_path: Path) -> None:
     def evaluate(**changes: object) -> tuple[Manifest, list[object]]:
-        params = EvaluateParams(samples=None, flatness=FlatnessParams(num_probes=2, windows=2), **changes)
+        flat = FlatnessParams(num_probes=2, windows=2)
+        params = EvaluateParams(samples=None, flatness=flat, specificity=SpecificityParams(), **changes)
         executor = InProcess()
         workshop = Workshop(executor, FolderStore(tmp_path / "store"), Listener())
         return run(params, inputs=inputs, output=tmp_path / "evaluate", workshop=workshop), executor.done
 
     manifest, _ = evaluate()
-    assert Flatness.FILE in {file.path for file in manifest.files}
+    assert {Flatness.FILE, Specificity.FILE} <= {file.path for file in manifest.files}
+    assert [*Specificity.read(tmp_path / "evaluate").domains] == ["d0", "d1", "d2"]
     told = Flatness.read(tmp_path / "evaluate")
     assert [one.model for one in told.models] == ["searched-seed0", "natural-seed0", "uniform-seed0"]
     assert all(one.loss == pytest.approx(np.log(32), abs=0.3) for one in told.models)

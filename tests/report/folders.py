@@ -28,6 +28,7 @@ from tasks.evaluation.planted.published import (
 )
 from tasks.evaluation.published import (
     Continuation,
+    Interval,
     JudgedForecast,
     JudgedSaying,
     MeasuredModel,
@@ -47,7 +48,7 @@ from tasks.evaluation.published_contamination import (
     ItemExposure,
     SplitScore,
 )
-from tasks.evaluation.published_like import FlatModel, Flatness
+from tasks.evaluation.published_like import DomainSpecificity, FlatModel, Flatness, Specificity
 from tasks.evaluation.published_seen import Auroc, Memorisation, Memorised, MemorisedModel
 from tasks.evaluation.tasks.published import AnsweredItem, Score, ScoredModel, Scores, TaskItems, TaskScores
 from tasks.ingest.published.documents import DOCUMENT, REFUSED
@@ -389,6 +390,17 @@ def _evaluate(folder: Path, search: Path, seeds: int) -> None:
     )
     Flatness(windows=16, num_probes=16, seed=0, models=(flat,)).write(folder)
     _planted(folder)
+    specific = DomainSpecificity(
+        mixture="searched",
+        general_tokens=100.0,
+        domain_tokens=200.0,
+        general_bpb=2.0,
+        domain_bpb=1.9,
+        specificity=Interval(gain=0.1),
+        doublings=1.0,
+        gain_per_doubling=0.1,
+    )
+    Specificity(general="natural", confidence=0.95, domains={DOMAINS[0]: specific}, spearman=None).write(folder)
     _scores(folder, [f"{mixture}-seed{seed}" for mixture in gains for seed in range(seeds)])
 
 
