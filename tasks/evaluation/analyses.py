@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from tasks.core.published import Published
 from tasks.evaluation.character import flatness
 from tasks.evaluation.config import EvaluateParams
-from tasks.evaluation.contaminated import contamination
 from tasks.evaluation.measured import Measured
 from tasks.evaluation.planted.published import PlantedEffects
 from tasks.evaluation.planted.stage import plans_of, planted_effects
@@ -80,6 +79,9 @@ def _memorisation(evaluation: Evaluation) -> Analysed:
 
 def _contamination(evaluation: Evaluation) -> Analysed:
     """Look for the items of tasks in what models were trained on."""
+    # It looks into tables of documents, with libraries that search and training do without.
+    from tasks.evaluation.contaminated import contamination
+
     params, measured = evaluation.params, evaluation.measured
     assert params.contamination is not None and measured.on_tasks is not None
     found, items, records = contamination(

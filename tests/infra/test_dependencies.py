@@ -50,6 +50,12 @@ EXTRAS = {
     "tasks/evaluation/samples.py": {"curation"},
     "tasks/evaluation/harness/adapter.py": {"harness"},
     "tasks/evaluation/tasks/models.py": {"curation"},
+    # Items are looked for in tables of documents, and texts are planted as tokens, where that is asked for.
+    "tasks/evaluation/contaminated.py": {"curation"},
+    "tasks/evaluation/item_exposure.py": {"curation"},
+    "tasks/evaluation/matches.py": {"curation"},
+    "tasks/evaluation/hits.py": {"curation"},
+    "tasks/training/planted/unit.py": {"curation"},
     "tasks/evaluation/tasks/transformers_model.py": {"models"},
     "cli/harness.py": {"harness"},
     "cli/lineage.py": {"curation"},
@@ -67,6 +73,7 @@ OF_EXTRAS = {
     ROOT / "tasks/core/splitting.py",
     ROOT / "tasks/core/tables.py",
     ROOT / "tasks/evaluation/harness/adapter.py",
+    *(ROOT / f"tasks/evaluation/{name}.py" for name in ("contaminated", "hits", "item_exposure", "matches")),
 }
 HELD_BACK = """
 import importlib, sys
