@@ -174,7 +174,8 @@ def test_another_threshold_or_seed_scores_no_document_again(tmp_path: Path, targ
         select = {"kind": "threshold", "score": "med_mean", "at_least": at_least}
         places.touched.clear()
         run(params(target, select), inputs={"ingest": tmp_path / "ingest"}, output=tmp_path / "out", workshop=places)
-        made.append(places.touched["curate.score"] | places.touched["curate.learn"])
+        units = ("curate.learn", "curate.score", "curate.candidates")
+        made.append([frozenset(places.touched[name]) for name in units])
         kept.append(rows(tmp_path / "out", "kept"))
     assert made[0] == made[1] == made[2]
     assert [len(documents) for documents in kept] == [24, 18, 12]
@@ -196,6 +197,17 @@ def test_what_the_kept_documents_have_of_the_target_is_told(tmp_path: Path, targ
     assert reductions[0] > 0 > reductions[1]
     assert told.scorers["med"].learned["target_texts"] == 10
     assert "say little" in told.scorers["med"].learned["warning"]
+
+
+def test_a_profile_selects_from_the_documents_that_it_judges(tmp_path: Path, target: Path) -> None:
+    _, shards = folder_with(tmp_path, 10)
+    ingest_folder(tmp_path / "ingest", shards)
+    half = {"kind": "quantiles", "score": "med_words", "low": 0.5}
+    profiles = {"half": {"rules": {}, "select": [half]}, "all": {"rules": {}}}
+    chosen = params(target, profile=None, profiles=profiles, profile_of_source={"med": "half"}, default_profile="all")
+    run(chosen, inputs={"ingest": tmp_path / "ingest"}, output=tmp_path / "out", workshop=workshop(tmp_path))
+    kept = [row["source"] for row in rows(tmp_path / "out", "kept")]
+    assert kept.count("law") == 16 and 0 < kept.count("med") < 8
 
 
 def test_the_divergence_is_that_of_the_two_models() -> None:

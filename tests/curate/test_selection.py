@@ -58,6 +58,8 @@ def test_a_document_with_all_tokens_is_kept_by_the_band_that_its_middle_lies_in(
         *([0], []),
     ]
     assert kept(Quantiles(score="s", low=0.5), values([np.nan, np.nan])) == []
+    # A document without a token lies at the very end of those before it.
+    assert kept(Quantiles(score="s", low=0.5), values([1.0, 2.0, 3.0], [5, 5, 0])) == [1, 2]
 
 
 def test_a_draw_keeps_its_share_whatever_the_order_and_another_seed_draws_others() -> None:
