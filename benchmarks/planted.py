@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.measure import machine
-from tasks.mixture.published import Recipe
+from tasks.mixture.published import Recipe, RecipeStage
 from tasks.tokenize.published import TokenPoolIndex
 from tasks.training.params import demo_full
 from tasks.training.published import TrainedRuns
@@ -82,9 +82,8 @@ def _recipe(folder: Path, tokens: Path, steps: int) -> Path:
     sizes = [domain.splits["train"].tokens for domain in index.domains]
     weights = [size / sum(sizes) for size in sizes]
     names = [domain.name for domain in index.domains]
-    recipe = Recipe(
-        name="natural-mixture", domains=names, stages=({"tokens": steps * 2048, "weights": weights},), max_epochs=4.0
-    )
+    stage = RecipeStage(tokens=steps * 2048, weights=tuple(weights))
+    recipe = Recipe(name="natural-mixture", domains=tuple(names), stages=(stage,), max_epochs=4.0)
     return recipe.write(folder)
 
 
