@@ -11,6 +11,8 @@ from tasks.core.manifest import Manifest
 from tasks.core.published import Published
 from tasks.evaluation.published import Sample, Samples
 from tasks.evaluation.published_contamination import Contamination
+from tasks.evaluation.published_like import Flatness, Specificity
+from tasks.evaluation.published_seen import Memorisation
 from tasks.evaluation.tasks.published import Scores
 from tasks.mixture.pictures.evidence import SearchEvidence, read_evidence
 from tasks.mixture.published import Recipe
@@ -43,7 +45,8 @@ Contract = TypeVar("Contract", bound=Published)
 class PageContent:
     """Everything on the page.
 
-    `scores` are those of tasks, None where models were not put to any; `contamination` None where it was not looked for.
+    `scores` are those of tasks, None where models were not put to any; so are `contamination`, `memorisation`,
+    `flatness` and `specificity` where they were not asked for.
     """
 
     curation: Curation
@@ -56,6 +59,9 @@ class PageContent:
     samples: tuple[Sample, ...]
     scores: Scores | None
     contamination: Contamination | None
+    memorisation: Memorisation | None
+    flatness: Flatness | None
+    specificity: Specificity | None
     lineage: tuple[StageLineage, ...]
 
 
@@ -81,6 +87,9 @@ def read_content(folders: Mapping[str, Path], params: ReportParams) -> PageConte
         samples=read_samples(folders["evaluate"], params),
         scores=_if_there(Scores, folders["evaluate"]),
         contamination=_if_there(Contamination, folders["evaluate"]),
+        memorisation=_if_there(Memorisation, folders["evaluate"]),
+        flatness=_if_there(Flatness, folders["evaluate"]),
+        specificity=_if_there(Specificity, folders["evaluate"]),
         lineage=lineage,
     )
 

@@ -12,6 +12,8 @@ from infra.executors import LocalExecutor
 from infra.storage import FolderStore
 from tasks.core.manifest import Manifest
 from tasks.evaluation.published_contamination import Contamination
+from tasks.evaluation.published_like import Flatness, Specificity
+from tasks.evaluation.published_seen import Memorisation
 from tasks.evaluation.tasks.published import Score, ScoredModel, Scores, TaskScores
 from tasks.pictures.canvas import palette
 from tasks.report.card import model_card
@@ -70,7 +72,7 @@ def test_text_from_documents_names_and_details_stays_text(
 
 def test_a_domain_is_shown_with_its_label_beside_the_name_that_recipes_carry(page: str) -> None:
     # In its card, in the tables of forecasts, mixture and bits per byte, over its sample; others go by their names.
-    assert page.count('def-self-return <span class="muted" dir="auto">함수의 정의를 반환</span>') == 5
+    assert page.count('def-self-return <span class="muted" dir="auto">함수의 정의를 반환</span>') == 6
     assert 'licence-copyright <span class="muted" dir="auto">' not in page
 
 
@@ -283,9 +285,23 @@ def test_a_page_without_quality_without_natural_and_without_drops_can_be_written
     assert "<blockquote" not in page
 
 
+def test_what_models_are_like_is_told_where_it_was_looked_at(tmp_path: Path) -> None:
+    folders = stage_folders(tmp_path)
+    page = render(read_content(folders, ReportParams()), ReportParams())
+    titles = ("How flat the loss is", "What more of a domain's own text gave", "Whether models give away")
+    assert all(f"<h3>{title}" in page for title in titles)
+    flat = r'searched-seed0</td><td class="n">3\.0000</td><td class="n">40<span class="interval">± 4</span></td>'
+    assert re.search(flat, page)
+    for contract in (Flatness, Specificity, Memorisation):
+        (folders["evaluate"] / contract.FILE).unlink()
+    commit(folders)
+    page = render(read_content(folders, ReportParams()), ReportParams())
+    assert not any(f"<h3>{title}" in page for title in titles)
+
+
 def test_a_page_of_one_seed_shows_gains_without_intervals(tmp_path: Path) -> None:
     folders = stage_folders(tmp_path, seeds=1)
-    for contract in (Scores, Contamination):
+    for contract in (Scores, Contamination, Flatness, Specificity, Memorisation):
         (folders["evaluate"] / contract.FILE).unlink()
     commit(folders)
     found = read_content(folders, ReportParams())
