@@ -21,28 +21,24 @@ A learn pass is a step with one unit, whose files are a handle in the args of th
 
 import functools
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
-from infra.distributed import GroupMember
 from infra.errors import ServiceError
 from infra.executors import Resources
-from infra.live import MetricsFile, Row, curves_of, showing
-from infra.progress import LiveReport, StepsFile, following
-from infra.stopping import StopSign, shown_by_signals, stop_sign
-from infra.storage import Store, new_folder
-from tasks.core.code import ROOT, code_of, source_digest
-from tasks.core.digest import digest_json
-from tasks.core.errors import DataError, ForeignCodeError, StoppedError
+from infra.live import Row, curves_of, showing
+from infra.progress import LiveReport, following
+from infra.stopping import stop_sign
+from tasks.core.code import code_of, source_digest
+from tasks.core.errors import DataError, StoppedError
 from tasks.core.identity import Identity, kinds_of, reads_of
-from tasks.core.results import Blocks, Here, NoBlocks, UnitResult, never
 from tasks.runtime.context import Workshop, WouldWorkError
-from tasks.runtime.costs import Amount, metered
+from tasks.runtime.costs import Amount
 from tasks.runtime.explain import nearest_difference, remember_code
-from tasks.runtime.records import FolderBlocks, UnitRecord, finished, keep
+from tasks.runtime.records import UnitRecord, finished
+from tasks.runtime.worker import Order, measured_file, progress_folder, run_distributed, run_group, run_unit
 
 OnFinished = Callable[[int, UnitRecord], None]
 # Libraries whose numbers depend on the kind of device.
@@ -125,13 +121,13 @@ class Step:
             places.setdefault(order.key, []).append(index)
         records: dict[str, UnitRecord] = {}
 
-        def take(order: _Order) -> bool:
+        def take(order: Order) -> bool:
             record = finished(workshop.store, self.name, order.key, workshop.observer.say)
             if record is None:
                 return False
             records[order.key] = record
             workshop.book.use(self.name, self.label, order.key, _amount(order, record))
-            _measured(workshop.store, order.key).unlink(missing_ok=True)
+            measured_file(workshop.store, order.key).unlink(missing_ok=True)
             if on_finished is not None:
                 for index in places[order.key]:
                     on_finished(index, record)
@@ -148,7 +144,7 @@ class Step:
         keys = [order.key for order in missing]
         named = [(names[places[key][0]], key) for key in keys] if names else []
         with (
-            following(_progress(workshop.store), keys, tell),
+            following(progress_folder(workshop.store), keys, tell),
             _showing(workshop, named) as show_measured,
             self._signed(workshop, missing) as signed,
         ):
@@ -163,7 +159,7 @@ class Step:
         return [records[order.key] for order in orders]
 
     @contextmanager
-    def _signed(self, workshop: Workshop, missing: list["_Order"]) -> Iterator[list["_Order"]]:
+    def _signed(self, workshop: Workshop, missing: list[Order]) -> Iterator[list[Order]]:
         """Give orders of work that stops with the sign it looks at."""
         if not (self.stops and missing):
             yield missing
@@ -185,7 +181,7 @@ class Step:
     def _spread(
         self,
         workshop: Workshop,
-        missing: Sequence["_Order"],
+        missing: Sequence["Order"],
         group_size: int,
         resources: Resources,
         smaller_worlds: Sequence[int],
@@ -222,38 +218,11 @@ def grouped(num_units: int, group_size: int, workers: int) -> list[range]:
     return [range(first, last) for first, last in itertools.pairwise(edges)]
 
 
-@dataclass(frozen=True)
-class _Order:
-    """A unit on its way to a worker: `identity` is what stands in its record, `source` the digest of its code's files.
-
-    It is paid for by who wants the `output`, as is the share of `gpus`.
-    """
-
-    step: Step
-    args: Any
-    key: str
-    identity: Mapping[str, Any]
-    libraries: Mapping[str, str]
-    roots: tuple[str, ...]
-    modules: tuple[str, ...]
-    source: str
-    store: Store
-    output: str = ""
-    gpus: float = 0.0
-    peak_flops: float | None = None
-    sign: StopSign | None = None
-
-    def metered(self, *others: "_Order") -> AbstractContextManager[Callable[[str], None]]:
-        """Measure what this process spends on this unit, and on others that it does together with it."""
-        keys = [each.key for each in (self, *others)]
-        return metered(self.store, self.step.name, keys, self.output, self.gpus)
-
-
-def _order(step: Step, args: Any, workshop: Workshop, device: str, gpus: float) -> _Order:
+def _order(step: Step, args: Any, workshop: Workshop, device: str, gpus: float) -> Order:
     identity, roots = step.identity(args, device), step.roots(args)
     modules = tuple(identity.code.modules)
     source = source_digest(modules)
-    return _Order(
+    return Order(
         step,
         args,
         identity.key,
@@ -269,14 +238,14 @@ def _order(step: Step, args: Any, workshop: Workshop, device: str, gpus: float) 
     )
 
 
-def _amount(order: _Order, record: UnitRecord) -> Amount:
+def _amount(order: Order, record: UnitRecord) -> Amount:
     """Return what a unit did, as far as it was counted."""
     step, told = order.step, record.summary.get("documents", 0)
     documents = record.account.taken.documents if record.account is not None else told
     return Amount(documents if isinstance(documents, int) else 0, 0 if step.tokens is None else step.tokens(order.args))
 
 
-def _prepare(workshop: Workshop, step: Step, missing: Sequence[_Order], label: str, total: int) -> None:
+def _prepare(workshop: Workshop, step: Step, missing: Sequence[Order], label: str, total: int) -> None:
     """Clear what killed workers left, remember the code, and say why something is done again.
 
     Raises:
@@ -297,144 +266,10 @@ def _prepare(workshop: Workshop, step: Step, missing: Sequence[_Order], label: s
         observer.say(f"{label}: {total - len(missing)} of {total} were finished before and are taken as they are")
 
 
-def run_unit(order: _Order) -> None:
-    """Do one unit in a worker and keep it under its key.
-
-    Raises:
-        ForeignCodeError: this worker would run other code than its driver.
-    """
-    _require_same_code(order)
-    with order.metered(), ExitStack() as stack:
-        blocks: Blocks = NoBlocks()
-        if order.step.blocks:
-            blocks = FolderBlocks(stack.enter_context(order.store.scratch(order.step.name, order.key)))
-        held, tell = _held(order), _teller(order)
-        _keep(order, lambda folder: order.step.work(order.args, Here(folder, blocks=blocks, held=held, progress=tell)))
-
-
-def run_group(orders: Sequence[_Order]) -> None:
-    """Do several units in one call, and keep each under its own key.
-
-    Raises:
-        ForeignCodeError: this worker would run other code than its driver.
-        Exception: what ended a unit; the others are kept.
-    """
-    first, *others = orders
-    _require_same_code(first)
-    with first.metered(*others) as failed, ExitStack() as stack:
-        scratches = [stack.enter_context(order.store.scratch(order.step.name, order.key)) for order in orders]
-        whole = stack.enter_context(new_folder(scratches[0]))
-        asked = stack.enter_context(_asked(first))
-        places = [
-            Here(whole / str(number), scratch, progress=_teller(order), asked_to_stop=asked)
-            for number, (order, scratch) in enumerate(zip(orders, scratches, strict=True))
-        ]
-        for here in places:
-            here.folder.mkdir()
-        results = first.step.work([order.args for order in orders], places)
-        for order, here, result in zip(orders, places, results, strict=True):
-            if isinstance(result, Exception):
-                failed(order.key)
-            else:
-                _keep(order, lambda folder, here=here, result=result: _moved(here.folder, result, folder))  # type: ignore[misc]
-    for result in results:
-        if isinstance(result, Exception):
-            raise result
-
-
-def run_distributed(order: _Order, member: GroupMember) -> None:
-    """Do one unit together with others, unless it is done: a restarted group is given all its units again.
-
-    Raises:
-        ForeignCodeError: this worker would run other code than its driver.
-    """
-    _require_same_code(order)
-    store, name = order.store, order.step.name
-    if store.find(name, order.key) is not None:
-        return
-    with order.metered(), ExitStack() as stack:
-        asked = stack.enter_context(_asked(order))
-        if member.rank == 0:
-            scratch = stack.enter_context(store.scratch(name, order.key))
-            here = functools.partial(
-                Here,
-                scratch=scratch,
-                size=member.size,
-                group=member.group,
-                progress=_teller(order),
-                measured=MetricsFile(_measured(store, order.key), order.peak_flops, member.size),
-                asked_to_stop=asked,
-            )
-            _keep(order, lambda folder: order.step.work(order.args, here(folder)))
-        else:
-            folder = stack.enter_context(new_folder(store.home / "others" / order.key))
-            order.step.work(order.args, Here(folder, size=member.size, rank=member.rank, group=member.group))
-
-
-@contextmanager
-def _asked(order: _Order) -> Iterator[Callable[[], bool]]:
-    """Give what a unit asks whether it is to stop. Slurm signals every process of a job: here too it means the sign."""
-    if order.sign is None:
-        yield never
-        return
-    with shown_by_signals(order.sign):
-        yield order.sign
-
-
-def _progress(store: Store) -> Path:
-    return store.home / "progress"
-
-
-def _measured(store: Store, key: str) -> Path:
-    """Return where a unit writes what it measures on its way: it stays over kills, until the unit is finished."""
-    return store.home / "measured" / f"{key}.jsonl"
-
-
 def _showing(workshop: Workshop, named: Sequence[tuple[str, str]]) -> AbstractContextManager[Callable[[], None]]:
     """Show what units, given by name and key, measure while the block runs, which is given what shows it at once."""
 
     def show(index: int, rows: list[Row]) -> None:
         workshop.observer.live(LiveReport(*named[index], curves_of(rows)))
 
-    return showing([_measured(workshop.store, key) for _, key in named], show)
-
-
-def _teller(order: _Order) -> StepsFile:
-    """Return what tells the driver how many steps of a unit are made."""
-    return StepsFile(_progress(order.store) / order.key)
-
-
-def _moved(made: Path, result: UnitResult, final: Path) -> UnitResult:
-    """Put what a unit wrote into the folder of its attempt."""
-    for path in made.iterdir():
-        path.rename(final / path.name)
-    return result
-
-
-def _keep(order: _Order, work: Callable[[Path], UnitResult]) -> None:
-    keep(order.store, order.step.name, order.key, work, order.identity, order.libraries)
-
-
-def _require_same_code(order: _Order) -> None:
-    if source_digest(order.modules) != order.source:
-        raise ForeignCodeError(
-            f"{order.step.name}: this worker imported `tasks` from {ROOT}, whose code differs from the driver's. Install "
-            "the same version of Mixwright on every machine, and keep other packages of the names `tasks` and `infra` out "
-            "of PYTHONPATH."
-        )
-
-
-_HELD: dict[str, tuple[str, Any]] = {}
-
-
-def _held(order: _Order) -> Any:
-    """Return what this process holds for a step, loaded when it was first asked for."""
-    hold = order.step.hold
-    if hold is None:
-        return None
-    what = hold.of(order.args)
-    name = digest_json(reads_of(what))
-    if _HELD.get(order.step.name, ("", None))[0] != name:
-        _HELD.pop(order.step.name, None)  # freed before the next is loaded
-        _HELD[order.step.name] = (name, hold.load(what))
-    return _HELD[order.step.name][1]
+    return showing([measured_file(workshop.store, key) for _, key in named], show)

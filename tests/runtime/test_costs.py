@@ -21,6 +21,7 @@ from tasks.runtime import step as step_module
 from tasks.runtime.context import Workshop
 from tasks.runtime.costs import attempts_at, attempts_for, metered, stage_costs, total, unit_metrics
 from tasks.runtime.step import Step
+from tasks.runtime.worker import run_distributed
 from tests.in_process import InProcess
 from tests.runtime.test_stages import Heard, WordParams, shop, words
 from tests.runtime.test_step import NUMBERED, contents
@@ -117,7 +118,7 @@ def test_units_that_are_made_together_share_what_it_cost_and_one_may_fail_alone(
 def test_every_process_of_a_unit_is_paid_for(here: Workshop) -> None:
     order = step_module._order(NUMBERED, "a", here, "cpu", 0.0)
     for rank in (1, 0):
-        step_module.run_distributed(order, GroupMember(2, rank))
+        run_distributed(order, GroupMember(2, rank))
     assert len(attempts_at(here.store, NUMBERED.name, order.key)) == 2
 
 
