@@ -156,6 +156,13 @@ def test_a_model_is_found_by_its_weights_and_other_weights_are_refused(tmp_path:
         ),
         ({"without": "n-samples"}, r"\(n-samples: Field required"),
         ({"group_subtasks": {"toy": ["lost"]}}, "it has no n-samples of lost"),
+        ({"group_subtasks": {"two": ["more"], "more": ["two"]}}, r"\(group_subtasks: .*cycle"),
+        ({"results__toy": {"acc,none": 10**400}}, "toy: acc,none is 1000.*, not a number"),
+        ({"configs__toy__metric_list": ["acc"]}, r"\(configs"),
+        ({"configs__toy__metric_list": 5}, r"\(configs"),
+        ({"configs__toy__threshold": float("nan")}, r"\(configs: .*not JSON compliant"),
+        ({"configs__toy__doc_to_text": "\ud800"}, r"\(configs: .*surrogates not allowed"),
+        ({"config__limit": float("nan")}, r"\(config: "),
     ],
 )
 def test_damaged_and_foreign_results_are_named(tmp_path: Path, changes: Mapping[str, Any], told: str) -> None:

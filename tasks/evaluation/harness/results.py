@@ -4,13 +4,14 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from graphlib import TopologicalSorter
 from math import isfinite
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, TypeAdapter, ValidationError, field_validator
 
-from tasks.core.digest import digest_bytes, digest_json
+from tasks.core.digest import canonical_json, digest_bytes, digest_json
 from tasks.core.errors import DataError
 from tasks.evaluation.harness.params import HarnessResultsParams
 from tasks.evaluation.tasks.published import Score, TaskScores
@@ -72,6 +73,27 @@ class _File(BaseModel):
     chat_template_sha: str | None = None
     system_instruction_sha: str | None = None
     fewshot_as_multiturn: bool | None = None
+
+    @field_validator("configs", "config", "versions", "shots", mode="before")
+    @classmethod
+    def _has_a_digest(cls, value: Any) -> Any:
+        # Python's JSON may hold NaN and half of a surrogate pair, which have none.
+        canonical_json(value).encode()
+        return value
+
+    @field_validator("configs")
+    @classmethod
+    def _lists_its_metrics(cls, configs: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        lists: TypeAdapter[list[dict[str, Any]] | None] = TypeAdapter(list[dict[str, Any]] | None)
+        for config in configs.values():
+            lists.validate_python(config.get("metric_list"))
+        return configs
+
+    @field_validator("group_subtasks")
+    @classmethod
+    def _is_no_part_of_itself(cls, groups: dict[str, list[str]]) -> dict[str, list[str]]:
+        TopologicalSorter(groups).prepare()
+        return groups
 
     def leaves(self, name: str) -> Iterator[str]:
         """Yield the tasks that a group is made of; a task is its own."""
@@ -161,7 +183,10 @@ def _scores(row: Mapping[str, Any], directions: Mapping[str, bool | None], where
 
 
 def _number(value: Any, where: str, least: float = float("-inf")) -> float:
-    number = float(value) if isinstance(value, int | float) and not isinstance(value, bool) else float("nan")
+    try:
+        number = float(value) if isinstance(value, int | float) and not isinstance(value, bool) else float("nan")
+    except OverflowError:
+        number = float("inf")
     if not (isfinite(number) and number >= least):
         raise DataError(f"{where} is {value!r:.40}, not a number that it can be. Run the harness again.")
     return number
