@@ -177,13 +177,13 @@ class Book:
     """What a driver's steps have used since a stage began, by step, and for which output: the only thing that changes."""
 
     output: str = ""
-    began: tuple[float, float] = field(default_factory=_clock)
+    began: float = field(default_factory=time.process_time)
     labels: dict[str, str] = field(default_factory=dict)
     used: dict[str, dict[str, Amount]] = field(default_factory=dict)
 
     def begin(self, output: str) -> None:
         """Work for an output from now on."""
-        self.output, self.began = output, _clock()
+        self.output, self.began = output, time.process_time()
 
     def use(self, step: str, label: str, key: str, amount: Amount) -> None:
         """Take note of a finished unit."""
@@ -192,15 +192,15 @@ class Book:
 
     def close(self, store: Store, stage: str, stage_key: str) -> None:
         """Note what the output that was published now cost, and begin anew."""
-        # While workers are busy it waits for them.
-        cost = Cost(_clock()[0] - self.began[0])
+        # While workers are busy it waits for them; those that ended are its children, and their units have their time.
+        cost = Cost(time.process_time() - self.began)
         own, name = Attempt(stage_key, self.output, "finished", cost), f"{stage}.{DRIVER}"
         _write(_file(store, name, stage_key, self.output, DRIVER), own)
         self.use(name, f"{stage}: own process", stage_key, Amount())
         rows = [_step_costs(store, step, self.labels[step], units) for step, units in self.used.items()]
         store.note(AREA, _note(stage, stage_key), sealed_text({"steps": [asdict(row) for row in rows]}))
         self.used.clear()
-        self.began = _clock()
+        self.began = time.process_time()
 
 
 def _step_costs(store: Store, step: str, label: str, units: Mapping[str, Amount]) -> StepCosts:

@@ -135,6 +135,16 @@ def test_what_is_found_again_costs_nothing_and_its_first_cost_stays_known(tmp_pa
     assert made["toy.write"].cost.busy_s == pytest.approx(sum(total(each["toy.write"]).busy_s for each in own.values()))
 
 
+def test_the_time_of_workers_that_end_within_a_stage_is_not_the_driver_s_too(tmp_path: Path) -> None:
+    store, book = FolderStore(tmp_path / "store"), costs.Book()
+    book.begin("out")
+    worker = [sys.executable, "-S", "-c", "import time\nwhile time.process_time() < 0.3: pass"]
+    subprocess.run(worker, check=True)
+    book.close(store, "words", "key")
+    (own,) = stage_costs(store, "words", "key") or ()
+    assert own.cost.cpu_s < 0.2
+
+
 def test_costs_are_in_no_published_byte(tmp_path: Path) -> None:
     manifests = [
         words(WordParams(), inputs={}, output=tmp_path / name / "words", workshop=shop(FolderStore(tmp_path / name)))
