@@ -18,7 +18,7 @@ def tasks_of(params: SearchParams) -> tuple[GivenTask, ...]:
     """Return the tasks with their files.
 
     Raises:
-        DataError: a file is missing, or a record is not one of its kind of task.
+        DataError: a file is missing, a record is not one of its kind of task, or a half has too few to compare.
         ConfigError: a score that is named does not exist, or a half of the items has none.
     """
     return tuple(_checked(params, given_task(task)) for task in params.tasks)
@@ -68,10 +68,13 @@ def identities(tasks: Sequence[GivenTask]) -> Mapping[str, str]:
 def _checked(params: SearchParams, task: GivenTask) -> GivenTask:
     for score in scores_of(params, task.params.name):
         require_score(f"{task.params.name}.{score}", known_scores([task]), "search.objective")
-    sizes = [len(halved(task.items, task.items, half)) for half in ("search", "test")]
+    halves = [halved(task.items, task.items, half) for half in ("search", "test")]
+    sizes = [len(half) for half in halves]
     if not all(sizes):
         raise ConfigError(
             f"search.tasks, {task.params.name}: of its {len(task.items)} items the search may look at {sizes[0]}, and "
             f"{sizes[1]} are kept for the decision. Bring more items, or raise max_items."
         )
+    for half in halves:
+        task.require_enough(half)
     return task

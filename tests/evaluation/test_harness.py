@@ -148,9 +148,9 @@ def agree(asked: Both, name: str) -> None:
     answered, told = answers(asked.model, config, chosen, name), asked.told[name]
     for one, found in zip(answered, told["answers"], strict=True):
         each = found if isinstance(found[0], list) else [found]
-        assert one.likelihoods is not None
-        assert [answer.log_p for answer in one.likelihoods] == pytest.approx([pair[0] for pair in each], abs=1e-4)
-        assert [answer.greedy for answer in one.likelihoods] == [pair[1] for pair in each]
+        assert one.answers is not None
+        assert [answer.log_p for answer in one.answers] == pytest.approx([pair[0] for pair in each], abs=1e-4)
+        assert [answer.greedy for answer in one.answers] == [pair[1] for pair in each]
     ours, scores = task_scores(name, config, item_scores(config, answered)).scores, told["scores"]
     assert ours["accuracy"].value == pytest.approx(scores["acc,none"])
     if "acc_norm,none" in scores:

@@ -1,8 +1,8 @@
-"""The models that tasks are put to: ours, and whatever transformers loads; both answer with likelihoods."""
+"""The models that tasks are put to: ours, and whatever transformers loads; both tell likelihoods and hidden states."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -13,6 +13,7 @@ from tasks.tokenize.published import TOKENIZER_FILE
 from tasks.training.published_run import CONFIG_FILE, WEIGHTS_FILE
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
     from tokenizers import Tokenizer
 
@@ -33,6 +34,15 @@ class LanguageModel(Protocol):
 
     def likelihoods(self, pairs: Sequence[Pair]) -> list[Likelihood]:
         """Return how likely what is asked for is, for each pair; none may be longer than `context_length`."""
+
+    def representations(self, inputs: Sequence[tuple[int, ...]], layers: Sequence[int] | None) -> "np.ndarray":
+        """Return the hidden states at the last token of each input behind these layers, float32 [input, layer, D].
+
+        Layers count from 1, None = all; the last one's state is normalised.
+
+        Raises:
+            ConfigError: there is no such layer.
+        """
 
 
 def open_model(folder: Path, names: Sequence[str], device: str = "cpu") -> LanguageModel:
@@ -111,19 +121,45 @@ class DecoderModel:
 
     def likelihoods(self, pairs: Sequence[Pair]) -> list[Likelihood]:
         """Return the likelihoods; pairs that read the same are read once, and pairs of about one length together."""
-        from tasks.training.numerics import deterministic
-
-        on_cpu = self._model.output.device.type == "cpu"
         readers: dict[tuple[int, ...], list[int]] = {}
         for place, pair in enumerate(pairs):
             readers.setdefault(pair.inputs, []).append(place)
         found: dict[int, Likelihood] = {}
-        with deterministic() if on_cpu else nullcontext():
-            for batch in _batches(sorted(readers, key=lambda inputs: (len(inputs), inputs))):
+        with self._exactly():
+            for batch in _batches(readers):
                 for inputs, hidden_TD in zip(batch, _hidden(self._model, batch), strict=True):
                     for place in readers[inputs]:
                         found[place] = _answer(hidden_TD, self._model, pairs[place])
         return [found[place] for place in range(len(pairs))]
+
+    def representations(self, inputs: Sequence[tuple[int, ...]], layers: Sequence[int] | None) -> "np.ndarray":
+        """Return hidden states at the last tokens; inputs that are the same are read once."""
+        import numpy as np
+
+        wanted = chosen_layers(layers, self._model.config.num_layers)
+        found: dict[tuple[int, ...], np.ndarray] = {}
+        with self._exactly():
+            for batch in _batches(set(inputs)):
+                found.update(zip(batch, _last_states(self._model, batch, wanted), strict=True))
+        return np.stack([found[one] for one in inputs])
+
+    def _exactly(self) -> AbstractContextManager[None]:
+        from tasks.training.numerics import deterministic
+
+        return deterministic() if self._model.output.device.type == "cpu" else nullcontext()
+
+
+def chosen_layers(layers: Sequence[int] | None, number: int) -> Sequence[int]:
+    """Return which of a model's `number` layers are meant, counted from 1.
+
+    Raises:
+        ConfigError: it has no such layer.
+    """
+    if strangers := [layer for layer in layers or () if layer > number]:
+        raise ConfigError(
+            f"layers: the model has {number} layers, so no {strangers[0]}. Name layers from 1 to {number}."
+        )
+    return range(1, number + 1) if layers is None else layers
 
 
 def _of_transformers(folder: Path, device: str, **how: str) -> LanguageModel:
@@ -180,10 +216,10 @@ def _beginning(described: Mapping[str, Any], where: Path) -> int:
     )
 
 
-def _batches(inputs: Sequence[tuple[int, ...]]) -> Iterator[list[tuple[int, ...]]]:
-    """Yield neighbours that fill a forward pass; the longest of a batch is its last."""
+def _batches(inputs: Iterable[tuple[int, ...]]) -> Iterator[list[tuple[int, ...]]]:
+    """Yield what fills a forward pass, inputs of about one length together; the longest of a batch is its last."""
     batch: list[tuple[int, ...]] = []
-    for one in inputs:
+    for one in sorted(inputs, key=lambda one: (len(one), one)):
         if batch and len(one) * (len(batch) + 1) > _BATCH_TOKENS:
             yield batch
             batch = []
@@ -193,14 +229,42 @@ def _batches(inputs: Sequence[tuple[int, ...]]) -> Iterator[list[tuple[int, ...]
 
 
 def _hidden(model: "Decoder", batch: Sequence[tuple[int, ...]]) -> "Iterator[torch.Tensor]":
-    """Yield the last layer's output for each sequence, [T, D]; what pads the shorter ones stands behind them."""
+    """Yield the last layer's output for each sequence, [T, D]."""
+    import torch
+
+    with torch.no_grad():
+        hidden_BTD = model(_padded(model, batch))
+    return (row[: len(one)] for row, one in zip(hidden_BTD, batch, strict=True))
+
+
+def _last_states(model: "Decoder", batch: Sequence[tuple[int, ...]], layers: Sequence[int]) -> "np.ndarray":
+    """Return the states at the last token of each sequence behind some layers, [B, L, D]."""
+    import torch
+
+    ends_B = torch.tensor([len(one) - 1 for one in batch], device=model.output.device)
+    rows_B = torch.arange(len(batch), device=model.output.device)
+    states: list[torch.Tensor] = []
+    hooks = [
+        layer.register_forward_hook(lambda _layer, _given, out_BTD: states.append(out_BTD[rows_B, ends_B]))
+        for layer in model.model.layers
+    ]
+    try:
+        with torch.no_grad():
+            hidden_BTD = model(_padded(model, batch))
+    finally:
+        for hook in hooks:
+            hook.remove()
+    states[-1] = hidden_BTD[rows_B, ends_B]
+    found: np.ndarray = torch.stack([states[layer - 1] for layer in layers], dim=1).cpu().numpy()
+    return found
+
+
+def _padded(model: "Decoder", batch: Sequence[tuple[int, ...]]) -> "torch.Tensor":
+    """Return sequences as one tensor, [B, T]; what pads the shorter ones stands behind them."""
     import torch
 
     length = max(map(len, batch))
-    padded_BT = torch.tensor([[*one, *(0,) * (length - len(one))] for one in batch], device=model.output.device)
-    with torch.no_grad():
-        hidden_BTD = model(padded_BT)
-    return (row[: len(one)] for row, one in zip(hidden_BTD, batch, strict=True))
+    return torch.tensor([[*one, *(0,) * (length - len(one))] for one in batch], device=model.output.device)
 
 
 def _answer(hidden_TD: "torch.Tensor", model: "Decoder", pair: Pair) -> Likelihood:

@@ -1,4 +1,4 @@
-"""From likelihoods to scores: of items, of tasks, of weighted sets."""
+"""From answers to scores: of items, of tasks, of weighted sets."""
 
 from collections.abc import Mapping, Sequence
 
@@ -33,13 +33,15 @@ def loss_of(score: str, value: float) -> float:
 
 def names_of(task: TaskConfig, item: Item) -> tuple[str, ...]:
     """Return the scores that a task has, as they are told of one of its items."""
-    return tuple(method(task).scores(task, item, [Likelihood(-1.0, 1, False)] * len(item.requests)).values)
+    how = method(task)
+    some = [0.0] if how.comparison is not None else [Likelihood(-1.0, 1, False)] * len(item.requests)
+    return tuple(how.scores(task, item, some).values)
 
 
 def item_scores(task: TaskConfig, answered: Sequence[Answered]) -> list[ItemScores | None]:
     """Return the scores of each item; None where it was left out."""
     how = method(task)
-    return [None if one.likelihoods is None else how.scores(task, one.item, one.likelihoods) for one in answered]
+    return [None if one.answers is None else how.scores(task, one.item, one.answers) for one in answered]
 
 
 def task_scores(name: str, task: TaskConfig, scored: Sequence[ItemScores | None]) -> TaskScores:

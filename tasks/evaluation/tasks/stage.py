@@ -20,7 +20,6 @@ from tasks.evaluation.tasks.params import TaskParams, TaskSetParams, task_digest
 from tasks.evaluation.tasks.published import AnsweredItem, ScoredModel, Scores, TaskItems, TaskScores
 from tasks.evaluation.tasks.scores import item_scores, loss_of, names_of, score_set, task_scores
 from tasks.evaluation.tasks.unit import (
-    ITEMS_PER_UNIT,
     Answered,
     ModelFiles,
     ModelOn,
@@ -29,7 +28,7 @@ from tasks.evaluation.tasks.unit import (
     answer_items,
     load,
     model_of,
-    part_of,
+    parts_of,
     read_answers,
     task_file,
 )
@@ -55,12 +54,22 @@ class GivenTask:
         """The digest of what the task is: two scores are of one task where it is the same."""
         return task_digest(self.file.digest, self.params.task)
 
+    def require_enough(self, some: Sequence[Item]) -> None:
+        """Require that these of its items can be compared with each other, where its kind does that.
+
+        Raises:
+            DataError: they are too few.
+        """
+        if (comparison := method(self.params.task).comparison) is not None:
+            comparison.require(some, self.params.file)
+
 
 def given_tasks(params: TaskSetParams) -> list[GivenTask]:
     """Return the tasks with their files.
 
     Raises:
-        DataError: a file is missing, or a record is not one of its kind of task; results of the harness are none.
+        DataError: a file is missing, a record is not one of its kind of task, or there are too few; results of the harness
+            are none.
         ConfigError: a file has too few records for the examples, or a set names a score that its task does not have.
     """
     tasks = [given_task(one) for one in params.tasks]
@@ -127,7 +136,9 @@ def given_task(params: TaskParams) -> GivenTask:
         text = file.text()
     except UnicodeDecodeError as error:
         raise DataError(f"{params.file}: this is no UTF-8 text: {error}. Unpack it, or save it as UTF-8.") from error
-    return GivenTask(params, file, items(params.task, text, params.file))
+    given = GivenTask(params, file, items(params.task, text, params.file))
+    given.require_enough(given.items)
+    return given
 
 
 def model_files(path: Path) -> Tree:
@@ -179,16 +190,15 @@ def measured(
     gpus = workshop.gpus_per_trainer
     device = "cuda" if gpus else "cpu"
     args = [
-        (name, task, TaskArgs(ModelOn(files, device), task.file, task.params.task, part))
+        (name, task, chosen, TaskArgs(ModelOn(files, device), task.file, task.params.task, part))
         for name, files in models.items()
         for task in tasks
-        for part in range(-(-len(task.items) // ITEMS_PER_UNIT))
+        for part, chosen in enumerate(parts_of(task.params.task, task.items))
     ]
-    records = ANSWER.map(workshop, [each for _, _, each in args], resources=Resources(gpus=gpus))
+    records = ANSWER.map(workshop, [each for *_, each in args], resources=Resources(gpus=gpus))
     answered: dict[tuple[str, str], list[Answered]] = {}
-    for (name, task, each), record in zip(args, records, strict=True):
-        told_items = read_answers(part_of(task.items, each.part), record.summary)
-        answered.setdefault((name, task.params.name), []).extend(told_items)
+    for (name, task, chosen, _), record in zip(args, records, strict=True):
+        answered.setdefault((name, task.params.name), []).extend(read_answers(chosen, record.summary))
     scored = {
         (name, task.params.name): item_scores(task.params.task, answered[name, task.params.name])
         for name in models

@@ -9,6 +9,7 @@ from tasks.evaluation.tasks.encode import Pair
 from tasks.evaluation.tasks.item import Likelihood
 
 if TYPE_CHECKING:
+    import numpy as np
     import torch
 
 
@@ -75,6 +76,27 @@ class TransformersModel:
                 found[place] = self._answer(pair, shared, cache)
                 known = pair.inputs
         return [found[place] for place in range(len(pairs))]
+
+    def representations(self, inputs: Sequence[tuple[int, ...]], layers: Sequence[int] | None) -> "np.ndarray":
+        """Return hidden states at the last tokens, input by input."""
+        import torch
+
+        from tasks.evaluation.tasks.models import chosen_layers
+
+        wanted = chosen_layers(layers, int(self._model.config.get_text_config().num_hidden_layers))
+        with torch.no_grad():
+            found = [self._last_states(one, wanted) for one in inputs]
+        states: np.ndarray = torch.stack(found).cpu().numpy()
+        return states
+
+    def _last_states(self, tokens: Sequence[int], layers: Sequence[int]) -> "torch.Tensor":
+        import torch
+
+        out = self._model(
+            input_ids=self._tensor(tokens)[None], output_hidden_states=True, use_cache=False, logits_to_keep=1
+        )
+        # The first of them are the embeddings.
+        return torch.stack([out.hidden_states[layer][0, -1] for layer in layers])
 
     def _new_cache(self) -> Any:
         from transformers import DynamicCache

@@ -16,7 +16,8 @@ from tasks.evaluation.tasks.kinds import TaskConfig, method
 from tasks.evaluation.tasks.models import LanguageModel, joined, open_decoder, open_model
 from tasks.evaluation.tasks.prompt import PromptParams
 
-# Items of a unit: what a kill costs at most. A model of 135M parameters does them in about a minute on a CPU.
+# Items of a unit (of a kind that compares its items: all): what a kill costs at most. A model of 135M parameters does so
+# many in about a minute on a CPU.
 ITEMS_PER_UNIT = 32
 
 
@@ -43,7 +44,7 @@ class ModelOn:
 
 @dataclass(frozen=True)
 class TaskArgs:
-    """A model, a task with its file, and which of the task's items: part `part`, of `ITEMS_PER_UNIT` items each."""
+    """A model, a task with its file, and which of the task's items: the part `part` of `parts_of`."""
 
     model: ModelOn
     file: Handle
@@ -53,10 +54,13 @@ class TaskArgs:
 
 @dataclass(frozen=True)
 class Answered:
-    """An item and the likelihoods of its requests; None where it is longer than the model's context and was left out."""
+    """An item and its answers: the likelihood of each request, or the number that a comparison gave it.
+
+    None where it is longer than the model's context and was left out.
+    """
 
     item: Item
-    likelihoods: tuple[Likelihood, ...] | None
+    answers: tuple[Any, ...] | None
 
 
 def model_of(args: TaskArgs) -> ModelOn:
@@ -73,34 +77,44 @@ def load(model: ModelOn) -> LanguageModel:
             return open_model(tree.local(), tree.names, model.device)
 
 
-def part_of(chosen: Sequence[Item], part: int) -> Sequence[Item]:
-    """Return the items of a part."""
-    return chosen[part * ITEMS_PER_UNIT : (part + 1) * ITEMS_PER_UNIT]
+def parts_of(task: TaskConfig, chosen: Sequence[Item]) -> list[Sequence[Item]]:
+    """Return the items part by part: `ITEMS_PER_UNIT` each, or all in one where they are compared with each other."""
+    size = ITEMS_PER_UNIT if method(task).comparison is None else len(chosen)
+    return [chosen[first : first + size] for first in range(0, len(chosen), size)]
 
 
 def answer_items(args: TaskArgs, here: Here) -> UnitResult:
-    """Ask a model for the likelihoods of some items; what they are worth is decided later."""
-    chosen = part_of(items(args.task, args.file.text(), args.file.name), args.part)
+    """Ask a model for the answers to some items; what they are worth is decided later."""
+    chosen = parts_of(args.task, items(args.task, args.file.text(), args.file.name))[args.part]
     answered = answers(here.held, args.task, chosen, args.file.name)
-    told = [
-        None if one.likelihoods is None else [[each.log_p, each.tokens, each.greedy] for each in one.likelihoods]
-        for one in answered
-    ]
-    return UnitResult(summary={"likelihoods": told})
+    told = [None if one.answers is None else [_told(each) for each in one.answers] for one in answered]
+    return UnitResult(summary={"answers": told})
 
 
 def read_answers(chosen: Sequence[Item], summary: Any) -> list[Answered]:
     """Return what `answer_items` found out about these items."""
-    pairs = zip(chosen, summary["likelihoods"], strict=True)
-    return [Answered(item, None if told is None else tuple(Likelihood(*each) for each in told)) for item, told in pairs]
+    pairs = zip(chosen, summary["answers"], strict=True)
+    return [Answered(item, None if told is None else tuple(_read(each) for each in told)) for item, told in pairs]
+
+
+def _told(answer: Likelihood | float) -> list[float] | float:
+    return [answer.log_p, answer.tokens, answer.greedy] if isinstance(answer, Likelihood) else answer
+
+
+def _read(told: Any) -> Likelihood | float:
+    return Likelihood(*told) if isinstance(told, list) else float(told)
 
 
 def answers(model: LanguageModel, task: TaskConfig, chosen: Sequence[Item], where: str) -> list[Answered]:
-    """Return the likelihoods of items.
+    """Return the answers to items; where they are compared with each other, to all that are to be.
 
     Raises:
         DataError: a request has no tokens, or items are longer than the model's context and may not be left out.
+        ConfigError: the task names a layer that the model does not have.
     """
+    if (comparison := method(task).comparison) is not None:
+        numbers = comparison.answers(task, model, chosen, where)
+        return [Answered(item, (number,)) for item, number in zip(chosen, numbers, strict=True)]
     pairs = [_pairs(model, task, item, where) for item in chosen]
     too_long = [longest(_flat(each)) > model.context_length for each in pairs]
     leaves_out = isinstance(task, PromptParams) and task.too_long == "leave_out"
