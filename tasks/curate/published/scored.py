@@ -23,7 +23,10 @@ class ScorerTold(Model):
 
 
 class SelectionTold(Model):
-    """One selection of a profile in one group: what it keeps, of how much it was, and how much that is."""
+    """One selection of a profile in one group: what it keeps, of how much it was, and how much that is.
+
+    Documents and tokens are counted; `bytes` are not, and stand as 0.
+    """
 
     profile: str
     score: str
