@@ -6,6 +6,7 @@ from typing import Annotated, Any, Self
 from pydantic import Field, field_validator, model_validator
 
 from tasks.core.params import Params
+from tasks.curate.annotators import pii
 from tasks.curate.annotators.kinds import Annotators, Group
 from tasks.curate.decontaminate.benchmarks import Decontaminate
 from tasks.curate.dedup.config import Duplicates
@@ -16,6 +17,7 @@ from tasks.curate.rewriting.kinds import Rewriting
 from tasks.curate.rules.profile import Profile, laid_over
 from tasks.curate.rules.table import RULES
 from tasks.curate.scorers.kinds import Scorer, columns_of
+from tasks.curate.statistics import english, gopher
 
 # Sources that are not named here are judged by the default profile.
 PROFILE_OF_SOURCE = {
@@ -30,7 +32,10 @@ PROFILE_OF_SOURCE = {
 }
 
 # What columns of kept documents are called already.
-_TAKEN = {*KEPT_SCHEMA.names, *(rule.statistic for rule in RULES)}
+_TAKEN = {
+    *(*KEPT_SCHEMA.names, *(rule.statistic for rule in RULES)),
+    *(*gopher.STATISTICS, *english.STATISTICS, *pii.COLUMNS.values(), "tokens"),
+}
 
 
 class CurateParams(Params):

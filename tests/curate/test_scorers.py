@@ -13,9 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from infra.executors import LocalExecutor
-from tasks.core.errors import ConfigError, DataError
+from tasks.core.errors import ConfigError, DamagedError, DataError
 from tasks.core.manifest import Manifest
 from tasks.curate import gather
+from tasks.curate.audit.scores import score_ranges, write_scores_of
 from tasks.curate.config import CurateParams
 from tasks.curate.native import kernel
 from tasks.curate.published.scored import Scored
@@ -222,6 +223,9 @@ def test_the_divergence_is_that_of_the_two_models() -> None:
     [
         ({"scorers": [{"kind": "dsir", "name": "quality", "target": ["t"]}]}, "a column is already called quality"),
         ({"scorers": [{"kind": "dsir", "name": "a", "target": ["t"]}] * 2}, "come from two scorers, such as a"),
+        ({"scorers": [{"kind": "dsir", "name": "lines", "target": ["t"]}]}, "a column is already called lines"),
+        ({"scorers": [{"kind": "dsir", "name": "tokens", "target": ["t"]}]}, "a column is already called tokens"),
+        ({"scorers": [{"kind": "dsir", "name": "pii_ips", "target": ["t"]}]}, "a column is already called pii_ips"),
         ({"scorers": [{"kind": "dsir", "name": "A b", "target": ["t"]}]}, "should match pattern"),
         ({"scorers": [{"kind": "dsir", "name": "a", "target": []}]}, "at least 1 item"),
         (
@@ -248,6 +252,27 @@ def test_a_target_that_is_not_there_or_has_no_word_is_named(tmp_path: Path, targ
     target.write_text('{"question": " "}\n')
     with pytest.raises(DataError, match=r"scorer med: there is no word in its target \(target\)"):
         curate(target)
+
+    target.write_text('{"question": "a \\ud83d drug"}\n')
+    with pytest.raises(DataError, match=r"target.jsonl, line 1: .*half of a surrogate pair"):
+        curate(target)
+
+
+def test_scores_of_a_folder_that_is_not_whole_are_not_told(tmp_path: Path, target: Path) -> None:
+    _, shards = folder_with(tmp_path, 10)
+    ingest_folder(tmp_path / "ingest", shards)
+    run(params(target), inputs={"ingest": tmp_path / "ingest"}, output=tmp_path / "out", workshop=workshop(tmp_path))
+    to = tmp_path / "all.parquet"
+    with pytest.raises(ConfigError, match=r"there is no folder .*gone\. Make it"):
+        write_scores_of(tmp_path / "out", tmp_path / "gone" / "all.parquet")
+    assert write_scores_of(tmp_path / "out", to) == 24
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["all.parquet", "ingest", "out", "store", "target.jsonl"]
+    next((tmp_path / "out" / "scores" / "med").iterdir()).unlink()
+    to.unlink()
+    with pytest.raises(DamagedError, match=r"scores/med/.*\.parquet"):
+        write_scores_of(tmp_path / "out", to)
+    with pytest.raises(DamagedError, match=r"scores/med/.*\.parquet"):
+        score_ranges(tmp_path / "out")
 
 
 def test_a_target_is_what_is_in_its_file_and_not_where_it_lies(tmp_path: Path, target: Path) -> None:

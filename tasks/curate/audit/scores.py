@@ -1,5 +1,6 @@
 """The scores of every document of a curation in one table: id, source, and the columns of every scorer."""
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from tasks.core.errors import ConfigError, DataError
 from tasks.core.text_table import text_table
+from tasks.curate.audit.folder import read_curated
 from tasks.curate.published.documents import SCORES, read_shard
 from tasks.curate.published.scored import Scored
 
@@ -32,8 +34,9 @@ def score_tables(curated: Path) -> Iterator[pa.Table]:
     """Yield the scores of every document, shard by shard, whatever became of it.
 
     Raises:
-        DataError: no document was scored there, or the tables of two scorers have other documents.
+        DataError: curate published nothing there, or a file is damaged; or no document was scored.
     """
+    read_curated(curated)
     folders = sorted(folder for folder in (curated / SCORES).glob("*") if folder.is_dir())
     if not folders:
         raise DataError(f"{curated}: there are no scores here. Name scorers (curate.scorers) and run curate.")
@@ -41,8 +44,6 @@ def score_tables(curated: Path) -> Iterator[pa.Table]:
         table = read_shard(first)
         for folder in folders[1:]:
             other = read_shard(folder / first.name)
-            if other["id"] != table["id"]:
-                raise DataError(f"{folder / first.name}: its documents are not those of {first}. Run curate again.")
             for name in other.column_names[2:]:
                 table = table.append_column(name, other[name])
         yield table
@@ -52,7 +53,7 @@ def write_scores_of(curated: Path, to: Path) -> int:
     """Write the scores of every document into one Parquet file, and return how many documents these are.
 
     Raises:
-        ConfigError: the file is there already, or its name does not say that it is Parquet.
+        ConfigError: the file is there already, its folder is not, or its name does not say that it is Parquet.
         DataError: as `score_tables`.
     """
     import pyarrow.parquet as pq
@@ -61,14 +62,19 @@ def write_scores_of(curated: Path, to: Path) -> int:
         raise ConfigError(f"--to {to}: expected a name that ends in .parquet.")
     if to.exists():
         raise ConfigError(f"--to {to}: there is a file already. Name another, or remove it.")
-    documents, unfinished = 0, to.with_suffix(".part")
+    if not to.parent.is_dir():
+        raise ConfigError(f"--to {to}: there is no folder {to.parent}. Make it, or name another file.")
     tables = score_tables(curated)
     first = next(tables)
-    with pq.ParquetWriter(unfinished, first.schema) as writer:
-        for table in chain((first,), tables):
-            writer.write_table(table)
-            documents += table.num_rows
-    unfinished.rename(to)
+    documents, unfinished = 0, to.with_name(f".{to.name}.{os.getpid()}")
+    try:
+        with pq.ParquetWriter(unfinished, first.schema) as writer:
+            for table in chain((first,), tables):
+                writer.write_table(table)
+                documents += table.num_rows
+        unfinished.rename(to)
+    finally:
+        unfinished.unlink(missing_ok=True)
     return documents
 
 

@@ -2,7 +2,6 @@
 
 import glob
 import gzip
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from tasks.core.errors import ConfigError, DataError
+from tasks.core.json_text import parse_json
 from tasks.curate.decontaminate.params import NgramParams
 
 
@@ -110,7 +110,7 @@ def _read(path: Path) -> Iterator[dict[str, Any]]:
 
 def _item(line: bytes, where: str) -> dict[str, Any]:
     try:
-        item = json.loads(line)
+        item = parse_json(line)
     except ValueError as error:
         raise DataError(f"{where}: this is no JSON: {error}. A benchmark has one JSON object per line.") from error
     if not isinstance(item, dict):

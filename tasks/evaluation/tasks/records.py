@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tasks.core.errors import DataError
+from tasks.core.json_text import parse_json
 
 _ID_CHARACTERS = 16
 
@@ -99,7 +100,7 @@ def _records(text: str, where: str, fields: Mapping[str, str]) -> Iterator[Recor
         if not line.strip():
             continue
         try:
-            value = json.loads(line)
+            value = parse_json(line)
         except ValueError as error:
             raise DataError(f"{where}, line {number}: this is not JSON: {error}. Write one object a line.") from error
         if not isinstance(value, dict):

@@ -1,11 +1,11 @@
 """The items of planted experiments: a text to plant, and the probe whose likelihood is asked."""
 
-import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from tasks.core.errors import DataError
+from tasks.core.json_text import parse_json
 
 _FIELDS = ("id", "text", "context", "probe")
 
@@ -67,8 +67,8 @@ def _items(text: str, where: str) -> Iterator[Item]:
 
 def _item(line: str, where: str) -> Item:
     try:
-        value = json.loads(line)
-    except (ValueError, RecursionError) as error:
+        value = parse_json(line)
+    except ValueError as error:
         raise DataError(f"{where}: this is not JSON: {error}. Write one object a line.") from error
     if not isinstance(value, dict):
         raise DataError(f"{where}: {value!r:.60} is no object. Write one object a line.")
