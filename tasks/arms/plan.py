@@ -28,14 +28,25 @@ class PlannedArm:
 
 
 def arms_of(params: ArmsParams, domains: Sequence[str], natural: Sequence[float]) -> tuple[Arm, ...]:
-    """Return all arms; those that leave a domain out have the others as they are in the natural mixture."""
+    """Return all arms; those that leave a domain out have the others as they are in the natural mixture.
+
+    Raises:
+        ConfigError: there is one domain, so that nothing is left without it, or a name is taken by another arm.
+    """
     if not params.leave_one_out:
         return params.arms
     shares = dict(zip(domains, natural, strict=True))
+    if len([share for share in shares.values() if share > 0]) < 2:
+        raise ConfigError(
+            f"leave_one_out: the pool has one domain, {', '.join(domains)}, and without it there is nothing to train on. "
+            "Set it to false, or take a pool of several domains."
+        )
     left = [
         Arm(name=f"without-{name}", weights={other: share for other, share in shares.items() if other != name})
         for name in domains
     ]
+    if twice := sorted({one.name for one in params.arms} & {one.name for one in left}):
+        raise ConfigError(f"leave_one_out: an arm of the file is called {twice[0]} too. Give that one another name.")
     return (*params.arms, *left)
 
 

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from infra.storage import FolderStore
 from tasks.arms.config import ArmsParams
 from tasks.arms.page import headline
+from tasks.arms.plan import arms_of
 from tasks.arms.published import ArmComparison, ArmsComparison
 from tasks.arms.stage import effect_words, run
 from tasks.core.errors import ConfigError, DataError
@@ -145,6 +146,16 @@ def test_results_of_the_harness_can_make_the_claim_if_every_run_has_them(
         compare(root, params(harness_results=files, primary="toy.speed"), pool, InProcess())
     with pytest.raises(DataError, match=f"toy is there for 8 of 9 models; first without: {names[-1]}"):
         compare(root, params(harness_results=files[:-1], primary="toy.acc"), pool, InProcess())
+
+
+def test_the_one_domain_of_a_pool_cannot_be_left_out_nor_an_arm_be_called_as_one_that_leaves_out() -> None:
+    with pytest.raises(
+        ConfigError, match="leave_one_out: the pool has one domain, prose, and without it there is nothing"
+    ):
+        arms_of(params(leave_one_out=True), ("prose",), (1.0,))
+    taken = params(arms=[{"name": "natural"}, {"name": "without-code"}], leave_one_out=True)
+    with pytest.raises(ConfigError, match="an arm of the file is called without-code too"):
+        arms_of(taken, ("prose", "code"), (0.5, 0.5))
 
 
 def test_leaving_out_every_domain_is_an_option_and_flops_may_be_what_is_equal(tmp_path: Path) -> None:

@@ -200,6 +200,9 @@ def test_results_stand_beside_our_own_tasks_and_in_sets_of_scores(tmp_path: Path
     with pytest.raises(ConfigError, match=r"score_sets, s: toy has no score accuracy\. It has acc_norm, acc\."):
         wrong = asked.model_dump() | {"score_sets": [{"name": "s", "weights": {"toy.accuracy": 1}}]}
         evaluate(tmp_path, EvaluateParams.model_validate(wrong), folder)
+    with pytest.raises(ConfigError, match="score_sets: gsm is a task of the results of the harness too"):
+        wrong = asked.model_dump() | {"score_sets": [{"name": "gsm", "weights": {"toy": 1}}]}
+        evaluate(tmp_path, EvaluateParams.model_validate(wrong), folder)
     twice = asked.model_dump() | {"score_sets": []}
     twice["tasks"][0]["name"] = "toy"
     with pytest.raises(ConfigError, match=r"toy is a task of .*r\.json too"):

@@ -70,11 +70,16 @@ def given_tasks(params: TaskSetParams) -> list[GivenTask]:
     Raises:
         DataError: a file is missing, a record is not one of its kind of task, or there are too few; results of the harness
             are none.
-        ConfigError: a file has too few records for the examples, or a set names a score that its task does not have.
+        ConfigError: a file has too few records for the examples; a set names a score that its task does not have, or is
+            called as a task of the harness.
     """
     tasks = [given_task(one) for one in params.tasks]
     known = known_scores(tasks, params)
     for one in params.score_sets:
+        if one.name in known:
+            raise ConfigError(
+                f"score_sets: {one.name} is a task of the results of the harness too. Give the set another name."
+            )
         for name in one.shares:
             task, _, score = require_score(name, known, f"score_sets, {one.name}").partition(".")
             if one.baselines is not None:
