@@ -9,6 +9,7 @@ import click
 from cli.options import folder_type, here, json_option
 from tasks.core.once import Once
 from tasks.core.text_table import text_table
+from tasks.core.words import counted
 from tasks.runtime.command import exit_codes
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def planted(
 def lines(found: "PlantedEffects") -> Iterator[str]:
     """Yield what people are told of the effects."""
     for mixture in found.mixtures:
-        yield f"{mixture.mixture}, {len(mixture.seeds)} seed(s):"
+        yield f"{mixture.mixture}, {counted(len(mixture.seeds), 'seed')}:"
         yield from (f"  {line}" for line in text_table(_COLUMNS, list(_rows(mixture))))
         yield from (f"  {one.statement}" for one in mixture.experiments)
         test = mixture.interactions

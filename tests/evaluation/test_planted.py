@@ -250,6 +250,7 @@ def test_a_planted_effect_is_recovered_with_its_dose_and_the_interaction_test_st
     assert mixture.interactions is not None and mixture.interactions.quiet
     told = "\n".join(lines(found))
     assert learned.statement in told and "no interaction shown between 1 pair of experiments" in told
+    assert f"{mixture.mixture}, {len(mixture.seeds)} seed" in told and "(s)" not in told
 
 
 def test_runs_without_planted_experiments_and_models_of_others_are_refused(

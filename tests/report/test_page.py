@@ -299,6 +299,22 @@ def test_what_models_are_like_is_told_where_it_was_looked_at(tmp_path: Path) -> 
     assert not any(f"<h3>{title}" in page for title in titles)
 
 
+def test_models_of_too_few_pairs_have_a_dash_and_without_any_other_a_sentence(tmp_path: Path) -> None:
+    folders = stage_folders(tmp_path)
+    told = Memorisation.read(folders["evaluate"]).models[0]
+    untold = told.model_copy(update={"model": "natural-seed0", "within_domains": {}})
+    Memorisation(confidence=0.95, models=(untold, told)).write(folders["evaluate"])
+    commit(folders)
+    page = render(read_content(folders, ReportParams()), ReportParams())
+    assert '<th>model</th><th class="n">min k 20</th>' in page
+    assert 'natural-seed0</td><td class="n">–</td>' in page
+    assert 'searched-seed0</td><td class="n">0.700<span class="interval">0.600 to 0.800</span></td>' in page
+    Memorisation(confidence=0.95, models=(untold,)).write(folders["evaluate"])
+    commit(folders)
+    page = render(read_content(folders, ReportParams()), ReportParams())
+    assert "Nothing is told: no model saw enough documents whole" in page and ">min k 20</th>" not in page
+
+
 def test_a_page_of_one_seed_shows_gains_without_intervals(tmp_path: Path) -> None:
     folders = stage_folders(tmp_path, seeds=1)
     for contract in (Scores, Contamination, Flatness, Specificity, Memorisation):
