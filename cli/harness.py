@@ -5,10 +5,11 @@ import sys
 import click
 
 from tasks.core.errors import ConfigError
+from tasks.core.once import Once
 from tasks.runtime.command import exit_codes
 
 
-@click.command(context_settings={"ignore_unknown_options": True})
+@click.command(cls=Once, context_settings={"ignore_unknown_options": True})
 @click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="OPTIONS OF lm-eval")
 def harness(words: tuple[str, ...]) -> None:
     """Run lm-evaluation-harness on a model of Mixwright, by its own options.

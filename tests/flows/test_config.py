@@ -1,6 +1,9 @@
 """Presets, params.yaml and the rules between stages."""
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 import yaml
@@ -124,7 +127,14 @@ def test_files_that_only_a_late_stage_reads_are_looked_for_first(tmp_path: Path)
         require_files(params)
 
 
-def test_files_of_tasks_are_read_before_the_first_stage(tmp_path: Path) -> None:
+@pytest.fixture
+def own_environment() -> Iterator[None]:
+    """What a run sets in the environment of its process is gone behind the test."""
+    with patch.dict(os.environ):
+        yield
+
+
+def test_files_of_tasks_are_read_before_the_first_stage(own_environment: None, tmp_path: Path) -> None:
     def told(*settings: str) -> str:
         words = ["run", "--preset", "tasks", *(word for setting in settings for word in ("--set", setting))]
         result = CliRunner().invoke(main, words)

@@ -67,7 +67,7 @@ def test_the_tables_of_a_run_have_a_row_per_gain_and_per_domain(tmp_path: Path) 
 def test_the_costs_of_a_run_are_told_by_stage_in_money_and_whole_where_all_of_it_is_known(tmp_path: Path) -> None:
     folders, store = stage_folders(tmp_path), FolderStore(tmp_path / "store")
     assert run_costs(store, folders.values(), PriceSettings()) == ({}, ())
-    Book(str(folders["train"]), (-10.0, 0.0)).close(store, "train", Manifest.read(folders["train"]).key)
+    Book(str(folders["train"]), -10.0).close(store, "train", Manifest.read(folders["train"]).key)
     prices = PriceSettings(cpu_hour=3600, currency="EUR")
     found, rows = run_costs(store, folders.values(), prices)
     assert found["cost/train/cpu_s"] == found["cost/train/EUR"] > 10
