@@ -1,5 +1,6 @@
 """From arms to runs: which there are, on which pool, with which mixture and how many tokens."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -16,6 +17,8 @@ from tasks.training.order import check_caps, weight_caps
 from tasks.training.rows import rows_of
 from tasks.training.segments import Layout
 from tasks.training.types import Phase, RunSpec
+
+_NOT_OF_A_NAME = re.compile(r"[^A-Za-z0-9_+-]")
 
 
 @dataclass(frozen=True)
@@ -42,12 +45,18 @@ def arms_of(params: ArmsParams, domains: Sequence[str], natural: Sequence[float]
             "Set it to false, or take a pool of several domains."
         )
     left = [
-        Arm(name=f"without-{name}", weights={other: share for other, share in shares.items() if other != name})
-        for name in domains
+        Arm(name=f"without-{called}", weights={other: share for other, share in shares.items() if other != name})
+        for name, called in zip(domains, _called(domains), strict=True)
     ]
     if twice := sorted({one.name for one in params.arms} & {one.name for one in left}):
         raise ConfigError(f"leave_one_out: an arm of the file is called {twice[0]} too. Give that one another name.")
     return (*params.arms, *left)
+
+
+def _called(domains: Sequence[str]) -> list[str]:
+    """Return domains as names of arms may be: a source is called as its user likes, `my web.v2` or in any script."""
+    plain = [_NOT_OF_A_NAME.sub("_", name) for name in domains]
+    return [name if plain.count(name) == 1 else f"{name}-{place}" for place, name in enumerate(plain)]
 
 
 def natural_weights(pool: TokenPool, training: TrainingConfig, max_epochs: float) -> tuple[float, ...]:

@@ -158,6 +158,12 @@ def test_the_one_domain_of_a_pool_cannot_be_left_out_nor_an_arm_be_called_as_one
         arms_of(taken, ("prose", "code"), (0.5, 0.5))
 
 
+def test_domains_in_any_script_are_left_out_by_arms_whose_names_can_be() -> None:
+    arms = arms_of(params(leave_one_out=True), ("my web.v2", "日本", "中国", "c++"), (0.25,) * 4)
+    assert [arm.name for arm in arms[3:]] == ["without-my_web_v2", "without-__-1", "without-__-2", "without-c++"]
+    assert set(arms[4].weights or ()) == {"my web.v2", "中国", "c++"}
+
+
 def test_leaving_out_every_domain_is_an_option_and_flops_may_be_what_is_equal(tmp_path: Path) -> None:
     larger = {"name": "larger", "training": {"model": {"hidden_size": 2 * PROXY.model.hidden_size}}}
     asked = params(arms=[{"name": "natural"}, larger], leave_one_out=True, equal="flops", num_seeds=2)
