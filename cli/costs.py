@@ -18,6 +18,7 @@ from infra.storage import FolderStore, Store
 from tasks.core.errors import DataError
 from tasks.core.manifest import MANIFEST, Manifest
 from tasks.core.once import Once
+from tasks.core.params import validate
 from tasks.core.text_table import text_table
 from tasks.ingest.published.sources import Sources
 from tasks.runtime.command import exit_codes
@@ -86,7 +87,7 @@ def costs(
         settings = load_settings()
         given = {"cpu_hour": cpu_hour, "gpu_hour": gpu_hour, "currency": currency}
         changes = {name: value for name, value in given.items() if value is not None}
-        prices = PriceSettings.model_validate(settings.prices.model_dump() | changes)
+        prices = validate(PriceSettings, settings.prices.model_dump() | changes, "prices")
         store = FolderStore(settings.home / "store")
         folders = _stage_folders(folder)
         tables = [found for name, path in folders.items() if (found := stage_table(store, name, path)) is not None]

@@ -145,6 +145,13 @@ def test_the_time_of_workers_that_end_within_a_stage_is_not_the_driver_s_too(tmp
     assert own.cost.cpu_s < 0.2
 
 
+@pytest.mark.parametrize("wrong", [("--cpu-hour", "nan"), ("--gpu-hour", "inf"), ("--currency", "a b")])
+def test_prices_that_are_none_are_told_in_one_sentence(wrong: tuple[str, str]) -> None:
+    result = CliRunner().invoke(main, ["costs", *wrong])
+    assert (result.exit_code, type(result.exception)) == (2, SystemExit), result.output
+    assert f"{wrong[0][2:].replace('-', '_')}: " in result.stderr
+
+
 def test_costs_are_in_no_published_byte(tmp_path: Path) -> None:
     manifests = [
         words(WordParams(), inputs={}, output=tmp_path / name / "words", workshop=shop(FolderStore(tmp_path / name)))
