@@ -89,7 +89,7 @@ def costs(
         changes = {name: value for name, value in given.items() if value is not None}
         prices = validate(PriceSettings, settings.prices.model_dump() | changes, "prices")
         store = FolderStore(settings.home / "store")
-        folders = _stage_folders(folder)
+        folders = _stage_folders(store, folder)
         tables = [found for name, path in folders.items() if (found := stage_table(store, name, path)) is not None]
         if not tables:
             raise DataError(f"{folder or run_folder(None).path}: no stage has begun here.")
@@ -97,10 +97,12 @@ def costs(
         click.echo(json.dumps(as_values(tables, datasets, prices)) if as_json else _text(tables, datasets, prices))
 
 
-def _stage_folders(folder: Path | None) -> dict[str, Path]:
-    """Return the folders of stages by name: the one that is given, or those of the run."""
+def _stage_folders(store: Store, folder: Path | None) -> dict[str, Path]:
+    """Return the folders of stages by name: the one that is given, published or not yet, or those of the run."""
     if folder is not None and (folder / MANIFEST).is_file():
         return {Manifest.read(folder).stage: folder}
+    if folder is not None and (begun := attempts_for(store, str(folder.absolute()))):
+        return {min(begun).partition(".")[0]: folder}
     run = run_folder(folder)
     return {name: run.stage(name) for name in NAMES}
 

@@ -177,6 +177,9 @@ def test_the_command_tells_both_costs_what_was_lost_and_money_where_there_are_pr
     workshop.book.begin(str(folder))
     with pytest.raises(DataError):
         BURN.map(workshop, ["bad"])
+    # Of a stage that never published, as one that was killed, it is told too.
+    (stage,) = json.loads(asked(str(folder), "--json"))["stages"]
+    assert (stage["stage"], stage["not_finished"]) == ("test", {"failed": 1}) and stage["made"]["cpu_s"] > BURN_S
     words(WordParams(), inputs={}, output=folder, workshop=workshop)
     (stage,) = json.loads(asked(str(folder), "--json", "--cpu-hour", "3600"))["stages"]
     by_label = {step["label"]: step for step in stage["steps"]}
