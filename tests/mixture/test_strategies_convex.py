@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tasks.core.errors import EvidenceError
@@ -38,6 +38,8 @@ def test_where_laws_say_nothing_natural_is_the_minimum_and_a_strong_pull_leads_t
 
 @settings(max_examples=25)
 @given(st.integers(0, 10_000))
+@example(454)
+@example(914)
 def test_the_minimum_meets_the_conditions_that_make_it_one(seed: int) -> None:
     """Slopes are equal inside the bounds, not larger at a cap (Karush, Kuhn, Tucker)."""
     stream = np.random.default_rng(seed)

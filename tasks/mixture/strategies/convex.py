@@ -21,8 +21,8 @@ from tasks.mixture.strategies.evidence import MARGIN
 Array = npt.NDArray[np.float64]
 
 _LEAST = 1e-12
-# How far towards natural the solver starts again from what it found.
-_INWARD = (0.0, 0.1, 0.01, 0.3)
+# How far towards natural the solver starts again from the best that it found.
+_INWARD = (0.0, 0.1, 0.01, 0.3, 0.03, 0.003)
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,8 @@ def convex_minimum(
     found, message = list[Array](), ""
     # The divergence's slope is infinite at 0, where the solver can stop short: it goes on from a little inside.
     for inward in _INWARD:
-        inside_D = start_D if not found else (1 - inward) * found[-1] + inward * start_D
+        best_D = start_D if not found else min(found, key=lambda x_D: objective(x_D)[0])
+        inside_D = (1 - inward) * best_D + inward * start_D
         result = scipy.optimize.minimize(
             objective,
             inside_D,
