@@ -9,6 +9,7 @@ from tasks.core.account import Account
 from tasks.core.errors import DataError
 from tasks.core.manifest import Manifest
 from tasks.core.published import Published
+from tasks.evaluation.planted.published import PlantedEffects
 from tasks.evaluation.published import Sample, Samples
 from tasks.evaluation.published_contamination import Contamination
 from tasks.evaluation.published_like import Flatness, Specificity
@@ -46,7 +47,7 @@ class PageContent:
     """Everything on the page.
 
     `scores` are those of tasks, None where models were not put to any; so are `contamination`, `memorisation`,
-    `flatness` and `specificity` where they were not asked for.
+    `flatness`, `specificity` and `planted` where they were not asked for.
     """
 
     curation: Curation
@@ -62,6 +63,7 @@ class PageContent:
     memorisation: Memorisation | None
     flatness: Flatness | None
     specificity: Specificity | None
+    planted: PlantedEffects | None
     lineage: tuple[StageLineage, ...]
 
 
@@ -90,6 +92,7 @@ def read_content(folders: Mapping[str, Path], params: ReportParams) -> PageConte
         memorisation=_if_there(Memorisation, folders["evaluate"]),
         flatness=_if_there(Flatness, folders["evaluate"]),
         specificity=_if_there(Specificity, folders["evaluate"]),
+        planted=_if_there(PlantedEffects, folders["evaluate"]),
         lineage=lineage,
     )
 

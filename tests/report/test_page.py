@@ -11,6 +11,7 @@ import pytest
 from infra.executors import LocalExecutor
 from infra.storage import FolderStore
 from tasks.core.manifest import Manifest
+from tasks.evaluation.planted.published import PlantedEffects
 from tasks.evaluation.published_contamination import Contamination
 from tasks.evaluation.published_like import Flatness, Specificity
 from tasks.evaluation.published_seen import Memorisation
@@ -288,11 +289,20 @@ def test_a_page_without_quality_without_natural_and_without_drops_can_be_written
 def test_what_models_are_like_is_told_where_it_was_looked_at(tmp_path: Path) -> None:
     folders = stage_folders(tmp_path)
     page = render(read_content(folders, ReportParams()), ReportParams())
-    titles = ("How flat the loss is", "What more of a domain's own text gave", "Whether models give away")
+    titles = (
+        "How flat the loss is",
+        "What more of a domain's own text gave",
+        "Whether models give away",
+        "What planted texts taught",
+    )
     assert all(f"<h3>{title}" in page for title in titles)
     flat = r'searched-seed0</td><td class="n">3\.0000</td><td class="n">40<span class="interval">± 4</span></td>'
     assert re.search(flat, page)
-    for contract in (Flatness, Specificity, Memorisation):
+    assert "<li>searched: facts, planted 4 times: a gain of +0.5000 bits per byte.</li>" in page
+    assert (
+        '4</td><td class="n">2.0000</td><td class="n">+0.5000<span class="interval">+0.4000 to +0.6000</span>' in page
+    )
+    for contract in (Flatness, Specificity, Memorisation, PlantedEffects):
         (folders["evaluate"] / contract.FILE).unlink()
     commit(folders)
     page = render(read_content(folders, ReportParams()), ReportParams())
@@ -317,7 +327,7 @@ def test_models_of_too_few_pairs_have_a_dash_and_without_any_other_a_sentence(tm
 
 def test_a_page_of_one_seed_shows_gains_without_intervals(tmp_path: Path) -> None:
     folders = stage_folders(tmp_path, seeds=1)
-    for contract in (Scores, Contamination, Flatness, Specificity, Memorisation):
+    for contract in (Scores, Contamination, Flatness, Specificity, Memorisation, PlantedEffects):
         (folders["evaluate"] / contract.FILE).unlink()
     commit(folders)
     found = read_content(folders, ReportParams())
