@@ -165,6 +165,14 @@ def probed(seed: int, gains: tuple[float, ...], between: float = 0.0, noise: flo
     return Probed(seed, PlantedPlan(seed=seed, experiments=tuple(parts)), bits)
 
 
+def test_where_nothing_is_left_to_tell_the_spread_by_no_interval_is_told() -> None:
+    exposures_ESI = np.array([[[1, 0, -1, -1], [0, 1, -1, -1]], [[0, 0, 0, 1], [0, 1, 0, 0]]])
+    first, other = effects(np.arange(8.0).reshape(2, 4) ** 2, exposures_ESI)
+    assert (first.freedom, other.freedom) == (0, 0)
+    with pytest.raises(EvidenceError, match=r"nothing is left to tell the spread by\. Give more items or seeds"):
+        first.interval(0.95)
+
+
 def test_what_is_told_claims_what_is_there_and_says_what_else_would_have_been_seen() -> None:
     told = told_mixture("searched", [probed(seed, (0.5, 0.0)) for seed in range(2)], 0.95, PlantedParams())
     there, nothing = told.experiments

@@ -52,7 +52,16 @@ class Estimate:
         return float(2 * student.sf(abs(self.value) / self.error, self.freedom))
 
     def interval(self, confidence: float) -> tuple[float, float]:
-        """Return the interval of Student's t."""
+        """Return the interval of Student's t.
+
+        Raises:
+            EvidenceError: no degree of freedom is left.
+        """
+        if self.freedom < 1:
+            raise EvidenceError(
+                "as many treatments and groups are fitted as there are planted items, so that nothing is left to tell the "
+                "spread by. Give more items or seeds."
+            )
         reach = float(student.ppf(0.5 + confidence / 2, self.freedom)) * self.error
         return self.value - reach, self.value + reach
 
@@ -151,7 +160,7 @@ def crossed(exposures_ESI: Integers) -> list[tuple[int, int]]:
 
 
 def interactions(outcomes_SI: Floats, exposures_ESI: Integers) -> Interactions | None:
-    """Return how the experiments change each other's effects; None where no two have items in common.
+    """Return how the experiments change each other's effects; None where no two have items in common, or too few.
 
     Raises:
         EvidenceError: see `effects`.
@@ -160,6 +169,8 @@ def interactions(outcomes_SI: Floats, exposures_ESI: Integers) -> Interactions |
     if not (pairs := crossed(exposures_ESI)):
         return None
     values, covariance, freedoms = interaction_terms(outcomes_SI[None], exposures_ESI, pairs)
+    if min(freedoms) < 1:
+        return None
     (p,) = joint_p(values, covariance, min(freedoms)).tolist()
     errors = np.sqrt(np.diagonal(covariance[0])).tolist()
     found = zip(values[0].tolist(), errors, freedoms, strict=True)
