@@ -4,9 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tasks.core.account import Count
 from tasks.core.handles import Handle, Tree
-from tasks.curate.published.scored import Scored, ScorerTold, SelectionTold
+from tasks.curate.published.scored import Scored, ScorerTold, SelectionTold, Size
 from tasks.curate.scorers import kinds
 from tasks.curate.scorers.kinds import Scorer
 from tasks.curate.scorers.unit import (
@@ -82,8 +81,8 @@ def told(workshop: Workshop, scorers: Sequence[ScoredBy], kept: Sequence[Handle]
                 profile=one.profile,
                 score=one.selection.score,
                 keeps=one.told,
-                considered=Count(one.documents, 0, one.tokens),
-                kept=Count(one.kept_documents, 0, one.kept_tokens),
+                considered=Size(documents=one.documents, tokens=one.tokens),
+                kept=Size(documents=one.kept_documents, tokens=one.kept_tokens),
             )
             for one in (() if cuts is None else read_cuts(cuts.local()))
         ),

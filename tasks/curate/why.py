@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from tasks.core.errors import DataError
 from tasks.curate.audit.folder import Curated, read_curated
-from tasks.curate.published.documents import ANNOTATIONS, DROPPED, KEPT, REWRITING, row_of
+from tasks.curate.published.documents import ANNOTATIONS, DROPPED, KEPT, REWRITING, SCORES, row_of
 from tasks.curate.rules.rule import Rule, Threshold, fails
 
 
@@ -30,7 +30,8 @@ class Story:
     """What curation found out about a document and what became of it.
 
     `filter`, `reason` and `detail` are None for a kept document; `quality` is None for a dropped one. `survivor` stands
-    for it, `stands_for` are those it stands for. `edited`: bytes as ingested, and as kept. `file` is its shard.
+    for it, `stands_for` are those it stands for. `scores` stand by their columns, None where there is none. `edited`: bytes
+    as ingested, and as kept. `file` is its shard.
     """
 
     id: str
@@ -42,6 +43,7 @@ class Story:
     detail: str | None
     quality: float | None
     statistics: dict[str, Any]
+    scores: dict[str, float | None]
     checks: tuple[Check, ...]
     survivor: str | None
     stands_for: tuple[str, ...]
@@ -63,7 +65,7 @@ def why(folder: Path, document_id: str) -> Story:
     for path in sorted(folder.glob(f"{ANNOTATIONS}/*.parquet")):
         if found := row_of(path, document_id):
             behind = row_of(folder / REWRITING / path.name, document_id) or {}
-            return _story(curated, path.name, found | behind)
+            return _story(curated, path.name, found | behind, _scores(folder, path.name, document_id))
     raise DataError(f"{document_id}: curate never saw a document of this id; ids are in {folder}/annotations.")
 
 
@@ -75,6 +77,8 @@ def describe(story: Story) -> str:
         lines.append(f"  quality {story.quality:.3f}")
     if story.edited and story.edited["kept"] != story.edited["ingested"]:
         lines.append(f"  edited: {story.edited['ingested']:,} bytes ingested, {story.edited['kept']:,} bytes kept")
+    for name, score in story.scores.items():
+        lines.append(f"  score {name} " + ("none" if score is None else f"{score:.6g}"))
     for check in story.checks:
         mark, limit = "ok  " if check.passed else "FAIL", check.threshold
         shown = (check.value, ", ".join(limit)) if isinstance(limit, tuple) else (f"{check.value:.4g}", f"{limit:g}")
@@ -85,7 +89,7 @@ def describe(story: Story) -> str:
     return "\n".join(lines)
 
 
-def _story(curated: Curated, shard: str, found: dict[str, Any]) -> Story:
+def _story(curated: Curated, shard: str, found: dict[str, Any], scores: dict[str, float | None]) -> Story:
     folder, profile = curated.folder, curated.params.profile_name(found["source"])
     kept, dropped = row_of(folder / KEPT / shard, found["id"]), row_of(folder / DROPPED / shard, found["id"])
     if (kept is None) == (dropped is None):
@@ -106,11 +110,19 @@ def _story(curated: Curated, shard: str, found: dict[str, Any]) -> Story:
         detail=dropped["detail"] if dropped else None,
         quality=kept["quality"] if kept else None,
         statistics={name: value for name, value in found.items() if name not in {"id", "source"}},
+        scores=scores,
         checks=tuple(checks),
         survivor=kept["duplicate_cluster"] if kept else (dropped or {}).get("survivor"),
         stands_for=tuple(_stands_for(folder, found["id"])),
         edited={"ingested": found["bytes"], "kept": kept["bytes"]} if kept else {},
     )
+
+
+def _scores(folder: Path, shard: str, document_id: str) -> dict[str, float | None]:
+    """Return every score of a document by its column; None where the scorer gave none."""
+    rows = [row_of(path / shard, document_id) or {} for path in sorted((folder / SCORES).glob("*"))]
+    every = {name: float(value) for row in rows for name, value in row.items() if name not in {"id", "source"}}
+    return {name: None if np.isnan(value) else value for name, value in every.items()}
 
 
 def _fails(rule: Rule, limit: Threshold, value: Any) -> bool:

@@ -25,6 +25,7 @@ from tasks.curate.scorers.dsir import divergence, log_ratio, shares
 from tasks.curate.scorers.hashed_ngrams import bucket_counts, weight_sums
 from tasks.curate.stage import run
 from tasks.curate.statistics.texts import texts_of
+from tasks.curate.why import describe, why
 from tests.curate.fasttext_files import plain_model
 from tests.curate.folders import Document, document, ingest_folder, rows, workshop
 from tests.curate.nasty import PIECES
@@ -326,6 +327,9 @@ def test_a_classifier_of_the_user_gives_the_probability_of_its_label(tmp_path: P
     dropped = {row["id"]: (row["filter"], row["reason"], row["detail"]) for row in rows(tmp_path / "out", "dropped")}
     assert dropped["d3"] == ("selection", "not_selected_by_hq", "no hq; kept: hq at least 0.5")
     assert dropped["d1"][2].endswith("; kept: hq at least 0.5")
+    story = why(tmp_path / "out", "d3")
+    assert story.scores == {"hq": None} and "  score hq none" in describe(story)
+    assert why(tmp_path / "out", "d1").scores == {"hq": found["d1"]}
     account = Manifest.read(tmp_path / "out").account
     assert account is not None
     account.closed("here")

@@ -17,7 +17,7 @@ from tasks.core.manifest import FileRecord, Manifest
 from tasks.core.rng import generator
 from tasks.curate.fates import Fates, tally
 from tasks.curate.published.funnel import Funnel
-from tasks.curate.published.scored import Scored, ScorerTold, SelectionTold
+from tasks.curate.published.scored import Scored, ScorerTold, SelectionTold, Size
 from tasks.evaluation.decide import decision
 from tasks.evaluation.planted.published import (
     ExperimentEffect,
@@ -242,7 +242,7 @@ def _curate(folder: Path) -> None:
         counts=tally(_fates()), warnings=("source nothing: all 3 documents were dropped",), lost_sources=(),
         duplicates=None, refined=None, contaminated=None,
     ).write(folder)  # fmt: skip
-    half = Count(4, 0, 400)
+    half, whole = Size(documents=4, tokens=400), Size(documents=8, tokens=800)
     Scored(
         scorers={
             "med": ScorerTold(
@@ -252,7 +252,7 @@ def _curate(folder: Path) -> None:
         },
         selections=(
             SelectionTold(profile="prose", score="med_mean", keeps="quantiles 0.5 to 1 of med_mean, by tokens",
-                          considered=half + half, kept=half),
+                          considered=whole, kept=half),
         ),
     ).write(folder)  # fmt: skip
     _table(folder / "dropped/00000.parquet", rows[:2], schema)

@@ -5,7 +5,6 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import NonNegativeInt
 
-from tasks.core.account import Count
 from tasks.core.published import Model, Published
 
 
@@ -22,17 +21,21 @@ class ScorerTold(Model):
     without: NonNegativeInt
 
 
-class SelectionTold(Model):
-    """One selection of a profile in one group: what it keeps, of how much it was, and how much that is.
+class Size(Model):
+    """How many documents, and how many tokens they have together (pre-tokens of the ingested text)."""
 
-    Documents and tokens are counted; `bytes` are not, and stand as 0.
-    """
+    documents: NonNegativeInt
+    tokens: NonNegativeInt
+
+
+class SelectionTold(Model):
+    """One selection of a profile in one group: what it keeps, of how much it was, and how much that is."""
 
     profile: str
     score: str
     keeps: str
-    considered: Count
-    kept: Count
+    considered: Size
+    kept: Size
 
 
 class Scored(Published):
