@@ -9,7 +9,8 @@ from tasks.cluster.published.domains import Domains
 from tasks.evaluation.published import Decision, MeasuredModels
 from tasks.mixture.published import MIXTURES, Recipe
 from tasks.mixture.published_forecast import Forecast
-from tests.report.folders import DOMAINS, stage_folders
+from tests.report.folders import stage_folders
+from tests.report.names import DOMAINS
 
 
 @pytest.fixture(scope="module")

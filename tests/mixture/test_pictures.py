@@ -30,7 +30,8 @@ from tasks.mixture.published_candidates import (
 )
 from tasks.mixture.published_forecast import Forecast, SizeGain
 from tasks.mixture.runs import RunKind
-from tests.report.folders import DOMAINS, SEARCHED, add_evidence, stage_folders
+from tests.report.folders import add_evidence, stage_folders
+from tests.report.names import DOMAINS, SEARCHED
 
 FORECAST = Forecast(
     objective="mean bits per byte",

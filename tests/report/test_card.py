@@ -6,7 +6,7 @@ import yaml
 
 from tasks.report.card import model_card
 from tasks.report.load import PageContent
-from tests.report.folders import DOMAINS
+from tests.report.names import DOMAINS
 
 
 def test_the_card_tells_the_mixture_the_ledger_the_figures_and_every_digest(content: PageContent) -> None:

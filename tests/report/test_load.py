@@ -16,7 +16,8 @@ from tasks.pictures.curves import curve_of
 from tasks.report.config import ReportParams
 from tasks.report.excerpts import excerpt
 from tasks.report.load import PageContent, read_content
-from tests.report.folders import DOMAINS, FATES, NATURAL, SEARCHED, commit, edit
+from tests.report.folders import FATES, commit, edit
+from tests.report.names import DOMAINS, NATURAL, SEARCHED
 
 Folders = dict[str, Path]
 

@@ -24,7 +24,8 @@ from tasks.report.page import headline, pictures, render
 from tasks.report.stage import PAGE, run
 from tasks.runtime.context import Workshop
 from tests.in_process import InProcess
-from tests.report.folders import DOMAINS, commit, edit, stage_folders
+from tests.report.folders import commit, edit, stage_folders
+from tests.report.names import DOMAINS
 
 EVEN = [1 / 3, 1 / 3, 1 / 3]
 UNTESTED = {"forecast": None, "forecast_statement": "No forecast was tested: natural was not trained."}
