@@ -62,7 +62,10 @@ def main() -> None:
         assert planted is not None, "experiments were planted"
         share = 100 * sum(planted.displaced.values()) / (options.steps * 2048)
     what = f"{options.seeds} seeds of {options.steps} steps of 2,048 tokens, {share:.1f} % of them planted"
-    text = f"planted: {machine()}: {what}. `python -m benchmarks.planted`\n\n{told}"
+    pool = {domain.name: domain.splits["train"].tokens for domain in TokenPoolIndex.read(options.tokens).domains}
+    where = f"{sum(pool.values()):,} tokens of the domains {', '.join(pool)}"
+    command = "python -m benchmarks.planted" + (" --alone" if options.alone else "")
+    text = f"planted: {machine()}: {what}, on {where}. `{command}`\n\n{told}"
     print(text)
     _RESULTS.write_text(text, encoding="utf-8")
 

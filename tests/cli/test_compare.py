@@ -1,8 +1,6 @@
 """`mixwright compare` as a user types it: arms with nano models in this process, and what it cannot compare."""
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -10,12 +8,9 @@ from click.testing import CliRunner, Result
 
 import cli.compare
 from cli.main import main
-from infra.storage import FolderStore
-from tasks.runtime.context import Workshop
 from tests.arms.test_stage import params
+from tests.cli.in_this_process import works_in_this_process
 from tests.evaluation.test_stage import pool_with_tokenizer
-from tests.in_process import InProcess
-from tests.mixture.test_stage import Listener
 
 
 def compare(*arguments: str | Path) -> Result:
@@ -25,13 +20,7 @@ def compare(*arguments: str | Path) -> Result:
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with a home of its own; work is done in this process."""
-    monkeypatch.setenv("MIXWRIGHT_HOME", str(tmp_path / "home"))
-
-    @contextmanager
-    def here(quiet: bool, workers: int | None = None) -> Iterator[Workshop]:
-        yield Workshop(InProcess(), FolderStore(tmp_path / "store"), Listener())
-
-    monkeypatch.setattr(cli.compare, "here", here)
+    works_in_this_process(cli.compare, tmp_path, monkeypatch)
     return tmp_path
 
 

@@ -2,8 +2,6 @@
 
 import csv
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -13,15 +11,12 @@ from jsonschema import Draft202012Validator
 import cli.ladder
 from cli.main import main
 from cli.schemas import FOLDER
-from infra.storage import FolderStore
 from tasks.ladder.forecast import MEAN
 from tasks.ladder.published import RUNS_FILE, Ladder
-from tasks.runtime.context import Workshop
+from tests.cli.in_this_process import works_in_this_process
 from tests.evaluation.test_stage import pool_with_tokenizer
-from tests.in_process import InProcess
 from tests.ladder.test_forecast import SETS, rows, written
 from tests.ladder.test_stage import params
-from tests.mixture.test_stage import Listener
 
 AT = "params=1.6e6,tokens=3.2e7"
 
@@ -33,13 +28,7 @@ def ladder(*arguments: str | Path) -> Result:
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A pool and a file of params; work is done in this process, with a store below the folder."""
-    monkeypatch.setenv("MIXWRIGHT_HOME", str(tmp_path / "home"))
-
-    @contextmanager
-    def here(quiet: bool, workers: int | None = None) -> Iterator[Workshop]:
-        yield Workshop(InProcess(), FolderStore(tmp_path / "store"), Listener())
-
-    monkeypatch.setattr(cli.ladder, "here", here)
+    works_in_this_process(cli.ladder, tmp_path, monkeypatch)
     pool_with_tokenizer(tmp_path / "tokenize")
     asked = params(sizes=params().model_dump(mode="json")["sizes"][:1])
     (tmp_path / "ladder.yaml").write_text(json.dumps(asked.model_dump(mode="json")))
