@@ -57,15 +57,8 @@ def run(params: ArmsParams, *, inputs: Mapping[str, Path], output: Path, worksho
     }
     tasks, own = given_tasks(params), {arm.name: start_of(arm.start) for arm in params.arms if arm.start is not None}
     begin, primary = start_of(params.start), _primary(params, tasks, common)
-    stage = StageRun(
-        workshop,
-        STAGE,
-        __name__,
-        params,
-        _digests(given, {"": begin, **own}) | content_of(tasks, params),
-        output,
-        gpus=workshop.gpus_per_trainer,
-    )
+    digests = _digests(given, {"": begin, **own}) | content_of(tasks, params)
+    stage = StageRun(workshop, STAGE, __name__, params, digests, output, gpus=workshop.gpus_per_trainer)
     if (found := stage.unchanged()) is not None:
         return found
     trees = {name: each.tree(*POOL_FILES, "tokens/train/", TOKENIZER_FILE) for name, each in given.items()}
@@ -79,20 +72,13 @@ def run(params: ArmsParams, *, inputs: Mapping[str, Path], output: Path, worksho
     require_worlds([spec for one in plan for spec in one.specs], workshop)
     workshop.observer.say(effect_words(params))
     made = _trained(plan, trees, starts, workshop)
-    bpb = bits_per_byte_of(
-        [record for _, _, record in made],
-        held_out,
-        params.test_tokens_per_domain,
-        workshop,
-        label="arms: bits per byte",
-    )
+    records = [record for _, _, record in made]
+    bpb = bits_per_byte_of(records, held_out, params.test_tokens_per_domain, workshop, label="arms: bits per byte")
     by_run = {spec.name: own for (_, spec, _), own in zip(made, bpb, strict=True)}
     models = {spec.name: _model(record, trees[None][TOKENIZER_FILE]) for _, spec, record in made}
     scored = measured(workshop, params, tasks, models) if tasks or params.harness_results else None
-    told = _told(
-        params, primary, made, by_run, {} if scored is None else {one.model: one for one in scored.scores.models}, pools
-    )
-    environment = environment_over([record for _, _, record in made])
+    by_model = {} if scored is None else {one.model: one for one in scored.scores.models}
+    told, environment = _told(params, primary, made, by_run, by_model, pools), environment_over(records)
     content = ArmsContent(
         found=told,
         plan=plan,
@@ -106,9 +92,8 @@ def run(params: ArmsParams, *, inputs: Mapping[str, Path], output: Path, worksho
     files: dict[str, Content] = {ArmsComparison.FILE: told, "arms.md": markdown(told), PAGE: render(content)}
     if scored is not None:
         files |= {Scores.FILE: scored.scores, TaskItems.FILE: scored.items}
-    return stage.publish(
-        files, summary={"statements": [one.statement for one in told.comparisons]}, environment=environment
-    )
+    summary = {"statements": [one.statement for one in told.comparisons]}
+    return stage.publish(files, summary=summary, environment=environment)
 
 
 def _curves(made: _Made) -> dict[str, Curve]:

@@ -49,11 +49,7 @@ def decision(
     if (forecast.model_parameters, forecast.tokens) == (model_parameters, tokens):
         # Where natural was kept there is one model, of which natural's values tell, and no gain.
         kept = keeps(recipe, NATURAL)
-        overall = {
-            name: float(np.mean([each.mean for each in models if each.mixture == name]))
-            for name in compared
-            if not (kept and name == SEARCHED)
-        }
+        overall = _overall(models, [name for name in compared if not (kept and name == SEARCHED)])
         per_set = {**per_domain, **per_task}
         said = judged(forecast, updates, overall=overall, per_set=per_set, comparisons={} if kept else comparisons)
     return Decision(
@@ -71,6 +67,11 @@ def decision(
         forecasts=said,
         forecasts_statement=judged_words(said, forecast.confidence),
     )
+
+
+def _overall(models: Sequence[MeasuredModel], names: Sequence[MixtureName]) -> dict[MixtureName, float]:
+    """Return the objective of mixtures, the mean over their models."""
+    return {name: float(np.mean([each.mean for each in models if each.mixture == name])) for name in names}
 
 
 def keeps(recipe: Recipe, baseline: BaselineName) -> bool:
