@@ -263,7 +263,7 @@ def test_fields_that_no_item_has_are_named(tmp_path: Path) -> None:
 def test_a_damaged_archive_and_undecodable_bytes_are_named(tmp_path: Path) -> None:
     whole = gzip.compress(json.dumps({"q": QUESTION}).encode() * 50)
     (tmp_path / "b.jsonl.gz").write_bytes(whole[:-20])
-    with pytest.raises(DataError, match=r"b\.jsonl\.gz.*Fetch the benchmark again|no JSON"):
+    with pytest.raises(DataError, match=r"b\.jsonl\.gz.*Fetch the file again|no JSON"):
         read_benchmark("b", tmp_path / "b.jsonl.gz", None)
     (tmp_path / "c.jsonl").write_bytes(b'{"q": "\xff"}\n')
     with pytest.raises(DataError, match=r"c\.jsonl, line 1: this is no JSON"):

@@ -105,7 +105,7 @@ def _read(path: Path) -> Iterator[dict[str, Any]]:
                 if line.strip():
                     yield _item(line, f"{path}, line {number:,}")
     except (OSError, EOFError) as error:
-        raise DataError(f"{path}: cannot be read: {error}. Fetch the benchmark again.") from error
+        raise DataError(f"{path}: cannot be read: {error}. Fetch the file again.") from error
 
 
 def _item(line: bytes, where: str) -> dict[str, Any]:
