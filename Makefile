@@ -23,8 +23,8 @@ down:                    ## stop what `make up` or `make demo` started
 test: $(VENV)/.installed-dev .venv-s3/.installed   ## every test but the slow; the pure: ARGS="-m 'not server and not ray and not dvc and not s3'"
 	$(BIN)/python -m pytest $(SIDE_BY_SIDE) $(DURATIONS).xml $(ARGS)
 
-test-slow: $(VENV)/.installed-embeddings $(VENV)/.installed-harness .venv-trainers/.installed   ## whole corpora, a kill in every stage, a real embedder, exports read by other trainers (1 GB)
-	$(BIN)/python -m pytest $(SIDE_BY_SIDE) $(DURATIONS)-slow.xml -m slow $(ARGS)
+test-slow: $(VENV)/.installed-embeddings $(VENV)/.installed-harness .venv-trainers/.installed   ## whole corpora, a kill in every stage, a real embedder, exports read by other trainers (1 GB), random examples
+	$(BIN)/python -m pytest $(SIDE_BY_SIDE) $(DURATIONS)-slow.xml -m slow --hypothesis-profile 'other examples' $(ARGS)
 
 check: $(VENV)/.installed-dev   ## format, lint, strict types, import rules
 	$(BIN)/ruff format --check .

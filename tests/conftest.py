@@ -19,8 +19,9 @@ NEEDS = {"live_servers": "server", "s3": "s3", "checkout": "dvc", "pipeline_run"
 TRAINING_ROOMS = {"comparison", "evaluation", "mixture", "training"}
 
 # A busy machine is not a counterexample.
-hypothesis.settings.register_profile("no clock", deadline=None)
-hypothesis.settings.load_profile("no clock")
+hypothesis.settings.register_profile("the same examples", deadline=None, derandomize=True)
+hypothesis.settings.register_profile("other examples", deadline=None)
+hypothesis.settings.load_profile("the same examples")
 
 
 @pytest.hookimpl(tryfirst=True)

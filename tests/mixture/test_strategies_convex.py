@@ -26,11 +26,11 @@ def test_two_domains_have_the_minimum_that_can_be_written_down() -> None:
     # min (exp(-a x) + exp(-b (1 - x))) / 2 over x: a exp(-a x) = b exp(-b (1 - x)).
     a, b = 3.0, 2.0
     best_D = convex_minimum(laws([[-a, 0.0], [0.0, -b]]), np.array([0.5, 0.5]), np.ones(2), kl=0.0)
-    assert best_D[0] == pytest.approx((np.log(a / b) + b) / (a + b), abs=1e-6)
+    assert best_D[0] == pytest.approx((np.log(a / b) + b) / (a + b), abs=1e-5)
 
 
 def test_where_laws_say_nothing_natural_is_the_minimum_and_a_strong_pull_leads_there() -> None:
-    assert convex_minimum(laws([[0.0] * 4]), NATURAL, FREE, kl=0.05) == pytest.approx(NATURAL, abs=1e-6)
+    assert convex_minimum(laws([[0.0] * 4]), NATURAL, FREE, kl=0.05) == pytest.approx(NATURAL, abs=1e-5)
     useful = laws([[-3.0, 1.0, 0.0, 2.0], [0.5, -2.0, 0.0, 0.0]])
     gaps = [np.abs(convex_minimum(useful, NATURAL, FREE, kl=kl) - NATURAL).sum() for kl in (0.01, 0.1, 10.0)]
     assert gaps[0] > gaps[1] > gaps[2] and gaps[2] < 0.1
@@ -40,6 +40,8 @@ def test_where_laws_say_nothing_natural_is_the_minimum_and_a_strong_pull_leads_t
 @given(st.integers(0, 10_000))
 @example(454)
 @example(914)
+@example(2623)
+@example(6520)
 def test_the_minimum_meets_the_conditions_that_make_it_one(seed: int) -> None:
     """Slopes are equal inside the bounds, not larger at a cap (Karush, Kuhn, Tucker)."""
     stream = np.random.default_rng(seed)
@@ -51,9 +53,8 @@ def test_the_minimum_meets_the_conditions_that_make_it_one(seed: int) -> None:
         np.log(np.maximum(best_D, 1e-12) / natural_D) + 1
     )
     inside_D, capped_D = (best_D > 1e-3) & (best_D < caps_D - 1e-5), best_D >= caps_D - 1e-5
-    # FitStart 0 the slope of the divergence is steep: a weight that is right to 1e-5 is enough.
-    assert np.ptp(slopes_D[inside_D]) < 1e-2
-    assert (slopes_D[capped_D] <= slopes_D[inside_D].mean() + 1e-2).all()
+    assert np.ptp(slopes_D[inside_D]) < 1e-3
+    assert (slopes_D[capped_D] <= slopes_D[inside_D].mean() + 1e-3).all()
 
 
 def test_a_domain_without_room_stays_out_and_a_limit_on_one_law_is_kept() -> None:

@@ -7,11 +7,10 @@ Axes: D domains, O outputs.
 """
 
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 import numpy.typing as npt
-import scipy
+import scipy.sparse
 
 from tasks.core.errors import EvidenceError
 from tasks.mixture.predictors.exponential import Exponential
@@ -20,9 +19,8 @@ from tasks.mixture.strategies.evidence import MARGIN
 
 Array = npt.NDArray[np.float64]
 
-_LEAST = 1e-12
-# How far towards natural the solver starts again from the best that it found.
-_INWARD = (0.0, 0.1, 0.01, 0.3, 0.03, 0.003)
+# Shares below it are none: the solver comes as near to 0 as its tolerance.
+_LEAST = 1e-9
 
 
 @dataclass(frozen=True)
@@ -50,34 +48,10 @@ def convex_minimum(
     """
     used_D = (caps_D > 0) & (natural_D > 0)
     part = Exponentials(laws.share_O, laws.b_O, laws.t_OD[:, used_D])
-    constraints = [{"type": "eq", "fun": lambda x_D: x_D.sum() - 1.0, "jac": np.ones_like}]
-    limited = [] if most_O is None else np.flatnonzero(np.isfinite(most_O)).tolist()
-    constraints += [_limit(part, output, float(most_O[output])) for output in limited] if most_O is not None else []
-    start_D = natural_D[used_D] / natural_D[used_D].sum()
-    objective = partial(_objective, part, natural_D[used_D], kl)
-    found, message = list[Array](), ""
-    # The divergence's slope is infinite at 0, where the solver can stop short: it goes on from a little inside.
-    for inward in _INWARD:
-        best_D = start_D if not found else min(found, key=lambda x_D: objective(x_D)[0])
-        inside_D = (1 - inward) * best_D + inward * start_D
-        result = scipy.optimize.minimize(
-            objective,
-            inside_D,
-            jac=True,
-            method="SLSQP",
-            bounds=[(_LEAST, float(cap)) for cap in caps_D[used_D]],
-            constraints=constraints,
-            options={"maxiter": 500, "ftol": 1e-12},
-        )
-        # Mode 8 says that rounding stopped the line search: at the minimum, as the tolerance is near rounding.
-        if result.status in (0, 8) and _kept(part, result.x, most_O):
-            found.append(result.x)
-        message = result.message
-    if not found:
-        raise EvidenceError(f"the convex proposal failed: {message}. Loosen the constraints, or measure more.")
-    best_D = min(found, key=lambda x_D: objective(x_D)[0])
+    free_D = natural_D[used_D] / natural_D[used_D].sum()
+    best_D = _solved(part, free_D, caps_D[used_D], kl, most_O)
     x_D = np.zeros(len(natural_D))
-    x_D[used_D] = np.clip(np.where(best_D < 1e-9, 0.0, best_D), 0.0, caps_D[used_D])
+    x_D[used_D] = np.clip(np.where(best_D < _LEAST, 0.0, best_D), 0.0, caps_D[used_D])
     return np.asarray(x_D / x_D.sum())
 
 
@@ -91,21 +65,41 @@ def law_minimum(problem: Problem, laws: Exponential, kl: float) -> Array:
     return convex_minimum(parts, problem.natural, problem.caps_D, kl=kl, most_O=most_O)
 
 
-def _objective(laws: Exponentials, natural_D: Array, kl: float, x_D: Array) -> tuple[float, Array]:
-    values_O = laws.share_O * laws.values(x_D)
-    ratio_D = np.log(np.maximum(x_D, _LEAST) / natural_D)
-    return float(values_O.sum() + kl * x_D @ ratio_D), values_O @ laws.t_OD + kl * (ratio_D + 1.0)
+def _solved(laws: Exponentials, natural_D: Array, caps_D: Array, kl: float, most_O: Array | None) -> Array:
+    """Return the minimiser of a conic program, over x_D, v_O >= exp(b + t . x) and r_D >= x log(x / natural).
 
+    Exponential cones {(a, y, z): y exp(a / y) <= z} hold what is not linear: (b + t . x, 1, v) and (-r, x, natural).
+    """
+    # No part of what trains alone; the rest of the engine runs without it.
+    import clarabel
 
-def _kept(laws: Exponentials, x_D: Array, most_O: Array | None) -> bool:
-    """Return whether the solver's answer is a mixture within the limits; a failed one may be reported as found."""
-    within = most_O is None or bool((laws.values(x_D) <= most_O + 1e-5).all())
-    return within and abs(float(x_D.sum()) - 1.0) < 1e-5
-
-
-def _limit(laws: Exponentials, output: int, most: float) -> dict[str, object]:
-    return {
-        "type": "ineq",
-        "fun": lambda x_D: most - laws.values(x_D)[output],
-        "jac": lambda x_D: -laws.values(x_D)[output] * laws.t_OD[output],
-    }
+    number_of_outputs, number = laws.t_OD.shape
+    x, v = (
+        np.eye(number, 2 * number + number_of_outputs),
+        np.eye(number_of_outputs, 2 * number + number_of_outputs, number),
+    )
+    r = np.eye(number, 2 * number + number_of_outputs, number + number_of_outputs)
+    limited_O = np.zeros(number_of_outputs, np.bool_) if most_O is None else np.isfinite(most_O)
+    below = [(np.vstack([x, v[limited_O]]), np.concatenate([caps_D, [] if most_O is None else most_O[limited_O]]))]
+    rows = [(x.sum(axis=0, keepdims=True), np.ones(1)), *below]
+    cones = [clarabel.ZeroConeT(1), clarabel.NonnegativeConeT(len(below[0][1]))]
+    nothing = np.zeros(x.shape[1])
+    for t_D, b, value in zip(laws.t_OD, laws.b_O, v, strict=True):
+        rows.append((np.stack([-t_D @ x, nothing, -value]), np.array([b, 1.0, 0.0])))
+    for share, divergence, natural in zip(x, r, natural_D, strict=True):
+        rows.append((np.stack([divergence, -share, nothing]), np.array([0.0, 0.0, natural])))
+    cones += [clarabel.ExponentialConeT()] * (number_of_outputs + number)
+    settings = clarabel.DefaultSettings()
+    settings.verbose, settings.max_threads = False, 1
+    settings.tol_gap_abs = settings.tol_gap_rel = settings.tol_feas = 1e-12
+    found = clarabel.DefaultSolver(
+        scipy.sparse.csc_matrix((x.shape[1], x.shape[1])),
+        laws.share_O @ v + kl * r.sum(axis=0),
+        scipy.sparse.csc_matrix(np.vstack([row for row, _ in rows])),
+        np.concatenate([bound for _, bound in rows]),
+        cones,
+        settings,
+    ).solve()
+    if found.status not in (clarabel.SolverStatus.Solved, clarabel.SolverStatus.AlmostSolved):
+        raise EvidenceError(f"the convex proposal failed: {found.status}. Loosen the constraints, or measure more.")
+    return np.array(found.x[:number])
