@@ -93,7 +93,7 @@ def _told(workshop: Workshop, scored_by: ScoredBy, kept: Sequence[Handle]) -> Sc
     config, learning = scored_by.scorer.config, kinds.method(scored_by.scorer.config).learning
     of_kept: Mapping[str, float] = {}
     if learning is not None and learning.told_of_kept is not None and scored_by.learned is not None:
-        looks = _looks(workshop, config, [TextSource(table) for table in kept])
+        looks = _looks(workshop, scored_by.scorer, [TextSource(table) for table in kept])
         of_kept = TELL.one(workshop, ToldArgs(config, scored_by.learned, looks)).summary
     return ScorerTold(
         kind=config.kind,
@@ -108,15 +108,18 @@ def _scored(workshop: Workshop, scorer: ChosenScorer, texts: Sequence[TextSource
     learned: Tree | None = None
     told: Mapping[str, Any] = {}
     if kinds.method(scorer.config).learning is not None:
-        record = LEARN.one(workshop, LearnArgs(scorer, _looks(workshop, scorer.config, texts)))
+        record = LEARN.one(workshop, LearnArgs(scorer, _looks(workshop, scorer, texts)))
         learned, told = record.tree, record.summary
     records = SCORE.map(workshop, [ScoreArgs(text, scorer, learned) for text in texts])
     without = sum(record.summary["without"] for record in records)
     return ScoredBy(scorer, learned, told, [record.file(SCORES_FILE) for record in records], without)
 
 
-def _looks(workshop: Workshop, config: Scorer, texts: Sequence[TextSource]) -> tuple[Handle, ...]:
-    return tuple(record.file(LOOK_FILE) for record in LOOK.map(workshop, [LookArgs(text, config) for text in texts]))
+def _looks(workshop: Workshop, scorer: ChosenScorer, texts: Sequence[TextSource]) -> tuple[Handle, ...]:
+    learning = kinds.method(scorer.config).learning
+    files = scorer.files if learning is not None and learning.looks_at_files else None
+    units = [LookArgs(text, scorer.config, files) for text in texts]
+    return tuple(record.file(LOOK_FILE) for record in LOOK.map(workshop, units))
 
 
 def _chosen(config: Scorer) -> ChosenScorer:

@@ -17,8 +17,8 @@ from pydantic import Field
 from tasks.core.errors import DataError
 from tasks.curate.decontaminate.benchmarks import named_files, read_benchmark
 from tasks.curate.scorers.hashed_ngrams import bucket_counts, weight_sums
-from tasks.curate.scorers.method import Files, LearningPass, ScorerMethod, ScorerParams
-from tasks.curate.statistics.texts import Columns, Texts, texts_of
+from tasks.curate.scorers.method import Documents, Files, LearningPass, ScorerMethod, ScorerParams
+from tasks.curate.statistics.texts import Columns, texts_of
 
 # Added to every share, so that what a model never saw has a logarithm; the constant of the authors' release.
 _FLOOR = 1e-8
@@ -67,8 +67,8 @@ def kl_reduction(target: Shares, pool: Shares, kept: Shares) -> float:
     return divergence(target, pool) - divergence(target, kept)
 
 
-def _look(config: Dsir, texts: Texts) -> pa.Table:
-    return pa.table({"count": bucket_counts(texts, config.num_buckets)})
+def _look(config: Dsir, documents: Documents, files: Files) -> pa.Table:
+    return pa.table({"count": bucket_counts(documents, config.num_buckets)})
 
 
 def _learn(config: Dsir, looks: Iterable[pa.Table], files: Files, folder: Path) -> Mapping[str, Any]:
@@ -107,8 +107,8 @@ def _load(config: Dsir, files: Files, learned: Path | None) -> Shares:
     return log_ratio(*_models(learned))
 
 
-def _score(config: Dsir, texts: Texts, held: Shares) -> Columns:
-    sums, ngrams = weight_sums(texts, held)
+def _score(config: Dsir, documents: Documents, held: Shares) -> Columns:
+    sums, ngrams = weight_sums(documents, held)
     # n words make n - 1 pairs.
     return {"": sums, "mean": sums / np.maximum(ngrams, 1), "words": (ngrams + 1) // 2}
 

@@ -9,8 +9,8 @@ from pydantic import Field
 from tasks.core.errors import ConfigError
 from tasks.curate.annotators.method import existing_file
 from tasks.curate.fasttext_model import inspect, load_model
-from tasks.curate.scorers.method import Files, ScorerMethod, ScorerParams
-from tasks.curate.statistics.texts import Columns, Texts
+from tasks.curate.scorers.method import Documents, Files, ScorerMethod, ScorerParams
+from tasks.curate.statistics.texts import Columns
 
 _ALL_LABELS = -1
 
@@ -41,8 +41,8 @@ def _load(config: FastText, files: Files, learned: Path | None) -> Any:
     return model
 
 
-def _score(config: FastText, texts: Texts, held: Any) -> Columns:
-    return {"": np.array([_probability(config, held, text) for text in texts.to_list()], np.float64)}
+def _score(config: FastText, documents: Documents, held: Any) -> Columns:
+    return {"": np.array([_probability(config, held, text) for text in documents.to_list()], np.float64)}
 
 
 def _probability(config: FastText, model: Any, text: str) -> float:

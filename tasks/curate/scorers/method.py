@@ -9,7 +9,7 @@ import pyarrow as pa
 from pydantic import Field
 
 from tasks.core.params import Params
-from tasks.curate.statistics.texts import Columns, Texts
+from tasks.curate.statistics.texts import Columns, Texts, texts_of
 
 Files = Mapping[str, Path]
 
@@ -20,6 +20,19 @@ class ScorerParams(Params):
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=40)]
 
 
+@dataclass(frozen=True)
+class Documents(Texts):
+    """Texts, and in `table` the rows they stand in: `id`, `source`, and the columns that a scorer `reads` besides."""
+
+    table: pa.Table
+
+
+def documents_of(table: pa.Table) -> Documents:
+    """Return documents from a table with a column `text`."""
+    texts = texts_of(table["text"])
+    return Documents(texts.data, texts.offsets, table)
+
+
 def _no_files(config: Any) -> Files:
     return {}
 
@@ -28,32 +41,35 @@ def _no_files(config: Any) -> Files:
 class LearningPass:
     """What a scorer learns from all documents before it scores one.
 
-    `look(config, texts)` says of a shard what has to be known of it: a table, of which those of all shards are told
-    together. `learn(config, looks, files, folder)` writes files into `folder` and returns what people are told; it must
-    not matter how documents lie in shards. `told_of_kept(config, looks, learned)` says of the documents that were kept,
-    looked at in the same way, what people want to know of the selection.
+    `look(config, documents, files)` says of a shard what has to be known of it: a table, of which those of all shards are
+    told together. It is given the user's files where it `looks_at_files`, such as labels by id, and none where not.
+    `learn(config, looks, files, folder)` writes files into `folder` and returns what people are told; it must not matter
+    how documents lie in shards. `told_of_kept(config, looks, learned)` says of the documents that were kept, looked at in
+    the same way, what people want to know of the selection.
     """
 
-    look: Callable[[Any, Texts], pa.Table]
+    look: Callable[[Any, Documents, Files], pa.Table]
     learn: Callable[[Any, Iterable[pa.Table], Files, Path], Mapping[str, Any]]
     told_of_kept: Callable[[Any, Iterable[pa.Table], Path], Mapping[str, float]] | None = None
+    looks_at_files: bool = False
 
 
 @dataclass(frozen=True)
 class ScorerMethod:
-    """A scorer: `score(config, texts, held)` gives `columns`, one number per text, NaN where there is none.
+    """A scorer: `score(config, documents, held)` gives `columns`, one number per document, NaN where there is none.
 
     Of the columns "" is the score; the names of others stand behind that of the scorer. `held` is what `load(config, files,
     learned)` gave, kept from shard to shard. `user_files(config)` names the user's files, which `file_fields` of the config
-    point to; ConfigError where one does not exist.
+    point to; ConfigError where one does not exist. `reads`: columns of ingested documents besides text, id and source.
     """
 
     columns: tuple[str, ...]
-    score: Callable[[Any, Texts, Any], Columns]
+    score: Callable[[Any, Documents, Any], Columns]
     load: Callable[[Any, Files, Path | None], Any]
     user_files: Callable[[Any], Files] = _no_files
     file_fields: tuple[str, ...] = ()
     learning: LearningPass | None = None
+    reads: tuple[str, ...] = ()
 
 
 def column(name: str, part: str) -> str:

@@ -15,9 +15,8 @@ from tasks.core.tables import read_table, write_table
 from tasks.curate.published.documents import write_scores
 from tasks.curate.scorers import kinds
 from tasks.curate.scorers.kinds import Scorer
-from tasks.curate.scorers.method import LearningPass, column
+from tasks.curate.scorers.method import LearningPass, column, documents_of
 from tasks.curate.statistics.shards import TextSource
-from tasks.curate.statistics.texts import texts_of
 
 LOOK_FILE, SCORES_FILE = "look.parquet", "scores.parquet"
 
@@ -37,10 +36,11 @@ class ChosenScorer:
 
 @dataclass(frozen=True)
 class LookArgs:
-    """A shard, after the steps that change texts, and the scorer that looks at it."""
+    """A shard, after the steps that change texts, the scorer that looks at it, and the files that it looks at too."""
 
     texts: TextSource
     scorer: Scorer
+    files: Mapping[str, Handle] | None = None
 
 
 @dataclass(frozen=True)
@@ -71,8 +71,9 @@ class ScoreArgs:
 
 def look_shard(args: LookArgs, here: Here) -> UnitResult:
     """Write what a scorer has to know of the documents of a shard."""
-    look = _learning(args.scorer).look(args.scorer, texts_of(args.texts.read(("text",))["text"]))
-    write_table(look, here.folder / LOOK_FILE)
+    documents = documents_of(args.texts.read(_read(args.scorer)))
+    files = {name: file.local() for name, file in (args.files or {}).items()}
+    write_table(_learning(args.scorer).look(args.scorer, documents, files), here.folder / LOOK_FILE)
     return UnitResult()
 
 
@@ -97,9 +98,9 @@ def score_shard(args: ScoreArgs, here: Here) -> UnitResult:
     Raises:
         DataError: the scorer gave another number of scores than there are documents.
     """
-    documents = args.texts.read(("id", "source", "text"))
     config = args.scorer.config
-    found = kinds.method(config).score(config, texts_of(documents["text"]), here.held)
+    documents = args.texts.read(_read(config))
+    found = kinds.method(config).score(config, documents_of(documents), here.held)
     columns: dict[str, Any] = {"id": documents["id"], "source": documents["source"]}
     for part, values in found.items():
         if len(values) != documents.num_rows:
@@ -119,6 +120,10 @@ def load_held(of: tuple[ChosenScorer, Tree | None]) -> Any:
     """Return what a worker keeps: what the scorer has learned, or its model."""
     scorer, learned = of
     return kinds.method(scorer.config).load(scorer.config, scorer.local, learned.local() if learned else None)
+
+
+def _read(config: Scorer) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(("id", "source", "text", *kinds.method(config).reads)))
 
 
 def _learning(config: Scorer) -> LearningPass:

@@ -7,8 +7,8 @@ from typing import Any, Literal
 import numpy as np
 import pyarrow as pa
 
-from tasks.curate.scorers.method import Files, LearningPass, ScorerMethod, ScorerParams
-from tasks.curate.statistics.texts import Columns, Texts
+from tasks.curate.scorers.method import Documents, Files, LearningPass, ScorerMethod, ScorerParams
+from tasks.curate.statistics.texts import Columns
 
 
 class Capitals(ScorerParams):
@@ -17,8 +17,8 @@ class Capitals(ScorerParams):
     kind: Literal["capitals"] = "capitals"
 
 
-def _look(config: Capitals, texts: Texts) -> pa.Table:
-    every = "".join(texts.to_list())
+def _look(config: Capitals, documents: Documents, files: Files) -> pa.Table:
+    every = "".join(documents.to_list())
     return pa.table({"capitals": [sum(map(str.isupper, every))], "letters": [sum(map(str.isalpha, every))]})
 
 
@@ -29,8 +29,8 @@ def _learn(config: Capitals, looks: Iterable[pa.Table], files: Files, folder: Pa
     return {"share": share}
 
 
-def _score(config: Capitals, texts: Texts, held: float) -> Columns:
-    shares = [sum(map(str.isupper, text)) / max(1, sum(map(str.isalpha, text))) for text in texts.to_list()]
+def _score(config: Capitals, documents: Documents, held: float) -> Columns:
+    shares = [sum(map(str.isupper, text)) / max(1, sum(map(str.isalpha, text))) for text in documents.to_list()]
     return {"": np.array(shares) - held}
 
 
