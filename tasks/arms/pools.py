@@ -1,6 +1,7 @@
 """The pools of arms whose text is curated or grouped otherwise than a run's: made from what the run has ingested."""
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from tasks.arms.config import ArmsParams, Curation
@@ -34,9 +35,10 @@ def curated_pools(params: ArmsParams, stage_of: StageOf, folder: Path, workshop:
         ConfigError: what a curation has otherwise is no param of that stage.
     """
     wanted = dict(_wanted(params))
-    remade = {name: _Remade(curation, stage_of, name) for name, curation in wanted.items()}
+    # All params are checked before anything is made.
+    remade = {name: _remade(curation, stage_of, name) for name, curation in wanted.items()}
     made = {
-        name: one.make(folder / ("common" if name == COMMON else name.replace(" ", "-")), workshop)
+        name: one.make(stage_of("ingest"), folder / ("common" if name == COMMON else name.replace(" ", "-")), workshop)
         for name, one in remade.items()
     }
     common = made.get(COMMON, stage_of("tokenize"))
@@ -57,31 +59,39 @@ def _wanted(params: ArmsParams) -> Iterator[tuple[str, Curation]]:
             yield arm.pool, arm.curation
 
 
-class _Remade:
-    """A run's text, curated and grouped otherwise; all params are checked before anything is made."""
+@dataclass(frozen=True)
+class PoolParams:
+    """How text is curated and grouped, and the tokenizer that its tokens have in common with those of a run."""
 
-    def __init__(self, curation: Curation, stage_of: StageOf, name: str) -> None:
-        self._stage_of = stage_of
-        tokenize = _own(TokenizeParams, stage_of("tokenize"), {}, name)
-        own = {
-            "kind": "file",
-            "path": str(stage_of("tokenize") / TOKENIZER_FILE),
-            "document_end": tokenize.document_end,
-        }
-        self._curate = _own(CurateParams, stage_of("curate"), curation.curate, f"{name}, curate")
-        self._cluster = _own(ClusterParams, stage_of("cluster"), curation.cluster, f"{name}, cluster")
-        self._tokenize = tokenize.model_copy(update={"tokenizer": TokenizerFile.model_validate(own)})
+    curate: CurateParams
+    cluster: ClusterParams
+    tokenize: TokenizeParams
 
-    def make(self, folder: Path, workshop: Workshop) -> Path:
-        """Return the folder of the token pool."""
+    def make(self, ingested: Path, folder: Path, workshop: Workshop) -> Path:
+        """Return the folder of the token pool, made below `folder` of documents as ingest publishes them."""
         made = {name: folder / name for name in ("curate", "cluster", "tokenize")}
-        given = {"ingest": self._stage_of("ingest")}
-        curating.run(self._curate, inputs=given, output=made["curate"], workshop=workshop)
+        curating.run(self.curate, inputs={"ingest": ingested}, output=made["curate"], workshop=workshop)
         given = {"curate": made["curate"]}
-        clustering.run(self._cluster, inputs=given, output=made["cluster"], workshop=workshop)
+        clustering.run(self.cluster, inputs=given, output=made["cluster"], workshop=workshop)
         given |= {"cluster": made["cluster"]}
-        tokenizing.run(self._tokenize, inputs=given, output=made["tokenize"], workshop=workshop)
+        tokenizing.run(self.tokenize, inputs=given, output=made["tokenize"], workshop=workshop)
         return made["tokenize"]
+
+
+def tokenize_like(pool: Path, where: str) -> TokenizeParams:
+    """Return the params of a published pool, with its tokenizer as one that is taken."""
+    params = _own(TokenizeParams, pool, {}, where)
+    own = {"kind": "file", "path": str(pool / TOKENIZER_FILE), "document_end": params.document_end}
+    return params.model_copy(update={"tokenizer": TokenizerFile.model_validate(own)})
+
+
+def _remade(curation: Curation, stage_of: StageOf, name: str) -> PoolParams:
+    """Return the params of a run's text, curated and grouped otherwise."""
+    return PoolParams(
+        _own(CurateParams, stage_of("curate"), curation.curate, f"{name}, curate"),
+        _own(ClusterParams, stage_of("cluster"), curation.cluster, f"{name}, cluster"),
+        tokenize_like(stage_of("tokenize"), name),
+    )
 
 
 def _own(model: type[ParamsT], stage: Path, otherwise: Mapping[str, object], where: str) -> ParamsT:
