@@ -77,15 +77,18 @@ def audit(
 
 @click.command(cls=Once)
 @click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
-@click.option("--to", type=click.Path(path_type=Path), help="Write id, source and every score into this Parquet file.")
+@click.option(
+    "--to", type=click.Path(path_type=Path), help="Write id, source, every score and statistic into this Parquet file."
+)
 def scores(folder: Path, to: Path | None) -> None:
-    """Show the scores of a curated folder and what was selected by them, or write them out."""
+    """Show the scores and statistics of a curated folder and what was selected by them, or write them out."""
     from tasks.curate.audit.scores import score_ranges, scores_table, write_scores_of
     from tasks.curate.published.scored import Scored
 
     with exit_codes():
         if to is None:
-            click.echo(scores_table(score_ranges(folder), Scored.read(folder)))
+            ranges = score_ranges(folder)
+            click.echo(scores_table(ranges, Scored.read(folder) if (folder / Scored.FILE).is_file() else None))
         else:
             click.echo(f"{to}: the scores of {write_scores_of(folder, to):,} documents")
 

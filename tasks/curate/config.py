@@ -1,23 +1,22 @@
 """The params of `curate`: profiles and which source gets which, what else is annotated, refined, set aside, deduplicated."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from tasks.core.params import Params
-from tasks.curate.annotators import pii
-from tasks.curate.annotators.kinds import Annotators, Group
+from tasks.curate.annotators.kinds import NUMBERS, Annotators, Group
 from tasks.curate.decontaminate.benchmarks import Decontaminate
 from tasks.curate.dedup.config import Duplicates
 from tasks.curate.profiles import built_in, names
 from tasks.curate.published.documents import KEPT_SCHEMA
 from tasks.curate.refine.config import Refine
 from tasks.curate.rewriting.kinds import Rewriting
-from tasks.curate.rules.profile import Profile, laid_over
+from tasks.curate.rules.profile import Profile, laid_over, seen_by
 from tasks.curate.rules.table import RULES
 from tasks.curate.scorers.kinds import Scorer, columns_of
-from tasks.curate.statistics import english, gopher
+from tasks.curate.selection.kinds import named
 
 # Sources that are not named here are judged by the default profile.
 PROFILE_OF_SOURCE = {
@@ -32,10 +31,10 @@ PROFILE_OF_SOURCE = {
 }
 
 # What columns of kept documents are called already.
-_TAKEN = {
-    *(*KEPT_SCHEMA.names, *(rule.statistic for rule in RULES)),
-    *(*gopher.STATISTICS, *english.STATISTICS, *pii.COLUMNS.values(), "tokens"),
-}
+_TAKEN = {*KEPT_SCHEMA.names, *(rule.statistic for rule in RULES), *NUMBERS}
+# Numbers that every document has.
+_SIZES = ("bytes", "pretokens")
+_BEHIND_REWRITING = tuple(rule.statistic for rule in RULES if rule.group == "rewriting")
 
 
 class CurateParams(Params):
@@ -96,9 +95,17 @@ class CurateParams(Params):
         if taken := sorted({*columns} & _TAKEN):
             raise ValueError(f"scorers: a column is already called {taken[0]}. Give the scorer another name.")
         for name, profile in self.profiles.items():
-            if strangers := [one.score for one in profile.select if one.score not in columns]:
+            asked = [column for one in profile.select for column in named(one)]
+            if strangers := [column for column in asked if column not in {*columns, *_numbers_for(profile)}]:
                 known = f"Scorers give: {', '.join(columns)}." if columns else "No scorer is named (curate.scorers)."
-                raise ValueError(f"profiles.{name}.select: there is no score {strangers[0]!r}. {known}")
+                raise ValueError(
+                    f"profiles.{name}.select: there is no score {strangers[0]!r}. {known} Statistics can be named too, "
+                    "such as words, language_score or pii_emails (docs/selection.md)."
+                )
+            if "tokens" in asked and self.annotators.tokens is None:
+                raise ValueError(
+                    f"profiles.{name}.select names tokens, but annotators.tokens names no tokenizer to count them with."
+                )
 
     def profile_name(self, source: str) -> str:
         """Return the name of the profile that judges a source."""
@@ -112,6 +119,22 @@ class CurateParams(Params):
         """Return the profiles that judge these sources, by name."""
         return {name: self.profile_called(name) for name in sorted({self.profile_name(source) for source in sources})}
 
+    def groups_of(self, profile: Profile) -> frozenset[str]:
+        """Return the groups of statistics that a profile's rules look at, or that it selects by."""
+        asked = (column for one in profile.select for column in named(one))
+        return profile.groups | {NUMBERS[column] for column in asked if column in NUMBERS}
+
+    def statistics_selected_by(self, profiles: Iterable[Profile]) -> tuple[str, ...]:
+        """Return the statistics that profiles select by, as others select by scores."""
+        asked = {column for profile in profiles for one in profile.select for column in named(one)}
+        return tuple(sorted(asked & {*NUMBERS, *_SIZES, *_BEHIND_REWRITING}))
+
     def rewriting_of(self, source: str) -> Rewriting | None:
         """Return how the lines of a source are rewritten."""
         return self.profile_called(self.profile_name(source)).rewriting
+
+
+def _numbers_for(profile: Profile) -> tuple[str, ...]:
+    """Return the statistics that a profile may select by: all but those behind a rewriting that it does not do."""
+    behind = () if profile.rewriting is None else seen_by(profile)
+    return (*NUMBERS, *_SIZES, *(name for name in _BEHIND_REWRITING if name.startswith(behind)))

@@ -77,7 +77,7 @@ def curated(curation: Curation, shards: Sequence[Shard]) -> tuple[dict[str, Cont
         contaminated=contaminated,
     )
     files: dict[str, Content] = {**_tables(shards, evidence, decided, duplicates), Funnel.FILE: funnel}
-    if scorers:
+    if scorers or chosen is not None:
         files[Scored.FILE] = told(curation.workshop, scorers, [record.file(KEPT_FILE) for record in decided], chosen)
         files |= _scores(shards, scorers)
     return files, funnel

@@ -112,6 +112,11 @@ class Curation:
         return {name: file.digest for name, file in named.items()}
 
     @property
+    def selected_by(self) -> tuple[str, ...]:
+        """The statistics that the profiles of these sources select by."""
+        return self.params.statistics_selected_by(self.params.profiles_of({*self.sources}).values())
+
+    @property
     def judges(self) -> Judges:
         """Who judges the documents of which source."""
         of_source = {source: self.params.profile_name(source) for source in self.sources}
@@ -123,7 +128,7 @@ def annotators_of(params: CurateParams, sources: Sequence[str]) -> list[Annotato
     """Return the annotators that the profiles of these sources, or `annotate`, ask for, in the order of their columns."""
     every = kinds.configured(params.annotators)
     profiles = (params.profile_called(params.profile_name(source)) for source in sources)
-    groups = {*params.annotate, *(group for profile in profiles for group in profile.groups)}
+    groups = {*params.annotate, *(group for profile in profiles for group in params.groups_of(profile))}
     return [config for group in GROUPS if group in groups and (config := every[group]) is not None]
 
 
@@ -132,7 +137,7 @@ def selection_of(params: CurateParams, sources: Sequence[str]) -> Selection:
     profiles = {source: params.profile_called(params.profile_name(source)) for source in sources}
     return Selection(
         tuple(params.annotate),
-        {source: tuple(group for group in GROUPS if group in one.groups) for source, one in profiles.items()},
+        {source: tuple(filter(params.groups_of(one).__contains__, GROUPS)) for source, one in profiles.items()},
         {source: one.reading for source, one in profiles.items()},
     )
 
@@ -201,9 +206,9 @@ def selected(
     curation: Curation, shards: Sequence[Shard], evidence: Sequence[ShardEvidence], duplicates: Sequence[Handle | None]
 ) -> Handle | None:
     """Return what is kept by scores of the documents that pass all else; None where no profile selects."""
-    judges = curation.judges
+    judges, statistics = curation.judges, curation.selected_by
     units = [
-        CandidateArgs(shard.texts.documents, one.tables, one.contamination, found, judges, one.scores)
+        CandidateArgs(shard.texts.documents, one.tables, one.contamination, found, judges, one.scores, statistics)
         for shard, one, found in zip(shards, evidence, duplicates, strict=True)
     ]
     profiles = curation.params.profiles_of({*curation.sources})
@@ -219,9 +224,9 @@ def decided(
     chosen: Handle | None,
 ) -> list[UnitRecord]:
     """Return the records with what is kept and what is dropped; `chosen` is what `selected` gave."""
-    judges = curation.judges
+    judges, statistics = curation.judges, curation.selected_by
     units = [
-        DecideArgs(shard.texts, one.tables, one.contamination, found, judges, one.scores, chosen)
+        DecideArgs(shard.texts, one.tables, one.contamination, found, judges, one.scores, chosen, statistics)
         for shard, one, found in zip(shards, evidence, duplicates, strict=True)
     ]
     return DECIDE.map(curation.workshop, units)

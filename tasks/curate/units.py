@@ -16,7 +16,7 @@ from tasks.curate.fates import Fates, tally
 from tasks.curate.judge import Evidence, Judgement, Judges, judge
 from tasks.curate.published.documents import write_dropped, write_kept
 from tasks.curate.rules.decide import PASSES, Verdict
-from tasks.curate.selection.apply import candidates_of, scores_of, select
+from tasks.curate.selection.apply import candidates_of, scores_of, select, statistics_as_scores
 from tasks.curate.statistics.pretokens import pretokens
 from tasks.curate.statistics.shards import TextSource
 from tasks.curate.statistics.texts import texts_of
@@ -45,7 +45,8 @@ class StandArgs:
 class DecideArgs:
     """A shard of documents after every step that changes texts, and all that was found out about it.
 
-    `scores`: a table of each scorer; `selected`: which places in the order of scores are kept (None: whoever passes).
+    `scores`: a table of each scorer; `selected`: which places in the order of scores are kept (None: whoever passes);
+    `statistics`: which statistics are selected by as if they were scores.
     """
 
     texts: TextSource
@@ -55,6 +56,7 @@ class DecideArgs:
     judges: Judges
     scores: tuple[Handle, ...] = ()
     selected: Handle | None = None
+    statistics: tuple[str, ...] = ()
 
 
 def stand_shard(args: StandArgs, here: Here) -> UnitResult:
@@ -81,7 +83,8 @@ def decide_shard(args: DecideArgs, here: Here) -> UnitResult:
     documents = read_table(args.texts.documents.local())
     scores = scores_of(args.scores)
     if args.selected is not None:
-        select(verdicts, args.selected.local(), candidates_of(judged, documents, scores))
+        by = scores | statistics_as_scores(judged, args.statistics)
+        select(verdicts, args.selected.local(), candidates_of(judged, documents, by))
     keep_N = np.array([verdict is None for verdict in verdicts], np.bool_)
     kept, edits = _edited(documents.filter(pa.array(keep_N)), keep_N, args.texts, judged)
     write_kept(_with_columns(kept, judged, scores, duplicates, keep_N), here.folder / KEPT_FILE)

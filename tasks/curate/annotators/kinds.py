@@ -3,6 +3,7 @@
 A kind is a module with a frozen config and a `METHOD` (see `method.AnnotatorMethod`).
 """
 
+from collections.abc import Mapping
 from typing import Annotated, Literal, assert_never, get_args
 
 from pydantic import Field
@@ -23,6 +24,15 @@ Annotator = Annotated[
 ]
 Group = Literal["gopher", "english", "language", "url", "pii", "tokens"]
 GROUPS: tuple[Group, ...] = get_args(Group)
+# The numbers that documents are annotated with, by name, and the group that takes them.
+NUMBERS: Mapping[str, Group] = {
+    **dict.fromkeys(gopher.STATISTICS, "gopher"),
+    **dict.fromkeys(english.STATISTICS, "english"),
+    "language_score": "language",
+    **dict.fromkeys(url.COLUMNS, "url"),
+    **dict.fromkeys(pii.COLUMNS.values(), "pii"),
+    "tokens": "tokens",
+}
 
 
 def method(config: Annotator) -> AnnotatorMethod:

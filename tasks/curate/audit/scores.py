@@ -1,4 +1,4 @@
-"""The scores of every document of a curation in one table: id, source, and the columns of every scorer."""
+"""The scores of every document of a curation in one table: id, source, the columns of every scorer, every statistic."""
 
 import os
 from collections.abc import Iterator
@@ -10,18 +10,19 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from tasks.core.errors import ConfigError, DataError
+from tasks.core.errors import ConfigError
 from tasks.core.text_table import text_table
 from tasks.curate.audit.folder import read_curated
-from tasks.curate.published.documents import SCORES, read_shard
+from tasks.curate.published.documents import ANNOTATIONS, REWRITING, SCORES, read_shard
 from tasks.curate.published.scored import Scored
 
 _QUANTILES = (0.1, 0.5, 0.9)
+_OF_ALL = ("id", "source")
 
 
 @dataclass(frozen=True)
 class ScoreRange:
-    """A column of scores: how many documents have none, its mean, and quantiles (10 %, 50 %, 90 %) over those that do."""
+    """A column of numbers: how many documents have none, its mean, and quantiles (10 %, 50 %, 90 %) over those that do."""
 
     name: str
     documents: int
@@ -31,21 +32,22 @@ class ScoreRange:
 
 
 def score_tables(curated: Path) -> Iterator[pa.Table]:
-    """Yield the scores of every document, shard by shard, whatever became of it.
+    """Yield the scores and then the statistics of every document, shard by shard, whatever became of it.
 
     Raises:
-        DataError: curate published nothing there, or a file is damaged; or no document was scored.
+        DataError: curate published nothing there, or a file is damaged.
     """
     read_curated(curated)
-    folders = sorted(folder for folder in (curated / SCORES).glob("*") if folder.is_dir())
-    if not folders:
-        raise DataError(f"{curated}: there are no scores here. Name scorers (curate.scorers) and run curate.")
-    for first in sorted(folders[0].glob("*.parquet")):
-        table = read_shard(first)
-        for folder in folders[1:]:
+    folders = [*sorted((curated / SCORES).glob("*")), curated / ANNOTATIONS]
+    if (curated / REWRITING).is_dir():
+        folders.append(curated / REWRITING)
+    for first in sorted((curated / ANNOTATIONS).glob("*.parquet")):
+        table = read_shard(first, _OF_ALL)
+        for folder in folders:
             other = read_shard(folder / first.name)
-            for name in other.column_names[2:]:
-                table = table.append_column(name, other[name])
+            for name in other.column_names:
+                if name not in _OF_ALL:
+                    table = table.append_column(name, other[name])
         yield table
 
 
@@ -79,19 +81,22 @@ def write_scores_of(curated: Path, to: Path) -> int:
 
 
 def score_ranges(curated: Path) -> list[ScoreRange]:
-    """Return the range of every column of scores."""
+    """Return the range of every column of numbers: of scores, then of statistics."""
     table = pa.concat_tables(list(score_tables(curated)))
-    return [_range(name, table[name].to_numpy().astype(np.float64)) for name in table.column_names[2:]]
+    numbers = [field.name for field in table.schema if field.name not in _OF_ALL and not pa.types.is_string(field.type)]
+    return [_range(name, table[name].to_numpy().astype(np.float64)) for name in numbers]
 
 
-def scores_table(ranges: list[ScoreRange], scored: Scored) -> str:
-    """Return the ranges of scores, and what scorers and selections tell, as lines of text."""
+def scores_table(ranges: list[ScoreRange], scored: Scored | None) -> str:
+    """Return the ranges of scores, and what scorers and selections tell (None: there are none), as lines of text."""
     head = ("score", "documents", "without", "mean", *(f"{share:.0%}" for share in _QUANTILES))
     rows = [
         (one.name, f"{one.documents:,}", f"{one.without:,}", f"{one.mean:.4g}", *(f"{at:.4g}" for at in one.quantiles))
         for one in ranges
     ]
     lines = list(text_table(head, rows))
+    if scored is None:
+        return "\n".join(lines)
     for name, scorer in scored.scorers.items():
         told = {**scorer.learned, **scorer.kept}
         if told:

@@ -95,11 +95,12 @@ def _require_sense(rule: Rule, threshold: Threshold, profile: Profile) -> None:
         raise ValueError(f"{place} is {threshold:g}, expected a number from 0 to {rule.largest:g}.")
     if rule.filter not in profile.filters:
         raise ValueError(f"{place} belongs to the filter {rule.filter}, which `filters` leaves out. Name it there.")
-    if rule.group == "rewriting" and (profile.rewriting is None or not rule.statistic.startswith(_seen_by(profile))):
+    if rule.group == "rewriting" and (profile.rewriting is None or not rule.statistic.startswith(seen_by(profile))):
         raise ValueError(f"{place} looks at lines that `rewriting` has gone through. Set rewriting.kind for it.")
 
 
-def _seen_by(profile: Profile) -> tuple[str, ...]:
+def seen_by(profile: Profile) -> tuple[str, ...]:
+    """Return how the statistics begin that are taken of what the rewriting of a profile goes through."""
     assert profile.rewriting is not None
     return ("c4_", "fineweb_") if profile.rewriting.kind == "c4" else ("refinedweb_",)
 

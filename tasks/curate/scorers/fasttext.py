@@ -7,6 +7,7 @@ import numpy as np
 from pydantic import Field
 
 from tasks.core.errors import ConfigError
+from tasks.curate.annotators.language import LanguageId, user_files
 from tasks.curate.annotators.method import existing_file
 from tasks.curate.fasttext_model import inspect, load_model
 from tasks.curate.scorers.method import Documents, Files, ScorerMethod, ScorerParams
@@ -18,15 +19,18 @@ _ALL_LABELS = -1
 class FastText(ScorerParams):
     """P(`label`) of the whole document, its lines as one; the label as it stands in the model, such as `__label__hq`.
 
-    `model` is a fastText classifier (.bin or .ftz). A document in which it knows no word has no score.
+    `model` is a fastText classifier (.bin or .ftz); None: lid.176, which identifies languages, so that `__label__de` gives
+    the probability of German. A document in which it knows no word has no score.
     """
 
     kind: Literal["fasttext"] = "fasttext"
-    model: Annotated[str, Field(min_length=1)]
+    model: Annotated[str, Field(min_length=1)] | None = None
     label: Annotated[str, Field(min_length=1)]
 
 
 def _user_files(config: FastText) -> dict[str, Path]:
+    if config.model is None:
+        return {"model": user_files(LanguageId())["model_path"]}
     setting = f"scorer {config.name}, model"
     return {"model": existing_file(config.model, setting, "a fastText classifier (.bin or .ftz)")}
 

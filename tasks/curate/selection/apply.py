@@ -50,6 +50,11 @@ def scores_of(tables: Sequence[Handle]) -> dict[str, NDArray[Any]]:
     return found
 
 
+def statistics_as_scores(judged: Judgement, names: Sequence[str]) -> dict[str, NDArray[Any]]:
+    """Return statistics that were taken of documents, NaN where they were not, as numbers to select by."""
+    return {name: np.asarray(judged.statistics[name], np.float64) for name in names}
+
+
 def select(verdicts: list[Verdict | None], cuts: Path, candidates: Candidates) -> None:
     """Set why a document that passes all else is not selected, for those that lie in no interval that is kept."""
     for cut in read_cuts(cuts):

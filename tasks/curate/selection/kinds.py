@@ -13,6 +13,11 @@ from tasks.curate.selection.threshold import Threshold
 Selection = Annotated[Threshold | Quantiles | Sampled, Field(discriminator="kind")]
 
 
+def named(config: Selection) -> tuple[str, ...]:
+    """Return the columns that a selection looks at."""
+    return (config.score,)
+
+
 def method(config: Selection) -> SelectionMethod:
     """Return what a kind of selection is."""
     match config:
