@@ -18,10 +18,10 @@ from tasks.cluster.published.assignments import ASSIGNMENTS, SCHEMA, write_assig
 from tasks.cluster.published.domains import ClusterMap, Domains
 from tasks.cluster.sources import SourceDomains, by_source, clear
 from tasks.cluster.split import Split
-from tasks.cluster.threads import one_thread
 from tasks.core.handles import Handle, Tree
 from tasks.core.results import Here, UnitResult
 from tasks.core.tables import text_bytes
+from tasks.core.threads import one_thread
 from tasks.curate.published.documents import read_shard
 
 _COLUMNS = ("id", "source", "duplicate_cluster", "text")

@@ -4,13 +4,13 @@ from typing import Annotated, Literal
 
 from pydantic import Field, PositiveInt
 
-from tasks.cluster.embedders.kinds import DEFAULT, Embedder
 from tasks.cluster.kmeans import KMeans
 from tasks.cluster.merge import Merge, WardMerge
 from tasks.cluster.prune import Prune, QuantilePrune
 from tasks.cluster.sources import SourceDomains
 from tasks.cluster.split import Split
 from tasks.core.params import Params
+from tasks.embedding.kinds import DEFAULT, Embedder
 
 
 class FoundDomains(Params):

@@ -32,21 +32,3 @@ def min_documents(documents: int) -> int:
     [3, 20, 100]
     """
     return min(max(3, documents // 50), 100)
-
-
-def num_dimensions(documents: int, terms: int) -> int:
-    """Return the dimensions of the embedding: half of what there is to tell apart, at most 64.
-
-    >>> num_dimensions(30, 400), num_dimensions(5_000, 20_000)
-    (15, 64)
-    """
-    return min(64, max(1, min(documents, terms) // 2))
-
-
-def min_term_documents(documents: int) -> int:
-    """Return in how many documents a term has to stand: a word of one document alone says nothing about another.
-
-    >>> min_term_documents(30), min_term_documents(5_000)
-    (2, 5)
-    """
-    return 5 if documents >= 1_000 else 2

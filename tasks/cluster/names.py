@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import takewhile
 
-from tasks.cluster.terms import terms as terms_of
+from tasks.embedding.terms import terms as terms_of
 
 # A source names its domain when it holds this share of its documents.
 _DOMINATES = 0.6

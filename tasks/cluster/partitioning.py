@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from tasks.cluster.kmeans import KMeans, Partition, partition
-from tasks.cluster.threads import one_thread
 from tasks.core.handles import Handle, Tree
 from tasks.core.results import Here, UnitResult
 from tasks.core.tables import text_bytes
+from tasks.core.threads import one_thread
 from tasks.curate.published.documents import read_shard
 
 _LABELS, _CENTROIDS = "labels.npy", "centroids.npy"

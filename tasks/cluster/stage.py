@@ -10,14 +10,14 @@ from typing import assert_never
 from tasks.cluster import prune
 from tasks.cluster.assigning import AssignArgs, FoundInClusters, assign
 from tasks.cluster.config import ClusterParams, FoundDomains
-from tasks.cluster.embedders import kinds as embedders
-from tasks.cluster.embedding import VECTORS, EmbedArgs, EmbedderFiles, LearnArgs, embed, embedder_of, learn, load
 from tasks.cluster.partitioning import GroupArgs, group
 from tasks.cluster.shards import require_kept, score_columns
 from tasks.cluster.sources import SourceDomains
 from tasks.core.handles import Handle, Tree
 from tasks.core.manifest import Manifest
 from tasks.curate.published.documents import KEPT
+from tasks.embedding import kinds as embedders
+from tasks.embedding.unit import VECTORS, EmbedArgs, EmbedderFiles, LearnArgs, embed, embedder_of, learn, load
 from tasks.runtime.context import Workshop
 from tasks.runtime.files import folder_tree
 from tasks.runtime.records import UnitRecord
@@ -56,10 +56,10 @@ def run(params: ClusterParams, *, inputs: Mapping[str, Path], output: Path, work
 
 
 def _users_model(params: ClusterParams) -> Tree | None:
-    """Return the files of the model that the user brings, if it is a folder."""
+    """Return the files of the trained model that embeds, if it is one and lies on this machine."""
     domains = params.domains
-    folder = embedders.model_folder(domains.embedder) if isinstance(domains, FoundDomains) else None
-    return None if folder is None else folder_tree(folder)
+    files = embedders.model_files(domains.embedder) if isinstance(domains, FoundDomains) else None
+    return None if files is None else folder_tree(files.folder, files.names)
 
 
 def _decided(params: ClusterParams, kept: Tree, model: Tree | None, workshop: Workshop) -> UnitRecord:

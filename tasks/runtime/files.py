@@ -1,6 +1,6 @@
 """Files a user brings, such as a tokenizer or a model: wherever they lie, their content is what they are."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from infra.storage import FolderStore
@@ -20,14 +20,18 @@ def file_handles(paths: Mapping[str, Path]) -> dict[str, Handle]:
     return {name: file_handle(path) for name, path in paths.items()}
 
 
-def folder_tree(folder: Path) -> Tree:
-    """Return the files of a folder that the user brings, such as a model: wherever it lies, its content is what it is.
+def folder_tree(folder: Path, names: Sequence[str] | None = None) -> Tree:
+    """Return files of a folder that the user brings, such as a model: wherever it lies, its content is what it is.
+
+    `names`: those that are read; None: all of them.
 
     Raises:
         ConfigError: it is no folder, or an empty one.
     """
-    paths = sorted(path for path in folder.rglob("*") if path.is_file())
-    if not paths:
+    paths = sorted(
+        path for path in (folder.rglob("*") if names is None else map(folder.joinpath, names)) if path.is_file()
+    )
+    if not paths or (names is not None and len(paths) < len(names)):
         raise ConfigError(f"{folder}: there is no file in this folder, or no such folder. Name the one that is meant.")
     files = [(path.relative_to(folder).as_posix(), digest_file(path), path.stat().st_size) for path in paths]
     return Tree.of(FolderStore(folder), str(folder.absolute()), files)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.cluster.names import discriminative_terms, document_counts, domain_labels, domain_names
-from tasks.cluster.terms import terms
+from tasks.embedding.terms import terms
 
 words = st.lists(st.text(min_size=1, max_size=8), max_size=6)
 

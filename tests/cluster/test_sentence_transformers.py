@@ -15,12 +15,12 @@ import pytest
 from infra.executors import LocalExecutor
 from infra.storage import FolderStore
 from tasks.cluster.config import ClusterParams, FoundDomains
-from tasks.cluster.embedders.transformer import TransformerEmbedder
 from tasks.cluster.kmeans import KMeans
 from tasks.cluster.merge import WardMerge
 from tasks.cluster.split import Split
 from tasks.cluster.stage import run
 from tasks.core.manifest import Manifest
+from tasks.embedding.transformer import TransformerEmbedder
 from tasks.runtime.context import Workshop
 from tests.cluster.curated import Row, write_curated
 from tests.cluster.workshop import serial_workshop

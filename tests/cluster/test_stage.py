@@ -12,7 +12,6 @@ import pytest
 from infra.executors import LocalExecutor
 from infra.storage import FolderStore
 from tasks.cluster.config import ClusterParams, FoundDomains
-from tasks.cluster.embedders.tfidf import TfidfEmbedder
 from tasks.cluster.kmeans import KMeans
 from tasks.cluster.merge import WardMerge
 from tasks.cluster.prune import QuantilePrune, ThresholdPrune
@@ -22,6 +21,7 @@ from tasks.cluster.stage import run
 from tasks.core.account import Account, Count
 from tasks.core.errors import ConfigError, DataError
 from tasks.core.manifest import Manifest
+from tasks.embedding.tfidf import TfidfEmbedder
 from tasks.runtime.context import Workshop
 from tests.cluster.curated import Row, three_kinds, write_curated
 from tests.cluster.workshop import serial_workshop

@@ -43,8 +43,8 @@ CHOSEN: Mapping[str, tuple[str, str]] = {
     "pages by resiliparse": ("ingest.pages", "tasks.ingest.extraction.with_resiliparse"),
     "statistics of Gopher": ("curate.annotate", "tasks.curate.statistics.gopher"),
     "languages": ("curate.annotate", "tasks.curate.annotators.language"),
-    "vectors by TF-IDF": ("cluster.embed", "tasks.cluster.embedders.tfidf"),
-    "vectors by a model": ("cluster.embed", "tasks.cluster.embedders.transformer"),
+    "vectors by TF-IDF": ("cluster.embed", "tasks.embedding.tfidf"),
+    "vectors by a model": ("cluster.embed", "tasks.embedding.transformer"),
     "proposals of climb": ("search.propose", "tasks.mixture.strategies.climb"),
 }
 ROOTS: Mapping[str, tuple[str, ...]] = {
@@ -64,7 +64,7 @@ STATISTICS = {"curate.annotate", "statistics of Gopher", "languages"}
 # Edits that redo nothing, all at once: a file, what stands there, what is put in its place.
 NOTHING = (
     (
-        "tasks/cluster/embedders/tfidf.py",
+        "tasks/embedding/tfidf.py",
         'description="documents the terms',
         'description="how many documents the terms',
     ),
@@ -97,7 +97,7 @@ EDITS: Mapping[str, tuple[str, str, str, set[str]]] = {
         *("tasks/ingest/extraction/with_resiliparse.py", "needs_rewriting(html)", "True"),
         {"pages by resiliparse"},
     ),
-    "one embedder": ("tasks/cluster/embedders/tfidf.py", "n_iter=5", "n_iter=6", {"vectors by TF-IDF"}),
+    "one embedder": ("tasks/embedding/tfidf.py", "n_iter=5", "n_iter=6", {"vectors by TF-IDF"}),
     "one strategy": (
         "tasks/mixture/strategies/climb.py",
         "def ",

@@ -15,13 +15,13 @@ from infra.executors import LocalExecutor
 from infra.storage import FolderStore
 from tasks.cluster import stage as cluster
 from tasks.cluster.config import ClusterParams, FoundDomains
-from tasks.cluster.embedders.tfidf import TfidfEmbedder
 from tasks.cluster.kmeans import KMeans
 from tasks.cluster.merge import WardMerge
 from tasks.cluster.split import Split
 from tasks.core.digest import digest_file
 from tasks.core.errors import ConfigError, DataError
 from tasks.core.manifest import FileRecord, Manifest
+from tasks.embedding.tfidf import TfidfEmbedder
 from tasks.runtime.context import Workshop
 from tasks.tokenize import tokenizer as bpe
 from tasks.tokenize.config import TokenizeParams

@@ -89,12 +89,6 @@ def read_shard(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
     return read_table(path, columns, stage="curate")
 
 
-def read_beginnings(path: Path, max_chars: int) -> list[str]:
-    """Return the first `max_chars` characters of every document of a shard."""
-    texts: list[str] = pc.utf8_slice_codeunits(read_shard(path, ["text"])["text"], 0, max_chars).to_pylist()
-    return texts
-
-
 def row_of(path: Path, document_id: str) -> dict[str, Any] | None:
     """Return what a table says of a document, without its text; None where it is not in the table, or there is none."""
     import pyarrow.parquet as pq

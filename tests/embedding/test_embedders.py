@@ -1,18 +1,23 @@
-"""Embedders: TF-IDF, and a sentence-transformers model where there is one."""
+"""Embedders: TF-IDF, WordLlama, and a sentence-transformers model where there is one; long texts in chunks."""
 
+import json
+import subprocess
 import sys
+from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from tasks.cluster.embedders import kinds, tfidf, transformer
-from tasks.cluster.embedders.tfidf import TfidfEmbedder
-from tasks.cluster.embedders.transformer import TransformerEmbedder
-from tasks.cluster.embedding import EmbedderFiles
 from tasks.core.errors import ConfigError
 from tasks.core.identity import reads_of
+from tasks.embedding import kinds, tfidf, transformer, wordllama
+from tasks.embedding.tfidf import TfidfEmbedder
+from tasks.embedding.transformer import TransformerEmbedder
+from tasks.embedding.unit import EmbedderFiles, embedded
+from tasks.embedding.wordllama import WordLlamaEmbedder
 from tasks.runtime.files import folder_tree
 from tests.cluster.curated import three_kinds
 
@@ -63,6 +68,8 @@ def test_the_model_named_is_the_model_loaded(monkeypatch: pytest.MonkeyPatch) ->
     loaded = []
 
     class Model:
+        device = SimpleNamespace(type="cpu")
+
         def __init__(self, name: str, revision: str | None) -> None:
             loaded.append((name, revision))
 
@@ -92,7 +99,71 @@ def test_a_model_folder_is_what_it_holds_wherever_it_lies(tmp_path: Path) -> Non
         (tmp_path / place).mkdir(exist_ok=True)
         (tmp_path / place / "weights").write_text(weights)
         config = TransformerEmbedder(kind="sentence_transformers", model=str(tmp_path / place))
-        folder = kinds.model_folder(config)
-        assert folder is not None
-        found.append(reads_of(EmbedderFiles(kinds.without_place(config), folder_tree(folder))))
+        files = kinds.model_files(config)
+        assert files is not None
+        found.append(reads_of(EmbedderFiles(kinds.without_place(config), folder_tree(files.folder))))
     assert found[0] == found[1] != found[2]
+
+
+@pytest.fixture(scope="module")
+def wordllama_embed() -> kinds.Embed:
+    """The embedder of the wheel, as a stage loads it."""
+    if find_spec("wordllama") is None:
+        pytest.skip("wordllama is not installed here")
+    files = kinds.model_files(WordLlamaEmbedder(kind="wordllama"))
+    assert files is not None
+    return kinds.load(WordLlamaEmbedder(kind="wordllama"), folder_tree(files.folder, files.names).local())
+
+
+def test_wordllama_groups_by_topic_what_shares_no_word(wordllama_embed: kinds.Embed) -> None:
+    texts = [
+        "The baker sells fresh bread.",
+        "We roasted a cake with butter and flour.",
+        "Stocks fell on Wall Street today.",
+        "An investor bought bonds at the market.",
+    ]
+    vectors = wordllama_embed(texts)
+    alike = vectors @ vectors.T
+    assert alike[0, 1] > max(alike[0, 2:]) and alike[2, 3] > max(alike[2, :2])
+
+
+def test_a_vector_of_wordllama_does_not_depend_on_the_texts_around_it(wordllama_embed: kinds.Embed) -> None:
+    texts = [row.text for row in three_kinds(10)] + ["", "京都 naïve \U0001f600"]
+    vectors = wordllama_embed(texts)
+    assert np.array_equal(vectors[7:9], wordllama_embed(texts[7:9]))
+    assert not vectors[-2].any() and np.linalg.norm(vectors[-1]) == pytest.approx(1)
+    assert wordllama_embed([]).shape == (0, 256)
+
+
+def test_wordllama_is_what_its_own_package_gives(wordllama_embed: kinds.Embed) -> None:
+    # In a process of its own: the import of the package sets up logging.
+    texts = [row.text for row in three_kinds(5)] + ["Größe, 部屋"]
+    asked = """
+import json, sys
+from pathlib import Path
+import wordllama
+model = wordllama.WordLlama.load(cache_dir=Path(wordllama.__file__).parent, disable_download=True)
+print(json.dumps(model.embed(json.load(sys.stdin), norm=True).tolist()))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", asked], input=json.dumps(texts), capture_output=True, text=True, check=True
+    )
+    assert np.allclose(wordllama_embed(texts), json.loads(done.stdout), atol=1e-6)
+
+
+def test_a_missing_static_embedding_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wordllama, "find_spec", lambda _: None)
+    with pytest.raises(ConfigError, match=r"mixwright\[static-embeddings\]"):
+        kinds.model_files(WordLlamaEmbedder(kind="wordllama"))
+
+
+def test_a_long_text_in_chunks_is_their_mean_by_characters() -> None:
+    def embed(texts: Sequence[str]) -> np.ndarray:
+        return np.array([[text.count("a"), text.count("b")] for text in texts], np.float32) / [
+            [max(1, len(t))] for t in texts
+        ]
+
+    vectors = embedded(embed, ["aaab", "aaaabb", "", "b"], 4)
+    assert np.allclose(vectors[0], np.array([3, 1]) / np.sqrt(10))
+    assert np.allclose(vectors[1], np.array([4, 2]) / np.sqrt(20))
+    assert not vectors[2].any() and vectors[3].tolist() == [0, 1]

@@ -14,11 +14,10 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field, PositiveInt
 
-from tasks.cluster import defaults
-from tasks.cluster.terms import terms
 from tasks.core.errors import ConfigError
 from tasks.core.params import Params
 from tasks.core.rng import seed_of
+from tasks.embedding.terms import terms
 
 if TYPE_CHECKING:
     from sklearn.feature_extraction.text import TfidfVectorizer
@@ -51,6 +50,24 @@ class TfidfEmbedder(Params):
     )
 
 
+def default_dimensions(documents: int, terms: int) -> int:
+    """Return the dimensions of the embedding: half of what there is to tell apart, at most 64.
+
+    >>> default_dimensions(30, 400), default_dimensions(5_000, 20_000)
+    (15, 64)
+    """
+    return min(64, max(1, min(documents, terms) // 2))
+
+
+def default_min_term_documents(documents: int) -> int:
+    """Return in how many documents a term has to stand: a word of one document alone says nothing about another.
+
+    >>> default_min_term_documents(30), default_min_term_documents(5_000)
+    (2, 5)
+    """
+    return 5 if documents >= 1_000 else 2
+
+
 @dataclass(frozen=True)
 class TfidfModel:
     """What `fit` learned: terms (V), inverse document frequencies (V), and the directions of the SVD (D, V)."""
@@ -68,7 +85,7 @@ def fit(texts: Sequence[str], config: TfidfEmbedder, seed: int) -> TfidfModel:
     """
     from sklearn.decomposition import TruncatedSVD
 
-    min_df = config.min_term_documents or defaults.min_term_documents(len(texts))
+    min_df = config.min_term_documents or default_min_term_documents(len(texts))
     vectorizer = _vectorizer(min_df=min_df, max_df=config.max_term_share, max_features=config.max_terms)
     try:
         weights_NV = vectorizer.fit_transform(texts)
@@ -76,7 +93,7 @@ def fit(texts: Sequence[str], config: TfidfEmbedder, seed: int) -> TfidfModel:
         # scikit-learn has no narrower error for "no terms remain".
         raise _too_small(len(texts), 0, min_df, config) from error
     documents, terms_learned = weights_NV.shape
-    dimensions = config.dimensions or defaults.num_dimensions(documents, terms_learned)
+    dimensions = config.dimensions or default_dimensions(documents, terms_learned)
     if not min(documents, terms_learned) > dimensions:
         raise _too_small(documents, terms_learned, min_df, config)
     svd = TruncatedSVD(dimensions, n_iter=5, random_state=seed_of(seed, "tfidf", "svd") % 2**32)
@@ -126,7 +143,7 @@ def _terms(text: str) -> list[str]:
 def _too_small(documents: int, terms: int, min_df: int, config: TfidfEmbedder) -> ConfigError:
     dimensions = config.dimensions or 1
     return ConfigError(
-        f"cluster.domains.embedder: {documents:,} documents give {terms:,} terms (each in at least {min_df} documents "
+        f"embedder tfidf: {documents:,} documents give {terms:,} terms (each in at least {min_df} documents "
         f"and in at most {config.max_term_share:.0%} of them); {dimensions} dimensions need more than {dimensions} of "
         "both. Lower dimensions or min_term_documents, or give more documents."
     )

@@ -1,1 +1,0 @@
-"""Embedders: one module per kind, each from texts to one vector of length 1 per text."""
