@@ -1,13 +1,15 @@
 """The steps of scorers and of selection over all shards."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tasks.core.handles import Handle, Tree
+from tasks.curate.published.documents import LEARNED
 from tasks.curate.published.scored import Scored, ScorerTold, SelectionTold, Size
 from tasks.curate.scorers import kinds
 from tasks.curate.scorers.kinds import Scorer
+from tasks.curate.scorers.method import LearningPass
 from tasks.curate.scorers.unit import (
     LOOK_FILE,
     SCORES_FILE,
@@ -16,9 +18,11 @@ from tasks.curate.scorers.unit import (
     LookArgs,
     ScoreArgs,
     ToldArgs,
+    held_looker,
     held_scorer,
     learn,
     load_held,
+    load_looker,
     look_shard,
     score_shard,
     tell_of_kept,
@@ -31,7 +35,7 @@ from tasks.runtime.context import Workshop
 from tasks.runtime.files import file_handles
 from tasks.runtime.step import Hold, Step
 
-LOOK = Step("curate.look", "curate: what scorers learn from", look_shard)
+LOOK = Step("curate.look", "curate: what scorers learn from", look_shard, hold=Hold(held_looker, load_looker))
 LEARN = Step("curate.learn", "curate: scorers learn", learn)
 SCORE = Step("curate.score", "curate: scores", score_shard, hold=Hold(held_scorer, load_held))
 TELL = Step("curate.told", "curate: what was kept", tell_of_kept)
@@ -57,6 +61,12 @@ def chosen_scorers(scorers: Sequence[Scorer]) -> tuple[ChosenScorer, ...]:
         ConfigError: one of them does not exist.
     """
     return tuple(_chosen(one) for one in scorers)
+
+
+def uses_gpu(scorers: Sequence[ChosenScorer]) -> bool:
+    """Return whether a scorer has a model that computes on a GPU where there is one."""
+    methods = [kinds.method(one.config) for one in scorers]
+    return any(one.on_device or (one.learning is not None and one.learning.on_device) for one in methods)
 
 
 def scored(workshop: Workshop, scorers: Sequence[ChosenScorer], texts: Sequence[TextSource]) -> list[ScoredBy]:
@@ -89,6 +99,17 @@ def told(workshop: Workshop, scorers: Sequence[ScoredBy], kept: Sequence[Handle]
     )
 
 
+def learned_files(scorers: Sequence[ScoredBy]) -> dict[str, Handle]:
+    """Return what is published of what scorers have learned, by the names in the output."""
+    found: dict[str, Handle] = {}
+    for one in scorers:
+        learning = kinds.method(one.scorer.config).learning
+        if learning is not None and one.learned is not None:
+            name = one.scorer.config.name
+            found |= {f"{LEARNED}/{name}/{file}": one.learned[file] for file in learning.publishes}
+    return found
+
+
 def _told(workshop: Workshop, scored_by: ScoredBy, kept: Sequence[Handle]) -> ScorerTold:
     config, learning = scored_by.scorer.config, kinds.method(scored_by.scorer.config).learning
     of_kept: Mapping[str, float] = {}
@@ -110,16 +131,33 @@ def _scored(workshop: Workshop, scorer: ChosenScorer, texts: Sequence[TextSource
     if kinds.method(scorer.config).learning is not None:
         record = LEARN.one(workshop, LearnArgs(scorer, _looks(workshop, scorer, texts)))
         learned, told = record.tree, record.summary
-    records = SCORE.map(workshop, [ScoreArgs(text, scorer, learned) for text in texts])
+    gpus = workshop.gpus_per_trainer if kinds.method(scorer.config).on_device else 0.0
+    units = [ScoreArgs(text, scorer, learned, "cuda" if gpus else "cpu") for text in texts]
+    records = SCORE.map(workshop, units, resources=replace(SCORE.resources, gpus=gpus))
     without = sum(record.summary["without"] for record in records)
     return ScoredBy(scorer, learned, told, [record.file(SCORES_FILE) for record in records], without)
 
 
 def _looks(workshop: Workshop, scorer: ChosenScorer, texts: Sequence[TextSource]) -> tuple[Handle, ...]:
-    learning = kinds.method(scorer.config).learning
-    files = scorer.files if learning is not None and learning.looks_at_files else None
-    units = [LookArgs(text, scorer.config, files) for text in texts]
-    return tuple(record.file(LOOK_FILE) for record in LOOK.map(workshop, units))
+    config, learning = scorer.config, kinds.method(scorer.config).learning
+    assert learning is not None
+    looker = ChosenScorer(_as_looked(config, learning), scorer.files if learning.looks_at_files else {})
+    gpus = workshop.gpus_per_trainer if learning.on_device else 0.0
+    units = [LookArgs(text, looker, "cuda" if gpus else "cpu") for text in texts]
+    return tuple(
+        record.file(LOOK_FILE) for record in LOOK.map(workshop, units, resources=replace(LOOK.resources, gpus=gpus))
+    )
+
+
+def _as_looked(config: Scorer, learning: LearningPass) -> Scorer:
+    """Return a scorer's config as looks read it: other fields are as they are by default, or nothing."""
+    if learning.look_fields is None:
+        return config
+    read = {"kind", "name", *learning.look_fields}
+    unread = {name: field for name, field in type(config).model_fields.items() if name not in read}
+    return config.model_copy(
+        update={name: None if field.is_required() else field.get_default() for name, field in unread.items()}
+    )
 
 
 def _chosen(config: Scorer) -> ChosenScorer:

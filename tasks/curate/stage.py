@@ -14,7 +14,7 @@ from tasks.curate.gather import neighbours
 from tasks.curate.published.documents import ANNOTATIONS, CONTAMINATED, DROPPED, FINGERPRINTS, KEPT, REWRITING, SCORES
 from tasks.curate.published.funnel import FateCounts, Funnel
 from tasks.curate.published.scored import Scored
-from tasks.curate.scoring import ScoredBy, scored, told
+from tasks.curate.scoring import ScoredBy, learned_files, scored, told, uses_gpu
 from tasks.curate.steps import Curation, Shard, ShardEvidence
 from tasks.curate.units import CONTAMINATED_FILE, DROPPED_FILE, KEPT_FILE
 from tasks.ingest.published.documents import DOCUMENTS
@@ -37,7 +37,8 @@ def run(params: CurateParams, *, inputs: Mapping[str, Path], output: Path, works
     curation = Curation.of(workshop, params, tuple(sorted(ingested.read(Sources).sources)))
     against = {f"against/{i}": one.digest for i, one in enumerate(earlier_versions(workshop, params.duplicates))}
     digests = {"ingest": ingested.digest, **curation.user_files, **against}
-    stage = StageRun(workshop, STAGE, __name__, params, digests, output)
+    gpus = workshop.gpus_per_trainer if uses_gpu(curation.scorers) else 0.0
+    stage = StageRun(workshop, STAGE, __name__, params, digests, output, gpus=gpus)
     if (found := stage.unchanged()) is not None:
         return _with_something_kept(found, output, workshop)
     groups = list(neighbours(ingested.tree(f"{DOCUMENTS}/")))
@@ -79,7 +80,7 @@ def curated(curation: Curation, shards: Sequence[Shard]) -> tuple[dict[str, Cont
     files: dict[str, Content] = {**_tables(shards, evidence, decided, duplicates), Funnel.FILE: funnel}
     if scorers or chosen is not None:
         files[Scored.FILE] = told(curation.workshop, scorers, [record.file(KEPT_FILE) for record in decided], chosen)
-        files |= _scores(shards, scorers)
+        files |= _scores(shards, scorers) | learned_files(scorers)
     return files, funnel
 
 

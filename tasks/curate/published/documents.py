@@ -2,6 +2,7 @@
 
 annotations/  every document as it came: id, source, bytes, pretokens, and a column per statistic
 scores/NAME/  every document: id, source, and the columns of the scorer NAME (none where nothing is scored)
+learned/NAME/ what the scorer NAME has learned, as a file that can be used elsewhere (a model)
 rewriting/    every document: id, and the statistics behind a rewriting of lines (none where nothing is rewritten)
 kept/         the kept documents: their final text, its size, every statistic, quality, duplicates, weight
 dropped/      the dropped documents, each with its reason
@@ -19,7 +20,7 @@ import pyarrow.compute as pc
 from tasks.core.tables import read_table, with_schema, write_table
 from tasks.ingest.published.documents import DOCUMENT
 
-ANNOTATIONS, REWRITING, SCORES = "annotations", "rewriting", "scores"
+ANNOTATIONS, REWRITING, SCORES, LEARNED = "annotations", "rewriting", "scores", "learned"
 KEPT, DROPPED, CONTAMINATED = "kept", "dropped", "contaminated"
 FINGERPRINTS = "fingerprints"
 

@@ -17,7 +17,7 @@ from pydantic import Field
 from tasks.core.errors import DataError
 from tasks.curate.decontaminate.benchmarks import named_files, read_benchmark
 from tasks.curate.scorers.hashed_ngrams import bucket_counts, weight_sums
-from tasks.curate.scorers.method import Documents, Files, LearningPass, ScorerMethod, ScorerParams
+from tasks.curate.scorers.method import Documents, Files, Given, LearningPass, ScorerMethod, ScorerParams
 from tasks.curate.statistics.texts import Columns, texts_of
 
 # Added to every share, so that what a model never saw has a logarithm; the constant of the authors' release.
@@ -102,9 +102,9 @@ def _models(learned: Path) -> tuple[Shares, Shares]:
         return models["target"], models["pool"]
 
 
-def _load(config: Dsir, files: Files, learned: Path | None) -> Shares:
-    assert learned is not None
-    return log_ratio(*_models(learned))
+def _load(config: Dsir, given: Given) -> Shares:
+    assert given.learned is not None
+    return log_ratio(*_models(given.learned))
 
 
 def _score(config: Dsir, documents: Documents, held: Shares) -> Columns:

@@ -10,7 +10,7 @@ from tasks.core.errors import ConfigError
 from tasks.curate.annotators.language import LanguageId, user_files
 from tasks.curate.annotators.method import existing_file
 from tasks.curate.fasttext_model import inspect, load_model
-from tasks.curate.scorers.method import Documents, Files, ScorerMethod, ScorerParams
+from tasks.curate.scorers.method import Documents, Given, ScorerMethod, ScorerParams
 from tasks.curate.statistics.texts import Columns
 
 _ALL_LABELS = -1
@@ -35,10 +35,10 @@ def _user_files(config: FastText) -> dict[str, Path]:
     return {"model": existing_file(config.model, setting, "a fastText classifier (.bin or .ftz)")}
 
 
-def _load(config: FastText, files: Files, learned: Path | None) -> Any:
+def _load(config: FastText, given: Given) -> Any:
     setting = f"scorer {config.name}, model"
-    model = load_model(files["model"], setting)
-    labels = inspect(files["model"]).labels
+    model = load_model(given.files["model"], setting)
+    labels = inspect(given.files["model"]).labels
     if config.label not in labels:
         shown = ", ".join(labels[:8]) + (" and others" if len(labels) > 8 else "")
         raise ConfigError(f"scorer {config.name}: its model has no label {config.label!r}. It has {shown}.")

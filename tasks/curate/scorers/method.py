@@ -33,43 +33,65 @@ def documents_of(table: pa.Table) -> Documents:
     return Documents(texts.data, texts.offsets, table)
 
 
+@dataclass(frozen=True)
+class Given:
+    """What a scorer finds where it runs: the user's files, what it has learned (None: nothing), and where models compute."""
+
+    files: Files
+    learned: Path | None = None
+    device: str = "cpu"
+
+
 def _no_files(config: Any) -> Files:
     return {}
+
+
+def _its_files(config: Any, given: Given) -> Files:
+    return given.files
 
 
 @dataclass(frozen=True)
 class LearningPass:
     """What a scorer learns from all documents before it scores one.
 
-    `look(config, documents, files)` says of a shard what has to be known of it: a table, of which those of all shards are
-    told together. It is given the user's files where it `looks_at_files`, such as labels by id, and none where not.
-    `learn(config, looks, files, folder)` writes files into `folder` and returns what people are told; it must not matter
-    how documents lie in shards. `told_of_kept(config, looks, learned)` says of the documents that were kept, looked at in
-    the same way, what people want to know of the selection.
+    `look(config, documents, held)` says of a shard what has to be known of it: a table, of which those of all shards are
+    told together. `held` is what `load(config, given)` gave, kept from shard to shard: where nothing else is said, the
+    user's files. It is given these where it `looks_at_files`, such as labels by id, and none where not. `look_fields` are
+    the fields of the config that are looked with, None: all; no other makes a look again. `on_device`: looks compute on
+    a GPU where there is one.
+    `learn(config, looks, files, folder)` writes files into `folder`, of which `publishes` are published, and returns what
+    people are told; it must not matter how documents lie in shards. `told_of_kept(config, looks, learned)` says of the
+    documents that were kept, looked at in the same way, what people want to know of the selection.
     """
 
-    look: Callable[[Any, Documents, Files], pa.Table]
+    look: Callable[[Any, Documents, Any], pa.Table]
     learn: Callable[[Any, Iterable[pa.Table], Files, Path], Mapping[str, Any]]
     told_of_kept: Callable[[Any, Iterable[pa.Table], Path], Mapping[str, float]] | None = None
     looks_at_files: bool = False
+    load: Callable[[Any, Given], Any] = _its_files
+    look_fields: tuple[str, ...] | None = None
+    on_device: bool = False
+    publishes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class ScorerMethod:
     """A scorer: `score(config, documents, held)` gives `columns`, one number per document, NaN where there is none.
 
-    Of the columns "" is the score; the names of others stand behind that of the scorer. `held` is what `load(config, files,
-    learned)` gave, kept from shard to shard. `user_files(config)` names the user's files, which `file_fields` of the config
-    point to; ConfigError where one does not exist. `reads`: columns of ingested documents besides text, id and source.
+    Of the columns "" is the score; the names of others stand behind that of the scorer. `held` is what `load(config, given)`
+    gave, kept from shard to shard. `user_files(config)` names the user's files, which `file_fields` of the config point to;
+    ConfigError where one does not exist. `reads`: columns of ingested documents besides text, id and source. `on_device`:
+    scores are computed by a model on a GPU where there is one.
     """
 
     columns: tuple[str, ...]
     score: Callable[[Any, Documents, Any], Columns]
-    load: Callable[[Any, Files, Path | None], Any]
+    load: Callable[[Any, Given], Any]
     user_files: Callable[[Any], Files] = _no_files
     file_fields: tuple[str, ...] = ()
     learning: LearningPass | None = None
     reads: tuple[str, ...] = ()
+    on_device: bool = False
 
 
 def column(name: str, part: str) -> str:

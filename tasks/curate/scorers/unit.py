@@ -1,7 +1,7 @@
 """The units of scorers: a look at each shard, what is learned of all looks, and the scores of a shard."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +10,13 @@ import pyarrow as pa
 
 from tasks.core.errors import DataError
 from tasks.core.handles import Handle, Tree
+from tasks.core.identity import LABEL
 from tasks.core.results import Here, UnitResult
 from tasks.core.tables import read_table, write_table
 from tasks.curate.published.documents import write_scores
 from tasks.curate.scorers import kinds
 from tasks.curate.scorers.kinds import Scorer
-from tasks.curate.scorers.method import LearningPass, column, documents_of
+from tasks.curate.scorers.method import Given, LearningPass, column, documents_of
 from tasks.curate.statistics.shards import TextSource
 
 LOOK_FILE, SCORES_FILE = "look.parquet", "scores.parquet"
@@ -36,11 +37,14 @@ class ChosenScorer:
 
 @dataclass(frozen=True)
 class LookArgs:
-    """A shard, after the steps that change texts, the scorer that looks at it, and the files that it looks at too."""
+    """A shard, after the steps that change texts, the scorer that looks at it with the files that it looks at too.
+
+    The kind of `device`, on which its model computes, is in the key of every step on a device.
+    """
 
     texts: TextSource
-    scorer: Scorer
-    files: Mapping[str, Handle] | None = None
+    scorer: ChosenScorer
+    device: str = field(default="cpu", metadata=LABEL)
 
 
 @dataclass(frozen=True)
@@ -67,13 +71,14 @@ class ScoreArgs:
     texts: TextSource
     scorer: ChosenScorer
     learned: Tree | None
+    device: str = field(default="cpu", metadata=LABEL)
 
 
 def look_shard(args: LookArgs, here: Here) -> UnitResult:
     """Write what a scorer has to know of the documents of a shard."""
-    documents = documents_of(args.texts.read(_read(args.scorer)))
-    files = {name: file.local() for name, file in (args.files or {}).items()}
-    write_table(_learning(args.scorer).look(args.scorer, documents, files), here.folder / LOOK_FILE)
+    config = args.scorer.config
+    documents = documents_of(args.texts.read(_read(config)))
+    write_table(_learning(config).look(config, documents, here.held), here.folder / LOOK_FILE)
     return UnitResult()
 
 
@@ -111,15 +116,27 @@ def score_shard(args: ScoreArgs, here: Here) -> UnitResult:
     return UnitResult(summary={"documents": documents.num_rows, "without": missing})
 
 
-def held_scorer(args: ScoreArgs) -> tuple[ChosenScorer, Tree | None]:
+def held_looker(args: LookArgs) -> tuple[ChosenScorer, str]:
+    """Return what a worker keeps something for, to look at documents."""
+    return args.scorer, args.device
+
+
+def load_looker(of: tuple[ChosenScorer, str]) -> Any:
+    """Return what a worker keeps to look at documents: a model, or where files lie."""
+    scorer, device = of
+    return _learning(scorer.config).load(scorer.config, Given(scorer.local, device=device))
+
+
+def held_scorer(args: ScoreArgs) -> tuple[ChosenScorer, Tree | None, str]:
     """Return what a worker keeps something for."""
-    return args.scorer, args.learned
+    return args.scorer, args.learned, args.device
 
 
-def load_held(of: tuple[ChosenScorer, Tree | None]) -> Any:
+def load_held(of: tuple[ChosenScorer, Tree | None, str]) -> Any:
     """Return what a worker keeps: what the scorer has learned, or its model."""
-    scorer, learned = of
-    return kinds.method(scorer.config).load(scorer.config, scorer.local, learned.local() if learned else None)
+    scorer, learned, device = of
+    given = Given(scorer.local, learned.local() if learned else None, device)
+    return kinds.method(scorer.config).load(scorer.config, given)
 
 
 def _read(config: Scorer) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 import pyarrow as pa
 
-from tasks.curate.scorers.method import Documents, Files, LearningPass, ScorerMethod, ScorerParams
+from tasks.curate.scorers.method import Documents, Files, Given, LearningPass, ScorerMethod, ScorerParams
 from tasks.curate.statistics.texts import Columns
 
 
@@ -34,9 +34,9 @@ def _score(config: Capitals, documents: Documents, held: float) -> Columns:
     return {"": np.array(shares) - held}
 
 
-def _load(config: Capitals, files: Files, learned: Path | None) -> float:
-    assert learned is not None
-    return float((learned / "share").read_text())
+def _load(config: Capitals, given: Given) -> float:
+    assert given.learned is not None
+    return float((given.learned / "share").read_text())
 
 
 METHOD = ScorerMethod(("",), _score, _load, learning=LearningPass(_look, _learn))
