@@ -208,5 +208,3 @@ class SearchParams(Params):
             )
         if self.tasks and self.objective is None and self.objectives is None:
             yield "tasks without objective: what they and the domains count is not known; give each a weight in objective"
-        if self.tasks and self.stages is not None:
-            yield "stages: branches of a last stage are measured on domains alone; leave stages out, or tasks"

@@ -34,7 +34,7 @@ class DecayStage(Params):
 
 @dataclass(frozen=True)
 class DecayRuns:
-    """What the branches of every seed were measured to be, in bits per byte, [S][C][H]; and the candidates' mixtures."""
+    """What the branches of every seed were measured to be, [S][C][H], as the search's runs; and the candidates' mixtures."""
 
     names: tuple[str, ...]
     weights: tuple[Weights, ...]

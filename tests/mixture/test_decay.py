@@ -13,9 +13,10 @@ from infra.storage import FolderStore
 from tasks.mixture.decay import STAY, DecayRuns, DecayStage, decay_candidates, decay_choice, recipe_stages
 from tasks.mixture.pool_problem import problem_of as problem_on
 from tasks.mixture.problem import Problem, SearchedDomain
+from tasks.mixture.proxies.stage import Proxies
 from tasks.mixture.published import Recipe
 from tasks.mixture.published_candidates import Candidates
-from tasks.mixture.stage import READ, Proxies
+from tasks.mixture.stage import READ
 from tasks.mixture.strategies.baselines import Natural
 from tasks.runtime.context import Workshop
 from tasks.runtime.stages import published

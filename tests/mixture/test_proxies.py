@@ -10,7 +10,7 @@ from tasks.core.code import code_of
 from tasks.core.errors import ConfigError
 from tasks.core.handles import Tree
 from tasks.mixture.proxies.proxy import SPLIT, ProxyArgs, ProxyResult, ProxySpec, measure_proxies, row_share_of
-from tasks.mixture.stage import PROXY
+from tasks.mixture.proxies.stage import PROXY
 from tasks.tokenize.pool import read_pool
 from tasks.training.data import run_data
 from tasks.training.measure import bits_per_byte

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from infra.storage import FolderStore
@@ -12,13 +13,23 @@ from tasks.evaluation.config import EvaluateParams
 from tasks.evaluation.published import Decision, MeasuredModels
 from tasks.evaluation.stage import run as evaluate
 from tasks.evaluation.tasks.params import TaskParams
+from tasks.mixture.asked import asked_tasks, tasks_of
 from tasks.mixture.config import SearchParams
+from tasks.mixture.decay import DecayStage
+from tasks.mixture.pool_problem import problem_of
+from tasks.mixture.proxies.stage import Proxies
 from tasks.mixture.published import Recipe
+from tasks.mixture.published_candidates import Candidates
 from tasks.mixture.published_forecast import Forecast
 from tasks.mixture.runs import read_runs
+from tasks.mixture.search import ProxyRequest
+from tasks.mixture.stage import READ
 from tasks.mixture.stage import run as run_search
 from tasks.mixture.strategies.baselines import Uniform
 from tasks.runtime.context import Workshop
+from tasks.runtime.stages import published
+from tasks.tokenize.pool import read_pool
+from tasks.tokenize.published import TOKENIZER_FILE
 from tasks.training.export import write_model
 from tasks.training.model import initial_model
 from tasks.training.published import TrainedRun, TrainedRuns
@@ -61,10 +72,10 @@ def asked(folder: Path, objective: dict[str, float], **changes: Any) -> SearchPa
     return SearchParams.model_validate(PARAMS.model_dump() | {"tasks": chosen, "objective": objective} | changes)
 
 
-def search(root: Path, params: SearchParams, executor: InProcess | None = None) -> Listener:
+def search(root: Path, params: SearchParams, executor: InProcess | None = None, output: str = "search") -> Listener:
     listener = Listener()
     workshop = Workshop(executor or InProcess(), FolderStore(root / "store"), listener)
-    run_search(params, inputs={"tokenize": root / "tokenize"}, output=root / "search", workshop=workshop)
+    run_search(params, inputs={"tokenize": root / "tokenize"}, output=root / output, workshop=workshop)
     return listener
 
 
@@ -103,6 +114,29 @@ def test_where_a_task_lies_changes_no_proxy_and_another_item_does(
     answers_file(tmp_path, last="d")
     search(root, params.model_copy(update={"strategy": Uniform()}), executor)
     assert "search_proxies_on_tasks" in executor.done
+
+
+def test_branches_of_a_last_stage_are_measured_on_tasks_as_proxies_are(finished: tuple[Path, Listener]) -> None:
+    root, _ = finished
+    stage, executor = DecayStage(share=0.5, num_seeds=2), InProcess()
+    params = asked(root, {"endings": 3, "d1": 1}, stages=stage)
+    search(root, params, executor, output="staged")
+    assert executor.done.count("search_branches_on_tasks") == 2 and "search_proxies_on_tasks" not in executor.done
+    recipe, found = Recipe.read(root / "staged"), Candidates.read(root / "staged").decay
+    assert found is not None and len({*found.candidates[1].gains}) == 2
+    store, trunk = FolderStore(root / "store"), recipe.stages[0].weights
+    files, workshop = published(store, str(root / "tokenize")), Workshop(executor, store, Listener())
+    problem = problem_of(params, read_pool(root / "tokenize", "train", "search"))
+    asked_too = asked_tasks(params, tasks_of(params), files.tree(TOKENIZER_FILE))
+    with_tasks, without = (Proxies(params, problem, files.tree(*READ), workshop, each) for each in (asked_too, None))
+    losses_SCH = np.array(with_tasks.decay(trunk, stage).losses)
+    objective_SC = losses_SCH @ problem.objective_S
+    assert np.allclose([each.gains for each in found.candidates], (objective_SC[:, :1] - objective_SC).T)
+    assert (losses_SCH[..., :3] == np.array(without.decay(trunk, stage).losses)).all()
+    # A branch that stays is nearly the proxy that was trained on the mixture at once: the order of its rows differs.
+    requests = [ProxyRequest(round=0, kind="confirm", seed=seed, weights=trunk) for seed in (0, 1)]
+    alone = with_tasks.measure(with_tasks.none, requests, "alone").losses_RS()
+    assert np.abs(losses_SCH[:, 0] - alone).max() < 0.03 < np.ptp(alone, axis=1).min()
 
 
 def trained(root: Path, seeds: int = 3) -> dict[str, Path]:
@@ -171,7 +205,6 @@ def test_an_objective_that_cannot_be_measured_is_refused_before_any_proxy(tmp_pa
         ({"objective": {"d0": 1.0}}, "tasks: 1 of 1 count for nothing; first: endings"),
         ({"max_increase": {"endings": 0.1}}, "tasks without objective"),
         ({"tasks": [one, one], "objective": {"endings": 1.0}}, "endings stands there twice"),
-        ({"stages": {}, "objective": {"endings": 1.0}}, "branches of a last stage"),
     ):
         with pytest.raises(ValueError, match=mistake):
             SearchParams.model_validate(base | {"tasks": [one]} | changes)

@@ -8,7 +8,7 @@ from tasks.core.handles import Tree
 from tasks.core.identity import LABEL
 from tasks.core.published import Published
 from tasks.core.results import Here, UnitResult
-from tasks.mixture.proxies.proxy import SPLIT, device_of
+from tasks.mixture.proxies.proxy import SPLIT, AndMeasure, device_of
 from tasks.mixture.published import Weights
 from tasks.tokenize.pool import read_pool
 from tasks.training.config import TrainingConfig
@@ -41,20 +41,29 @@ class BranchesArgs:
 
 
 class BranchesResult(Published):
-    """Bits per byte of every held-out set, by candidate."""
+    """Bits per byte of every domain, by candidate; `of_tasks` are the scores of tasks, turned so that less is better."""
 
     FILE: ClassVar[str] = "branches.json"
 
     format: Literal[1] = 1
     bpb: tuple[tuple[float, ...], ...]
+    of_tasks: tuple[tuple[float, ...], ...] = ()
+
+    @property
+    def losses(self) -> tuple[tuple[float, ...], ...]:
+        """The losses of all held-out sets, of the domains and then of tasks, by candidate."""
+        of_tasks = self.of_tasks or ((),) * len(self.bpb)
+        return tuple((*bpb, *scores) for bpb, scores in zip(self.bpb, of_tasks, strict=True))
 
 
 def search_branches(args: Sequence[BranchesArgs], places: Sequence[Here]) -> list[UnitResult | DivergedError]:
     """Measure trunks with their branches, one trunk after the other."""
-    return [_measured(each, here) for each, here in zip(args, places, strict=True)]
+    return [measured_branches(each, here) for each, here in zip(args, places, strict=True)]
 
 
-def _measured(args: BranchesArgs, here: Here) -> UnitResult | DivergedError:
+def measured_branches(
+    args: BranchesArgs, here: Here, and_measure: AndMeasure | None = None
+) -> UnitResult | DivergedError:
     """Train the trunk once, then all its branches together, and measure them."""
     from tasks.training.measure import bits_per_byte
     from tasks.training.planned import carry_over, train_until
@@ -83,11 +92,14 @@ def _measured(args: BranchesArgs, here: Here) -> UnitResult | DivergedError:
         on_step=lambda step, _: here.progress(step, training.num_steps),
         asked_to_stop=here.asked_to_stop,
     )
-    found = []
+    found, of_tasks = [], []
     for run in ended:
         if isinstance(run, DivergedError):
             return run
-        bpb = bits_per_byte(run.model.to(device), pool, SPLIT, args.tokens_per_domain)
+        model = run.model.to(device)
+        bpb = bits_per_byte(model, pool, SPLIT, args.tokens_per_domain)
         found.append(tuple(bpb[name] for name in pool.names))
-    BranchesResult(bpb=tuple(found)).write(here.folder)
+        if and_measure is not None:
+            of_tasks.append(and_measure(model))
+    BranchesResult(bpb=tuple(found), of_tasks=tuple(of_tasks)).write(here.folder)
     return UnitResult()

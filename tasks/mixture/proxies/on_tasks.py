@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tasks.core.handles import Handle, Tree
@@ -14,7 +15,7 @@ from tasks.evaluation.tasks.kinds import TaskConfig
 from tasks.evaluation.tasks.models import DecoderModel, read_tokenizer
 from tasks.evaluation.tasks.scores import item_scores, loss_of, task_scores
 from tasks.evaluation.tasks.unit import answers
-from tasks.mixture.proxies.proxy import SPLIT, ProxySpec, measured_group
+from tasks.mixture.proxies.proxy import SPLIT, AndMeasure, ProxySpec, measured_group
 from tasks.tokenize.pool import read_pool
 from tasks.training.types import DivergedError
 
@@ -43,6 +44,18 @@ class AskedTasks:
     tasks: tuple[AskedTask, ...]
     tokenizer: Handle
 
+    def measure(self, pool_folder: Path) -> AndMeasure:
+        """Return what measures a model that was trained on that pool: its losses on all tasks."""
+        tokenizer = read_tokenizer(self.tokenizer.local())
+        beginning = read_pool(pool_folder, "train", SPLIT).document_end
+        chosen = [(task, task.items()) for task in self.tasks]
+
+        def losses(model: "Decoder") -> tuple[float, ...]:
+            reader = DecoderModel(model, tokenizer, beginning)
+            return tuple(loss for task, its_items in chosen for loss in _losses(reader, task, its_items))
+
+        return losses
+
 
 @dataclass(frozen=True)
 class TaskProxyArgs:
@@ -57,16 +70,8 @@ class TaskProxyArgs:
 def search_proxies_on_tasks(args: Sequence[TaskProxyArgs], places: Sequence[Here]) -> list[UnitResult | DivergedError]:
     """Measure a group of proxies in one process, on their domains and then on tasks."""
     first, pool_folder = args[0], args[0].pool.local()
-    tokenizer = read_tokenizer(first.asked.tokenizer.local())
-    beginning = read_pool(pool_folder, "train", SPLIT).document_end
-    chosen = [(task, task.items()) for task in first.asked.tasks]
-
-    def losses(model: "Decoder") -> tuple[float, ...]:
-        reader = DecoderModel(model, tokenizer, beginning)
-        return tuple(loss for task, its_items in chosen for loss in _losses(reader, task, its_items))
-
-    specs = [each.spec for each in args]
-    return measured_group(specs, pool_folder, places, gpu_share=first.gpu_share, and_measure=losses)
+    measure, specs = first.asked.measure(pool_folder), [each.spec for each in args]
+    return measured_group(specs, pool_folder, places, gpu_share=first.gpu_share, and_measure=measure)
 
 
 def _losses(model: DecoderModel, asked: AskedTask, chosen: Sequence[Item]) -> list[float]:
