@@ -57,8 +57,6 @@ class ComparisonParams(Params):
             yield f"methods: {twice[0]} is named twice; each method once"
         if known := [kind for kind in kinds if kind in BASELINES]:
             yield f"methods: {known[0]} is a baseline and searches nothing; it is trained anyway. Leave it out"
-        if self.search.tasks:
-            yield "search.tasks: methods are compared in bits per byte of domains; leave search.tasks out"
         search = self.search.aimed_at(self.training)
         target = (search.target.tokens, search.target.sequence_length)
         if target != (self.training.num_tokens, self.training.model.sequence_length):

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, stdev
 
-from tasks.comparison.published import ComparedMixtures, ComparisonTable, MethodGain, MethodRow
+from tasks.comparison.published import ComparedMixtures, ComparisonTable, MethodGain
 from tasks.comparison.table import NATURAL
 from tasks.core.manifest import Manifest
 from tasks.core.words import counted, percent, signed
 from tasks.evaluation.compare import MIN_SEEDS
 from tasks.evaluation.families import detectable_effect
+from tasks.mixture.runs import IN_WORDS
 from tasks.pages.lineage import StageLineage
 from tasks.pages.templating import page
 from tasks.pictures.curves import Curve, curves
@@ -21,10 +22,11 @@ TEMPLATES = Path(__file__).with_name("templates")
 
 @dataclass(frozen=True)
 class MethodsContent:
-    """All that the page tells: the table, the mixtures, bits per byte by method and domain, curves by method, lineage.
+    """All that the page tells: the table, the mixtures, losses by method, curves by method, lineage.
 
-    `ours` is the method that the others stand against. `pool` is the manifest of the token pool, `own` the comparison's,
-    before anything is published.
+    `losses` are bits per byte by domain, and the scores of the objective's `tasks`, turned so that less is better. `ours`
+    is the method that the others stand against. `pool` is the manifest of the token pool, `own` the comparison's, before
+    anything is published.
     """
 
     ours: str
@@ -32,7 +34,8 @@ class MethodsContent:
     training_seeds: int
     table: ComparisonTable
     mixtures: ComparedMixtures
-    bits_per_byte: Mapping[str, Sequence[Mapping[str, float]]]
+    losses: Mapping[str, Sequence[Mapping[str, float]]]
+    tasks: Sequence[str]
     curves: Mapping[str, Curve]
     pool: Manifest
     own: Manifest
@@ -48,16 +51,14 @@ def render(content: MethodsContent) -> str:
         "claim": (content.table.versus[NATURAL].lower or 0) > 0,
         "statements": [statement(content, other) for other in content.table.versus],
         "searches": len(content.table.versus[NATURAL].searches),
-        "domain_rows": {
-            name: {method: fmean(one[name] for one in content.bits_per_byte[method]) for method in methods}
-            for name in domains
-        },
+        "domain_rows": _set_rows(content, methods, domains),
+        "task_rows": _set_rows(content, methods, content.tasks),
         "natural": NATURAL,
         "pool": StageLineage.of(content.pool),
         "own": StageLineage.of(content.own, content.environment),
     }
     pictures = {
-        "decision": method_gains(content.table.table),
+        "decision": method_gains(content.table),
         "curves": curves([content.curves[name] for name in methods[:8]]),
     }
     return page("methods.html", TEMPLATES, "Methods of search compared", told, pictures)
@@ -79,7 +80,7 @@ def headline(ours: str, table: ComparisonTable) -> str:
 def statement(content: MethodsContent, other: str) -> str:
     """Return in a sentence what the first method gains over another, and which gain would have been found."""
     found = content.table.versus[other]
-    told = f"{_name(content.ours)} over {_name(other)}: {signed(found.gain)} bits per byte"
+    told = f"{_name(content.ours)} over {_name(other)}: {signed(found.gain)} {IN_WORDS[content.table.unit]}"
     number = len(found.searches)
     if found.lower is None or found.upper is None:
         return f"{told}, from {counted(number, 'search')}: no interval."
@@ -88,7 +89,7 @@ def statement(content: MethodsContent, other: str) -> str:
     return f"{told} ({ends}, {number} searches).{'' if shown else _detectable(found, content.confidence)}"
 
 
-def method_gains(table: Sequence[MethodRow]) -> str:
+def method_gains(found: ComparisonTable) -> str:
     """Return the picture of what each method gains over natural: its mean, its interval, and its single searches."""
     rows = [
         Gain(
@@ -97,10 +98,14 @@ def method_gains(table: Sequence[MethodRow]) -> str:
             None if row.lower is None or row.upper is None else (row.lower, row.upper),
             {f"search {number + 1}": gain for number, gain in enumerate(row.searches)} if len(row.searches) > 1 else {},
         )
-        for row in table
+        for row in found.table
         if row.method != NATURAL
     ]
-    return gains("methods", rows, "bits per byte", f"Gain over {NATURAL}")
+    return gains("methods", rows, IN_WORDS[found.unit], f"Gain over {NATURAL}")
+
+
+def _set_rows(content: MethodsContent, methods: Sequence[str], sets: Sequence[str]) -> dict[str, dict[str, float]]:
+    return {name: {method: fmean(one[name] for one in content.losses[method]) for method in methods} for name in sets}
 
 
 def _detectable(found: MethodGain, confidence: float) -> str:

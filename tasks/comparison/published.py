@@ -1,6 +1,6 @@
 """What a comparison of search methods publishes: its table, the mixtures that were found, and every model's result.
 
-Gains are natural - method in bits per byte, so more is better.
+Gains are natural - method in the unit of the objective, so more is better.
 """
 
 import csv
@@ -14,6 +14,7 @@ from pydantic import NonNegativeInt, ValidationError
 from tasks.core.errors import DataError
 from tasks.core.published import Model, Published
 from tasks.mixture.published import Weights
+from tasks.mixture.runs import LossUnit
 
 TRAINED_FILE = "trained.csv"
 _TRAINED_FORMAT = "2"
@@ -46,13 +47,17 @@ class MethodGain(Model):
 
 
 class ComparisonTable(Published):
-    """The table, the best gain first, and what the first method gains over every other one and the baselines."""
+    """The table, the best gain first, and what the first method gains over every other one and the baselines.
+
+    `unit` is that of objectives and gains; "loss" where the objective names scores that are not in bits per byte.
+    """
 
     FILE: ClassVar[str] = "table.json"
 
     format: Literal[1] = 1
     table: tuple[MethodRow, ...]
     versus: Mapping[str, MethodGain]
+    unit: LossUnit = "bits per byte"
 
 
 class ComparedMixture(Model):
@@ -77,7 +82,8 @@ class ComparedMixtures(Published):
 class ComparedModel(Model):
     """One model: which method found its mixture, in which search, its training seed, and the objective on the test split.
 
-    `search` is the search's number, None for a baseline; `objective` is a weighted mean of bits per byte.
+    `search` is the search's number, None for a baseline; `objective` is a weighted mean of bits per byte and
+    of scores of tasks, turned so that less is better.
     """
 
     method: str

@@ -5,7 +5,7 @@ the same seed share one run, and a comparison that is repeated with one more met
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -23,8 +23,16 @@ from tasks.comparison.published import (
 from tasks.comparison.table import NATURAL, gain_over, markdown, rows
 from tasks.core.manifest import Manifest
 from tasks.evaluation.measured import bits_per_byte_of, held_out_of
+from tasks.evaluation.objective import task_losses
+from tasks.evaluation.tasks.params import TaskSetParams
+from tasks.evaluation.tasks.published import Scores, TaskItems
+from tasks.evaluation.tasks.stage import GivenTask
+from tasks.evaluation.tasks.stage import measured as measured_on_tasks
+from tasks.evaluation.tasks.unit import TrainedModel
+from tasks.mixture.asked import asked_tasks, known_by_content, tasks_of, unit_of
 from tasks.mixture.config import SearchParams
 from tasks.mixture.pool_problem import problem_of
+from tasks.mixture.proxies.on_tasks import AskedTasks
 from tasks.mixture.published import Recipe
 from tasks.mixture.runs import RUNS_FILE, read_runs
 from tasks.mixture.stage import READ, FinishedSearch, digests_read, searched
@@ -36,7 +44,7 @@ from tasks.runtime.records import UnitRecord
 from tasks.runtime.stages import Content, StageInput, StageRun, environment_over, stage_input
 from tasks.tokenize.pool import POOL_FILES, TokenPool, read_pool
 from tasks.tokenize.published import TOKENIZER_FILE
-from tasks.training.published_run import read_losses
+from tasks.training.published_run import CONFIG_FILE, WEIGHTS_FILE, read_losses
 from tasks.training.recipes import PlannedRun
 from tasks.training.stage import require_worlds, train_all
 from tasks.training.types import Phase, RunSpec
@@ -58,39 +66,76 @@ class _Planned:
 def run(params: ComparisonParams, *, inputs: Mapping[str, Path], output: Path, workshop: Workshop) -> Manifest:
     """Compare search methods with each other and with the baselines, by full training runs."""
     tokenized = stage_input(workshop, inputs, "tokenize")
-    digests = digests_read(params.search, tokenized)
+    tasks = tasks_of(params.search)
+    digests = digests_read(params.search, tokenized, tasks)
     gpus = max(workshop.gpus_per_process, workshop.gpus_per_trainer)
     stage = StageRun(workshop, STAGE, __name__, params, digests, output, gpus=gpus)
     if (found := stage.unchanged()) is not None:
         return found
     splits = splits_of(params.training)
     read = tokenized.tree(*POOL_FILES, *(f"tokens/{split}/" for split in splits), TOKENIZER_FILE)
-    held_out, pool = held_out_of(tokenized), read_pool(read.local(), *splits)
+    pool, asked = read_pool(read.local(), *splits), asked_tasks(params.search, tasks, read)
     baselines = _baselines(params, pool)
     # Before the first search: it would take hours to a run that cannot be made.
     require_worlds([one.spec for one in _planned(params, baselines)], workshop)
-    searches = _searches(params, tokenized, workshop)
+    searches = _searches(params, tokenized, known_by_content(params.search, tasks), asked, workshop)
     mixtures = ComparedMixtures(domains=pool.names, mixtures=(*baselines, *(mixture for mixture, _ in searches)))
     planned = _planned(params, mixtures.mixtures)
     records = train_all([PlannedRun(one.mixture.method, one.spec) for one in planned], read, None, workshop)
-    limit = params.test_tokens_per_domain
-    bpb = bits_per_byte_of(records, held_out, limit, workshop, label="methods: bits per byte")
-    trained = _models(params, planned, bpb, pool)
+    models = _measured(params, tokenized, tasks, list(zip(planned, records, strict=True)), workshop)
+    trained = _models(params, planned, models.losses, pool)
     ours = params.methods[0].strategy.kind
     table = ComparisonTable(
         table=rows(trained, params.confidence),
         versus={other: gain_over(trained, ours, other, params.confidence) for other in _others(params)},
+        unit=unit_of(params.search),
     )
-    page = _page(params, stage, tokenized, table, mixtures, list(zip(planned, records, bpb, strict=True)))
+    page = _page(params, stage, tokenized, table, mixtures, list(zip(planned, records, models.losses, strict=True)))
     return stage.publish(
-        {**_published(mixtures, trained, table, searches), PAGE: page},
+        {**_published(mixtures, trained, table, searches), **models.files, PAGE: page},
         summary=table.model_dump(mode="json", exclude={"format"}),
         environment=environment_over(records),
     )
 
 
+@dataclass(frozen=True)
+class _Losses:
+    """Every model's losses: bits per byte by domain, then the scores of tasks; and the files with all that tasks came to."""
+
+    losses: Sequence[Mapping[str, float]]
+    files: Mapping[str, Content] = field(default_factory=dict)
+
+
+def _measured(
+    params: ComparisonParams,
+    tokenized: StageInput,
+    tasks: Sequence[GivenTask],
+    runs: Sequence[tuple[_Planned, UnitRecord]],
+    workshop: Workshop,
+) -> _Losses:
+    """Return what the models measure on the test split, and on the items that no search looked at."""
+    held_out, limit = held_out_of(tokenized), params.test_tokens_per_domain
+    records = [record for _, record in runs]
+    bpb = bits_per_byte_of(records, held_out, limit, workshop, label="methods: bits per byte")
+    if not tasks:
+        return _Losses(bpb)
+    tokenizer = tokenized.tree(TOKENIZER_FILE)[TOKENIZER_FILE]
+    models = {
+        one.spec.name: TrainedModel(record.file(CONFIG_FILE), record.file(WEIGHTS_FILE), tokenizer)
+        for one, record in runs
+    }
+    on_tasks = measured_on_tasks(workshop, TaskSetParams(tasks=params.search.tasks), tasks, models)
+    sets = [name for _, name in params.search.task_scores]
+    losses = [{**own, **task_losses(sets, tasks, on_tasks, name)} for own, name in zip(bpb, models, strict=True)]
+    return _Losses(losses, {Scores.FILE: on_tasks.scores, TaskItems.FILE: on_tasks.items})
+
+
 def _searches(
-    params: ComparisonParams, tokenized: StageInput, workshop: Workshop
+    params: ComparisonParams,
+    tokenized: StageInput,
+    common: SearchParams,
+    asked: AskedTasks | None,
+    workshop: Workshop,
 ) -> list[tuple[ComparedMixture, FinishedSearch]]:
     """Return what every method found with every search seed, and that search."""
     done, pool_files = [], tokenized.tree(*READ)
@@ -98,7 +143,7 @@ def _searches(
         for method in params.methods:
             kind = method.strategy.kind
             workshop.observer.say(f"methods: {kind}, search {number + 1} of {params.num_search_seeds}")
-            search = searched(_search_of(params, method, number), pool_files, workshop)
+            search = searched(_search_of(common, method, number), pool_files, workshop, asked)
             folder = search.conclusion.folder
             found = ComparedMixture(
                 method=kind,
@@ -110,11 +155,11 @@ def _searches(
     return done
 
 
-def _search_of(params: ComparisonParams, method: Method, number: int) -> SearchParams:
+def _search_of(common: SearchParams, method: Method, number: int) -> SearchParams:
     """Return the params of one search: a method as released spends nothing on noise and confirmation."""
     released = {} if method.confirmed else {"confirm": None, "num_noise_seeds": 0}
-    seed = params.search.seed + number * _SEED_STEP
-    return params.search.model_copy(update={"strategy": method.strategy, "seed": seed, **released})
+    seed = common.seed + number * _SEED_STEP
+    return common.model_copy(update={"strategy": method.strategy, "seed": seed, **released})
 
 
 def _baselines(params: ComparisonParams, pool: TokenPool) -> list[ComparedMixture]:
@@ -148,18 +193,18 @@ def _planned(params: ComparisonParams, mixtures: Sequence[ComparedMixture]) -> l
 
 
 def _models(
-    params: ComparisonParams, planned: Sequence[_Planned], bpb: Sequence[Mapping[str, float]], pool: TokenPool
+    params: ComparisonParams, planned: Sequence[_Planned], losses: Sequence[Mapping[str, float]], pool: TokenPool
 ) -> list[ComparedModel]:
-    shares_S = problem_of(params.search, pool).objective_S
+    problem = problem_of(params.search, pool)
     return [
         ComparedModel(
             method=one.mixture.method,
             search=one.mixture.search,
             seed=one.spec.seed,
-            objective=float(shares_S @ np.array([own[name] for name in pool.names])),
+            objective=float(problem.objective_S @ np.array([own[name] for name in problem.set_names])),
             proxies=one.mixture.proxies,
         )
-        for one, own in zip(planned, bpb, strict=True)
+        for one, own in zip(planned, losses, strict=True)
     ]
 
 
@@ -180,7 +225,8 @@ def _page(
             training_seeds=params.num_training_seeds,
             table=table,
             mixtures=mixtures,
-            bits_per_byte={name: [bpb for _, _, bpb in each] for name, each in own.items()},
+            losses={name: [losses for _, _, losses in each] for name, each in own.items()},
+            tasks=tuple(name for _, name in params.search.task_scores),
             curves={
                 name: curve_of(name, [read_losses(record.folder) for _, record, _ in each])
                 for name, each in own.items()
@@ -208,7 +254,7 @@ def _published(
         TRAINED_FILE: trained_csv(trained),
         ComparedMixtures.FILE: mixtures,
         ComparisonTable.FILE: table,
-        "methods.svg": standalone(method_gains(table.table)),
+        "methods.svg": standalone(method_gains(table)),
     }
     for mixture, search in searches:
         for file in search.conclusion.tree:

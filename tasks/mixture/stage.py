@@ -1,6 +1,6 @@
 """The driver of search: proxies in rounds, each kept by what it is, then a recipe with its forecast."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from tasks.core.digest import digest_file, digest_json
 from tasks.core.errors import DataError
 from tasks.core.handles import Tree
 from tasks.core.manifest import Manifest
+from tasks.evaluation.tasks.stage import GivenTask
 from tasks.mixture.asked import asked_tasks, identities, known_by_content, tasks_of
 from tasks.mixture.config import SearchParams
 from tasks.mixture.earlier_runs.warm_start import usable_runs
@@ -63,7 +64,7 @@ def run(params: SearchParams, *, inputs: Mapping[str, Path], output: Path, works
     """Search a mixture with small proxies, and forecast what it gains."""
     tokenized = stage_input(workshop, inputs, "tokenize")
     tasks = tasks_of(params)
-    digests = digests_read(params, tokenized) | ({"tasks": digest_json(identities(tasks))} if tasks else {})
+    digests = digests_read(params, tokenized, tasks)
     stage = StageRun(workshop, STAGE, __name__, params, digests, output, gpus=workshop.gpus_per_process)
     if (found := stage.unchanged()) is not None:
         return found
@@ -76,8 +77,8 @@ def run(params: SearchParams, *, inputs: Mapping[str, Path], output: Path, works
     )
 
 
-def digests_read(params: SearchParams, tokenized: StageInput) -> dict[str, str]:
-    """Return the digests of what a search reads: the pool, and the tables of earlier runs and of a ladder that are named.
+def digests_read(params: SearchParams, tokenized: StageInput, tasks: Sequence[GivenTask]) -> dict[str, str]:
+    """Return the digests of what a search reads: the pool, its tasks, and the tables of earlier runs and of a ladder.
 
     Raises:
         DataError: a table is not there.
@@ -89,7 +90,7 @@ def digests_read(params: SearchParams, tokenized: StageInput) -> dict[str, str]:
         if not Path(path).is_file():
             raise DataError(f"search.{name}: {path}: there is no such file. Name the runs.csv of a {whose}.")
         digests[name] = digest_file(Path(path))
-    return digests
+    return digests | ({"tasks": digest_json(identities(tasks))} if tasks else {})
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,16 @@
 """A whole comparison on a pool of random tokens and runs of a few steps, in this process."""
 
 import json
+import re
 from pathlib import Path
+from statistics import fmean
 
 import pytest
 
 from infra.storage import FolderStore
 from tasks.comparison.config import ComparisonParams, Method
 from tasks.comparison.page import headline
-from tasks.comparison.published import ComparisonTable, MethodGain
+from tasks.comparison.published import ComparisonTable, MethodGain, read_trained
 from tasks.comparison.stage import run
 from tasks.core.manifest import Manifest
 from tasks.mixture.runs import read_runs
@@ -18,6 +20,7 @@ from tasks.mixture.strategies.regmix import RegMix
 from tasks.runtime.context import Workshop
 from tests.evaluation.test_stage import pool_with_tokenizer
 from tests.mixture.test_stage import PARAMS, PROXY, Here
+from tests.mixture.test_task_objective import asked
 from tests.report.test_page import Elements
 
 COMPARISON = ComparisonParams(
@@ -64,6 +67,32 @@ def test_the_page_leads_with_the_decision_and_shows_what_every_search_found(
     assert page.partition('id="mixtures"')[2].partition("</table>")[0].count("<tr>") == 1 + 3 + 4
     assert page.partition('id="domains"')[2].partition("</table>")[0].count('<td class="domain">x') == 3
     assert "random search, search 2: " in page and "random_search 1" not in page
+
+
+def test_methods_are_compared_by_tasks_on_the_items_that_no_search_looked_at(tmp_path: Path) -> None:
+    objective = {"choices": 1.0, "choices.accuracy": 1.0}
+    params = COMPARISON.model_copy(
+        update={
+            "search": asked(tmp_path, objective, num_runs=6),
+            "methods": (Method(strategy=RandomSearch()),),
+            "num_search_seeds": 1,
+        }
+    )
+    pool, workshop = pool_with_tokenizer(tmp_path / "tokenize"), Workshop(Here(), FolderStore(tmp_path / "store"))
+    root = tmp_path / "methods"
+    manifest = run(params, inputs={"tokenize": pool}, output=root, workshop=workshop)
+    assert read_runs(root / "searches/random_search-0/runs.csv").sets[3:] == tuple(objective)
+    items = json.loads((root / "items.json").read_text(encoding="utf-8"))["tasks"]["choices"]
+    kept = [one["scores"]["natural-seed10001"] for one in items if int(one["id"][0], 16) % 2]
+    assert 0 < len(kept) < len(items)
+    (natural,) = (one for one in read_trained(root / "trained.csv") if (one.method, one.seed) == ("natural", 10_001))
+    means = [fmean(one[name] for one in kept) for name in ("log_p_correct", "accuracy")]
+    assert natural.objective == pytest.approx((-means[0] + 1 - means[1]) / 2)
+    assert "tasks" in manifest.inputs and ComparisonTable.read(root).unit == "loss"
+    page = (root / "page.html").read_text(encoding="utf-8")
+    assert re.search(r"Random search over natural: \S+ in the objective, from 1 search", page)
+    rows = page.partition("Tasks of the objective")[2].partition("</table>")[0]
+    assert rows.count('<td class="domain">') == 2 and "choices.accuracy" in rows
 
 
 def test_the_headline_says_what_to_search_with() -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tasks.comparison.page import method_gains
-from tasks.comparison.published import ComparedModel, MethodRow, read_trained, trained_csv
+from tasks.comparison.published import ComparedModel, ComparisonTable, MethodRow, read_trained, trained_csv
 from tasks.comparison.table import differences, interval, markdown, rows
 from tasks.core.errors import DataError, EvidenceError
 from tasks.pictures.canvas import standalone
@@ -101,14 +101,19 @@ def row(method: str, objective: float, gain: float, ends: tuple[float, float] | 
 
 def test_methods_are_shown_with_their_single_searches_and_natural_is_the_line_itself() -> None:
     svg = method_gains(
-        [
-            row("default", 2.4, 0.1, (0.05, 0.15), 0.08, 0.12),
-            row("mixing_laws", 2.45, 0.05, None, 0.05),
-            row("natural", 2.5, 0.0, (0.0, 0.0), 0.0),
-        ]
+        ComparisonTable(
+            table=(
+                row("default", 2.4, 0.1, (0.05, 0.15), 0.08, 0.12),
+                row("mixing_laws", 2.45, 0.05, None, 0.05),
+                row("natural", 2.5, 0.0, (0.0, 0.0), 0.0),
+            ),
+            versus={},
+            unit="loss",
+        )
     )
     label = re.search(r'aria-label=(["\'])(.*?)\1', svg)
     assert label is not None
+    assert label[2].startswith("Gain over natural, in the objective: ")
     assert label[2].endswith("default +0.1000 (+0.0500 to +0.1500); mixing laws +0.0500.")
     told = [unescape(text) for text in re.findall(r"<title>([^<]*)</title>", svg)]
     assert "default, search 2: +0.1200" in told and not any("mixing laws, search" in one for one in told)

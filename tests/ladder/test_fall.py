@@ -49,8 +49,8 @@ def test_a_search_reads_the_ladder_that_it_names(tmp_path: Path) -> None:
     pool = cast("StageInput", SimpleNamespace(digest="pool"))
     path = written(tmp_path, rows(2))
     params = SearchParams(ladder=str(path), transfer=TransferParams())
-    assert digests_read(params, pool) == {"tokenize": "pool", "ladder": digest_file(path)}
+    assert digests_read(params, pool, ()) == {"tokenize": "pool", "ladder": digest_file(path)}
     with pytest.raises(
         DataError, match=r"search\.ladder: gone\.csv: there is no such file\. Name the runs\.csv of a lad"
     ):
-        digests_read(params.model_copy(update={"ladder": "gone.csv"}), pool)
+        digests_read(params.model_copy(update={"ladder": "gone.csv"}), pool, ())
