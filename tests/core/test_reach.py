@@ -51,7 +51,8 @@ ROOTS: Mapping[str, tuple[str, ...]] = {
     **{name: step.roots(None) for name, step in STEPS.items()},
     **{name: tuple(sorted({*STEPS[step].roots(None), module})) for name, (step, module) in CHOSEN.items()},
 }
-TRAINED = {"search.proxy", "search.proxy_on_tasks", "search.branches", "train.run"}
+ON_TASKS = {"search.proxy_on_tasks", "search.branches_on_tasks"}
+TRAINED = {"search.proxy", "search.branches", "train.run"} | ON_TASKS
 MODELS = TRAINED | {
     *("evaluate.model", "evaluate.samples", "evaluate.answers", "evaluate.memorisation", "evaluate.flatness"),
     "evaluate.planted",
@@ -59,7 +60,7 @@ MODELS = TRAINED | {
 # What looks for n-grams with the kernels of curation.
 ITEMS = {"evaluate.item_ngrams", "evaluate.item_search", "evaluate.planted_search"}
 # What reads or writes text.
-TEXTS = {"evaluate.samples", "evaluate.answers", "search.proxy_on_tasks", "train.planted", "evaluate.planted"} | ITEMS
+TEXTS = {"evaluate.samples", "evaluate.answers", "train.planted", "evaluate.planted"} | ON_TASKS | ITEMS
 STATISTICS = {"curate.annotate", "statistics of Gopher", "languages"}
 # Edits that redo nothing, all at once: a file, what stands there, what is put in its place.
 NOTHING = (
