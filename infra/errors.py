@@ -19,6 +19,14 @@ class ServiceError(InfraError):
     """A server is not there, does not answer, or its port is taken."""
 
 
+class EndpointError(InfraError):
+    """A language model's endpoint refuses, or does not answer in time; what it answered before is kept."""
+
+
+class BudgetError(EndpointError):
+    """What is asked of an endpoint would cost more than it may; what was answered is kept."""
+
+
 class SpaceError(InfraError):
     """The disk has no room for what has to be written."""
 

@@ -123,6 +123,34 @@ class PriceSettings(_Group):
         return sum(seconds / 3600 * price for seconds, price in used if price is not None)
 
 
+class EndpointSettings(_Group):
+    """How endpoints of language models are asked, and what one list of requests may cost (None = no limit).
+
+    At most `concurrency` requests at a time, `requests_per_minute` (None = as the endpoint lets); an attempt may take
+    `timeout_s`, a request with all its attempts `deadline_s`. `max_requests`, `max_tokens`, and `max_cost` at `input_price`
+    and `output_price` of a million tokens, count what was answered before too. The key stands in no setting.
+    """
+
+    concurrency: Annotated[int, Field(ge=1, le=512)] = 8
+    requests_per_minute: Annotated[float, Field(gt=0)] | None = None
+    timeout_s: Annotated[float, Field(gt=0)] = 120.0
+    deadline_s: Annotated[float, Field(gt=0)] = 900.0
+    max_requests: Annotated[int, Field(ge=0)] | None = None
+    max_tokens: Annotated[int, Field(ge=0)] | None = None
+    max_cost: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    input_price: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    output_price: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+
+    @model_validator(mode="after")
+    def _money_has_a_price(self) -> "EndpointSettings":
+        if self.max_cost is not None and (self.input_price is None or self.output_price is None):
+            raise ValueError(
+                "MIXWRIGHT_ENDPOINT__MAX_COST needs a price: MIXWRIGHT_ENDPOINT__INPUT_PRICE and __OUTPUT_PRICE, of a "
+                "million tokens"
+            )
+        return self
+
+
 class TimeoutSettings(_Group):
     """How long to wait for the world, in seconds."""
 
@@ -165,6 +193,7 @@ class Settings(BaseSettings):
     dvc: DvcSettings = DvcSettings()
     timeouts: TimeoutSettings = TimeoutSettings()
     prices: PriceSettings = PriceSettings()
+    endpoint: EndpointSettings = EndpointSettings()
 
     @field_validator("home")
     @classmethod

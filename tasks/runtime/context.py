@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 from infra.executors import Executor
 from infra.machine import trains_on_gpu
 from infra.progress import Observer, SilentObserver
+from infra.settings import EndpointSettings, Settings
 from infra.storage import FolderStore, Store
 from tasks.core.syntax import remember_in
 from tasks.runtime.costs import Book
 
 if TYPE_CHECKING:
-    from infra.settings import Settings
     from tasks.core.manifest import Manifest
 
 
@@ -34,7 +34,8 @@ class Workshop:
     goes on with no fewer than `min_world_size` (None = with none). `proxies_per_process` are trained
     together, on `gpus_per_process` of a GPU (0 = on the processor). After `time_limit_s` of this process, work that can goes
     no further. `peak_flops` is what a device could do in a second (None = by its name). `explaining`: no work is done, see
-    `tasks.runtime.explain`. `touched`: keys by step that this run has looked up or made. `book`: what they cost.
+    `tasks.runtime.explain`. `asking`: how endpoints of language models are asked, and what that may cost. `touched`: keys by
+    step that this run has looked up or made. `book`: what they cost.
     """
 
     executor: Executor
@@ -48,6 +49,7 @@ class Workshop:
     gpus_per_trainer: float = 0.0
     min_world_size: int | None = None
     explaining: Explaining | None = None
+    asking: EndpointSettings = EndpointSettings()  # noqa: RUF009 (frozen)
     touched: dict[str, set[str]] = field(default_factory=dict, compare=False, repr=False)
     book: Book = field(default_factory=Book, compare=False, repr=False)
 
@@ -56,7 +58,7 @@ class Workshop:
         return self.executor.gpu_family() if gpus else "cpu"
 
 
-def workshop_of(settings: "Settings", executor: Executor, observer: Observer) -> Workshop:
+def workshop_of(settings: Settings, executor: Executor, observer: Observer) -> Workshop:
     """Return the workshop of one machine's or cluster's settings."""
     remember_in(settings.home / "sources.json")
     return Workshop(
@@ -70,4 +72,5 @@ def workshop_of(settings: "Settings", executor: Executor, observer: Observer) ->
         None if settings.peak_tflops is None else settings.peak_tflops * 1e12,
         1.0 if trains_on_gpu(settings.device) else 0.0,
         settings.min_world_size,
+        asking=settings.endpoint,
     )

@@ -67,6 +67,7 @@ EXTRAS = {
     "tasks/cluster": {"curation"},
     "tasks/tokenize": {"curation"},
     "tasks/report": {"report"},
+    "infra/endpoint": {"endpoints"},
     "infra": {"platform"},
     "flows": {"platform"},
 }

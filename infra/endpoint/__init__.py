@@ -1,0 +1,1 @@
+"""Language models behind an OpenAI-compatible endpoint: asked once, answers kept, never paid for twice."""
