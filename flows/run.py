@@ -89,8 +89,10 @@ class PipelineRun:
         """
         stage = stage_named(name)
         inputs = {each: self.raw if each == RAW else self._published(each, name) for each in stage.inputs}
-        task = stage_task(name, partial(run_stage, stage), stage.load_extras().show)
-        return task(self.config.params.section(name), self.place, inputs)
+        params, extras = self.config.params.section(name), stage.load_extras()
+        refuse = extras.refuse and partial(extras.refuse, params, self.config.params.section)
+        task = stage_task(name, partial(run_stage, stage, refuse=refuse), extras.show)
+        return task(params, self.place, inputs)
 
     def _published(self, stage: str, needed_by: str) -> Path:
         folder = self.place.folder(stage)

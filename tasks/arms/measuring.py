@@ -11,6 +11,7 @@ from tasks.arms.published import ArmRun
 from tasks.core.errors import ConfigError
 from tasks.core.handles import Handle, Tree
 from tasks.evaluation.measured import bits_per_byte_of, held_out_of
+from tasks.evaluation.tasks.ahead import require_answerable
 from tasks.evaluation.tasks.item import Direction
 from tasks.evaluation.tasks.published import ScoredModel
 from tasks.evaluation.tasks.stage import GivenTask, MeasuredTasks, content_of, given_tasks, measured
@@ -107,7 +108,11 @@ def measure(given: GivenArms, workshop: Workshop, planner: Planner = all_arms) -
     plan = planner(params, pools)
     starts = {one.arm.name: given.own.get(one.arm.name, given.begin) for one in plan}
     _require_fit(plan, starts, trees, pools)
-    require_worlds([spec for one in plan for spec in one.specs], workshop)
+    specs = [spec for one in plan for spec in one.specs]
+    require_worlds(specs, workshop)
+    if given.tasks:
+        ends = [spec.segments[-1].model for spec in specs]
+        require_answerable(given.tasks, trees[None][TOKENIZER_FILE].local(), ends, "tasks")
     made = _trained(plan, trees, starts, workshop)
     records = [record for _, _, record in made]
     bpb = bits_per_byte_of(records, held_out, params.test_tokens_per_domain, workshop, label="arms: bits per byte")

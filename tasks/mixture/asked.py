@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from tasks.core.errors import ConfigError
 from tasks.core.handles import Tree
+from tasks.evaluation.tasks.ahead import require_answerable
 from tasks.evaluation.tasks.halves import halved
 from tasks.evaluation.tasks.kinds import method
 from tasks.evaluation.tasks.scores import direction
@@ -12,6 +13,7 @@ from tasks.mixture.config import SearchParams
 from tasks.mixture.proxies.on_tasks import AskedTask, AskedTasks
 from tasks.mixture.runs import LossUnit
 from tasks.tokenize.published import TOKENIZER_FILE
+from tasks.training.config import ModelConfig
 
 
 def tasks_of(params: SearchParams) -> tuple[GivenTask, ...]:
@@ -28,7 +30,9 @@ def asked_tasks(params: SearchParams, tasks: Sequence[GivenTask], tokenizer: Tre
     """Return what proxies are asked beside their domains, read by the tokenizer of the pool; None = nothing.
 
     Raises:
-        ConfigError: the pool has no tokenizer.
+        ConfigError: the pool has no tokenizer, or a task names a layer that a model will not have.
+        DataError: items are longer than the context of proxies, or of the run that the recipe is for.
+        EvidenceError: all items of a task are, and would be left out.
     """
     if not tasks:
         return None
@@ -37,8 +41,18 @@ def asked_tasks(params: SearchParams, tasks: Sequence[GivenTask], tokenizer: Tre
             f"search.tasks: the token pool has no {TOKENIZER_FILE}, so that no task can be read. Tokenize the text with "
             "Mixwright, or leave search.tasks out."
         )
+    require_answerable(tasks, tokenizer[TOKENIZER_FILE].local(), _models(params), "search.tasks")
     asked = (AskedTask(task.file, task.params.task, scores_of(params, task.params.name)) for task in tasks)
     return AskedTasks(tuple(asked), tokenizer[TOKENIZER_FILE])
+
+
+def _models(params: SearchParams) -> list[ModelConfig]:
+    """Return every model that will be put to the tasks, as far as the params know it."""
+    full, transfer = params.target_model or params.proxy.model, params.transfer
+    if params.target_sequence_length is not None:
+        full = full.model_copy(update={"sequence_length": params.target_sequence_length})
+    second = [] if transfer is None or transfer.training is None else [transfer.training.model]
+    return [params.proxy.model, *second, full]
 
 
 def scores_of(params: SearchParams, task: str) -> tuple[str, ...]:

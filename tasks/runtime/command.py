@@ -33,12 +33,14 @@ from tasks.core.params import Params, layered, override, read_yaml, validate
 from tasks.core.sealed import read_sealed, sealed_text
 from tasks.runtime.context import Workshop, workshop_of
 from tasks.runtime.stages import run_stage
-from tasks.stages import NAMES, Driver, Stage, stage_named
+from tasks.stages import NAMES, Stage, stage_named
 
 if TYPE_CHECKING:
     from tasks.runtime.task import Shown
 
 ParamsT = TypeVar("ParamsT", bound=Params)
+# Gives the params of a stage by its name.
+Section = Callable[[str], Any]
 _SHORT = "mixwright.settings"
 _FILES = "mixwright.files"
 _OURS = frozenset({"cli", "flows", "infra", "tasks"})
@@ -60,15 +62,17 @@ class StageExtras:
 
     `prepare_inputs` makes the folders of a stage that takes something else (URIs); `prepared` names the stages it runs,
     whose params may be set too. `options` are the command's own (see `short_for`). `complete` fills what the params leave
-    to another stage's section, `decide` decides what they leave to the machine. `show` says what a task shows of a
-    published folder.
+    to another stage's section, `decide` decides what they leave to the machine. `refuse(params, section, inputs)` raises,
+    before anything is spent, where the params of a later stage (`section`) do not go with these. `show` says what a task
+    shows of a published folder.
     """
 
     prepare_inputs: Callable[[Given, Workshop], Mapping[str, Path]] | None = None
     prepared: tuple[str, ...] = ()
     options: tuple[click.Option, ...] = ()
-    complete: Callable[[Any, Callable[[str], Any]], Any] = lambda params, _: params
+    complete: Callable[[Any, Section], Any] = lambda params, _: params
     decide: Callable[[Any], Any] | None = None
+    refuse: Callable[[Any, Section, Mapping[str, Path]], None] | None = None
     show: "Callable[[Path], Shown] | None" = None
 
 
@@ -87,13 +91,13 @@ def command_of(stage: Stage) -> click.Command:
 def stage_command(
     name: str,
     params_model: type[ParamsT],
-    run: Driver,
+    run: Callable[..., Manifest],
     *,
     about: str,
     inputs: tuple[str, ...],
     extras: StageExtras,
 ) -> click.Command:
-    """Return the command line of one stage. `about` is its help.
+    """Return the command line of one stage. `about` is its help, `run` its driver (`run_stage` where extras refuse).
 
     `inputs` names the stages whose folders are read. With one input `--input PATH` is enough; with several each is
     `--input NAME=PATH`.
@@ -136,9 +140,11 @@ def stage_command(
             _require_known(settings, (name, *extras.prepared))
             own = [setting for setting in settings if setting.startswith(f"{name}.")]
             params = stage_params(name, params_model, params_file, own)
-            params = extras.complete(
-                params, lambda other: stage_params(other, stage_named(other).load_params(), params_file, ())
-            )
+
+            def section(other: str) -> Params:
+                return stage_params(other, stage_named(other).load_params(), params_file, ())
+
+            params = extras.complete(params, section)
             placement = load_settings()
             given = Given(values, params_file, settings, placement.home)
             chosen = executor_of(executor, workers or placement.workers, placement.ray_address)
@@ -147,7 +153,8 @@ def stage_command(
                 folders = prepare_inputs(given, workshop) if prepare_inputs else _named(values, inputs, ctx.meta)
                 if extras.decide is not None:
                     params = decided_once(params, extras.decide, placement.home, asked_of(name, params, folders))
-                manifest = run(params, inputs=folders, output=output, workshop=workshop)
+                asked = run if extras.refuse is None else partial(run, refuse=partial(extras.refuse, params, section))
+                manifest = asked(params, inputs=folders, output=output, workshop=workshop)
             _print(manifest, output, as_json)
 
     command.params += extras.options

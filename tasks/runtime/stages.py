@@ -9,7 +9,7 @@ has verified spares its workers the question. Nothing is remembered between proc
 
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -257,14 +257,25 @@ class StageRun:
 
 
 def run_stage(
-    stage: Stage, params: Params, *, inputs: Mapping[str, Path], output: Path, workshop: Workshop
+    stage: Stage,
+    params: Params,
+    *,
+    inputs: Mapping[str, Path],
+    output: Path,
+    workshop: Workshop,
+    refuse: Callable[[Mapping[str, Path]], None] | None = None,
 ) -> Manifest:
     """Run a stage of the table. Where it is seen beforehand that nothing has changed, its driver is not even imported.
 
-    Drivers bring torch and SciPy, which take seconds.
+    Drivers bring torch and SciPy, which take seconds. `refuse` is asked before a driver is: it raises where a later stage
+    could do nothing with what this one is about to make of its inputs.
     """
     found = _seen_unchanged(stage, params, inputs, output, workshop) if workshop.explaining is None else None
-    return found or stage.load_driver()(params, inputs=inputs, output=output, workshop=workshop)
+    if found is not None:
+        return found
+    if refuse is not None:
+        refuse(inputs)
+    return stage.load_driver()(params, inputs=inputs, output=output, workshop=workshop)
 
 
 def _seen_unchanged(

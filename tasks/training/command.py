@@ -1,12 +1,14 @@
 """What `auto` means on this machine: for the command of a stage, and for a flow before anything is named after it."""
 
 import os
+from collections.abc import Mapping
+from pathlib import Path
 
 from infra.machine import cpu_flags, gpu_has_bfloat16, gpu_memory_bytes, trains_on_gpu
 from infra.settings import load_settings
 from tasks.core.errors import ConfigError
-from tasks.runtime.command import StageExtras, instead_of
-from tasks.training.config import Precision, TrainingConfig
+from tasks.runtime.command import Section, StageExtras, instead_of
+from tasks.training.config import ModelConfig, Precision, TrainingConfig
 from tasks.training.parallel.ddp import Ddp
 from tasks.training.parallel.kinds import ParallelKind
 from tasks.training.params import TrainParams
@@ -52,6 +54,24 @@ def decide(params: TrainParams) -> TrainParams:
     return params.spread(full_parallel(params.training)) if params.training.parallel == "auto" else params
 
 
+def refuse(params: TrainParams, section: Section, inputs: Mapping[str, Path]) -> None:
+    """Refuse tasks of evaluate that the models which are about to be trained could not answer."""
+    from tasks.evaluation.tasks.ahead import require_answerable_later
+
+    if (evaluate := section("evaluate")).tasks:
+        require_answerable_later(evaluate, _last_models(params, inputs), inputs)
+
+
+def _last_models(params: TrainParams, inputs: Mapping[str, Path]) -> list[ModelConfig]:
+    """Return the models that runs end with: each has the context of its last stage."""
+    from tasks.mixture.published import Recipe, read_recipe
+
+    recipe = read_recipe(inputs["recipe"]) if "recipe" in inputs else Recipe.read(inputs["search"])
+    ends = (recipe.stages[-1].sequence_length, *(branch.stages[-1].sequence_length for branch in params.branches))
+    model = params.training.model
+    return [model.model_copy(update={"sequence_length": length or model.sequence_length}) for length in ends]
+
+
 EXTRAS = StageExtras(
     options=(
         instead_of(
@@ -61,4 +81,5 @@ EXTRAS = StageExtras(
         ),
     ),
     decide=decide,
+    refuse=refuse,
 )

@@ -2,11 +2,28 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from tasks.core.errors import DataError
 from tasks.evaluation.tasks.item import Request
 
 Encode = Callable[[str], list[int]]
+
+
+class Reads(Protocol):
+    """Who reads text: a model, or what stands for one that is still to be trained."""
+
+    @property
+    def context_length(self) -> int:
+        """The most tokens that are read at once."""
+
+    @property
+    def beginning(self) -> int:
+        """The token that stands before the first of a document."""
+
+    @property
+    def encode(self) -> Encode:
+        """Gives the tokens of a text, without any that mark its beginning or end."""
 
 
 @dataclass(frozen=True)

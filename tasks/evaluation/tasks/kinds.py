@@ -15,6 +15,7 @@ from tasks.evaluation.tasks import (
     schema,
     text,
 )
+from tasks.evaluation.tasks.encode import Reads
 from tasks.evaluation.tasks.gold_answer import GoldAnswer
 from tasks.evaluation.tasks.item import Item, ItemScores
 from tasks.evaluation.tasks.last_word import LastWord
@@ -39,11 +40,13 @@ class Comparison:
     """How items are answered that mean something only beside all others of their task.
 
     `answers(params, model, items, where)` returns one number for each, and `require(items, where)` raises where they
-    are too few.
+    are too few. `require_readable(params, model, num_layers, items, where)` raises where a model that is still to be trained
+    could not answer them.
     """
 
     answers: Callable[[Any, "LanguageModel", Sequence[Any], str], list[float]]
     require: Callable[[Sequence[Any], str], None]
+    require_readable: Callable[[Any, Reads, int, Sequence[Any], str], None]
 
 
 @dataclass(frozen=True)
@@ -81,7 +84,9 @@ def method(config: TaskConfig) -> Method:  # noqa: PLR0911 (one for each kind)
         case HeldOutText():
             return Method(text.item, text.scores, text.PRIMARY)
         case ParallelSentences():
-            compared = Comparison(parallel_sentences.similarities, parallel_sentences.require_enough)
+            compared = Comparison(
+                parallel_sentences.similarities, parallel_sentences.require_enough, parallel_sentences.require_readable
+            )
             return Method(
                 parallel_sentences.item, parallel_sentences.scores, parallel_sentences.PRIMARY, comparison=compared
             )

@@ -13,6 +13,7 @@ import numpy as np
 from pydantic import Field, PositiveInt
 
 from tasks.core.errors import DataError
+from tasks.evaluation.tasks.encode import Reads
 from tasks.evaluation.tasks.item import Item, ItemScores, Request
 from tasks.evaluation.tasks.prompt import ItemParams
 from tasks.evaluation.tasks.records import Record
@@ -74,6 +75,22 @@ def require_enough(pairs: Sequence[SentencePair], where: str) -> None:
             )
 
 
+def require_readable(
+    params: ParallelSentences, model: Reads, num_layers: int, pairs: Sequence[SentencePair], where: str
+) -> None:
+    """Require that a model of so many layers, which is still to be trained, will be able to compare these.
+
+    Raises:
+        DataError: a sentence is longer than the model's context.
+        ConfigError: the model has no such layer.
+    """
+    from tasks.evaluation.tasks.models import chosen_layers
+
+    chosen_layers(params.layers, num_layers)
+    for texts in _sides(pairs).values():
+        _tokens(model, pairs, texts, where)
+
+
 def similarities(
     params: ParallelSentences, model: "LanguageModel", pairs: Sequence[SentencePair], where: str
 ) -> list[float]:
@@ -108,9 +125,7 @@ def _sides(pairs: Sequence[SentencePair]) -> dict[str, list[str]]:
     }
 
 
-def _tokens(
-    model: "LanguageModel", pairs: Sequence[SentencePair], texts: Sequence[str], where: str
-) -> list[tuple[int, ...]]:
+def _tokens(model: Reads, pairs: Sequence[SentencePair], texts: Sequence[str], where: str) -> list[tuple[int, ...]]:
     """Return what the model reads of each text: the beginning of a document, and its tokens."""
     found = [(model.beginning, *model.encode(text)) for text in texts]
     long = [(pair.line, len(one)) for pair, one in zip(pairs, found, strict=True) if len(one) > model.context_length]

@@ -6,6 +6,7 @@ import numpy as np
 
 from tasks.core.errors import EvidenceError
 from tasks.evaluation.tasks.baselines import baseline_of, centred
+from tasks.evaluation.tasks.fit import none_left
 from tasks.evaluation.tasks.item import Direction, Item, ItemScores, Likelihood
 from tasks.evaluation.tasks.kinds import TaskConfig, method
 from tasks.evaluation.tasks.params import ScoreSetParams
@@ -52,10 +53,7 @@ def task_scores(name: str, task: TaskConfig, scored: Sequence[ItemScores | None]
     """
     found = [one for one in scored if one is not None]
     if not found:
-        raise EvidenceError(
-            f"{name}: all of its {len(scored)} items are longer than the model's context. Show fewer examples, or take a "
-            "model with a longer context."
-        )
+        raise none_left(name, len(scored))
     weights_I = np.array([one.weight for one in found], dtype=np.float64)
     scores = {}
     for score in found[0].values:

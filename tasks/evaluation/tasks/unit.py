@@ -10,11 +10,11 @@ from tasks.core.handles import Handle, Tree
 from tasks.core.identity import LABEL
 from tasks.core.results import Here, UnitResult
 from tasks.evaluation.tasks.choose import items
-from tasks.evaluation.tasks.encode import Pair, encoded, longest, windows
+from tasks.evaluation.tasks.encode import Pair
+from tasks.evaluation.tasks.fit import pairs_of, too_long
 from tasks.evaluation.tasks.item import Item, Likelihood
 from tasks.evaluation.tasks.kinds import TaskConfig, method
 from tasks.evaluation.tasks.models import LanguageModel, joined, open_decoder, open_model
-from tasks.evaluation.tasks.prompt import PromptParams
 
 # Items of a unit (of a kind that compares its items: all): what a kill costs at most. A model of 135M parameters does so
 # many in about a minute on a CPU.
@@ -115,35 +115,14 @@ def answers(model: LanguageModel, task: TaskConfig, chosen: Sequence[Item], wher
     if (comparison := method(task).comparison) is not None:
         numbers = comparison.answers(task, model, chosen, where)
         return [Answered(item, (number,)) for item, number in zip(chosen, numbers, strict=True)]
-    pairs = [_pairs(model, task, item, where) for item in chosen]
-    too_long = [longest(_flat(each)) > model.context_length for each in pairs]
-    leaves_out = isinstance(task, PromptParams) and task.too_long == "leave_out"
-    if any(too_long) and not leaves_out:
-        first = too_long.index(True)
-        raise DataError(
-            f"{where}: {sum(too_long)} of {len(chosen)} items are longer than the model's context of {model.context_length} "
-            f"tokens; first: line {chosen[first].line} with {longest(_flat(pairs[first]))}. Show fewer examples, or set "
-            "too_long to leave_out."
-        )
-    asked = [pair for each, lost in zip(pairs, too_long, strict=True) if not lost for pair in _flat(each)]
+    pairs = [pairs_of(model, task, item, where) for item in chosen]
+    left_out = too_long(model, task, chosen, pairs, where)
+    asked = [pair for each, lost in zip(pairs, left_out, strict=True) if not lost for pair in _flat(each)]
     found = iter(model.likelihoods(asked))
     return [
         Answered(item, None if lost else tuple(joined([next(found) for _ in request]) for request in each))
-        for item, each, lost in zip(chosen, pairs, too_long, strict=True)
+        for item, each, lost in zip(chosen, pairs, left_out, strict=True)
     ]
-
-
-def _pairs(model: LanguageModel, task: TaskConfig, item: Item, where: str) -> list[list[Pair]]:
-    """Return the tokens of each request of an item, in windows where it is whole text."""
-    try:
-        if method(task).example is None:
-            return [
-                windows(request.continuation, model.encode, model.beginning, model.context_length)
-                for request in item.requests
-            ]
-        return [[encoded(request, model.encode, model.beginning)] for request in item.requests]
-    except DataError as error:
-        raise DataError(f"{where}, line {item.line}: {error}") from error
 
 
 def _flat(requests: Sequence[Sequence[Pair]]) -> list[Pair]:
