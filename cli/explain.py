@@ -45,13 +45,13 @@ def explained(run: RunFolder, name: str, against: str | None, settings: tuple[st
         DataError: a stage that it reads has not finished in this run.
         ConfigError: `against` is neither a run nor a version of this clone.
     """
-    from flows.config import read_config, resolved_params
+    from flows.config import changed_params, read_config, resolved_params
     from tasks.runtime.explain import explain as explain_driver
 
     stage, written = stage_named(name), run.path / "params.yaml"
-    resolved = resolved_params(read_config("demo", written, settings).params)
+    before = resolved = resolved_params(read_config("demo", written).params)
     if settings:
-        before = resolved_params(read_config("demo", written).params)
+        resolved = changed_params(before, settings)
         changed = [each for each in stages_before(name) if resolved.section(each) != before.section(each)]
         if changed:
             return [f"{name}: reads what {changed[0]} gives, and {changed[0]} would run again first: explain that one"]

@@ -168,6 +168,17 @@ def resolved_params(params: PipelineParams) -> PipelineParams:
     return params.model_copy(update=decided)
 
 
+def changed_params(params: PipelineParams, settings: tuple[str, ...]) -> PipelineParams:
+    """Return the params of a run with `--set` laid over them; what was decided by other params is decided by the new ones.
+
+    Raises:
+        ConfigError: a setting, or what becomes of the params, is none.
+    """
+    open_ = params.model_copy(update={"search": params.search.left_open(params.train.training)})
+    values = layered(open_.model_dump(mode="json"), override({}, settings))
+    return resolved_params(validate(PipelineParams, values, "--set"))
+
+
 def read_config(
     preset: str,
     params_file: Path | None = None,

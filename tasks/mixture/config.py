@@ -147,6 +147,16 @@ class SearchParams(Params):
                 aimed["transfer"] = None if second is None else transfer.model_copy(update={"training": second})
         return self.model_copy(update=aimed)
 
+    def left_open(self, training: TrainingConfig) -> Self:
+        """Return the params without what `aimed_at` this run fills in: what may then be aimed at another one."""
+        opened = self.model_copy(
+            update={"target_tokens": None, "target_sequence_length": None, "target_model": None}
+            | ({} if self.transfer is None else {"transfer": self.transfer.model_copy(update={"training": None})})
+        )
+        aimed = opened.aimed_at(training)
+        followed = [name for name in type(self).model_fields if getattr(aimed, name) == getattr(self, name)]
+        return self.model_copy(update={name: getattr(opened, name) for name in followed})
+
     def mistakes(self) -> Iterator[str]:
         """Yield what does not fit together."""
         if self.target_tokens and self.target_sequence_length and self.target_tokens % self.target_sequence_length:

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from cli.main import main
-from flows.config import read_config
+from flows.config import changed_params, read_config, resolved
 from flows.run import params_text
 from infra.storage import place
 from tasks.ingest.snapshot import place_raw, raw_input
@@ -80,3 +80,20 @@ def test_what_cannot_be_compared_is_named(run: Path) -> None:
 def test_another_value_of_an_earlier_stage_is_not_told_as_no_change(run: Path) -> None:
     result = mixwright("explain", "tokenize", "--run", run, "--set", "curate.seed=1")
     assert (result.exit_code, "curate would run again first" in result.output) == (0, True), result.output
+
+
+def test_what_followed_a_param_follows_its_new_value_in_the_resolved_params_of_a_run(run: Path, tmp_path: Path) -> None:
+    config = resolved(read_config("demo"))
+    search, training = config.params.search, config.params.train.training
+    assert search.target_tokens == training.num_tokens and search.transfer and search.transfer.training
+    more = (f"train.training.num_tokens={4 * training.num_tokens}", "search.seed=3")
+    again = changed_params(config.params, more)
+    assert again == resolved(read_config("demo", settings=more)).params
+    assert changed_params(config.params, ("search.seed=0",)).search == search
+    shutil.copytree(run, tmp_path / "run")
+    (tmp_path / "run" / "params.yaml").write_text(params_text(config))
+    result = mixwright("explain", "train", "--run", tmp_path / "run", "--set", more[0])
+    assert (result.exit_code, "search would run again first" in result.output) == (0, True), result.output
+    # What was named by itself stays.
+    named = config.params.model_copy(update={"search": search.model_copy(update={"target_tokens": 4096})})
+    assert named.search.left_open(training).target_tokens == 4096
