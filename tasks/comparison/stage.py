@@ -21,6 +21,7 @@ from tasks.comparison.published import (
     trained_csv,
 )
 from tasks.comparison.table import NATURAL, gain_over, markdown, rows
+from tasks.core.handles import Tree
 from tasks.core.manifest import Manifest
 from tasks.evaluation.measured import bits_per_byte_of, held_out_of
 from tasks.evaluation.objective import task_losses
@@ -74,7 +75,8 @@ def run(params: ComparisonParams, *, inputs: Mapping[str, Path], output: Path, w
         return found
     splits = splits_of(params.training)
     read = tokenized.tree(*POOL_FILES, *(f"tokens/{split}/" for split in splits), TOKENIZER_FILE)
-    pool, asked = read_pool(read.local(), *splits), asked_tasks(params.search, tasks, read)
+    held_out, pool = held_out_of(tokenized), read_pool(read.local(), *splits)
+    asked = asked_tasks(params.search, tasks, read)
     baselines = _baselines(params, pool)
     # Before the first search: it would take hours to a run that cannot be made.
     require_worlds([one.spec for one in _planned(params, baselines)], workshop)
@@ -82,7 +84,7 @@ def run(params: ComparisonParams, *, inputs: Mapping[str, Path], output: Path, w
     mixtures = ComparedMixtures(domains=pool.names, mixtures=(*baselines, *(mixture for mixture, _ in searches)))
     planned = _planned(params, mixtures.mixtures)
     records = train_all([PlannedRun(one.mixture.method, one.spec) for one in planned], read, None, workshop)
-    models = _measured(params, tokenized, tasks, list(zip(planned, records, strict=True)), workshop)
+    models = _measured(params, held_out, read, tasks, list(zip(planned, records, strict=True)), workshop)
     trained = _models(params, planned, models.losses, pool)
     ours = params.methods[0].strategy.kind
     table = ComparisonTable(
@@ -108,20 +110,19 @@ class _Losses:
 
 def _measured(
     params: ComparisonParams,
-    tokenized: StageInput,
+    held_out: Tree,
+    read: Tree,
     tasks: Sequence[GivenTask],
     runs: Sequence[tuple[_Planned, UnitRecord]],
     workshop: Workshop,
 ) -> _Losses:
     """Return what the models measure on the test split, and on the items that no search looked at."""
-    held_out, limit = held_out_of(tokenized), params.test_tokens_per_domain
-    records = [record for _, record in runs]
+    limit, records = params.test_tokens_per_domain, [record for _, record in runs]
     bpb = bits_per_byte_of(records, held_out, limit, workshop, label="methods: bits per byte")
     if not tasks:
         return _Losses(bpb)
-    tokenizer = tokenized.tree(TOKENIZER_FILE)[TOKENIZER_FILE]
     models = {
-        one.spec.name: TrainedModel(record.file(CONFIG_FILE), record.file(WEIGHTS_FILE), tokenizer)
+        one.spec.name: TrainedModel(record.file(CONFIG_FILE), record.file(WEIGHTS_FILE), read[TOKENIZER_FILE])
         for one, record in runs
     }
     on_tasks = measured_on_tasks(workshop, TaskSetParams(tasks=params.search.tasks), tasks, models)
