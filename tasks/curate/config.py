@@ -1,12 +1,13 @@
 """The params of `curate`: profiles and which source gets which, what else is annotated, refined, set aside, deduplicated."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from tasks.core.params import Params
 from tasks.curate.annotators.kinds import NUMBERS, Annotators, Group
+from tasks.curate.combined.kinds import Combined
 from tasks.curate.decontaminate.benchmarks import Decontaminate
 from tasks.curate.dedup.config import Duplicates
 from tasks.curate.profiles import built_in, names
@@ -43,7 +44,7 @@ class CurateParams(Params):
     `profile` judges every source; None: each source is judged by that of `profile_of_source`, or by `default_profile`.
     `profiles` are laid over those that come with Mixwright: `prose: {rules: {min_words: 30}}` changes one threshold of
     `prose`; a new name makes a new profile, whose unnamed rules are off.
-    `scorers` give every document numbers, by which a profile may `select`.
+    `scorers` give every document numbers, `combined` makes one of several; by any a profile may `select`.
     `annotate` names groups of statistics to take beyond those that the profiles look at.
     """
 
@@ -55,6 +56,7 @@ class CurateParams(Params):
     annotate: tuple[Group, ...] = ()
     annotators: Annotators = Annotators()
     scorers: tuple[Scorer, ...] = ()
+    combined: tuple[Combined, ...] = ()
     refine: Refine | None = None
     decontaminate: Decontaminate | None = None
     duplicates: Duplicates | None = Duplicates()
@@ -88,8 +90,12 @@ class CurateParams(Params):
         return self
 
     def _require_columns(self) -> None:
-        """Raise ValueError where scorers share a column or take a known one, or a profile selects by no score."""
-        columns = [name for scorer in self.scorers for name in columns_of(scorer)]
+        """Raise ValueError where scores share a column or take a known one, or something asks for one there is not."""
+        scored = [name for scorer in self.scorers for name in columns_of(scorer)]
+        for one in self.combined:
+            if unknown := [name for name in one.weights if name not in scored]:
+                raise ValueError(f"combined.{one.name}: there is no score {unknown[0]!r}. {_given(scored)}")
+        columns = [*scored, *(one.name for one in self.combined)]
         if twice := sorted({name for name in columns if columns.count(name) > 1}):
             raise ValueError(f"scorers: {len(twice)} column(s) come from two scorers, such as {twice[0]}. Rename one.")
         if taken := sorted({*columns} & _TAKEN):
@@ -97,10 +103,9 @@ class CurateParams(Params):
         for name, profile in self.profiles.items():
             asked = [column for one in profile.select for column in named(one)]
             if strangers := [column for column in asked if column not in {*columns, *_numbers_for(profile)}]:
-                known = f"Scorers give: {', '.join(columns)}." if columns else "No scorer is named (curate.scorers)."
                 raise ValueError(
-                    f"profiles.{name}.select: there is no score {strangers[0]!r}. {known} Statistics can be named too, "
-                    "such as words, language_score or pii_emails (docs/selection.md)."
+                    f"profiles.{name}.select: there is no score {strangers[0]!r}. {_given(columns)} Statistics can be named "
+                    "too, such as words, language_score or pii_emails (docs/selection.md)."
                 )
             if "tokens" in asked and self.annotators.tokens is None:
                 raise ValueError(
@@ -132,6 +137,10 @@ class CurateParams(Params):
     def rewriting_of(self, source: str) -> Rewriting | None:
         """Return how the lines of a source are rewritten."""
         return self.profile_called(self.profile_name(source)).rewriting
+
+
+def _given(columns: Sequence[str]) -> str:
+    return f"Scorers give: {', '.join(columns)}." if columns else "No scorer is named (curate.scorers)."
 
 
 def _numbers_for(profile: Profile) -> tuple[str, ...]:

@@ -5,6 +5,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from tasks.core.handles import Handle, Tree
+from tasks.curate.combined import kinds as combinations
+from tasks.curate.combined.kinds import Combined
+from tasks.curate.combined.unit import CombineArgs, ShardScores, combine, combined_file
 from tasks.curate.published.documents import LEARNED
 from tasks.curate.published.scored import Scored, ScorerTold, SelectionTold, Size
 from tasks.curate.scorers import kinds
@@ -28,8 +31,8 @@ from tasks.curate.scorers.unit import (
     tell_of_kept,
 )
 from tasks.curate.selection.candidates import CANDIDATES_FILE, CandidateArgs, candidates_of_shard
-from tasks.curate.selection.cuts import Selections, read_cuts
-from tasks.curate.selection.unit import CUTS_FILE, CutArgs, cut
+from tasks.curate.selection.choosing import Cut, Selections
+from tasks.curate.selection.unit import CUTS_FILE, CutArgs, chosen_file, cut, read_cuts
 from tasks.curate.statistics.shards import TextSource
 from tasks.runtime.context import Workshop
 from tasks.runtime.files import file_handles
@@ -38,6 +41,7 @@ from tasks.runtime.step import Hold, Step
 LOOK = Step("curate.look", "curate: what scorers learn from", look_shard, hold=Hold(held_looker, load_looker))
 LEARN = Step("curate.learn", "curate: scorers learn", learn)
 SCORE = Step("curate.score", "curate: scores", score_shard, hold=Hold(held_scorer, load_held))
+COMBINE = Step("curate.combine", "curate: combined scores", combine)
 TELL = Step("curate.told", "curate: what was kept", tell_of_kept)
 CANDIDATES = Step("curate.candidates", "curate: candidates", candidates_of_shard)
 CUT = Step("curate.cut", "curate: selection", cut)
@@ -52,6 +56,34 @@ class ScoredBy:
     told: Mapping[str, Any]
     tables: Sequence[Handle]
     without: int
+
+    @property
+    def name(self) -> str:
+        """What its columns are called after."""
+        return self.scorer.config.name
+
+
+@dataclass(frozen=True)
+class CombinedBy:
+    """A combined score: its table of every shard."""
+
+    config: Combined
+    tables: Sequence[Handle]
+    without: int
+
+    @property
+    def name(self) -> str:
+        """Its column."""
+        return self.config.name
+
+
+@dataclass(frozen=True)
+class Selected:
+    """What selections do: to the candidates of every shard (None: no profile selects), and what is told of it."""
+
+    candidates: Sequence[Handle]
+    chosen: Sequence[Handle | None]
+    cuts: Sequence[Cut]
 
 
 def chosen_scorers(scorers: Sequence[Scorer]) -> tuple[ChosenScorer, ...]:
@@ -74,27 +106,46 @@ def scored(workshop: Workshop, scorers: Sequence[ChosenScorer], texts: Sequence[
     return [_scored(workshop, one, texts) for one in scorers]
 
 
-def selected(workshop: Workshop, candidates: Sequence[CandidateArgs], selections: Selections) -> Handle | None:
-    """Return what of the scores is kept; None where no profile selects by scores."""
-    if not any(selections.values()):
-        return None
+def combined(
+    workshop: Workshop, combinations: Sequence[Combined], scorers: Sequence[ScoredBy], sizes: Sequence[Handle]
+) -> list[CombinedBy]:
+    """Return the combined scores of every document; `sizes` are the tables that have its tokens."""
+    return [_combined(workshop, one, scorers, sizes) for one in combinations]
+
+
+def selected(workshop: Workshop, candidates: Sequence[CandidateArgs], selections: Selections) -> Selected:
+    """Return what of the scores is kept."""
     found = tuple(record.file(CANDIDATES_FILE) for record in CANDIDATES.map(workshop, candidates))
-    return CUT.one(workshop, CutArgs(found, selections)).file(CUTS_FILE)
+    if not any(selections.values()):
+        return Selected(found, [None] * len(found), ())
+    record = CUT.one(workshop, CutArgs(found, selections))
+    chosen = [record.file(chosen_file(number)) for number in range(len(found))]
+    return Selected(found, chosen, read_cuts(record.file(CUTS_FILE).local()))
 
 
-def told(workshop: Workshop, scorers: Sequence[ScoredBy], kept: Sequence[Handle], cuts: Handle | None) -> Scored:
+def told(
+    workshop: Workshop,
+    scorers: Sequence[ScoredBy],
+    combinations: Sequence[CombinedBy],
+    kept: Sequence[Handle],
+    cuts: Sequence[Cut],
+) -> Scored:
     """Return what is published of scorers and selections; `kept` are the tables of kept documents."""
     return Scored(
-        scorers={one.scorer.config.name: _told(workshop, one, kept) for one in scorers},
+        scorers={one.name: _told(workshop, one, kept) for one in scorers}
+        | {one.name: _told_combined(one) for one in combinations},
         selections=tuple(
             SelectionTold(
                 profile=one.profile,
-                score=one.selection.score,
-                keeps=one.told,
+                score=one.name,
+                keeps=one.keeps,
+                group=one.group,
                 considered=Size(documents=one.documents, tokens=one.tokens),
                 kept=Size(documents=one.kept_documents, tokens=one.kept_tokens),
+                allowed_tokens=one.allowed_tokens,
+                weighted_tokens=one.weighted_tokens,
             )
-            for one in (() if cuts is None else read_cuts(cuts.local()))
+            for one in cuts
         ),
     )
 
@@ -108,6 +159,23 @@ def learned_files(scorers: Sequence[ScoredBy]) -> dict[str, Handle]:
             name = one.scorer.config.name
             found |= {f"{LEARNED}/{name}/{file}": one.learned[file] for file in learning.publishes}
     return found
+
+
+def _combined(workshop: Workshop, config: Combined, scorers: Sequence[ScoredBy], sizes: Sequence[Handle]) -> CombinedBy:
+    used = [one for one in scorers if {*kinds.columns_of(one.scorer.config)} & {*config.weights}]
+    by_tokens = combinations.method(config).by_tokens(config)
+    shards = tuple(
+        ShardScores(tuple(one.tables[number] for one in used), table if by_tokens else None)
+        for number, table in enumerate(sizes)
+    )
+    record = COMBINE.one(workshop, CombineArgs(config, shards))
+    tables = [record.file(combined_file(number)) for number in range(len(shards))]
+    return CombinedBy(config, tables, record.summary["without"])
+
+
+def _told_combined(one: CombinedBy) -> ScorerTold:
+    weights = {f"weight of {name}": weight for name, weight in one.config.weights.items()}
+    return ScorerTold(kind=one.config.kind, columns=(one.name,), learned=weights, kept={}, without=one.without)
 
 
 def _told(workshop: Workshop, scored_by: ScoredBy, kept: Sequence[Handle]) -> ScorerTold:

@@ -11,10 +11,19 @@ from tasks.curate.config import CurateParams
 from tasks.curate.dedup.stage import Candidates, Found, earlier_versions, find_duplicates
 from tasks.curate.fates import lost_sources, warnings
 from tasks.curate.gather import neighbours
-from tasks.curate.published.documents import ANNOTATIONS, CONTAMINATED, DROPPED, FINGERPRINTS, KEPT, REWRITING, SCORES
+from tasks.curate.published.documents import (
+    ANNOTATIONS,
+    CANDIDATES,
+    CONTAMINATED,
+    DROPPED,
+    FINGERPRINTS,
+    KEPT,
+    REWRITING,
+    SCORES,
+)
 from tasks.curate.published.funnel import FateCounts, Funnel
 from tasks.curate.published.scored import Scored
-from tasks.curate.scoring import ScoredBy, learned_files, scored, told, uses_gpu
+from tasks.curate.scoring import CombinedBy, ScoredBy, combined, learned_files, scored, told, uses_gpu
 from tasks.curate.steps import Curation, Shard, ShardEvidence
 from tasks.curate.units import CONTAMINATED_FILE, DROPPED_FILE, KEPT_FILE
 from tasks.ingest.published.documents import DOCUMENTS
@@ -58,9 +67,11 @@ def curated(curation: Curation, shards: Sequence[Shard]) -> tuple[dict[str, Cont
     # 2. Every statistic and score of every document, then of what a rewriting leaves of its lines, then benchmarks.
     statistics = steps.annotated(curation, texts)
     scorers = scored(curation.workshop, curation.scorers, [shard.texts for shard in texts])
+    combinations = combined(curation.workshop, curation.params.combined, scorers, statistics)
     texts, behind = steps.rewritten(curation, texts)
     hits, contaminated = steps.contaminated(curation, texts)
-    tables = list(zip(*(one.tables for one in scorers), strict=True)) or [()] * len(shards)
+    every: list[ScoredBy | CombinedBy] = [*scorers, *combinations]
+    tables = list(zip(*(one.tables for one in every), strict=True)) or [()] * len(shards)
     evidence = [ShardEvidence(*found) for found in zip(statistics, behind, hits, tables, strict=True)]
     # 3. Who stands for whom, among the documents that pass all else; what repeats in those that stay.
     duplicates = _duplicates(curation, texts, evidence)
@@ -78,15 +89,20 @@ def curated(curation: Curation, shards: Sequence[Shard]) -> tuple[dict[str, Cont
         contaminated=contaminated,
     )
     files: dict[str, Content] = {**_tables(shards, evidence, decided, duplicates), Funnel.FILE: funnel}
-    if scorers or chosen is not None:
-        files[Scored.FILE] = told(curation.workshop, scorers, [record.file(KEPT_FILE) for record in decided], chosen)
-        files |= _scores(shards, scorers) | learned_files(scorers)
+    if chosen is not None:
+        kept = [record.file(KEPT_FILE) for record in decided]
+        files[Scored.FILE] = told(curation.workshop, scorers, combinations, kept, chosen.cuts)
+        files |= _scores(shards, every) | learned_files(scorers)
+        files |= {
+            f"{CANDIDATES}/{shard.number}.parquet": table
+            for shard, table in zip(shards, chosen.candidates, strict=True)
+        }
     return files, funnel
 
 
-def _scores(shards: Sequence[Shard], scorers: Sequence[ScoredBy]) -> dict[str, Handle]:
+def _scores(shards: Sequence[Shard], scorers: Sequence[ScoredBy | CombinedBy]) -> dict[str, Handle]:
     return {
-        f"{SCORES}/{one.scorer.config.name}/{shard.number}.parquet": table
+        f"{SCORES}/{one.name}/{shard.number}.parquet": table
         for one in scorers
         for shard, table in zip(shards, one.tables, strict=True)
     }

@@ -24,7 +24,7 @@ from tasks.curate.refine.unit import REFINED, RefineArgs, merged_summaries, refi
 from tasks.curate.rewriting.unit import REWRITING_FILE, REWRITTEN, RewriteArgs, rewrite_shard
 from tasks.curate.rules.profile import deciding
 from tasks.curate.scorers.unit import ChosenScorer
-from tasks.curate.scoring import chosen_scorers
+from tasks.curate.scoring import Selected, chosen_scorers
 from tasks.curate.selection.candidates import CandidateArgs
 from tasks.curate.statistics.shards import TextSource
 from tasks.curate.statistics.unit import (
@@ -204,15 +204,17 @@ def standing(curation: Curation, evidence: Sequence[ShardEvidence]) -> list[Hand
 
 def selected(
     curation: Curation, shards: Sequence[Shard], evidence: Sequence[ShardEvidence], duplicates: Sequence[Handle | None]
-) -> Handle | None:
-    """Return what is kept by scores of the documents that pass all else; None where no profile selects."""
+) -> Selected | None:
+    """Return what is kept by scores of the documents that pass all else; None where nothing is scored or selected."""
+    profiles = curation.params.profiles_of({*curation.sources})
+    selections = {name: profile.select for name, profile in profiles.items()}
+    if not curation.params.scorers and not any(selections.values()):
+        return None
     judges, statistics = curation.judges, curation.selected_by
     units = [
         CandidateArgs(shard.texts.documents, one.tables, one.contamination, found, judges, one.scores, statistics)
         for shard, one, found in zip(shards, evidence, duplicates, strict=True)
     ]
-    profiles = curation.params.profiles_of({*curation.sources})
-    selections = {name: profile.select for name, profile in profiles.items()}
     return scoring.selected(curation.workshop, units, selections)
 
 
@@ -221,13 +223,14 @@ def decided(
     shards: Sequence[Shard],
     evidence: Sequence[ShardEvidence],
     duplicates: Sequence[Handle | None],
-    chosen: Handle | None,
+    selection: Selected | None,
 ) -> list[UnitRecord]:
-    """Return the records with what is kept and what is dropped; `chosen` is what `selected` gave."""
-    judges, statistics = curation.judges, curation.selected_by
+    """Return the records with what is kept and what is dropped; `selection` is what `selected` gave."""
+    judges = curation.judges
+    chosen = [None] * len(shards) if selection is None else selection.chosen
     units = [
-        DecideArgs(shard.texts, one.tables, one.contamination, found, judges, one.scores, chosen, statistics)
-        for shard, one, found in zip(shards, evidence, duplicates, strict=True)
+        DecideArgs(shard.texts, one.tables, one.contamination, found, judges, one.scores, own)
+        for shard, one, found, own in zip(shards, evidence, duplicates, chosen, strict=True)
     ]
     return DECIDE.map(curation.workshop, units)
 

@@ -16,7 +16,7 @@ from tasks.curate.fates import Fates, tally
 from tasks.curate.judge import Evidence, Judgement, Judges, judge
 from tasks.curate.published.documents import write_dropped, write_kept
 from tasks.curate.rules.decide import PASSES, Verdict
-from tasks.curate.selection.apply import candidates_of, scores_of, select, statistics_as_scores
+from tasks.curate.selection.apply import scores_of, select
 from tasks.curate.statistics.pretokens import pretokens
 from tasks.curate.statistics.shards import TextSource
 from tasks.curate.statistics.texts import texts_of
@@ -45,8 +45,7 @@ class StandArgs:
 class DecideArgs:
     """A shard of documents after every step that changes texts, and all that was found out about it.
 
-    `scores`: a table of each scorer; `selected`: which places in the order of scores are kept (None: whoever passes);
-    `statistics`: which statistics are selected by as if they were scores.
+    `scores`: a table of each scorer; `selected`: what becomes of those that pass all else (None: they are kept).
     """
 
     texts: TextSource
@@ -56,7 +55,6 @@ class DecideArgs:
     judges: Judges
     scores: tuple[Handle, ...] = ()
     selected: Handle | None = None
-    statistics: tuple[str, ...] = ()
 
 
 def stand_shard(args: StandArgs, here: Here) -> UnitResult:
@@ -82,12 +80,10 @@ def decide_shard(args: DecideArgs, here: Here) -> UnitResult:
     verdicts = verdicts_of(judged, hits, duplicates, args.judges)
     documents = read_table(args.texts.documents.local())
     scores = scores_of(args.scores)
-    if args.selected is not None:
-        by = scores | statistics_as_scores(judged, args.statistics)
-        select(verdicts, args.selected.local(), candidates_of(judged, documents, by))
+    weight_N = np.ones(len(verdicts)) if args.selected is None else select(verdicts, args.selected)
     keep_N = np.array([verdict is None for verdict in verdicts], np.bool_)
     kept, edits = _edited(documents.filter(pa.array(keep_N)), keep_N, args.texts, judged)
-    write_kept(_with_columns(kept, judged, scores, duplicates, keep_N), here.folder / KEPT_FILE)
+    write_kept(_with_columns(kept, judged, scores, duplicates, keep_N, weight_N), here.folder / KEPT_FILE)
     write_dropped(_dropped(documents, judged.sizes, verdicts, duplicates), here.folder / DROPPED_FILE)
     if args.contamination is not None:
         set_aside = [name in hits for name in documents["id"].to_pylist()]
@@ -136,19 +132,20 @@ def _with_columns(
     scores: Mapping[str, NDArray[Any]],
     duplicates: pa.Table | None,
     keep_N: NDArray[np.bool_],
+    weight_N: NDArray[np.float64],
 ) -> pa.Table:
-    mask = pa.array(keep_N)
+    mask, own_N = pa.array(keep_N), weight_N[keep_N]
     found = {name: values for name, values in judged.statistics.items() if name not in _SIZES} | dict(scores)
     columns = {name: pa.array(values[keep_N]) for name, values in found.items()}
     columns["quality"] = pa.array(judged.decisions.quality_N[keep_N])
     if duplicates is None:
         number = kept.num_rows
         columns |= {"duplicate_cluster": kept["id"], "duplicate_cluster_documents": pa.array(np.ones(number, np.int64))}
-        columns["weight"] = pa.array(np.ones(number))
+        columns["weight"] = pa.array(own_N)
     else:
         columns["duplicate_cluster"] = duplicates["survivor"].filter(mask)
         columns["duplicate_cluster_documents"] = duplicates["cluster_documents"].filter(mask)
-        columns["weight"] = duplicates["weight"].filter(mask)
+        columns["weight"] = pa.array(duplicates["weight"].filter(mask).to_numpy() * own_N)
     for name, column in columns.items():
         kept = kept.append_column(name, column)
     return kept

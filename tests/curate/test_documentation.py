@@ -1,9 +1,10 @@
-"""What docs/curation.md says of rules and profiles, and docs/selection.md of scorers, is what the code has."""
+"""What docs/curation.md says of rules and profiles, and docs/selection.md of scores, is what the code has."""
 
 import re
 from pathlib import Path
 from typing import get_args
 
+from tasks.curate.combined.kinds import Combined
 from tasks.curate.profiles import names
 from tasks.curate.rules.table import FILTERS, RULES
 from tasks.curate.scorers.kinds import Scorer
@@ -48,5 +49,5 @@ def test_every_profile_stands_in_the_docs() -> None:
 
 def test_every_kind_of_scorer_and_of_selection_stands_in_the_docs() -> None:
     told = {row[0] for row in table_rows((FOLDER / "selection.md").read_text(encoding="utf-8"))}
-    kinds = [get_args(get_args(union)[0]) for union in (Scorer, Selection)]
+    kinds = [get_args(get_args(union)[0]) for union in (Combined, Scorer, Selection)]
     assert told == {kind.model_fields["kind"].default for union in kinds for kind in union}

@@ -158,13 +158,19 @@ def test_one_two_and_eight_shards_and_workers_give_the_same_scores_and_the_same_
         _, shards = folder_with(tmp_path, *bounds)
         place = tmp_path / str(number)
         ingest_folder(place / "ingest", shards)
-        select = {"kind": "sampled", "score": "med_mean", "share": 0.5, "temperature": 0.5}
+        combined = [{"kind": "z_scores", "name": "both", "weights": {"med_mean": 1, "med_words": 0.5}}]
+        select: list[dict[str, object]] = [
+            {"kind": "sampled", "score": "both", "share": 0.8, "temperature": 0.5},
+            {"kind": "quota", "by": ["source"], "at_most_share": 0.6},
+            {"kind": "weighted", "score": "both", "steps": [[0, 1], [0.5, 2.5]]},
+        ]
         places = workshop(place, LocalExecutor(workers=2) if number == 1 else None)
-        run(params(target, select), inputs={"ingest": place / "ingest"}, output=place / "out", workshop=places)
-        scores = [(row["id"], row["med"]) for row in rows(place / "out", "scores/med")]
-        found.append((scores, {row["id"] for row in rows(place / "out", "kept")}))
+        chosen = params(target, *select, combined=combined)
+        run(chosen, inputs={"ingest": place / "ingest"}, output=place / "out", workshop=places)
+        scores = [[(row["id"], row[name]) for row in rows(place / "out", f"scores/{name}")] for name in ("med", "both")]
+        found.append((scores, {row["id"]: row["weight"] for row in rows(place / "out", "kept")}))
     assert found[0] == found[1] == found[2]
-    assert 0 < len(found[0][1]) < 24
+    assert 0 < len(found[0][1]) < 24 and {*found[0][1].values()} == {1.0, 2.5}
 
 
 def test_another_threshold_or_seed_scores_no_document_again(tmp_path: Path, target: Path) -> None:

@@ -5,8 +5,9 @@ import pytest
 
 from tasks.curate.selection import kinds
 from tasks.curate.selection.apply import number_of
-from tasks.curate.selection.cuts import Candidates, cuts_of
-from tasks.curate.selection.kinds import Selection
+from tasks.curate.selection.choosing import choice_of
+from tasks.curate.selection.documents import Candidates
+from tasks.curate.selection.kinds import Selection, Single
 from tasks.curate.selection.method import Values
 from tasks.curate.selection.quantiles import Quantiles
 from tasks.curate.selection.sampled import Sampled, gumbel
@@ -20,10 +21,8 @@ def values(scores: object, tokens: object = 1) -> Values:
     return Values(score_N, np.broadcast_to(np.asarray(tokens, np.int64), score_N.shape), IDS[: len(score_N)])
 
 
-def kept(selection: Selection, given: Values) -> list[int]:
-    method = kinds.method(selection)
-    interval = method.interval(selection, given)
-    return np.flatnonzero(interval.holds(method.key(selection, given, interval), given.id_N)).tolist()
+def kept(selection: Single, given: Values) -> list[int]:
+    return np.flatnonzero(kinds.method(selection).choose(selection, {"": given})[""].kept_N).tolist()
 
 
 def test_a_threshold_keeps_what_equals_it_and_nothing_without_a_score() -> None:
@@ -98,13 +97,13 @@ def test_each_group_is_selected_from_alone_and_a_later_selection_sees_what_is_le
     )
     half = Quantiles(score="s", low=0.5, by=("source",))
     best = Quantiles(score="t", low=0.8)
-    cuts = cuts_of({"p": (half, best), "unused": ()}, candidates)
+    cuts = choice_of({"p": (half, best), "unused": ()}, candidates).cuts
     assert [(cut.group, cut.documents, cut.kept_documents) for cut in cuts] == [
         ("a", 10, 5),
         ("b", 30, 15),
         ("", 20, 4),
     ]
-    assert cuts[0].told == "quantiles 0.5 to 1 of s, by tokens, of a"
+    assert cuts[0].keeps == "quantiles 0.5 to 1 of s, by tokens, of a"
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,8 @@
 annotations/  every document as it came: id, source, bytes, pretokens, and a column per statistic
 scores/NAME/  every document: id, source, and the columns of the scorer NAME (none where nothing is scored)
 learned/NAME/ what the scorer NAME has learned, as a file that can be used elsewhere (a model)
+candidates/   documents that pass all but selection: who judges each, source, language, tokens, a number from its id, scores
+              (none where nothing is scored or selected)
 rewriting/    every document: id, and the statistics behind a rewriting of lines (none where nothing is rewritten)
 kept/         the kept documents: their final text, its size, every statistic, quality, duplicates, weight
 dropped/      the dropped documents, each with its reason
@@ -21,6 +23,7 @@ from tasks.core.tables import read_table, with_schema, write_table
 from tasks.ingest.published.documents import DOCUMENT
 
 ANNOTATIONS, REWRITING, SCORES, LEARNED = "annotations", "rewriting", "scores", "learned"
+CANDIDATES = "candidates"
 KEPT, DROPPED, CONTAMINATED = "kept", "dropped", "contaminated"
 FINGERPRINTS = "fingerprints"
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
-from pydantic import NonNegativeInt
+from pydantic import NonNegativeFloat, NonNegativeInt
 
 from tasks.core.published import Model, Published
 
@@ -29,13 +29,20 @@ class Size(Model):
 
 
 class SelectionTold(Model):
-    """One selection of a profile in one group: what it keeps, of how much it was, and how much that is."""
+    """One selection of a profile in one group: what it keeps, of how much it was, and how much that is.
+
+    `score` is what it is called in reasons. `group`: "" where all documents are together. `allowed_tokens`: its quota
+    (None: it has none). `weighted_tokens`: those kept, each document as often as it weighs (None: nothing is weighted).
+    """
 
     profile: str
     score: str
     keeps: str
+    group: str = ""
     considered: Size
     kept: Size
+    allowed_tokens: NonNegativeInt | None = None
+    weighted_tokens: NonNegativeFloat | None = None
 
 
 class Scored(Published):

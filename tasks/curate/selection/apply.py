@@ -1,12 +1,10 @@
-"""Selection carried out on a shard: what is looked at of its documents, and who lies within what is kept.
+"""Selection on a shard: what is looked at of its documents, and what has become of them.
 
 Axes: N documents of a shard.
 """
 
 import hashlib
-import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,8 +16,7 @@ from tasks.core.tables import read_table
 from tasks.curate.fates import SELECTION, UNKNOWN_LANGUAGE
 from tasks.curate.judge import Judgement
 from tasks.curate.rules.decide import Verdict
-from tasks.curate.selection import kinds
-from tasks.curate.selection.cuts import Candidates, Cut, read_cuts
+from tasks.curate.selection.documents import Candidates
 from tasks.curate.verdicts import languages_of
 
 
@@ -55,19 +52,16 @@ def statistics_as_scores(judged: Judgement, names: Sequence[str]) -> dict[str, N
     return {name: np.asarray(judged.statistics[name], np.float64) for name in names}
 
 
-def select(verdicts: list[Verdict | None], cuts: Path, candidates: Candidates) -> None:
-    """Set why a document that passes all else is not selected, for those that lie in no interval that is kept."""
-    for cut in read_cuts(cuts):
-        mine = [row for row, verdict in enumerate(verdicts) if verdict is None]
-        there = candidates.take(np.array(mine, np.int64))
-        chosen = np.flatnonzero((there.profiles_N == cut.profile) & (there.group_N(cut.selection) == cut.group))
-        values, method = there.values(cut.selection, chosen), kinds.method(cut.selection)
-        within = cut.interval.holds(method.key(cut.selection, values, cut.interval), values.id_N)
-        for index in np.flatnonzero(~within).tolist():
-            verdicts[mine[chosen[index]]] = _verdict(cut, float(values.score_N[index]))
+def select(verdicts: list[Verdict | None], chosen: Handle) -> NDArray[np.float64]:
+    """Set why documents that pass all else are not selected, and return what each document weighs, [N].
 
-
-def _verdict(cut: Cut, score: float) -> Verdict:
-    name = cut.selection.score
-    has = f"{name} {score:.6g}" if not math.isnan(score) else f"no {name}"
-    return Verdict(SELECTION, f"not_selected_by_{name}", f"{has}; kept: {cut.told}")
+    `chosen` has a row for each document that passes.
+    """
+    table = read_table(chosen.local())
+    weight_N = np.ones(len(verdicts))
+    mine = [row for row, verdict in enumerate(verdicts) if verdict is None]
+    weight_N[mine] = table["weight"].to_numpy()
+    for row, reason, detail in zip(mine, table["reason"].to_pylist(), table["detail"].to_pylist(), strict=True):
+        if reason is not None:
+            verdicts[row] = Verdict(SELECTION, reason, detail)
+    return weight_N

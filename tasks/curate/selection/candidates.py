@@ -9,7 +9,7 @@ from tasks.core.results import Here, UnitResult
 from tasks.core.tables import read_table
 from tasks.curate.judge import Evidence, Judges, judge
 from tasks.curate.selection.apply import candidates_of, scores_of, statistics_as_scores
-from tasks.curate.selection.cuts import write_candidates
+from tasks.curate.selection.documents import write_candidates
 from tasks.curate.verdicts import hits_of, verdicts_of
 
 CANDIDATES_FILE = "candidates.parquet"

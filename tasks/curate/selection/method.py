@@ -1,29 +1,40 @@
-"""What kinds of selection share: the groups they are made in, the values they look at, and the interval that is kept.
+"""What kinds of selection share: the groups they are made in, the documents they look at, and what they say of these.
 
 Axes: N documents of one group.
 """
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
 from tasks.core.params import Params
+from tasks.core.rng import seed_of
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
-Group = Literal["source", "language"]
+Name = Annotated[str, Field(min_length=1)]
+Seed = Annotated[int, Field(ge=0)]
+
+# What groups are made by besides numbers of documents.
+GROUPS = ("source", "language")
+
+_ROUND = np.uint64(0xD6E8FEB86659FD93)
 
 
 class SelectionParams(Params):
-    """`score` is a column of a scorer. `by`: each of these groups is selected from alone; (): all documents together."""
+    """`score` is a column of scores. `by`: each group is selected from alone; (): all documents together.
 
-    score: Annotated[str, Field(min_length=1)]
-    by: tuple[Group, ...] = ()
+    Groups are those of `source`, `language`, or a column of scores whose numbers are labels; of two names each cell is one.
+    """
+
+    score: Name
+    by: tuple[Name, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -35,52 +46,33 @@ class Values:
     id_N: Ints
 
 
-@dataclass(frozen=True, order=True)
-class Place:
-    """A place in the order of documents: by key, and of equal keys by the number of the id."""
-
-    key: float
-    id: int
-
-
 @dataclass(frozen=True)
-class Interval:
-    """The places that are kept, both ends included. `mean` and `sd` are what scores are standardised by, where they are."""
+class Chosen:
+    """Which documents of a group are kept, what they weigh (None: 1), and how many tokens they may have (None: any)."""
 
-    low: Place
-    high: Place
-    mean: float = 0.0
-    sd: float = 1.0
-
-    def holds(self, key_N: Floats, id_N: Ints) -> Bools:
-        """Return which documents lie within; those without a score do not."""
-        above = (key_N > self.low.key) | ((key_N == self.low.key) & (id_N >= self.low.id))
-        below = (key_N < self.high.key) | ((key_N == self.high.key) & (id_N <= self.high.id))
-        within: Bools = above & below
-        return within
+    kept_N: Bools
+    weight_N: Floats | None = None
+    allowed_tokens: int | None = None
 
 
-LOWEST, HIGHEST = Place(-np.inf, 0), Place(np.inf, 2**53)
-# Nothing lies within.
-NOTHING = Interval(HIGHEST, LOWEST)
+Groups = Mapping[str, Values]
 
 
 @dataclass(frozen=True)
 class SelectionMethod:
-    """A kind of selection: an interval of keys.
+    """A kind of selection: `choose(config, groups)` says what is kept of each group; `words(config)` tells people.
 
-    `interval(config, values)` says which; `key(config, values, interval)` gives the keys, float64 [N], that
-    documents are ordered by. `words(config)` tells people what is kept.
+    What is kept may follow from nothing but the documents of all groups, whatever their order. A group that the config
+    names and no document belongs to may be among what is chosen.
     """
 
-    interval: Callable[[Any, Values], Interval]
-    key: Callable[[Any, Values, Interval], Floats]
+    choose: Callable[[Any, Groups], Mapping[str, Chosen]]
     words: Callable[[Any], str]
 
 
-def score_itself(config: Any, values: Values, interval: Interval) -> Floats:
-    """Return scores as keys."""
-    return values.score_N
+def each(kept: Callable[[Any, Values], Bools]) -> Callable[[Any, Groups], Mapping[str, Chosen]]:
+    """Return how a selection chooses that looks at each group alone."""
+    return lambda config, groups: {name: Chosen(kept(config, values)) for name, values in groups.items()}
 
 
 def ascending(key_N: Floats, id_N: Ints) -> Ints:
@@ -89,14 +81,38 @@ def ascending(key_N: Floats, id_N: Ints) -> Ints:
     return order[~np.isnan(key_N[order])]
 
 
-def highest(key_N: Floats, values: Values, share: float) -> Place | None:
-    """Return the lowest place of those highest ones that have no more than a share of all tokens; None: none fits."""
+def highest(key_N: Floats, values: Values, tokens: float) -> Bools:
+    """Return the documents with the highest keys, as many as have no more than so many tokens together."""
     order = ascending(key_N, values.id_N)[::-1]
-    within = np.flatnonzero(np.cumsum(values.tokens_N[order]) <= share * int(values.tokens_N.sum()))
+    within = np.flatnonzero(np.cumsum(values.tokens_N[order]) <= tokens)
+    kept_N = np.zeros(len(key_N), np.bool_)
     # Tokens may be 0, and so the last one within is what counts.
-    return place(key_N, values.id_N, order[within[-1]]) if len(within) else None
+    kept_N[order[: within[-1] + 1 if len(within) else 0]] = True
+    return kept_N
 
 
-def place(key_N: Floats, id_N: Ints, row: int) -> Place:
-    """Return the place of a document."""
-    return Place(float(key_N[row]), int(id_N[row]))
+def standard(score_N: Floats) -> Floats:
+    """Return scores less their mean, over their standard deviation; NaN stays, and 0 is what does not vary."""
+    mean, deviation = moments(score_N)
+    return (score_N - mean) / (deviation or 1.0)
+
+
+def moments(score_N: Floats) -> tuple[float, float]:
+    """Return the mean and the standard deviation of scores that are not NaN, whatever their order; 0 where there is none.
+
+    >>> moments(np.array([1.0, np.nan, 3.0]))
+    (2.0, 1.0)
+    """
+    found = score_N[~np.isnan(score_N)]
+    mean = math.fsum(found) / max(1, len(found))
+    return mean, math.sqrt(math.fsum((found - mean) ** 2) / max(1, len(found)))
+
+
+def uniform(seed: int, id_N: Ints) -> Floats:
+    """Return numbers between 0 and 1 of documents, float64 [N], from the seed and the numbers of their ids."""
+    mixed = id_N.astype(np.uint64) ^ np.uint64(seed_of(seed, "selection") & (2**64 - 1))
+    for _ in range(3):
+        mixed = (mixed ^ (mixed >> np.uint64(32))) * _ROUND
+    # 53 bits, in the middle of their interval: neither 0 nor 1.
+    found: Floats = ((mixed >> np.uint64(11)).astype(np.float64) + 0.5) / 2.0**53
+    return found

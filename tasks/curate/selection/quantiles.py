@@ -6,14 +6,13 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from tasks.curate.selection.method import (
-    NOTHING,
-    Interval,
+    Bools,
+    Floats,
     SelectionMethod,
     SelectionParams,
     Values,
     ascending,
-    place,
-    score_itself,
+    each,
 )
 
 Quantile = Annotated[float, Field(ge=0, le=1)]
@@ -37,20 +36,24 @@ class Quantiles(SelectionParams):
         return self
 
 
-def _interval(config: Quantiles, values: Values) -> Interval:
+def quantiles_of(values: Values) -> Floats:
+    """Return at which share of all tokens the middle of each document lies, lowest score first; NaN without a score."""
     order = ascending(values.score_N, values.id_N)
     tokens = values.tokens_N[order].astype(np.float64)
-    middle = (np.cumsum(tokens) - tokens / 2) / max(1.0, float(tokens.sum()))
+    found = np.full(len(values.score_N), np.nan)
+    found[order] = (np.cumsum(tokens) - tokens / 2) / max(1.0, float(tokens.sum()))
+    return found
+
+
+def _kept(config: Quantiles, values: Values) -> Bools:
+    middle_N = quantiles_of(values)
     # The last range has the last document, even if it has all tokens.
-    within = np.flatnonzero((middle >= config.low) & ((middle < config.high) | (config.high == 1)))
-    if not len(within):
-        return NOTHING
-    low, high = (place(values.score_N, values.id_N, order[row]) for row in (within[0], within[-1]))
-    return Interval(low, high)
+    kept_N: Bools = (middle_N >= config.low) & ((middle_N < config.high) | ((config.high == 1) & ~np.isnan(middle_N)))
+    return kept_N
 
 
 def _words(config: Quantiles) -> str:
     return f"quantiles {config.low:g} to {config.high:g} of {config.score}, by tokens"
 
 
-METHOD = SelectionMethod(_interval, score_itself, _words)
+METHOD = SelectionMethod(each(_kept), _words)

@@ -2,18 +2,10 @@
 
 from typing import Annotated, Literal, Self
 
+import numpy as np
 from pydantic import Field, model_validator
 
-from tasks.curate.selection.method import (
-    HIGHEST,
-    LOWEST,
-    Interval,
-    Place,
-    SelectionMethod,
-    SelectionParams,
-    Values,
-    score_itself,
-)
+from tasks.curate.selection.method import Bools, SelectionMethod, SelectionParams, Values, each
 
 Limit = Annotated[float, Field(allow_inf_nan=False)]
 
@@ -36,9 +28,11 @@ class Threshold(SelectionParams):
         return self
 
 
-def _interval(config: Threshold, values: Values) -> Interval:
-    low = LOWEST if config.at_least is None else Place(config.at_least, LOWEST.id)
-    return Interval(low, HIGHEST if config.at_most is None else Place(config.at_most, HIGHEST.id))
+def _kept(config: Threshold, values: Values) -> Bools:
+    low = -np.inf if config.at_least is None else config.at_least
+    high = np.inf if config.at_most is None else config.at_most
+    kept_N: Bools = (values.score_N >= low) & (values.score_N <= high)
+    return kept_N
 
 
 def _words(config: Threshold) -> str:
@@ -48,4 +42,4 @@ def _words(config: Threshold) -> str:
     )
 
 
-METHOD = SelectionMethod(_interval, score_itself, _words)
+METHOD = SelectionMethod(each(_kept), _words)

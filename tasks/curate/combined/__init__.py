@@ -1,0 +1,1 @@
+"""Combined scores: one number of each document from several columns of scores."""
