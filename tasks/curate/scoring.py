@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from tasks.core.handles import Handle, Tree
+from tasks.curate import vectors
 from tasks.curate.combined import kinds as combinations
 from tasks.curate.combined.kinds import Combined
 from tasks.curate.combined.unit import CombineArgs, ShardScores, combine, combined_file
@@ -12,7 +13,7 @@ from tasks.curate.published.documents import LEARNED
 from tasks.curate.published.scored import Scored, ScorerTold, SelectionTold, Size
 from tasks.curate.scorers import kinds
 from tasks.curate.scorers.kinds import Scorer
-from tasks.curate.scorers.method import LearningPass
+from tasks.curate.scorers.method import EmbeddedParams, LearningPass
 from tasks.curate.scorers.unit import (
     LOOK_FILE,
     SCORES_FILE,
@@ -36,6 +37,7 @@ from tasks.curate.selection.unit import CUTS_FILE, CutArgs, chosen_file, cut, re
 from tasks.curate.statistics.shards import TextSource
 from tasks.runtime.context import Workshop
 from tasks.runtime.files import file_handles
+from tasks.runtime.records import UnitRecord
 from tasks.runtime.step import Hold, Step
 
 LOOK = Step("curate.look", "curate: what scorers learn from", look_shard, hold=Hold(held_looker, load_looker))
@@ -98,7 +100,7 @@ def chosen_scorers(scorers: Sequence[Scorer]) -> tuple[ChosenScorer, ...]:
 def uses_gpu(scorers: Sequence[ChosenScorer]) -> bool:
     """Return whether a scorer has a model that computes on a GPU where there is one."""
     methods = [kinds.method(one.config) for one in scorers]
-    return any(one.on_device or (one.learning is not None and one.learning.on_device) for one in methods)
+    return any(one.on_device or (isinstance(one.learning, LearningPass) and one.learning.on_device) for one in methods)
 
 
 def scored(workshop: Workshop, scorers: Sequence[ChosenScorer], texts: Sequence[TextSource]) -> list[ScoredBy]:
@@ -155,7 +157,7 @@ def learned_files(scorers: Sequence[ScoredBy]) -> dict[str, Handle]:
     found: dict[str, Handle] = {}
     for one in scorers:
         learning = kinds.method(one.scorer.config).learning
-        if learning is not None and one.learned is not None:
+        if isinstance(learning, LearningPass) and one.learned is not None:
             name = one.scorer.config.name
             found |= {f"{LEARNED}/{name}/{file}": one.learned[file] for file in learning.publishes}
     return found
@@ -181,7 +183,7 @@ def _told_combined(one: CombinedBy) -> ScorerTold:
 def _told(workshop: Workshop, scored_by: ScoredBy, kept: Sequence[Handle]) -> ScorerTold:
     config, learning = scored_by.scorer.config, kinds.method(scored_by.scorer.config).learning
     of_kept: Mapping[str, float] = {}
-    if learning is not None and learning.told_of_kept is not None and scored_by.learned is not None:
+    if isinstance(learning, LearningPass) and learning.told_of_kept is not None and scored_by.learned is not None:
         looks = _looks(workshop, scored_by.scorer, [TextSource(table) for table in kept])
         of_kept = TELL.one(workshop, ToldArgs(config, scored_by.learned, looks)).summary
     return ScorerTold(
@@ -194,21 +196,28 @@ def _told(workshop: Workshop, scored_by: ScoredBy, kept: Sequence[Handle]) -> Sc
 
 
 def _scored(workshop: Workshop, scorer: ChosenScorer, texts: Sequence[TextSource]) -> ScoredBy:
-    learned: Tree | None = None
-    told: Mapping[str, Any] = {}
-    if kinds.method(scorer.config).learning is not None:
-        record = LEARN.one(workshop, LearnArgs(scorer, _looks(workshop, scorer, texts)))
-        learned, told = record.tree, record.summary
-    gpus = workshop.gpus_per_trainer if kinds.method(scorer.config).on_device else 0.0
-    units = [ScoreArgs(text, scorer, learned, "cuda" if gpus else "cpu") for text in texts]
-    records = SCORE.map(workshop, units, resources=replace(SCORE.resources, gpus=gpus))
+    steps = vectors.scored if isinstance(scorer.config, EmbeddedParams) else _of_texts
+    learning, records = steps(workshop, scorer, texts)
+    learned, told = (None, {}) if learning is None else (learning.tree, learning.summary)
     without = sum(record.summary["without"] for record in records)
     return ScoredBy(scorer, learned, told, [record.file(SCORES_FILE) for record in records], without)
 
 
+def _of_texts(
+    workshop: Workshop, scorer: ChosenScorer, texts: Sequence[TextSource]
+) -> tuple[UnitRecord | None, list[UnitRecord]]:
+    """Return the records of what a scorer of texts has learned, if it learns, and of the scores of every shard."""
+    method = kinds.method(scorer.config)
+    learning = LEARN.one(workshop, LearnArgs(scorer, _looks(workshop, scorer, texts))) if method.learning else None
+    gpus = workshop.gpus_per_trainer if method.on_device else 0.0
+    tree = None if learning is None else learning.tree
+    units = [ScoreArgs(text, scorer, tree, "cuda" if gpus else "cpu") for text in texts]
+    return learning, SCORE.map(workshop, units, resources=replace(SCORE.resources, gpus=gpus))
+
+
 def _looks(workshop: Workshop, scorer: ChosenScorer, texts: Sequence[TextSource]) -> tuple[Handle, ...]:
     config, learning = scorer.config, kinds.method(scorer.config).learning
-    assert learning is not None
+    assert isinstance(learning, LearningPass)
     looker = ChosenScorer(_as_looked(config, learning), scorer.files if learning.looks_at_files else {})
     gpus = workshop.gpus_per_trainer if learning.on_device else 0.0
     units = [LookArgs(text, looker, "cuda" if gpus else "cpu") for text in texts]
@@ -231,5 +240,8 @@ def _as_looked(config: Scorer, learning: LearningPass) -> Scorer:
 def _chosen(config: Scorer) -> ChosenScorer:
     method = kinds.method(config)
     files = file_handles(method.user_files(config))
-    without = {name: type(getattr(config, name))() for name in method.file_fields}
-    return ChosenScorer(config.model_copy(update=without), files)
+    without: dict[str, Any] = {name: type(getattr(config, name))() for name in method.file_fields}
+    if not isinstance(config, EmbeddedParams):
+        return ChosenScorer(config.model_copy(update=without), files)
+    without["embedding"] = vectors.without_place(config.embedding)
+    return ChosenScorer(config.model_copy(update=without), files, vectors.embedder_files(config.embedding))

@@ -72,7 +72,7 @@ def read_benchmark(name: str, path: Path, fields: tuple[str, ...] | None) -> Ben
         DataError: the file cannot be read, a line is no JSON object (says which), or there is no item.
         ConfigError: no item has text in these fields.
     """
-    items = tuple(tuple(_texts(item, fields)) for item in _read(path))
+    items = tuple(tuple(_texts(item, fields)) for item in read_items(path))
     if not items:
         raise DataError(f"{path}: there is no item in it. Name a JSONL file with one benchmark item per line.")
     if not any(items):
@@ -98,7 +98,12 @@ def _name(path: Path) -> str:
     return name
 
 
-def _read(path: Path) -> Iterator[dict[str, Any]]:
+def read_items(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield the items of a JSONL file.
+
+    Raises:
+        DataError: it cannot be read, or a line is no JSON object; says which.
+    """
     try:
         with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as stream:
             for number, line in enumerate(stream, start=1):
@@ -120,15 +125,16 @@ def _item(line: bytes, where: str) -> dict[str, Any]:
 
 def _texts(item: dict[str, Any], fields: tuple[str, ...] | None) -> Iterator[str]:
     chosen = item if fields is None else {name: item[name] for name in fields if name in item}
-    yield from _strings(chosen)
+    yield from strings(chosen)
 
 
-def _strings(value: Any) -> Iterator[str]:
+def strings(value: Any) -> Iterator[str]:
+    """Yield every string of a value, also in lists and mappings."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, dict):
         for inner in value.values():
-            yield from _strings(inner)
+            yield from strings(inner)
     elif isinstance(value, list):
         for inner in value:
-            yield from _strings(inner)
+            yield from strings(inner)

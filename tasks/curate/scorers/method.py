@@ -10,6 +10,9 @@ from pydantic import Field
 
 from tasks.core.params import Params
 from tasks.curate.statistics.texts import Columns, Texts, texts_of
+from tasks.embedding.documents import EmbeddedDocuments
+from tasks.embedding.kinds import Embed
+from tasks.embedding.params import Embedding
 
 Files = Mapping[str, Path]
 
@@ -18,6 +21,12 @@ class ScorerParams(Params):
     """Params of every scorer. `name` is the name of its column of scores; further columns begin with it."""
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=40)]
+
+
+class EmbeddedParams(ScorerParams):
+    """Params of every scorer of vectors. Of scorers that name the same `embedding` each document is embedded once."""
+
+    embedding: Embedding = Embedding()
 
 
 @dataclass(frozen=True)
@@ -75,6 +84,17 @@ class LearningPass:
 
 
 @dataclass(frozen=True)
+class EmbeddedPass:
+    """What a scorer of vectors learns from those of all documents before it scores one.
+
+    `learn(config, documents, embed, files, folder)` is given all documents in the order of their ids, and `embed`, which
+    gives the vectors of other texts, such as a target's. It writes files into `folder` and returns what people are told.
+    """
+
+    learn: Callable[[Any, EmbeddedDocuments, Embed, Files, Path], Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
 class ScorerMethod:
     """A scorer: `score(config, documents, held)` gives `columns`, one number per document, NaN where there is none.
 
@@ -82,14 +102,16 @@ class ScorerMethod:
     gave, kept from shard to shard. `user_files(config)` names the user's files, which `file_fields` of the config point to;
     ConfigError where one does not exist. `reads`: columns of ingested documents besides text, id and source. `on_device`:
     scores are computed by a model on a GPU where there is one.
+
+    A scorer with `EmbeddedParams` is given `EmbeddedDocuments` in place of documents, and its learning is an `EmbeddedPass`.
     """
 
     columns: tuple[str, ...]
-    score: Callable[[Any, Documents, Any], Columns]
+    score: Callable[[Any, Any, Any], Columns]
     load: Callable[[Any, Given], Any]
     user_files: Callable[[Any], Files] = _no_files
     file_fields: tuple[str, ...] = ()
-    learning: LearningPass | None = None
+    learning: LearningPass | EmbeddedPass | None = None
     reads: tuple[str, ...] = ()
     on_device: bool = False
 

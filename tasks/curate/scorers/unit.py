@@ -18,16 +18,21 @@ from tasks.curate.scorers import kinds
 from tasks.curate.scorers.kinds import Scorer
 from tasks.curate.scorers.method import Given, LearningPass, column, documents_of
 from tasks.curate.statistics.shards import TextSource
+from tasks.curate.statistics.texts import Columns
 
 LOOK_FILE, SCORES_FILE = "look.parquet", "scores.parquet"
 
 
 @dataclass(frozen=True)
 class ChosenScorer:
-    """A scorer of the run, and the user's files that its config names; the fields that point to them are empty."""
+    """A scorer of the run, and the user's files that its config names; the fields that point to them are empty.
+
+    `embedder`: the files of the trained model whose vectors it is given.
+    """
 
     config: Scorer
     files: Mapping[str, Handle]
+    embedder: Tree | None = None
 
     @property
     def local(self) -> dict[str, Path]:
@@ -106,6 +111,15 @@ def score_shard(args: ScoreArgs, here: Here) -> UnitResult:
     config = args.scorer.config
     documents = args.texts.read(_read(config))
     found = kinds.method(config).score(config, documents_of(documents), here.held)
+    return write_scores_of(config, documents, found, here)
+
+
+def write_scores_of(config: Scorer, documents: pa.Table, found: Columns, here: Here) -> UnitResult:
+    """Write the scores of the documents of a shard, and count those that have none.
+
+    Raises:
+        DataError: there is another number of scores than of documents.
+    """
     columns: dict[str, Any] = {"id": documents["id"], "source": documents["source"]}
     for part, values in found.items():
         if len(values) != documents.num_rows:
@@ -145,5 +159,5 @@ def _read(config: Scorer) -> tuple[str, ...]:
 
 def _learning(config: Scorer) -> LearningPass:
     learning = kinds.method(config).learning
-    assert learning is not None
+    assert isinstance(learning, LearningPass)
     return learning

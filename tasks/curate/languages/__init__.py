@@ -1,1 +1,0 @@
-"""Thresholds for each language: learned from texts that are as they should be, in that language."""
