@@ -42,18 +42,26 @@ def why(document_id: str, run_path: Path | None, folder: Path | None) -> None:
 @run_option
 @curated_option
 @click.option("--rules", is_flag=True, help="What each rule does, alone and with others.")
+@click.option("--languages", is_flag=True, help="What came of each identified language.")
 @click.option("--examples", type=click.IntRange(min=0), default=0, help="Dropped documents to show per reason.")
 @click.option(
     "--what-if", "changes", multiple=True, metavar="RULE=VALUE", help="Answer for other thresholds; repeatable."
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
 def audit(
-    run_path: Path | None, folder: Path | None, rules: bool, examples: int, changes: tuple[str, ...], as_json: bool
+    run_path: Path | None,
+    folder: Path | None,
+    rules: bool,
+    languages: bool,
+    examples: int,
+    changes: tuple[str, ...],
+    as_json: bool,
 ) -> None:
     """Show the funnel of the curation: what each filter dropped per source, what each rule does, and what if."""
     from tasks.curate.audit.folder import read_curated
     from tasks.curate.audit.funnel_table import audit as funnel_of
     from tasks.curate.audit.funnel_table import edits_table, funnel_table
+    from tasks.curate.audit.languages import language_audit, language_table
     from tasks.curate.audit.rule_table import rule_audit, rule_table
     from tasks.curate.audit.what_if import what_if, what_if_table
 
@@ -66,6 +74,9 @@ def audit(
         else:
             funnel = funnel_of(curated)
             answers.append((funnel, "\n\n".join(filter(None, [funnel_table(funnel), edits_table(curated, examples)]))))
+        if languages:
+            by_language = language_audit(curated)
+            answers.append((by_language, language_table(by_language)))
         if rules or examples:
             found = rule_audit(curated, examples)
             answers.append((found, rule_table(found)))

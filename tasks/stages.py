@@ -82,7 +82,11 @@ STAGES = (
         inputs=("ingest",),
         params="tasks.curate.config:CurateParams",
         driver="tasks.curate.stage:run",
-        publishes=("tasks.curate.published.funnel:Funnel", "tasks.curate.published.scored:Scored"),
+        publishes=(
+            "tasks.curate.published.funnel:Funnel",
+            "tasks.curate.published.languages:LearnedLanguages",
+            "tasks.curate.published.scored:Scored",
+        ),
         extras="tasks.curate.command:EXTRAS",
     ),
     Stage(

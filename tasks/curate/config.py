@@ -10,6 +10,7 @@ from tasks.curate.annotators.kinds import NUMBERS, Annotators, Group
 from tasks.curate.combined.kinds import Combined
 from tasks.curate.decontaminate.benchmarks import Decontaminate
 from tasks.curate.dedup.config import Duplicates
+from tasks.curate.languages.params import Languages
 from tasks.curate.profiles import built_in, names
 from tasks.curate.published.documents import KEPT_SCHEMA
 from tasks.curate.refine.config import Refine
@@ -45,6 +46,7 @@ class CurateParams(Params):
     `profiles` are laid over those that come with Mixwright: `prose: {rules: {min_words: 30}}` changes one threshold of
     `prose`; a new name makes a new profile, whose unnamed rules are off.
     `scorers` give every document numbers, `combined` makes one of several; by any a profile may `select`.
+    `languages`: documents of some profiles are judged by thresholds of their language.
     `annotate` names groups of statistics to take beyond those that the profiles look at.
     """
 
@@ -57,6 +59,7 @@ class CurateParams(Params):
     annotators: Annotators = Annotators()
     scorers: tuple[Scorer, ...] = ()
     combined: tuple[Combined, ...] = ()
+    languages: Languages | None = None
     refine: Refine | None = None
     decontaminate: Decontaminate | None = None
     duplicates: Duplicates | None = Duplicates()
@@ -86,6 +89,13 @@ class CurateParams(Params):
                 raise ValueError(f"{place} is {name!r}, which is no profile. Known: {', '.join(known)}.")
         if "tokens" in self.annotate and self.annotators.tokens is None:
             raise ValueError("annotate names tokens, but annotators.tokens names no tokenizer to count them with.")
+        for name in () if self.languages is None else self.languages.profiles:
+            if name not in known:
+                raise ValueError(f"languages.profiles names {name!r}, which is no profile. Known: {', '.join(known)}.")
+            if self.profile_called(name).rules.get("min_language_score") is None:
+                raise ValueError(
+                    f"languages.profiles: {name} asks for no language. Give it the rule min_language_score."
+                )
         self._require_columns()
         return self
 

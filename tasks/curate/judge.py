@@ -1,7 +1,8 @@
 """What the rules say of a shard: its tables of statistics read, its documents judged by the profile of their source."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -24,24 +25,39 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Judges:
-    """The profiles, by name, and which of them judges the documents of a source."""
+    """The profiles, by name, and which of them judges the documents of a source.
+
+    `of_language`: where the documents of a profile are judged by their language, the profile that judges each.
+    """
 
     profiles: Mapping[str, Profile]
     of_source: Mapping[str, str]
+    of_language: Mapping[str, Mapping[str, str]] | None = None
+
+    def by_language(self, profiles_N: Sequence[str], statistics: Values) -> tuple[str, ...]:
+        """Return the name of the profile that judges each document, of those that have the profiles of their sources."""
+        if self.of_language is None:
+            return tuple(profiles_N)
+        judged = zip(profiles_N, statistics["language"].tolist(), strict=True)
+        return tuple(self.of_language.get(name, {}).get(language, name) for name, language in judged)
 
 
 @dataclass(frozen=True)
 class Judgement:
-    """The documents of a shard and what the rules say of them; `sizes` has id, source, bytes and pretokens."""
+    """The documents of a shard and what the rules say of them; `sizes` has id, source, bytes and pretokens.
+
+    `profiles` are those of the sources, `judged_by` those that judged.
+    """
 
     sizes: pa.Table
     statistics: Values
     profiles: tuple[str, ...]
+    judged_by: tuple[str, ...]
     decisions: Decisions
 
     def verdicts(self, judges: Judges) -> list[Verdict | None]:
         """Return why each document is dropped by a rule; None for those that pass."""
-        return verdicts(self.statistics, self.decisions.failed_rule_N, self.profiles, judges.profiles)
+        return verdicts(self.statistics, self.decisions.failed_rule_N, self.judged_by, judges.profiles)
 
 
 def judge(evidence: Evidence, judges: Judges) -> Judgement:
@@ -55,8 +71,25 @@ def judge(evidence: Evidence, judges: Judges) -> Judgement:
     if evidence.rewriting is not None:
         statistics |= statistics_of(read_table(evidence.rewriting.local()))
     profiles = tuple(judges.of_source[source] for source in annotations["source"].to_pylist())
-    decisions = decide(statistics, profiles, judges.profiles)
-    return Judgement(annotations.select(["id", "source", "bytes", "pretokens"]), statistics, profiles, decisions)
+    judged_by = judges.by_language(profiles, statistics)
+    decisions = _of_sources(decide(statistics, judged_by, judges.profiles), judges)
+    sizes = annotations.select(["id", "source", "bytes", "pretokens"])
+    return Judgement(sizes, statistics, profiles, judged_by, decisions)
+
+
+def _of_sources(decisions: Decisions, judges: Judges) -> Decisions:
+    """Return the decisions with what the profile of each language counted as that of the profile of the source."""
+    if judges.of_language is None:
+        return decisions
+    base = {name: one for one, languages in judges.of_language.items() for name in languages.values()}
+    documents: Counter[str] = Counter()
+    failures: dict[str, Counter[str]] = {}
+    for name, number in decisions.documents.items():
+        documents[base.get(name, name)] += number
+        failures.setdefault(base.get(name, name), Counter()).update(decisions.failures[name])
+    ordered = sorted(documents)
+    counts = {name: dict(failures[name]) for name in ordered}
+    return replace(decisions, failures=counts, documents={name: documents[name] for name in ordered})
 
 
 def statistics_of(table: pa.Table) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from tasks.curate.published.documents import (
     SCORES,
 )
 from tasks.curate.published.funnel import FateCounts, Funnel
+from tasks.curate.published.languages import LearnedLanguages
 from tasks.curate.published.scored import Scored
 from tasks.curate.scoring import CombinedBy, ScoredBy, combined, learned_files, scored, told, uses_gpu
 from tasks.curate.steps import Curation, Shard, ShardEvidence
@@ -66,6 +67,7 @@ def curated(curation: Curation, shards: Sequence[Shard]) -> tuple[dict[str, Cont
     texts, refined = steps.refined(curation, shards)
     # 2. Every statistic and score of every document, then of what a rewriting leaves of its lines, then benchmarks.
     statistics = steps.annotated(curation, texts)
+    curation = steps.with_languages(curation, statistics)
     scorers = scored(curation.workshop, curation.scorers, [shard.texts for shard in texts])
     combinations = combined(curation.workshop, curation.params.combined, scorers, statistics)
     texts, behind = steps.rewritten(curation, texts)
@@ -89,6 +91,8 @@ def curated(curation: Curation, shards: Sequence[Shard]) -> tuple[dict[str, Cont
         contaminated=contaminated,
     )
     files: dict[str, Content] = {**_tables(shards, evidence, decided, duplicates), Funnel.FILE: funnel}
+    if curation.learned is not None:
+        files[LearnedLanguages.FILE] = curation.learned
     if chosen is not None:
         kept = [record.file(KEPT_FILE) for record in decided]
         files[Scored.FILE] = told(curation.workshop, scorers, combinations, kept, chosen.cuts)

@@ -1,14 +1,14 @@
 """The steps of a curation over all shards: each lists its units, maps them, and says what it found."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tasks.core.handles import Handle
 from tasks.curate import scoring
 from tasks.curate.annotators import kinds
 from tasks.curate.annotators.kinds import GROUPS, Annotator
 from tasks.curate.config import CurateParams
-from tasks.curate.decontaminate.benchmarks import benchmark_files
+from tasks.curate.decontaminate.benchmarks import benchmark_files, named_files
 from tasks.curate.decontaminate.unit import (
     CONTAMINATION,
     DecontaminateArgs,
@@ -19,10 +19,14 @@ from tasks.curate.decontaminate.unit import (
 )
 from tasks.curate.gather import GATHERED, GatherArgs, gather_shards
 from tasks.curate.judge import Evidence, Judges
+from tasks.curate.languages.confidence import ConfidenceArgs, learn_confidence
+from tasks.curate.languages.judges import LEAST_CONFIDENCE, in_use
+from tasks.curate.languages.unit import ReferenceArgs, learn_thresholds
+from tasks.curate.profiles import built_in
 from tasks.curate.published.funnel import ContaminationCounts, Refinement
+from tasks.curate.published.languages import LanguageThresholds, LearnedLanguages
 from tasks.curate.refine.unit import REFINED, RefineArgs, merged_summaries, refine_shard
 from tasks.curate.rewriting.unit import REWRITING_FILE, REWRITTEN, RewriteArgs, rewrite_shard
-from tasks.curate.rules.profile import deciding
 from tasks.curate.scorers.unit import ChosenScorer
 from tasks.curate.scoring import Selected, chosen_scorers
 from tasks.curate.selection.candidates import CandidateArgs
@@ -46,6 +50,8 @@ GATHER = Step("curate.gather", "curate: small shards", gather_shards)
 REFINE = Step("curate.refine", "curate: refine", refine_shard)
 # A worker keeps the language model from shard to shard.
 ANNOTATE = Step("curate.annotate", "curate: statistics", annotate_shard, hold=Hold(held_annotator, load_held))
+REFERENCE = Step("curate.reference", "curate: thresholds by language", learn_thresholds)
+CONFIDENCE = Step("curate.confidence", "curate: confidence by language", learn_confidence)
 REWRITE = Step("curate.rewrite", "curate: lines", rewrite_shard)
 INDEX = Step("curate.benchmarks", "curate: benchmarks", index_benchmarks)
 DECONTAMINATE = Step("curate.decontaminate", "curate: decontaminate", decontaminate_shard)
@@ -90,6 +96,8 @@ class Curation:
     annotators: tuple[ChosenAnnotator, ...]
     benchmarks: Mapping[str, Handle]
     scorers: tuple[ChosenScorer, ...]
+    references: Mapping[str, Mapping[str, Handle]]
+    learned: LearnedLanguages | None = None
 
     @staticmethod
     def of(workshop: Workshop, params: CurateParams, sources: tuple[str, ...]) -> "Curation":
@@ -101,7 +109,12 @@ class Curation:
         benchmarks = benchmark_files(params.decontaminate) if params.decontaminate else {}
         chosen = tuple(_chosen(one) for one in annotators_of(params, sources))
         scorers = chosen_scorers(params.scorers)
-        return Curation(workshop, params, sources, chosen, file_handles(benchmarks), scorers)
+        given = {} if params.languages is None else params.languages.references
+        references = {
+            language: file_handles(named_files(files, f"languages.references.{language}"))
+            for language, files in sorted(given.items())
+        }
+        return Curation(workshop, params, sources, chosen, file_handles(benchmarks), scorers, references)
 
     @property
     def user_files(self) -> dict[str, str]:
@@ -109,6 +122,8 @@ class Curation:
         named = {f"{one.config.kind}.{name}": file for one in self.annotators for name, file in one.files.items()}
         named |= {f"benchmarks.{name}": file for name, file in self.benchmarks.items()}
         named |= {f"{one.config.name}.{name}": file for one in self.scorers for name, file in one.files.items()}
+        for language, files in self.references.items():
+            named |= {f"references.{language}.{name}": file for name, file in files.items()}
         models = {f"{one.config.name}.embedder": one.embedder for one in self.scorers if one.embedder is not None}
         return {name: file.digest for name, file in named.items()} | {name: one.digest for name, one in models.items()}
 
@@ -119,10 +134,8 @@ class Curation:
 
     @property
     def judges(self) -> Judges:
-        """Who judges the documents of which source."""
-        of_source = {source: self.params.profile_name(source) for source in self.sources}
-        names = sorted(set(of_source.values()))
-        return Judges({name: deciding(self.params.profile_called(name)) for name in names}, of_source)
+        """Who judges the documents of which source and, where thresholds were learned, language."""
+        return in_use(self.params, self.sources, self.learned).judges
 
 
 def annotators_of(params: CurateParams, sources: Sequence[str]) -> list[Annotator]:
@@ -168,6 +181,33 @@ def annotated(curation: Curation, shards: Sequence[Shard]) -> list[Handle]:
     selection = selection_of(curation.params, curation.sources)
     units = [AnnotateArgs(shard.texts, curation.annotators, selection) for shard in shards]
     return [record.file(ANNOTATIONS_FILE) for record in ANNOTATE.map(curation.workshop, units)]
+
+
+def with_languages(curation: Curation, statistics: Sequence[Handle]) -> Curation:
+    """Return the curation with thresholds for each language, where params ask for them.
+
+    Raises:
+        DataError: a reference says too little.
+    """
+    config = curation.params.languages
+    if config is None:
+        return curation
+    gopher, without = built_in("gopher").rules, config.model_copy(update={"references": {}})
+    english = {name: limit for name in config.rules if isinstance(limit := gopher.get(name), float)}
+    files = {language: tuple(named.values()) for language, named in curation.references.items()}
+    of_reference = REFERENCE.one(curation.workshop, ReferenceArgs(files, without, english)).summary["languages"]
+    limits = (config.lowest_confidence, config.highest_confidence)
+    of_pool = CONFIDENCE.one(curation.workshop, ConfidenceArgs(tuple(statistics), *limits)).summary["languages"]
+    nothing = {"documents": 0, "thresholds": {}}
+    languages = {
+        name: LanguageThresholds(
+            documents=told["documents"],
+            reference_documents=of_reference.get(name, nothing)["documents"],
+            thresholds=of_reference.get(name, nothing)["thresholds"] | {LEAST_CONFIDENCE: told["least_confidence"]},
+        )
+        for name, told in of_pool.items()
+    }
+    return replace(curation, learned=LearnedLanguages(profiles=config.profiles, languages=languages))
 
 
 def rewritten(curation: Curation, shards: Sequence[Shard]) -> tuple[list[Shard], list[Handle | None]]:

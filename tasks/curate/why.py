@@ -90,7 +90,7 @@ def describe(story: Story) -> str:
 
 
 def _story(curated: Curated, shard: str, found: dict[str, Any], scores: dict[str, float | None]) -> Story:
-    folder, profile = curated.folder, curated.params.profile_name(found["source"])
+    folder, profile = curated.folder, curated.in_use.name_of(found["source"], found.get("language"))
     kept, dropped = row_of(folder / KEPT / shard, found["id"]), row_of(folder / DROPPED / shard, found["id"])
     if (kept is None) == (dropped is None):
         raise DataError(
@@ -98,7 +98,7 @@ def _story(curated: Curated, shard: str, found: dict[str, Any], scores: dict[str
         )
     checks = [
         Check(rule.reason, rule.statistic, found[rule.statistic], limit, not _fails(rule, limit, found[rule.statistic]))
-        for _, rule, limit in curated.params.profile_called(profile).active
+        for _, rule, limit in curated.profiles[profile].active
     ]
     return Story(
         id=found["id"],

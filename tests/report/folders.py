@@ -17,6 +17,7 @@ from tasks.core.manifest import FileRecord, Manifest
 from tasks.core.rng import generator
 from tasks.curate.fates import Fates, tally
 from tasks.curate.published.funnel import Funnel
+from tasks.curate.published.languages import LanguageThresholds, LearnedLanguages
 from tasks.curate.published.scored import Scored, ScorerTold, SelectionTold, Size
 from tasks.ingest.published.documents import DOCUMENT, REFUSED
 from tasks.ingest.published.sources import Sources
@@ -206,6 +207,8 @@ def _curate(folder: Path) -> None:
         counts=tally(_fates()), warnings=("source nothing: all 3 documents were dropped",), lost_sources=(),
         duplicates=None, refined=None, contaminated=None,
     ).write(folder)  # fmt: skip
+    thresholds = LanguageThresholds(documents=8, reference_documents=40, thresholds={"min_language_score": 0.62})
+    LearnedLanguages(profiles=("fineweb2",), languages={"de": thresholds}).write(folder)
     half, whole = Size(documents=4, tokens=400), Size(documents=8, tokens=800)
     Scored(
         scorers={

@@ -1,5 +1,6 @@
 """What curate published, read back: every document with its statistics and its fate."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,8 +14,10 @@ from tasks.core.errors import DataError
 from tasks.core.manifest import Manifest
 from tasks.curate.config import CurateParams
 from tasks.curate.judge import statistics_of
+from tasks.curate.languages.judges import InUse, in_use
 from tasks.curate.published.documents import ANNOTATIONS, DROPPED, REWRITING, read_shard
 from tasks.curate.published.funnel import Funnel
+from tasks.curate.published.languages import LearnedLanguages
 from tasks.curate.rules.profile import Profile
 from tasks.curate.rules.rule import Values
 
@@ -49,14 +52,25 @@ class Curated:
         return self._tables(DROPPED)
 
     @cached_property
-    def profiles(self) -> dict[str, Profile]:
+    def learned(self) -> LearnedLanguages | None:
+        """The thresholds that were learned by language; None: none were."""
+        return LearnedLanguages.read(self.folder) if (self.folder / LearnedLanguages.FILE).is_file() else None
+
+    @cached_property
+    def in_use(self) -> InUse:
+        """The profiles that judged these documents, and which of them judged whose."""
+        return in_use(self.params, self.funnel.counts.sources, self.learned)
+
+    @property
+    def profiles(self) -> Mapping[str, Profile]:
         """The profiles that judged these documents, by name."""
-        return self.params.profiles_of(set(self.funnel.counts.sources))
+        return self.in_use.profiles
 
     def profiles_N(self) -> NDArray[Any]:
         """Return the name of the profile that judged each document."""
-        names = {source: self.params.profile_name(source) for source in self.funnel.counts.sources}
-        return np.array([names[source] for source in self.annotations["source"].to_pylist()], dtype=object)
+        sources = self.annotations["source"].to_pylist()
+        names = [self.in_use.of_source[source] for source in sources]
+        return np.array(self.in_use.judges.by_language(names, self.statistics), dtype=object)
 
     def _tables(self, kind: str) -> pa.Table:
         return pa.concat_tables([read_shard(path) for path in sorted((self.folder / kind).glob("*.parquet"))])

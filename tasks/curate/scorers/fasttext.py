@@ -3,17 +3,14 @@
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import numpy as np
 from pydantic import Field
 
 from tasks.core.errors import ConfigError
 from tasks.curate.annotators.language import LanguageId, user_files
 from tasks.curate.annotators.method import existing_file
-from tasks.curate.fasttext_model import inspect, load_model
+from tasks.curate.fasttext_model import inspect, load_model, probabilities
 from tasks.curate.scorers.method import Documents, Given, ScorerMethod, ScorerParams
 from tasks.curate.statistics.texts import Columns
-
-_ALL_LABELS = -1
 
 
 class FastText(ScorerParams):
@@ -46,13 +43,7 @@ def _load(config: FastText, given: Given) -> Any:
 
 
 def _score(config: FastText, documents: Documents, held: Any) -> Columns:
-    return {"": np.array([_probability(config, held, text) for text in documents.to_list()], np.float64)}
-
-
-def _probability(config: FastText, model: Any, text: str) -> float:
-    labels, probabilities = model.predict(text.replace("\n", " "), k=_ALL_LABELS)
-    # Rounding errors of the library's softmax let a probability be 1.00005.
-    return min(1.0, float(probabilities[labels.index(config.label)])) if config.label in labels else float("nan")
+    return {"": probabilities(held, config.label, documents.to_list())}
 
 
 METHOD = ScorerMethod(("",), _score, _load, user_files=_user_files, file_fields=("model",))

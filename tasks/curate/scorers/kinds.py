@@ -7,13 +7,14 @@ from typing import Annotated, assert_never
 
 from pydantic import Field
 
-from tasks.curate.scorers import betr, dsir, fasttext
+from tasks.curate.scorers import betr, dsir, fasttext, fasttext_trained
 from tasks.curate.scorers.betr import Betr
 from tasks.curate.scorers.dsir import Dsir
 from tasks.curate.scorers.fasttext import FastText
+from tasks.curate.scorers.fasttext_trained import FastTextTrained
 from tasks.curate.scorers.method import ScorerMethod, column
 
-Scorer = Annotated[Betr | Dsir | FastText, Field(discriminator="kind")]
+Scorer = Annotated[Betr | Dsir | FastText | FastTextTrained, Field(discriminator="kind")]
 
 
 def method(config: Scorer) -> ScorerMethod:
@@ -25,6 +26,8 @@ def method(config: Scorer) -> ScorerMethod:
             return dsir.METHOD
         case FastText():
             return fasttext.METHOD
+        case FastTextTrained():
+            return fasttext_trained.METHOD
         case _ as other:
             assert_never(other)
 

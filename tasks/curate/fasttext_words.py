@@ -1,0 +1,41 @@
+"""What a fastText classifier looks at: the words that speak most for one of its labels, and most against it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tasks.core.errors import ConfigError
+from tasks.curate.fasttext_model import inspect, plain_matrix, words_of
+
+_ROWS_AT_ONCE = 1 << 16
+
+
+def strongest_words(model: Path, label: str, number: int) -> dict[str, dict[str, float]]:
+    """Return the words `for` a label and `against` it, strongest first, each with what one of it adds to the logit.
+
+    That is its vector times the label's less the mean of the others'. A document's logit is the mean over its words and runs
+    of words.
+
+    Raises:
+        ConfigError: the model is quantised, so that its words have no vectors of their own.
+    """
+    file = inspect(model)
+    begin_input, begin_output = file.matrices
+    if begin_input is None or begin_output is None:
+        raise ConfigError(
+            f"{model}: this model is quantised and cannot be explained. Name the one that it was made of."
+        )
+    output_LD, place = plain_matrix(model, begin_output), file.labels.index(label)
+    direction_D = output_LD[place] - np.delete(output_LD, place, axis=0).mean(axis=0)
+    vectors_VD = plain_matrix(model, begin_input)[: file.num_words]
+    parts = [vectors_VD[at : at + _ROWS_AT_ONCE] @ direction_D for at in range(0, file.num_words, _ROWS_AT_ONCE)]
+    words, weights_V = tuple(words_of(model)), np.concatenate(parts)
+    return {"for": _first(words, weights_V, number, 1), "against": _first(words, weights_V, number, -1)}
+
+
+def _first(words: Sequence[str], weights_V: NDArray[np.float32], number: int, sign: int) -> dict[str, float]:
+    """Return the words with the greatest weights of a sign; of equal ones those that stand first in the model."""
+    rows = np.argsort(-sign * weights_V, kind="stable")[:number].tolist()
+    return {words[row]: round(float(weights_V[row]), 4) for row in rows if sign * weights_V[row] > 0}
