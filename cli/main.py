@@ -46,6 +46,10 @@ ELSEWHERE = {
         "cli.compare",
         "Compare two runs (workspaces, or clones at a version), or train the arms of a file and compare those.",
     ),
+    "select": (
+        "cli.select",
+        "Rank selectors of documents by the models they induce, at equal tokens, against documents drawn at random.",
+    ),
     "explain": (
         "cli.explain",
         "Say why a stage would run again or would not: the first input, param, module, library or device that differs.",

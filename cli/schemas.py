@@ -24,11 +24,13 @@ def contracts() -> list[tuple[str, type[Published]]]:
     from tasks.evaluation.planted.published import Dependence
     from tasks.ladder.published import Ladder, LadderForecast
     from tasks.laws.published import LawFit
+    from tasks.leaderboard.published import Leaderboard
 
     of_stages = [(stage.name, contract) for stage in STAGES for contract in stage.load_publishes()]
     of_ladder: list[tuple[str, type[Published]]] = [("ladder", Ladder), ("ladder", LadderForecast)]
     compared: list[type[Published]] = [ComparisonTable, ComparedMixtures, ArmsComparison]
-    return [*of_stages, *(("compare", one) for one in compared), *of_ladder, ("planted", Dependence), ("law", LawFit)]
+    others: list[tuple[str, type[Published]]] = [("planted", Dependence), ("law", LawFit), ("select", Leaderboard)]
+    return [*of_stages, *(("compare", one) for one in compared), *of_ladder, *others]
 
 
 def write_schemas(folder: Path) -> None:

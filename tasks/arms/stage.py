@@ -14,6 +14,7 @@ from tasks.core.errors import ConfigError
 from tasks.core.manifest import Manifest
 from tasks.evaluation.compare import MIN_SEEDS
 from tasks.evaluation.families import detectable_effect
+from tasks.evaluation.tasks.params import TaskSetParams
 from tasks.evaluation.tasks.published import Scores, TaskItems
 from tasks.evaluation.tasks.stage import GivenTask, MeasuredTasks, known_scores, require_score
 from tasks.pages.templating import PAGE
@@ -29,7 +30,7 @@ STAGE = "arms"
 def run(params: ArmsParams, *, inputs: Mapping[str, Path], output: Path, workshop: Workshop) -> Manifest:
     """Train every arm with every seed, measure all models on the same text and tasks, and say what that shows."""
     given = GivenArms.of(params, inputs, workshop)
-    primary = _primary(params, given.tasks, given.common)
+    primary = score_named(params.primary, params, given.tasks, given.common, "primary")
     stage = StageRun(workshop, STAGE, __name__, params, given.digests, output, gpus=workshop.gpus_per_trainer)
     if (found := stage.unchanged()) is not None:
         return found
@@ -96,16 +97,16 @@ def _told(params: ArmsParams, primary: str, measured: MeasuredArms) -> ArmsCompa
     )
 
 
-def _primary(params: ArmsParams, tasks: Sequence[GivenTask], common: StageInput) -> str:
-    """Return the whole name of the primary score, before anything is spent on it.
+def score_named(name: str, params: TaskSetParams, tasks: Sequence[GivenTask], common: StageInput, where: str) -> str:
+    """Return the whole name of a score that `where` names, before anything is spent on it.
 
     Raises:
         ConfigError: no arm will have such a score.
     """
     domains = [domain.name for domain in common.read(TokenPoolIndex).domains]
-    own = [BITS_PER_BYTE, *(f"{BITS_PER_BYTE}.{name}" for name in domains), *(one.name for one in params.score_sets)]
-    if params.primary in own:
-        return params.primary
-    if params.primary.partition(".")[0] == BITS_PER_BYTE:
-        raise ConfigError(f"primary: the pool has no domain of {params.primary}. It has {', '.join(domains)}.")
-    return require_score(params.primary, known_scores(tasks, params), "primary")
+    own = [BITS_PER_BYTE, *(f"{BITS_PER_BYTE}.{one}" for one in domains), *(one.name for one in params.score_sets)]
+    if name in own:
+        return name
+    if name.partition(".")[0] == BITS_PER_BYTE:
+        raise ConfigError(f"{where}: the pool has no domain of {name}. It has {', '.join(domains)}.")
+    return require_score(name, known_scores(tasks, params), where)

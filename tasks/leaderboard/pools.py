@@ -1,0 +1,62 @@
+"""The token pools of entrants: what each selects of the documents that are trained on, in the tokens of the run."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from tasks.arms.pools import PoolParams, tokenize_like
+from tasks.cluster.config import ClusterParams
+from tasks.cluster.sources import SourceDomains
+from tasks.cluster.split import Split
+from tasks.core.errors import ConfigError, NothingKeptError
+from tasks.leaderboard.config import TWIN, LeaderboardParams
+from tasks.leaderboard.entrants import Entrant, entrant_name
+from tasks.runtime.context import Workshop
+from tasks.tokenize.config import TokenizeParams
+
+# All are trained on: what is measured was taken out before. A split cannot be empty by its params.
+_NEVER = 1e-12
+BY_SOURCE = ClusterParams(
+    domains=SourceDomains(kind="source", min_documents=1), split=Split(search_fraction=_NEVER, test_fraction=_NEVER)
+)
+
+
+def selected_pools(
+    field: Sequence[Entrant], seeds: Sequence[int], base: Path, common: Path, workshop: Workshop
+) -> dict[str, Path]:
+    """Return the token pool of every selection, made beside `base`; scores are computed once for all of them.
+
+    Raises:
+        ConfigError: a selector keeps no document.
+    """
+    tokenize = tokenize_like(common, "the run")
+    wanted = {one.pool(seed): (one, seed) for one in field for seed in seeds}
+    return {name: _made(name, *own, tokenize, base, workshop) for name, own in wanted.items()}
+
+
+def _made(name: str, entrant: Entrant, seed: int, tokenize: TokenizeParams, base: Path, workshop: Workshop) -> Path:
+    params = PoolParams(entrant.curate(seed), BY_SOURCE, tokenize)
+    try:
+        return params.make(base, base.parent / name, workshop)
+    except NothingKeptError as error:
+        raise ConfigError(
+            f"selectors, {entrant.selector}: at keep {entrant.keep:g} it keeps no document, so there is nothing to train "
+            f"on. Raise `keep`, or look at its scores. {error}"
+        ) from error
+
+
+def require_enough(params: LeaderboardParams, available: int) -> None:
+    """Refuse keep rates that leave too little, before anything is scored.
+
+    Raises:
+        ConfigError: how often a model would see what is kept.
+    """
+    wanted = params.training.num_tokens * max(1.0, *params.budgets)
+    for rate in params.keep:
+        epochs = wanted / max(1.0, rate * available)
+        if not epochs <= params.max_epochs:
+            whose = f"the curve of {entrant_name(TWIN, rate)}" if wanted > params.training.num_tokens else "a model"
+            raise ConfigError(
+                f"keep: {rate:g} of {available:,} training tokens are {rate * available:,.0f}, and {whose} is trained on "
+                f"{wanted:,.0f}: {epochs:.1f} epochs, more than max_epochs {params.max_epochs:g}. Raise keep or max_epochs, "
+                "or lower training.num_tokens or the largest of budgets."
+            )

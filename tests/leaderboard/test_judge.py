@@ -1,0 +1,78 @@
+"""What seeds say of many selectors together: the error of the whole family, and what too few seeds say."""
+
+import numpy as np
+import pytest
+
+from tasks.arms.published import ArmRun
+from tasks.core.errors import EvidenceError
+from tasks.core.rng import generator
+from tasks.leaderboard.entrants import Entrant
+from tasks.leaderboard.judge import largest_t, simultaneous
+from tasks.leaderboard.published import Kept
+from tasks.leaderboard.rank import Measured, ranked, statements, winner
+
+# Two keep rates: a twin, and three that are compared with it, each.
+PAIRS = [(1, 0), (2, 0), (3, 0), (5, 4), (6, 4), (7, 4)]
+
+
+def test_of_many_selectors_that_are_no_better_one_is_claimed_as_often_as_was_asked() -> None:
+    drawn, rounds = generator(0, "null"), 4_000
+    noise = drawn.standard_normal((rounds, 8, 3)) + 3 * drawn.standard_normal((rounds, 1, 3))
+    limit = float(np.quantile(largest_t(8, PAIRS, 14), 0.95))
+    claimed = 0
+    for values_AS in noise:
+        rest = values_AS - values_AS.mean(1, keepdims=True) - values_AS.mean(0) + values_AS.mean()
+        error = (2 * (rest**2).sum() / 14 / 3) ** 0.5
+        means = values_AS.mean(1)
+        claimed += max(abs(means[own] - means[twin]) for own, twin in PAIRS) > limit * error
+    # Three standard errors of a share of .05 in so many rounds.
+    assert claimed / rounds == pytest.approx(0.05, abs=0.0104)
+    found = simultaneous(noise[0], PAIRS, 0.95)
+    assert found.half is not None and found.adjusted_K is not None and found.half > 0
+    assert ((found.adjusted_K < 0.05) == (abs(found.gains_K) > found.half)).all()
+
+
+def test_two_seeds_give_gains_alone_and_copies_of_one_run_are_no_evidence() -> None:
+    values_AS = generator(0, "two").standard_normal((8, 2))
+    found = simultaneous(values_AS, PAIRS, 0.95)
+    assert found.half is None and found.adjusted_K is None and len(found.gains_K) == 6
+    with pytest.raises(EvidenceError, match="copies of one run are no evidence"):
+        simultaneous(np.ones((8, 3)), PAIRS, 0.95)
+    with pytest.raises(EvidenceError, match=r"1 scores are no finite numbers"):
+        simultaneous(np.where(np.arange(24).reshape(8, 3) == 5, np.nan, 1.0), PAIRS, 0.95)
+
+
+FIELD = [
+    Entrant("random-10", "random", 0.1, "twin", ()),
+    Entrant("null1-10", "null1", 0.1, "null", ()),
+    Entrant("dsir-10", "dsir", 0.1, "selector", ()),
+]
+KEPT = Kept(documents=1, tokens=1, epochs=1.0, sources={}, languages={}, diversity={}, contaminated=None)
+
+
+def board(gains: dict[str, float], *, device: str = "cpu") -> list[str]:
+    noise = generator(0, "runs")
+    runs = [
+        ArmRun(
+            arm=one.name, seed=seed, tokens=8, flops=1, device=device if one.role == "selector" else "cpu",
+            instruction_set="x", scores={"a": 2 - gains.get(one.name, 0) + 0.01 * noise.standard_normal(), "b": seed},
+        )
+        for one in FIELD
+        for seed in range(3)
+    ]  # fmt: skip
+    measured = Measured(runs, {"a": "lower", "b": "lower"}, {"target": ("a",)})
+    names = [one.name for one in FIELD]
+    rows = ranked(FIELD, measured, dict.fromkeys(names, KEPT), {name: {"d": 1} for name in names}, {}, 0.95)
+    best = winner(rows)
+    assert (best is not None) == (gains.get("dsir-10", 0) > 0.5 and device == "cpu")
+    return [*statements(rows, None, 0.95, 3)]
+
+
+def test_a_random_selector_that_shows_a_gain_takes_the_trust_from_all() -> None:
+    assert any(one.startswith("Trust none of this: null1-10") for one in board({"null1-10": 1.0}))
+    assert not any(one.startswith("Trust none") for one in board({"dsir-10": 1.0}))
+
+
+def test_runs_of_different_machines_claim_nothing() -> None:
+    first, *_ = board({"dsir-10": 1.0}, device="gpu")
+    assert first.startswith("No claim: runs were made on different machines")
