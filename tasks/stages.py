@@ -149,6 +149,7 @@ STAGES = (
             "tasks.evaluation.published_like:Flatness",
             "tasks.evaluation.planted.published:PlantedEffects",
             "tasks.evaluation.published_like:Specificity",
+            "tasks.evaluation.published_like:LossAgainstEpochs",
         ),
         extras="tasks.evaluation.command:EXTRAS",
     ),

@@ -1,4 +1,4 @@
-"""What models are like: how flat their loss is, and what models of a domain know more of it than a general one."""
+"""What models are like: flatness, what models of a domain know more of it, and how loss went against epochs."""
 
 from collections.abc import Mapping
 from typing import ClassVar, Literal
@@ -67,3 +67,40 @@ class Specificity(Published):
     confidence: float = Field(gt=0, lt=1)
     domains: Mapping[str, DomainSpecificity]
     spearman: float | None = Field(ge=-1, le=1)
+
+
+class EpochPoint(Model):
+    """Bits per byte of a domain's held-out text behind a step, and how often its training text was gone through by then."""
+
+    step: PositiveInt
+    epochs: NonNegativeFloat
+    bits_per_byte: float
+
+
+class RepeatedDomain(Model):
+    """A domain in one run: how often its training text was gone through, and bits per byte on its test split at the end.
+
+    `on_the_way` is measured on the split `search`, which is other text; empty where the run was not evaluated on its way.
+    """
+
+    epochs: NonNegativeFloat
+    bits_per_byte: float
+    on_the_way: tuple[EpochPoint, ...]
+
+
+class RepeatedModel(Model):
+    """One run."""
+
+    model: str
+    mixture: str
+    seed: NonNegativeInt
+    domains: Mapping[str, RepeatedDomain]
+
+
+class LossAgainstEpochs(Published):
+    """How the loss of every domain went against the number of times that its text was gone through, run by run."""
+
+    FILE: ClassVar[str] = "epochs.json"
+
+    format: Literal[1] = 1
+    models: tuple[RepeatedModel, ...] = Field(min_length=1)

@@ -12,6 +12,8 @@ from tasks.evaluation.config import EvaluateParams
 from tasks.evaluation.decide import decision
 from tasks.evaluation.measured import measured
 from tasks.evaluation.published import Decision, MeasuredModels
+from tasks.evaluation.published_like import LossAgainstEpochs
+from tasks.evaluation.repeated import loss_against_epochs
 from tasks.evaluation.tasks.published import Scores, TaskItems
 from tasks.evaluation.tasks.stage import GivenTask, content_of, given_tasks, model_files, told_scores
 from tasks.evaluation.tasks.stage import measured as measured_on_tasks
@@ -54,6 +56,7 @@ def run(params: EvaluateParams, *, inputs: Mapping[str, Path], output: Path, wor
     files: dict[str, Published] = {
         Decision.FILE: decided,
         MeasuredModels.FILE: MeasuredModels(domains=trained.recipe.domains, models=tuple(found_out.models)),
+        LossAgainstEpochs.FILE: loss_against_epochs(trained.courses.local(), trained.runs, found_out.models),
     }
     if (on_tasks := found_out.on_tasks) is not None:
         files |= {Scores.FILE: on_tasks.scores, TaskItems.FILE: on_tasks.items}

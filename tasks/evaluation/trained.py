@@ -16,7 +16,7 @@ from tasks.tokenize.prefixed import METADATA
 from tasks.tokenize.published import TOKENIZER_FILE, TokenPoolIndex
 from tasks.training.params import TrainParams
 from tasks.training.published import MODELS_FOLDER, TrainedRun, TrainedRuns
-from tasks.training.published_run import CONFIG_FILE, WEIGHTS_FILE
+from tasks.training.published_run import CONFIG_FILE, EVALUATIONS_FILE, LEDGER_FILE, WEIGHTS_FILE
 from tasks.training.published_updates import ForecastUpdates
 from tasks.training.rebuilt import rebuilt_specs
 from tasks.training.rows import SPLIT as TRAIN
@@ -50,6 +50,12 @@ class Trained:
     def models(self) -> dict[str, TrainedModel]:
         """The models by the names of their runs."""
         return {run.name: self.model(run) for run in self.runs}
+
+    @property
+    def courses(self) -> Tree:
+        """What each run consumed, and what it was evaluated to be, on its way."""
+        names = (LEDGER_FILE, EVALUATIONS_FILE)
+        return self.files.under(*(f"{run.folder}/{name}" for run in self.runs for name in names))
 
     def model(self, run: TrainedRun) -> TrainedModel:
         """Return the model of a run."""

@@ -12,7 +12,7 @@ from tasks.core.published import Published
 from tasks.evaluation.planted.published import PlantedEffects
 from tasks.evaluation.published import Sample, Samples
 from tasks.evaluation.published_contamination import Contamination
-from tasks.evaluation.published_like import Flatness, Specificity
+from tasks.evaluation.published_like import Flatness, LossAgainstEpochs, Specificity
 from tasks.evaluation.published_seen import Memorisation
 from tasks.evaluation.tasks.published import Scores
 from tasks.mixture.pictures.evidence import SearchEvidence, read_evidence
@@ -47,7 +47,7 @@ class PageContent:
     """Everything on the page.
 
     `scores` are those of tasks, None where models were not put to any; so are `contamination`, `memorisation`,
-    `flatness`, `specificity` and `planted` where they were not asked for.
+    `flatness`, `specificity` and `planted` where they were not asked for, and `epochs` of an earlier version.
     """
 
     curation: Curation
@@ -63,6 +63,7 @@ class PageContent:
     memorisation: Memorisation | None
     flatness: Flatness | None
     specificity: Specificity | None
+    epochs: LossAgainstEpochs | None
     planted: PlantedEffects | None
     lineage: tuple[StageLineage, ...]
 
@@ -92,6 +93,7 @@ def read_content(folders: Mapping[str, Path], params: ReportParams) -> PageConte
         memorisation=_if_there(Memorisation, folders["evaluate"]),
         flatness=_if_there(Flatness, folders["evaluate"]),
         specificity=_if_there(Specificity, folders["evaluate"]),
+        epochs=_if_there(LossAgainstEpochs, folders["evaluate"]),
         planted=_if_there(PlantedEffects, folders["evaluate"]),
         lineage=lineage,
     )

@@ -5,11 +5,13 @@ from typing import Any
 
 from tasks.core.account import Count
 from tasks.evaluation.published import Decision, Interval
+from tasks.evaluation.published_like import LossAgainstEpochs
 from tasks.evaluation.tasks.published import Score, Scores
 from tasks.mixture.pictures import search_plots
 from tasks.mixture.pictures.gallery import pictures_of
 from tasks.mixture.published import MIXTURES
 from tasks.pages.templating import page
+from tasks.pictures import epochs
 from tasks.pictures.curves import curves
 from tasks.pictures.marks import share, signed
 from tasks.report import run_plots, text_plots
@@ -43,6 +45,8 @@ def render(content: PageContent, params: ReportParams) -> str:
         "mixture_rows": mixture_rows(content),
         "bits_rows": bits_rows(content),
         "score_columns": score_columns(content.scores),
+        "epoch_plots": epoch_plots(content.epochs),
+        "epoch_rows": [] if content.epochs is None else epochs.rows_of(content.epochs),
         "lost": _lost,
         "share": share,
     }
@@ -62,9 +66,18 @@ def pictures(content: PageContent) -> dict[str, str]:
         "curves": curves(content.training.curves),
         "differences": run_plots.differences(content.evaluation),
     }
+    for domain, name in epoch_plots(content.epochs).items():
+        assert content.epochs is not None
+        drawn[name] = epochs.loss_against_epochs(name, domain, epochs.lines_of(content.epochs, domain))
     if (outcome := content.evaluation.decision.forecast) is not None:
         drawn["forecast"] = run_plots.forecast_beside_outcome(content.forecast, outcome, content.evaluation.unit)
     return drawn
+
+
+def epoch_plots(found: LossAgainstEpochs | None) -> dict[str, str]:
+    """Return the domains whose loss against epochs is drawn, each with the name of its picture."""
+    domains = [] if found is None else epochs.most_repeated(found)
+    return {domain: f"epochs_{number}" for number, domain in enumerate(domains)}
 
 
 def headline(decision: Decision) -> str:
@@ -82,12 +95,12 @@ def headline(decision: Decision) -> str:
 def mixture_rows(content: PageContent) -> list[dict[str, Any]]:
     """Return, per domain, its tokens, its weight in each mixture, and its epochs in the searched one."""
     weights = {name: content.recipe.weights(name) for name in content.recipe.mixtures}
-    epochs = content.training.epochs.get("searched")
+    gone_through = content.training.epochs.get("searched")
     return [
         {
             "domain": domain,
             "weights": {name: column[index] for name, column in weights.items()},
-            "epochs": None if epochs is None else epochs[index],
+            "epochs": None if gone_through is None else gone_through[index],
         }
         for index, domain in enumerate(content.map.domains)
     ]

@@ -105,7 +105,7 @@ def test_every_model_is_measured_on_every_domain_and_untrained_models_give_no_cl
     finished: tuple[Path, Mapping[str, Path], Manifest],
 ) -> None:
     root, _, manifest = finished
-    assert [file.path for file in manifest.files] == ["decision.json", "results.json", "samples.json"]
+    assert [file.path for file in manifest.files] == ["decision.json", "epochs.json", "results.json", "samples.json"]
     results = MeasuredModels.read(root / "evaluate")
     assert {(model.mixture, model.seed) for model in results.models} == {(m, s) for m in MIXTURES for s in range(3)}
     for model in results.models:

@@ -33,7 +33,16 @@ from tasks.evaluation.published_contamination import (
     ItemExposure,
     SplitScore,
 )
-from tasks.evaluation.published_like import DomainSpecificity, FlatModel, Flatness, Specificity
+from tasks.evaluation.published_like import (
+    DomainSpecificity,
+    EpochPoint,
+    FlatModel,
+    Flatness,
+    LossAgainstEpochs,
+    RepeatedDomain,
+    RepeatedModel,
+    Specificity,
+)
 from tasks.evaluation.published_seen import Auroc, Memorisation, Memorised, MemorisedModel
 from tasks.evaluation.tasks.published import AnsweredItem, Score, ScoredModel, Scores, TaskItems, TaskScores
 from tasks.mixture.published import MixtureName, Recipe
@@ -77,7 +86,33 @@ def evaluate_folder(folder: Path, search: Path, seeds: int) -> None:
         gain_per_doubling=0.1,
     )
     Specificity(general="natural", confidence=0.95, domains={DOMAINS[0]: specific}, spearman=None).write(folder)
+    _repeated(folder, models)
     _scores(folder, [f"{mixture}-seed{seed}" for mixture in gains for seed in range(seeds)])
+
+
+def _repeated(folder: Path, models: Sequence[MeasuredModel]) -> None:
+    """Write that every run went through its domains, and that the loss of one turned up again behind two epochs."""
+
+    def domain(name: str, number: int, bits: float) -> RepeatedDomain:
+        epochs = [(1, 0.5), (2, 1.5), (3, 2.5)]
+        course = [bits + 0.4, bits, bits + 0.1 * number]
+        points = tuple(
+            EpochPoint(step=40 * step, epochs=one, bits_per_byte=value)
+            for (step, one), value in zip(epochs, course, strict=True)
+        )
+        return RepeatedDomain(epochs=2.5 - number, bits_per_byte=bits, on_the_way=points)
+
+    LossAgainstEpochs(
+        models=tuple(
+            RepeatedModel(
+                model=f"{one.mixture}-seed{one.seed}",
+                mixture=one.mixture,
+                seed=one.seed,
+                domains={name: domain(name, number, one.bpb[name]) for number, name in enumerate(DOMAINS)},
+            )
+            for one in models
+        )
+    ).write(folder)
 
 
 def _judged() -> tuple[JudgedForecast, ...]:

@@ -73,8 +73,9 @@ def test_text_from_documents_names_and_details_stays_text(
 
 
 def test_a_domain_is_shown_with_its_label_beside_the_name_that_recipes_carry(page: str) -> None:
-    # In its card, in the tables of forecasts, mixture and bits per byte, over its sample; others go by their names.
-    assert page.count('def-self-return <span class="muted" dir="auto">함수의 정의를 반환</span>') == 6
+    # In its card, in the tables of forecasts, mixture, bits per byte and epochs, over its picture and its sample.
+    # Others go by their names.
+    assert page.count('def-self-return <span class="muted" dir="auto">함수의 정의를 반환</span>') == 10
     assert 'licence-copyright <span class="muted" dir="auto">' not in page
 
 
@@ -95,8 +96,8 @@ def test_every_picture_says_in_words_what_it_shows(
     elements: list[tuple[str, dict[str, str | None]]], content: PageContent, searching: PageContent
 ) -> None:
     labels = [attributes.get("aria-label") for tag, attributes in elements if tag == "svg"]
-    assert len(labels) == len(pictures(content)) == 13
-    assert len(pictures(searching)) == 16
+    assert len(labels) == len(pictures(content)) == 16
+    assert len(pictures(searching)) == 19
     assert all(
         len(label) > 40 for svg in pictures(searching).values() for label in re.findall("aria-label=(.*?) xmlns", svg)
     )
