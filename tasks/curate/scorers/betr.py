@@ -41,7 +41,7 @@ class Student(Params):
     """A ridge regression on vectors that tells the best documents of the sample from as many of the others."""
 
     positives: Annotated[float, Field(gt=0, le=0.5, description="share of the sample that are the best")] = 0.1
-    ridge: Annotated[float, Field(gt=0)] = 1e-3
+    ridge: Annotated[float, Field(gt=0)] = 0.01
 
 
 class Betr(EmbeddedParams):

@@ -7,15 +7,16 @@ from typing import Annotated, assert_never
 
 from pydantic import Field
 
-from tasks.curate.scorers import betr, dsir, fasttext, fasttext_trained, random_order
+from tasks.curate.scorers import betr, dsir, fasttext, fasttext_trained, random_order, regression
 from tasks.curate.scorers.betr import Betr
 from tasks.curate.scorers.dsir import Dsir
 from tasks.curate.scorers.fasttext import FastText
 from tasks.curate.scorers.fasttext_trained import FastTextTrained
 from tasks.curate.scorers.method import ScorerMethod, column
 from tasks.curate.scorers.random_order import RandomOrder
+from tasks.curate.scorers.regression import Regression
 
-Scorer = Annotated[Betr | Dsir | FastText | FastTextTrained | RandomOrder, Field(discriminator="kind")]
+Scorer = Annotated[Betr | Dsir | FastText | FastTextTrained | RandomOrder | Regression, Field(discriminator="kind")]
 
 
 def method(config: Scorer) -> ScorerMethod:
@@ -31,6 +32,8 @@ def method(config: Scorer) -> ScorerMethod:
             return fasttext_trained.METHOD
         case RandomOrder():
             return random_order.METHOD
+        case Regression():
+            return regression.METHOD
         case _ as other:
             assert_never(other)
 

@@ -22,11 +22,17 @@ class LinearHead:
 
 
 def fit(vectors_ND: npt.NDArray[np.float32], labels_N: Floats, ridge: float) -> LinearHead:
-    """Return the head with the least mean squared error plus `ridge` times its squared weights; its intercept is free."""
+    """Return the head with the least mean squared error plus its squared weights times `ridge` times the mean variance.
+
+    Its intercept is free.
+    """
     means_D, mean = vectors_ND.mean(axis=0, dtype=np.float64), float(labels_N.mean())
     centred_ND = vectors_ND.astype(np.float64) - means_D
-    gram_DD = centred_ND.T @ centred_ND / len(centred_ND) + ridge * np.eye(len(means_D))
-    weights_D = np.linalg.solve(gram_DD, centred_ND.T @ (labels_N - mean) / len(centred_ND))
+    gram_DD = centred_ND.T @ centred_ND / len(centred_ND)
+    penalty = ridge * float(np.trace(gram_DD)) / len(means_D)
+    weights_D = np.linalg.solve(
+        gram_DD + penalty * np.eye(len(means_D)), centred_ND.T @ (labels_N - mean) / len(centred_ND)
+    )
     return LinearHead(weights_D, mean - float(means_D @ weights_D))
 
 
