@@ -95,7 +95,11 @@ STAGES = (
         inputs=("curate",),
         params="tasks.cluster.config:ClusterParams",
         driver="tasks.cluster.stage:run",
-        publishes=("tasks.cluster.published.domains:Domains", "tasks.cluster.published.domains:ClusterMap"),
+        publishes=(
+            "tasks.cluster.published.buckets:DomainBuckets",
+            "tasks.cluster.published.domains:Domains",
+            "tasks.cluster.published.domains:ClusterMap",
+        ),
     ),
     Stage(
         "tokenize",

@@ -1,6 +1,6 @@
 """The unit that decides: groups, names and splits all documents, and describes the domains. Threads are pinned to one."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -8,13 +8,16 @@ from typing import Any
 import numpy as np
 
 from tasks.cluster import decide
+from tasks.cluster.buckets import Bucket, Buckets, bucketed
 from tasks.cluster.decide import DomainDecision
 from tasks.cluster.domains import Readings, cluster_map, domain_summaries, domain_terms, names_of, readings
 from tasks.cluster.grouping import Grouping, KeptDocuments
 from tasks.cluster.merge import Merge
+from tasks.cluster.names import domain_labels
 from tasks.cluster.partitioning import load_partition, load_vectors
 from tasks.cluster.prune import Prune
 from tasks.cluster.published.assignments import ASSIGNMENTS, SCHEMA, write_assignments
+from tasks.cluster.published.buckets import DomainBucket, DomainBuckets
 from tasks.cluster.published.domains import ClusterMap, Domains
 from tasks.cluster.sources import SourceDomains, by_source, clear
 from tasks.cluster.split import Split
@@ -25,6 +28,7 @@ from tasks.core.threads import one_thread
 from tasks.curate.published.documents import read_shard
 
 _COLUMNS = ("id", "source", "duplicate_cluster", "text")
+_TOKENS = "pretokens"
 
 
 @dataclass(frozen=True)
@@ -50,11 +54,13 @@ class AssignArgs:
     max_chars: int
     split: Split
     seed: int
+    buckets: Buckets | None = None
 
 
 def assign(args: AssignArgs, here: Here) -> UnitResult:
     """Decide on every document, and describe the domains."""
-    tables = [read_shard(shard.local(), [*_COLUMNS, *args.scores]) for shard in args.shards]
+    columns = _COLUMNS if args.buckets is None else (*_COLUMNS, _TOKENS)
+    tables = [read_shard(shard.local(), [*columns, *args.scores]) for shard in args.shards]
     documents = _documents(tables, args.scores)
     decide.require_scores(documents)
     vectors_ND = load_vectors(args.domains.vectors) if isinstance(args.domains, FoundInClusters) else None
@@ -64,17 +70,29 @@ def assign(args: AssignArgs, here: Here) -> UnitResult:
         texts = _texts(tables, chosen, args.max_chars)
         terms = domain_terms(chosen, texts)
         names = names_of(grouping, documents, terms)
+        cut = None
+        if args.buckets is not None:
+            cut = _cut(args.buckets, grouping, names, terms, documents, tables)
+            grouping, names = cut.grouping, cut.names
+            chosen = readings(grouping, documents, vectors_ND, args.seed)
+            texts = _texts(tables, chosen, args.max_chars)
+            terms = [terms[one.topic] for one in cut.buckets]
         decision = decide.decide(documents, grouping, names, args.split, args.seed)
         domains = domain_summaries(documents, decision, terms, chosen, texts)
         clusters = cluster_map(documents, grouping.clusters)
     domains.write(here.folder)
     clusters.write(here.folder)
+    if cut is not None:
+        cut.told.write(here.folder)
     start = 0
     for shard, table in zip(args.shards, tables, strict=True):
         part = slice(start, start := start + table.num_rows)
         _write_assignments(here.folder / f"{ASSIGNMENTS}/{shard.stem}.parquet", part, documents, decision)
     suggested = clear(documents.sources, documents.bytes_N) if isinstance(args.domains, FoundInClusters) else ()
-    return UnitResult(decide.account(documents, grouping), _summary(domains, clusters) | {"clear_sources": suggested})
+    summary = _summary(domains, clusters) | {"clear_sources": suggested}
+    if cut is not None:
+        summary["merged_buckets"] = cut.merged
+    return UnitResult(decide.account(documents, grouping), summary)
 
 
 def _grouping(args: AssignArgs, documents: KeptDocuments) -> Grouping:
@@ -82,6 +100,59 @@ def _grouping(args: AssignArgs, documents: KeptDocuments) -> Grouping:
         found = args.domains
         return decide.by_cluster(documents, load_partition(found.partition), found.prune, found.merge)
     return by_source(documents.sources, documents.bytes_N, args.domains)
+
+
+@dataclass(frozen=True)
+class _Cut:
+    """Topics cut into buckets, and what is told of them."""
+
+    grouping: Grouping
+    names: tuple[str, ...]
+    buckets: tuple[Bucket, ...]
+    told: DomainBuckets
+
+    @property
+    def merged(self) -> list[str]:
+        """A sentence per domain that holds several buckets."""
+        return [
+            f"{one.domain} holds the buckets {', '.join(one.buckets)} of {one.topic}, for one of them is too small"
+            for one in self.told.domains
+            if len(one.buckets) > 1
+        ]
+
+
+def _cut(
+    config: Buckets,
+    topics: Grouping,
+    names: Sequence[str],
+    terms: Sequence[Sequence[str]],
+    documents: KeptDocuments,
+    tables: list[Any],
+) -> _Cut:
+    import pyarrow as pa
+
+    tokens_N = pa.concat_tables([table.select([_TOKENS]) for table in tables])[_TOKENS].to_numpy()
+    labels = topics.labels or domain_labels(names, terms)
+    scores_N = documents.scores_N[config.score]
+    grouping, buckets = bucketed(config, topics, names, labels, scores_N, tokens_N, documents.bytes_N)
+    assert grouping.names is not None
+    told = DomainBuckets(
+        score=config.score,
+        within=config.within,
+        domains=tuple(
+            DomainBucket(
+                domain=name,
+                topic=names[bucket.topic],
+                buckets=bucket.buckets,
+                at_least=bucket.at_least,
+                below=bucket.below,
+                documents=len(own := grouping.members(number)),
+                tokens=int(tokens_N[own].sum()),
+            )
+            for number, (name, bucket) in enumerate(zip(grouping.names, buckets, strict=True))
+        ),
+    )
+    return _Cut(grouping, grouping.names, buckets, told)
 
 
 def _documents(tables: list[Any], score_columns: Iterable[str]) -> KeptDocuments:

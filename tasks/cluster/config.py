@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, PositiveInt
 
+from tasks.cluster.buckets import Buckets
 from tasks.cluster.kmeans import KMeans
 from tasks.cluster.merge import Merge, WardMerge
 from tasks.cluster.prune import Prune, QuantilePrune
@@ -32,4 +33,5 @@ class ClusterParams(Params):
     seed: int = 0
     max_chars: PositiveInt = Field(default=4_000, description="characters of a document that are looked at")
     domains: Domains = FoundDomains()
+    buckets: Buckets | None = Field(default=None, description="each of them cut by a score; null = as they are")
     split: Split = Split()

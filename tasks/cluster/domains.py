@@ -133,7 +133,13 @@ def _sources(documents: KeptDocuments, own: npt.NDArray[np.int64]) -> Counter[st
 
 
 def _clusters_of(grouping: Grouping, domain: int) -> list[int]:
-    return [] if grouping.clusters is None else np.flatnonzero(grouping.clusters.domain_K == domain).tolist()
+    if grouping.clusters is None:
+        return []
+    if grouping.names is not None:
+        # Buckets cut through clusters: those that have a document in it.
+        inside: list[int] = np.unique(grouping.clusters.partition.labels_N[grouping.members(domain)]).tolist()
+        return inside
+    return np.flatnonzero(grouping.clusters.domain_K == domain).tolist()
 
 
 def _mean_scores(documents: KeptDocuments, own: npt.NDArray[np.int64]) -> dict[str, float]:

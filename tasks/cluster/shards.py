@@ -36,8 +36,8 @@ def score_columns(shards: Sequence[Handle], required: Sequence[str]) -> tuple[st
     for shard, names in zip(shards, numeric, strict=True):
         if missing := [column for column in required if column not in names]:
             raise ConfigError(
-                f"cluster.domains.prune: {shard.local()} has no column of numbers called {', '.join(missing)}; it has "
-                f"{', '.join(names) or 'none'}. Name one of these, or add the scores in curate."
+                f"cluster.domains.prune or buckets: {shard.local()} has no column of numbers called {', '.join(missing)}; "
+                f"it has {', '.join(names) or 'none'}. Name one of these, or add the scores in curate."
             )
     everywhere = [QUALITY] if all(QUALITY in names for names in numeric) else []
     return tuple(sorted({*required, *everywhere}))

@@ -47,6 +47,8 @@ def run(params: ClusterParams, *, inputs: Mapping[str, Path], output: Path, work
             f"cluster: the documents have {len(clear)} named sources, each large enough to be a domain "
             f"({', '.join(clear)}); cluster.domains.kind=source takes them as they are"
         )
+    for merged in decided.summary.get("merged_buckets", ()):
+        workshop.observer.say(f"cluster: {merged}")
     return stage.publish(
         {handle.name: handle for handle in decided.tree},
         account=decided.account,
@@ -63,19 +65,19 @@ def _users_model(params: ClusterParams) -> Tree | None:
 
 
 def _decided(params: ClusterParams, kept: Tree, model: Tree | None, workshop: Workshop) -> UnitRecord:
-    shards = tuple(kept)
+    shards, by = tuple(kept), () if params.buckets is None else (params.buckets.score,)
     domains: FoundInClusters | SourceDomains
     match params.domains:
         case FoundDomains() as config:
-            scores = score_columns(shards, prune.columns(config.prune))
+            scores = score_columns(shards, (*prune.columns(config.prune), *by))
             vectors = _embedded(params, config, shards, model, workshop)
             partition = KMEANS.one(workshop, GroupArgs(shards, vectors, config.kmeans, params.seed))
             domains = FoundInClusters(vectors, partition.tree, config.prune, config.merge)
         case SourceDomains() as config:
-            scores, domains = score_columns(shards, ()), config
+            scores, domains = score_columns(shards, by), config
         case _:
             assert_never(params.domains)
-    args = AssignArgs(kept, domains, scores, params.max_chars, params.split, params.seed)
+    args = AssignArgs(kept, domains, scores, params.max_chars, params.split, params.seed, params.buckets)
     return DECIDE.one(workshop, args)
 
 

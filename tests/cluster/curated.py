@@ -70,6 +70,7 @@ def _table(rows: Sequence[Row]) -> pa.Table:
         "quality": pa.array(np.array([row.quality for row in rows], dtype=np.float64)),
         "duplicate_cluster": pa.array([row.duplicate_cluster or row.id for row in rows], pa.string()),
     }
+    columns["pretokens"] = pa.array([len(row.text.split()) for row in rows], pa.int64())
     columns |= {name: pa.array([row.scores.get(name) for row in rows], pa.float64()) for name in extra}
     table = pa.table(document, schema=DOCUMENT)
     for name, column in columns.items():

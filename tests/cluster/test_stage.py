@@ -125,7 +125,7 @@ def test_how_the_documents_are_cut_into_shards_moves_no_domain(tmp_path: Path) -
 def test_a_column_of_scores_that_is_not_there_is_answered_with_those_that_are(tmp_path: Path) -> None:
     params = _with(prune=QuantilePrune(quality_column="educational"))
     rows = [replace(row, scores={"perplexity": 1.0}) for row in three_kinds(30)]
-    with pytest.raises(ConfigError, match="called educational; it has quality, perplexity"):
+    with pytest.raises(ConfigError, match="called educational; it has quality, pretokens, perplexity"):
         _cluster(tmp_path, [rows], params)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tasks.cluster.published.buckets import DomainBucket, DomainBuckets
 from tasks.cluster.published.domains import ClusterMap, ClusterSummary, DomainExample, Domains, DomainSummary
 from tasks.core.account import Account, Count
 from tasks.core.digest import digest_file
@@ -249,6 +250,10 @@ def _cluster(folder: Path) -> None:
         for i in range(8)
     ]
     Domains(domains=tuple(domains)).write(folder)
+    bucket = DomainBucket(
+        domain=DOMAINS[0], topic="code", buckets=("low",), at_least=None, below=0.5, documents=40, tokens=900
+    )
+    DomainBuckets(score="edu", within="corpus", domains=(bucket,)).write(folder)
     ClusterMap(clusters=tuple(clusters)).write(folder)
 
 
