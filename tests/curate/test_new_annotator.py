@@ -27,12 +27,11 @@ LINES = (
 
 SCORERS = "tasks/curate/scorers/kinds.py"
 SCORER_LINES = (
-    ("from tasks.curate.scorers import dsir,", "from tasks.curate.scorers import capitals, dsir,"),
     (
         "from tasks.curate.scorers.dsir import Dsir\n",
-        "from tasks.curate.scorers.capitals import Capitals\n{}",
+        "from tasks.curate.scorers import capitals\nfrom tasks.curate.scorers.capitals import Capitals\n{}",
     ),
-    ("Annotated[Dsir | ", "Annotated[Dsir | Capitals | "),
+    ("Scorer = Annotated[", "Scorer = Annotated[Capitals | "),
     ("        case Dsir():\n", "        case Capitals():\n            return capitals.METHOD\n{}"),
 )
 

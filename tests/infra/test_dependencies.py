@@ -63,7 +63,7 @@ EXTRAS = {
     "tasks/embedding/transformer.py": {"curation", "embeddings"},
     "tasks/embedding": {"curation"},
     "tasks/ingest": {"curation"},
-    "tasks/curate": {"curation", "classifiers"},
+    "tasks/curate": {"curation", "classifiers", "models"},
     "tasks/cluster": {"curation"},
     "tasks/tokenize": {"curation"},
     "tasks/report": {"report"},

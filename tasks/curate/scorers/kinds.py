@@ -7,29 +7,51 @@ from typing import Annotated, assert_never
 
 from pydantic import Field
 
-from tasks.curate.scorers import betr, dsir, fasttext, fasttext_trained, random_order, regression
+from tasks.curate.scorers import (
+    betr,
+    celadon,
+    classifier,
+    dsir,
+    fasttext,
+    fasttext_trained,
+    perplexity,
+    random_order,
+    regression,
+)
 from tasks.curate.scorers.betr import Betr
+from tasks.curate.scorers.celadon import Celadon
+from tasks.curate.scorers.classifier import Classifier
 from tasks.curate.scorers.dsir import Dsir
 from tasks.curate.scorers.fasttext import FastText
 from tasks.curate.scorers.fasttext_trained import FastTextTrained
 from tasks.curate.scorers.method import ScorerMethod, column
+from tasks.curate.scorers.perplexity import Perplexity
 from tasks.curate.scorers.random_order import RandomOrder
 from tasks.curate.scorers.regression import Regression
 
-Scorer = Annotated[Betr | Dsir | FastText | FastTextTrained | RandomOrder | Regression, Field(discriminator="kind")]
+Scorer = Annotated[
+    Betr | Celadon | Classifier | Dsir | FastText | FastTextTrained | Perplexity | RandomOrder | Regression,
+    Field(discriminator="kind"),
+]
 
 
-def method(config: Scorer) -> ScorerMethod:
+def method(config: Scorer) -> ScorerMethod:  # noqa: PLR0911 (one of each kind)
     """Return what a scorer is."""
     match config:
         case Betr():
             return betr.METHOD
+        case Celadon():
+            return celadon.METHOD
+        case Classifier():
+            return classifier.METHOD
         case Dsir():
             return dsir.METHOD
         case FastText():
             return fasttext.METHOD
         case FastTextTrained():
             return fasttext_trained.METHOD
+        case Perplexity():
+            return perplexity.METHOD
         case RandomOrder():
             return random_order.METHOD
         case Regression():
