@@ -126,7 +126,7 @@ def test_an_interaction_that_is_there_is_found_and_measured() -> None:
     first, second, third = doses(exposures)
     outcomes = first + second + third - 0.8 * first * third + random.normal(scale=0.5, size=(1, 300))
     found = interactions(outcomes, exposures)
-    assert found is not None and found.p < 0.001
+    assert found is not None and found.p is not None and found.p < 0.001
     by_pair = dict(zip(found.pairs, found.estimates, strict=True))
     assert by_pair[0, 2].value == pytest.approx(-0.8, abs=3 * by_pair[0, 2].error)
     lower, upper = by_pair[0, 1].interval(0.99)
@@ -163,6 +163,16 @@ def probed(seed: int, gains: tuple[float, ...], between: float = 0.0, noise: flo
         for name, own in zip(names, exposures, strict=True)
     ]
     return Probed(seed, PlantedPlan(seed=seed, experiments=tuple(parts)), bits)
+
+
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_items_without_any_spread_show_no_effect_and_are_not_tested(seeds: int) -> None:
+    runs = [probed(seed, (0.0, 0.0), noise=0.0) for seed in range(seeds)]
+    told = told_mixture("searched", [replace(run, bits_I=run.bits_I * 0 + 1.1) for run in runs], 0.95, PlantedParams())
+    assert [(one.gain, one.adjusted_p, one.found) for one in told.experiments] == [(0.0, 1.0, False)] * 2
+    found = told.interactions
+    assert found is not None and (found.p, found.quiet) == (None, None)
+    assert found.statement == "1 pair of experiments: the items have no spread, so there is no test of interactions"
 
 
 def test_where_nothing_is_left_to_tell_the_spread_by_no_interval_is_told() -> None:

@@ -89,17 +89,23 @@ def fitted(outcomes_RSI: Floats, columns_KSI: Floats, groups_I: Integers) -> Fit
     sizes_I = np.bincount(groups_I)[groups_I]
     own_I = 1 / sizes_I + (0 if seeds == 1 else 1 / seeds - 1 / (seeds * sizes_I))
     leverage_N = np.tile(own_I, seeds) + (x_KN * (inverse_KK @ x_KN)).sum(axis=0)
-    values_RK = y_RN @ x_KN.T @ inverse_KK
+    rounding_R1 = _ROUNDING * np.abs(outcomes_RSI).max(axis=(1, 2))[:, None]
+    values_RK = _without(y_RN @ x_KN.T @ inverse_KK, rounding_R1)
     left_N = 1 - leverage_N
     # A unit that is fitted wholly leaves nothing, and says nothing of the spread.
     scale_N = np.where(left_N > _ROUNDING, 1 / np.where(left_N > _ROUNDING, left_N, 1.0), 0.0)
-    squares_RN = (y_RN - values_RK @ x_KN) ** 2 * scale_N
+    squares_RN = _without(y_RN - values_RK @ x_KN, rounding_R1) ** 2 * scale_N
     whole_KN = inverse_KK @ x_KN
     products_QN = (whole_KN[:, None] * whole_KN[None]).reshape(number * number, -1)
     covariance_RKK = (squares_RN @ products_QN.T).reshape(-1, number, number)
     groups = np.unique(groups_I).size
     used = groups * seeds + (0 if seeds == 1 else items - groups)
     return Fit(values_RK, covariance_RKK, seeds * items - used - number)
+
+
+def _without(values: Floats, rounding: Floats) -> Floats:
+    """Return values with 0 for those that are no more than rounding: of outcomes that are all the same, say."""
+    return np.where(np.abs(values) <= rounding, 0.0, values)
 
 
 def doses(exposures_ESI: Integers) -> Floats:
@@ -145,12 +151,12 @@ def level_effects(outcomes_SI: Floats, exposures_ESI: Integers, experiment: int)
 class Interactions:
     """What the most exposures of one experiment change about the effect of another's, by their places; and the joint test.
 
-    `p` is the F test of no interaction at all.
+    `p` is the F test of no interaction at all; None where the items have no spread to tell it by.
     """
 
     pairs: tuple[tuple[int, int], ...]
     estimates: tuple[Estimate, ...]
-    p: float
+    p: float | None
 
 
 def crossed(exposures_ESI: Integers) -> list[tuple[int, int]]:
@@ -171,7 +177,8 @@ def interactions(outcomes_SI: Floats, exposures_ESI: Integers) -> Interactions |
     values, covariance, freedoms = interaction_terms(outcomes_SI[None], exposures_ESI, pairs)
     if min(freedoms) < 1:
         return None
-    (p,) = joint_p(values, covariance, min(freedoms)).tolist()
+    varied = np.linalg.matrix_rank(covariance[0], hermitian=True) == len(pairs)
+    p = float(joint_p(values, covariance, min(freedoms))[0]) if varied else None
     errors = np.sqrt(np.diagonal(covariance[0])).tolist()
     found = zip(values[0].tolist(), errors, freedoms, strict=True)
     return Interactions(tuple(pairs), tuple(Estimate(*one) for one in found), p)

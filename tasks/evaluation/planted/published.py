@@ -64,11 +64,14 @@ class Interaction(Model):
 
 
 class InteractionTest(Model):
-    """Whether experiments change each other's effects: `p` is the F test that none does, `quiet` that it shows nothing."""
+    """Whether experiments change each other's effects: `p` is the F test that none does, `quiet` that it shows nothing.
+
+    Both are null where the items have no spread, so that nothing can be tested.
+    """
 
     pairs: tuple[Interaction, ...] = Field(min_length=1)
-    p: float = P
-    quiet: bool
+    p: float | None = P
+    quiet: bool | None
     statement: str
 
 

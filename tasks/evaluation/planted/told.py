@@ -164,12 +164,18 @@ def _interactions(
                 detectable=estimate.detectable(confidence, power),
             )
         )
-    quiet = found.p > 1 - confidence
     least = max(pair.detectable for pair in pairs)
     count = "1 pair of experiments" if len(pairs) == 1 else f"{len(pairs)} pairs of experiments"
-    statement = (
-        f"no interaction shown between {count} (p {found.p:.3f}); a change of {least:.4f} bits per byte would have been seen"
-        if quiet
-        else f"{count}: they change each other's effects (p {found.p:.4f}); read each effect as that beside the others"
-    )
+    quiet = None if found.p is None else found.p > 1 - confidence
+    if found.p is None:
+        statement = f"{count}: the items have no spread, so there is no test of interactions"
+    elif quiet:
+        statement = (
+            f"no interaction shown between {count} (p {found.p:.3f}); a change of {least:.4f} bits per byte would have been "
+            "seen"
+        )
+    else:
+        statement = (
+            f"{count}: they change each other's effects (p {found.p:.4f}); read each effect as that beside the others"
+        )
     return InteractionTest(pairs=tuple(pairs), p=found.p, quiet=quiet, statement=statement)
