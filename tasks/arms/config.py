@@ -95,6 +95,8 @@ class ArmsParams(TaskSetParams):
             yield f"baseline: no arm is called {self.baseline}; arms: {', '.join(names) or 'none'}"
         if len(self.arms) + self.leave_one_out < 2:
             yield "arms: there is nothing to compare the baseline with. Name another arm, or set leave_one_out"
+        if BITS_PER_BYTE in [*(task.name for task in self.tasks), *(one.name for one in self.score_sets)]:
+            yield f"tasks and score_sets: {BITS_PER_BYTE} is the score that every arm has. Give yours another name"
         known = {BITS_PER_BYTE, *(one.name for one in self.tasks), *(one.name for one in self.score_sets)}
         if self.primary.partition(".")[0] not in known and not self.harness_results:
             yield f"primary: there is no score {self.primary}; there are {', '.join(sorted(known))}"

@@ -231,6 +231,15 @@ def test_a_primary_score_that_no_arm_will_have_is_refused_before_any_is_run(
     assert executor.done == []
 
 
+@pytest.mark.parametrize("where", ["tasks", "score_sets"])
+def test_the_name_of_the_score_that_every_arm_has_is_nobody_elses(where: str) -> None:
+    task = {"name": "bits_per_byte", "file": "f.jsonl", "task": {"kind": "text"}}
+    named = {"tasks": [task], "score_sets": [{"name": "bits_per_byte", "weights": {"t": 1}}]}
+    others = {"tasks": [task | {"name": "t"}]} if where == "score_sets" else {}
+    with pytest.raises(ValidationError, match="bits_per_byte is the score that every arm has"):
+        params(**others, **{where: named[where]})
+
+
 def test_an_arm_may_have_text_of_its_own_in_the_tokens_of_all(tmp_path: Path) -> None:
     pool, other = (pool_with_tokenizer(tmp_path / name) for name in ("tokenize", "other"))
     arms = [{"name": "natural"}, {"name": "filtered", "tokens": str(other), "weights": {"d0": 1, "d1": 1}}]
