@@ -109,4 +109,4 @@ def score_named(name: str, params: TaskSetParams, tasks: Sequence[GivenTask], co
         return name
     if name.partition(".")[0] == BITS_PER_BYTE:
         raise ConfigError(f"{where}: the pool has no domain of {name}. It has {', '.join(domains)}.")
-    return require_score(name, known_scores(tasks, params), where)
+    return ".".join(require_score(name, known_scores(tasks, params), where))

@@ -215,3 +215,29 @@ def test_by_command_results_alone_are_scores_of_a_model(tmp_path: Path) -> None:
     result = CliRunner().invoke(main, list(map(str, words)))
     assert result.exit_code == 0, result.output
     assert json.loads(result.stdout)["summary"]["scores"] == {"m": {"toy": 0.75, "roll": 10.25, "gsm": 0.1, "two": 0.6}}
+
+
+@pytest.mark.parametrize(("name", "value"), [("acc,none", 1.7), ("acc_norm,none", -0.1)])
+def test_an_accuracy_that_is_no_share_is_refused(tmp_path: Path, name: str, value: float) -> None:
+    rows = TOLD["results"] | {"toy": TOLD["results"]["toy"] | {name: value}}
+    with pytest.raises(DataError, match=rf"r\.json, toy: {name} is {value}, not a number that it can be"):
+        read_results([written(tmp_path / "r.json", results=rows)])
+    # The harness tells losses, and scores of its own, that are no shares.
+    (found,) = read_results([written(tmp_path / "r.json")])
+    assert found.tasks["roll"].scores.scores["bits_per_byte"].value == 10.25
+
+
+def test_a_task_with_dots_in_its_name_can_stand_in_a_set(tmp_path: Path) -> None:
+    named = json.loads(json.dumps(TOLD).replace('"toy"', '"toy.v1"').replace('"roll"', '"toy"'))
+    results, model = written(tmp_path / "r.json", **named), model_folder(tmp_path / "m")
+    sets = [{"name": "both", "weights": {"toy.v1": 1, "toy.v1.acc_norm": 1}}, {"name": "other", "weights": {"toy": 1}}]
+    asked = {"harness_results": [results.model_dump()], "score_sets": sets}
+    evaluate(tmp_path, EvaluateParams.model_validate(asked), model)
+    (scored,) = Scores.read(tmp_path / "scores").models
+    assert {name: one.value for name, one in scored.score_sets.items()} == {"both": 0.625, "other": 10.25}
+    with pytest.raises(ConfigError, match=r"score_sets, none: toy\.v1 has no score v2"):
+        evaluate(
+            tmp_path,
+            EvaluateParams.model_validate(asked | {"score_sets": [{"name": "none", "weights": {"toy.v1.v2": 1}}]}),
+            model,
+        )

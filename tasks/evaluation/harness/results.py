@@ -16,6 +16,8 @@ from tasks.core.errors import DataError
 from tasks.evaluation.harness.params import HarnessResultsParams
 from tasks.evaluation.tasks.published import Score, TaskScores
 
+# Metrics that are shares of items.
+_SHARES = ("acc", "exact_match")
 # What says where a task's data lie and who was asked: no part of what was asked.
 _PLACES = frozenset({"dataset_kwargs", "metadata", "task_alias", "tag", "group"})
 
@@ -169,11 +171,12 @@ def _scores(row: Mapping[str, Any], directions: Mapping[str, bool | None], where
         higher = directions.get(metric)
         if not comma or metric.endswith("_stderr") or higher is None or value == "N/A":
             continue
+        most = 1.0 if metric.startswith(_SHARES) else float("inf")
         error = row.get(f"{metric}_stderr,{filter_}")
         yield (
             metric if filter_ == "none" else key,
             Score(
-                value=_number(value, f"{where}: {key}"),
+                value=_number(value, f"{where}: {key}", 0.0 if most == 1 else float("-inf"), most),
                 standard_error=None
                 if error in (None, "N/A")
                 else _number(error, f"{where}: standard error of {key}", 0),
@@ -182,12 +185,12 @@ def _scores(row: Mapping[str, Any], directions: Mapping[str, bool | None], where
         )
 
 
-def _number(value: Any, where: str, least: float = float("-inf")) -> float:
+def _number(value: Any, where: str, least: float = float("-inf"), most: float = float("inf")) -> float:
     try:
         number = float(value) if isinstance(value, int | float) and not isinstance(value, bool) else float("nan")
     except OverflowError:
         number = float("inf")
-    if not (isfinite(number) and number >= least):
+    if not (isfinite(number) and least <= number <= most):
         raise DataError(f"{where} is {value!r:.40}, not a number that it can be. Run the harness again.")
     return number
 

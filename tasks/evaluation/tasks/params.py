@@ -83,6 +83,18 @@ def task_digest(file: str, task: TaskConfig) -> str:
     return digest_json([file, params_of(task)])
 
 
+def task_in(name: str, tasks: Iterable[str]) -> tuple[str, str] | None:
+    """Return the task that the name of a score begins with, and the score behind it ("" = its primary one); None without.
+
+    Tasks of the harness may have dots in their names: the longest that fits is meant.
+
+    >>> task_in("board.v2.acc", ["board", "board.v2"]), task_in("copa", ["copa"]), task_in("copal", ["copa"])
+    (('board.v2', 'acc'), ('copa', ''), None)
+    """
+    found = [task for task in tasks if f"{name}.".startswith(f"{task}.")]
+    return (task := max(found, key=len), name[len(task) + 1 :]) if found else None
+
+
 def score_of(name: str, tasks: Mapping[str, TaskConfig]) -> tuple[str, str]:
     """Return task and score of a name such as `arc_easy` (the primary score) or `arc_easy.accuracy`."""
     task, _, score = name.partition(".")

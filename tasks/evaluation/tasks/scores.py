@@ -9,7 +9,7 @@ from tasks.evaluation.tasks.baselines import baseline_of, centred
 from tasks.evaluation.tasks.fit import none_left
 from tasks.evaluation.tasks.item import Direction, Item, ItemScores, Likelihood
 from tasks.evaluation.tasks.kinds import TaskConfig, method
-from tasks.evaluation.tasks.params import ScoreSetParams
+from tasks.evaluation.tasks.params import ScoreSetParams, task_in
 from tasks.evaluation.tasks.published import Score, TaskScores
 from tasks.evaluation.tasks.unit import Answered
 
@@ -74,7 +74,9 @@ def score_set(params: ScoreSetParams, scored: Mapping[str, TaskScores]) -> Score
     """
     values, directions = [], set[Direction]()
     for name in params.shares:
-        task, _, score = name.partition(".")
+        found = task_in(name, scored)
+        assert found is not None, "the scores of sets were looked for before"
+        task, score = found
         one = scored[task].scores[score or scored[task].primary]
         value = one.value
         if params.baselines is not None:

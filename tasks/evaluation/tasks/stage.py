@@ -16,7 +16,7 @@ from tasks.evaluation.tasks.choose import items
 from tasks.evaluation.tasks.halves import Half, halved
 from tasks.evaluation.tasks.item import Item, ItemScores
 from tasks.evaluation.tasks.kinds import method
-from tasks.evaluation.tasks.params import TaskParams, TaskSetParams, task_digest
+from tasks.evaluation.tasks.params import TaskParams, TaskSetParams, task_digest, task_in
 from tasks.evaluation.tasks.published import AnsweredItem, ScoredModel, Scores, TaskItems, TaskScores
 from tasks.evaluation.tasks.scores import item_scores, loss_of, names_of, score_set, task_scores
 from tasks.evaluation.tasks.unit import (
@@ -81,7 +81,7 @@ def given_tasks(params: TaskSetParams) -> list[GivenTask]:
                 f"score_sets: {one.name} is a task of the results of the harness too. Give the set another name."
             )
         for name in one.shares:
-            task, _, score = require_score(name, known, f"score_sets, {one.name}").partition(".")
+            task, score = require_score(name, known, f"score_sets, {one.name}")
             if one.baselines is not None:
                 baseline_of(one.baselines, task, score)
     return tasks
@@ -113,18 +113,18 @@ def known_scores(tasks: Sequence[GivenTask], params: TaskSetParams | None = None
     return known
 
 
-def require_score(name: str, known: Mapping[str, KnownScores], where: str) -> str:
-    """Return the whole name, `task.score`, of a score that `task` (its primary score) or `task.score` names.
+def require_score(name: str, known: Mapping[str, KnownScores], where: str) -> tuple[str, str]:
+    """Return task and score of a score that `task` (its primary score) or `task.score` names.
 
     Raises:
         ConfigError: there is no such task, or it has no such score; `where` names what asks for it.
     """
-    task, _, score = name.partition(".")
-    if (given := known.get(task)) is None:
-        raise ConfigError(f"{where}: no task is called {task}; tasks: {', '.join(known) or 'none'}.")
-    if (wanted := score or given.primary) not in given.names:
-        raise ConfigError(f"{where}: {task} has no score {wanted}. It has {', '.join(given.names)}.")
-    return f"{task}.{wanted}"
+    if (found := task_in(name, known)) is None:
+        raise ConfigError(f"{where}: no task is called {name.partition('.')[0]}; tasks: {', '.join(known) or 'none'}.")
+    task, score = found
+    if (wanted := score or known[task].primary) not in known[task].names:
+        raise ConfigError(f"{where}: {task} has no score {wanted}. It has {', '.join(known[task].names)}.")
+    return task, wanted
 
 
 def content_of(tasks: Sequence[GivenTask], params: TaskSetParams) -> dict[str, str]:
@@ -234,8 +234,14 @@ def _weights(files: ModelFiles) -> str | None:
 
 def _identities_of_sets(params: TaskSetParams, tasks: Mapping[str, str]) -> dict[str, str]:
     """Return the digest of what each set is: its scores, weights, baselines and tasks."""
+
+    def identity(name: str) -> str:
+        found = task_in(name, tasks)
+        assert found is not None, "the scores of sets were looked for before"
+        return tasks[found[0]]
+
     return {
-        one.name: digest_json([params_of(one), {name: tasks[name.partition(".")[0]] for name in one.shares}])
+        one.name: digest_json([params_of(one), {name: identity(name) for name in one.shares}])
         for one in params.score_sets
     }
 
