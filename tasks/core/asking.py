@@ -1,5 +1,6 @@
 """What is asked of a language model behind an endpoint, and what it answered. Pure: `tasks.runtime.asking` sends it."""
 
+import gzip
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -90,11 +91,7 @@ def read_lines(paths: Iterable[Path], what: str) -> Iterator[tuple[str, dict[str
         DataError: a line is no JSON object; names it, and `what` the file is for.
     """
     for path in paths:
-        try:
-            lines = path.read_text(encoding="utf-8").split("\n")
-        except (OSError, UnicodeDecodeError) as error:
-            raise DataError(f"{what}: {path}: cannot be read: {error}. Name a file of JSON lines in UTF-8.") from error
-        for number, line in enumerate(lines, start=1):
+        for number, line in enumerate(_lines(path, what), start=1):
             if not line.strip():
                 continue
             where = f"{what}: {path}, line {number:,}"
@@ -105,3 +102,17 @@ def read_lines(paths: Iterable[Path], what: str) -> Iterator[tuple[str, dict[str
             if not isinstance(value, dict):
                 raise DataError(f"{where}: expected a JSON object, found {type(value).__name__}.")
             yield where, value
+
+
+def write_together(paths: Iterable[Path], what: str, to: Path) -> None:
+    """Write the lines of several such files into one."""
+    lines = (line for path in paths for line in _lines(path, what) if line.strip())
+    to.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+
+
+def _lines(path: Path, what: str) -> list[str]:
+    try:
+        data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        return data.decode().split("\n")
+    except (OSError, EOFError, UnicodeDecodeError) as error:
+        raise DataError(f"{what}: {path}: cannot be read: {error}. Name a file of JSON lines in UTF-8.") from error

@@ -6,6 +6,7 @@ from typing import Any
 
 from tasks.core.handles import Handle, Tree
 from tasks.curate import vectors
+from tasks.curate.asking import with_answers
 from tasks.curate.combined import kinds as combinations
 from tasks.curate.combined.kinds import Combined
 from tasks.curate.combined.unit import CombineArgs, ShardScores, combine, combined_file
@@ -14,6 +15,7 @@ from tasks.curate.published.scored import Scored, ScorerTold, SelectionTold, Siz
 from tasks.curate.scorers import kinds
 from tasks.curate.scorers.kinds import Scorer
 from tasks.curate.scorers.method import EmbeddedParams, LearningPass
+from tasks.curate.scorers.rated import RatedParams
 from tasks.curate.scorers.unit import (
     LOOK_FILE,
     SCORES_FILE,
@@ -208,11 +210,16 @@ def _of_texts(
 ) -> tuple[UnitRecord | None, list[UnitRecord]]:
     """Return the records of what a scorer of texts has learned, if it learns, and of the scores of every shard."""
     method = kinds.method(scorer.config)
-    learning = LEARN.one(workshop, LearnArgs(scorer, _looks(workshop, scorer, texts))) if method.learning else None
+    learning = _learned(workshop, scorer, texts) if method.learning else None
     gpus = workshop.gpus_per_trainer if method.on_device else 0.0
     tree = None if learning is None else learning.tree
     units = [ScoreArgs(text, scorer, tree, "cuda" if gpus else "cpu") for text in texts]
     return learning, SCORE.map(workshop, units, resources=replace(SCORE.resources, gpus=gpus))
+
+
+def _learned(workshop: Workshop, scorer: ChosenScorer, texts: Sequence[TextSource]) -> UnitRecord:
+    looks = _looks(workshop, scorer, texts)
+    return LEARN.one(workshop, LearnArgs(with_answers(workshop, scorer, looks), looks))
 
 
 def _looks(workshop: Workshop, scorer: ChosenScorer, texts: Sequence[TextSource]) -> tuple[Handle, ...]:
@@ -241,6 +248,9 @@ def _chosen(config: Scorer) -> ChosenScorer:
     method = kinds.method(config)
     files = file_handles(method.user_files(config))
     without: dict[str, Any] = {name: type(getattr(config, name))() for name in method.file_fields}
+    if isinstance(config, RatedParams):
+        asked = config.model_copy(update={**without, "endpoint": None})
+        return ChosenScorer(asked, files, endpoint=config.endpoint)
     if not isinstance(config, EmbeddedParams):
         return ChosenScorer(config.model_copy(update=without), files)
     without["embedding"] = vectors.without_place(config.embedding)

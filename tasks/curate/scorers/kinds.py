@@ -15,6 +15,7 @@ from tasks.curate.scorers import (
     fasttext,
     fasttext_trained,
     perplexity,
+    qurating,
     random_order,
     regression,
 )
@@ -26,11 +27,12 @@ from tasks.curate.scorers.fasttext import FastText
 from tasks.curate.scorers.fasttext_trained import FastTextTrained
 from tasks.curate.scorers.method import ScorerMethod, column
 from tasks.curate.scorers.perplexity import Perplexity
+from tasks.curate.scorers.qurating import QuRating
 from tasks.curate.scorers.random_order import RandomOrder
 from tasks.curate.scorers.regression import Regression
 
 Scorer = Annotated[
-    Betr | Celadon | Classifier | Dsir | FastText | FastTextTrained | Perplexity | RandomOrder | Regression,
+    Betr | Celadon | Classifier | Dsir | FastText | FastTextTrained | Perplexity | QuRating | RandomOrder | Regression,
     Field(discriminator="kind"),
 ]
 
@@ -52,6 +54,8 @@ def method(config: Scorer) -> ScorerMethod:  # noqa: PLR0911 (one of each kind)
             return fasttext_trained.METHOD
         case Perplexity():
             return perplexity.METHOD
+        case QuRating():
+            return qurating.METHOD
         case RandomOrder():
             return random_order.METHOD
         case Regression():

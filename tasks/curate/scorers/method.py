@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import pyarrow as pa
 from pydantic import Field
 
+from tasks.core.asking import Request
 from tasks.core.params import Params
 from tasks.curate.statistics.texts import Columns, Texts, texts_of
 from tasks.embedding.documents import EmbeddedDocuments
@@ -67,7 +68,8 @@ class LearningPass:
     told together. `held` is what `load(config, given)` gave, kept from shard to shard: where nothing else is said, the
     user's files. It is given these where it `looks_at_files`, such as labels by id, and none where not. `look_fields` are
     the fields of the config that are looked with, None: all; no other makes a look again. `on_device`: looks compute on
-    a GPU where there is one.
+    a GPU where there is one. `questions(config, looks)` are asked of an endpoint, where the config names one, and the
+    answers are among the files of `learn`.
     `learn(config, looks, files, folder)` writes files into `folder`, of which `publishes` are published, and returns what
     people are told; it must not matter how documents lie in shards. `told_of_kept(config, looks, learned)` says of the
     documents that were kept, looked at in the same way, what people want to know of the selection.
@@ -81,6 +83,7 @@ class LearningPass:
     look_fields: tuple[str, ...] | None = None
     on_device: bool = False
     publishes: tuple[str, ...] = ()
+    questions: Callable[[Any, Iterable[pa.Table]], Iterable[Request]] | None = None
 
 
 @dataclass(frozen=True)

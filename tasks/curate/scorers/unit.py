@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from tasks.core.asking import Endpoint, write_requests
 from tasks.core.errors import DataError
 from tasks.core.handles import Handle, Tree
 from tasks.core.identity import LABEL
@@ -20,19 +21,21 @@ from tasks.curate.scorers.method import Given, LearningPass, column, documents_o
 from tasks.curate.statistics.shards import TextSource
 from tasks.curate.statistics.texts import Columns
 
-LOOK_FILE, SCORES_FILE = "look.parquet", "scores.parquet"
+LOOK_FILE, SCORES_FILE, QUESTIONS_FILE = "look.parquet", "scores.parquet", "questions.jsonl"
 
 
 @dataclass(frozen=True)
 class ChosenScorer:
     """A scorer of the run, and the user's files that its config names; the fields that point to them are empty.
 
-    `embedder`: the files of the trained model whose vectors it is given.
+    `embedder`: the files of the trained model whose vectors it is given. `endpoint`: what it asks before it learns; what
+    counts of it is what it answers.
     """
 
     config: Scorer
     files: Mapping[str, Handle]
     embedder: Tree | None = None
+    endpoint: Endpoint | None = field(default=None, metadata=LABEL)
 
     @property
     def local(self) -> dict[str, Path]:
@@ -50,6 +53,14 @@ class LookArgs:
     texts: TextSource
     scorer: ChosenScorer
     device: str = field(default="cpu", metadata=LABEL)
+
+
+@dataclass(frozen=True)
+class QuestionsArgs:
+    """A scorer that asks an endpoint, and its looks at all shards."""
+
+    scorer: Scorer
+    looks: tuple[Handle, ...]
 
 
 @dataclass(frozen=True)
@@ -85,6 +96,14 @@ def look_shard(args: LookArgs, here: Here) -> UnitResult:
     documents = documents_of(args.texts.read(_read(config)))
     write_table(_learning(config).look(config, documents, here.held), here.folder / LOOK_FILE)
     return UnitResult()
+
+
+def write_questions(args: QuestionsArgs, here: Here) -> UnitResult:
+    """Write what a scorer asks an endpoint before it learns."""
+    ask = _learning(args.scorer).questions
+    assert ask is not None
+    looks = (read_table(look.local()) for look in args.looks)
+    return UnitResult(summary={"questions": write_requests(ask(args.scorer, looks), here.folder / QUESTIONS_FILE)})
 
 
 def learn(args: LearnArgs, here: Here) -> UnitResult:
