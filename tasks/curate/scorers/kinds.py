@@ -12,6 +12,7 @@ from tasks.curate.scorers import (
     celadon,
     classifier,
     dsir,
+    entries,
     fasttext,
     fasttext_trained,
     perplexity,
@@ -23,6 +24,7 @@ from tasks.curate.scorers.betr import Betr
 from tasks.curate.scorers.celadon import Celadon
 from tasks.curate.scorers.classifier import Classifier
 from tasks.curate.scorers.dsir import Dsir
+from tasks.curate.scorers.entries import Entries
 from tasks.curate.scorers.fasttext import FastText
 from tasks.curate.scorers.fasttext_trained import FastTextTrained
 from tasks.curate.scorers.method import ScorerMethod, column
@@ -32,7 +34,17 @@ from tasks.curate.scorers.random_order import RandomOrder
 from tasks.curate.scorers.regression import Regression
 
 Scorer = Annotated[
-    Betr | Celadon | Classifier | Dsir | FastText | FastTextTrained | Perplexity | QuRating | RandomOrder | Regression,
+    Betr
+    | Celadon
+    | Classifier
+    | Dsir
+    | Entries
+    | FastText
+    | FastTextTrained
+    | Perplexity
+    | QuRating
+    | RandomOrder
+    | Regression,
     Field(discriminator="kind"),
 ]
 
@@ -48,6 +60,8 @@ def method(config: Scorer) -> ScorerMethod:  # noqa: PLR0911 (one of each kind)
             return classifier.METHOD
         case Dsir():
             return dsir.METHOD
+        case Entries():
+            return entries.METHOD
         case FastText():
             return fasttext.METHOD
         case FastTextTrained():
