@@ -13,7 +13,7 @@ from cli.options import run_option
 from infra.settings import load_settings, project_root
 from infra.storage import FolderStore
 from infra.versions import add_remote, list_versions, prune_workspaces, push
-from tasks.core.errors import DataError
+from tasks.core.errors import ConfigError, DataError
 from tasks.core.once import Once, OnceGroup
 from tasks.core.text_table import text_table
 from tasks.evaluation.published import Decision
@@ -45,7 +45,11 @@ def why(document_id: str, run_path: Path | None, folder: Path | None) -> None:
 @click.option("--languages", is_flag=True, help="What came of each identified language.")
 @click.option("--examples", type=click.IntRange(min=0), default=0, help="Dropped documents to show per reason.")
 @click.option(
-    "--what-if", "changes", multiple=True, metavar="RULE=VALUE", help="Answer for other thresholds; repeatable."
+    "--what-if",
+    "changes",
+    multiple=True,
+    metavar="CHANGE",
+    help="Answer for RULE=VALUE or for select.0.FIELD=VALUE; repeatable.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
 def audit(
@@ -63,14 +67,12 @@ def audit(
     from tasks.curate.audit.funnel_table import edits_table, funnel_table
     from tasks.curate.audit.languages import language_audit, language_table
     from tasks.curate.audit.rule_table import rule_audit, rule_table
-    from tasks.curate.audit.what_if import what_if, what_if_table
 
     with exit_codes():
         curated = read_curated(folder or run_folder(run_path).stage("curate"))
         answers: list[tuple[Any, str]] = []
         if changes:
-            answer = what_if(curated, changes)
-            answers.append((answer, what_if_table(answer)))
+            answers.append(_what_if(curated, changes))
         else:
             funnel = funnel_of(curated)
             answers.append((funnel, "\n\n".join(filter(None, [funnel_table(funnel), edits_table(curated, examples)]))))
@@ -84,6 +86,23 @@ def audit(
             click.echo(json.dumps({type(answer).__name__: asdict(answer) for answer, _ in answers}, ensure_ascii=False))
         else:
             click.echo("\n\n".join(text for _, text in answers))
+
+
+def _what_if(curated: Any, changes: tuple[str, ...]) -> tuple[Any, str]:
+    from tasks.curate.audit.selecting import is_of_selections, selection_what_if_table, what_if_selected
+    from tasks.curate.audit.what_if import what_if, what_if_table
+
+    of_selections = [is_of_selections(change) for change in changes]
+    if all(of_selections):
+        selected = what_if_selected(curated, changes)
+        return selected, selection_what_if_table(selected)
+    if any(of_selections):
+        raise ConfigError(
+            "--what-if: a rule decides who comes to a selection, which a run has to find out. Ask of rules and of "
+            "selections one at a time."
+        )
+    answer = what_if(curated, changes)
+    return answer, what_if_table(answer)
 
 
 @click.command(cls=Once)

@@ -72,7 +72,11 @@ def tally(fates: Fates) -> FateCounts:
 
 def lost_sources(counts: FateCounts) -> tuple[str, ...]:
     """Return a sentence per source of which nothing was kept: how many documents, for what, and what to do."""
-    return tuple(_lost_source(name, account) for name, account in counts.sources.items() if _all_dropped(account))
+    return tuple(
+        _lost_source(name, account, counts.filters.get(name, {}))
+        for name, account in counts.sources.items()
+        if _all_dropped(account)
+    )
 
 
 def warnings(counts: FateCounts) -> tuple[str, ...]:
@@ -111,13 +115,20 @@ def _all_dropped(account: Account) -> bool:
     return account.taken.documents > 0 and account.kept.documents == 0
 
 
-def _lost_source(name: str, account: Account) -> str:
+def _lost_source(name: str, account: Account, filters: Mapping[str, Count]) -> str:
     reason, count = max(account.dropped.items(), key=lambda item: (item[1].documents, item[0]))
-    todo = (
-        "They stand in other sources."
-        if reason in {EXACT, NEAR, REPEATED}
-        else "If you want it, give it another profile (curate.profile_of_source; any_language for text that is not English)."
-    )
+    if SELECTION in filters:
+        todo = (
+            f"{filters[SELECTION].documents:,} passed all else and none was selected: select within each source "
+            "(by: [source]), or keep more."
+        )
+    elif reason in {EXACT, NEAR, REPEATED}:
+        todo = "They stand in other sources."
+    else:
+        todo = (
+            "If you want it, give it another profile "
+            "(curate.profile_of_source; any_language for text that is not English)."
+        )
     return (
         f"source {name}: all {account.taken.documents:,} documents were dropped, "
         f"{count.documents:,} of them as {reason}. {todo}"

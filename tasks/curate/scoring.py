@@ -11,7 +11,7 @@ from tasks.curate.combined import kinds as combinations
 from tasks.curate.combined.kinds import Combined
 from tasks.curate.combined.unit import CombineArgs, ShardScores, combine, combined_file
 from tasks.curate.published.documents import LEARNED
-from tasks.curate.published.scored import Scored, ScorerTold, SelectionTold, Size
+from tasks.curate.published.scored import Scored, ScorerTold
 from tasks.curate.scorers import kinds
 from tasks.curate.scorers.kinds import Scorer
 from tasks.curate.scorers.method import EmbeddedParams, LearningPass
@@ -35,6 +35,7 @@ from tasks.curate.scorers.unit import (
 )
 from tasks.curate.selection.candidates import CANDIDATES_FILE, CandidateArgs, candidates_of_shard
 from tasks.curate.selection.choosing import Cut, Selections
+from tasks.curate.selection.told import selection_told
 from tasks.curate.selection.unit import CUTS_FILE, CutArgs, chosen_file, cut, read_cuts
 from tasks.curate.statistics.shards import TextSource
 from tasks.runtime.context import Workshop
@@ -138,19 +139,7 @@ def told(
     return Scored(
         scorers={one.name: _told(workshop, one, kept) for one in scorers}
         | {one.name: _told_combined(one) for one in combinations},
-        selections=tuple(
-            SelectionTold(
-                profile=one.profile,
-                score=one.name,
-                keeps=one.keeps,
-                group=one.group,
-                considered=Size(documents=one.documents, tokens=one.tokens),
-                kept=Size(documents=one.kept_documents, tokens=one.kept_tokens),
-                allowed_tokens=one.allowed_tokens,
-                weighted_tokens=one.weighted_tokens,
-            )
-            for one in cuts
-        ),
+        selections=tuple(selection_told(one) for one in cuts),
     )
 
 

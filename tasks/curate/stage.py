@@ -25,6 +25,7 @@ from tasks.curate.published.funnel import FateCounts, Funnel
 from tasks.curate.published.languages import LearnedLanguages
 from tasks.curate.published.scored import Scored
 from tasks.curate.scoring import CombinedBy, ScoredBy, combined, learned_files, scored, told, uses_gpu
+from tasks.curate.selection.told import selection_warnings
 from tasks.curate.steps import Curation, Shard, ShardEvidence
 from tasks.curate.units import CONTAMINATED_FILE, DROPPED_FILE, KEPT_FILE
 from tasks.ingest.published.documents import DOCUMENTS
@@ -84,7 +85,7 @@ def curated(curation: Curation, shards: Sequence[Shard]) -> tuple[dict[str, Cont
     counts = sum((FateCounts.model_validate(record.summary) for record in decided), FateCounts())
     funnel = Funnel(
         counts=counts,
-        warnings=warnings(counts),
+        warnings=(*warnings(counts), *(selection_warnings(chosen.cuts) if chosen is not None else ())),
         lost_sources=lost_sources(counts),
         duplicates=duplicates.counts,
         refined=refined,

@@ -103,7 +103,7 @@ def test_no_group_has_more_than_its_share_of_what_the_quotas_let_through(groups:
     sizes = {str(i): size for i, (size, _) in enumerate(groups)}
     shares = {str(i): share for i, (_, share) in enumerate(groups)}
     limits = capped(sizes, shares)
-    left = {name: min(size, limits[name] or 0) for name, size in sizes.items()}
+    left = {name: size if (limit := limits[name]) is None else min(size, limit) for name, size in sizes.items()}
     total = sum(left.values())
     assert all(left[name] <= shares[name] * (total + len(groups)) + 1 for name in sizes)
     # And as much as can be: whoever is cut has its share.

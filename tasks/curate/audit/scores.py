@@ -14,7 +14,8 @@ from tasks.core.errors import ConfigError
 from tasks.core.text_table import text_table
 from tasks.curate.audit.folder import read_curated
 from tasks.curate.published.documents import ANNOTATIONS, REWRITING, SCORES, read_shard
-from tasks.curate.published.scored import Scored, SelectionTold
+from tasks.curate.published.scored import Scored
+from tasks.curate.selection.told import selection_line
 
 _QUANTILES = (0.1, 0.5, 0.9)
 _OF_ALL = ("id", "source")
@@ -103,19 +104,8 @@ def scores_table(ranges: list[ScoreRange], scored: Scored | None) -> str:
             lines.append(
                 f"{name} ({scorer.kind}): " + ", ".join(f"{key} {_number(value)}" for key, value in told.items())
             )
-    for selection in scored.selections:
-        kept, of = selection.kept, selection.considered
-        lines.append(
-            f"{selection.profile} keeps {selection.keeps}: {kept.documents:,} of {of.documents:,} documents, "
-            f"{kept.tokens:,} of {of.tokens:,} tokens{_further(selection)}"
-        )
+    lines += map(selection_line, scored.selections)
     return "\n".join(lines)
-
-
-def _further(selection: SelectionTold) -> str:
-    allowed, weighted = selection.allowed_tokens, selection.weighted_tokens
-    quota = "" if allowed is None else f"; its quota is {allowed:,}, {allowed - selection.kept.tokens:,} not filled"
-    return quota if weighted is None else f"{quota}; {weighted:,.0f} as they weigh"
 
 
 def _range(name: str, values: NDArray[np.float64]) -> ScoreRange:

@@ -76,19 +76,19 @@ def _limits(config: Quota, sizes: Mapping[str, int]) -> dict[str, int | None]:
 
 
 def capped(sizes: Mapping[str, int], shares: Mapping[str, float]) -> dict[str, int | None]:
-    """Return how many tokens of each group may stay, so that none has more than its share of all that stay.
+    """Return how many tokens of each group may stay, so that none has more than its share of all that stay (None: all).
 
-    The largest K with K = sum of min(size, share K); a group may keep share K.
+    The largest K with K = sum of min(size, share K); a group that is larger may keep share K.
 
     Raises:
         DataError: shares add to less than 1, and so nothing can stay.
 
     >>> capped({"web": 900, "law": 60, "code": 40}, {"web": 0.5, "law": 1.0, "code": 1.0})
-    {'web': 100, 'law': 200, 'code': 200}
+    {'web': 100, 'law': None, 'code': None}
     """
     there = sorted(name for name, size in sizes.items() if size)
     if not there:
-        return dict.fromkeys(sizes, 0)
+        return dict.fromkeys(sizes)
     if (most := sum(shares[name] for name in there)) < 1 - _ROUNDING:
         raise DataError(
             f"a quota: the shares of the {len(there)} groups that have documents add to {most:g}, and nothing can keep all "
@@ -101,7 +101,7 @@ def capped(sizes: Mapping[str, int], shares: Mapping[str, float]) -> dict[str, i
         # What those within their shares have is what shares of those over them leave.
         free = sum(sizes[name] for name in there if name not in over)
         total = free / max(_ROUNDING, 1 - sum(shares[name] for name in sorted(over)))
-    return {name: int(shares[name] * total * (1 + _ROUNDING)) for name in sizes}
+    return {name: int(shares[name] * total * (1 + _ROUNDING)) if name in over else None for name in sizes}
 
 
 def _nobody() -> Values:

@@ -1,0 +1,65 @@
+"""What is told of selections: what each kept of which group, and what a reader must know of them."""
+
+from collections.abc import Sequence
+from itertools import groupby
+
+from tasks.curate.published.scored import SelectionTold, Size
+from tasks.curate.selection.choosing import Cut
+
+# Groups that are named in a warning; `scored.json` has all.
+_NAMED = 6
+
+
+def selection_told(cut: Cut) -> SelectionTold:
+    """Return what is published of a cut."""
+    return SelectionTold(
+        profile=cut.profile,
+        score=cut.name,
+        keeps=cut.keeps,
+        group=cut.group,
+        considered=Size(documents=cut.documents, tokens=cut.tokens),
+        kept=Size(documents=cut.kept_documents, tokens=cut.kept_tokens),
+        allowed_tokens=cut.allowed_tokens,
+        weighted_tokens=cut.weighted_tokens,
+    )
+
+
+def selection_line(told: SelectionTold) -> str:
+    """Return what a selection kept of a group, as a line of text."""
+    kept, of = told.kept, told.considered
+    line = (
+        f"{told.profile} keeps {told.keeps}: {kept.documents:,} of {of.documents:,} documents, "
+        f"{kept.tokens:,} of {of.tokens:,} tokens"
+    )
+    if told.allowed_tokens is not None:
+        line += f"; its quota is {told.allowed_tokens:,}, {told.allowed_tokens - kept.tokens:,} not filled"
+    return line if told.weighted_tokens is None else f"{line}; {told.weighted_tokens:,.0f} as they weigh"
+
+
+def selection_warnings(cuts: Sequence[Cut]) -> list[str]:
+    """Return a sentence for each selection that leaves nothing of a group, and for each whose quotas are not filled."""
+    found = []
+    for (profile, name), some in groupby(cuts, key=lambda cut: (cut.profile, cut.name)):
+        own = list(some)
+        empty = [cut for cut in own if cut.documents and not cut.kept_documents]
+        if empty and (groups := [cut.group for cut in empty if cut.group]):
+            documents = sum(cut.documents for cut in empty)
+            found.append(
+                f"profile {profile}: selecting by {name} leaves nothing of {_named(groups)}, {documents:,} documents that "
+                "passed all before it."
+            )
+        elif empty:
+            found.append(f"profile {profile}: selecting by {name} leaves none of {empty[0].documents:,} documents.")
+        short = [cut for cut in own if cut.allowed_tokens is not None and cut.tokens < cut.allowed_tokens]
+        if short:
+            missing = sum((cut.allowed_tokens or 0) - cut.tokens for cut in short)
+            found.append(
+                f"profile {profile}: {name}: {len(short)} of {len(own)} groups have less than their quota, together "
+                f"{missing:,} tokens: {_named([cut.group for cut in short])}. Nothing is repeated to fill it."
+            )
+    return found
+
+
+def _named(groups: Sequence[str]) -> str:
+    more = f" and {len(groups) - _NAMED} more" if len(groups) > _NAMED else ""
+    return f"{'; '.join(groups[:_NAMED])}{more}"
