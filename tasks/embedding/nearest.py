@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from tasks.core.rng import seed_of
 from tasks.embedding.documents import cosines, whole_numbers
 
 # Products of a block of examples with all documents: 64 MB.
@@ -63,3 +64,25 @@ def _ranked(product_N: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.int64], 
     away_N = whole_N >> _PLACE_BITS
     first_N[1:][away_N[1:] == away_N[:-1]] = 0
     return whole_N & ((1 << _PLACE_BITS) - 1), np.maximum.accumulate(first_N)
+
+
+def nearest_means(means_KD: npt.NDArray[np.float32], vectors_ND: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
+    """Return of each vector which mean is nearest to it by Euclidean distance, the first of equals.
+
+    `means_KD`: of vectors of length 1 or 0, so none is longer.
+    """
+    whole_KD = whole_numbers(means_KD)
+    squares_K = (whole_KD.astype(np.float64) ** 2).sum(axis=1)
+    step = max(1, _BLOCK // max(1, len(means_KD)))
+    blocks = [whole_numbers(vectors_ND[at : at + step]) @ whole_KD.T for at in range(0, len(vectors_ND), step)]
+    found = [np.argmin(squares_K - 2 * products.astype(np.float64), axis=1) for products in blocks]
+    return np.concatenate([np.zeros(0, np.int64), *found])
+
+
+def centres(vectors_ND: npt.NDArray[np.float32], number: int, seed: int) -> npt.NDArray[np.float32]:
+    """Return the centres of a partition by k-means, shape [K, D]: `number` of them, or fewer where vectors are fewer."""
+    from sklearn.cluster import KMeans
+
+    different = len(np.unique(vectors_ND, axis=0))
+    model = KMeans(min(number, different), n_init=1, random_state=seed_of(seed, "centres") % 2**32)
+    return np.asarray(model.fit(vectors_ND).cluster_centers_, np.float32)

@@ -41,7 +41,7 @@ def chosen_examples(
         ConfigError: a target is a test split, or nothing is left of it.
         DataError: a file cannot be read.
     """
-    texts = {name: _texts(name, path, fields) for name, path in targets.items()}
+    texts = {name: item_texts(name, path, fields) for name, path in targets.items()}
     index = (
         index_of([read_benchmark(name, path, None) for name, path in tests.items()], NgramParams()) if tests else None
     )
@@ -78,7 +78,12 @@ def example_text(item: Mapping[str, Any], fields: tuple[str, ...] | None) -> str
     return "\n".join(strings(named))
 
 
-def _texts(name: str, path: Path, fields: tuple[str, ...] | None) -> list[str]:
+def item_texts(name: str, path: Path, fields: tuple[str, ...] | None) -> list[str]:
+    """Return the items of a file that have text, each as one.
+
+    Raises:
+        DataError: none has.
+    """
     found = [text for item in read_items(path) if (text := example_text(item, fields)).strip()]
     if not found:
         missing = "a string" if fields is None else f"text in the field(s) {', '.join(fields)}"

@@ -11,6 +11,7 @@ from tasks.curate.scorers import (
     betr,
     celadon,
     classifier,
+    dp4tl,
     dsir,
     entries,
     fasttext,
@@ -19,10 +20,12 @@ from tasks.curate.scorers import (
     qurating,
     random_order,
     regression,
+    simcore,
 )
 from tasks.curate.scorers.betr import Betr
 from tasks.curate.scorers.celadon import Celadon
 from tasks.curate.scorers.classifier import Classifier
+from tasks.curate.scorers.dp4tl import Dp4tl
 from tasks.curate.scorers.dsir import Dsir
 from tasks.curate.scorers.entries import Entries
 from tasks.curate.scorers.fasttext import FastText
@@ -32,11 +35,13 @@ from tasks.curate.scorers.perplexity import Perplexity
 from tasks.curate.scorers.qurating import QuRating
 from tasks.curate.scorers.random_order import RandomOrder
 from tasks.curate.scorers.regression import Regression
+from tasks.curate.scorers.simcore import SimCore
 
 Scorer = Annotated[
     Betr
     | Celadon
     | Classifier
+    | Dp4tl
     | Dsir
     | Entries
     | FastText
@@ -44,12 +49,13 @@ Scorer = Annotated[
     | Perplexity
     | QuRating
     | RandomOrder
-    | Regression,
+    | Regression
+    | SimCore,
     Field(discriminator="kind"),
 ]
 
 
-def method(config: Scorer) -> ScorerMethod:  # noqa: PLR0911 (one of each kind)
+def method(config: Scorer) -> ScorerMethod:  # noqa: PLR0911, PLR0912 (one of each kind)
     """Return what a scorer is."""
     match config:
         case Betr():
@@ -58,6 +64,8 @@ def method(config: Scorer) -> ScorerMethod:  # noqa: PLR0911 (one of each kind)
             return celadon.METHOD
         case Classifier():
             return classifier.METHOD
+        case Dp4tl():
+            return dp4tl.METHOD
         case Dsir():
             return dsir.METHOD
         case Entries():
@@ -74,6 +82,8 @@ def method(config: Scorer) -> ScorerMethod:  # noqa: PLR0911 (one of each kind)
             return random_order.METHOD
         case Regression():
             return regression.METHOD
+        case SimCore():
+            return simcore.METHOD
         case _ as other:
             assert_never(other)
 
