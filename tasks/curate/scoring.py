@@ -13,6 +13,7 @@ from tasks.curate.combined.unit import CombineArgs, ShardScores, combine, combin
 from tasks.curate.published.documents import LEARNED
 from tasks.curate.published.scored import Scored, ScorerTold
 from tasks.curate.scorers import kinds
+from tasks.curate.scorers.inside import InsideArgs, count_inside, held_target, load_target
 from tasks.curate.scorers.kinds import Scorer
 from tasks.curate.scorers.method import EmbeddedParams, LearningPass
 from tasks.curate.scorers.rated import RatedParams
@@ -46,6 +47,7 @@ from tasks.runtime.step import Hold, Step
 LOOK = Step("curate.look", "curate: what scorers learn from", look_shard, hold=Hold(held_looker, load_looker))
 LEARN = Step("curate.learn", "curate: scorers learn", learn)
 SCORE = Step("curate.score", "curate: scores", score_shard, hold=Hold(held_scorer, load_held))
+INSIDE = Step("curate.inside", "curate: documents of targets", count_inside, hold=Hold(held_target, load_target))
 COMBINE = Step("curate.combine", "curate: combined scores", combine)
 TELL = Step("curate.told", "curate: what was kept", tell_of_kept)
 CANDIDATES = Step("curate.candidates", "curate: candidates", candidates_of_shard)
@@ -61,6 +63,7 @@ class ScoredBy:
     told: Mapping[str, Any]
     tables: Sequence[Handle]
     without: int
+    in_target: int
 
     @property
     def name(self) -> str:
@@ -143,6 +146,17 @@ def told(
     )
 
 
+def scorer_warnings(scorers: Sequence[ScoredBy]) -> list[str]:
+    """Return what a reader must know of scorers: what they warn of themselves, and documents that are their target."""
+    found = [f"scorer {one.name}: {one.told['warning']}." for one in scorers if "warning" in one.told]
+    found += [
+        f"scorer {one.name}: {one.in_target:,} documents are texts of its target: they have the scores of the target itself."
+        for one in scorers
+        if one.in_target
+    ]
+    return found
+
+
 def learned_files(scorers: Sequence[ScoredBy]) -> dict[str, Handle]:
     """Return what is published of what scorers have learned, by the names in the output."""
     found: dict[str, Handle] = {}
@@ -183,6 +197,7 @@ def _told(workshop: Workshop, scored_by: ScoredBy, kept: Sequence[Handle]) -> Sc
         learned=scored_by.told,
         kept=of_kept,
         without=scored_by.without,
+        in_target=scored_by.in_target,
     )
 
 
@@ -191,7 +206,18 @@ def _scored(workshop: Workshop, scorer: ChosenScorer, texts: Sequence[TextSource
     learning, records = steps(workshop, scorer, texts)
     learned, told = (None, {}) if learning is None else (learning.tree, learning.summary)
     without = sum(record.summary["without"] for record in records)
-    return ScoredBy(scorer, learned, told, [record.file(SCORES_FILE) for record in records], without)
+    tables = [record.file(SCORES_FILE) for record in records]
+    return ScoredBy(scorer, learned, told, tables, without, _in_target(workshop, scorer, texts))
+
+
+def _in_target(workshop: Workshop, scorer: ChosenScorer, texts: Sequence[TextSource]) -> int:
+    method = kinds.method(scorer.config)
+    if method.target is None:
+        return 0
+    target = method.target(scorer.config, scorer.files)
+    files = tuple(scorer.files[name] for name in target.files)
+    records = INSIDE.map(workshop, [InsideArgs(text, files, target.fields) for text in texts])
+    return sum(record.summary["documents"] for record in records)
 
 
 def _of_texts(

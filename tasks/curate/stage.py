@@ -24,7 +24,7 @@ from tasks.curate.published.documents import (
 from tasks.curate.published.funnel import FateCounts, Funnel
 from tasks.curate.published.languages import LearnedLanguages
 from tasks.curate.published.scored import Scored
-from tasks.curate.scoring import CombinedBy, ScoredBy, combined, learned_files, scored, told, uses_gpu
+from tasks.curate.scoring import CombinedBy, ScoredBy, combined, learned_files, scored, scorer_warnings, told, uses_gpu
 from tasks.curate.selection.told import selection_warnings
 from tasks.curate.steps import Curation, Shard, ShardEvidence
 from tasks.curate.units import CONTAMINATED_FILE, DROPPED_FILE, KEPT_FILE
@@ -85,7 +85,7 @@ def curated(curation: Curation, shards: Sequence[Shard]) -> tuple[dict[str, Cont
     counts = sum((FateCounts.model_validate(record.summary) for record in decided), FateCounts())
     funnel = Funnel(
         counts=counts,
-        warnings=(*warnings(counts), *(selection_warnings(chosen.cuts) if chosen is not None else ())),
+        warnings=(*warnings(counts), *scorer_warnings(scorers), *selection_warnings(chosen.cuts if chosen else ())),
         lost_sources=lost_sources(counts),
         duplicates=duplicates.counts,
         refined=refined,

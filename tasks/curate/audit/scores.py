@@ -100,6 +100,8 @@ def scores_table(ranges: list[ScoreRange], scored: Scored | None) -> str:
         return "\n".join(lines)
     for name, scorer in scored.scorers.items():
         told = {**scorer.learned, **scorer.kept}
+        if scorer.in_target:
+            told["documents that are texts of its target"] = scorer.in_target
         if told:
             lines.append(
                 f"{name} ({scorer.kind}): " + ", ".join(f"{key} {_number(value)}" for key, value in told.items())

@@ -11,7 +11,7 @@ from tasks.core.published import Model, Published
 class ScorerTold(Model):
     """A scorer: its kind, its columns, what it told of what it has learned and of the kept documents.
 
-    `without` documents have no score.
+    `without` documents have no score; `in_target` are texts of its target.
     """
 
     kind: str
@@ -19,6 +19,7 @@ class ScorerTold(Model):
     learned: Mapping[str, Any]
     kept: Mapping[str, float]
     without: NonNegativeInt
+    in_target: NonNegativeInt = 0
 
 
 class Size(Model):

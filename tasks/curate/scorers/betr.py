@@ -23,7 +23,7 @@ from tasks.curate.decontaminate.benchmarks import named_files
 from tasks.curate.scorers import linear_head
 from tasks.curate.scorers.examples import Examples, chosen_examples
 from tasks.curate.scorers.linear_head import LinearHead
-from tasks.curate.scorers.method import EmbeddedParams, EmbeddedPass, Files, Given, ScorerMethod
+from tasks.curate.scorers.method import EmbeddedParams, EmbeddedPass, Files, Given, ScorerMethod, Target
 from tasks.curate.statistics.texts import Columns
 from tasks.embedding.documents import EmbeddedDocuments
 from tasks.embedding.kinds import Embed
@@ -159,5 +159,6 @@ METHOD = ScorerMethod(
     _load,
     user_files=_user_files,
     file_fields=("target", "test"),
+    target=lambda config, files: Target(tuple(name for name in files if name.startswith("target.")), config.fields),
     learning=EmbeddedPass(_learn),
 )

@@ -17,7 +17,7 @@ from pydantic import Field
 from tasks.core.errors import DataError
 from tasks.curate.decontaminate.benchmarks import named_files, read_benchmark
 from tasks.curate.scorers.hashed_ngrams import bucket_counts, weight_sums
-from tasks.curate.scorers.method import Documents, Files, Given, LearningPass, ScorerMethod, ScorerParams
+from tasks.curate.scorers.method import Documents, Files, Given, LearningPass, ScorerMethod, ScorerParams, Target
 from tasks.curate.statistics.texts import Columns, texts_of
 
 # Added to every share, so that what a model never saw has a logarithm; the constant of the authors' release.
@@ -119,5 +119,6 @@ METHOD = ScorerMethod(
     _load,
     user_files=lambda config: named_files(config.target, f"scorer {config.name}, target"),
     file_fields=("target",),
+    target=lambda config, files: Target(tuple(files), config.fields),
     learning=LearningPass(_look, _learn, _told_of_kept),
 )

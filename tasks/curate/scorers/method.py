@@ -98,6 +98,14 @@ class EmbeddedPass:
 
 
 @dataclass(frozen=True)
+class Target:
+    """Which of the user's files are a scorer's target, JSONL records, and which of their fields are its text (None: all)."""
+
+    files: tuple[str, ...]
+    fields: tuple[str, ...] | None
+
+
+@dataclass(frozen=True)
 class ScorerMethod:
     """A scorer: `score(config, documents, held)` gives `columns`, one number per document, NaN where there is none.
 
@@ -105,6 +113,9 @@ class ScorerMethod:
     gave, kept from shard to shard. `user_files(config)` names the user's files, which `file_fields` of the config point to;
     ConfigError where one does not exist. `reads`: columns of ingested documents besides text, id and source. `on_device`:
     scores are computed by a model on a GPU where there is one.
+
+    `target(config, files)` says which of the files, by their names, are texts that documents are likened to: documents that
+    are such a text themselves are counted.
 
     A scorer with `EmbeddedParams` is given `EmbeddedDocuments` in place of documents, and its learning is an `EmbeddedPass`.
     """
@@ -117,6 +128,7 @@ class ScorerMethod:
     learning: LearningPass | EmbeddedPass | None = None
     reads: tuple[str, ...] = ()
     on_device: bool = False
+    target: Callable[[Any, Iterable[str]], Target] | None = None
 
 
 def column(name: str, part: str) -> str:

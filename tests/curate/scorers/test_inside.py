@@ -1,0 +1,38 @@
+"""A target that lies inside the pool is counted and said, and nothing is refused."""
+
+import json
+from pathlib import Path
+
+from click.testing import CliRunner
+
+from cli.ask import scores
+from tasks.curate.config import CurateParams
+from tasks.curate.published.funnel import Funnel
+from tasks.curate.published.scored import Scored
+from tasks.curate.scorers.inside import target_texts
+from tasks.curate.stage import run
+from tests.curate.folders import document, ingest_folder, rows, workshop
+
+
+def test_a_text_is_one_of_a_target_whatever_its_blanks_alone_or_with_the_rest_of_its_record() -> None:
+    target = target_texts([("What is a fever, and when does it go?", "A high temperature."), ("",)])
+    inside = ["What is a fever,  and\nwhen does it go?", "What is a fever, and when does it go?\n\nA high temperature."]
+    assert all(text in target for text in [*inside, " A high temperature.\n"])
+    assert not any(text in target for text in ["", "What is a fever, and when", "a high temperature."])
+
+
+def test_documents_that_are_texts_of_a_target_are_counted_and_said(tmp_path: Path) -> None:
+    texts = ["the dose of the drug", "the court held so", "the  dose\nof the drug", "another text"]
+    ingest_folder(tmp_path / "ingest", [[document(f"d{i}", text) for i, text in enumerate(texts)]])
+    (tmp_path / "target.jsonl").write_text(json.dumps({"text": texts[0]}) + "\n")
+    scorer = {"kind": "dsir", "name": "med", "target": [str(tmp_path / "target.jsonl")], "num_buckets": 50}
+    values = {"scorers": [scorer], "profile": "p", "profiles": {"p": {"rules": {}}}, "duplicates": None}
+    params = CurateParams.model_validate(values)
+    run(params, inputs={"ingest": tmp_path / "ingest"}, output=tmp_path / "out", workshop=workshop(tmp_path))
+    assert len(rows(tmp_path / "out", "kept")) == 4
+    assert Scored.read(tmp_path / "out").scorers["med"].in_target == 2
+    warnings = Funnel.read(tmp_path / "out").warnings
+    assert any(one.startswith("scorer med: 2 documents are texts of its target") for one in warnings)
+    assert any(one.startswith("scorer med: the target has 5 words, which say little") for one in warnings)
+    told = CliRunner().invoke(scores, [str(tmp_path / "out")]).output
+    assert "documents that are texts of its target 2" in told
