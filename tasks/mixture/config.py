@@ -14,6 +14,7 @@ from tasks.mixture.decay import DecayStage
 from tasks.mixture.decide import DecisionParams
 from tasks.mixture.earlier_runs.reuse import THRESHOLD
 from tasks.mixture.earlier_runs.warm import Warm
+from tasks.mixture.limits import ShareLimit
 from tasks.mixture.predictors.choose import Selection
 from tasks.mixture.second_size import between
 from tasks.mixture.strategies.default import Default
@@ -59,6 +60,10 @@ class SearchParams(Params):
     )
     max_increase: dict[str, NonNegativeFloat] = Field(
         default={}, description="domain or task's score: what it may lose against natural, at most"
+    )
+    share_limits: dict[str, ShareLimit] = Field(
+        default={},
+        description="by a name of yours: what several domains may have of the run together, such as a licence tier",
     )
     held_out_only: tuple[str, ...] = Field(default=(), description="domains that are measured on, never trained on")
     search_tokens_per_domain: PositiveInt = Field(default=16_384, description="held-out, to measure a proxy on")
@@ -173,6 +178,7 @@ class SearchParams(Params):
         if nothing := [name for name, shares in named.items() if not sum(shares.values()) > 0]:
             yield f"{nothing[0]}: its weights sum to 0, so nothing counts; give a held-out set a weight above 0"
         yield from self._mistakes_of_tasks()
+        yield from self._mistakes_of_limits()
         if self.earlier_runs is None and any(isinstance(each, Warm) for each in self.selection.zoo):
             yield "selection.zoo names the predictor `warm`, which needs earlier_runs; name them, or leave it out"
         if self.ladder is not None and self.transfer is None:
@@ -205,6 +211,11 @@ class SearchParams(Params):
                 f"no more compute (parameters x tokens) than the proxy with hidden_size {first.model.hidden_size} and "
                 f"num_tokens {first.num_tokens}; give it a larger model or more num_tokens"
             )
+
+    def _mistakes_of_limits(self) -> Iterator[str]:
+        if self.share_limits and (self.changed_domains or self.stages is not None):
+            what = "changed_domains" if self.changed_domains else "stages"
+            yield f"share_limits are not kept by {what}: leave out one of the two"
 
     def _mistakes_of_tasks(self) -> Iterator[str]:
         names = [task.name for task in self.tasks]

@@ -19,11 +19,11 @@ from tasks.core.params import Params
 from tasks.mixture.earlier_runs.reuse import Reuse
 from tasks.mixture.predictors.choose import fit
 from tasks.mixture.predictors.gp_sqrt import GpSqrt
-from tasks.mixture.problem import Problem, gridded
+from tasks.mixture.problem import Problem
 from tasks.mixture.published import BaselineName
 from tasks.mixture.published_candidates import Candidate, MixtureOrigin
 from tasks.mixture.runs import ProxyRun, RunTable
-from tasks.mixture.strategies.evidence import MARGIN, Evidence, Predicts, excess, under_caps
+from tasks.mixture.strategies.evidence import MARGIN, Evidence, Predicts, brought_in, excess
 from tasks.mixture.strategies.local_search import ascend
 
 Array = npt.NDArray[np.float64]
@@ -91,10 +91,11 @@ def shipped(params: DecisionParams, problem: Problem, evidence: Evidence, weight
     """Return what a released method ships, whatever it is worth: brought under the caps, which the reason then says."""
     # What was measured ships as it was measured, not rounded to the grid of proposals.
     as_it_is = _measured(evidence.runs, weights_D) is not None and bool(problem.allows(weights_D[None])[0])
-    kept_D, moved = (weights_D, 0.0) if as_it_is else under_caps(weights_D, problem.caps_D)
+    kept_D, moved = (weights_D, 0.0) if as_it_is else brought_in(problem, weights_D)
     predictor = evidence.predictor or fit(GpSqrt(), evidence.measured(problem))
     if moved > 0:
-        reason += f"; {moved:.4f} of its weight was above a cap and went to other domains"
+        over = "a cap or a limit" if problem.limits else "a cap"
+        reason += f"; {moved:.4f} of its weight was above {over} and went to other domains"
     if float(broken := excess(problem, predictor, kept_D[None])[0]) > 0:
         reason += f"; it is predicted to break the constraints by {broken:.4f}"
     known = _known(params, problem, predictor, evidence.runs)
@@ -176,8 +177,8 @@ def _predicted_best(
     ranked_SD = np.array([each.weights for each in sorted(known, key=lambda candidate: -candidate.score)])
     ranked_SB = ranked_SD if basis is None else basis.reduce(ranked_SD[basis.holds(ranked_SD)])
     starts_SB = np.vstack([ranked_SB[:_STARTS], searched.uniform, searched.natural])
-    found_SB = ascend(lambda weights_MB: score(whole(weights_MB)), starts_SB, searched.caps_D)
-    tops_MD = whole(np.array([gridded(top_B, searched.caps_D) for top_B in found_SB]))
+    found_SB = ascend(lambda weights_MB: score(whole(searched.admitted(weights_MB))), starts_SB, searched.caps_D)
+    tops_MD = whole(np.array([searched.gridded(top_B) for top_B in found_SB]))
     return _candidate(params, problem, predictor, _PREDICTED_ALONE, tops_MD[int(np.argmax(score(tops_MD)))], None)
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from tasks.core.errors import ConfigError
 from tasks.mixture.config import SearchParams
+from tasks.mixture.limits import limits_of
 from tasks.mixture.problem import Constraint, Problem, SearchedDomain, objective_shares
 from tasks.tokenize.pool import TokenPool
 from tasks.training.order import usable_rows
@@ -39,6 +40,7 @@ def problem_of(params: SearchParams, pool: TokenPool) -> Problem:
         kl_to_natural=params.kl_to_natural or 0.0,
         sets=sets if params.tasks else (),
         constraints=constraints_of(params, sets),
+        limits=limits_of(params.share_limits, pool.names),
     )
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tasks.core.errors import ConfigError
+from tasks.mixture.limits import Limit, admitted, gridded_within, holds, require_room
 from tasks.training.order import weight_caps
 
 Array = npt.NDArray[np.float64]
@@ -47,6 +48,7 @@ class Constraint:
 class Problem:
     """A search over the weights of `domains`, for a run of `target_samples` judged by `objective_S`.
 
+    `limits` are on what several domains have together; a design is wide and knows none of them.
     `objective` has one share per held-out set, summing to 1: the objective is the sum of share times loss (bits per byte
     in a pool). `sets` names them; empty = the domains. `max_epochs` is how often a domain may be repeated, in the target
     run and in a proxy. `kl_to_natural` is what a nat of divergence from the natural mixture must gain, in the objective's
@@ -64,6 +66,7 @@ class Problem:
     kl_to_natural: float = 0.0
     sets: tuple[str, ...] = ()
     constraints: tuple[Constraint, ...] = ()
+    limits: tuple[Limit, ...] = ()
 
     def __post_init__(self) -> None:
         trainable = sum(domain.trainable for domain in self.domains)
@@ -81,6 +84,7 @@ class Problem:
                     f"with {sum(rows):,} samples give at most {int(room):,} in {self.max_epochs:g} epochs. Train on "
                     "fewer tokens, raise max_epochs, or bring more text."
                 )
+        require_room(self.limits, self.caps_D)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -118,12 +122,12 @@ class Problem:
     @property
     def natural(self) -> Array:
         """Each domain by its share of tokens; a domain at its cap gives the rest to the others, in proportion."""
-        return filled([domain.tokens * domain.trainable for domain in self.domains], self.caps_D)
+        return self._within(filled([domain.tokens * domain.trainable for domain in self.domains], self.caps_D))
 
     @property
     def uniform(self) -> Array:
         """Equal weights under the caps: what a capped domain leaves goes to the others."""
-        return filled(self._equal, self.caps_D)
+        return self._within(filled(self._equal, self.caps_D))
 
     @property
     def unimax(self) -> Array:
@@ -137,7 +141,7 @@ class Problem:
         # Caps may leave less than a whole run at that level: then the least level that does.
         while np.minimum(rows_D * epochs / self.target_samples, self.caps_D).sum() < 1 and epochs < self.max_epochs:
             epochs = min(epochs * _LEVEL_STEP, self.max_epochs)
-        return filled(self._equal, np.minimum(rows_D * epochs / self.target_samples, self.caps_D))
+        return self._within(filled(self._equal, np.minimum(rows_D * epochs / self.target_samples, self.caps_D)))
 
     @property
     def capped(self) -> tuple[str, ...]:
@@ -147,8 +151,25 @@ class Problem:
         return tuple(domain.name for domain, cap in pairs if domain.trainable and cap < equal)
 
     def allows(self, weights_MD: Array) -> npt.NDArray[np.bool_]:
-        """Return for each mixture whether it keeps to the caps of a recipe, shape [M]."""
-        return np.asarray((weights_MD <= self.caps_D + 1e-12).all(axis=1))
+        """Return for each mixture whether it keeps to the caps of a recipe and to the limits on sets, shape [M]."""
+        return np.asarray((weights_MD <= self.caps_D + 1e-12).all(axis=1) & holds(self.limits, weights_MD))
+
+    def admitted(self, weights_MD: Array) -> Array:
+        """Return mixtures under the caps of a recipe brought within the limits on sets, shape [M, D]."""
+        return admitted(self.limits, self.caps_D, weights_MD)
+
+    def gridded(self, weights_D: Array) -> Array:
+        """Return a mixture that a recipe may have, on the grid: the nearest that keeps to caps and limits."""
+        if not self.limits:
+            return gridded(weights_D, self.caps_D)
+        return gridded_within(self.limits, self._within(weights_D), self.caps_D, GRID)
+
+    def recipes(self, weights_MD: Array) -> Array:
+        """Return mixtures on the grid and under the caps of a recipe brought within its limits, shape [M, D]."""
+        return np.array([self.gridded(row_D) for row_D in weights_MD]) if self.limits else weights_MD
+
+    def _within(self, weights_D: Array) -> Array:
+        return np.asarray(self.admitted(weights_D[None])[0])
 
     @property
     def _equal(self) -> list[float]:

@@ -17,6 +17,7 @@ from tasks.core.errors import DataError
 from tasks.core.rng import generator
 from tasks.mixture.config import SearchParams
 from tasks.mixture.designs.space_filling import baselines, draws
+from tasks.mixture.limits import limits_of
 from tasks.mixture.pool_problem import constraints_of, held_out_only, objective_of
 from tasks.mixture.predictors.choose import Choice
 from tasks.mixture.predictors.predictor import Predictor
@@ -143,6 +144,7 @@ def free_problem(params: SearchParams, runs: RunTable, where: str) -> Problem:
         max_epochs=1.0,
         sets=runs.sets,
         constraints=constraints_of(params, runs.sets),
+        limits=limits_of(params.share_limits, runs.domains),
     )
 
 
@@ -189,7 +191,7 @@ def _best(truth: Truth, problem: Problem, seed: int) -> float:
     pool_MD = np.vstack([baselines(problem), pool_MD])
 
     def score(weights_MD: Array) -> Array:
-        return -truth.objective_M(weights_MD)
+        return -truth.objective_M(problem.admitted(weights_MD))
 
     starts = np.argsort(-score(pool_MD), kind="stable")[:_STARTS]
-    return float(truth.objective_M(ascend(score, pool_MD[starts], problem.caps_D)).min())
+    return float(-score(ascend(score, pool_MD[starts], problem.caps_D)).max())

@@ -19,7 +19,7 @@ from tasks.mixture.predictors.choose import fit
 from tasks.mixture.predictors.trees import Lightgbm
 from tasks.mixture.problem import Problem
 from tasks.mixture.published_candidates import Proposal
-from tasks.mixture.strategies.evidence import Evidence, under_caps
+from tasks.mixture.strategies.evidence import Evidence, brought_in
 from tasks.mixture.strategies.method import Strategy
 from tasks.mixture.strategies.rounds import in_proportion, swarm_under_caps
 
@@ -60,7 +60,7 @@ def propose(
     taken = {row.weights for row in evidence.runs.rows}
     proposals: list[Proposal] = []
     for index in chosen.tolist():
-        kept_D, moved = under_caps(pool_MD[index], problem.caps_D)
+        kept_D, moved = brought_in(problem, pool_MD[index])
         weights = tuple(kept_D.tolist())
         if weights not in taken and len(proposals) < count:
             taken.add(weights)

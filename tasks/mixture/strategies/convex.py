@@ -1,11 +1,13 @@
 """The minimum of a sum of exponentials with a divergence from natural, on the simplex under caps: a convex problem.
 
     min_x  sum_o s_o exp(b_o + t_o . x) + kl KL(x || natural),   0 <= x <= caps, sum x = 1,
-           c_o + exp(b_o + t_o . x) <= most_o   for the sets with a limit
+           c_o + exp(b_o + t_o . x) <= most_o   for the held-out sets with a constraint
+           at_least_g <= sum of x over g <= at_most_g   for the sets of domains with a limit
 
 Axes: D domains, O outputs.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +15,7 @@ import numpy.typing as npt
 import scipy.sparse
 
 from tasks.core.errors import EvidenceError
+from tasks.mixture.limits import Limit
 from tasks.mixture.predictors.exponential import Exponential
 from tasks.mixture.problem import Problem
 from tasks.mixture.strategies.evidence import MARGIN
@@ -37,7 +40,13 @@ class Exponentials:
 
 
 def convex_minimum(
-    laws: Exponentials, natural_D: Array, caps_D: Array, *, kl: float, most_O: Array | None = None
+    laws: Exponentials,
+    natural_D: Array,
+    caps_D: Array,
+    *,
+    kl: float,
+    most_O: Array | None = None,
+    limits: Sequence[Limit] = (),
 ) -> Array:
     """Return the minimiser, shape [D]; `most_O` bounds values of single outputs (infinite = no bound).
 
@@ -49,7 +58,7 @@ def convex_minimum(
     used_D = (caps_D > 0) & (natural_D > 0)
     part = Exponentials(laws.share_O, laws.b_O, laws.t_OD[:, used_D])
     free_D = natural_D[used_D] / natural_D[used_D].sum()
-    best_D = _solved(part, free_D, caps_D[used_D], kl, most_O)
+    best_D = _solved(part, free_D, caps_D[used_D], kl, most_O, _sums(limits, used_D))
     x_D = np.zeros(len(natural_D))
     x_D[used_D] = np.clip(np.where(best_D < _LEAST, 0.0, best_D), 0.0, caps_D[used_D])
     return np.asarray(x_D / x_D.sum())
@@ -62,10 +71,26 @@ def law_minimum(problem: Problem, laws: Exponential, kl: float) -> Array:
     at_natural_O = parts.values(problem.natural)
     for limit in problem.constraints:
         most_O[limit.set] = min(most_O[limit.set], at_natural_O[limit.set] + limit.max_increase - MARGIN)
-    return convex_minimum(parts, problem.natural, problem.caps_D, kl=kl, most_O=most_O)
+    return convex_minimum(parts, problem.natural, problem.caps_D, kl=kl, most_O=most_O, limits=problem.limits)
 
 
-def _solved(laws: Exponentials, natural_D: Array, caps_D: Array, kl: float, most_O: Array | None) -> Array:
+def _sums(limits: Sequence[Limit], used_D: npt.NDArray[np.bool_]) -> tuple[Array, Array]:
+    """Return the limits as rows over the domains in use and what each row may be at most, shapes [L, D] and [L]."""
+    member_GD = np.zeros((len(limits), len(used_D)))
+    for row_D, limit in zip(member_GD, limits, strict=True):
+        row_D[list(limit.members)] = 1.0
+    at_least, at_most = [-limit.at_least for limit in limits], [limit.at_most for limit in limits]
+    return np.vstack([member_GD, -member_GD])[:, used_D], np.array([*at_most, *at_least])
+
+
+def _solved(
+    laws: Exponentials,
+    natural_D: Array,
+    caps_D: Array,
+    kl: float,
+    most_O: Array | None,
+    sums: tuple[Array, Array],
+) -> Array:
     """Return the minimiser of a conic program, over x_D, v_O >= exp(b + t . x) and r_D >= x log(x / natural).
 
     Exponential cones {(a, y, z): y exp(a / y) <= z} hold what is not linear: (b + t . x, 1, v) and (-r, x, natural).
@@ -80,7 +105,8 @@ def _solved(laws: Exponentials, natural_D: Array, caps_D: Array, kl: float, most
     )
     r = np.eye(number, 2 * number + number_of_outputs, number + number_of_outputs)
     limited_O = np.zeros(number_of_outputs, np.bool_) if most_O is None else np.isfinite(most_O)
-    below = [(np.vstack([x, v[limited_O]]), np.concatenate([caps_D, [] if most_O is None else most_O[limited_O]]))]
+    bounds = [caps_D, np.zeros(0) if most_O is None else most_O[limited_O], sums[1]]
+    below = [(np.vstack([x, v[limited_O], sums[0] @ x]), np.concatenate(bounds))]
     rows = [(x.sum(axis=0, keepdims=True), np.ones(1)), *below]
     cones = [clarabel.ZeroConeT(1), clarabel.NonnegativeConeT(len(below[0][1]))]
     nothing = np.zeros(x.shape[1])

@@ -15,7 +15,7 @@ from pydantic import Field, PositiveFloat, PositiveInt
 from tasks.core.params import Params
 from tasks.mixture.decide import DecisionParams, Pick, decide
 from tasks.mixture.designs.space_filling import SpaceFilling, baselines, draws, space_filling
-from tasks.mixture.problem import Problem, gridded
+from tasks.mixture.problem import Problem
 from tasks.mixture.published_candidates import Proposal, ProposalReason
 from tasks.mixture.strategies.evidence import MARGIN, Evidence, Predicts, excess
 from tasks.mixture.strategies.local_search import ascend, diverse
@@ -83,9 +83,9 @@ def propose(
     Fewer come only where the caps leave no other mixtures.
     """
     measured_RD = evidence.runs.weights_RD()
-    pool_MD = draws(problem, params.num_draws, params.strengths, 1.0, problem.caps_D, seed * 1_000_003 + round_)
+    drawn_MD = draws(problem, params.num_draws, params.strengths, 1.0, problem.caps_D, seed * 1_000_003 + round_)
     predictor = evidence.fitted(params.kind)
-    pool_MD = np.vstack([baselines(problem), measured_RD[problem.allows(measured_RD)], pool_MD])
+    pool_MD = np.vstack([baselines(problem), measured_RD[problem.allows(measured_RD)], problem.recipes(drawn_MD)])
     # Scored once for the whole batch: what is hopeless for the first proposal is so for the last.
     bound_M = _upper_confidence_bound(problem, predictor, problem.natural, pool_MD)
     pool_MD = pool_MD[np.argsort(-bound_M, kind="stable")[:_SCREENED]]
@@ -151,12 +151,13 @@ def _best_near(params: Default, problem: Problem, pool_MD: Array, score: Score, 
 
     def fresh(weights_MD: Array) -> Array:
         # Less than nothing within a step of what is taken: the optimiser finds its way out.
+        weights_MD = problem.admitted(weights_MD)
         room_M = room(weights_MD)
         return np.where(room_M >= 1.0, score(weights_MD), _TAKEN * (1.0 - room_M))
 
     starts_SD = diverse(pool_MD, fresh(pool_MD), params.num_starts, _APART)
     tops_SD = ascend(fresh, starts_SD, problem.caps_D, params.min_step / 3)
-    candidates_MD = np.vstack([np.array([gridded(top_D, problem.caps_D) for top_D in tops_SD]), starts_SD])
+    candidates_MD = np.vstack([np.array([problem.gridded(top_D) for top_D in tops_SD]), starts_SD])
     candidates_MD = candidates_MD[room(candidates_MD) >= 1.0]
     return candidates_MD[int(np.argmax(score(candidates_MD)))] if len(candidates_MD) else None
 

@@ -75,6 +75,15 @@ def under_caps(weights_D: Array, caps_D: Array) -> tuple[Array, float]:
     return gridded(kept_D, caps_D), float(np.maximum(weights_D - caps_D, 0.0).sum())
 
 
+def brought_in(problem: Problem, weights_D: Array) -> tuple[Array, float]:
+    """Return the weights on the grid, under the caps of a recipe and within its limits, and how much had to move."""
+    kept_D, moved = under_caps(weights_D, problem.caps_D)
+    if problem.allows(kept_D[None])[0]:
+        return kept_D, moved
+    found_D = problem.gridded(kept_D)
+    return found_D, moved + float(np.maximum(kept_D - found_D, 0.0).sum())
+
+
 def excess(problem: Problem, predictor: Predicts, weights_MD: Array, margin: float = 0.0) -> Array:
     """Return by how much mixtures are predicted to break the constraints, summed over sets, shape [M]; 0 = kept.
 

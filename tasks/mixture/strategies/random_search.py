@@ -54,7 +54,7 @@ def finish(params: RandomSearch, decision: DecisionParams, problem: Problem, evi
 def _spread(params: RandomSearch, problem: Problem, taken_RD: Array, count: int, seed: int) -> Array:
     num_draws = max(params.num_draws, 4 * count)
     pool_MD = draws(problem, num_draws, params.strengths, 1.0, problem.caps_D, seed)
-    return farthest(taken_RD, pool_MD, count)
+    return farthest(taken_RD, problem.recipes(pool_MD), count)
 
 
 METHOD = Strategy(schedule=one_round, first=first, propose=propose, finish=finish)

@@ -12,7 +12,7 @@ from tasks.core.errors import ConfigError
 from tasks.mixture.designs.swarm import Swarm, swarm
 from tasks.mixture.problem import Problem
 from tasks.mixture.published_candidates import Proposal
-from tasks.mixture.strategies.evidence import Evidence, under_caps
+from tasks.mixture.strategies.evidence import Evidence, brought_in, under_caps
 
 Array = npt.NDArray[np.float64]
 
@@ -65,10 +65,10 @@ def with_optimum(
     The methods themselves never measure again; a search that has runs left over does this with them.
     """
     best_D, predicted = optimum
-    kept_D, moved = under_caps(best_D, problem.caps_D)
+    kept_D, moved = brought_in(problem, best_D)
     found = [Proposal(weights=tuple(kept_D.tolist()), reason="optimum", predicted=predicted, moved=moved)]
     for row_D in swarm(params, problem.natural, 2 * count, seed):
-        kept_D, moved = under_caps(row_D, problem.caps_D)
+        kept_D, moved = brought_in(problem, row_D)
         found.append(Proposal(weights=tuple(kept_D.tolist()), reason="random", moved=moved))
     taken = {row.weights for row in evidence.runs.rows}
     return tuple({p.weights: p for p in reversed(found) if p.weights not in taken}.values())[::-1][:count]
