@@ -17,6 +17,7 @@ from tasks.curate.scorers import (
     fasttext,
     fasttext_trained,
     perplexity,
+    preselect,
     qurating,
     random_order,
     regression,
@@ -32,6 +33,7 @@ from tasks.curate.scorers.fasttext import FastText
 from tasks.curate.scorers.fasttext_trained import FastTextTrained
 from tasks.curate.scorers.method import ScorerMethod, column
 from tasks.curate.scorers.perplexity import Perplexity
+from tasks.curate.scorers.preselect import PreSelect
 from tasks.curate.scorers.qurating import QuRating
 from tasks.curate.scorers.random_order import RandomOrder
 from tasks.curate.scorers.regression import Regression
@@ -47,6 +49,7 @@ Scorer = Annotated[
     | FastText
     | FastTextTrained
     | Perplexity
+    | PreSelect
     | QuRating
     | RandomOrder
     | Regression
@@ -76,6 +79,8 @@ def method(config: Scorer) -> ScorerMethod:  # noqa: PLR0911, PLR0912 (one of ea
             return fasttext_trained.METHOD
         case Perplexity():
             return perplexity.METHOD
+        case PreSelect():
+            return preselect.METHOD
         case QuRating():
             return qurating.METHOD
         case RandomOrder():
