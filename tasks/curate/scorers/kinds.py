@@ -11,6 +11,7 @@ from tasks.curate.scorers import (
     betr,
     celadon,
     classifier,
+    dataman,
     dp4tl,
     dsir,
     entries,
@@ -26,6 +27,7 @@ from tasks.curate.scorers import (
 from tasks.curate.scorers.betr import Betr
 from tasks.curate.scorers.celadon import Celadon
 from tasks.curate.scorers.classifier import Classifier
+from tasks.curate.scorers.dataman import DataMan
 from tasks.curate.scorers.dp4tl import Dp4tl
 from tasks.curate.scorers.dsir import Dsir
 from tasks.curate.scorers.entries import Entries
@@ -43,6 +45,7 @@ Scorer = Annotated[
     Betr
     | Celadon
     | Classifier
+    | DataMan
     | Dp4tl
     | Dsir
     | Entries
@@ -67,6 +70,8 @@ def method(config: Scorer) -> ScorerMethod:  # noqa: PLR0911, PLR0912 (one of ea
             return celadon.METHOD
         case Classifier():
             return classifier.METHOD
+        case DataMan():
+            return dataman.METHOD
         case Dp4tl():
             return dp4tl.METHOD
         case Dsir():

@@ -37,7 +37,10 @@ class Student:
 
     def scores(self, texts: Sequence[str]) -> Floats:
         """Return float64 [N, K], NaN where a text has no word."""
-        shares_NB = shares(texts, len(self.weights_BK))
+        return self.of_shares(shares(texts, len(self.weights_BK)))
+
+    def of_shares(self, shares_NB: Any) -> Floats:
+        """Return the scores of texts of which the shares of buckets are known."""
         found: Floats = shares_NB @ self.weights_BK.astype(np.float64) + self.intercept_K
         found[np.diff(shares_NB.indptr) == 0] = np.nan
         return found
