@@ -57,7 +57,7 @@ class DomainSpecificity(Model):
 class Specificity(Published):
     """The specificity of every domain, against the model of the mixture `general`.
 
-    `spearman` is the rank correlation over domains of specificity with doublings; None where there are too few.
+    `spearman` is the rank correlation over domains of specificity with doublings; None where fewer than 5 have doublings.
     """
 
     FILE: ClassVar[str] = "specificity.json"
