@@ -27,7 +27,7 @@ def metrics(content: PageContent) -> dict[str, float]:
         "documents": float(curation.records.documents),
         "documents_kept": float(curation.kept.documents),
         "domains": float(len(evaluation.domains)),
-        "proxies": float(len(content.search.runs)),
+        "proxies": float(len(content.search.shown)),
         **decision_numbers(evaluation.decision, evaluation.overall),
     }
 

@@ -14,7 +14,7 @@ from tasks.evaluation.published import Decision
 from tasks.mixture.published import MIXTURES
 from tasks.report.config import ReportParams
 from tasks.report.load import PageContent, read_content
-from tasks.report.numbers import GAINS, LOSSES, METRICS, REGRET, files
+from tasks.report.numbers import GAINS, LOSSES, METRICS, REGRET, files, metrics
 from tasks.report.stage import FILES
 from tests.infra import dvc_in_forks
 from tests.report.folders import stage_folders
@@ -38,6 +38,13 @@ def test_the_metrics_are_those_of_the_decision(content: PageContent, told: dict[
     assert (found["claim"], found["documents"], found["documents_kept"]) == (1.0, 9.0, content.curation.kept.documents)
     assert {name: found[f"bits_per_byte/{name}"] for name in content.evaluation.overall} == content.evaluation.overall
     assert all(isinstance(value, float) for value in found.values()), "DVC compares numbers"
+
+
+def test_proxies_are_counted_as_on_the_page_without_those_of_another_size(content: PageContent) -> None:
+    runs = content.search.runs
+    larger = replace(runs[-1], model_parameters=2 * runs[-1].model_parameters)
+    search = replace(content.search, runs=(*runs[:-1], larger))
+    assert metrics(replace(content, search=search))["proxies"] == len(search.shown) == len(runs) - 1
 
 
 def test_every_row_of_losses_has_all_mixtures_and_null_for_what_was_not_trained(
