@@ -165,7 +165,8 @@ def _statement(
     if interval.above_zero and adjusted < 1 - confidence:
         return f"Claim: {name} beats {baseline} in {primary} by {signed(interval.gain).removeprefix('+')} ({ends})."
     if interval.below_zero and adjusted < 1 - confidence:
-        return f"No claim: {baseline} beats {name} in {primary} by {signed(-interval.gain).removeprefix('+')} ({ends})."
+        loss = signed(-interval.gain).removeprefix("+")
+        return f"No gain: {name} is worse than {baseline} in {primary} by {loss} ({ends})."
     why = (
         ""
         if detectable is None

@@ -82,6 +82,7 @@ def render(content: ArmsContent) -> str:
         "domain_rows": [*of_domains, *(row for row in rows if row.name == BITS_PER_BYTE)],
         "other_rows": [row for row in rows if not row.name.startswith(BITS_PER_BYTE)],
         "overall": BITS_PER_BYTE,
+        "called": called,
         "settings": settings_of(content.plan),
         "weights": weights_of(content),
         "curves_shown": _shown(content),
@@ -89,10 +90,22 @@ def render(content: ArmsContent) -> str:
         "own": StageLineage.of(content.own, content.environment),
     }
     pictures = {
-        "decision": gains("decision", _gains(found), found.primary.replace("_", " "), f"Gain over {found.baseline}"),
+        "decision": gains("decision", _gains(found), called(found.primary), f"Gain over {found.baseline}"),
         "curves": curves([content.curves[name] for name in _shown(content)]),
     }
-    return page("arms.html", TEMPLATES, f"{found.primary.replace('_', ' ').capitalize()} of arms", told, pictures)
+    return page("arms.html", TEMPLATES, f"Arms compared by {called(found.primary)}", told, pictures)
+
+
+def called(score: str) -> str:
+    """Return the name of a score as people read it; those of tasks, sets and domains stay as they are.
+
+    >>> called("facts_q.log_p_correct"), called("my_set"), called("bits_per_byte.d_1")
+    ('facts_q: log p correct', 'my_set', 'bits per byte of d_1')
+    """
+    if score.partition(".")[0] == BITS_PER_BYTE:
+        return " of ".join(["bits per byte", *score.split(".", 1)[1:]])
+    task, dot, name = score.rpartition(".")
+    return f"{task}: {name.replace('_', ' ')}" if dot else score
 
 
 def headline(found: ArmsComparison) -> str:

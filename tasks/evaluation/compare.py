@@ -234,5 +234,5 @@ def _statement(baseline: str, overall: Interval, evidence: str, unit: str) -> st
         return f"Claim: the searched mixture beats {baseline} by {gain} {unit} ({evidence})."
     if overall.below_zero:
         loss = signed(-overall.gain).removeprefix("+")
-        return f"No claim: {baseline} beats the searched mixture by {loss} {unit} ({evidence})."
+        return f"No gain: the searched mixture is worse than {baseline} by {loss} {unit} ({evidence})."
     return f"No claim: the gain over {baseline} of {signed(overall.gain)} {unit} may be chance ({evidence})."

@@ -89,7 +89,7 @@ def test_an_interval_that_holds_zero_gives_no_claim() -> None:
 def test_an_interval_on_the_wrong_side_of_zero_gives_no_claim() -> None:
     found = compare(models([-0.10, -0.11, -0.12]), "natural", confidence=0.95)
     assert not found.claim
-    assert "No claim: natural beats the searched mixture by 0.1100" in found.statement
+    assert "No gain: the searched mixture is worse than natural by 0.1100" in found.statement
 
 
 def test_a_search_that_kept_natural_claims_nothing_whatever_was_measured() -> None:
