@@ -116,13 +116,15 @@ def _repeated(folder: Path, models: Sequence[MeasuredModel]) -> None:
 
 
 def _judged() -> tuple[JudgedForecast, ...]:
-    """Return what was said of a gain before training, and of a value on the way too."""
-    hit = JudgedSaying(share=0.0, value=0.021, lower=0.009, upper=0.033, inside=True)
+    """Return what was said of gains and values before training, and of most on the way too."""
+    hit = JudgedSaying(share=0.0, value=-0.021, lower=-0.033, upper=-0.009, inside=True)
     miss = JudgedSaying(share=0.75, value=0.5, lower=0.4, upper=0.6, inside=False)
+    on_the_way = [hit.model_copy(update={"share": share}) for share in (0.25, 0.5)]
+    said = (hit, *on_the_way, miss, hit.model_copy(update={"share": 0.95}))
     return (
-        JudgedForecast(set=None, mixture=None, outcome=0.03, said=(hit, miss)),
-        JudgedForecast(set=None, mixture="searched", outcome=0.03, said=(hit, miss)),
-        JudgedForecast(set=DOMAINS[0], mixture="natural", outcome=0.03, said=(hit, miss)),
+        JudgedForecast(set=None, mixture=None, outcome=0.03, said=said),
+        JudgedForecast(set=None, mixture="searched", outcome=0.03, said=said),
+        JudgedForecast(set=DOMAINS[0], mixture="natural", outcome=0.03, said=said),
         JudgedForecast(set=DOMAINS[1], mixture=None, outcome=0.03, said=(hit,)),
     )
 

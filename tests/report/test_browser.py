@@ -70,6 +70,16 @@ def test_nothing_is_cut_nothing_fails_and_nothing_is_fetched(
     assert dark == (scheme == "dark")
 
 
+def test_no_table_of_the_report_scrolls_sideways_on_a_screen(tab: Tab, written: Path) -> None:
+    tab.open(written, 1280)
+    tab.value(OPENED)
+    wide = "(one) => one.querySelector('table') && one.scrollWidth > one.clientWidth + 1"
+    assert (
+        tab.value(f"[...document.querySelectorAll('.scroll')].filter({wide}).map(one => one.innerText.slice(0, 80))")
+        == []
+    )
+
+
 def test_a_click_on_a_head_sorts_the_rows_and_leaves_the_total_last(tab: Tab, written: Path) -> None:
     tab.open(written, 1280)
     before = tab.value(FIRST_COLUMN)

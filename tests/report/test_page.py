@@ -126,7 +126,7 @@ def test_the_page_tells_the_decision_the_forecast_and_every_digest(page: str, co
 
 def test_every_forecast_stands_beside_its_outcome_with_what_was_said_on_the_way_and_what_missed(page: str) -> None:
     section = page[page.index('id="forecast"') : page.index('id="mixture"')]
-    assert section.count("at 75%</th>") == 2
+    assert section.count("at 75%</th>") == section.count("at 95%</th>") == 2
     assert section.count(", missed</span>") == 3 and "Inside were 2 of 3." in section
     assert section.index("<details>") < section.index('"domain">natural, ')
 
@@ -176,11 +176,14 @@ def test_contaminated_items_are_told_with_scores_with_and_without_them_where_the
 ) -> None:
     told = render(read_content(own_folders, ReportParams()), ReportParams())
     assert "21 of 1,000 documents hold 13 consecutive words of an item" in told
-    row = told[told.index("<td>arc</td>") :]
+    row = told[told.index('<td data-label="task">arc<span class="interval">accuracy</span></td>') :]
     row = row[: row.index("</tr>")]
-    assert '<td class="n">40</td><td class="n">20</td><td class="n">3</td><td>accuracy</td>' in row
-    assert '<td class="n">0.3500<span class="interval">± 0.0100</span></td>' in row
-    assert '<td class="n">+0.3000<span class="interval">+0.2000 to +0.4000</span></td>' in row
+    assert (
+        '<td class="n" data-label="contaminated items">20 of 40<span class="interval">3 not looked for</span></td>'
+        in row
+    )
+    assert 'data-label="without them">0.3500<span class="interval">± 0.0100</span></td>' in row
+    assert 'data-label="difference">+0.3000<span class="interval">+0.2000 to +0.4000</span></td>' in row
     # Across models nothing is shown, and there are too few domains.
     assert "−0.1000 to +0.4000, open" in told and "too few" in told
     (own_folders["evaluate"] / Contamination.FILE).unlink()
