@@ -17,6 +17,7 @@ from tasks.curate.scorers import (
     entries,
     fasttext,
     fasttext_trained,
+    mass,
     perplexity,
     preselect,
     qurating,
@@ -33,6 +34,7 @@ from tasks.curate.scorers.dsir import Dsir
 from tasks.curate.scorers.entries import Entries
 from tasks.curate.scorers.fasttext import FastText
 from tasks.curate.scorers.fasttext_trained import FastTextTrained
+from tasks.curate.scorers.mass import Mass
 from tasks.curate.scorers.method import ScorerMethod, column
 from tasks.curate.scorers.perplexity import Perplexity
 from tasks.curate.scorers.preselect import PreSelect
@@ -51,6 +53,7 @@ Scorer = Annotated[
     | Entries
     | FastText
     | FastTextTrained
+    | Mass
     | Perplexity
     | PreSelect
     | QuRating
@@ -82,6 +85,8 @@ def method(config: Scorer) -> ScorerMethod:  # noqa: PLR0911, PLR0912 (one of ea
             return fasttext.METHOD
         case FastTextTrained():
             return fasttext_trained.METHOD
+        case Mass():
+            return mass.METHOD
         case Perplexity():
             return perplexity.METHOD
         case PreSelect():
