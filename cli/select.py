@@ -55,7 +55,9 @@ def compare_command(file: Path, run_path: Path | None, output: Path, workers: in
             click.echo(json.dumps(values | {"scoring": [asdict(one) for one in costs]}))
             return
         click.echo(
-            "\n".join([*told.statements, "", *_cost_table(costs), f"{output}: leaderboard.md, {Leaderboard.FILE}"])
+            "\n".join(
+                [*told.statements, "", *_cost_table(costs), f"{output}: page.html, leaderboard.md, {Leaderboard.FILE}"]
+            )
         )
 
 

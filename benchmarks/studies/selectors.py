@@ -1,6 +1,6 @@
 """Selectors of the shared corpus by the models they induce: `mixwright select compare` as a study.
 
-    python -m benchmarks.studies.selectors FOLDER [--every 10] [--keep 0.1] [--seeds 3] [--tokens 409600] [--workers 1]
+    python -m benchmarks.studies.selectors FOLDER [--every 10] [--keep 0.1] [--seeds 3] [--tokens 204800] [--workers 1]
 
 One document in `--every`. Half of the medical questions are the target of the scorers and no document of the pool; the
 objective is bits per byte of the test split's medical questions, held out is that of all other domains. What FOLDER has is
@@ -54,7 +54,9 @@ def main() -> None:
     parser.add_argument("--every", type=int, default=10, help="one document in so many (%(default)s)")
     parser.add_argument("--keep", type=float, nargs="+", default=[0.1], help="keep rates (%(default)s)")
     parser.add_argument("--seeds", type=int, default=3, help="(%(default)s)")
-    parser.add_argument("--tokens", type=int, default=200 * 2048, help="of each model (%(default)s)")
+    parser.add_argument("--tokens", type=int, default=100 * 2048, help="of each model (%(default)s)")
+    names = [name for name, _ in SELECTORS]
+    parser.add_argument("--selectors", nargs="+", choices=names, default=names, help="(%(default)s)")
     parser.add_argument("--workers", type=int, default=1, help="runs at the same time (%(default)s)")
     options = parser.parse_args()
     if (data := shared()) is None:
@@ -90,7 +92,7 @@ def board(folder: Path, data: Path, options: argparse.Namespace) -> tuple[dict[s
         {"kind": "dsir", "name": "med", "target": [target]},
         {"kind": "betr", "name": "near", "target": [target]},
     ]
-    missing = []
+    missing = [f"{name} (not asked for)" for name, _ in SELECTORS if name not in options.selectors]
     if find_spec("floret") is None:
         missing.append("fasttext (the extra `classifiers` is not installed)")
     else:
@@ -103,7 +105,9 @@ def board(folder: Path, data: Path, options: argparse.Namespace) -> tuple[dict[s
     return {
         "training": training.model_dump(mode="json"),
         "scorers": scorers,
-        "selectors": [_selector(name, score) for name, score in SELECTORS if score in given],
+        "selectors": [
+            _selector(name, score) for name, score in SELECTORS if score in given and name in options.selectors
+        ],
         "keep": options.keep,
         "target": [f"bits_per_byte.{_TARGET}"],
         "num_seeds": options.seeds,

@@ -104,7 +104,7 @@ def _require_all_splits(documents: KeptDocuments, decision: DomainDecision, conf
     wanted = [
         (domain, split)
         for domain, name in enumerate(decision.names)
-        for split in SPLITS
+        for split in (("train",) if config.all_trained else SPLITS)
         # A domain that is held out whole has nothing to train on, and was asked to have nothing.
         if split != "train" or config.of(name).held_out < 1
     ]

@@ -45,11 +45,16 @@ class Split(Params):
     search_fraction: float = Field(default=0.08, gt=0, lt=1)
     test_fraction: float = Field(default=0.08, gt=0, lt=1)
     per_domain: Mapping[str, DomainSplit] = Field(default={}, description="domain: its own shares")
+    all_trained: bool = Field(
+        default=False, description="nothing is held out: models are measured on another pool's text"
+    )
 
     @model_validator(mode="after")
     def _train_remains(self) -> Self:
         if not self.search_fraction + self.test_fraction < 1:
             raise ValueError(f"{self.search_fraction} + {self.test_fraction} leave nothing to train on")
+        if self.all_trained and self.per_domain:
+            raise ValueError("all_trained holds nothing out, and per_domain says how much. Leave one out")
         return self
 
     def of(self, domain: str) -> DomainSplit:
@@ -82,6 +87,8 @@ def splits(
     Raises:
         ConfigError: `per_domain` names a domain that does not exist.
     """
+    if config.all_trained:
+        return ["train" if domain >= 0 else "" for domain in domain_N]
     _require_known(config, names)
     shares = [config.of(name) for name in names]
     decisive: dict[str, int] = {}

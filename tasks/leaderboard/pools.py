@@ -13,11 +13,8 @@ from tasks.leaderboard.entrants import Entrant, entrant_name
 from tasks.runtime.context import Workshop
 from tasks.tokenize.config import TokenizeParams
 
-# All are trained on: what is measured was taken out before. A split cannot be empty by its params.
-_NEVER = 1e-12
-BY_SOURCE = ClusterParams(
-    domains=SourceDomains(kind="source", min_documents=1), split=Split(search_fraction=_NEVER, test_fraction=_NEVER)
-)
+# What is measured was taken out before.
+BY_SOURCE = ClusterParams(domains=SourceDomains(kind="source", min_documents=1), split=Split(all_trained=True))
 
 
 def selected_pools(

@@ -17,10 +17,12 @@ from tasks.leaderboard.config import TWIN, LeaderboardParams
 from tasks.leaderboard.entrants import Entrant, entrant_name, entrants
 from tasks.leaderboard.kept import base_documents, diversities, kept, tokens_by_id
 from tasks.leaderboard.models import Entered, budget_name
+from tasks.leaderboard.page import render
 from tasks.leaderboard.pools import require_enough
 from tasks.leaderboard.published import Kept, Leaderboard, Objective
 from tasks.leaderboard.rank import Measured, confirmation, ranked, statements, winner
 from tasks.leaderboard.table import markdown
+from tasks.pages.templating import PAGE
 from tasks.runtime.context import Workshop
 from tasks.runtime.stages import Content, StageInput, StageRun, environment_over, stage_input
 from tasks.tokenize.published import TokenPoolIndex
@@ -71,8 +73,13 @@ def run(params: LeaderboardParams, *, inputs: Mapping[str, Path], output: Path, 
         statements=statements(rows, confirmed, params.confidence, params.num_seeds),
         runs=made.runs,
     )
-    files: dict[str, Content] = {Leaderboard.FILE: told, "leaderboard.md": markdown(told)}
-    return stage.publish(files, summary={"statements": told.statements}, environment=environment_over(made.records))
+    environment = environment_over(made.records)
+    files: dict[str, Content] = {
+        Leaderboard.FILE: told,
+        "leaderboard.md": markdown(told),
+        PAGE: render(told, common.manifest, stage.draft(), environment),
+    }
+    return stage.publish(files, summary={"statements": told.statements}, environment=environment)
 
 
 def _kept(

@@ -84,3 +84,9 @@ def test_a_small_domain_that_has_all_sides_is_split_as_a_large_one_is() -> None:
     assert splits(documents, [0] * 40, ["web"], config, 0) == [
         split_of(document, config.of("web"), 0) for document in documents
     ]
+
+
+def test_where_all_is_trained_on_no_side_is_asked_for() -> None:
+    assert splits(["a", "b", "c"], [0, -1, 0], ["web"], Split(all_trained=True), 0) == ["train", "", "train"]
+    with pytest.raises(ValidationError, match="all_trained holds nothing out"):
+        Split(all_trained=True, per_domain={"web": ALL})

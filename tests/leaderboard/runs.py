@@ -17,6 +17,8 @@ from tests.in_process import InProcess
 from tests.mixture.test_stage import PROXY
 
 WORDS = {"medicine": ["dose", "patient", "drug", "fever"], "code": ["return", "import", "lambda", "yield"]}
+# Of more than 50 documents a split is no longer shared out by hand.
+COUNTS = {"medicine": 70, "code": 50}
 PARAMS: Mapping[str, Mapping[str, Any]] = {
     "ingest": {},
     "curate": {"profiles": {"any": {"rules": {}}}, "profile": "any", "duplicates": None},
@@ -34,7 +36,7 @@ def finished_run(root: Path) -> Path:
     lines = [
         json.dumps({"id": f"{source}{n}", "source": source, "text": " ".join(drawn.choices(own, k=40))})
         for source, own in WORDS.items()
-        for n in range(60)
+        for n in range(COUNTS[source])
     ]
     (root / "text.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
     target = json.dumps({"text": " ".join(drawn.choices(WORDS["medicine"], k=400))})
