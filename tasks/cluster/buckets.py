@@ -5,11 +5,11 @@ Axes: N documents, B buckets.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field, PositiveInt
+from pydantic import Field, PositiveInt, model_validator
 
 from tasks.cluster import defaults
 from tasks.cluster.grouping import PRUNED, Clusters, Grouping
@@ -24,12 +24,30 @@ class Buckets(Params):
 
     `within`: the edges are quantiles of all documents, so that a bucket means the same in every topic and topics may lack
     some; or of each topic alone. A bucket of a topic with fewer than `min_documents` joins its smaller neighbour.
+    `edges`, in place of `num_buckets`, are scores at which the second and later buckets begin, such as tiers of risk. What
+    these part is never joined: a bucket that is small is refused. `names` are what the buckets are called.
     """
 
     score: Annotated[str, Field(min_length=1)]
     num_buckets: Annotated[int, Field(ge=2, le=20)] = 3
+    edges: Annotated[tuple[float, ...], Field(min_length=1)] | None = None
+    names: tuple[Annotated[str, Field(pattern=r"^[A-Za-z0-9_.]+$")], ...] | None = None
     within: Literal["corpus", "topic"] = "corpus"
     min_documents: PositiveInt | None = Field(default=None, description="null = a fiftieth of all, 3 to 100")
+
+    @property
+    def called(self) -> tuple[str, ...]:
+        """The names of the buckets, the lowest scores first."""
+        return self.names or bucket_names(self.num_buckets if self.edges is None else len(self.edges) + 1)
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        number = self.num_buckets if self.edges is None else len(self.edges) + 1
+        if self.edges is not None and list(self.edges) != sorted({*self.edges}):
+            raise ValueError("edges must ascend.")
+        if self.names is not None and len({*self.names}) != number:
+            raise ValueError(f"names has {len({*self.names})} different names for {number} buckets: give one each.")
+        return self
 
 
 @dataclass(frozen=True)
@@ -86,12 +104,16 @@ def bucketed(
     """
     kept_N = topics.domain_N != PRUNED
     least = config.min_documents or defaults.min_documents(int(kept_N.sum()))
-    everywhere = edges(scores_N[kept_N], tokens_N[kept_N], config.num_buckets)
+    everywhere = _edges(config, scores_N[kept_N], tokens_N[kept_N])
     parts: list[tuple[Bucket, npt.NDArray[np.int64]]] = []
     for topic in range(topics.num_domains):
         own = topics.members(topic)
-        cuts = everywhere if config.within == "corpus" else edges(scores_N[own], tokens_N[own], config.num_buckets)
-        parts += [(found, own[rows]) for found, rows in _parts(topic, scores_N[own], cuts, least)]
+        cuts = everywhere if config.within == "corpus" else _edges(config, scores_N[own], tokens_N[own])
+        found = _parts(topic, config.called, scores_N[own], cuts, None if config.edges is not None else least)
+        # Between given edges a topic may have nothing.
+        parts += [(bucket, own[rows]) for bucket, rows in found if len(rows)]
+    if config.edges is not None:
+        _require_documents(config, names, parts, least)
     sizes = [-int(bytes_N[rows].sum()) for _, rows in parts]
     parts = [parts[place] for place in sorted(range(len(parts)), key=sizes.__getitem__)]
     domain_N = np.full(len(scores_N), PRUNED, np.int32)
@@ -111,6 +133,24 @@ def bucketed(
     return grouping, buckets
 
 
+def _edges(
+    config: Buckets, scores_N: npt.NDArray[np.float64], tokens_N: npt.NDArray[np.int64]
+) -> npt.NDArray[np.float64]:
+    return edges(scores_N, tokens_N, config.num_buckets) if config.edges is None else np.array(config.edges)
+
+
+def _require_documents(
+    config: Buckets, topics: Sequence[str], parts: Sequence[tuple[Bucket, npt.NDArray[np.int64]]], least: int
+) -> None:
+    few = [(len(rows), _joined(config, topics[one.topic], one, "-", "-")) for one, rows in parts if len(rows) < least]
+    if few:
+        listed = ", ".join(f"{name} {count:,}" for count, name in sorted(few))
+        raise ConfigError(
+            f"cluster.buckets: {len(few)} of {len(parts)} domains between given edges have fewer than {least:,} documents: "
+            f"{listed}. Lower cluster.buckets.min_documents, or drop these documents in curate (select)."
+        )
+
+
 def _largest_part(
     clusters: Clusters, domain_N: npt.NDArray[np.int32], bytes_N: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.int32]:
@@ -124,13 +164,13 @@ def _largest_part(
 
 
 def _parts(
-    topic: int, score_N: npt.NDArray[np.float64], cuts: npt.NDArray[np.float64], least: int
+    topic: int, names: Sequence[str], score_N: npt.NDArray[np.float64], cuts: npt.NDArray[np.float64], least: int | None
 ) -> list[tuple[Bucket, npt.NDArray[np.int64]]]:
-    """Return the buckets of a topic with their documents, small ones merged."""
-    all_names, place_N = bucket_names(len(cuts) + 1), np.searchsorted(cuts, score_N, side="right")
+    """Return the buckets of a topic with their documents, those with fewer than `least` merged (None: none is)."""
+    place_N = np.searchsorted(cuts, score_N, side="right")
     runs = [[bucket] for bucket in range(len(cuts) + 1)]
     counts = np.bincount(place_N, minlength=len(runs)).tolist()
-    while len(runs) > 1 and min(counts) < least:
+    while least is not None and len(runs) > 1 and min(counts) < least:
         small = counts.index(min(counts))
         beside = [place for place in (small - 1, small + 1) if 0 <= place < len(runs)]
         left, right = sorted((small, min(beside, key=counts.__getitem__)))
@@ -139,7 +179,7 @@ def _parts(
     limits = [None, *cuts.tolist(), None]
     return [
         (
-            Bucket(topic, tuple(all_names[bucket] for bucket in run), limits[run[0]], limits[run[-1] + 1]),
+            Bucket(topic, tuple(names[bucket] for bucket in run), limits[run[0]], limits[run[-1] + 1]),
             np.flatnonzero(np.isin(place_N, run)),
         )
         for run in runs
@@ -161,6 +201,6 @@ def _label(config: Buckets, topic: str, bucket: Bucket) -> str:
 
 def _joined(config: Buckets, topic: str, bucket: Bucket, before: str, between: str) -> str:
     """Return what a topic's bucket is called: a topic of which all is one bucket keeps its own name."""
-    if len(bucket.buckets) == config.num_buckets:
+    if len(bucket.buckets) == len(config.called):
         return topic
     return f"{topic}{before}{between.join(dict.fromkeys((bucket.buckets[0], bucket.buckets[-1])))}"

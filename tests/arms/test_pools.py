@@ -106,11 +106,19 @@ def test_every_preset_is_an_experiment_and_sources_are_left_out_one_by_one(finis
         path.stem: validate(ArmsParams, layered(defaults, read_yaml(path)), path.name)
         for path in ARMS_PRESETS.glob("*.yaml")
     }
-    assert {*presets} == {"leave_one_source_out", "quality", "duplicates"}
+    assert {*presets} == {"leave_one_source_out", "quality", "duplicates", "age", "toxicity"}
     assert all(len(one.arms) > 1 or one.leave_one_out for one in presets.values())
     workshop = Workshop(InProcess(), FolderStore(finished / "store"))
     pools = curated_pools(presets["leave_one_source_out"], finished.__truediv__, tmp_path / "pools", workshop)
     assert {domain.name for domain in TokenPoolIndex.read(pools["tokenize"]).domains} == {"prose", "code"}
+
+
+def test_a_run_without_a_score_of_toxicity_is_told_what_is_missing(finished: Path, tmp_path: Path) -> None:
+    defaults = ArmsParams.model_construct().model_dump(mode="json")
+    toxicity = validate(ArmsParams, layered(defaults, read_yaml(ARMS_PRESETS / "toxicity.yaml")), "toxicity")
+    workshop = Workshop(InProcess(), FolderStore(finished / "store"))
+    with pytest.raises(ConfigError, match=r"curated for all_scored, curate: (.|\n)*there is no score 'toxicity'"):
+        curated_pools(toxicity, finished.__truediv__, tmp_path / "pools", workshop)
 
 
 def test_a_curation_that_is_none_is_refused_before_anything_is_made(finished: Path, tmp_path: Path) -> None:

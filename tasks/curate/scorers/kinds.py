@@ -18,6 +18,7 @@ from tasks.curate.scorers import (
     fasttext,
     fasttext_trained,
     mass,
+    metadata,
     perplexity,
     preselect,
     qurating,
@@ -35,6 +36,7 @@ from tasks.curate.scorers.entries import Entries
 from tasks.curate.scorers.fasttext import FastText
 from tasks.curate.scorers.fasttext_trained import FastTextTrained
 from tasks.curate.scorers.mass import Mass
+from tasks.curate.scorers.metadata import Metadata
 from tasks.curate.scorers.method import ScorerMethod, column
 from tasks.curate.scorers.perplexity import Perplexity
 from tasks.curate.scorers.preselect import PreSelect
@@ -54,6 +56,7 @@ Scorer = Annotated[
     | FastText
     | FastTextTrained
     | Mass
+    | Metadata
     | Perplexity
     | PreSelect
     | QuRating
@@ -87,6 +90,8 @@ def method(config: Scorer) -> ScorerMethod:  # noqa: PLR0911, PLR0912 (one of ea
             return fasttext_trained.METHOD
         case Mass():
             return mass.METHOD
+        case Metadata():
+            return metadata.METHOD
         case Perplexity():
             return perplexity.METHOD
         case PreSelect():
