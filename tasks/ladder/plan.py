@@ -56,7 +56,7 @@ def planned(params: LadderParams, pool: TokenPool) -> list[LadderRun]:
         try:
             run_data(run.spec, pool)  # its caps
         except ConfigError as error:
-            mistakes.append(str(error))
+            mistakes.append(f"size {run.size}, {run.spec.training.num_tokens:,} tokens: {error}")
     _require(mistakes, len(found))
     return sorted(found, key=lambda run: run.spec.trunk is not None)
 
