@@ -22,7 +22,7 @@ from tasks.core.params import validate
 from tasks.core.text_table import text_table
 from tasks.ingest.published.sources import Sources
 from tasks.runtime.command import exit_codes
-from tasks.runtime.costs import Amount, Attempt, Cost, StepCosts, attempts_for, stage_costs, total
+from tasks.runtime.costs import Amount, Attempt, Cost, StepCosts, attempts_for, stage_costs, stage_of, total
 from tasks.stages import NAMES
 
 # The stages whose work is on documents of one source or another.
@@ -101,8 +101,10 @@ def _stage_folders(store: Store, folder: Path | None) -> dict[str, Path]:
     """Return the folders of stages by name: the one that is given, published or not yet, or those of the run."""
     if folder is not None and (folder / MANIFEST).is_file():
         return {Manifest.read(folder).stage: folder}
-    if folder is not None and (begun := attempts_for(store, str(folder.absolute()))):
-        return {min(begun).partition(".")[0]: folder}
+    output = None if folder is None else str(folder.absolute())
+    if folder is not None and output is not None and (begun := attempts_for(store, output)):
+        # The name of a step begins with that of the stage whose work it is, which may be another's: arms are measured.
+        return {stage_of(store, output) or min(begun).partition(".")[0]: folder}
     run = run_folder(folder)
     return {name: run.stage(name) for name in NAMES}
 

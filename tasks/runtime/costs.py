@@ -28,6 +28,7 @@ from tasks.core.sealed import parse_sealed, sealed_text
 AREA = "costs"
 # The step of a stage's own process, which reads, checks and publishes.
 DRIVER = "driver"
+_OUTPUTS = "outputs"
 _WRITTEN_EVERY_S = 5.0
 
 State = Literal["under way", "finished", "failed", "stopped"]
@@ -125,6 +126,22 @@ def attempts_for(store: Store, output: str) -> dict[str, list[Attempt]]:
     for path in (store.home / AREA).glob(f"*/*/*.{_place(output)}.*.json"):
         found.setdefault(path.parts[-3], []).append(path)
     return {step: _read(paths) for step, paths in sorted(found.items())}
+
+
+def note_output(store: Store, stage: str, output: str) -> None:
+    """Keep which stage works for an output, for people who ask before it has published anything."""
+    # As with attempts: where nothing can be written, the work itself will say so by name.
+    with suppress(OSError):
+        path = store.home / AREA / _OUTPUTS / f"{_place(output)}.txt"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(stage, encoding="utf-8")
+
+
+def stage_of(store: Store, output: str) -> str | None:
+    """Return the stage that last worked for an output; None where none did, or an earlier version."""
+    with suppress(OSError, ValueError):
+        return (store.home / AREA / _OUTPUTS / f"{_place(output)}.txt").read_text(encoding="utf-8") or None
+    return None
 
 
 def total(attempts: Iterable[Attempt]) -> Cost:

@@ -26,6 +26,7 @@ from tasks.core.manifest import MANIFEST, FileRecord, Manifest
 from tasks.core.params import Params
 from tasks.core.published import Published
 from tasks.runtime.context import Workshop, WouldWorkError
+from tasks.runtime.costs import note_output
 from tasks.runtime.explain import last_published, note_published, stage_difference
 from tasks.runtime.records import UnitRecord
 from tasks.runtime.step import ON_DEVICES
@@ -192,6 +193,7 @@ class StageRun:
             say(f"{self.stage}: {why}")
         if explaining is None:
             store.require_writable(location)
+            note_output(store, self.stage, location)
         return None
 
     def say_unchanged(self) -> None:

@@ -20,6 +20,7 @@ from tasks.runtime import costs
 from tasks.runtime import step as step_module
 from tasks.runtime.context import Workshop
 from tasks.runtime.costs import attempts_at, attempts_for, metered, stage_costs, total, unit_metrics
+from tasks.runtime.stages import StageRun
 from tasks.runtime.step import Step
 from tasks.runtime.worker import run_distributed
 from tests.in_process import InProcess
@@ -180,6 +181,9 @@ def test_the_command_tells_both_costs_what_was_lost_and_money_where_there_are_pr
     # Of a stage that never published, as one that was killed, it is told too.
     (stage,) = json.loads(asked(str(folder), "--json"))["stages"]
     assert (stage["stage"], stage["not_finished"]) == ("test", {"failed": 1}) and stage["made"]["cpu_s"] > BURN_S
+    # Its name is that of the stage that worked for the folder, whatever the steps are called.
+    assert StageRun(workshop, "arms", words.__module__, WordParams(), {}, folder).unchanged() is None
+    assert json.loads(asked(str(folder), "--json"))["stages"][0]["stage"] == "arms"
     words(WordParams(), inputs={}, output=folder, workshop=workshop)
     (stage,) = json.loads(asked(str(folder), "--json", "--cpu-hour", "3600"))["stages"]
     by_label = {step["label"]: step for step in stage["steps"]}
