@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Set
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -77,9 +77,17 @@ def modules_of(store: Store, digest: str) -> Mapping[str, str]:
         return {}
 
 
+@dataclass(frozen=True)
+class Difference:
+    """What is otherwise, in words; of `new_input` nothing was done before, so that nothing is done again."""
+
+    words: str
+    new_input: bool
+
+
 def nearest_difference(
     store: Store, step: str, identity: Mapping[str, Any], touched: Set[str] = frozenset()
-) -> str | None:
+) -> Difference | None:
     """Return what differs between a unit and the most similar one of its step that was done before; None without any.
 
     Units whose keys are `touched` belong to the run that asks: they are other work, not the same work from before.
@@ -100,7 +108,7 @@ def nearest_difference(
         return None
     more = f", and {len(best) - 1} more differences" if len(best) > 1 else ""
     why = "new input: " if is_new else "done again, because "
-    return f"{why}{best[0]}{more} (compared with the most similar unit that was done before)"
+    return Difference(f"{why}{best[0]}{more} (compared with the most similar unit that was done before)", is_new)
 
 
 def note_published(store: Store, manifest: Manifest) -> None:

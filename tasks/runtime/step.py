@@ -257,11 +257,11 @@ def _prepare(workshop: Workshop, step: Step, missing: Sequence[Order], label: st
     touched = workshop.touched.get(step.name, set())
     before = nearest_difference(store, step.name, missing[0].identity, touched)
     if workshop.explaining is not None:
-        why = before or "no unit of this step was finished before"
+        why = "no unit of this step was finished before" if before is None else before.words
         raise WouldWorkError(f"{label}: {len(missing)} of {total} units ({step.name}) would be done: {why}")
     store.sweep(step.name)
-    if before is not None:
-        observer.say(f"{label}: {before}")
+    if before is not None and not before.new_input:
+        observer.say(f"{label}: {before.words}")
     if len(missing) < total:
         observer.say(f"{label}: {total - len(missing)} of {total} were finished before and are taken as they are")
 

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from operator import attrgetter
 from pathlib import Path
@@ -25,7 +25,7 @@ from tasks.core.results import Here, UnitResult
 from tasks.core.sealed import read_sealed, write_sealed
 from tasks.runtime import records as records_module
 from tasks.runtime import step as step_module
-from tasks.runtime.context import Workshop
+from tasks.runtime.context import Explaining, Workshop, WouldWorkError
 from tasks.runtime.explain import reads_other_content
 from tasks.runtime.records import UnitRecord
 from tasks.runtime.step import Hold, Step, grouped
@@ -385,6 +385,17 @@ def test_what_is_done_again_is_explained_by_the_first_difference(tmp_path: Path)
     assert said(second) == [
         "words: done again, because times was 1 and is 3 (compared with the most similar unit that was done before)"
     ]
+
+
+def test_new_input_is_no_work_done_again_and_nothing_is_said_of_it(tmp_path: Path) -> None:
+    step = Step("test.repeat", "words", repeat)
+    shop = partial(Workshop, InProcess(), FolderStore(tmp_path))
+    step.map(shop(Heard()), [Sized("a" * 64)])
+    new = shop(Heard())
+    step.map(new, [Sized("b" * 64)])
+    assert said(new) == []
+    with pytest.raises(WouldWorkError, match="would be done: new input: word was"):
+        step.map(replace(shop(Heard()), explaining=Explaining()), [Sized("c" * 64)])
 
 
 def test_other_content_is_new_input_and_no_work_done_again(tmp_path: Path) -> None:
