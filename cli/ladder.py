@@ -224,6 +224,13 @@ def _forecast_lines(told: "LadderForecast", output: Path) -> list[str]:
         lines.append("not checked: without its largest size the ladder cannot identify the law; add a size or tokens")
     else:
         lines += [*_check_lines(told.check), ""]
+    if told.bending_sizes:
+        sizes = ", ".join(f"{each:,.0f}" for each in told.bending_sizes)
+        lines += [
+            f"{counted(len(told.bending_sizes), 'size')} (of {sizes} parameters) lose more per doubling of tokens late than "
+            "early, as no power law does: forecasts miss by percents. Raise tokens_per_parameter.",
+            "",
+        ]
     lines.append(f"{counted(len(told.forecasts), 'forecast')} from {counted(told.runs, 'run')} in {output}")
     return lines
 

@@ -105,7 +105,26 @@ def forecast(runs: LadderRuns, law: SizeLaw, at: Sequence[At], confidence: float
         runs=len(runs),
         forecasts=tuple(_forecasts(runs, law, at, confidence)),
         check=_check(runs, law, confidence),
+        bending_sizes=bending_sizes(runs.sets[MEAN]),
     )
+
+
+def bending_sizes(columns: Columns) -> tuple[float, ...]:
+    """Return the parameters of the sizes whose loss falls faster with log tokens late than early, ascending.
+
+    >>> tokens, loss = np.array([1.0, 2.0, 4.0] * 2), np.array([4.0, 3.5, 3.25, 4.0, 3.9, 3.5])
+    >>> bending_sizes({"params": np.repeat([10.0, 20.0], 3), "tokens": tokens, "loss": loss})
+    (20.0,)
+    """
+    found = []
+    for size in sorted({*columns["params"].tolist()}):
+        own = rows_of(columns, columns["params"] == size)
+        tokens = sorted({*own["tokens"].tolist()})
+        losses = [float(own["loss"][own["tokens"] == each].mean()) for each in tokens]
+        falls = -np.diff(losses) / np.diff(np.log(tokens))
+        if (np.diff(falls) > 0).any():
+            found.append(size)
+    return tuple(found)
 
 
 def _forecasts(runs: LadderRuns, law: SizeLaw, at: Sequence[At], confidence: float) -> list[Forecast]:

@@ -77,7 +77,11 @@ class Check(Model):
 
 
 class LadderForecast(Published):
-    """What `mixwright ladder fit --json` prints; `check` is null where too few runs are left without the largest size."""
+    """What `mixwright ladder fit --json` prints; `check` is null where too few runs are left without the largest size.
+
+    `bending_sizes` are the parameters of sizes whose loss falls faster with log tokens late than early, which no power law
+    does: their runs are too short for one.
+    """
 
     FILE: ClassVar[str] = "ladder-forecast.json"
 
@@ -87,3 +91,4 @@ class LadderForecast(Published):
     runs: PositiveInt
     forecasts: tuple[Forecast, ...]
     check: Check | None
+    bending_sizes: tuple[PositiveFloat, ...] = ()

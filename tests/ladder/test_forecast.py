@@ -54,6 +54,17 @@ def test_sets_and_their_mean_are_forecast_beside_the_naive_value_and_checked(tmp
     assert check.interval_score < check.naive_interval_score and check.median_error < check.naive_median_error
 
 
+def test_sizes_whose_runs_are_too_short_for_a_power_law_are_named(tmp_path: Path) -> None:
+    lines = rows(3)
+    late = [line for line in lines if line.startswith("200000,4000000,")]
+    bent = [
+        f"{line.rpartition(',')[0]},{float(line.rpartition(',')[2]) * 0.9!r}" if line in late else line
+        for line in lines
+    ]
+    told = [forecast(read_runs(written(tmp_path, own)), Chinchilla(), [At(1e6, 1e7)], 0.8) for own in (lines, bent)]
+    assert [one.bending_sizes for one in told] == [(), (200_000.0,)]
+
+
 def test_a_held_out_size_is_forecast_from_the_smaller_ones_alone(tmp_path: Path) -> None:
     lines = [line for line in rows(3) if ",code," in line]
     other = [f"{line.rpartition(',')[0]},9.0" if line.startswith("400000,") else line for line in lines]
