@@ -9,6 +9,9 @@ from tasks.core.account import Account
 from tasks.core.errors import DataError
 from tasks.core.manifest import Manifest
 from tasks.core.published import Published
+from tasks.curate.published.documents import CANDIDATES, DROPPED
+from tasks.curate.published.funnel import Funnel
+from tasks.curate.published.scored import Scored
 from tasks.evaluation.planted.published import PlantedEffects
 from tasks.evaluation.published import Sample, Samples
 from tasks.evaluation.published_contamination import Contamination
@@ -25,13 +28,14 @@ from tasks.report.domains import DomainMap, read_domains
 from tasks.report.excerpts import excerpt
 from tasks.report.experiments import Training, read_recipe, read_training
 from tasks.report.outcome import Evaluation, read_evaluation
+from tasks.report.selection import Selection, read_selection
 from tasks.tokenize.published import TokenPoolIndex
 from tasks.training.published import MODELS_FOLDER, TrainedRuns
 
 # What the page is made of, by stage; the models' weights and the packed tokens are not looked into.
 READ: Mapping[str, tuple[str, ...]] = {
     "ingest": ("documents/", "quarantined/"),
-    "curate": ("dropped/", "funnel.json"),
+    "curate": (f"{DROPPED}/", Funnel.FILE, Scored.FILE, f"{CANDIDATES}/"),
     "cluster": ("domains.json", "clusters.json"),
     "tokenize": (TokenPoolIndex.FILE,),
     "search": (),
@@ -46,11 +50,13 @@ Contract = TypeVar("Contract", bound=Published)
 class PageContent:
     """Everything on the page.
 
-    `scores` are those of tasks, None where models were not put to any; so are `contamination`, `memorisation`,
-    `flatness`, `specificity` and `planted` where they were not asked for, and `epochs` of an earlier version.
+    `selection`: None where nothing was scored or selected. `scores` are those of tasks, None where models were not put to
+    any; so are `contamination`, `memorisation`, `flatness`, `specificity` and `planted` where they were not asked for, and
+    `epochs` of an earlier version.
     """
 
     curation: Curation
+    selection: Selection | None
     map: DomainMap
     recipe: Recipe
     forecast: Forecast
@@ -81,6 +87,7 @@ def read_content(folders: Mapping[str, Path], params: ReportParams) -> PageConte
     names = [domain.name for domain in domains.domains]
     return PageContent(
         curation=read_curation(accounts["ingest"], accounts["curate"], folders["ingest"], folders["curate"], params),
+        selection=read_selection(folders["curate"]),
         map=domains,
         recipe=read_recipe(folders["search"], names),
         forecast=Forecast.read(folders["search"]),

@@ -14,7 +14,7 @@ from tasks.pages.templating import page
 from tasks.pictures import epochs
 from tasks.pictures.curves import curves
 from tasks.pictures.marks import share, signed
-from tasks.report import run_plots, text_plots
+from tasks.report import run_plots, score_plots, text_plots
 from tasks.report.card import TEMPLATES
 from tasks.report.config import ReportParams
 from tasks.report.curation import SourceFunnel
@@ -69,6 +69,9 @@ def pictures(content: PageContent) -> dict[str, str]:
     for domain, name in epoch_plots(content.epochs).items():
         assert content.epochs is not None
         drawn[name] = epochs.loss_against_epochs(name, domain, epochs.lines_of(content.epochs, domain))
+    if content.selection is not None:
+        shown = enumerate(content.selection.histograms)
+        drawn |= {f"score_{number}": score_plots.histogram(one, number) for number, one in shown}
     if (outcome := content.evaluation.decision.forecast) is not None:
         drawn["forecast"] = run_plots.forecast_beside_outcome(content.forecast, outcome, content.evaluation.unit)
     return drawn

@@ -1,6 +1,7 @@
 """A small and complete set of stage folders. What other stages have pure functions for is made by those."""
 
 import json
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +21,9 @@ from tasks.curate.fates import Fates, tally
 from tasks.curate.published.funnel import Funnel
 from tasks.curate.published.languages import LanguageThresholds, LearnedLanguages
 from tasks.curate.published.scored import Scored, ScorerTold, SelectionTold, Size
+from tasks.curate.selection.apply import number_of
+from tasks.curate.selection.documents import Candidates as Passed
+from tasks.curate.selection.documents import write_candidates
 from tasks.ingest.published.documents import DOCUMENT, REFUSED
 from tasks.ingest.published.sources import Sources
 from tasks.mixture.published import MixtureName, Recipe, RecipeStage
@@ -223,6 +227,15 @@ def _curate(folder: Path) -> None:
                           considered=whole, kept=half),
         ),
     ).write(folder)  # fmt: skip
+    scores = {"med": [-3.0, 2.0, math.nan], "med_mean": [0.1, 0.4, 0.2]}
+    groups = {"source": ["code", "code", "prose"], "language": ["en"] * 3}
+    passed = Passed(
+        np.array(["prose"] * 3, dtype=object), {name: np.array(one, dtype=object) for name, one in groups.items()},
+        np.array([100, 200, 300]), np.array([number_of(name) for name in ("d0", "d1", "d4")]),
+        {name: np.array(one) for name, one in scores.items()},
+    )  # fmt: skip
+    (folder / "candidates").mkdir()
+    write_candidates(passed, folder / "candidates/00000.parquet")
     _table(folder / "dropped/00000.parquet", rows[:2], schema)
     _table(folder / "dropped/00001.parquet", rows[2:], schema)
 
