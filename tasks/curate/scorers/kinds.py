@@ -24,6 +24,7 @@ from tasks.curate.scorers import (
     qurating,
     random_order,
     regression,
+    self_cleaning,
     simcore,
 )
 from tasks.curate.scorers.betr import Betr
@@ -43,6 +44,7 @@ from tasks.curate.scorers.preselect import PreSelect
 from tasks.curate.scorers.qurating import QuRating
 from tasks.curate.scorers.random_order import RandomOrder
 from tasks.curate.scorers.regression import Regression
+from tasks.curate.scorers.self_cleaning import SelfCleaning
 from tasks.curate.scorers.simcore import SimCore
 
 Scorer = Annotated[
@@ -62,6 +64,7 @@ Scorer = Annotated[
     | QuRating
     | RandomOrder
     | Regression
+    | SelfCleaning
     | SimCore,
     Field(discriminator="kind"),
 ]
@@ -102,6 +105,8 @@ def method(config: Scorer) -> ScorerMethod:  # noqa: PLR0911, PLR0912 (one of ea
             return random_order.METHOD
         case Regression():
             return regression.METHOD
+        case SelfCleaning():
+            return self_cleaning.METHOD
         case SimCore():
             return simcore.METHOD
         case _ as other:
