@@ -11,8 +11,7 @@ import numpy.typing as npt
 from scipy.stats import t as student
 
 from tasks.evaluation.published import Interval
-from tasks.evaluation.tasks.scores import direction
-from tasks.evaluation.tasks.stage import GivenTask, MeasuredTasks
+from tasks.evaluation.tasks.stage import MeasuredTasks
 
 Array = npt.NDArray[np.float64]
 
@@ -30,7 +29,6 @@ class ItemGain:
 
 def item_gains(
     scored: MeasuredTasks,
-    tasks: Sequence[GivenTask],
     models: Mapping[str, Sequence[str]],
     baseline: str,
     confidence: float,
@@ -40,8 +38,8 @@ def item_gains(
     `models` are the names of each arm's models.
     """
     found = (
-        _gain(scored, task.params.name, arm, names, models[baseline], confidence)
-        for task in tasks
+        _gain(scored, task, arm, names, models[baseline], confidence)
+        for task in scored.items.tasks
         for arm, names in models.items()
         if arm != baseline
     )
@@ -51,14 +49,15 @@ def item_gains(
 def _gain(
     scored: MeasuredTasks, task: str, arm: str, ours: Sequence[str], theirs: Sequence[str], confidence: float
 ) -> ItemGain | None:
-    score = scored.scores.models[0].tasks[task].primary
+    told = scored.scores.models[0].tasks[task]
+    score = told.primary
     columns = [scored.by_item[model, task] for model in (*ours, *theirs)]
     answered = [[one for one in each if one is not None] for each in zip(*columns, strict=True)]
     both = [each for each in answered if len(each) == len(columns)]
-    if not both:
-        return None
+    if not both or score not in both[0][0].values:
+        return None  # no item is left, or the score is of all items together
     values_IM = np.array([[one.values[score] for one in each] for each in both])
-    sign = 1 if direction(score) == "higher" else -1
+    sign = 1 if told.scores[score].direction == "higher" else -1
     gains_I = sign * (values_IM[:, : len(ours)].mean(axis=1) - values_IM[:, len(ours) :].mean(axis=1))
     weights_I = np.array([each[0].weight for each in both])
     return ItemGain(arm, task, score, len(both), item_interval(gains_I, weights_I, confidence))

@@ -43,7 +43,7 @@ def run(params: ArmsParams, *, inputs: Mapping[str, Path], output: Path, worksho
         plan=measured.plan,
         domains={name: pool.names for name, pool in measured.pools.items()},
         curves=_curves(measured.made),
-        items=() if scored is None else _item_gains(params, scored, given.tasks, measured),
+        items=() if scored is None else _item_gains(params, scored, measured),
         pools={name: each.manifest for name, each in given.pools.items()},
         own=stage.draft(),
         environment=environment,
@@ -63,11 +63,9 @@ def _curves(made: Made) -> dict[str, Curve]:
     return {name: curve_of(name, own) for name, own in losses.items()}
 
 
-def _item_gains(
-    params: ArmsParams, scored: MeasuredTasks, tasks: Sequence[GivenTask], measured: MeasuredArms
-) -> tuple[ItemGain, ...]:
+def _item_gains(params: ArmsParams, scored: MeasuredTasks, measured: MeasuredArms) -> tuple[ItemGain, ...]:
     models = {one.arm.name: [spec.name for spec in one.specs] for one in measured.plan}
-    return item_gains(scored, tasks, models, params.baseline, params.confidence)
+    return item_gains(scored, models, params.baseline, params.confidence)
 
 
 def effect_words(params: ArmsParams) -> str:

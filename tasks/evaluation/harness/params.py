@@ -1,5 +1,7 @@
 """Which results of lm-evaluation-harness are taken in."""
 
+from collections.abc import Mapping
+
 from pydantic import Field
 
 from tasks.core.params import Params
@@ -13,4 +15,8 @@ class HarnessResultsParams(Params):
         default=None,
         description="the model that was asked; null = the one with these weights, where `mixwright harness` wrote the "
         "file, else the one of this folder or file name",
+    )
+    samples: Mapping[str, str] = Field(
+        default={},
+        description="by task, its samples_*.jsonl of --log_samples: then its items are known; none = not read",
     )

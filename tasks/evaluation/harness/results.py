@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from graphlib import TopologicalSorter
 from math import isfinite
@@ -11,9 +11,10 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, TypeAdapter, ValidationError, field_validator
 
-from tasks.core.digest import canonical_json, digest_bytes, digest_json
+from tasks.core.digest import canonical_json, digest_bytes, digest_file, digest_json
 from tasks.core.errors import DataError
 from tasks.evaluation.harness.params import HarnessResultsParams
+from tasks.evaluation.harness.samples import SampledItem, read_samples
 from tasks.evaluation.tasks.published import Score, TaskScores
 
 # Metrics that are shares of items.
@@ -24,10 +25,11 @@ _PLACES = frozenset({"dataset_kwargs", "metadata", "task_alias", "tag", "group"}
 
 @dataclass(frozen=True)
 class TakenTask:
-    """The scores of a model on a task of the harness, and all that decides what the task asks."""
+    """The scores of a model on a task of the harness, all that decides what the task asks, and its items where known."""
 
     scores: TaskScores
     asked: Mapping[str, Any]
+    items: Sequence[SampledItem] = ()
 
     @cached_property
     def digest(self) -> str:
@@ -130,18 +132,24 @@ def _read(params: HarnessResultsParams) -> HarnessResults:
         place = ".".join(map(str, first["loc"])) or "the whole"
         raise DataError(
             f"{path}: these are no results of lm-evaluation-harness 0.4 ({place}: {first['msg']}). Name a results_*.json "
-            "that it wrote; samples_*.jsonl are not read."
+            "that it wrote; samples_*.jsonl stand in `samples`."
         ) from error
     except (ValueError, RecursionError) as error:
         raise DataError(
-            f"{path}: this is no JSON: {error}. Name a whole results_*.json; samples_*.jsonl are not read."
+            f"{path}: this is no JSON: {error}. Name a whole results_*.json; samples_*.jsonl stand in `samples`."
         ) from error
     tasks = {name: task for name in told.results if (task := _task(told, name, str(path))) is not None}
     if not tasks:
         raise DataError(f"{path}: there is no score in it. Run the harness again, without --predict_only.")
+    if strangers := [name for name in params.samples if name not in tasks]:
+        raise DataError(f"{path}: samples of {strangers[0]}, which is no task of it. Tasks: {', '.join(tasks)}.")
+    for name, samples in params.samples.items():
+        tasks[name] = replace(tasks[name], items=read_samples(samples, name, tasks[name].scores))
     name = Path(told.model_name).name
     weights = told.config.model_sha if told.config.model == "mixwright" else None
-    return HarnessResults(params.file, digest_bytes(data), params.model, name, weights or None, tasks)
+    digests = [digest_bytes(data), *(digest_file(Path(one)) for _, one in sorted(params.samples.items()))]
+    digest = digests[0] if len(digests) == 1 else digest_json(digests)
+    return HarnessResults(params.file, digest, params.model, name, weights or None, tasks)
 
 
 def _task(told: _File, name: str, where: str) -> TakenTask | None:
@@ -243,6 +251,39 @@ def scores_of_models(
                 f"without: {missing[0]}. Run the harness on it too."
             )
     return found, {name: task.digest for name, (_, task) in first.items()}
+
+
+def items_of_models(
+    taken: Sequence[HarnessResults], weights: Mapping[str, str | None]
+) -> dict[str, dict[str, Sequence[SampledItem]]]:
+    """Return the items of each task whose samples are there, by task and model; all models were asked the same ones.
+
+    Raises:
+        DataError: samples are not there for every model, or are of other items.
+    """
+    found: dict[str, dict[str, Sequence[SampledItem]]] = {}
+    for one in taken:
+        for name, task in one.tasks.items():
+            if task.items:
+                found.setdefault(name, {}).update(dict.fromkeys(_models(one, weights), task.items))
+    for name, by_model in found.items():
+        if missing := [model for model in weights if model not in by_model]:
+            raise DataError(
+                f"harness_results: samples of {name} are there for {len(by_model)} of {len(weights)} models; first without: "
+                f"{missing[0]}. Name them too, or none."
+            )
+        first, *others = weights
+        for other in others:
+            if _shape(by_model[other]) != _shape(by_model[first]):
+                raise DataError(
+                    f"harness_results: the samples of {name} have other items or scores for {other} than for {first}. Ask "
+                    "all models in the same way."
+                )
+    return found
+
+
+def _shape(items: Sequence[SampledItem]) -> list[tuple[str, ...]]:
+    return [(item.id, *item.scores.values) for item in items]
 
 
 def _models(one: HarnessResults, weights: Mapping[str, str | None]) -> list[str]:

@@ -52,11 +52,14 @@ class Scores(Published):
 
 
 class AnsweredItem(Model):
-    """One item: its id and line in the file, which request is right, and the scores of each model by name."""
+    """One item: its id and line in the file, which request is right, and the scores of each model by name.
+
+    `gold` is null for items of lm-evaluation-harness, which are told by its samples.
+    """
 
     id: str
     line: PositiveInt
-    gold: NonNegativeInt
+    gold: NonNegativeInt | None
     scores: Mapping[str, Mapping[str, float]]
 
 

@@ -10,7 +10,8 @@ from tasks.core.digest import digest_json
 from tasks.core.errors import ConfigError, DataError
 from tasks.core.handles import Handle, Tree
 from tasks.core.identity import params_of
-from tasks.evaluation.harness.results import read_results, scores_of_models
+from tasks.evaluation.harness.results import items_of_models, read_results, scores_of_models
+from tasks.evaluation.harness.samples import SampledItem
 from tasks.evaluation.tasks.baselines import baseline_of
 from tasks.evaluation.tasks.choose import items
 from tasks.evaluation.tasks.halves import Half, halved
@@ -191,7 +192,9 @@ def measured(
     Raises:
         DataError: results of the harness are not those of these models, or not of all.
     """
-    taken, others = scores_of_models(read_results(params.harness_results), weights_of(models))
+    results, weights = read_results(params.harness_results), weights_of(models)
+    taken, others = scores_of_models(results, weights)
+    sampled = items_of_models(results, weights)
     gpus = workshop.gpus_per_trainer
     device = "cuda" if gpus else "cpu"
     args = [
@@ -214,8 +217,12 @@ def measured(
         identities={**identities, **_identities_of_sets(params, identities)},
         models=tuple(_scored_model(name, params, tasks, scored, taken[name]) for name in models),
     )
-    told = TaskItems(tasks={task.params.name: _told(task, list(models), scored) for task in tasks})
-    return MeasuredTasks(scores, told, scored, records)
+    told = {task.params.name: _told(task, list(models), scored) for task in tasks}
+    by_item = {
+        (model, task): [one.scores for one in own] for task, each in sampled.items() for model, own in each.items()
+    }
+    items = TaskItems(tasks=told | {task: _told_samples(each) for task, each in sampled.items()})
+    return MeasuredTasks(scores, items, {**scored, **by_item}, records)
 
 
 def weights_of(models: Mapping[str, ModelFiles]) -> dict[str, str | None]:
@@ -258,6 +265,19 @@ def _scored_model(
     found = {**own, **taken}
     return ScoredModel(
         model=name, tasks=found, score_sets={one.name: score_set(one, found) for one in params.score_sets}
+    )
+
+
+def _told_samples(by_model: Mapping[str, Sequence[SampledItem]]) -> tuple[AnsweredItem, ...]:
+    """Return what is told of the items of a task of the harness."""
+    return tuple(
+        AnsweredItem(
+            id=each[0].id,
+            line=each[0].line,
+            gold=None,
+            scores={name: one.scores.values for name, one in zip(by_model, each, strict=True)},
+        )
+        for each in zip(*by_model.values(), strict=True)
     )
 
 
