@@ -13,6 +13,8 @@ from tasks.curate.audit.folder import read_curated
 from tasks.curate.audit.selecting import what_if_selected
 from tasks.curate.config import CurateParams
 from tasks.curate.published.funnel import Funnel
+from tasks.curate.published.scored import SelectionTold, Size
+from tasks.curate.selection.told import selection_lines
 from tasks.curate.stage import run
 from tests.curate.folders import document, ingest_folder, rows, workshop
 
@@ -117,3 +119,15 @@ def test_groups_that_a_selection_leaves_empty_and_quotas_it_cannot_fill_are_told
     told = CliRunner().invoke(scores, [str(folder)]).output
     assert "at most 10,000 tokens of law, 5 tokens of code, 0 tokens of web, of code: 0 of 0 documents" in told
     assert "its quota is 5, 5 not filled" in told
+
+
+def test_of_many_groups_the_sum_is_told() -> None:
+    one = SelectionTold(
+        profile="p", score="s", keeps="the highest s, of a", group="a", considered=Size(documents=4, tokens=40),
+        kept=Size(documents=1, tokens=10), allowed_tokens=15,
+    )  # fmt: skip
+    many = [one.model_copy(update={"group": f"g{i}", "keeps": f"the highest s, of g{i}"}) for i in range(13)]
+    assert len(selection_lines(many[:12])) == 12
+    (line,) = selection_lines(many)
+    assert line.startswith("p keeps the highest s, of 13 groups together: 13 of 52 documents, 130 of 520 tokens")
+    assert line.endswith("its quota is 195, 65 not filled")

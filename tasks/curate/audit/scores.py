@@ -15,7 +15,7 @@ from tasks.core.text_table import text_table
 from tasks.curate.audit.folder import read_curated
 from tasks.curate.published.documents import ANNOTATIONS, REWRITING, SCORES, read_shard
 from tasks.curate.published.scored import Scored
-from tasks.curate.selection.told import selection_line
+from tasks.curate.selection.told import selection_lines
 
 _QUANTILES = (0.1, 0.5, 0.9)
 _OF_ALL = ("id", "source")
@@ -106,7 +106,7 @@ def scores_table(ranges: list[ScoreRange], scored: Scored | None) -> str:
             lines.append(
                 f"{name} ({scorer.kind}): " + ", ".join(f"{key} {_number(value)}" for key, value in told.items())
             )
-    lines += map(selection_line, scored.selections)
+    lines += selection_lines(scored.selections)
     return "\n".join(lines)
 
 

@@ -18,7 +18,7 @@ from tasks.curate.selection.choosing import Cut, choice_of
 from tasks.curate.selection.documents import Candidates, read_candidates
 from tasks.curate.selection.kinds import named
 from tasks.curate.selection.method import Bools
-from tasks.curate.selection.told import selection_line, selection_told
+from tasks.curate.selection.told import selection_lines, selection_told
 
 _SELECT = "select"
 
@@ -118,7 +118,7 @@ def selection_what_if_table(found: SelectionWhatIf) -> str:
     head = ("source", "passed all else", "selected", "would be", "change", "M tokens", "selected", "would be")
     every = SelectedChange("all", *(_sum([getattr(row, name) for row in found.rows]) for name in _SIZES))
     lines = [f"what if {', '.join(found.changes)}", *text_table(head, [_cells(row) for row in (*found.rows, every)])]
-    return "\n".join([*lines, *(selection_line(selection_told(cut)) for cut in found.selections)])
+    return "\n".join([*lines, *selection_lines([selection_told(cut) for cut in found.selections])])
 
 
 _SIZES = ("passed", "kept", "would_keep")

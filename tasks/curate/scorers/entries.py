@@ -149,9 +149,9 @@ def _learn(config: Entries, looks: Iterable[pa.Table], files: Files, folder: Pat
 def _told_of_kept(config: Entries, looks: Iterable[pa.Table], learned: Path) -> Mapping[str, float]:
     counts_E, lengths = _read(learned)
     kept_E, kept_lengths = _counted(config, looks, len(counts_E) - 1)
-    told = {"gini": gini(kept_E[:_UNMATCHED])}
+    told = {"gini_kept": gini(kept_E[:_UNMATCHED])}
     for power in np.flatnonzero(lengths).tolist():
-        told[f"kept of those of {1 << power:,} to {(2 << power) - 1:,} tokens"] = kept_lengths[power] / lengths[power]
+        told[f"kept from 2^{power:02d} tokens"] = kept_lengths[power] / lengths[power]
     return told
 
 

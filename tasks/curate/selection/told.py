@@ -8,6 +8,8 @@ from tasks.curate.selection.choosing import Cut
 
 # Groups that are named in a warning; `scored.json` has all.
 _NAMED = 6
+# Of more groups than these only the sum is told in lines.
+_SHOWN = 12
 
 
 def selection_told(cut: Cut) -> SelectionTold:
@@ -24,8 +26,36 @@ def selection_told(cut: Cut) -> SelectionTold:
     )
 
 
-def selection_line(told: SelectionTold) -> str:
-    """Return what a selection kept of a group, as a line of text."""
+def selection_lines(told: Sequence[SelectionTold]) -> list[str]:
+    """Return what selections kept as lines of text: of each group, or of all together where there are many."""
+    lines: list[str] = []
+    for _, some in groupby(told, key=lambda one: (one.profile, one.score, one.keeps.removesuffix(f", of {one.group}"))):
+        own = list(some)
+        lines += map(_line, own if len(own) <= _SHOWN else [_together(own)])
+    return lines
+
+
+def _together(own: Sequence[SelectionTold]) -> SelectionTold:
+    """Return what was kept of many groups as if it were of one."""
+    allowed = [one.allowed_tokens for one in own if one.allowed_tokens is not None]
+    weighted = [one.weighted_tokens for one in own if one.weighted_tokens is not None]
+    first = own[0]
+    return SelectionTold(
+        profile=first.profile,
+        score=first.score,
+        keeps=f"{first.keeps.removesuffix(f', of {first.group}')}, of {len(own)} groups together",
+        considered=_sum([one.considered for one in own]),
+        kept=_sum([one.kept for one in own]),
+        allowed_tokens=sum(allowed) if len(allowed) == len(own) else None,
+        weighted_tokens=sum(weighted) if weighted else None,
+    )
+
+
+def _sum(sizes: Sequence[Size]) -> Size:
+    return Size(documents=sum(one.documents for one in sizes), tokens=sum(one.tokens for one in sizes))
+
+
+def _line(told: SelectionTold) -> str:
     kept, of = told.kept, told.considered
     line = (
         f"{told.profile} keeps {told.keeps}: {kept.documents:,} of {of.documents:,} documents, "

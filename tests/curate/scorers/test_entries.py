@@ -81,8 +81,8 @@ def test_probabilities_are_those_of_counts_over_all_shards(tmp_path: Path, monke
     assert (found["d07"]["topics"], found["d08"]["topics"], found["d08"]["topics_matched"]) == (1, 1, 0)
     told = Scored.read(tmp_path / "out").scorers["topics"]
     assert told.learned["entries_found"] == 3 and told.learned["entries_thinned"] == 1
-    assert told.kept["gini"] <= told.learned["gini"]
-    assert told.kept["kept of those of 1 to 1 tokens"] == 1
+    assert told.kept["gini_kept"] <= told.learned["gini"]
+    assert told.kept["kept from 2^00 tokens"] == 1
     # By tokens, and without those that have no entry.
     out = curate(tmp_path, at_most=2, count="tokens", unmatched="no_score")
     found = {row["id"]: row for row in rows(out, "scores/topics")}
