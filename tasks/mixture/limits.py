@@ -105,6 +105,19 @@ def holds(limits: Sequence[Limit], weights_MD: Array) -> npt.NDArray[np.bool_]:
     return within_M
 
 
+def shares_told(limits: Sequence[Limit], weights: Sequence[float]) -> list[str]:
+    """Return a sentence per limit: what its domains have together, and what they may.
+
+    >>> shares_told([Limit("open", (0, 1), 0.5, 1.0)], (0.25, 0.5, 0.25))
+    ['open: 2 domain(s) have 0.7500 of the run together, at least 0.5 and at most 1']
+    """
+    return [
+        f"{one.name}: {len(one.members)} domain(s) have {sum(weights[place] for place in one.members):.4f} of the run "
+        f"together, at least {one.at_least:g} and at most {one.at_most:g}"
+        for one in limits
+    ]
+
+
 def admitted(limits: Sequence[Limit], caps_D: Array, weights_MD: Array) -> Array:
     """Return mixtures under the caps brought within the limits, shape [M, D]; what keeps to them stays as it is.
 

@@ -14,12 +14,14 @@ from tasks.evaluation.tasks.stage import GivenTask
 from tasks.mixture.asked import asked_tasks, identities, known_by_content, tasks_of
 from tasks.mixture.config import SearchParams
 from tasks.mixture.earlier_runs.warm_start import usable_runs
+from tasks.mixture.limits import limits_of, shares_told
 from tasks.mixture.noise import noise_sentence, penalty_of_noise, require_varied, run_noise
 from tasks.mixture.outcome import FILES
 from tasks.mixture.pool_problem import problem_of
 from tasks.mixture.proxies.on_tasks import AskedTasks
 from tasks.mixture.proxies.proxy import SPLIT
 from tasks.mixture.proxies.stage import Proxies
+from tasks.mixture.published import Recipe
 from tasks.mixture.runs import JUDGING, RunTable, read_runs
 from tasks.mixture.search import (
     ProposedRound,
@@ -70,6 +72,9 @@ def run(params: SearchParams, *, inputs: Mapping[str, Path], output: Path, works
         return found
     asked = asked_tasks(params, tasks, tokenized.tree(TOKENIZER_FILE))
     search = searched(known_by_content(params, tasks), tokenized.tree(*READ), workshop, asked)
+    recipe = Recipe.read(search.conclusion.folder)
+    for told in shares_told(limits_of(params.share_limits, recipe.domains), recipe.searched):
+        workshop.observer.say(f"search: {told}")
     return stage.publish(
         {name: search.conclusion.file(name) for name in FILES},
         summary=search.conclusion.summary,
