@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from tasks.evaluation.command import show
 from tasks.evaluation.published_like import LossAgainstEpochs
 from tasks.evaluation.repeated import loss_against_epochs, points
 from tasks.mixture.published import MixtureName
@@ -78,3 +79,14 @@ def test_runs_that_were_not_evaluated_on_their_way_are_told_by_their_ends(tmp_pa
         ((0.5,), (2.05,), (2.0,), (2.1,)),
     ]
     assert {(row.at_one_epoch, row.at_end) for row in rows_of(found)} == {(None, None)}
+
+
+def test_the_stage_shows_a_picture_of_every_repeated_domain_and_all_as_a_table(tmp_path: Path) -> None:
+    made(tmp_path, evaluated=True).write(tmp_path)
+    shown = show(tmp_path)
+    assert list(shown.pictures) == ["epochs-0", "epochs-1"]
+    assert "d0: bits per byte against epochs; at the end searched 2.0500 at 1.50" in shown.pictures["epochs-0"]
+    rows = shown.tables["loss-against-epochs"]
+    assert [(row["domain"], row["mixture"]) for row in rows] == [
+        ("d0", "searched"), ("d0", "natural"), ("d1", "searched"), ("d1", "natural"),
+    ]  # fmt: skip

@@ -1,6 +1,7 @@
 """Tasks looked at before anything is trained: whether the models that will be could be asked them at all."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,8 @@ from tasks.tokenize.published import TOKENIZER_FILE
 if TYPE_CHECKING:
     from tasks.evaluation.tasks.stage import GivenTask
     from tasks.training.config import ModelConfig
+
+_TEXTS = 32
 
 
 def require_answerable(
@@ -28,7 +31,13 @@ def require_answerable(
 
     reader, sizes = read_tokenizer(tokenizer), [(one.sequence_length, one.num_layers) for one in models]
     lengths, depths = zip(*sizes, strict=True)
-    model = FutureModel(lambda text: list(reader.encode(text, add_special_tokens=False).ids), min(lengths), min(depths))
+
+    # The choices of an item have one context.
+    @lru_cache(_TEXTS)
+    def encode(text: str) -> list[int]:
+        return list(reader.encode(text, add_special_tokens=False).ids)
+
+    model = FutureModel(encode, min(lengths), min(depths))
     for task in tasks:
         try:
             require_readable(model, task.params.task, task.items, task.params.file)
