@@ -87,8 +87,10 @@ class CurateParams(Params):
         for place, name in {**judges, "default_profile": self.default_profile, "profile": self.profile}.items():
             if name is not None and name not in known:
                 raise ValueError(f"{place} is {name!r}, which is no profile. Known: {', '.join(known)}.")
-        if "tokens" in self.annotate and self.annotators.tokens is None:
-            raise ValueError("annotate names tokens, but annotators.tokens names no tokenizer to count them with.")
+        if "tokens" in self.annotated and self.annotators.tokens is None:
+            raise ValueError(
+                "annotate or combined names tokens, but annotators.tokens names no tokenizer to count them with."
+            )
         for name in () if self.languages is None else self.languages.profiles:
             if name not in known:
                 raise ValueError(f"languages.profiles names {name!r}, which is no profile. Known: {', '.join(known)}.")
@@ -103,7 +105,7 @@ class CurateParams(Params):
         """Raise ValueError where scores share a column or take a known one, or something asks for one there is not."""
         scored = [name for scorer in self.scorers for name in columns_of(scorer)]
         for one in self.combined:
-            if unknown := [name for name in one.weights if name not in scored]:
+            if unknown := [name for name in one.weights if name not in {*scored, *NUMBERS, *_SIZES}]:
                 raise ValueError(f"combined.{one.name}: there is no score {unknown[0]!r}. {_given(scored)}")
         columns = [*scored, *(one.name for one in self.combined)]
         if twice := sorted({name for name in columns if columns.count(name) > 1}):
@@ -121,6 +123,12 @@ class CurateParams(Params):
                 raise ValueError(
                     f"profiles.{name}.select names tokens, but annotators.tokens names no tokenizer to count them with."
                 )
+
+    @property
+    def annotated(self) -> tuple[Group, ...]:
+        """The groups of statistics that are taken of every source: those of `annotate`, and what is combined."""
+        combined = sorted({NUMBERS[name] for one in self.combined for name in one.weights if name in NUMBERS})
+        return tuple(dict.fromkeys((*self.annotate, *combined)))
 
     def profile_name(self, source: str) -> str:
         """Return the name of the profile that judges a source."""

@@ -115,10 +115,10 @@ def scored(workshop: Workshop, scorers: Sequence[ChosenScorer], texts: Sequence[
 
 
 def combined(
-    workshop: Workshop, combinations: Sequence[Combined], scorers: Sequence[ScoredBy], sizes: Sequence[Handle]
+    workshop: Workshop, combinations: Sequence[Combined], scorers: Sequence[ScoredBy], statistics: Sequence[Handle]
 ) -> list[CombinedBy]:
-    """Return the combined scores of every document; `sizes` are the tables that have its tokens."""
-    return [_combined(workshop, one, scorers, sizes) for one in combinations]
+    """Return the combined scores of every document, from scores and from the tables of statistics."""
+    return [_combined(workshop, one, scorers, statistics) for one in combinations]
 
 
 def selected(workshop: Workshop, candidates: Sequence[CandidateArgs], selections: Selections) -> Selected:
@@ -168,12 +168,16 @@ def learned_files(scorers: Sequence[ScoredBy]) -> dict[str, Handle]:
     return found
 
 
-def _combined(workshop: Workshop, config: Combined, scorers: Sequence[ScoredBy], sizes: Sequence[Handle]) -> CombinedBy:
-    used = [one for one in scorers if {*kinds.columns_of(one.scorer.config)} & {*config.weights}]
-    by_tokens = combinations.method(config).by_tokens(config)
+def _combined(
+    workshop: Workshop, config: Combined, scorers: Sequence[ScoredBy], statistics: Sequence[Handle]
+) -> CombinedBy:
+    given = {one.name: {*kinds.columns_of(one.scorer.config)} for one in scorers}
+    used = [one for one in scorers if given[one.name] & {*config.weights}]
+    of_statistics = {*config.weights} - {column for columns in given.values() for column in columns}
+    needed = bool(of_statistics) or combinations.method(config).by_tokens(config)
     shards = tuple(
-        ShardScores(tuple(one.tables[number] for one in used), table if by_tokens else None)
-        for number, table in enumerate(sizes)
+        ShardScores(tuple(one.tables[number] for one in used), table if needed else None)
+        for number, table in enumerate(statistics)
     )
     record = COMBINE.one(workshop, CombineArgs(config, shards))
     tables = [record.file(combined_file(number)) for number in range(len(shards))]

@@ -139,10 +139,10 @@ class Curation:
 
 
 def annotators_of(params: CurateParams, sources: Sequence[str]) -> list[Annotator]:
-    """Return the annotators that the profiles of these sources, or `annotate`, ask for, in the order of their columns."""
+    """Return the annotators that profiles of these sources, `annotate` or `combined` ask for, in the order of columns."""
     every = kinds.configured(params.annotators)
     profiles = (params.profile_called(params.profile_name(source)) for source in sources)
-    groups = {*params.annotate, *(group for profile in profiles for group in params.groups_of(profile))}
+    groups = {*params.annotated, *(group for profile in profiles for group in params.groups_of(profile))}
     return [config for group in GROUPS if group in groups and (config := every[group]) is not None]
 
 
@@ -150,7 +150,7 @@ def selection_of(params: CurateParams, sources: Sequence[str]) -> Selection:
     """Return which annotators are run over the documents of which source, and how these are read."""
     profiles = {source: params.profile_called(params.profile_name(source)) for source in sources}
     return Selection(
-        tuple(params.annotate),
+        params.annotated,
         {source: tuple(filter(params.groups_of(one).__contains__, GROUPS)) for source, one in profiles.items()},
         {source: one.reading for source, one in profiles.items()},
     )
@@ -249,7 +249,7 @@ def selected(
     """Return what is kept by scores of the documents that pass all else; None where nothing is scored or selected."""
     profiles = curation.params.profiles_of({*curation.sources})
     selections = {name: profile.select for name, profile in profiles.items()}
-    if not curation.params.scorers and not any(selections.values()):
+    if not (curation.params.scorers or curation.params.combined or any(selections.values())):
         return None
     judges, statistics = curation.judges, curation.selected_by
     units = [

@@ -198,6 +198,10 @@ def test_selections_that_cannot_be_are_refused(values: dict[str, object], said: 
     ("changes", "said"),
     [
         ({"combined": [{"kind": "z_scores", "name": "c", "weights": {"b": 1}}]}, "combined.c: there is no score 'b'"),
+        (
+            {"combined": [{"kind": "z_scores", "name": "c", "weights": {"tokens": 1}}]},
+            "names no tokenizer to count them",
+        ),
         ({"combined": [{"kind": "z_scores", "name": "a", "weights": {"a": 1}}]}, "come from two scorers, such as a"),
         ({"by": ["topic"]}, r"profiles.p.select: there is no score 'topic'. Scorers give: a, a_mean"),
     ],

@@ -123,3 +123,12 @@ def test_what_a_rewriting_counts_is_selected_by_where_the_profile_rewrites(tmp_p
     select = {"kind": "threshold", "score": "c4_sentences", "at_least": 2}
     profiles = {"p": {"rules": {}, "rewriting": {"kind": "c4"}, "select": [select]}}
     assert kept(curated(tmp_path, profiles=profiles)) == ["de"]
+
+
+def test_statistics_can_be_combined_into_a_score_without_any_scorer(tmp_path: Path) -> None:
+    combined = {"kind": "mean_ranks", "name": "plain", "by": "tokens", "weights": {"words": 1, "pii_emails": -1}}
+    output = curated(tmp_path, {"kind": "threshold", "score": "plain", "at_least": 0}, combined=[combined])
+    found = {row["id"]: row["plain"] for row in rows(output, "scores/plain")}
+    assert min(found, key=lambda name: found[name]) == "mail" and max(found, key=lambda name: found[name]) == "de"
+    assert kept(output) == [name for name in TEXTS if found[name] >= 0]
+    assert Scored.read(output).scorers["plain"].kind == "mean_ranks"

@@ -18,7 +18,7 @@ Weight = Annotated[float, Field(allow_inf_nan=False)]
 
 
 class CombinedParams(Params):
-    """`name` is the column that comes of it; `weights` says by column how much each score counts, below 0 against it."""
+    """`name` is the column that comes of it; `weights` says how much each score or statistic counts, below 0 against it."""
 
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=40)]
     weights: Annotated[dict[str, Weight], Field(min_length=1)]

@@ -16,10 +16,10 @@ from tasks.curate.published.documents import write_scores
 
 @dataclass(frozen=True)
 class ShardScores:
-    """The tables of scores of a shard, and one with its tokens (None: they do not matter)."""
+    """The tables of scores of a shard, and that of its statistics (None: they do not matter)."""
 
     scores: tuple[Handle, ...]
-    sizes: Handle | None
+    statistics: Handle | None
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ def combine(args: CombineArgs, here: Here) -> UnitResult:
     tables = [_table(shard, tuple(config.weights)) for shard in args.shards]
     every = pa.concat_tables(tables)
     scores = {name: np.asarray(every[name].to_numpy(), np.float64) for name in config.weights}
-    found = kinds.method(config).combine(config, scores, every["pretokens"].to_numpy())
+    found = kinds.method(config).combine(config, scores, every["tokens_of_all"].to_numpy())
     first = 0
     for number, table in enumerate(tables):
         own = pa.array(found[first : first + table.num_rows])
@@ -53,9 +53,9 @@ def combined_file(number: int) -> str:
 
 
 def _table(shard: ShardScores, columns: tuple[str, ...]) -> pa.Table:
-    tables = [read_table(one.local(), stage="curate") for one in shard.scores]
-    sizes: Any = np.zeros(tables[0].num_rows, np.int64)
-    if shard.sizes is not None:
-        sizes = read_table(shard.sizes.local(), ("pretokens",), stage="curate")["pretokens"]
+    handles = shard.scores if shard.statistics is None else (*shard.scores, shard.statistics)
+    tables = [read_table(one.local(), stage="curate") for one in handles]
+    first = tables[0]
+    sizes: Any = np.zeros(first.num_rows, np.int64) if shard.statistics is None else tables[-1]["pretokens"]
     found = {name: table[name] for table in tables for name in columns if name in table.column_names}
-    return pa.table({"id": tables[0]["id"], "source": tables[0]["source"], "pretokens": sizes, **found})
+    return pa.table({"id": first["id"], "source": first["source"], "tokens_of_all": sizes, **found})
