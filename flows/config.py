@@ -77,6 +77,17 @@ class PipelineParams(Params):
                 f"search.tasks names {missing[0]}, and evaluate.tasks does not, or otherwise: the decision is about the "
                 "search's objective. Name the same tasks there."
             )
+        if self.evaluate.planted is not None and not self.train.planted:
+            yield (
+                "evaluate.planted is there, and train.planted names no experiment, so that there is nothing to measure: "
+                "name some there, or leave it out."
+            )
+        trained_on = [*mixtures, *(branch.name for branch in self.train.branches)]
+        if (like := self.evaluate.specificity) is not None and like.general not in trained_on:
+            yield (
+                f"evaluate.specificity.general is {like.general}, and the runs are of {', '.join(trained_on)}. Name one of "
+                "them."
+            )
         try:
             require_budget(self.search)
         except ConfigError as error:

@@ -92,6 +92,11 @@ def test_a_name_that_cannot_be_a_tag_is_refused(name: str) -> None:
     [
         (("train.mixtures=[searched]",), "train.mixtures names searched; evaluate compares"),
         (("train.mixtures=[natural, uniform]",), "train.mixtures names natural, uniform; evaluate compares"),
+        (("evaluate.planted={}",), r"evaluate\.planted is there, and train\.planted names no experiment"),
+        (
+            ("evaluate.specificity={general: unimax}",),
+            r"evaluate\.specificity\.general is unimax, and the runs are of searched, natural, uniform",
+        ),
         (("search.num_runs=9",), "search.num_runs: of 9 proxies .* runs are left for the strategy, at least 4"),
         (("search.strategy.kind=climb", "search.num_runs=16"), "search.num_runs: of 16 proxies 6 are baselines"),
         (("search.objective={a: 0}",), "objective: its weights sum to 0"),
