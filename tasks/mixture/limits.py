@@ -21,8 +21,8 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 # How far rounding of floats may take a sum beyond its limit.
 _EXACT = 1e-9
-# What a set without any weight begins to grow from, and steps of the bisection: far below the last bit.
-_TRACE, _STEPS = 1e-9, 200
+# What a set without any weight begins to grow from.
+_TRACE = 1e-9
 
 
 class ShareLimit(Params):
@@ -192,13 +192,19 @@ def _brought_in(limits: Sequence[Limit], caps_D: Array, weights_MD: Array) -> Ar
 
 
 def _levelled(sums_MG: Array, least_G: Array, most_G: Array) -> Array:
-    """Return clip(level x sum, least, most) with the level at which a mixture sums to 1, shape [M, G]."""
-    low_M, high_M = np.full(len(sums_MG), np.log(1e-12)), np.full(len(sums_MG), np.log(1e15))
-    for _ in range(_STEPS):
-        middle_M = (low_M + high_M) / 2
-        less_M = np.clip(np.exp(middle_M)[:, None] * sums_MG, least_G, most_G).sum(axis=1) < 1
-        low_M, high_M = np.where(less_M, middle_M, low_M), np.where(less_M, high_M, middle_M)
-    return np.asarray(np.clip(np.exp(high_M)[:, None] * sums_MG, least_G, most_G))
+    """Return clip(level x sum, least, most) with the level at which a mixture sums to 1, shape [M, G].
+
+    What a level gives is linear between the levels at which a set meets one of its limits.
+    """
+    rows = np.arange(len(sums_MG))
+    safe_MG = np.maximum(sums_MG, 1e-300)
+    levels_MP = np.sort(np.concatenate([least_G / safe_MG, most_G / safe_MG], axis=1), axis=1)
+    totals_MP = np.clip(levels_MP[:, :, None] * sums_MG[:, None, :], least_G, most_G).sum(axis=2)
+    before = np.clip((totals_MP <= 1).sum(axis=1) - 1, 0, levels_MP.shape[1] - 2)
+    low_M, rise_M = totals_MP[rows, before], totals_MP[rows, before + 1] - totals_MP[rows, before]
+    part_M = np.where(rise_M > 0, (1 - low_M) / np.where(rise_M > 0, rise_M, 1.0), 0.0)
+    level_M = levels_MP[rows, before] + part_M * (levels_MP[rows, before + 1] - levels_MP[rows, before])
+    return np.asarray(np.clip(level_M[:, None] * sums_MG, least_G, most_G))
 
 
 def _shared(shares_MD: Array, caps_D: Array, totals_M: Array) -> Array:

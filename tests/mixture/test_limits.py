@@ -71,7 +71,7 @@ def test_every_strategy_keeps_to_the_limits(params: StrategyParams) -> None:
     known = evidence_of(params, found)
     if params.kind != "random_search":
         assert not found.allows(known.runs.weights_RD()).all(), "the first round is wide: the limits bind"
-    proposed_MD = np.array([one.weights for one in propose_of(params, found, known, 1, 4, 3)])
+    proposed_MD = np.array([one.weights for one in propose_of(params, found, known, 1, 2, 3)])
     assert len(proposed_MD) and found.allows(proposed_MD).all()
     pick = finish_of(params, DECISION, found, known, 3)
     assert found.allows(np.array([pick.chosen.weights]))[0]
