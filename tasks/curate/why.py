@@ -29,9 +29,9 @@ class Check:
 class Story:
     """What curation found out about a document and what became of it.
 
-    `filter`, `reason` and `detail` are None for a kept document; `quality` is None for a dropped one. `survivor` stands
-    for it, `stands_for` are those it stands for. `scores` stand by their columns, None where there is none. `edited`: bytes
-    as ingested, and as kept. `file` is its shard.
+    `filter`, `reason` and `detail` are None for a kept document; `quality` and `weight` are None for a dropped one.
+    `survivor` stands for it, `stands_for` are those it stands for. `scores` stand by their columns, None where there is
+    none. `edited`: bytes as ingested, and as kept. `file` is its shard.
     """
 
     id: str
@@ -42,6 +42,7 @@ class Story:
     reason: str | None
     detail: str | None
     quality: float | None
+    weight: float | None
     statistics: dict[str, Any]
     scores: dict[str, float | None]
     checks: tuple[Check, ...]
@@ -75,6 +76,8 @@ def describe(story: Story) -> str:
     lines = [f"{story.id} (source {story.source}, profile {story.profile}): {fate}; in {story.file}"]
     if story.quality is not None:
         lines.append(f"  quality {story.quality:.3f}")
+    if story.weight is not None and story.weight != 1:
+        lines.append(f"  weight {story.weight:g}")
     if story.edited and story.edited["kept"] != story.edited["ingested"]:
         lines.append(f"  edited: {story.edited['ingested']:,} bytes ingested, {story.edited['kept']:,} bytes kept")
     for name, score in story.scores.items():
@@ -109,6 +112,7 @@ def _story(curated: Curated, shard: str, found: dict[str, Any], scores: dict[str
         reason=dropped["reason"] if dropped else None,
         detail=dropped["detail"] if dropped else None,
         quality=kept["quality"] if kept else None,
+        weight=kept["weight"] if kept else None,
         statistics={name: value for name, value in found.items() if name not in {"id", "source"}},
         scores=scores,
         checks=tuple(checks),

@@ -28,7 +28,7 @@ from tests.tokenize.test_stage import PARAMS as TOKENIZE
 from tests.training.test_stage import hand_written, params
 
 ROWS = three_kinds(40)
-PROFILE: tuple[Any, ...] = ("web", None, None, None, 1.0, {}, {}, (), None, (), {})
+PROFILE: tuple[Any, ...] = ("web", None, None, None, 1.0, 1.0, {}, {}, (), None, (), {})
 TOKENS = 12 * 4 * 16
 
 

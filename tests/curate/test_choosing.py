@@ -163,6 +163,16 @@ def test_z_scores_add_what_the_formula_says_and_ignore_scale_and_order() -> None
     assert np.isnan(missing).tolist() == (scores["a"] > 5).tolist()
 
 
+def test_infinite_scores_have_ranks_and_no_z() -> None:
+    scores = {"a": np.array([1.0, -np.inf, np.inf])}
+    ranked = MeanRanks(name="c", weights={"a": 1})
+    found = combinations.method(ranked).combine(ranked, scores, np.ones(3, np.int64))
+    assert found.tolist() == pytest.approx([0.5, 1 / 6, 5 / 6])
+    config = ZScores(name="c", weights={"a": 1})
+    with pytest.raises(DataError, match="2 of 3 scores are infinite and cannot be standardised"):
+        combinations.method(config).combine(config, scores, np.ones(3, np.int64))
+
+
 def test_mean_ranks_follow_from_the_order_alone_by_documents_or_tokens() -> None:
     scores = {"a": np.array([10.0, 1000, 20, 20]), "b": np.array([1.0, 2, 3, 4])}
     tokens = np.array([1, 1, 6, 2])

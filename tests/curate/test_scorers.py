@@ -171,6 +171,8 @@ def test_one_two_and_eight_shards_and_workers_give_the_same_scores_and_the_same_
         found.append((scores, {row["id"]: row["weight"] for row in rows(place / "out", "kept")}))
     assert found[0] == found[1] == found[2]
     assert 0 < len(found[0][1]) < 24 and {*found[0][1].values()} == {1.0, 2.5}
+    heavy = next(name for name, weight in found[0][1].items() if weight == 2.5)
+    assert "  weight 2.5" in describe(why(tmp_path / "0" / "out", heavy)).splitlines()
 
 
 def test_another_threshold_or_seed_scores_no_document_again(tmp_path: Path, target: Path) -> None:

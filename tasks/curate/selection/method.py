@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from tasks.core.errors import DataError
 from tasks.core.params import Params
 from tasks.core.rng import seed_of
 
@@ -92,7 +93,16 @@ def highest(key_N: Floats, values: Values, tokens: float) -> Bools:
 
 
 def standard(score_N: Floats) -> Floats:
-    """Return scores less their mean, over their standard deviation; NaN stays, and 0 is what does not vary."""
+    """Return scores less their mean, over their standard deviation; NaN stays, and 0 is what does not vary.
+
+    Raises:
+        DataError: some are infinite, and so there is no mean.
+    """
+    if infinite := int(np.isinf(score_N).sum()):
+        raise DataError(
+            f"{infinite:,} of {len(score_N):,} scores are infinite and cannot be standardised. Take ranks (mean_ranks) or "
+            "quantiles of that score."
+        )
     mean, deviation = moments(score_N)
     return (score_N - mean) / (deviation or 1.0)
 
