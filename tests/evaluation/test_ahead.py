@@ -1,12 +1,15 @@
 """Task items that models could not answer are refused before anything is trained."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
+from flows.config import read_config
+from flows.run import PipelineRun
 from infra.storage import FolderStore
 from tasks.arms.stage import run as compare_arms
 from tasks.core.errors import ConfigError, DataError, EvidenceError, MixwrightError
@@ -117,6 +120,26 @@ def test_train_and_search_refuse_what_evaluate_would_find_out_after_them(tmp_pat
     assert "not in the pool: nowhere" in told(
         "train", "--input", f"tokenize={tmp_path / 'again'}", "--recipe", str(mine)
     )
+
+
+def test_a_run_of_the_pipeline_refuses_them_before_it_searches(
+    tmp_path: Path, pool: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stage_task(name: str, run: Callable[..., Manifest], show: object) -> Callable[..., Manifest]:
+        place = {
+            "output": tmp_path / name,
+            "workshop": Workshop(InProcess(), FolderStore(tmp_path / "store"), Listener()),
+        }
+        return lambda params, _, inputs: run(params, inputs=inputs, **place)
+
+    monkeypatch.setattr("flows.run.stage_task", stage_task)
+    monkeypatch.setattr(PipelineRun, "_published", lambda _, stage, needed_by: tmp_path / stage)
+    asked = task(tmp_path)
+    (tmp_path / "f.jsonl").write_text(json.dumps({"context": "a" * 9999, "answer": "c"}))
+    config = read_config("demo", settings=(f"evaluate.tasks={json.dumps([asked])}",))
+    nothing: Any = None
+    with pytest.raises(DataError, match=r"evaluate\.tasks, long: .* 1 of 1 items are longer"):
+        PipelineRun("pipeline", config, nothing, nothing, nothing, tmp_path).stage("search")
 
 
 def test_what_has_been_made_is_not_asked_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
