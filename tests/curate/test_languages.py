@@ -77,7 +77,7 @@ def read(shared_data: Path, name: str) -> list[dict[str, Any]]:
 @pytest.fixture(scope="module")
 def texts(shared_data: Path) -> dict[str, list[Document]]:
     """German statutes, Korean articles, and the declaration in scripts without blanks: half reference, half pool."""
-    german, korean = read(shared_data, "multi_gesetze")[:100], read(shared_data, "multi_kowiki")[:100]
+    german, korean = read(shared_data, "multi_gesetze")[:48], read(shared_data, "multi_kowiki")[:48]
     declarations = [row for row in read(shared_data, "multi_udhr") if row["lang"] in UNSPACED]
     pool = [*german[1::2], *korean[1::2], *declarations]
     return {
@@ -113,7 +113,7 @@ def test_each_language_is_judged_by_thresholds_of_its_own(whole: Path) -> None:
     learned = LearnedLanguages.read(whole).languages
     german, korean = learned["de"].thresholds, learned["ko"].thresholds
     assert german["max_mean_word_chars"] > korean["max_mean_word_chars"]
-    assert 0.3 <= german["min_language_score"] <= 0.9 and learned["de"].reference_documents == 50
+    assert 0.3 <= german["min_language_score"] <= 0.9 and learned["de"].reference_documents == 24
     # Without a reference a language has its confidence alone.
     assert learned["ja"].thresholds.keys() == {"min_language_score"} and learned["ja"].reference_documents == 0
     for row in rows(whole, "dropped"):
@@ -127,7 +127,7 @@ def test_each_language_is_judged_by_thresholds_of_its_own(whole: Path) -> None:
 def test_scripts_without_blanks_lose_no_document_for_too_few_words(
     whole: Path, texts: dict[str, list[Document]]
 ) -> None:
-    declarations = {row["id"] for row in texts["pool"][100:]}
+    declarations = {row["id"] for row in texts["pool"][48:]}
     reasons = {row["id"]: row["reason"] for row in rows(whole, "dropped") if row["id"] in declarations}
     assert len(declarations) >= 6 and "too_few_words" not in reasons.values()
     words = {row["id"]: row["words"] for row in rows(whole, "annotations") if row["id"] in declarations}
@@ -153,12 +153,12 @@ def test_shards_change_no_threshold_and_no_fate(
     whole: Path, texts: dict[str, list[Document]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(gather, "SMALL_BYTES", 0)
-    parts = curated(tmp_path / "parts", texts, (20, 70, 101))
+    parts = curated(tmp_path / "parts", texts, (20, 49))
     assert (parts / LearnedLanguages.FILE).read_bytes() == (whole / LearnedLanguages.FILE).read_bytes()
     for kind in ("kept", "dropped"):
         assert [row["id"] for row in rows(parts, kind)] == [row["id"] for row in rows(whole, kind)]
 
 
 def test_a_reference_of_a_few_documents_is_refused(tmp_path: Path, texts: dict[str, list[Document]]) -> None:
-    with pytest.raises(DataError, match=r"languages.references.de: 50 documents with text, at least 60 are needed"):
+    with pytest.raises(DataError, match=r"languages.references.de: 24 documents with text, at least 60 are needed"):
         curated(tmp_path / "few", texts, (), min_documents=60)
