@@ -16,11 +16,12 @@ from tasks.evaluation.tasks.item import Direction
 from tasks.evaluation.tasks.published import ScoredModel
 from tasks.evaluation.tasks.stage import GivenTask, MeasuredTasks, content_of, given_tasks, measured
 from tasks.evaluation.tasks.unit import TrainedModel
+from tasks.evaluation.unit import SPLIT
 from tasks.runtime.context import Workshop
 from tasks.runtime.records import UnitRecord
 from tasks.runtime.stages import StageInput, stage_input
 from tasks.tokenize.pool import POOL_FILES, TokenPool, read_pool
-from tasks.tokenize.published import TOKENIZER_FILE
+from tasks.tokenize.published import TOKENIZER_FILE, Split
 from tasks.training.config import num_flops
 from tasks.training.published_run import CONFIG_FILE, WEIGHTS_FILE
 from tasks.training.recipes import PlannedRun
@@ -94,15 +95,15 @@ def all_arms(params: ArmsParams, pools: Pools) -> list[PlannedArm]:
     return planned(params, arms_of(params, pools[None].names, natural), pools)
 
 
-def measure(given: GivenArms, workshop: Workshop, planner: Planner = all_arms) -> MeasuredArms:
-    """Train what `planner` makes of the arms, and measure all models on the same text and tasks.
+def measure(given: GivenArms, workshop: Workshop, planner: Planner = all_arms, split: Split = SPLIT) -> MeasuredArms:
+    """Train what `planner` makes of the arms, and measure all models on the same tasks and split of the common text.
 
     Raises:
         ConfigError: an arm cannot be run as it stands, or its tokens are of another tokenizer than the common ones.
     """
     params = given.params
     trees = {name: each.tree(*POOL_FILES, "tokens/train/", TOKENIZER_FILE) for name, each in given.pools.items()}
-    held_out = held_out_of(given.common)
+    held_out = held_out_of(given.common, split)
     _require_one_tokenizer(trees)
     pools = {name: read_pool(tree.local(), "train") for name, tree in trees.items()}
     plan = planner(params, pools)
@@ -115,7 +116,8 @@ def measure(given: GivenArms, workshop: Workshop, planner: Planner = all_arms) -
         require_answerable(given.tasks, trees[None][TOKENIZER_FILE].local(), ends, "tasks")
     made = _trained(plan, trees, starts, workshop)
     records = [record for _, _, record in made]
-    bpb = bits_per_byte_of(records, held_out, params.test_tokens_per_domain, workshop, label="arms: bits per byte")
+    tokens, label = params.test_tokens_per_domain, "arms: bits per byte"
+    bpb = bits_per_byte_of(records, held_out, tokens, workshop, label=label, split=split)
     models = {spec.name: _model(record, trees[None][TOKENIZER_FILE]) for _, spec, record in made}
     scored = measured(workshop, params, given.tasks, models) if given.tasks or params.harness_results else None
     by_model = {} if scored is None else {one.model: one for one in scored.scores.models}

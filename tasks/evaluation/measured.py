@@ -20,6 +20,7 @@ from tasks.runtime.records import UnitRecord
 from tasks.runtime.stages import StageInput
 from tasks.runtime.step import Step
 from tasks.tokenize.pool import POOL_FILES
+from tasks.tokenize.published import Split
 from tasks.training.published_run import CONFIG_FILE, WEIGHTS_FILE
 
 MEASURE = Step("evaluate.model", "evaluate: models", measure)
@@ -60,16 +61,25 @@ def measured(params: EvaluateParams, trained: Trained, tasks: Sequence[GivenTask
     return Measured(models, records[0].summary["model_parameters"], on_tasks, [*records, *of_tasks])
 
 
-def held_out_of(tokenized: StageInput) -> Tree:
+def held_out_of(tokenized: StageInput, split: Split = SPLIT) -> Tree:
     """Return what is read of a pool where models are measured, verified."""
-    return tokenized.tree(*POOL_FILES, f"tokens/{SPLIT}/")
+    return tokenized.tree(*POOL_FILES, f"tokens/{split}/")
 
 
 def bits_per_byte_of(
-    records: Sequence[UnitRecord], held_out: Tree, tokens_per_domain: int | None, workshop: Workshop, *, label: str
+    records: Sequence[UnitRecord],
+    held_out: Tree,
+    tokens_per_domain: int | None,
+    workshop: Workshop,
+    *,
+    label: str,
+    split: Split = SPLIT,
 ) -> list[dict[str, float]]:
-    """Return what models that `train.run` made measure on a pool's test split, by domain."""
-    args = [MeasureArgs(one.file(CONFIG_FILE), one.file(WEIGHTS_FILE), held_out, tokens_per_domain) for one in records]
+    """Return what models that `train.run` made measure on a split of a pool, by domain."""
+    args = [
+        MeasureArgs(one.file(CONFIG_FILE), one.file(WEIGHTS_FILE), held_out, tokens_per_domain, split)
+        for one in records
+    ]
     return [dict(record.summary["bpb"]) for record in MEASURE.map(workshop, args, label=label)]
 
 

@@ -15,17 +15,18 @@ SPLIT: Split = "test"
 
 @dataclass(frozen=True)
 class MeasureArgs:
-    """A model, what is read of the token pool (its index and the test split), and how much of it; None = all."""
+    """A model, what is read of the token pool (its index and the split), and how much of it; None = all."""
 
     config: Handle
     weights: Handle
     pool: Tree
     tokens_per_domain: int | None
+    split: Split = SPLIT
 
 
 def measure(args: MeasureArgs, here: Here) -> UnitResult:
     """Measure a model's bits per byte on every domain."""
-    model, pool = load_model(args.config.local(), args.weights.local()), read_pool(args.pool.local(), SPLIT)
-    bpb = bits_per_byte(model, pool, SPLIT, args.tokens_per_domain)
+    model, pool = load_model(args.config.local(), args.weights.local()), read_pool(args.pool.local(), args.split)
+    bpb = bits_per_byte(model, pool, args.split, args.tokens_per_domain)
     parameters = sum(weight.numel() for weight in model.weights.values())
     return UnitResult(summary={"bpb": bpb, "model_parameters": parameters})

@@ -5,12 +5,13 @@ from typing import Any, Self
 
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
-from tasks.arms.config import FIRST_SEED
+from tasks.arms.config import BITS_PER_BYTE, FIRST_SEED
 from tasks.core.params import Params
 from tasks.curate.combined.kinds import Combined
 from tasks.curate.decontaminate.benchmarks import Decontaminate
 from tasks.curate.scorers.kinds import Scorer
 from tasks.evaluation.tasks.params import NAME, TaskSetParams
+from tasks.leaderboard.weights import WeightSearch
 from tasks.training.config import TrainingConfig
 from tasks.training.params import demo_full
 from tasks.training.starts.kinds import StartConfig
@@ -36,6 +37,7 @@ class LeaderboardParams(TaskSetParams):
     scorers: tuple[Scorer, ...] = Field(default=(), description="as in `curate`; fitted on training documents alone")
     combined: tuple[Combined, ...] = Field(default=(), description="as in `curate`")
     selectors: tuple[Selector, ...] = Field(min_length=1)
+    search: WeightSearch | None = Field(default=None, description="a selector whose weights are searched; null = none")
     keep: tuple[float, ...] = Field(default=(0.1,), min_length=1, description="shares of the training tokens")
     target: tuple[str, ...] = Field(
         min_length=1, description="scores whose mean ranks selectors, such as bits_per_byte.DOMAIN or task.score"
@@ -75,6 +77,10 @@ class LeaderboardParams(TaskSetParams):
             yield "keep: a rate stands there twice"
         if self.num_seeds == 1:
             yield "num_seeds: one seed tells no difference from noise. Train 3 or more"
+        if self.search is not None and self.search.name in names:
+            yield f"search: a selector is called {self.search.name} already. Give the searched one another name"
+        if self.search is not None and any(not name.startswith(f"{BITS_PER_BYTE}") for name in self.target):
+            yield "search: proxies are measured on the search split, in bits per byte, and `target` names a task"
         if self.budgets and (len({*self.budgets}) < 3 or 1.0 not in self.budgets):
             yield "budgets: a multiplier needs three or more budgets of the random twin, 1 among them; () turns it off"
         if self.training.evaluations is not None:

@@ -10,11 +10,13 @@ from tasks.arms.plan import PlannedArm, planned
 from tasks.arms.published import ArmRun
 from tasks.core.params import validate
 from tasks.evaluation.tasks.item import Direction
+from tasks.evaluation.unit import SPLIT
 from tasks.leaderboard.config import LeaderboardParams
 from tasks.leaderboard.entrants import Entrant
 from tasks.leaderboard.pools import selected_pools
 from tasks.runtime.context import Workshop
 from tasks.runtime.records import UnitRecord
+from tasks.tokenize.published import Split
 from tasks.training.config import TrainingConfig
 
 
@@ -61,7 +63,7 @@ class Entered:
         """Return what an entrant selects for the first seed."""
         return self.pools[entrant.pool(self.seeds[0])]
 
-    def measure(self, workshop: Workshop, budgets: Sequence[float] = ()) -> Models:
+    def measure(self, workshop: Workshop, budgets: Sequence[float] = (), split: Split = SPLIT) -> Models:
         """Train all models, those of twins with every one of `budgets` too, and measure them."""
         called: dict[str, str] = {}
 
@@ -75,7 +77,7 @@ class Entered:
                         found += planned(arms.model_copy(update=update), [arm], pools)
             return found
 
-        made = measure(self.given, workshop, plan)
+        made = measure(self.given, workshop, plan, split)
         runs = tuple(run.model_copy(update={"arm": called[run.arm]}) for run in made.runs)
         return Models(runs, made.directions, made.records)
 

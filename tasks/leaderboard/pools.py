@@ -48,7 +48,8 @@ def require_enough(params: LeaderboardParams, available: int) -> None:
         ConfigError: how often a model would see what is kept.
     """
     wanted = params.training.num_tokens * max(1.0, *params.budgets)
-    for rate in params.keep:
+    searched = [] if params.search is None or params.search.keep is None else [params.search.keep]
+    for rate in (*params.keep, *searched):
         epochs = wanted / max(1.0, rate * available)
         if not epochs <= params.max_epochs:
             whose = f"the curve of {entrant_name(TWIN, rate)}" if wanted > params.training.num_tokens else "a model"

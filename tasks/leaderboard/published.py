@@ -62,6 +62,22 @@ class Confirmation(Interval):
     confirmed: bool
 
 
+class ProxyWeights(Model):
+    """A proxy of a search: the weights that its documents were selected by, and its gain on the search split."""
+
+    weights: Mapping[str, float]
+    gain: float
+
+
+class SearchedWeights(Model):
+    """The weights of scores that were searched at a keep rate, and every proxy in the order in which they were measured."""
+
+    selector: str
+    keep: float
+    weights: Mapping[str, float]
+    proxies: tuple[ProxyWeights, ...]
+
+
 class Leaderboard(Published):
     """All entrants, the best by its gain in the target first; twins have no gains, for they are what is compared with."""
 
@@ -76,5 +92,6 @@ class Leaderboard(Published):
     twins: Mapping[str, Kept]
     curves: Mapping[str, Mapping[Objective, Mapping[int, float]]]
     confirmation: Confirmation | None
+    searched: SearchedWeights | None = None
     statements: tuple[str, ...]
     runs: tuple[ArmRun, ...]

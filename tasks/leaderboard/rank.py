@@ -3,7 +3,7 @@
 Axes: A entrants, S seeds.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
@@ -18,7 +18,7 @@ from tasks.evaluation.tasks.item import Direction
 from tasks.leaderboard.entrants import Entrant
 from tasks.leaderboard.judge import simultaneous, token_multiplier
 from tasks.leaderboard.kept import overlap
-from tasks.leaderboard.published import Confirmation, Kept, Objective, ObjectiveGain, Ranked
+from tasks.leaderboard.published import Confirmation, Kept, Objective, ObjectiveGain, Ranked, SearchedWeights
 
 Array = npt.NDArray[np.float64]
 _WORDS: Mapping[Objective, str] = {"target": "the target", "held_out": "what was held out"}
@@ -142,7 +142,11 @@ def confirmation(row: Ranked, twin: str, fresh: Measured, confidence: float) -> 
 
 
 def statements(
-    rows: Sequence[Ranked], confirmed: Confirmation | None, confidence: float, seeds: int
+    rows: Sequence[Ranked],
+    confirmed: Confirmation | None,
+    searched: SearchedWeights | None,
+    confidence: float,
+    seeds: int,
 ) -> tuple[str, ...]:
     """Return what a reader should know first, in sentences."""
     found = [_headline(rows, confirmed, confidence, seeds)]
@@ -154,6 +158,8 @@ def statements(
     else:
         nulls = sum(row.role == "null" for row in rows)
         found.append(f"The {counted(nulls, 'random selector')} beside the twins show no gain, as they must.")
+    if searched is not None:
+        found += _of_search(rows, searched, confidence)
     found += [_sentence(row, confidence) for row in rows if row.role == "selector"]
     return tuple(found)
 
@@ -170,6 +176,26 @@ def _headline(rows: Sequence[Ranked], confirmed: Confirmation | None, confidence
     if confirmed.confirmed:
         return f"Take {confirmed.winner}: it beats documents drawn at random, and did so again: {again}."
     return f"Not confirmed: {confirmed.winner} won, but its gain did not show again: {again}."
+
+
+def _of_search(rows: Sequence[Ranked], searched: SearchedWeights, confidence: float) -> Iterator[str]:
+    """Yield whether searched weights are better than the best other selector of each keep rate."""
+    weights = ", ".join(f"{name} {weight:.2f}" for name, weight in searched.weights.items())
+    yield f"{searched.selector} weighs {weights}, searched with {len(searched.proxies)} proxies."
+    for own in (row for row in rows if row.selector == searched.selector):
+        others = [row for row in rows if row.role == "selector" and row.keep == own.keep and row is not own]
+        if not others or own.gains["target"].ends is None:
+            continue
+        # Rows come best first.
+        mine, theirs = (np.array(row.gains["target"].differences) for row in (own, others[0]))
+        gap = paired_interval(mine - theirs, confidence)
+        told = (
+            f"{signed(gap.gain)} ({signed(gap.lower or 0)} to {signed(gap.upper or 0)}, {percent(confidence)} interval)"
+        )
+        if gap.above_zero:
+            yield f"{own.name} beats the best other selector, {others[0].name}, in the target: {told}."
+        else:
+            yield f"No evidence that {own.name} is better than the best other selector, {others[0].name}: {told}."
 
 
 def _sentence(row: Ranked, confidence: float) -> str:

@@ -21,6 +21,7 @@ from tasks.leaderboard.page import render
 from tasks.leaderboard.pools import require_enough
 from tasks.leaderboard.published import Kept, Leaderboard, Objective
 from tasks.leaderboard.rank import Measured, confirmation, ranked, statements, winner
+from tasks.leaderboard.searched import with_searched
 from tasks.leaderboard.table import markdown
 from tasks.pages.templating import PAGE
 from tasks.runtime.context import Workshop
@@ -40,8 +41,11 @@ def run(params: LeaderboardParams, *, inputs: Mapping[str, Path], output: Path, 
     require_enough(params, sum(domain.splits[SPLIT].tokens for domain in common.read(TokenPoolIndex).domains))
     objectives = objectives_of(params, common)
     # 1. Who takes part, on what: scores of documents that are trained on, and a pool for each selection of them.
-    field, seeds = entrants(params), range(params.seed, params.seed + params.num_seeds)
+    # What is wrong with a selector is said before anything is made.
+    entrants(params)
     base = publish_base(inputs["curate"], inputs["tokenize"], base_folder(output), workshop)
+    ranking, searched = with_searched(params, objectives, base, inputs, workshop)
+    field, seeds = entrants(ranking), range(params.seed, params.seed + params.num_seeds)
     entered = Entered.of(params, field, seeds, base, inputs, workshop)
     digests = entered.given.digests
     stage = StageRun(workshop, STAGE, __name__, params, digests, output, gpus=workshop.gpus_per_trainer)
@@ -70,7 +74,8 @@ def run(params: LeaderboardParams, *, inputs: Mapping[str, Path], output: Path, 
         twins={one.name: kept[one.name] for one in field if one.role == "twin"},
         curves=curves,
         confirmation=confirmed,
-        statements=statements(rows, confirmed, params.confidence, params.num_seeds),
+        searched=searched,
+        statements=statements(rows, confirmed, searched, params.confidence, params.num_seeds),
         runs=made.runs,
     )
     environment = environment_over(made.records)

@@ -65,7 +65,7 @@ def board(gains: dict[str, float], *, device: str = "cpu") -> list[str]:
     rows = ranked(FIELD, measured, dict.fromkeys(names, KEPT), {name: {"d": 1} for name in names}, {}, 0.95)
     best = winner(rows)
     assert (best is not None) == (gains.get("dsir-10", 0) > 0.5 and device == "cpu")
-    return [*statements(rows, None, 0.95, 3)]
+    return [*statements(rows, None, None, 0.95, 3)]
 
 
 def test_a_random_selector_that_shows_a_gain_takes_the_trust_from_all() -> None:

@@ -99,6 +99,21 @@ def test_another_selector_is_one_arm_more(found: Leaderboard, root: Path) -> Non
     assert executor.done == []
 
 
+def test_the_weights_of_scores_are_searched_and_ranked_as_a_selector_of_its_own(found: Leaderboard, root: Path) -> None:
+    executor = InProcess()
+    search = {"name": "rater", "scores": ["med_mean", "chance"], "num_runs": 3, "strategy": {"kind": "random_search"}}
+    scorers = [*values(root)["scorers"], {"kind": "random", "name": "chance"}]
+    again = lead(root, root / "searched", executor, search=search, scorers=scorers)
+    assert executor.done.count("train_run") >= 3 + 1, "proxies and their twin"
+    told = again.searched
+    assert told is not None and len(told.proxies) == 3
+    assert told.weights == max(told.proxies, key=lambda one: one.gain).weights and sum(told.weights.values()) == 1
+    assert {one.selector for one in again.entrants} == {"dsir", "rater", "null1", "null2"}
+    assert any(one.startswith("rater weighs med_mean ") for one in again.statements)
+    assert any("the best other selector, dsir-40" in one for one in again.statements)
+    assert "searched at a keep rate of 40.0% with 3 proxies" in (root / "searched" / "page.html").read_text()
+
+
 def test_the_command_tells_what_scoring_cost_and_gives_it_to_machines(
     found: Leaderboard, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -148,6 +163,8 @@ def test_what_cannot_be_ranked_is_refused_before_anything_is_scored(
         ({"keep": [1.5]}, "1.5 is no share between 0 and 1"),
         ({"budgets": [1.0, 2.0]}, "a multiplier needs three or more budgets"),
         ({"selectors": [{"name": "null1", "select": [{}]}]}, "null1 is what is drawn at random"),
+        ({"search": {"name": "dsir", "scores": ["a", "b"]}}, "a selector is called dsir already"),
+        ({"search": {"scores": ["a", "b"]}, "target": ["exam"]}, "proxies are measured on the search split"),
         ({"speed": 1}, "Extra inputs are not permitted"),
     ],
 )
