@@ -9,7 +9,7 @@ from tasks.core.manifest import Manifest
 from tasks.curate import steps
 from tasks.curate.config import CurateParams
 from tasks.curate.dedup.stage import Candidates, Found, earlier_versions, find_duplicates
-from tasks.curate.fates import lost_sources, warnings
+from tasks.curate.fates import NOT_SELECTED, lost_sources, warnings
 from tasks.curate.gather import neighbours
 from tasks.curate.published.documents import (
     ANNOTATIONS,
@@ -119,10 +119,16 @@ def _with_something_kept(manifest: Manifest, output: Path, workshop: Workshop) -
         return manifest
     judged = published(workshop.store, str(output.absolute())).read(Funnel).counts.judged
     other = "" if "any_language" in judged else "; any_language is for text that is not English"
+    selecting = any(reason.startswith(NOT_SELECTED) for reason in account.dropped)
+    ask = (
+        f"; or select less strictly: `mixwright audit --folder {output} --what-if select.0....` answers at once"
+        if selecting
+        else ""
+    )
     raise NothingKeptError(
         f"{output}: curate kept none of {account.taken.documents:,} documents: {account.losses()}. See them with `mixwright "
         f"audit --folder {output} --rules --examples 2`; then take another profile (curate.profile, "
-        f"curate.profile_of_source{other}), or change that threshold (curate.profiles)."
+        f"curate.profile_of_source{other}), or change that threshold (curate.profiles){ask}."
     )
 
 

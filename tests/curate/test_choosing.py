@@ -194,6 +194,7 @@ def test_mean_ranks_follow_from_the_order_alone_by_documents_or_tokens() -> None
         ({"kind": "quota", "by": ["source"], "at_most_tokens": 1, "shares": {"a": 0.1}}, "not both"),
         ({"kind": "quota", "by": ["source"], "at_most_tokens": 1, "of_tokens": 9}, "no share is given"),
         ({"kind": "quota", "by": [], "at_most_tokens": 1}, "at least 1 item"),
+        ({"kind": "quota", "by": ["a", "a"], "at_most_tokens": 1}, "by names a column twice: a, a"),
         ({"kind": "any_of", "of": [{"kind": "bernoulli", "score": "s"}]}, "at least 2 items"),
         ({"kind": "weighted", "score": "s", "steps": [[0.5, 1]]}, "must begin with 0 and ascend"),
         ({"kind": "weighted", "score": "s", "steps": [[0, 0]]}, "greater than 0"),

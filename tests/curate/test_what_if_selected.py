@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from cli.ask import audit, scores
-from tasks.core.errors import ConfigError, DataError
+from tasks.core.errors import ConfigError, DataError, NothingKeptError
 from tasks.curate.audit.folder import read_curated
 from tasks.curate.audit.selecting import what_if_selected
 from tasks.curate.config import CurateParams
@@ -103,6 +103,11 @@ def test_changes_that_cannot_be_are_refused(curated: Path, change: str, said: st
 def test_where_nothing_was_selected_nobody_knows_who_would_be(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"nothing was scored or selected here. Name a scorer"):
         what_if_selected(read_curated(curate(tmp_path)), ["select.0.low=1"])
+
+
+def test_a_selection_that_keeps_nothing_says_how_to_ask_for_another(tmp_path: Path) -> None:
+    with pytest.raises(NothingKeptError, match=r"23 not_selected_by_words.*--what-if select\.0.* answers at once"):
+        curate(tmp_path, {"kind": "threshold", "score": "words", "at_least": 1000})
 
 
 def test_groups_that_a_selection_leaves_empty_and_quotas_it_cannot_fill_are_told_first(tmp_path: Path) -> None:

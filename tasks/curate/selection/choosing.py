@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tasks.curate.fates import NOT_SELECTED
 from tasks.curate.selection import kinds
 from tasks.curate.selection.documents import Candidates
 from tasks.curate.selection.kinds import AllOf, AnyOf, Selection
@@ -80,7 +81,7 @@ def choice_of(selections: Selections, candidates: Candidates) -> Choice:
             step = _step(profile, selection, here)
             cuts += step.cuts
             gone = np.flatnonzero(~step.kept_N)
-            reason_N[left[gone]] = f"not_selected_by_{kinds.name_of(selection)}"
+            reason_N[left[gone]] = f"{NOT_SELECTED}{kinds.name_of(selection)}"
             detail_N[left[gone]] = _details(selection, here.take(gone), step.told_N[gone])
             weight_N[left] *= step.weight_N
             left = left[step.kept_N]

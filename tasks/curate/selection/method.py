@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from tasks.core.errors import DataError
 from tasks.core.params import Params
@@ -28,6 +28,15 @@ GROUPS = ("source", "language")
 _ROUND = np.uint64(0xD6E8FEB86659FD93)
 
 
+def _each_once(by: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(by)) != len(by):
+        raise ValueError(f"by names a column twice: {', '.join(by)}.")
+    return by
+
+
+By = Annotated[tuple[Name, ...], AfterValidator(_each_once)]
+
+
 class SelectionParams(Params):
     """`score` is a column of scores. `by`: each group is selected from alone; (): all documents together.
 
@@ -35,7 +44,7 @@ class SelectionParams(Params):
     """
 
     score: Name
-    by: tuple[Name, ...] = ()
+    by: By = ()
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,18 @@ from pydantic import Field, model_validator
 
 from tasks.core.errors import DataError
 from tasks.core.params import Params
-from tasks.curate.selection.method import Chosen, Groups, Ints, Name, Seed, SelectionMethod, Values, highest, uniform
+from tasks.curate.selection.method import (
+    By,
+    Chosen,
+    Groups,
+    Ints,
+    Name,
+    Seed,
+    SelectionMethod,
+    Values,
+    highest,
+    uniform,
+)
 
 Share = Annotated[float, Field(gt=0, le=1)]
 Tokens = Annotated[int, Field(ge=0)]
@@ -25,7 +36,7 @@ class Quota(Params):
     """
 
     kind: Literal["quota"] = "quota"
-    by: Annotated[tuple[Name, ...], Field(min_length=1)]
+    by: Annotated[By, Field(min_length=1)]
     score: Name | None = None
     at_most_tokens: Tokens | None = None
     at_most_share: Share | None = None
