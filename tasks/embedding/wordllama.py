@@ -28,7 +28,8 @@ FILES = (_TOKENIZER, _WEIGHTS)
 class WordLlamaEmbedder(Params):
     """The 256 dimensions of `l2_supercat`, learned from English pairs. Needs the extra `static-embeddings`.
 
-    Its tokens are those of Llama 2: letters that it lacks become bytes, which say little of a text's topic.
+    Its tokens are those of Llama 2; letters that it lacks become bytes. Outside English it tells texts apart less well:
+    docs/selection.md has figures.
     """
 
     kind: Literal["wordllama"]
