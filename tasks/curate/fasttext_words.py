@@ -8,8 +8,10 @@ from numpy.typing import NDArray
 
 from tasks.core.errors import ConfigError
 from tasks.curate.fasttext_model import inspect, plain_matrix, words_of
+from tasks.curate.fasttext_training import POSITIVE
 
 _ROWS_AT_ONCE = 1 << 16
+_TOLD = 30
 
 
 def strongest_words(model: Path, label: str, number: int) -> dict[str, dict[str, float]]:
@@ -33,6 +35,12 @@ def strongest_words(model: Path, label: str, number: int) -> dict[str, dict[str,
     parts = [vectors_VD[at : at + _ROWS_AT_ONCE] @ direction_D for at in range(0, file.num_words, _ROWS_AT_ONCE)]
     words, weights_V = tuple(words_of(model)), np.concatenate(parts)
     return {"for": _first(words, weights_V, number, 1), "against": _first(words, weights_V, number, -1)}
+
+
+def told_words(model: Path) -> dict[str, str]:
+    """Return the words that speak most for positives and against them, strongest first, as people read them."""
+    words = strongest_words(model, POSITIVE, _TOLD)
+    return {f"words_{side}": " ".join(found) for side, found in words.items()}
 
 
 def _first(words: Sequence[str], weights_V: NDArray[np.float32], number: int, sign: int) -> dict[str, float]:

@@ -18,13 +18,12 @@ from tasks.curate.annotators.method import existing_file
 from tasks.curate.decontaminate.benchmarks import named_files, read_benchmark
 from tasks.curate.fasttext_model import load_model, probabilities
 from tasks.curate.fasttext_training import POSITIVE, FastTextTraining, examples_of, lowest, train
-from tasks.curate.fasttext_words import strongest_words
+from tasks.curate.fasttext_words import told_words
 from tasks.curate.scorers.method import Documents, Files, Given, LearningPass, ScorerMethod, ScorerParams
 from tasks.curate.statistics.texts import Columns
 
 MODEL = "model.bin"
 _CLASSES, _WAYS = ("positive", "negative"), ("files", "sources", "ids")
-_WORDS_TOLD = 30
 # DCLM has 200,000 of each; of fewer than these, a warning. A guess.
 _FEW_EXAMPLES = 1_000
 
@@ -148,7 +147,7 @@ def _learn(config: FastTextTrained, looks: Iterable[pa.Table], files: Files, fol
     train(pa.concat_tables(chosen.values()), config.training, config.seed, folder / MODEL, f"scorer {config.name}")
     told |= {f"{which}_examples": examples.num_rows for which, examples in chosen.items()}
     told["negatives_that_are_positives"] = negatives.num_rows - distinct.num_rows
-    told["words"] = strongest_words(folder / MODEL, POSITIVE, _WORDS_TOLD)
+    told |= told_words(folder / MODEL)
     if (fewest := min(examples.num_rows for examples in chosen.values())) < _FEW_EXAMPLES:
         told["warning"] = f"{fewest:,} examples of a class say little: DCLM takes 200,000"
     return told

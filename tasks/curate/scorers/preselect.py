@@ -22,14 +22,13 @@ from tasks.core.errors import DataError
 from tasks.core.tables import read_table, write_table
 from tasks.curate.fasttext_model import load_model, probabilities
 from tasks.curate.fasttext_training import POSITIVE, FastTextTraining, examples_of, lowest, train
-from tasks.curate.fasttext_words import strongest_words
+from tasks.curate.fasttext_words import told_words
 from tasks.curate.scorers.method import Documents, Files, Given, LearningPass, ScorerMethod, ScorerParams
 from tasks.curate.scorers.transformer import model_files, one_thread
 from tasks.curate.statistics.texts import Columns
 
 MODEL = "model.bin"
 _STRENGTHS = "strengths.parquet"
-_WORDS_TOLD = 30
 # Orders are numbers in [0, 2^63).
 _ORDERS = 2.0**63
 _LOSSES = "loss_"
@@ -180,7 +179,7 @@ def _learn(config: PreSelect, looks: Iterable[pa.Table], files: Files, folder: P
         "documents_by_strength": counts,
         "positive_examples": len(positives),
         "negative_examples": len(negatives),
-        "words": strongest_words(folder / MODEL, POSITIVE, _WORDS_TOLD),
+        **told_words(folder / MODEL),
     }
 
 

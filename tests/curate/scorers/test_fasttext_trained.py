@@ -93,7 +93,7 @@ def test_what_it_has_learned_tells_texts_apart_and_is_published_for_the_kind_tha
     assert min(row["hq"] for row in found if row["source"] == "med") > 0.6
     assert max(row["hq"] for row in found if row["source"] == "law") < 0.4
     told = Scored.read(tmp_path / "out").scorers["hq"].learned
-    assert {"patient", "dose", "drug"} <= {*told["words"]["for"]} and "court" in told["words"]["against"]
+    assert {"patient", "dose", "drug"} <= {*told["words_for"].split()} and "court" in told["words_against"].split()
     assert told["warning"].startswith("16 examples of a class say little")
     model = tmp_path / "out" / "learned" / "hq" / "model.bin"
     assert "learned/hq/model.bin" in {file.path for file in Manifest.read(tmp_path / "out").files}
