@@ -46,7 +46,10 @@ def test_arms_of_a_file_are_compared_and_too_few_seeds_make_no_claim(folder: Pat
         (("--arms", "arms.yaml"), "takes --output FOLDER, and --tokens FOLDER or --run FOLDER; no runs."),
         (("one", "two", "--arms", "a", "--tokens", "t", "--output", "o"), "no runs"),
         (("--arms", "arms.yaml", "--tokens", "t", "--run", "r", "--output", "o"), "--tokens FOLDER or --run FOLDER"),
-        (("--preset", "gone", "--tokens", "t", "--output", "o"), "Presets of arms: duplicates, leave_one_source_out"),
+        (
+            ("--preset", "gone", "--tokens", "t", "--output", "o"),
+            "Presets of arms: age, duplicates, leave_one_source_out",
+        ),
         (("--preset", "leave_one_source_out", "--tokens", "t", "--output", "o"), "Name it by --run"),
         (("--arms", "gone.yaml", "--tokens", "t", "--output", "o"), "gone.yaml"),
         (("--arms", "arms.yaml", "--tokens", "t", "--output", "o"), "speed: Extra inputs are not permitted"),

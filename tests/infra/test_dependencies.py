@@ -43,6 +43,7 @@ EXTRAS = {
     "tasks/core/splitting.py": {"curation"},
     "tasks/core/tables.py": {"curation"},
     "tasks/arms/pools.py": {"curation"},
+    "tasks/leaderboard": {"curation"},
     "tasks/mixture/pictures": {"report"},
     "tasks/pages": {"report"},
     "tasks/pictures": {"report"},
