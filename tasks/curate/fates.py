@@ -14,7 +14,7 @@ from tasks.curate.rules.table import FILTERS
 
 EXACT, NEAR, REPEATED = "exact_duplicate", "near_duplicate", "only_repeated_text"
 DECONTAMINATE, CONTAMINATED = "decontaminate", "contaminated"
-SELECTION, NOT_SELECTED = "selection", "not_selected_by_"
+SELECTION = "selection"
 # Everything that can drop a document, in the order of the decision.
 DROPPERS: tuple[str, ...] = (*FILTERS, DECONTAMINATE, EXACT, NEAR, REPEATED, SELECTION)
 # Languages that are named in a warning; the summary has all.

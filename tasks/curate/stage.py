@@ -9,7 +9,7 @@ from tasks.core.manifest import Manifest
 from tasks.curate import steps
 from tasks.curate.config import CurateParams
 from tasks.curate.dedup.stage import Candidates, Found, earlier_versions, find_duplicates
-from tasks.curate.fates import NOT_SELECTED, lost_sources, warnings
+from tasks.curate.fates import lost_sources, warnings
 from tasks.curate.gather import neighbours
 from tasks.curate.published.documents import (
     ANNOTATIONS,
@@ -25,6 +25,7 @@ from tasks.curate.published.funnel import FateCounts, Funnel
 from tasks.curate.published.languages import LearnedLanguages
 from tasks.curate.published.scored import Scored
 from tasks.curate.scoring import CombinedBy, ScoredBy, combined, learned_files, scored, scorer_warnings, told, uses_gpu
+from tasks.curate.selection.method import NOT_SELECTED
 from tasks.curate.selection.told import selection_warnings
 from tasks.curate.steps import Curation, Shard, ShardEvidence
 from tasks.curate.units import CONTAMINATED_FILE, DROPPED_FILE, KEPT_FILE

@@ -11,11 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.curate.fates import NOT_SELECTED
 from tasks.curate.selection import kinds
 from tasks.curate.selection.documents import Candidates
 from tasks.curate.selection.kinds import AllOf, AnyOf, Selection
-from tasks.curate.selection.method import Bools, Floats
+from tasks.curate.selection.method import NOT_SELECTED, Bools, Floats
 
 Selections = Mapping[str, Sequence[Selection]]
 

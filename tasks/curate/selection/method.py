@@ -22,6 +22,8 @@ Bools = NDArray[np.bool_]
 Name = Annotated[str, Field(min_length=1)]
 Seed = Annotated[int, Field(ge=0)]
 
+# How the reason begins of a document that is not selected.
+NOT_SELECTED = "not_selected_by_"
 # What groups are made by besides numbers of documents.
 GROUPS = ("source", "language")
 
