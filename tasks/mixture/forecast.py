@@ -39,7 +39,7 @@ def forecast(
     *,
     size: Size,
     noise_sd: float | None,
-    tokens_per_set: int,
+    other_text: Sequence[float],
     confirmation: Confirmation | None = None,
     transfer: Transfer | None = None,
     target: Size | None = None,
@@ -50,7 +50,8 @@ def forecast(
 
     From one size nothing can be said about another: the status is "one size", the numbers are of the `size` that the
     proxies had. With a second size the status is the gate's, and the numbers are the `target`'s, if that is named and the
-    noise at both sizes is known. `onward` is how losses fall from there where a ladder says it.
+    noise at both sizes is known. `other_text` says how much each set's loss differs on other text, `onward` how losses
+    fall from there where a ladder says it.
 
     Raises:
         ConfigError: the second size has no more compute than the first.
@@ -76,7 +77,7 @@ def forecast(
         way,
         pick.chosen.weights,
         said,
-        tokens_per_set=tokens_per_set,
+        other_text=other_text,
         drift_per_efold=0.0 if transfer is None else transfer.drift_per_efold,
         confidence=CONFIDENCE,
         curves=curves,

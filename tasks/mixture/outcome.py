@@ -45,7 +45,7 @@ def conclude(state: State, folder: Path) -> tuple[Judgement, Forecast]:
         state.runs,
         size=state.size,
         noise_sd=run_noise(state.searched),
-        tokens_per_set=state.params.search_tokens_per_domain,
+        other_text=state.other_text,
         confirmation=judged.confirmation,
         transfer=judged.transfer,
         target=state.target,

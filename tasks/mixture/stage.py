@@ -16,6 +16,7 @@ from tasks.mixture.config import SearchParams
 from tasks.mixture.earlier_runs.warm_start import usable_runs
 from tasks.mixture.limits import limits_of, shares_told
 from tasks.mixture.noise import noise_sentence, penalty_of_noise, require_varied, run_noise
+from tasks.mixture.other_text import other_text
 from tasks.mixture.outcome import FILES
 from tasks.mixture.pool_problem import problem_of
 from tasks.mixture.proxies.on_tasks import AskedTasks
@@ -139,6 +140,7 @@ def searched(
     if params.stages is not None:
         (pick,) = _requests(PICK, workshop, state)
         state = replace(state, decay=proxies.decay(pick.weights, params.stages))
+    state = replace(state, other_text=other_text(pool, proxies.measured_on, asked))
     return FinishedSearch(CONCLUSION.one(workshop, state), environment_over(proxies.records))
 
 

@@ -21,7 +21,7 @@ class State:
     `earlier` are runs of an earlier version that inform the predictor, `data` what today's proxies have in common
     (`ProxyRun.data`). `tokens` is the digest of what is trained on, None where there is no pool; `decay` is what
     the branches of the last stage came to, `curves` what runs read of their training loss, `onward` how losses fall to the
-    full run where a ladder says it, all at the end.
+    full run where a ladder says it, `other_text` how much each set's loss differs on other text, all at the end.
     """
 
     params: SearchParams
@@ -35,6 +35,7 @@ class State:
     decay: DecayRuns | None = None
     curves: tuple[RunCurve, ...] = ()
     onward: Fall | None = None
+    other_text: tuple[float, ...] = ()
 
     @property
     def size(self) -> Size:

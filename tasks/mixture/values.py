@@ -30,9 +30,6 @@ Array = npt.NDArray[np.float64]
 
 # Of the mean of how many runs a forecast speaks: the default of train.num_seeds.
 SEEDS = 3
-# A set's loss on n tokens of other text differs by 2.2 / sqrt(n) of itself (sd). Measured here: one model on the splits
-# `search` and `test` of 16 domains differs by 1.9 % (rms) on 16,384 tokens of each and by 2.9 % on 4,096.
-_TEXT = 2.2
 
 
 @dataclass(frozen=True)
@@ -60,15 +57,15 @@ def mixture_values(
     pick: tuple[float, ...],
     gain: Said,
     *,
-    tokens_per_set: int,
+    other_text: Sequence[float],
     drift_per_efold: float,
     confidence: float,
     curves: Sequence[RunCurve] = (),
 ) -> tuple[dict[ForecastMixture, MixtureForecast], dict[str, Said]]:
     """Return what natural and the pick are forecast to have, and the gain on every set; `gain` is that of the objective.
 
-    `tokens_per_set` are the held-out tokens that a set is measured on. Both are empty where natural or the pick was not
-    measured at a size that is spoken of, with a seed that both had.
+    `other_text` says how much each set's loss differs on other text, as a share of it. Both are empty where natural or
+    the pick was not measured at a size that is spoken of, with a seed that both had.
     """
     natural = tuple(problem.natural.tolist())
     asked = [sizes.first, *([] if sizes.fall is None or sizes.second is None else [sizes.second])]
@@ -79,7 +76,7 @@ def mixture_values(
     quantile = float(scipy.stats.norm.ppf(0.5 + confidence / 2))
     shares_S = np.append(problem.objective_S, 0.0)
     natural_S, common_S, own_S = _levels(found, sizes.fall)
-    text_S = _TEXT / sqrt(tokens_per_set) * natural_S
+    text_S = np.append(other_text, 0.0) * natural_S
     text_S[-1] = sqrt(float(((shares_S * text_S) ** 2).sum()))
     own_S = np.hypot(own_S, text_S)
     gains = _gains(found, sizes, pick == natural, drift_per_efold, confidence)

@@ -95,7 +95,7 @@ def told(
     sd: float = 0.01,
 ) -> Forecast:
     return forecast(
-        PROBLEM, Teller(), pick(sd=sd), NO_RUNS, size=SMALL, noise_sd=NOISE, tokens_per_set=16_384,
+        PROBLEM, Teller(), pick(sd=sd), NO_RUNS, size=SMALL, noise_sd=NOISE, other_text=(0.017,) * len(PROBLEM.names),
         confirmation=confirmation, transfer=transfer, target=target,
     )  # fmt: skip
 
@@ -131,7 +131,7 @@ def test_without_a_target_or_without_noise_at_the_second_size_nothing_is_extrapo
 
 def test_what_three_pairs_of_runs_differ_by_is_part_of_the_interval() -> None:
     quiet, noisy = (
-        forecast(PROBLEM, Teller(), pick(), NO_RUNS, size=SMALL, noise_sd=sd, tokens_per_set=16_384)
+        forecast(PROBLEM, Teller(), pick(), NO_RUNS, size=SMALL, noise_sd=sd, other_text=(0.017,) * len(PROBLEM.names))
         for sd in (NOISE, 0.01)
     )
     widths = [each.upper - each.gain_over_natural for each in (quiet, noisy)]
@@ -201,7 +201,7 @@ def test_natural_is_forecast_to_gain_nothing() -> None:
         NO_RUNS,
         size=SMALL,
         noise_sd=0.01,
-        tokens_per_set=16_384,
+        other_text=(0.017,) * len(PROBLEM.names),
     )
     assert (found.gain_over_natural, found.lower, found.upper, found.noise_sd) == (0.0, 0.0, 0.0, 0.01)
     assert "gain nothing over natural" in found.statement

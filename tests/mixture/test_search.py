@@ -244,7 +244,9 @@ def test_one_lucky_run_does_not_become_the_recipe() -> None:
     state = State(params, problem, VOCABULARY, "", replace(runs, rows=tuple(rows)))
     predictor = fitted(state).predictor
     pick = decide(DecisionParams(), problem, predictor, state.runs)
-    told = forecast(problem, predictor, pick, state.runs, size=Size(1, 1), noise_sd=None, tokens_per_set=1024)
+    told = forecast(
+        problem, predictor, pick, state.runs, size=Size(1, 1), noise_sd=None, other_text=(0.02,) * len(problem.names)
+    )
     assert told.gain_over_natural < 0.01
     assert min(rows, key=lambda row: row.objective).run == 5
     assert pick.chosen.gain < 0.5 * (rows[0].objective - rows[5].objective)

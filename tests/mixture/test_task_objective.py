@@ -12,6 +12,7 @@ from tasks.core.errors import ConfigError
 from tasks.evaluation.config import EvaluateParams
 from tasks.evaluation.published import Decision, MeasuredModels
 from tasks.evaluation.stage import run as evaluate
+from tasks.evaluation.tasks.halves import halved
 from tasks.evaluation.tasks.params import TaskParams
 from tasks.mixture.asked import asked_tasks, tasks_of
 from tasks.mixture.config import SearchParams
@@ -97,6 +98,9 @@ def test_a_task_is_a_held_out_set_of_the_search_from_the_first_run_to_the_foreca
         assert row.objective == pytest.approx(0.75 * row.losses[3] + 0.25 * row.losses[1])
     assert len({row.losses[3] for row in runs.rows}) > 5
     recipe, forecast = Recipe.read(root / "search"), Forecast.read(root / "search")
+    # Of the task's items a search looks at some, the decision at others.
+    (task,), own = tasks_of(asked(root, {"endings": 1})), forecast.values["natural"].sets["endings"]
+    assert own.sd > 0.55 / len(halved(task.items, task.items, "search")) ** 0.5 * own.value
     assert (recipe.sets, recipe.objective, recipe.unit) == (runs.sets, (0.0, 0.25, 0.0, 0.75), "bits per byte")
     assert list(recipe.tasks) == ["endings"] and recipe.task_sets == ("endings",)
     assert forecast.objective == "weighted mean bits per byte over d1, endings"

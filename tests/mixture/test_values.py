@@ -1,18 +1,21 @@
 """What every held-out set is forecast to have: by a law of two sizes, with intervals that hold what they say."""
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tasks.core.rng import generator
 from tasks.mixture.expected_curve import RunCurve, expected_curve
+from tasks.mixture.other_text import of_documents, other_text
 from tasks.mixture.problem import Problem, SearchedDomain
 from tasks.mixture.published_forecast import Said
 from tasks.mixture.runs import ProxyRun, RunTable
 from tasks.mixture.third_size import Sizes, exponent_at, fall
 from tasks.mixture.transfer import Size
 from tasks.mixture.values import mixture_values
+from tasks.tokenize.pool import read_pool, write_pool
 from tasks.training.curve import SHARES, Reading, read_curve, steps_read
 
 SMALL, LARGE, TARGET = Size(1000, 2048), Size(2000, 4096), Size(4000, 8192)
@@ -39,8 +42,8 @@ def table(losses: Losses) -> RunTable:
     return RunTable(NAMES, NAMES, "bits per byte", tuple(rows))
 
 
-def told(runs: RunTable, way: Sizes = WAY, pick: tuple[float, ...] = PICK, tokens: int = 10**9):  # type: ignore[no-untyped-def]
-    return mixture_values(PROBLEM, runs, way, pick, SAID, tokens_per_set=tokens, drift_per_efold=0.4, confidence=0.8)
+def told(runs: RunTable, way: Sizes = WAY, pick: tuple[float, ...] = PICK, text: tuple[float, float] = (0.0, 0.0)):  # type: ignore[no-untyped-def]
+    return mixture_values(PROBLEM, runs, way, pick, SAID, other_text=text, drift_per_efold=0.4, confidence=0.8)
 
 
 def law(size: Size) -> np.ndarray:
@@ -67,9 +70,23 @@ def test_from_one_size_its_own_losses_are_told_without_any_doubt_about_a_law() -
     assert values["natural"].sets["a"].common == 0.0 and values["natural"].curve == ()
 
 
-def test_other_text_is_a_doubt_that_more_of_it_lessens() -> None:
-    few, many = (told(EXACT, Sizes(SMALL), tokens=tokens)[0]["natural"].sets["a"].sd for tokens in (100, 10_000))
-    assert few == pytest.approx(10 * many) and many == pytest.approx(0.022 * law(SMALL)[0])
+def test_other_text_is_a_doubt_of_each_set_by_itself_and_half_of_both_in_their_mean() -> None:
+    natural = told(EXACT, Sizes(SMALL), text=(0.03, 0.04))[0]["natural"]
+    assert [natural.sets[name].sd for name in NAMES] == pytest.approx([0.03 * law(SMALL)[0], 0.04 * law(SMALL)[1]])
+    assert natural.objective.sd == pytest.approx(np.hypot(0.03 * law(SMALL)[0], 0.04 * law(SMALL)[1]) / 2)
+
+
+def test_other_text_differs_more_where_less_of_it_or_fewer_documents_are_measured(tmp_path: Path) -> None:
+    # 100 tokens of one document, 60 of six documents; a task of 24 items, of which the search looks at some.
+    one, six = np.append(np.ones(99, int), 0), np.tile([1] * 9 + [0], 6)
+    splits = {"train": one, "test": one}
+    write_pool(
+        tmp_path, {"one": {**splits, "search": one}, "six": {**splits, "search": six}}, vocab_size=8, document_end=0
+    )
+    pool = read_pool(tmp_path, "search")
+    assert other_text(pool, (100, 100)) == pytest.approx((2.2 / 100**0.5, 2.2 / 60**0.5))
+    assert other_text(pool, (25, 25)) == pytest.approx((2.2 / 5, 2.2 / 5))
+    assert of_documents(10**6, 4) == pytest.approx(0.05)
 
 
 def test_natural_itself_has_no_gain_and_what_was_not_measured_is_not_told() -> None:

@@ -91,7 +91,7 @@ class Proxies:
         params = self.params
         candidates = decay_candidates(self.problem, weights, stage)
         share = row_share_of(params.proxy, params.target.tokens) if params.repetition_matched else None
-        mixtures, measured_on = tuple(candidates.values()), self._measured_on()
+        mixtures, measured_on = tuple(candidates.values()), self.measured_on
         args = [
             BranchesArgs(
                 weights,
@@ -162,7 +162,7 @@ class Proxies:
     def _args(self, request: ProxyRequest) -> ProxyArgs | TaskProxyArgs:
         params, training = self.params, self._training(request)
         share = row_share_of(training, params.target.tokens) if params.repetition_matched else None
-        spec = ProxySpec(request.weights, request.seed, training, params.max_epochs, self._measured_on(), share)
+        spec = ProxySpec(request.weights, request.seed, training, params.max_epochs, self.measured_on, share)
         gpu_share = self.workshop.gpus_per_process
         if self.asked is None:
             return ProxyArgs(spec, self.pool, gpu_share)
@@ -172,8 +172,9 @@ class Proxies:
         second = self.params.transfer
         return second.second if request.second_size and second is not None else self.params.proxy
 
-    def _measured_on(self) -> tuple[int, ...]:
-        """Return the held-out tokens per domain: fewer where a domain's loss decides nothing."""
+    @property
+    def measured_on(self) -> tuple[int, ...]:
+        """The held-out tokens per domain, at most: fewer where a domain's loss decides nothing."""
         params, problem = self.params, self.problem
         counted = {constraint.set for constraint in problem.constraints}
         counted |= {place for place, share in enumerate(problem.objective) if share > 0}
