@@ -77,7 +77,7 @@ def audit(
             funnel = funnel_of(curated)
             answers.append((funnel, "\n\n".join(filter(None, [funnel_table(funnel), edits_table(curated, examples)]))))
         if languages:
-            by_language = language_audit(curated)
+            by_language = language_audit(curated.folder)
             answers.append((by_language, language_table(by_language)))
         if rules or examples:
             found = rule_audit(curated, examples)

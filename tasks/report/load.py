@@ -9,8 +9,10 @@ from tasks.core.account import Account
 from tasks.core.errors import DataError
 from tasks.core.manifest import Manifest
 from tasks.core.published import Published
+from tasks.curate.audit.languages import LanguageAudit, language_audit
 from tasks.curate.published.documents import CANDIDATES, DROPPED
 from tasks.curate.published.funnel import Funnel
+from tasks.curate.published.languages import LearnedLanguages
 from tasks.curate.published.scored import Scored
 from tasks.evaluation.planted.published import PlantedEffects
 from tasks.evaluation.published import Sample, Samples
@@ -50,13 +52,14 @@ Contract = TypeVar("Contract", bound=Published)
 class PageContent:
     """Everything on the page.
 
-    `selection`: None where nothing was scored or selected. `scores` are those of tasks, None where models were not put to
-    any; so are `contamination`, `memorisation`, `flatness`, `specificity` and `planted` where they were not asked for, and
-    `epochs` of an earlier version.
+    `selection`: None where nothing was scored or selected; `languages`, where no thresholds were learned of any. `scores`
+    are those of tasks, None where models were not put to any; so are `contamination`, `memorisation`, `flatness`,
+    `specificity` and `planted` where they were not asked for, and `epochs` of an earlier version.
     """
 
     curation: Curation
     selection: Selection | None
+    languages: LanguageAudit | None
     map: DomainMap
     recipe: Recipe
     forecast: Forecast
@@ -88,6 +91,7 @@ def read_content(folders: Mapping[str, Path], params: ReportParams) -> PageConte
     return PageContent(
         curation=read_curation(accounts["ingest"], accounts["curate"], folders["ingest"], folders["curate"], params),
         selection=read_selection(folders["curate"]),
+        languages=_languages(folders["curate"]),
         map=domains,
         recipe=read_recipe(folders["search"], names),
         forecast=Forecast.read(folders["search"]),
@@ -104,6 +108,10 @@ def read_content(folders: Mapping[str, Path], params: ReportParams) -> PageConte
         planted=_if_there(PlantedEffects, folders["evaluate"]),
         lineage=lineage,
     )
+
+
+def _languages(curate: Path) -> LanguageAudit | None:
+    return language_audit(curate) if (curate / LearnedLanguages.FILE).exists() else None
 
 
 def _if_there(contract: type[Contract], folder: Path) -> Contract | None:

@@ -135,7 +135,7 @@ def test_scripts_without_blanks_lose_no_document_for_too_few_words(
 
 
 def test_the_report_counts_every_document_of_every_language_once(whole: Path) -> None:
-    found = language_audit(read_curated(whole))
+    found = language_audit(whole)
     assert sum(row.documents for row in found.rows) == len(rows(whole, "annotations"))
     assert sum(row.kept_documents for row in found.rows) == len(rows(whole, "kept"))
     for row in found.rows:

@@ -214,6 +214,12 @@ def _curate(folder: Path) -> None:
     ).write(folder)  # fmt: skip
     thresholds = LanguageThresholds(documents=8, reference_documents=40, thresholds={"min_language_score": 0.62})
     LearnedLanguages(profiles=("fineweb2",), languages={"de": thresholds}).write(folder)
+    annotated = pa.schema([(name, pa.string()) for name in ("id", "source", "language")])
+    every = [
+        {"id": f"d{i}", "source": source, "language": "de" if i % 2 else "<b>", "words": 10 * i}
+        for i, (source, _) in enumerate(FATES)
+    ]
+    _table(folder / "annotations/00000.parquet", every, annotated.append(pa.field("words", pa.int64())))
     half, whole = Size(documents=4, tokens=400), Size(documents=8, tokens=800)
     Scored(
         scorers={

@@ -58,3 +58,11 @@ def test_the_page_shows_each_score_and_the_nearness_to_the_target(page: str) -> 
     assert page.count("documents that have it were selected.") == 2
     assert "Documents by med, of which 1 have none." in page
     assert "0.250 nats nearer to the target of med than the pool" in page
+
+
+def test_the_page_shows_each_language_with_its_thresholds(page: str) -> None:
+    assert '<section id="languages">' in page and 'href="#languages"' in page
+    table = page.partition('<section id="languages">')[2].partition("</section>")[0]
+    assert "<td>de</td>" in table and ">0.62<" in table
+    # What is called as markup is text.
+    assert "&lt;b&gt;" in table and "<b>" not in table

@@ -3,12 +3,16 @@
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 
 from tasks.core.errors import DataError
 from tasks.core.text_table import text_table
-from tasks.curate.audit.folder import Curated
+from tasks.curate.judge import statistics_of
+from tasks.curate.published.documents import ANNOTATIONS, DROPPED, read_shard
+from tasks.curate.published.languages import LearnedLanguages
 
 # Reasons that a line of the table names; the answer as JSON has all.
 _NAMED = 3
@@ -38,22 +42,22 @@ class LanguageAudit:
     rows: tuple[LanguageRow, ...]
 
 
-def language_audit(curated: Curated) -> LanguageAudit:
-    """Return what came of the documents of each language that was identified.
+def language_audit(folder: Path) -> LanguageAudit:
+    """Return what came of the documents of each language that was identified, from a curated folder.
 
     Raises:
-        DataError: no language was identified.
+        DataError: no language was identified, or a file is damaged.
     """
-    found = curated.statistics
-    if "language" not in found:
-        raise DataError(
-            f"{curated.folder}: no language was identified. Take it (curate.annotate: [language]), and curate."
-        )
+    annotations = _tables(folder / ANNOTATIONS)
+    if "language" not in annotations.column_names:
+        raise DataError(f"{folder}: no language was identified. Take it (curate.annotate: [language]), and curate.")
+    found = statistics_of(annotations)
     languages_N = found["language"]
     words_N = np.nan_to_num(np.asarray(found.get("words", np.zeros(len(languages_N))), np.float64)).astype(np.int64)
-    reasons = dict(zip(curated.dropped["id"].to_pylist(), curated.dropped["reason"].to_pylist(), strict=True))
-    reasons_N = np.array([reasons.get(name) for name in curated.annotations["id"].to_pylist()], dtype=object)
-    learned = {} if curated.learned is None else curated.learned.languages
+    dropped = _tables(folder / DROPPED)
+    reasons = dict(zip(dropped["id"].to_pylist(), dropped["reason"].to_pylist(), strict=True))
+    reasons_N = np.array([reasons.get(name) for name in annotations["id"].to_pylist()], dtype=object)
+    learned = LearnedLanguages.read(folder).languages if (folder / LearnedLanguages.FILE).is_file() else {}
     rows = []
     for language, number in Counter(languages_N.tolist()).items():
         own_N = languages_N == language
@@ -78,6 +82,10 @@ def language_table(found: LanguageAudit) -> str:
     """Return the languages as lines of text."""
     head = ("language", "most dropped for", "documents", "kept", "words", "kept", "reference", "confidence")
     return "\n".join(text_table(head, [_cells(row) for row in found.rows], left=2))
+
+
+def _tables(folder: Path) -> pa.Table:
+    return pa.concat_tables([read_shard(path) for path in sorted(folder.glob("*.parquet"))])
 
 
 def _cells(row: LanguageRow) -> tuple[str, ...]:
