@@ -99,6 +99,7 @@ STAGES = (
             "tasks.cluster.published.buckets:DomainBuckets",
             "tasks.cluster.published.domains:Domains",
             "tasks.cluster.published.domains:ClusterMap",
+            "tasks.cluster.published.taxonomy:Taxonomy",
         ),
     ),
     Stage(

@@ -21,6 +21,8 @@ from tasks.cluster.published.buckets import DomainBucket, DomainBuckets
 from tasks.cluster.published.domains import ClusterMap, Domains
 from tasks.cluster.sources import SourceDomains, by_source, clear
 from tasks.cluster.split import Split
+from tasks.cluster.taxonomy.grouping import FoundTopics, by_topic
+from tasks.cluster.taxonomy.reading import load_scores, topics_of
 from tasks.core.handles import Handle, Tree
 from tasks.core.results import Here, UnitResult
 from tasks.core.tables import text_bytes
@@ -43,13 +45,13 @@ class FoundInClusters:
 
 @dataclass(frozen=True)
 class AssignArgs:
-    """Group, name and split; `domains` are found in clusters or brought by the user, `scores` the columns to average.
+    """Group, name and split; `domains` are found or brought by the user, `scores` the columns to average.
 
     `shards` are a tree, because what is decided is written under their names.
     """
 
     shards: Tree
-    domains: FoundInClusters | SourceDomains
+    domains: FoundInClusters | FoundTopics | SourceDomains
     scores: tuple[str, ...]
     max_chars: int
     split: Split
@@ -99,6 +101,9 @@ def _grouping(args: AssignArgs, documents: KeptDocuments) -> Grouping:
     if isinstance(args.domains, FoundInClusters):
         found = args.domains
         return decide.by_cluster(documents, load_partition(found.partition), found.prune, found.merge)
+    if isinstance(args.domains, FoundTopics):
+        names = [name for name, _ in topics_of(args.domains.learned)[0]]
+        return by_topic(load_scores(args.domains.topics), names, documents.bytes_N, args.domains.min_documents)
     return by_source(documents.sources, documents.bytes_N, args.domains)
 
 

@@ -10,6 +10,7 @@ from tasks.cluster.merge import Merge, WardMerge
 from tasks.cluster.prune import Prune, QuantilePrune
 from tasks.cluster.sources import SourceDomains
 from tasks.cluster.split import Split
+from tasks.cluster.taxonomy.config import TaxonomyDomains
 from tasks.core.params import Params
 from tasks.embedding.kinds import DEFAULT, Embedder
 
@@ -24,7 +25,7 @@ class FoundDomains(Params):
     merge: Merge = WardMerge()
 
 
-Domains = Annotated[FoundDomains | SourceDomains, Field(discriminator="kind")]
+Domains = Annotated[FoundDomains | SourceDomains | TaxonomyDomains, Field(discriminator="kind")]
 
 
 class ClusterParams(Params):

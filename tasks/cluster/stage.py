@@ -13,6 +13,10 @@ from tasks.cluster.config import ClusterParams, FoundDomains
 from tasks.cluster.partitioning import GroupArgs, group
 from tasks.cluster.shards import require_kept, score_columns
 from tasks.cluster.sources import SourceDomains
+from tasks.cluster.taxonomy import steps
+from tasks.cluster.taxonomy.config import TaxonomyDomains
+from tasks.cluster.taxonomy.grouping import FoundTopics
+from tasks.cluster.taxonomy.steps import UsersFiles
 from tasks.core.handles import Handle, Tree
 from tasks.core.manifest import Manifest
 from tasks.curate.published.documents import KEPT
@@ -35,13 +39,17 @@ def run(params: ClusterParams, *, inputs: Mapping[str, Path], output: Path, work
     """Give every kept document a domain and a side of the split, or a reason why its cluster was pruned."""
     curated = stage_input(workshop, inputs, "curate")
     model = _users_model(params)
-    digests = {"curate": curated.digest} | ({} if model is None else {"embedder": model.digest})
+    files = steps.users_files(params.domains) if isinstance(params.domains, TaxonomyDomains) else UsersFiles()
+    digests = {"curate": curated.digest, **({} if model is None else {"embedder": model.digest}), **files.digests}
     stage = StageRun(workshop, STAGE, __name__, params, digests, output)
-    if (found := stage.unchanged()) is not None:
-        return found
+    if (published := stage.unchanged()) is not None:
+        return published
     kept = curated.tree(f"{KEPT}/")
     require_kept(curated.manifest, curated.location)
-    decided = _decided(params, kept, model, workshop)
+    found = None
+    if isinstance(params.domains, TaxonomyDomains):
+        found = steps.taxonomy(workshop, params.domains, files, tuple(kept), params.max_chars, params.seed)
+    decided = _decided(params, kept, model, found, workshop)
     if clear := decided.summary["clear_sources"]:
         workshop.observer.say(
             f"cluster: the documents have {len(clear)} named sources, each large enough to be a domain "
@@ -50,7 +58,7 @@ def run(params: ClusterParams, *, inputs: Mapping[str, Path], output: Path, work
     for merged in decided.summary.get("merged_buckets", ()):
         workshop.observer.say(f"cluster: {merged}")
     return stage.publish(
-        {handle.name: handle for handle in decided.tree},
+        {**{handle.name: handle for handle in decided.tree}, **({} if found is None else found.files)},
         account=decided.account,
         summary=decided.summary,
         environment=environment_over([decided]),
@@ -64,9 +72,11 @@ def _users_model(params: ClusterParams) -> Tree | None:
     return None if files is None else folder_tree(files.folder, files.names)
 
 
-def _decided(params: ClusterParams, kept: Tree, model: Tree | None, workshop: Workshop) -> UnitRecord:
+def _decided(
+    params: ClusterParams, kept: Tree, model: Tree | None, found: steps.Found | None, workshop: Workshop
+) -> UnitRecord:
     shards, by = tuple(kept), () if params.buckets is None else (params.buckets.score,)
-    domains: FoundInClusters | SourceDomains
+    domains: FoundInClusters | FoundTopics | SourceDomains
     match params.domains:
         case FoundDomains() as config:
             scores = score_columns(shards, (*prune.columns(config.prune), *by))
@@ -75,6 +85,9 @@ def _decided(params: ClusterParams, kept: Tree, model: Tree | None, workshop: Wo
             domains = FoundInClusters(vectors, partition.tree, config.prune, config.merge)
         case SourceDomains() as config:
             scores, domains = score_columns(shards, by), config
+        case TaxonomyDomains():
+            assert found is not None
+            scores, domains = score_columns(shards, by), found.domains
         case _:
             assert_never(params.domains)
     args = AssignArgs(kept, domains, scores, params.max_chars, params.split, params.seed, params.buckets)

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from tasks.cluster.published.buckets import DomainBucket, DomainBuckets
 from tasks.cluster.published.domains import ClusterMap, ClusterSummary, DomainExample, Domains, DomainSummary
+from tasks.cluster.published.taxonomy import Taxonomy, TopicShare
 from tasks.core.account import Account, Count
 from tasks.core.digest import digest_file
 from tasks.core.manifest import FileRecord, Manifest
@@ -274,6 +275,8 @@ def _cluster(folder: Path) -> None:
     )
     DomainBuckets(score="edu", within="corpus", domains=(bucket,)).write(folder)
     ClusterMap(clusters=tuple(clusters)).write(folder)
+    topic = TopicShare(name="Code", description="", documents=40, predicted=0.5, corrected=0.4, low=0.3, high=0.5)
+    Taxonomy(topics=(topic,), told={"labelled": 9}, labelled=5, labelled_not_in_pool=0).write(folder)
 
 
 def _tokenize(folder: Path) -> None:
