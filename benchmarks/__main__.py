@@ -21,6 +21,7 @@ MINUTES = {
     "minhash": 4,
     "nearest": 6,
     "dsir": 2,
+    "fasttext": 3,
     "embeddings": 12,
     "extraction": 3,
     "rethreshold": 2,
