@@ -1,6 +1,6 @@
 """Selectors of the shared corpus by the models they induce: `mixwright select compare` as a study.
 
-    python -m benchmarks.studies.selectors FOLDER [--every 10] [--keep 0.1] [--seeds 3] [--tokens 204800] [--workers 1]
+    python -m benchmarks.studies.selectors FOLDER [--every 10] [--keep 0.1] [--seeds 3] [--tokens 102400] [--workers 1]
 
 One document in `--every`. Half of the medical questions are the target of the scorers and no document of the pool; the
 objective is bits per byte of the test split's medical questions, held out is that of all other domains. What FOLDER has is
@@ -54,7 +54,7 @@ def main() -> None:
     parser.add_argument("--every", type=int, default=10, help="one document in so many (%(default)s)")
     parser.add_argument("--keep", type=float, nargs="+", default=[0.1], help="keep rates (%(default)s)")
     parser.add_argument("--seeds", type=int, default=3, help="(%(default)s)")
-    parser.add_argument("--tokens", type=int, default=100 * 2048, help="of each model (%(default)s)")
+    parser.add_argument("--tokens", type=int, default=50 * 2048, help="of each model (%(default)s)")
     names = [name for name, _ in SELECTORS]
     parser.add_argument("--selectors", nargs="+", choices=names, default=names, help="(%(default)s)")
     parser.add_argument("--workers", type=int, default=1, help="runs at the same time (%(default)s)")
@@ -111,6 +111,8 @@ def board(folder: Path, data: Path, options: argparse.Namespace) -> tuple[dict[s
         "keep": options.keep,
         "target": [f"bits_per_byte.{_TARGET}"],
         "num_seeds": options.seeds,
+        "budgets": [1, 2, 4],
+        "test_tokens_per_domain": 16_384,
         "benchmarks": {"benchmarks": [str(data / "evals" / "*.jsonl")]},
     }, missing
 
