@@ -112,7 +112,7 @@ def board(folder: Path, data: Path, options: argparse.Namespace) -> tuple[dict[s
         "target": [f"bits_per_byte.{_TARGET}"],
         "num_seeds": options.seeds,
         "budgets": [1, 2, 4],
-        "test_tokens_per_domain": 16_384,
+        "test_tokens_per_domain": 4_096,
         "benchmarks": {"benchmarks": [str(data / "evals" / "*.jsonl")]},
     }, missing
 
