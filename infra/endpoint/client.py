@@ -58,10 +58,13 @@ def sender(address: Address, timeout_s: float) -> Iterator[Send]:
 
     It returns the answer (one without text where this very request is refused), and raises TransientError,
     NonsenseError, or EndpointError where no request can go better.
+
+    Raises:
+        EndpointError: the key cannot be sent.
     """
     import openai
 
-    key = os.environ.get(address.key_variable, "")
+    key = _key(address.key_variable)
     # Attempts are counted, spaced and ended here, not in the library.
     client = openai.OpenAI(base_url=address.base_url, api_key=key or "none", timeout=timeout_s, max_retries=0)
 
@@ -83,6 +86,21 @@ def sender(address: Address, timeout_s: float) -> Iterator[Send]:
 
     with client:
         yield send
+
+
+def _key(variable: str) -> str:
+    """Return the key, empty where none is set.
+
+    Raises:
+        EndpointError: it cannot stand in a header; the error of the library underneath would quote it.
+    """
+    key = os.environ.get(variable, "")
+    if key != key.strip() or not (key.isascii() and key.isprintable()):
+        raise EndpointError(
+            f"{variable} has a blank or a line break at an end, or a character that no key has (a letter outside of ASCII). "
+            "Set it again."
+        )
+    return key
 
 
 def completion(text: str, request: Mapping[str, Any]) -> Answer:

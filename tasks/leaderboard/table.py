@@ -79,7 +79,7 @@ def largest(shares: Mapping[str, float], most: int = 4) -> str:
     """Return the largest shares in words.
 
     >>> largest({"web": 0.25, "code": 0.75})
-    'code 75 %, web 25 %'
+    'code 75%, web 25%'
     """
     ordered = sorted(shares.items(), key=lambda item: (-item[1], item[0]))
-    return ", ".join(f"{name} {share:.0%}".replace("%", " %") for name, share in ordered[:most])
+    return ", ".join(f"{name} {share:.0%}" for name, share in ordered[:most])

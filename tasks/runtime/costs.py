@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from infra.progress import repeated
 from infra.settings import PriceSettings
@@ -32,7 +32,6 @@ _OUTPUTS = "outputs"
 _WRITTEN_EVERY_S = 5.0
 
 State = Literal["under way", "finished", "failed", "stopped"]
-STATES: tuple[State, ...] = get_args(State)
 
 
 @dataclass(frozen=True)

@@ -163,6 +163,18 @@ def test_z_scores_add_what_the_formula_says_and_ignore_scale_and_order() -> None
     assert np.isnan(missing).tolist() == (scores["a"] > 5).tolist()
 
 
+@pytest.mark.parametrize("kind", [ZScores, MeanRanks])
+def test_the_order_of_weights_changes_no_bit(kind: type[ZScores] | type[MeanRanks]) -> None:
+    rng = np.random.default_rng(1)
+    weights = {"a": 0.1, "b": 0.7, "c": 0.3, "d": -0.9}
+    scores, tokens = {name: rng.normal(size=200) for name in weights}, np.ones(200, np.int64)
+    found = set()
+    for names in (list(weights), list(weights)[::-1]):
+        config = kind(name="x", weights={name: weights[name] for name in names})
+        found.add(combinations.method(config).combine(config, scores, tokens).tobytes())
+    assert len(found) == 1
+
+
 def test_infinite_scores_have_ranks_and_no_z() -> None:
     scores = {"a": np.array([1.0, -np.inf, np.inf])}
     ranked = MeanRanks(name="c", weights={"a": 1})

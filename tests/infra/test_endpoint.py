@@ -182,6 +182,19 @@ def test_what_no_request_can_mend_ends_at_the_first(reply: Reply, said: str, tmp
     assert len(server.asked) == 1 and KEY not in str(error.value)
 
 
+@pytest.mark.parametrize("key", [f"{KEY}\n", f" {KEY}", f"{KEY}\u00e9", f"{KEY}\x01"])
+def test_a_key_that_no_header_can_hold_is_refused_and_never_quoted(
+    key: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", key)
+    said = list[str]()
+    with endpoint_server(lambda body, _: Reply("yes")) as server:
+        with pytest.raises(EndpointError, match="OPENAI_API_KEY has a blank or a line break") as error:
+            ask_all(server, questions("a"), tmp_path, said)
+        assert not server.asked
+    assert not any(KEY in told for told in [*said, str(error.value)])
+
+
 def test_money_without_a_price_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MIXWRIGHT_ENDPOINT__MAX_COST", "5")
     with pytest.raises(SettingsError, match=r"MIXWRIGHT_ENDPOINT__MAX_COST needs a price"):

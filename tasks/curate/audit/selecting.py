@@ -1,7 +1,7 @@
 """What if a selection were another: who would be kept of those that passed all else, from the scores that were kept."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -155,12 +155,10 @@ def _with_statistics(curated: Curated, candidates: Candidates, asked: Sequence[s
         known = ", ".join([*candidates.scores, *sorted(numbers)])
         raise ConfigError(f"--what-if: there is no score {strangers[0]!r} here. There are {known}.")
     ids_N = np.array([number_of(one) for one in curated.annotations["id"].to_pylist()], np.int64)
-    order = np.argsort(ids_N)
+    order = np.argsort(ids_N, kind="stable")
     rows = order[np.searchsorted(ids_N[order], candidates.id_N)]
     found = {name: np.asarray(numbers[name][rows], np.float64) for name in missing}
-    return Candidates(
-        candidates.profiles_N, candidates.groups_N, candidates.tokens_N, candidates.id_N, {**candidates.scores, **found}
-    )
+    return replace(candidates, scores={**candidates.scores, **found})
 
 
 def _size(candidates: Candidates, chosen_N: Bools) -> Part:

@@ -36,9 +36,11 @@ def ranks(score_N: Floats, size_N: NDArray[np.int64]) -> Floats:
 def _combine(config: MeanRanks, scores: Mapping[str, Floats], tokens_N: NDArray[np.int64]) -> Floats:
     size_N = tokens_N if config.by == "tokens" else np.ones(len(tokens_N), np.int64)
     found = np.zeros(len(tokens_N))
-    for name, weight in config.weights.items():
+    # In the order of names: that of a mapping is no part of what params are.
+    weights = sorted(config.weights.items())
+    for name, weight in weights:
         found += weight * ranks(scores[name], size_N)
-    return found / (sum(map(abs, config.weights.values())) or 1.0)
+    return found / (sum(abs(weight) for _, weight in weights) or 1.0)
 
 
 METHOD = CombinedMethod(_combine, by_tokens=lambda config: config.by == "tokens")

@@ -18,7 +18,8 @@ class ZScores(CombinedParams):
 
 def _combine(config: ZScores, scores: Mapping[str, Floats], tokens_N: NDArray[np.int64]) -> Floats:
     found = np.zeros(len(tokens_N))
-    for name, weight in config.weights.items():
+    # In the order of names: that of a mapping is no part of what params are.
+    for name, weight in sorted(config.weights.items()):
         found += weight * standard(scores[name])
     return found
 

@@ -114,13 +114,13 @@ def _taught(config: DataMan, texts: Mapping[str, str], numbers_NC: Floats, folde
 
 def _judged(predicted_NK: Floats, numbers_NC: Floats) -> dict[str, float]:
     """Return the rank correlation of `overall`, and the share of domains that are right, of documents held out."""
-    from scipy.stats import rankdata
+    from scipy.stats import spearmanr
 
     found = {}
     known = ~np.isnan(numbers_NC[:, _OVERALL]) & ~np.isnan(predicted_NK[:, _OVERALL])
-    ranks = [rankdata(column[known]) for column in (predicted_NK[:, _OVERALL], numbers_NC[:, _OVERALL])]
-    if known.any() and all(np.ptp(rank) for rank in ranks):
-        found["held_out_rank_correlation"] = float(np.corrcoef(*ranks)[0, 1])
+    both = [column[known, _OVERALL] for column in (predicted_NK, numbers_NC)]
+    if known.any() and all(np.ptp(column) for column in both):
+        found["held_out_rank_correlation"] = float(spearmanr(*both).statistic)
     known = ~np.isnan(numbers_NC[:, -1])
     if known.any():
         right_N = _domains(predicted_NK[known, _OVERALL + 1 :]) == numbers_NC[known, -1]

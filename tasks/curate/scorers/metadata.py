@@ -18,9 +18,9 @@ _DATE = re.compile(r"(\d{4})-(\d{2})(?:-(\d{2}))?(?!\d)")
 class Metadata(ScorerParams):
     """The number of what stands in `field` of a document's metadata (`licence`, `meta.licence`); None: of its source.
 
-    `values` gives each value its number, by name or pattern (`CC-BY-*`), the first that fits; what none fits has
-    `otherwise`. Without `values` a number is itself, and a date (2019-07-02) its year and the part of it that was over.
-    A document without a number has no score.
+    `values` gives each value its number, by name or pattern (`CC-BY-*`): its own name, else the longest pattern that fits;
+    what none fits has `otherwise`. Without `values` a number is itself, and a date (2019-07-02) its year and the part of
+    it that was over. A document without a number has no score.
     """
 
     kind: Literal["metadata"] = "metadata"
@@ -36,10 +36,10 @@ class Metadata(ScorerParams):
         return self
 
 
-def number_of(value: Any) -> float:
+def as_number(value: Any) -> float:
     """Return a value as a number, a date as its year; NaN where it is neither.
 
-    >>> number_of("2019-07-02"), number_of("2019"), number_of(3), number_of("CC0")
+    >>> as_number("2019-07-02"), as_number("2019"), as_number(3), as_number("CC0")
     (2019.5, 2019.0, 3.0, nan)
     """
     if isinstance(value, str) and (date := _DATE.match(value)):
@@ -64,9 +64,13 @@ def _score(config: Metadata, documents: Documents, held: None) -> Columns:
 
 def _number(config: Metadata, value: Any) -> float:
     if config.values is None:
-        return number_of(value)
-    named = (number for name, number in config.values.items() if value is not None and fnmatchcase(str(value), name))
-    return next(named, math.nan if config.otherwise is None else config.otherwise)
+        return as_number(value)
+    own = str(value)
+    fitting = [name for name in config.values if value is not None and fnmatchcase(own, name)]
+    if not fitting:
+        return math.nan if config.otherwise is None else config.otherwise
+    # Never by their order, which is no part of what params are: the same params in another order are the same work.
+    return config.values[max(fitting, key=lambda name: (name == own, len(name), name))]
 
 
 def _field(path: str, metadata: str | None) -> Any:

@@ -1,10 +1,12 @@
 """What a document's source or metadata says is a score: a tier of a licence, the year of a page."""
 
 import json
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from tasks.cluster.buckets import Buckets
@@ -15,6 +17,9 @@ from tasks.cluster.stage import run as cluster
 from tasks.core.errors import ConfigError
 from tasks.curate.config import CurateParams
 from tasks.curate.published.scored import Scored
+from tasks.curate.scorers import metadata
+from tasks.curate.scorers.metadata import Metadata
+from tasks.curate.scorers.method import documents_of
 from tasks.curate.stage import run
 from tests.cluster.workshop import serial_workshop
 from tests.curate.folders import document, ingest_folder, rows, workshop
@@ -76,6 +81,16 @@ def test_tiers_part_domains_and_are_never_joined(tmp_path: Path) -> None:
         ConfigError, match=r"2 of 6 domains between given edges have fewer than 30 documents: news-open"
     ):
         domains(30)
+
+
+def test_the_order_of_values_does_not_matter_as_it_is_no_part_of_what_params_are() -> None:
+    values = {"CC-*": 1.0, "CC-BY-*": 2.0, "CC-BY-4.0": 3.0}
+    records = [json.dumps({"licence": one}) for one in ("CC-0", "CC-BY-3.0", "CC-BY-4.0")]
+    nobody = [""] * len(records)
+    documents = documents_of(pa.table({"id": nobody, "source": nobody, "metadata": records, "text": nobody}))
+    for ordered in permutations(values.items()):
+        config = Metadata(name="tier", field="licence", values=dict(ordered))
+        assert metadata.METHOD.score(config, documents, None)[""].tolist() == [1.0, 2.0, 3.0]
 
 
 def test_a_source_has_the_number_of_its_name() -> None:
