@@ -77,6 +77,9 @@ def test_a_quota_per_cell_of_two_columns_one_of_them_a_score_of_labels() -> None
         *("b, none", "b, topic 1", "b, topic 2"),
     ]
     assert choice.kept_N.all()
+    assert [
+        cut.group for cut in chosen(pool({"t": [-0.0, 0, 1]}), {"kind": "quota", "by": ["t"], "at_most_tokens": 1}).cuts
+    ] == ["t 0", "t 1"]
     many = pool({"s": np.arange(10_001).tolist()})
     with pytest.raises(DataError, match=r"by s would have 10,001 groups"):
         choice_of({"p": [SELECTION.validate_python({"kind": "quota", "by": ["s"], "at_most_tokens": 1})]}, many)

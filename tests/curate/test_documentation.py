@@ -1,8 +1,13 @@
 """What docs/curation.md says of rules and profiles, and docs/selection.md of scores, is what the code has."""
 
 import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import get_args
+from textwrap import dedent
+from typing import Any, get_args
+
+import yaml
+from pydantic import TypeAdapter
 
 from tasks.curate.combined.kinds import Combined
 from tasks.curate.profiles import names
@@ -53,3 +58,23 @@ def test_every_kind_of_scorer_and_of_selection_stands_in_the_docs() -> None:
     told = {row[0] for one in tables for row in table_rows(one)}
     kinds = [get_args(get_args(union)[0]) for union in (Combined, Scorer, Selection)]
     assert told == {kind.model_fields["kind"].default for union in kinds for kind in union}
+
+
+def entries_of(example: object) -> Iterator[object]:
+    """Yield the scorers, combined scores and selections of an example: what stands in its lists of mappings."""
+    for value in example if isinstance(example, list) else ():
+        yield value
+    for key, value in example.items() if isinstance(example, Mapping) else ():
+        if key in {"scorers", "combined", "select"}:
+            yield from value
+        elif key != "cluster":
+            yield from entries_of(value if isinstance(value, Mapping) else {})
+
+
+def test_every_example_of_scores_and_selections_can_be_copied() -> None:
+    text = (FOLDER / "selection.md").read_text(encoding="utf-8")
+    examples = [dedent(one) for one in re.findall(r"(?:^ {4}.*\n)+", text, re.MULTILINE)]
+    params = [yaml.safe_load(one) for one in examples if not one.startswith("mixwright ")]
+    known: TypeAdapter[Any] = TypeAdapter(Scorer | Combined | Selection)
+    found = {known.validate_python(one).kind for example in params for one in entries_of(example)}
+    assert len(found) > 20

@@ -1,7 +1,7 @@
 """The scores of every document of a curation in one table: id, source, the columns of every scorer, every statistic."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -104,7 +104,7 @@ def scores_table(ranges: list[ScoreRange], scored: Scored | None) -> str:
             told["documents that are texts of its target"] = scorer.in_target
         if told:
             lines.append(
-                f"{name} ({scorer.kind}): " + ", ".join(f"{key} {_number(value)}" for key, value in told.items())
+                f"{name} ({scorer.kind}): " + ", ".join(f"{key} {_told(value)}" for key, value in told.items())
             )
     lines += selection_lines(scored.selections)
     return "\n".join(lines)
@@ -118,5 +118,14 @@ def _range(name: str, values: NDArray[np.float64]) -> ScoreRange:
     return ScoreRange(name, len(values), len(values) - len(found), float(found.mean()), quantiles)
 
 
-def _number(value: object) -> str:
+def _told(value: object) -> str:
+    """Return what a scorer tells as a reader's text.
+
+    >>> _told({"labels": 1200, "levels": {"0": [0.25, 3]}})
+    '(labels 1,200, levels (0 (0.25, 3)))'
+    """
+    if isinstance(value, Mapping):
+        return f"({', '.join(f'{key} {_told(one)}' for key, one in value.items())})"
+    if isinstance(value, list | tuple):
+        return f"({', '.join(map(_told, value))})"
     return f"{value:,.4g}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)

@@ -60,8 +60,8 @@ class Regression(EmbeddedParams):
 
 
 def levels(config: Regression, predicted_N: Floats) -> Floats:
-    """Return predictions rounded into the range of labels; NaN stays."""
-    return np.clip(np.rint(predicted_N), config.lowest, config.highest)
+    """Return predictions rounded into the range of labels, without a negative zero; NaN stays."""
+    return np.clip(np.rint(predicted_N), config.lowest, config.highest) + 0.0
 
 
 def f1(true_N: npt.NDArray[np.bool_], found_N: npt.NDArray[np.bool_]) -> float:

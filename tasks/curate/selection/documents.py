@@ -67,7 +67,8 @@ class Candidates:
     def _labels(self, name: str) -> list[str]:
         if name in self.groups_N:
             return [str(one) for one in self.groups_N[name]]
-        return ["none" if np.isnan(value) else f"{name} {value:g}" for value in self.scores[name].tolist()]
+        values_N = self.scores[name] + 0.0  # so that -0 is in the group of 0
+        return ["none" if np.isnan(value) else f"{name} {value:g}" for value in values_N.tolist()]
 
 
 def write_candidates(candidates: Candidates, path: Path) -> None:

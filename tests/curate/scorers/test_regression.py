@@ -10,7 +10,7 @@ from tasks.curate import gather
 from tasks.curate.config import CurateParams
 from tasks.curate.published.scored import Scored
 from tasks.curate.scorers import linear_head
-from tasks.curate.scorers.regression import Regression, judged
+from tasks.curate.scorers.regression import Regression, judged, levels
 from tests.curate.scorers.embedded_folders import EMBEDDING, curate, documents, scores, topical, write_items
 
 LABELS = {"med": 5, "law": 2, "code": 0}
@@ -65,6 +65,7 @@ def test_f1_and_calibration_are_those_of_levels() -> None:
     # Levels found: 0, 3, 3, 3. Three are at least 3, two of them rightly; none of the true is missed.
     assert told["f1_from_3"] == pytest.approx(2 * 2 / (2 + 3))
     assert told["calibration"] == {"0": {"labels": 1, "mean_label": 0.0}, "3": {"labels": 3, "mean_label": 3.0}}
+    assert not np.signbit(levels(config, np.array([-0.2, -3.0]))).any()
     assert told["mean_error"] == pytest.approx((1 + 0.4 + 1.4 + 0.9) / 4) and told["mean_error_of_mean"] == 1.25
     assert told["f1_of_levels"] == pytest.approx((1 + 0 + 2 / 4 + 0) / 4)
 
