@@ -3,9 +3,11 @@
 from collections.abc import Iterator
 
 from tasks.arms.published import ArmComparison, ArmsComparison
+from tasks.core.text_table import markdown_table
 from tasks.core.words import percent, signed
 
 _HEAD = ("arm", "gain", "interval", "adjusted p", "detectable", "test")
+_SECONDARY_HEAD = ("arm", "score", "gain", "p", "adjusted", "screening")
 _ADJUSTMENTS = {"holm": "Holm", "westfall_young": "Westfall and Young, by flipped signs"}
 
 
@@ -19,9 +21,7 @@ def _lines(found: ArmsComparison) -> Iterator[str]:
     yield ""
     yield from (f"* {one.statement}" for one in found.comparisons)
     yield ""
-    yield f"| {' | '.join(_HEAD)} |"
-    yield f"|{'---|' * len(_HEAD)}"
-    yield from (f"| {' | '.join(_row(one))} |" for one in found.comparisons)
+    yield from markdown_table(_HEAD, map(_row, found.comparisons))
     yield ""
     yield (
         f"Gains are how much better an arm is than {found.baseline}; intervals are of {percent(found.confidence)}, p-values "
@@ -36,12 +36,12 @@ def _lines(found: ArmsComparison) -> Iterator[str]:
             "Hochberg) only says where to look."
         )
         yield ""
-        yield "| arm | score | gain | p | adjusted | screening |"
-        yield "|---|---|---|---|---|---|"
-        for one in found.comparisons:
-            for score, own in one.secondary.items():
-                numbers = " | ".join(f"{value:.3g}" for value in (own.p, own.adjusted, own.screening))
-                yield f"| {one.arm} | {score} | {signed(own.gain)} | {numbers} |"
+        yield from markdown_table(_SECONDARY_HEAD, [row for one in found.comparisons for row in _secondary_rows(one)])
+
+
+def _secondary_rows(one: ArmComparison) -> Iterator[tuple[str, ...]]:
+    for score, own in one.secondary.items():
+        yield (one.arm, score, signed(own.gain), *(f"{value:.3g}" for value in (own.p, own.adjusted, own.screening)))
 
 
 def _row(one: ArmComparison) -> tuple[str, ...]:

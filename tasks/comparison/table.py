@@ -11,6 +11,7 @@ from scipy.stats import t as student
 
 from tasks.comparison.published import ComparedModel, MethodGain, MethodRow
 from tasks.core.errors import EvidenceError
+from tasks.core.text_table import markdown_table
 
 Array = npt.NDArray[np.float64]
 
@@ -68,13 +69,13 @@ def interval(gains_K: Array, confidence: float) -> tuple[float, float] | tuple[N
 
 def markdown(found: Sequence[MethodRow]) -> str:
     """Return the rows as a table in Markdown."""
-    lines = ["| " + " | ".join(_HEAD) + " |", "|" + "---|" * len(_HEAD)]
-    for row in found:
-        span = "" if row.lower is None or row.upper is None else f"{row.lower:+.4f} to {row.upper:+.4f}"
-        single = ", ".join(f"{gain:+.4f}" for gain in row.searches) if len(row.searches) > 1 else ""
-        cells = (row.method, f"{row.objective:.4f}", f"{row.gain:+.4f}", span, single, f"{row.proxies}")
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines) + "\n"
+    return "\n".join(markdown_table(_HEAD, map(_cells, found))) + "\n"
+
+
+def _cells(row: MethodRow) -> tuple[str, ...]:
+    span = "" if row.lower is None or row.upper is None else f"{row.lower:+.4f} to {row.upper:+.4f}"
+    single = ", ".join(f"{gain:+.4f}" for gain in row.searches) if len(row.searches) > 1 else ""
+    return (row.method, f"{row.objective:.4f}", f"{row.gain:+.4f}", span, single, f"{row.proxies}")
 
 
 def _row(method: str, own: Sequence[ComparedModel], natural: Mapping[int, float], confidence: float) -> MethodRow:

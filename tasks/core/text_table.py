@@ -1,4 +1,4 @@
-"""Tables as plain text, the same with and without a terminal; wide characters count as what they fill."""
+"""Tables as plain text, the same with and without a terminal, wide characters counted as what they fill; and in Markdown."""
 
 import io
 from collections.abc import Iterable, Sequence
@@ -21,3 +21,12 @@ def text_table(header: Sequence[str], rows: Iterable[Sequence[str]], *, left: in
     printed = io.StringIO()
     Console(file=printed, width=_WIDTH, color_system=None, force_terminal=False).print(table)
     return [line.rstrip() for line in printed.getvalue().splitlines()]
+
+
+def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """Return a head and rows of cells as the lines of a table in Markdown.
+
+    >>> markdown_table(("arm", "gain"), [("a", "0.1")])
+    ['| arm | gain |', '|---|---|', '| a | 0.1 |']
+    """
+    return [f"| {' | '.join(header)} |", f"|{'---|' * len(header)}", *(f"| {' | '.join(row)} |" for row in rows)]

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
+from tasks.core.text_table import markdown_table
 from tasks.core.words import percent, signed
 from tasks.leaderboard.published import Kept, Leaderboard, ObjectiveGain, Ranked
 
@@ -22,7 +23,7 @@ def _lines(found: Leaderboard) -> Iterator[str]:
     yield ""
     yield from (f"* {one}" for one in found.statements)
     yield ""
-    yield from _table(_HEAD, [_gains(row) for row in found.entrants])
+    yield from markdown_table(_HEAD, [_gains(row) for row in found.entrants])
     yield ""
     yield (
         f"Gains over as many tokens drawn at random, {len(found.seeds)} seeds, {found.tokens:,} tokens each; intervals of "
@@ -30,11 +31,11 @@ def _lines(found: Leaderboard) -> Iterator[str]:
         "model on documents drawn at random needs for the same."
     )
     yield ""
-    yield from _table(_KEPT, [_kept(name, one) for name, one in _all_kept(found).items()])
+    yield from markdown_table(_KEPT, [_kept(name, one) for name, one in _all_kept(found).items()])
     yield ""
     yield "Overlap: tokens that both kept, of those that either kept."
     yield ""
-    yield from _table(
+    yield from markdown_table(
         ("selector", "with", "overlap"),
         [(row.name, other, f"{share:.3f}") for row in found.entrants for other, share in row.overlap.items()],
     )
@@ -42,12 +43,6 @@ def _lines(found: Leaderboard) -> Iterator[str]:
 
 def _all_kept(found: Leaderboard) -> dict[str, Kept]:
     return {**{row.name: row.kept for row in found.entrants}, **found.twins}
-
-
-def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> Iterator[str]:
-    yield f"| {' | '.join(head)} |"
-    yield f"|{'---|' * len(head)}"
-    yield from (f"| {' | '.join(row)} |" for row in rows)
 
 
 def _gains(row: Ranked) -> tuple[str, ...]:

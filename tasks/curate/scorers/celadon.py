@@ -13,7 +13,7 @@ from pydantic import Field
 
 from tasks.core.errors import ConfigError
 from tasks.curate.scorers.method import Documents, Files, Given, ScorerMethod
-from tasks.curate.scorers.transformer import Floats, Reader, TransformerParams, folder_of, loaded, model_files
+from tasks.curate.scorers.transformer import Floats, Reader, TransformerParams, folder_of, loaded, model_files, softmax
 from tasks.curate.statistics.texts import Columns
 
 if TYPE_CHECKING:
@@ -101,9 +101,7 @@ def _tensors(files: Files, names: list[str]) -> "dict[str, torch.Tensor]":
 def _shares(logits_CK: Floats) -> Floats:
     """Return the share of each level under each head, [C, H * L]."""
     logits_CHL = logits_CK.reshape(-1, len(HEADS), _LEVELS)
-    raised_CHL = np.exp(logits_CHL - logits_CHL.max(axis=2, keepdims=True))
-    shares_CHL: Floats = raised_CHL / raised_CHL.sum(axis=2, keepdims=True)
-    return shares_CHL.reshape(len(logits_CK), -1)
+    return softmax(logits_CHL).reshape(len(logits_CK), -1)
 
 
 def _user_files(config: Celadon) -> dict[str, Path]:

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from tasks.core.errors import ConfigError
 from tasks.curate.scorers.method import Documents, Given, ScorerMethod
-from tasks.curate.scorers.transformer import Floats, Reader, TransformerParams, loaded, model_files
+from tasks.curate.scorers.transformer import Floats, Reader, TransformerParams, loaded, model_files, softmax
 from tasks.curate.statistics.texts import Columns
 
 
@@ -50,7 +50,7 @@ def _score_of(config: Classifier, described: Any) -> Callable[[Floats], Floats]:
                 f"scorer {config.name}: its model has no label {config.label!r}. It has {', '.join(labels[:8])}."
             )
         place = labels.index(config.label)
-        shares = _sigmoid if described.problem_type == "multi_label_classification" else _softmax
+        shares = _sigmoid if described.problem_type == "multi_label_classification" else softmax
         return lambda logits_CL: shares(logits_CL)[:, [place]]
     if len(labels) == 1 and config.values is None:
         return lambda logits_CL: logits_CL
@@ -59,13 +59,7 @@ def _score_of(config: Classifier, described: Any) -> Callable[[Floats], Floats]:
         raise ConfigError(
             f"scorer {config.name}: {len(values_L)} values, but {len(labels)} labels in its model ({', '.join(labels[:8])})."
         )
-    return lambda logits_CL: (_softmax(logits_CL) @ values_L)[:, None]
-
-
-def _softmax(logits_CL: Floats) -> Floats:
-    raised_CL = np.exp(logits_CL - logits_CL.max(axis=1, keepdims=True))
-    shares_CL: Floats = raised_CL / raised_CL.sum(axis=1, keepdims=True)
-    return shares_CL
+    return lambda logits_CL: (softmax(logits_CL) @ values_L)[:, None]
 
 
 def _sigmoid(logits_CL: Floats) -> Floats:

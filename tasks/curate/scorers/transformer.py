@@ -208,6 +208,17 @@ def loaded(
     return Reader(model.to(given.device), tokenizer, config.chunk_tokens, given.device, outputs)
 
 
+def softmax(logits: Floats) -> Floats:
+    """Return shares that add to 1 over the last axis, from logits of any shape.
+
+    >>> softmax(np.log([[1.0, 3.0]])).round(2).tolist()
+    [[0.25, 0.75]]
+    """
+    raised = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    shares: Floats = raised / raised.sum(axis=-1, keepdims=True)
+    return shares
+
+
 def _rows(length: int) -> int:
     return max(1, _BATCH_TOKENS // length)
 
