@@ -229,6 +229,14 @@ def test_selections_that_cannot_be_are_refused(values: dict[str, object], said: 
             "names no tokenizer to count them",
         ),
         ({"combined": [{"kind": "z_scores", "name": "a", "weights": {"a": 1}}]}, "come from two scorers, such as a"),
+        (
+            {"combined": [{"kind": "z_scores", "name": "c", "weights": {"a": 0}}]},
+            "the largest of the weights of c is 0: it must be above 0",
+        ),
+        (
+            {"combined": [{"kind": "mean_ranks", "name": "c", "weights": {"a": 1, "a_mean": -1e300}}]},
+            r"the largest of the weights of c is 1e\+300",
+        ),
         ({"by": ["topic"]}, r"profiles.p.select: there is no score 'topic'. Scorers give: a, a_mean"),
     ],
 )

@@ -81,6 +81,11 @@ def test_the_command_answers_for_selections_and_refuses_both_at_once(curated: Pa
     assert told.exit_code == 0 and "p keeps quantiles 0 to 1 of words, by tokens: 23 of 23 documents" in told.output
     (answer,) = json.loads(CliRunner().invoke(audit, [*asked, "--json"]).output).values()
     assert answer["selections"][0]["kept_documents"] == 23
+    of_a_rule = CliRunner().invoke(audit, ["--folder", str(curated), "--what-if", "min_words=1"]).output
+    assert (
+        f"{23 - sum(kept_of(curated).values())} stay dropped by selections, which `mixwright curate` does anew"
+        in of_a_rule
+    )
     both = CliRunner().invoke(audit, [*asked, "--what-if", "min_words=1"])
     assert both.exit_code and "one at a time" in both.output
 

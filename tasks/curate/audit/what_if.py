@@ -34,7 +34,8 @@ class Change:
 class WhatIf:
     """The answer: per source what would change, and for which reasons documents would come back or go.
 
-    `unseen` of those that come back were never compared for duplicates; a run of curate does that.
+    `unseen` of those that come back were never compared for duplicates; a run of curate does that. `not_selected` were
+    dropped by a selection and stay dropped here; a run selects anew among the documents that pass.
     """
 
     changes: tuple[str, ...]
@@ -42,6 +43,7 @@ class WhatIf:
     comes_back: Mapping[str, int]
     goes: Mapping[str, int]
     unseen: int
+    not_selected: int
 
 
 def what_if(curated: Curated, changes: Sequence[str]) -> WhatIf:
@@ -76,6 +78,7 @@ def what_if(curated: Curated, changes: Sequence[str]) -> WhatIf:
         _reasons(before.failed_rule_N[comes_back_N]),
         _reasons(found.failed_rule_N[goes_N]),
         int(comes_back_N.sum()),
+        int(pc.sum(pc.equal(gone["filter"], SELECTION)).as_py() or 0),
     )
 
 
@@ -109,6 +112,11 @@ def what_if_table(found: WhatIf) -> str:
             lines.append(f"{direction}: " + ", ".join(f"{reason} {number:,}" for reason, number in reasons.items()))
     if found.unseen:
         lines.append(f"{found.unseen:,} of these were not compared for duplicates yet: `mixwright curate` will.")
+    if found.not_selected:
+        lines.append(
+            f"{found.not_selected:,} stay dropped by selections, which `mixwright curate` does anew among what passes: its "
+            "answer will differ."
+        )
     return "\n".join(lines)
 
 

@@ -17,7 +17,7 @@ from pydantic import Field
 from tasks.core.errors import DataError
 from tasks.curate.scorers.linear_head import fit, predict
 from tasks.curate.scorers.method import EmbeddedPass, Files, Given, ScorerMethod
-from tasks.curate.scorers.targets import TargetParams, target_files, target_told, target_vectors
+from tasks.curate.scorers.targets import TargetParams, target_files, target_of, target_told, target_vectors
 from tasks.curate.statistics.texts import Columns
 from tasks.embedding.documents import EmbeddedDocuments
 from tasks.embedding.kinds import Embed
@@ -124,5 +124,6 @@ METHOD = ScorerMethod(
     _load,
     user_files=target_files,
     file_fields=("target",),
+    target=target_of,
     learning=EmbeddedPass(_learn),
 )

@@ -87,7 +87,7 @@ def _ids(path: Path | None, setting: str) -> frozenset[str]:
     if path is None:
         return frozenset()
     try:
-        found = frozenset(path.read_text(encoding="utf-8").split("\n")) - {""}
+        found = frozenset(path.read_text(encoding="utf-8-sig").split("\n")) - {""}
     except ValueError as error:
         raise DataError(f"{setting}: {path} is no UTF-8 text: {error}. Name a file with one id a line.") from error
     if not found:

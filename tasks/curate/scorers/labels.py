@@ -1,5 +1,7 @@
 """Labels that the user gives to documents of the pool, by id, or to texts of his own; and which part learns from them."""
 
+import math
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +23,7 @@ class Labelled:
     """Vectors [N, D] and their labels [N], in the order of their ids or texts; `test_N`: which take no part in training.
 
     `missing`: ids that no document has. `unknown`: documents and texts of which the embedder knows no word.
+    `again`: documents and texts that have more than one label, and each counts.
     """
 
     vectors_ND: npt.NDArray[np.float32]
@@ -28,6 +31,7 @@ class Labelled:
     test_N: npt.NDArray[np.bool_]
     missing: int
     unknown: int
+    again: int
 
 
 def labelled(
@@ -67,16 +71,16 @@ def labelled(
     known_N = np.any(vectors_ND != 0, axis=1)
     test_N = np.array([seed_of(seed, "test", name) % _HASHES < test_share * _HASHES for name, _ in every], np.bool_)
     labels_N = np.array([label for _, label in every], np.float64)
-    return Labelled(
-        vectors_ND[known_N], labels_N[known_N], test_N[known_N], len(missing), int(len(every) - known_N.sum())
-    )
+    unknown = int(len(every) - known_N.sum())
+    again = sum(times > 1 for times in Counter((is_text, name) for is_text, name, _ in found).values())
+    return Labelled(vectors_ND[known_N], labels_N[known_N], test_N[known_N], len(missing), unknown, again)
 
 
 def _records(path: Path, field: str) -> Iterator[tuple[bool, str, float]]:
     """Yield (whether it is a text, the id or text, its label)."""
     for number, item in enumerate(read_items(path), 1):
         label, name, text = item.get(field), item.get("id"), item.get("text")
-        if isinstance(label, bool) or not isinstance(label, int | float):
+        if isinstance(label, bool) or not isinstance(label, int | float) or not math.isfinite(label):
             raise DataError(
                 f"{path}, record {number:,}: {field!r} is {label!r}, which is no number. Mend or remove it."
             )

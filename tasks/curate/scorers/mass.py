@@ -22,7 +22,7 @@ from tasks.core.rng import generator
 from tasks.curate.decontaminate.benchmarks import read_items
 from tasks.curate.scorers.examples import example_text
 from tasks.curate.scorers.method import EmbeddedPass, Files, Given, ScorerMethod
-from tasks.curate.scorers.targets import TargetParams, target_files
+from tasks.curate.scorers.targets import TargetParams, target_files, target_of
 from tasks.curate.statistics.texts import Columns
 from tasks.embedding.documents import EmbeddedDocuments, cosines, whole_numbers
 from tasks.embedding.kinds import Embed
@@ -200,5 +200,6 @@ METHOD = ScorerMethod(
     _load,
     user_files=target_files,
     file_fields=("target",),
+    target=target_of,
     learning=EmbeddedPass(_learn),
 )

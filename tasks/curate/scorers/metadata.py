@@ -12,7 +12,8 @@ from tasks.core.json_text import parse_json
 from tasks.curate.scorers.method import Documents, Given, ScorerMethod, ScorerParams
 from tasks.curate.statistics.texts import Columns
 
-_DATE = re.compile(r"(\d{4})-(\d{2})(?:-(\d{2}))?(?!\d)")
+# A month or a day there is, and behind them a time or nothing that goes on: a telephone number is no date.
+_DATE = re.compile(r"(\d{4})-(0[1-9]|1[0-2])(?:-(0[1-9]|[12]\d|3[01]))?(?:(?![\w-])|(?=T\d))")
 
 
 class Metadata(ScorerParams):

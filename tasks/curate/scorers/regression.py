@@ -119,6 +119,7 @@ def _learn(
         "labels_of_training": int(training.sum()),
         "labels_without_document": found.missing,
         "labels_without_vector": found.unknown,
+        "labelled_more_than_once": found.again,
     }
     if number:
         predicted_N = linear_head.predict(head, found.vectors_ND[found.test_N])

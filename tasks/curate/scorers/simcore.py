@@ -16,7 +16,7 @@ from pydantic import Field, PositiveInt
 
 from tasks.core.errors import ConfigError, DataError
 from tasks.curate.scorers.method import EmbeddedPass, Files, Given, ScorerMethod
-from tasks.curate.scorers.targets import TargetParams, target_files, target_told, target_vectors
+from tasks.curate.scorers.targets import TargetParams, target_files, target_of, target_told, target_vectors
 from tasks.curate.statistics.texts import Columns
 from tasks.embedding.documents import EmbeddedDocuments, cosines, whole_numbers
 from tasks.embedding.kinds import Embed
@@ -132,5 +132,6 @@ METHOD = ScorerMethod(
     _load,
     user_files=target_files,
     file_fields=("target",),
+    target=target_of,
     learning=EmbeddedPass(_learn),
 )

@@ -1,6 +1,6 @@
 """Texts of a target, as vectors."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -12,7 +12,7 @@ from tasks.core.digest import digest_bytes
 from tasks.core.errors import DataError
 from tasks.curate.decontaminate.benchmarks import named_files
 from tasks.curate.scorers.examples import item_texts
-from tasks.curate.scorers.method import EmbeddedParams
+from tasks.curate.scorers.method import EmbeddedParams, Target
 from tasks.embedding.kinds import Embed
 
 # Of a smaller target people are told; a guess.
@@ -38,6 +38,11 @@ def target_files(config: TargetParams) -> dict[str, Path]:
         ConfigError: one does not exist.
     """
     return named_files(config.target, f"scorer {config.name}, target")
+
+
+def target_of(config: TargetParams, files: Iterable[str]) -> Target:
+    """Return which of the user's files are the target: all."""
+    return Target(tuple(files), config.fields)
 
 
 def target_vectors(config: TargetParams, files: Mapping[str, Path], embed: Embed) -> npt.NDArray[np.float32]:

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import get_args
 
 from click.testing import CliRunner
 
@@ -9,7 +10,9 @@ from cli.ask import scores
 from tasks.curate.config import CurateParams
 from tasks.curate.published.funnel import Funnel
 from tasks.curate.published.scored import Scored
+from tasks.curate.scorers import kinds
 from tasks.curate.scorers.inside import target_texts
+from tasks.curate.scorers.method import Target
 from tasks.curate.stage import run
 from tests.curate.folders import document, ingest_folder, rows, workshop
 
@@ -36,3 +39,13 @@ def test_documents_that_are_texts_of_a_target_are_counted_and_said(tmp_path: Pat
     assert any(one.startswith("scorer med: the target has 5 words, which say little") for one in warnings)
     told = CliRunner().invoke(scores, [str(tmp_path / "out")]).output
     assert "documents that are texts of its target 2" in told
+
+
+def test_every_scorer_with_a_target_says_which_of_its_files_it_is() -> None:
+    scorers = [one for one in get_args(get_args(kinds.Scorer)[0]) if "target" in one.model_fields]
+    assert {one.__name__ for one in scorers} == {"Betr", "Dp4tl", "Dsir", "Mass", "SimCore"}
+    for one in scorers:
+        config = one.model_construct(name="near", target=("t.jsonl",), fields=("q",))
+        target = kinds.method(config).target
+        assert target is not None
+        assert target(config, ["target.t"]) == Target(("target.t",), ("q",))

@@ -18,7 +18,7 @@ from tasks.core.errors import ConfigError
 from tasks.curate.config import CurateParams
 from tasks.curate.published.scored import Scored
 from tasks.curate.scorers import metadata
-from tasks.curate.scorers.metadata import Metadata
+from tasks.curate.scorers.metadata import Metadata, as_number
 from tasks.curate.scorers.method import documents_of
 from tasks.curate.stage import run
 from tests.cluster.workshop import serial_workshop
@@ -53,6 +53,18 @@ def curated(folder: Path, *select: dict[str, Any], number: int = 50) -> Path:
         workshop=workshop(folder),
     )
     return folder / "curate"
+
+
+@pytest.mark.parametrize("text", ["2019-07", "2019-07-02", "2019-07-02T10:00:00Z", "2019-07-02 10:00", "2019-07-02."])
+def test_a_date_may_have_a_time_behind_it(text: str) -> None:
+    assert as_number(text) == 2019.5
+
+
+@pytest.mark.parametrize(
+    "text", ["2019-13-40", "2019-00-00", "2019-07-021", "1234-56-78901", "0800-12-345678", "2019-07-02x"]
+)
+def test_what_only_begins_as_a_date_has_no_number(text: str) -> None:
+    assert np.isnan(as_number(text))
 
 
 def test_a_field_has_the_number_of_its_value_and_a_date_its_year(tmp_path: Path) -> None:

@@ -45,7 +45,9 @@ def test_a_head_is_found_again_from_the_labels_that_it_gave() -> None:
 def test_labels_by_id_and_by_text_give_every_document_a_score_whatever_its_shard(tmp_path: Path) -> None:
     by_id = [{"id": row["id"], "label": LABELS[row["source"]]} for row in documents(4)]
     by_text = [{"text": topical(topic, 50 + i), "label": label} for topic, label in LABELS.items() for i in range(3)]
-    path = write_items(tmp_path / "labels.jsonl", [*by_id, *by_text, {"id": "gone", "label": 1}])
+    path = write_items(
+        tmp_path / "labels.jsonl", [*by_id, *by_text, {"id": "gone", "label": 1}, {"id": "gone", "label": 2}]
+    )
     found = []
     for number, bounds in enumerate(((), (5, 11))):
         output, _ = curate(tmp_path / str(number), [regression(path)], documents(), bounds)
@@ -54,7 +56,8 @@ def test_labels_by_id_and_by_text_give_every_document_a_score_whatever_its_shard
     level = {name: row["edu_level"] for name, row in found[0].items()}
     assert all(abs(level[f"{topic}{i}"] - label) <= 1 for topic, label in LABELS.items() for i in range(8))
     told = Scored.read(output).scorers["edu"].learned
-    assert told["labels_without_document"] == 1 and told["labels_of_training"] + told["test"]["labels"] == 21
+    assert told["labels_without_document"] == 2 and told["labelled_more_than_once"] == 1
+    assert told["labels_of_training"] + told["test"]["labels"] == 21
     assert told["test"]["f1_from_3"] == 1 and told["test"]["mean_error"] < told["test"]["mean_error_of_mean"]
     assert told["warning"] == f"{told['test']['labels']} labels are left to judge it by"
 
@@ -79,6 +82,7 @@ def test_f1_and_calibration_are_those_of_levels() -> None:
         ),
         ([{"id": "med0"}], r"record 1: 'label' is None, which is no number"),
         ([{"id": "med0", "label": True}], r"'label' is True, which is no number"),
+        ([{"id": "med0", "label": float("nan")}], r"record 1: 'label' is nan, which is no number"),
         ([{"label": 1}], r"record 1: it has neither an `id` nor a `text`"),
         ([{"id": "med0", "label": 7}, {"id": "law0", "label": 1}], r"1 of 2 labels lie outside of 0 to 5, such as 7"),
         ([{"id": f"med{i}", "label": 1} for i in range(8)], r"its \d labels of training are all the same"),
