@@ -174,8 +174,19 @@ def _headline(rows: Sequence[Ranked], confirmed: Confirmation | None, confidence
     ends = f"{percent(confidence)} interval {signed(confirmed.lower or 0)} to {signed(confirmed.upper or 0)}"
     again = f"{signed(confirmed.gain)} with {counted(len(confirmed.seeds), 'fresh seed')} ({ends})"
     if confirmed.confirmed:
-        return f"Take {confirmed.winner}: it beats documents drawn at random, and did so again: {again}."
+        return (
+            f"Take {confirmed.winner}: it beats documents drawn at random, and did so again: {again}."
+            f"{_price(next(row for row in rows if row.name == confirmed.winner))}"
+        )
     return f"Not confirmed: {confirmed.winner} won, but its gain did not show again: {again}."
+
+
+def _price(row: Ranked) -> str:
+    """Say that a winner is worse in what was held out, where its interval shows it."""
+    gain = row.gains.get("held_out")
+    if gain is None or gain.ends is None or gain.ends[1] >= 0:
+        return ""
+    return f" Its price is {signed(gain.gain)} in what was held out."
 
 
 def _of_search(rows: Sequence[Ranked], searched: SearchedWeights, confidence: float) -> Iterator[str]:

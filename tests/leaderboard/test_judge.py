@@ -9,7 +9,7 @@ from tasks.core.rng import generator
 from tasks.leaderboard.entrants import Entrant
 from tasks.leaderboard.judge import largest_t, simultaneous
 from tasks.leaderboard.published import Kept
-from tasks.leaderboard.rank import Measured, ranked, statements, winner
+from tasks.leaderboard.rank import Measured, confirmation, ranked, statements, winner
 
 # Two keep rates: a twin, and three that are compared with it, each.
 PAIRS = [(1, 0), (2, 0), (3, 0), (5, 4), (6, 4), (7, 4)]
@@ -50,27 +50,34 @@ FIELD = [
 KEPT = Kept(documents=1, tokens=1, epochs=1.0, sources={}, languages={}, diversity={}, contaminated=None)
 
 
-def board(gains: dict[str, float], *, device: str = "cpu") -> list[str]:
+def board(gains: dict[str, float], *, device: str = "cpu", price: float = 0, confirmed: bool = False) -> list[str]:
     noise = generator(0, "runs")
     runs = [
         ArmRun(
             arm=one.name, seed=seed, tokens=8, flops=1, device=device if one.role == "selector" else "cpu",
-            instruction_set="x", scores={"a": 2 - gains.get(one.name, 0) + 0.01 * noise.standard_normal(), "b": seed},
+            instruction_set="x", scores={"a": 2 - gains.get(one.name, 0) + 0.01 * noise.standard_normal(), "b": seed,
+                    "c": 2 + price * (one.role == "selector") + 0.01 * noise.standard_normal()},
         )
         for one in FIELD
         for seed in range(3)
     ]  # fmt: skip
-    measured = Measured(runs, {"a": "lower", "b": "lower"}, {"target": ("a",)})
+    measured = Measured(runs, dict.fromkeys("abc", "lower"), {"target": ("a",), "held_out": ("c",)})
     names = [one.name for one in FIELD]
     rows = ranked(FIELD, measured, dict.fromkeys(names, KEPT), {name: {"d": 1} for name in names}, {}, 0.95)
     best = winner(rows)
     assert (best is not None) == (gains.get("dsir-10", 0) > 0.5 and device == "cpu")
-    return [*statements(rows, None, None, 0.95, 3)]
+    again = confirmation(best, "random-10", measured, 0.95) if confirmed and best is not None else None
+    return [*statements(rows, again, None, 0.95, 3)]
 
 
 def test_a_random_selector_that_shows_a_gain_takes_the_trust_from_all() -> None:
     assert any(one.startswith("Trust none of this: null1-10") for one in board({"null1-10": 1.0}))
     assert not any(one.startswith("Trust none") for one in board({"dsir-10": 1.0}))
+
+
+def test_the_first_sentence_names_the_price_of_the_winner_where_it_is_shown() -> None:
+    assert "Its price is -0.99" in board({"dsir-10": 1.0}, price=1.0, confirmed=True)[0]
+    assert "Its price" not in board({"dsir-10": 1.0}, confirmed=True)[0]
 
 
 def test_runs_of_different_machines_claim_nothing() -> None:
