@@ -58,7 +58,8 @@ def limits_of(given: Mapping[str, ShareLimit], names: Sequence[str]) -> tuple[Li
         ConfigError: a pattern matches no domain, or a domain is in two limits.
     """
     found, taken = [], dict[str, str]()
-    for name, limit in given.items():
+    # In the order of names: that of a mapping is no part of what params are.
+    for name, limit in sorted(given.items()):
         if idle := [one for one in limit.domains if not any(fnmatchcase(domain, one) for domain in names)]:
             raise ConfigError(
                 f"search.share_limits.{name}: {idle[0]!r} matches no domain. There are: {', '.join(names)}."

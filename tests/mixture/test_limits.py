@@ -117,6 +117,7 @@ def test_names_and_patterns_say_which_domains_are_limited() -> None:
         "risky": ShareLimit(domains=("web-risky",), at_most=0),
     }
     assert limits_of(given, NAMES) == (Limit("open", (0, 1), 0.5, 1.0), Limit("risky", (2,), 0.0, 0.0))
+    assert limits_of(dict(reversed(given.items())), NAMES) == limits_of(given, NAMES)
 
 
 @pytest.mark.parametrize(

@@ -122,8 +122,8 @@ def _nobody() -> Values:
 
 def _words(config: Quota) -> str:
     which = f"the highest {config.score}" if config.score is not None else "a random draw"
-    own = [f"{limit:,} tokens of {name}" for name, limit in config.tokens.items()]
-    own += [f"{share:.3g} of {name}" for name, share in config.shares.items()]
+    own = [f"{limit:,} tokens of {name}" for name, limit in sorted(config.tokens.items())]
+    own += [f"{share:.3g} of {name}" for name, share in sorted(config.shares.items())]
     every = [] if config.at_most_tokens is None else [f"{config.at_most_tokens:,} tokens of each"]
     every += [] if config.at_most_share is None else [f"a share of {config.at_most_share:g} of each"]
     of = "" if config.of_tokens is None else f", of {config.of_tokens:,} tokens"
