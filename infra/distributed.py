@@ -28,6 +28,7 @@ from concurrent.futures import (
 )
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -183,34 +184,61 @@ def ray_map(
     name = f"map-{uuid.uuid4().hex[:8]}"
     # Annotated as the first generation's, which knows no range of workers.
     scaling: Any = ScalingConfig
-    trainer = TorchTrainer(
-        _worker_loop,
-        train_loop_config={
-            "function": function,
-            "items": list(items),
-            "sizes": tuple(sizes),
-            "board": board,
-            "on_gpus": on_gpus,
-        },
-        torch_config=TorchConfig(backend=_backend(on_gpus)),
-        scaling_config=scaling(
-            num_workers=most if len(sizes) == 1 else (sizes[-1], most),
-            use_gpu=on_gpus,
-            resources_per_worker=dict(resources_per_worker),
-            elastic_resize_monitor_interval_s=_RESIZED_EVERY_S,
-        ),
-        run_config=RunConfig(
-            name=name, storage_path=str(folder.absolute()), failure_config=FailureConfig(max_failures=_FAILURES)
-        ),
-    )
+
+    def fit(attempt: int) -> None:
+        TorchTrainer(
+            _worker_loop,
+            train_loop_config={
+                "function": function,
+                "items": list(items),
+                "sizes": tuple(sizes),
+                "board": board,
+                "on_gpus": on_gpus,
+            },
+            torch_config=TorchConfig(backend=_backend(on_gpus)),
+            scaling_config=scaling(
+                num_workers=most if len(sizes) == 1 else (sizes[-1], most),
+                use_gpu=on_gpus,
+                resources_per_worker=dict(resources_per_worker),
+                elastic_resize_monitor_interval_s=_RESIZED_EVERY_S,
+            ),
+            run_config=RunConfig(
+                name=f"attempt-{attempt}",
+                storage_path=str(folder.absolute() / name),
+                failure_config=FailureConfig(max_failures=_FAILURES),
+            ),
+        ).fit()
+
     try:
-        yield from _news(board, _in_background(trainer.fit), len(items), Patience(sizes[-1], resources_per_worker))
+        yield from _news(
+            board,
+            _in_background(partial(fit_again_after_deaths, fit)),
+            len(items),
+            Patience(sizes[-1], resources_per_worker),
+        )
     finally:
         # Without its board no worker goes on: who stops the map early waits for nobody.
         if not ray_failures.dead_processes():
             with suppress(ray.exceptions.RayError):
                 ray.kill(board)
         shutil.rmtree(folder / name, ignore_errors=True)
+
+
+def fit_again_after_deaths(fit: Callable[[int], None]) -> None:
+    """Call `fit` with the number of the attempt; again, as often as workers may die, where one died at a bad moment.
+
+    Ray Train starts the group of a dead worker again, unless its controller was just speaking to that worker: this it takes
+    for a failure of its own, and ends.
+    """
+    from ray.exceptions import RayActorError
+    from ray.train import ControllerError
+
+    for attempt in range(_FAILURES + 1):
+        try:
+            return fit(attempt)
+        except ControllerError as error:
+            if attempt == _FAILURES or not isinstance(error.controller_failure, RayActorError):
+                raise
 
 
 def _in_background(work: Callable[[], Any]) -> "Future[Any]":

@@ -26,7 +26,7 @@ from tasks.curate.annotators.language import (
 from tasks.curate.annotators.pii import COLUMNS, KINDS, Span, count_pii, find_pii
 from tasks.curate.annotators.tokens import TokenCounts, token_counts
 from tasks.curate.annotators.url import UrlLists, host, url_matches
-from tasks.curate.fasttext_model import ModelFile, inspect
+from tasks.curate.fasttext_model import inspect
 from tasks.curate.profiles import built_in
 from tasks.curate.statistics.texts import texts_of
 from tasks.tokenize.tokenizer import train
@@ -128,7 +128,8 @@ def test_a_file_that_is_no_whole_model_is_refused_at_once(tmp_path: Path, damage
 def test_the_users_model_gives_its_own_labels(tmp_path: Path) -> None:
     path = tmp_path / "own.bin"
     path.write_bytes(plain_model(words=("yes", "no"), labels=("__label__aff_Latn", "__label__neg_Latn")))
-    assert inspect(path) == ModelFile(2, ("__label__aff_Latn", "__label__neg_Latn"))
+    found = inspect(path)
+    assert (found.num_words, found.labels) == (2, ("__label__aff_Latn", "__label__neg_Latn"))
     columns = languages(texts_of(["yes yes", "no no no"]), LanguageId(model_path=str(path)))
     assert columns["language"].tolist() == ["aff_Latn", "neg_Latn"]
     assert user_files(LanguageId(model_path=str(path))) == {"model_path": path}

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from infra.distributed import GroupMember
+from infra.distributed import GroupMember, fit_again_after_deaths
 from infra.errors import ServiceError, SettingsError
 from infra.executors import (
     PINNED_ENVIRONMENT,
@@ -186,6 +186,34 @@ def test_ray_gives_a_task_the_share_of_a_gpu_it_asks_for_and_none_where_none_is_
     shared = sorted(ray_executor.map(given_gpus, [0, 1], Resources(gpus=0.5)))
     assert shared == [(0, (["0"], "0")), (1, (["0"], "0"))]
     assert [gpus for _, (gpus, _) in ray_executor.map(given_gpus, [0])] == [[]]
+
+
+@pytest.mark.ray
+def test_a_worker_that_dies_while_the_controller_speaks_to_it_is_no_end_and_other_failures_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("RAY_TRAIN_V2_ENABLED", "1")
+    from ray.exceptions import RayActorError
+    from ray.train import ControllerError
+
+    attempts = list[int]()
+
+    def fit(attempt: int) -> None:
+        attempts.append(attempt)
+        if failures:
+            raise ControllerError(failures.pop())
+
+    failures: list[Exception] = [RayActorError(), RayActorError()]
+    fit_again_after_deaths(fit)
+    assert attempts == [0, 1, 2]
+    failures = [RayActorError()] * 9
+    with pytest.raises(ControllerError):
+        fit_again_after_deaths(fit)
+    assert attempts[3:] == [0, 1, 2, 3]
+    failures = [ValueError("the controller's own")]
+    with pytest.raises(ControllerError):
+        fit_again_after_deaths(fit)
+    assert attempts[7:] == [0]
 
 
 def die_once(item: tuple[Path, int], member: GroupMember) -> None:
