@@ -28,6 +28,7 @@ MINUTES = {
     "memory": 4,
     "predictors": 9,
     "laws": 8,
+    "second_size": 12,
     "strategies": 10,
     "training": 7,
     "loader": 1,
