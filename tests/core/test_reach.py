@@ -92,7 +92,7 @@ EDITS: Mapping[str, tuple[str, str, str, set[str]]] = {
         "tasks/curate/rules/table.py",
         "min_words",
         "min_word",
-        {"curate.candidates", "curate.decide", "curate.reference", "curate.stand"},
+        {"curate.candidates", "curate.decide", "curate.reference", "curate.stand", "report.page"},
     ),
     "one method of extraction": (
         *("tasks/ingest/extraction/with_resiliparse.py", "needs_rewriting(html)", "True"),
