@@ -22,7 +22,7 @@ from tasks.curate.native import kernel
 from tasks.curate.published.scored import Scored
 from tasks.curate.scorers import hashed_ngrams
 from tasks.curate.scorers.dsir import divergence, log_ratio, shares
-from tasks.curate.scorers.hashed_ngrams import bucket_counts, weight_sums
+from tasks.curate.scorers.hashed_ngrams import bucket_counts, bucket_rows, weight_sums
 from tasks.curate.stage import run
 from tasks.curate.statistics.texts import texts_of
 from tasks.curate.why import describe, why
@@ -69,9 +69,13 @@ def test_the_kernel_counts_and_sums_what_the_fallback_does(texts: list[str], num
         patch.setattr(hashed_ngrams, "kernel", lambda _: None)
         plain_sums, plain_ngrams = weight_sums(given_texts, weights)
         plain_counts = bucket_counts(given_texts, len(weights))
+        plain_rows = bucket_rows(given_texts, num_buckets)
     sums, ngrams = weight_sums(given_texts, weights)
     assert sums.tobytes() == plain_sums.tobytes() and ngrams.tolist() == plain_ngrams.tolist()
     assert bucket_counts(given_texts, len(weights)).tolist() == plain_counts.tolist()
+    rows = bucket_rows(given_texts, num_buckets)
+    assert [one.tolist() for one in rows] == [one.tolist() for one in plain_rows]
+    assert [rows[2][a:b].sum() for a, b in pairwise(rows[0])] == weight_sums(given_texts, weights)[1].tolist()
 
 
 @needs_kernel

@@ -1,6 +1,7 @@
 // Words and pairs of words by bucket: SHA-256 of their bytes modulo the number of buckets, as DSIR hashes them.
 // The rules are those of tasks/curate/scorers/hashed_ngrams.py, which is the fallback; texts come in lower case.
 
+#include <algorithm>
 #include <array>
 #include <string>
 #include <vector>
@@ -157,6 +158,12 @@ class Buckets {
   std::vector<uint32_t> word_bucket_, pair_bucket_;
 };
 
+template <class T>
+PyObject* bytes_of(const std::vector<T>& values) {
+  return PyBytes_FromStringAndSize(reinterpret_cast<const char*>(values.data()),
+                                   static_cast<Py_ssize_t>(values.size() * sizeof(T)));
+}
+
 PyObject* count(PyObject*, PyObject* args) {
   PyObject *data, *offsets;
   long long number;
@@ -166,8 +173,30 @@ PyObject* count(PyObject*, PyObject* args) {
     Buckets buckets(number);
     std::vector<int64_t> counts(static_cast<size_t>(number));
     for (int64_t i = 0; i < texts.size(); ++i) buckets.each(texts[i], [&](uint32_t bucket) { ++counts[bucket]; });
-    return PyBytes_FromStringAndSize(reinterpret_cast<const char*>(counts.data()),
-                                     static_cast<Py_ssize_t>(counts.size() * sizeof(int64_t)));
+    return bytes_of(counts);
+  });
+}
+
+PyObject* rows(PyObject*, PyObject* args) {
+  PyObject *data, *offsets;
+  long long number;
+  if (!PyArg_ParseTuple(args, "OOL", &data, &offsets, &number)) return nullptr;
+  return guarded([&]() -> PyObject* {
+    const Texts texts(data, offsets);
+    Buckets buckets(number);
+    std::vector<int64_t> ends = {0}, there, counts;
+    std::vector<uint32_t> found;
+    for (int64_t i = 0; i < texts.size(); ++i) {
+      found.clear();
+      buckets.each(texts[i], [&](uint32_t bucket) { found.push_back(bucket); });
+      std::sort(found.begin(), found.end());
+      for (size_t at = 0; at < found.size(); ++at) {
+        if (!at || found[at] != found[at - 1]) there.push_back(found[at]), counts.push_back(0);
+        ++counts.back();
+      }
+      ends.push_back(static_cast<int64_t>(there.size()));
+    }
+    return Py_BuildValue("NNN", bytes_of(ends), bytes_of(there), bytes_of(counts));
   });
 }
 
@@ -193,6 +222,9 @@ PyObject* score(PyObject*, PyObject* args) {
 
 PyMethodDef methods[] = {
     {"count", count, METH_VARARGS, "count(data, offsets, buckets) -> int64 [buckets] as bytes: n-grams of all texts"},
+    {"rows", rows, METH_VARARGS,
+     "rows(data, offsets, buckets) -> int64 [N + 1], [E], [E] as bytes: where the entries of each text end, buckets "
+     "that it has, ascending, and how often"},
     {"score", score, METH_VARARGS,
      "score(data, offsets, weights, scores, ngrams): fill float64 and int64 [N]: sums of weights, and n-grams"},
     {nullptr, nullptr, 0, nullptr},

@@ -32,6 +32,24 @@ def bucket_counts(texts: Texts, num_buckets: int) -> NDArray[np.int64]:
     return counts
 
 
+def bucket_rows(texts: Texts, num_buckets: int) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Return the buckets that each of N texts has, as the rows of a sparse matrix.
+
+    Where the entries of each text end (int64 [N + 1], from 0), their buckets in ascending order, and how many words and
+    pairs of the text fall into each (int64 [E] both).
+    """
+    lower = _lower(texts)
+    if (compiled := kernel("buckets")) is not None:
+        ends, buckets, counts = (
+            np.frombuffer(one, np.int64) for one in compiled.rows(lower.data, lower.offsets, num_buckets)
+        )
+        return ends, buckets, counts
+    found = [np.unique(buckets, return_counts=True) for buckets in _buckets(lower, num_buckets)]
+    ends = np.cumsum([0, *(len(buckets) for buckets, _ in found)])
+    none = np.zeros(0, np.int64)
+    return ends, np.concatenate([none, *(one for one, _ in found)]), np.concatenate([none, *(one for _, one in found)])
+
+
 def weight_sums(texts: Texts, weights: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Return, of each of N texts, the sum of the weights of its words and pairs (float64 [N]), and how many these are.
 

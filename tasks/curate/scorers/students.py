@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tasks.core.threads import one_thread
-from tasks.curate.scorers.hashed_ngrams import bucket_counts
+from tasks.curate.scorers.hashed_ngrams import bucket_rows
 from tasks.curate.statistics.texts import texts_of
 
 Floats = NDArray[np.float64]
@@ -60,14 +60,10 @@ def shares(texts: Sequence[str], num_buckets: int) -> Any:
     """Return the share of each bucket among the words and pairs of each text, a sparse matrix [N, B]."""
     from scipy.sparse import csr_array
 
-    columns, values, ends = [np.zeros(0, np.int64)], [np.zeros(0)], [0]
-    for text in texts:
-        counts = bucket_counts(texts_of([text]), num_buckets)
-        there = np.flatnonzero(counts)
-        columns.append(there)
-        values.append(counts[there] / max(1, int(counts.sum())))
-        ends.append(ends[-1] + len(there))
-    return csr_array((np.concatenate(values), np.concatenate(columns), np.array(ends)), shape=(len(texts), num_buckets))
+    ends, buckets, counts = bucket_rows(texts_of(texts), num_buckets)
+    words_N = np.add.reduceat(np.append(counts, 0), ends[:-1]) * (np.diff(ends) > 0)
+    values = counts / np.repeat(words_N, np.diff(ends))
+    return csr_array((values, buckets, ends), shape=(len(texts), num_buckets))
 
 
 def scales(shares_NB: Any) -> Floats:
