@@ -9,6 +9,7 @@ from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
 from tasks.core.params import Params
 from tasks.mixture.published import MixtureName
+from tasks.training.chunks import Interleave
 from tasks.training.config import ModelConfig, OptimizerConfig, Precision, TrainingConfig
 from tasks.training.parallel.kinds import ParallelKind
 from tasks.training.planted.params import PlantedExperiment
@@ -25,6 +26,7 @@ class BranchStage(Params):
     sequence_length: int | None = Field(default=None, ge=2, description="null = that of train.training.model")
     rope_base: PositiveFloat | None = Field(default=None, description="null = that of train.training.model")
     metadata: bool = Field(default=False, description="documents stand behind their metadata, see tokenize.metadata")
+    interleave: Interleave | None = Field(default=None, description="chunks of documents in turn; null = as they are")
 
     def mistakes(self) -> Iterator[str]:
         """Yield which weights do not sum to 1."""

@@ -6,6 +6,7 @@ from typing import ClassVar, Literal, Self
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from tasks.core.published import Model, Published
+from tasks.training.chunks import Interleave
 
 # Where the folders of all runs lie.
 MODELS_FOLDER = "models"
@@ -17,7 +18,8 @@ class TrainedPhase(Model):
     """A part of a run with one mixture: tokens, and a weight per domain in the order of the pool's domains.
 
     With `end_weights` the mixture went from `weights` to them, linearly over the phase's tokens. `sequence_length` and
-    `rope_base` are those of train.training.model where they are null. With `metadata` documents stood behind theirs.
+    `rope_base` are those of train.training.model where they are null. With `metadata` documents stood behind theirs; with
+    `interleave` their chunks stood in turn.
     """
 
     tokens: PositiveInt
@@ -26,6 +28,7 @@ class TrainedPhase(Model):
     sequence_length: PositiveInt | None = None
     rope_base: PositiveFloat | None = None
     metadata: bool = False
+    interleave: Interleave | None = None
 
 
 class TrunkStep(Model):

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from tasks.core.handles import Handle
 from tasks.training.params import TrainParams
-from tasks.training.published import TrainedRun
+from tasks.training.published import TrainedPhase, TrainedRun
 from tasks.training.types import Phase, RunSpec, Trunk
 
 
@@ -18,12 +18,34 @@ def rebuilt_specs(
     found: dict[str, RunSpec] = {}
     # A trunk stands before its branches.
     for trained in runs:
-        phases = tuple(
-            Phase(one.tokens, one.weights, one.end_weights, one.sequence_length, one.rope_base, one.metadata or None)
-            for one in trained.phases
-        )
+        phases = tuple(map(_phase, trained.phases))
         training = params.training.model_copy(update={"num_tokens": trained.tokens})
         trunk = None if trained.trunk is None else Trunk(found[trained.trunk.run], trained.trunk.step)
         plan = (planted or {}).get(trained.name)
         found[trained.name] = RunSpec(trained.name, phases, trained.seed, training, trunk=trunk, planted=plan)
     return found
+
+
+def trained_phase(phase: Phase, weights: tuple[float, ...]) -> TrainedPhase:
+    """Return what is published of a phase that was trained with these weights."""
+    return TrainedPhase(
+        tokens=phase.num_tokens,
+        weights=weights,
+        end_weights=phase.end_weights,
+        sequence_length=phase.sequence_length,
+        rope_base=phase.rope_base,
+        metadata=bool(phase.metadata),
+        interleave=phase.interleave,
+    )
+
+
+def _phase(one: TrainedPhase) -> Phase:
+    return Phase(
+        one.tokens,
+        one.weights,
+        one.end_weights,
+        one.sequence_length,
+        one.rope_base,
+        one.metadata or None,
+        one.interleave,
+    )

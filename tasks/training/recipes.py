@@ -10,6 +10,7 @@ from tasks.core.errors import ConfigError
 from tasks.core.params import validate
 from tasks.mixture.published import MixtureName, Recipe, RecipeStage, Weights
 from tasks.tokenize.pool import TokenPool
+from tasks.training.chunks import Interleave
 from tasks.training.config import ModelConfig, TrainingConfig
 from tasks.training.data import RunData, phases_of, run_data
 from tasks.training.held_out import SPLIT as HELD_OUT
@@ -309,8 +310,10 @@ def _phase(stage: RecipeStage, weights: Weights, model: ModelConfig, end_weights
     return Phase(stage.tokens, weights, end_weights, *_own_model(stage, model))
 
 
-def _own_model(stage: RecipeStage | BranchStage, model: ModelConfig) -> tuple[int | None, float | None, bool | None]:
-    """Return sequence length and RoPE base of a stage, None where they are the run's, and whether it has metadata."""
+def _own_model(
+    stage: RecipeStage | BranchStage, model: ModelConfig
+) -> tuple[int | None, float | None, bool | None, Interleave | None]:
+    """Return sequence length and RoPE base of a stage, None where they are the run's, and what else its rows are like."""
     length, base = stage.sequence_length, stage.rope_base
     own = None if length == model.sequence_length else length, None if base == model.rope_base else base
-    return *own, stage.metadata or None
+    return *own, stage.metadata or None, stage.interleave

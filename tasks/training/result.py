@@ -57,7 +57,8 @@ def _plain(phase: Phase) -> list[Any]:
     """Return a phase as JSON; what it has of a model of its own stands there if it has one."""
     model = (phase.sequence_length, phase.rope_base)
     own = [phase.num_tokens, phase.weights, phase.end_weights, *(() if model == (None, None) else model)]
-    return [*own, "metadata"] if phase.metadata else own
+    own += ["metadata"] if phase.metadata else []
+    return own if phase.interleave is None else [*own, phase.interleave.model_dump()]
 
 
 def first_weights(spec: RunSpec, vocab_size: int, given: Mapping[str, Tensor] | None) -> Mapping[str, Tensor]:

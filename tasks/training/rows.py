@@ -2,10 +2,11 @@
 
 A row trains on T tokens and has one before them as context. As they lie, row r trains on tokens r T + 1 to (r + 1) T. With
 weights a document is there floor(w) + [hash(seed, id) < frac(w)] times: first every document that stays, in the order of
-the pool, then those that have a second copy, and so on; rows are cut from this stream, or packed so that no document is
-split that fits into one. What pads such a row are ends of documents behind the end of one, which no loss counts.
+the pool, then those that have a second copy, and so on; rows are cut from this stream (or from chunks of it in turn, see
+`chunks`), or packed so that no document is split that fits into one. What pads such a row are ends of documents behind the
+end of one, which no loss counts.
 
-Axes: D documents, C copies of documents, P pieces, R rows.
+Axes: D documents, C copies of documents, Q parts of them that follow each other, P pieces, R rows.
 """
 
 from collections.abc import Sequence
@@ -19,6 +20,7 @@ from tasks.core.errors import ConfigError, DataError
 from tasks.core.rng import seed_of
 from tasks.tokenize.pool import SplitTokens, TokenPool, Tokens
 from tasks.tokenize.published import Split
+from tasks.training.chunks import Interleave, in_turn
 from tasks.training.config import DataConfig
 from tasks.training.interleave import Floats, Integers
 from tasks.training.permutation import mixed
@@ -54,7 +56,7 @@ class DomainRows:
 
     `pieces` are what they are made of; None = the tokens as they lie. `scores` are what rows are sorted by within an
     epoch, [R]; None = they are shuffled. `prefixes` are the tokens of metadata that each document begins with here, [D],
-    which are no part of what is trained on; None = documents are as they are.
+    which are no part of what is trained on; None = documents are as they are. `interleave` is how they are interleaved.
     """
 
     tokens: Tokens
@@ -66,6 +68,7 @@ class DomainRows:
     pieces: Pieces | None = None
     scores: Floats | None = None
     prefixes: Tokens | None = None
+    interleave: Interleave | None = None
 
     def metadata(self, index: int) -> npt.NDArray[np.bool_]:
         """Return which of a row's tokens behind the first are metadata, shape [T]."""
@@ -174,20 +177,23 @@ def rows_of(pool: TokenPool, layout: Layout, config: DataConfig | None) -> tuple
 def _domain_rows(own: SplitTokens, name: str, document_end: int, layout: Layout, config: DataConfig) -> DomainRows:
     length = layout.length
     tokens, starts, prefixes = _behind_metadata(own) if layout.metadata else (own.tokens, own.starts, None)
-    count = max(tokens.size - 1, 0) // length
-    if config.document_weights is None and config.curriculum is None and config.packing is None:
+    count, interleave = max(tokens.size - 1, 0) // length, layout.interleave
+    if config.document_weights is None and config.curriculum is None and config.packing is None and interleave is None:
         return DomainRows(tokens, starts, document_end, length, count, count, prefixes=prefixes)
     starts_D = starts.astype(np.int64)
     lengths_D = np.diff(np.append(starts_D, tokens.size))
     copies_D = np.ones(len(starts_D), dtype=np.int64)
     if config.document_weights is not None:
         copies_D = copies(_column(own, name, config.document_weights), own.ids, config.seed, name)
-    cut = stream_pieces if config.packing is None else best_fit_pieces
-    pieces = cut(starts_D, lengths_D, copies_D, length)
+    if interleave is not None:
+        pieces = interleaved_pieces(starts_D, lengths_D, copies_D, length, interleave, name)
+    else:
+        cut = stream_pieces if config.packing is None else best_fit_pieces
+        pieces = cut(starts_D, lengths_D, copies_D, length)
     scores = None if config.curriculum is None else _scores(pieces, _finite(own, name, config.curriculum))
     count = len(pieces.first) - 1
     distinct = int(lengths_D[copies_D > 0].sum()) // length if (copies_D > 1).any() else count
-    return DomainRows(tokens, starts, document_end, length, count, distinct, pieces, scores, prefixes)
+    return DomainRows(tokens, starts, document_end, length, count, distinct, pieces, scores, prefixes, interleave)
 
 
 def _behind_metadata(own: SplitTokens) -> tuple[Tokens, Tokens, Tokens]:
@@ -253,15 +259,29 @@ def stream_pieces(starts_D: Integers, lengths_D: Integers, copies_D: Integers, l
     [0, 1, 1, 0]
     """
     documents_C = _documents_in_turn(copies_D)
-    ends_C = np.cumsum(lengths_D[documents_C])
-    begins_C = ends_C - lengths_D[documents_C]
-    rows = int(ends_C[-1]) // length if len(ends_C) else 0
+    return _cut(documents_C, starts_D[documents_C], lengths_D[documents_C], length)
+
+
+def interleaved_pieces(
+    starts_D: Integers, lengths_D: Integers, copies_D: Integers, length: int, config: Interleave, domain: str
+) -> Pieces:
+    """Return the rows of the same stream with the chunks of its documents in turn, see `chunks`."""
+    documents_C = _documents_in_turn(copies_D)
+    chunks = in_turn(config, lengths_D[documents_C], domain)
+    documents_Q = documents_C[chunks.copies]
+    return _cut(documents_Q, starts_D[documents_Q] + chunks.begins, chunks.lengths, length)
+
+
+def _cut(documents_Q: Integers, starts_Q: Integers, lengths_Q: Integers, length: int) -> Pieces:
+    """Return the rows of parts of documents that follow each other, each with its first token in the domain."""
+    ends_Q = np.cumsum(lengths_Q)
+    begins_Q = ends_Q - lengths_Q
+    rows = int(ends_Q[-1]) // length if len(ends_Q) else 0
     row_begins = np.arange(rows + 1) * length
-    cuts = np.union1d(begins_C[begins_C < rows * length], row_begins)
-    copies_P = np.searchsorted(begins_C, cuts[:-1], "right") - 1
-    documents_P = documents_C[copies_P]
-    starts_P = starts_D[documents_P] + cuts[:-1] - begins_C[copies_P]
-    return Pieces(np.searchsorted(cuts, row_begins), starts_P, np.diff(cuts), documents_P)
+    cuts = np.union1d(begins_Q[begins_Q < rows * length], row_begins)
+    parts_P = np.searchsorted(begins_Q, cuts[:-1], "right") - 1
+    starts_P = starts_Q[parts_P] + cuts[:-1] - begins_Q[parts_P]
+    return Pieces(np.searchsorted(cuts, row_begins), starts_P, np.diff(cuts), documents_Q[parts_P])
 
 
 def best_fit_pieces(starts_D: Integers, lengths_D: Integers, copies_D: Integers, length: int) -> Pieces:

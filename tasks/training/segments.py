@@ -10,20 +10,22 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from tasks.training.chunks import Interleave
 from tasks.training.config import ModelConfig, flops_per_token
 
 
 @dataclass(frozen=True)
 class Layout:
-    """How the tokens of a pool become rows: their length, and whether documents stand behind their metadata."""
+    """How the tokens of a pool become rows: their length, whether documents stand behind their metadata, and interleaved."""
 
     length: int
     metadata: bool = False
+    interleave: Interleave | None = None
 
 
 @dataclass(frozen=True)
 class Segment:
-    """Steps `first_step` to `stop_step` (excluded), the number of their first sample, and the model as it is there.
+    """Steps `first_step` to `stop_step` (excluded), the number of their first sample, and model and layout there.
 
     With `metadata` every document stands behind tokens that say where it comes from, which are not predicted.
     """
@@ -33,12 +35,12 @@ class Segment:
     first_sample: int
     sequences_per_step: int
     model: ModelConfig
-    metadata: bool = False
+    layout: Layout
 
     @property
-    def layout(self) -> "Layout":
-        """How the tokens of its samples are laid out."""
-        return Layout(self.model.sequence_length, self.metadata)
+    def metadata(self) -> bool:
+        """Whether documents stand behind their metadata."""
+        return self.layout.metadata
 
     def samples_before(self, step: int) -> int:
         """Return how many samples of the run come before a step of the segment, or before the one behind it."""
@@ -53,20 +55,20 @@ class Segment:
 Segments = tuple[Segment, ...]
 
 
-def joined(parts: Sequence[tuple[int, ModelConfig, bool]], tokens_per_step: int) -> Segments:
-    """Return the segments of parts of a run that follow each other: each its tokens, its model, whether it has metadata.
+def joined(parts: Sequence[tuple[int, ModelConfig, Layout]], tokens_per_step: int) -> Segments:
+    """Return the segments of parts of a run that follow each other: each its tokens, its model, and its layout.
 
     A part may end within a step where the next is the same in both.
     """
     found, tokens = list[Segment](), 0
-    for num_tokens, model, metadata in parts:
+    for num_tokens, model, layout in parts:
         first, stop = tokens // tokens_per_step, (tokens + num_tokens) // tokens_per_step
-        if found and (found[-1].model, found[-1].metadata) == (model, metadata):
+        if found and (found[-1].model, found[-1].layout) == (model, layout):
             before = found.pop()
             first, sample = before.first_step, before.first_sample
         else:
             sample = found[-1].stop_sample if found else 0
-        found.append(Segment(first, stop, sample, tokens_per_step // model.sequence_length, model, metadata))
+        found.append(Segment(first, stop, sample, tokens_per_step // layout.length, model, layout))
         tokens += num_tokens
     return tuple(found)
 

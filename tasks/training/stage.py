@@ -36,7 +36,6 @@ from tasks.training.published import (
     EXPORT_FOLDER,
     MODELS_FOLDER,
     Consumed,
-    TrainedPhase,
     TrainedRun,
     TrainedRuns,
     TrunkStep,
@@ -53,6 +52,7 @@ from tasks.training.published_run import (
     read_losses,
 )
 from tasks.training.published_updates import ForecastUpdates
+from tasks.training.rebuilt import trained_phase
 from tasks.training.recipes import PlannedRun, planned_runs
 from tasks.training.segments import flops_of
 from tasks.training.starts.kinds import StartConfig
@@ -297,17 +297,7 @@ def _described(planned: PlannedRun, record: UnitRecord, pool: TokenPool) -> Trai
         mixture=planned.mixture,
         seed=spec.seed,
         folder=f"{MODELS_FOLDER}/{spec.name}",
-        phases=tuple(
-            TrainedPhase(
-                tokens=phase.num_tokens,
-                weights=weights,
-                end_weights=phase.end_weights,
-                sequence_length=phase.sequence_length,
-                rope_base=phase.rope_base,
-                metadata=bool(phase.metadata),
-            )
-            for phase, weights in zip(spec.phases, decided, strict=True)
-        ),
+        phases=tuple(trained_phase(phase, weights) for phase, weights in zip(spec.phases, decided, strict=True)),
         tokens=spec.training.num_tokens,
         parameters=num_parameters(spec.training.model, pool.vocab_size)[0],
         flops=flops_of(spec.segments, pool.vocab_size, before, spec.training.num_steps),

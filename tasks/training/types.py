@@ -9,6 +9,7 @@ from typing import Any, Literal
 from tasks.core.errors import ConfigError, MixwrightError
 from tasks.core.handles import Handle
 from tasks.core.identity import LABEL
+from tasks.training.chunks import Interleave
 from tasks.training.config import ModelConfig, TrainingConfig
 from tasks.training.segments import Layout, Segments, joined
 
@@ -28,7 +29,8 @@ class Phase:
     """A part of a run with one mixture: tokens, and a weight per domain in the order of the pool's domains.
 
     With `end_weights` the mixture goes from `weights` to them, linearly over the phase's tokens. `sequence_length` and
-    `rope_base` are the run's where they are None. With `metadata` documents stand behind theirs.
+    `rope_base` are the run's where they are None. With `metadata` documents stand behind theirs; with `interleave` their
+    chunks stand in turn.
     """
 
     num_tokens: int
@@ -38,6 +40,7 @@ class Phase:
     rope_base: float | None = None
     # Without is None, so that it stands in no key.
     metadata: bool | None = None
+    interleave: Interleave | None = None
 
     def __post_init__(self) -> None:
         if self.num_tokens < 1:
@@ -63,7 +66,7 @@ class Phase:
 
     def layout(self, model: ModelConfig) -> Layout:
         """Return how the tokens of its samples are laid out, in a run of a model."""
-        return Layout(self.model(model).sequence_length, bool(self.metadata))
+        return Layout(self.model(model).sequence_length, bool(self.metadata), self.interleave)
 
 
 def mean_weights(weights: tuple[float, ...], end_weights: tuple[float, ...] | None) -> tuple[float, ...]:
@@ -129,19 +132,20 @@ class RunSpec:
         return 0 if self.trunk is None else self.trunk.step * self.training.tokens_per_step
 
     @property
-    def parts(self) -> tuple[tuple[int, ModelConfig, bool], ...]:
-        """Tokens and model of each part of the run, and whether it has metadata, those of the trunk's steps first."""
-        own = tuple((phase.num_tokens, phase.model(self.training.model), bool(phase.metadata)) for phase in self.phases)
+    def parts(self) -> tuple[tuple[int, ModelConfig, Layout], ...]:
+        """Tokens, model and layout of each part of the run, those of the trunk's steps first."""
+        model = self.training.model
+        own = tuple((phase.num_tokens, phase.model(model), phase.layout(model)) for phase in self.phases)
         if self.trunk is None:
             return own
         per_step = self.training.tokens_per_step
         before = self.trunk.spec.segments
-        cut = [(min(one.stop_step, self.trunk.step) - one.first_step, one.model, one.metadata) for one in before]
-        return (*((steps * per_step, model, metadata) for steps, model, metadata in cut if steps > 0), *own)
+        cut = [(min(one.stop_step, self.trunk.step) - one.first_step, one.model, one.layout) for one in before]
+        return (*((steps * per_step, model, layout) for steps, model, layout in cut if steps > 0), *own)
 
     @cached_property
     def segments(self) -> Segments:
-        """The steps of the run by their model and metadata: one where all phases have the same."""
+        """The steps of the run by their model and layout: one where all phases have the same."""
         return joined(self.parts, self.training.tokens_per_step)
 
 
@@ -150,15 +154,24 @@ def switch_mistakes(
 ) -> Iterator[tuple[int, str]]:
     """Yield which phase's model does not fit into whole steps, behind `tokens_before` of the run, and why."""
     per_step, parts, tokens = training.tokens_per_step, training.micro_batches, tokens_before
-    before = training.model, phases[0].metadata
+    before = training.model, phases[0].layout(training.model)
     for number, phase in enumerate(phases):
-        model = phase.model(training.model)
-        if (model, phase.metadata) != before and tokens % per_step:
+        model, layout = phase.model(training.model), phase.layout(training.model)
+        if (model, layout) != before and tokens % per_step:
             yield (
                 number,
                 (
-                    f"another sequence length, RoPE base or metadata would begin behind {tokens:,} tokens, within a step of "
-                    f"{per_step:,}. Let what comes before it have whole steps."
+                    f"another sequence length, RoPE base, metadata or interleave would begin behind {tokens:,} tokens, "
+                    f"within a step of {per_step:,}. Let what comes before it have whole steps."
+                ),
+            )
+        data = training.data
+        if phase.interleave is not None and data is not None and (data.packing is not None or data.document_mask):
+            yield (
+                number,
+                (
+                    "it interleaves documents, and data.packing or data.document_mask keeps them apart. Leave interleave "
+                    "out, or both of these."
                 ),
             )
         sequences, rest = divmod(per_step, model.sequence_length)
@@ -178,7 +191,7 @@ def switch_mistakes(
                     "Lower micro_batches, or raise sequences_per_step."
                 ),
             )
-        before, tokens = (model, phase.metadata), tokens + phase.num_tokens
+        before, tokens = (model, layout), tokens + phase.num_tokens
 
 
 @dataclass(frozen=True)

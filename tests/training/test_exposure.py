@@ -43,7 +43,7 @@ def run_over(lengths: list[int], drawn: int) -> RunData:
 def of_one_length(order: DataOrder, pool: TokenPool, rows: tuple[DomainRows, ...]) -> RunData:
     """Return a run whose steps are samples of 4 tokens."""
     model = small_training(sequence_length=4).model
-    return RunData((OrderedRows(order, pool, rows),), (Segment(0, order.num_samples, 0, 1, model),))
+    return RunData((OrderedRows(order, pool, rows),), (Segment(0, order.num_samples, 0, 1, model, Layout(4)),))
 
 
 def test_a_document_that_fills_a_domain_is_seen_as_often_as_the_domain_has_epochs() -> None:
