@@ -3,7 +3,7 @@
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import copy_context
 from dataclasses import dataclass, field
@@ -96,6 +96,42 @@ class Observers:
         """Pass the report on."""
         for observer in self._observers:
             observer.live(report)
+
+
+class Part:
+    """Listens to a part of a longer piece of work, so that people see how far the whole is and not every step of it.
+
+    What `voices`, such as `curate`, tell of their own steps is left out; a sentence that is no voice's passes. The units of
+    one step, whose label is `counted`, are told as units of the whole: as `label`, of `total`.
+    """
+
+    def __init__(
+        self, observer: Observer, voices: Collection[str], counted: str = "", label: str = "", total: int = 0
+    ) -> None:
+        self._observer, self._voices = observer, voices
+        self._counted, self._label, self._total = counted, label, total
+        self._before = 0
+
+    def say(self, message: str) -> None:
+        """Pass on what no voice says."""
+        if message.partition(":")[0] not in self._voices:
+            self._observer.say(message)
+
+    def progress(self, label: str, done: int, total: int) -> None:
+        """Add up the units that are counted, map after map; leave out those of voices."""
+        if label == self._counted:
+            self._observer.progress(self._label, self._before + done, self._total)
+            self._before += done if done == total else 0
+        elif label.partition(":")[0].partition(",")[0] not in self._voices:
+            self._observer.progress(label, done, total)
+
+    def unit(self, report: UnitReport) -> None:
+        """Pass the report on."""
+        self._observer.unit(report)
+
+    def live(self, report: LiveReport) -> None:
+        """Pass the report on."""
+        self._observer.live(report)
 
 
 class StepsFile:

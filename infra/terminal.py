@@ -85,13 +85,17 @@ class _Bars:
             console=console,
         )
         self._bars: dict[str, TaskID] = {}
+        self._finished: set[str] = set()
 
     def progress(self, label: str, done: int, total: int) -> None:
-        """Move the bar of this label."""
+        """Move the bar of this label; one that was finished begins anew."""
         if label not in self._bars:
             # The first bar starts the display: a stage that has nothing to do leaves no empty line.
             self._progress.start()
             self._bars[label] = self._progress.add_task(label, total=total)
+        elif label in self._finished:
+            self._progress.reset(self._bars[label], total=total)
+        _note(self._finished, label, done >= total)
         self._progress.update(self._bars[label], completed=done, total=total)
 
     def stop(self) -> None:
@@ -106,6 +110,7 @@ class _Lines:
         self._write, self._every_s = write, every_s
         self._lock, self._stopped = threading.Lock(), threading.Event()
         self._begun: dict[str, float] = {}
+        self._finished: set[str] = set()
         self._newest: tuple[str, int, int] | None = None
         self._written = time.monotonic()
         self._thread: threading.Thread | None = None
@@ -113,7 +118,9 @@ class _Lines:
     def progress(self, label: str, done: int, total: int) -> None:
         """Take note, and write a line if the label is finished or the last line is some time ago."""
         with self._lock:
-            self._begun.setdefault(label, time.monotonic())
+            if label not in self._begun or label in self._finished:
+                self._begun[label] = time.monotonic()
+            _note(self._finished, label, done >= total)
             finished = done >= total and self._newest != (label, done, total)
             self._newest = (label, done, total)
             if finished or self._is_time():
@@ -142,3 +149,10 @@ class _Lines:
         label, done, total = self._newest
         self._written = time.monotonic()
         self._write(f"{label}: {done:,} of {total:,}, {self._written - self._begun[label]:.0f} s")
+
+
+def _note(finished: set[str], label: str, is_finished: bool) -> None:
+    if is_finished:
+        finished.add(label)
+    else:
+        finished.discard(label)

@@ -18,6 +18,7 @@ from tasks.runtime.context import Workshop
 from tasks.runtime.records import UnitRecord
 from tasks.tokenize.published import Split
 from tasks.training.config import TrainingConfig
+from tasks.training.stage import TRAIN
 
 
 @dataclass(frozen=True)
@@ -31,12 +32,13 @@ class Models:
 
 @dataclass(frozen=True)
 class Entered:
-    """Entrants with the pools of what each selects for each seed, by the name of the pool."""
+    """Entrants with the pools of what each selects for each seed, by the name of the pool, and what people call it."""
 
     field: Sequence[Entrant]
     seeds: Sequence[int]
     pools: Mapping[str, Path]
     given: GivenArms
+    phase: str
 
     @staticmethod
     def of(
@@ -46,18 +48,19 @@ class Entered:
         base: Path,
         inputs: Mapping[str, Path],
         workshop: Workshop,
+        phase: str = "select",
     ) -> "Entered":
         """Make the pools; `inputs` has the `tokenize` of the run, on whose text all are measured.
 
         Raises:
             ConfigError: a selector keeps no document.
         """
-        pools = selected_pools(field, seeds, base, inputs["tokenize"], workshop)
+        pools = selected_pools(field, seeds, base, inputs["tokenize"], workshop, f"{phase}: pools")
         shared = {name: getattr(params, name) for name in ArmsParams.model_fields if name in type(params).model_fields}
         arms = [Arm(name=name, tokens=str(folder)) for name, folder in pools.items()]
         # A baseline is asked for, and is nobody's here: entrants are compared with their twins.
         values = {**shared, "arms": arms, "baseline": arms[0].name, "num_seeds": max(2, len(seeds))}
-        return Entered(field, seeds, pools, GivenArms.of(ArmsParams(**values), inputs, workshop))
+        return Entered(field, seeds, pools, GivenArms.of(ArmsParams(**values), inputs, workshop), phase)
 
     def pool_of(self, entrant: Entrant) -> Path:
         """Return what an entrant selects for the first seed."""
@@ -77,7 +80,9 @@ class Entered:
                         found += planned(arms.model_copy(update=update), [arm], pools)
             return found
 
-        made = measure(self.given, workshop, plan, split)
+        total = sum(len(self.seeds) * (1 + len(budgets) * (one.role == "twin")) for one in self.field)
+        inside = workshop.inside((TRAIN.label,), TRAIN.label, f"{self.phase}: models", total)
+        made = measure(self.given, inside, plan, split)
         runs = tuple(run.model_copy(update={"arm": called[run.arm]}) for run in made.runs)
         return Models(runs, made.directions, made.records)
 

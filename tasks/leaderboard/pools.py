@@ -15,10 +15,12 @@ from tasks.tokenize.config import TokenizeParams
 
 # What is measured was taken out before.
 BY_SOURCE = ClusterParams(domains=SourceDomains(kind="source", min_documents=1), split=Split(all_trained=True))
+# The stages of a pool, none of whose steps says how far the whole is.
+_VOICES = ("curate", "cluster", "tokenize")
 
 
 def selected_pools(
-    field: Sequence[Entrant], seeds: Sequence[int], base: Path, common: Path, workshop: Workshop
+    field: Sequence[Entrant], seeds: Sequence[int], base: Path, common: Path, workshop: Workshop, label: str
 ) -> dict[str, Path]:
     """Return the token pool of every selection, made beside `base`; scores are computed once for all of them.
 
@@ -27,7 +29,13 @@ def selected_pools(
     """
     tokenize = tokenize_like(common, "the run")
     wanted = {one.pool(seed): (one, seed) for one in field for seed in seeds}
-    return {name: _made(name, *own, tokenize, base, workshop) for name, own in wanted.items()}
+    inside = workshop.inside(_VOICES)
+    pools: dict[str, Path] = {}
+    for name, (one, seed) in wanted.items():
+        workshop.observer.progress(label, len(pools), len(wanted))
+        pools[name] = _made(name, one, seed, tokenize, base, inside)
+    workshop.observer.progress(label, len(pools), len(wanted))
+    return pools
 
 
 def _made(name: str, entrant: Entrant, seed: int, tokenize: TokenizeParams, base: Path, workshop: Workshop) -> Path:

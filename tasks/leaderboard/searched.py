@@ -1,6 +1,7 @@
 """A selector whose weights of scores are searched: a proxy is a model on what some weights select, and its random twin."""
 
 from collections.abc import Mapping
+from itertools import count
 from pathlib import Path
 
 from tasks.core.digest import digest_json
@@ -17,6 +18,9 @@ from tasks.tokenize.published import Split
 # What a search looks at has no part in ranking: other documents, and seeds far from those of the leaderboard.
 _SPLIT: Split = "search"
 _SEED_DISTANCE = 10_000
+_LABEL = "select: proxies of weights"
+# What is told within a proxy.
+_VOICES = ("select", "curate", "cluster", "tokenize", "train", "arms")
 
 
 def with_searched(
@@ -35,10 +39,15 @@ def with_searched(
         return params, None
     keep = search.keep or params.keep[0]
 
+    begun = count()
+
     def measure(weights: Weights) -> float:
-        return -_gain(_proxies(params, search, keep, weights), objectives, base, inputs, workshop)
+        workshop.observer.progress(_LABEL, next(begun), search.num_runs)
+        inside = workshop.inside(_VOICES)
+        return -_gain(_proxies(params, search, keep, weights), objectives, base, inputs, inside)
 
     found = searched(search, measure)
+    workshop.observer.progress(_LABEL, len(found.runs), search.num_runs)
     told = SearchedWeights(
         selector=search.name,
         keep=keep,

@@ -30,6 +30,7 @@ from tasks.tokenize.published import TokenPoolIndex
 from tasks.training.rows import SPLIT
 
 STAGE = "select"
+AGAIN = "select: confirmation"
 
 
 def run(params: LeaderboardParams, *, inputs: Mapping[str, Path], output: Path, workshop: Workshop) -> Manifest:
@@ -43,7 +44,7 @@ def run(params: LeaderboardParams, *, inputs: Mapping[str, Path], output: Path, 
     # 1. Who takes part, on what: scores of documents that are trained on, and a pool for each selection of them.
     # What is wrong with a selector is said before anything is made.
     entrants(params)
-    base = publish_base(inputs["curate"], inputs["tokenize"], base_folder(output), workshop)
+    base = publish_base(inputs["curate"], inputs["tokenize"], base_folder(output), workshop.inside(("ingest",)))
     ranking, searched = with_searched(params, objectives, base, inputs, workshop)
     field, seeds = entrants(ranking), range(params.seed, params.seed + params.num_seeds)
     entered = Entered.of(params, field, seeds, base, inputs, workshop)
@@ -62,7 +63,7 @@ def run(params: LeaderboardParams, *, inputs: Mapping[str, Path], output: Path, 
     confirmed = None
     if (best := winner(rows)) is not None:
         both = [one for one in field if one.name in {best.name, entrant_name(TWIN, best.keep)}]
-        fresh = Entered.of(params, both, [seed + params.num_seeds for seed in seeds], base, inputs, workshop)
+        fresh = Entered.of(params, both, [seed + params.num_seeds for seed in seeds], base, inputs, workshop, AGAIN)
         again = Measured(fresh.measure(workshop).runs, made.directions, objectives)
         confirmed = confirmation(best, entrant_name(TWIN, best.keep), again, params.confidence)
     told = Leaderboard(

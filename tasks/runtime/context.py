@@ -1,11 +1,12 @@
 """Where a stage works: an executor, a store, and who watches. Placement, not science: nothing in here changes a result."""
 
-from dataclasses import dataclass, field
+from collections.abc import Collection
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from infra.executors import Executor
 from infra.machine import trains_on_gpu
-from infra.progress import Observer, SilentObserver
+from infra.progress import Observer, Part, SilentObserver
 from infra.settings import EndpointSettings, Settings
 from infra.storage import FolderStore, Store
 from tasks.core.syntax import remember_in
@@ -56,6 +57,10 @@ class Workshop:
     def device(self, gpus: float) -> str:
         """Return the kind of device that a step with a share of a GPU runs on: `cpu`, or the GPU's family."""
         return self.executor.gpu_family() if gpus else "cpu"
+
+    def inside(self, voices: Collection[str], counted: str = "", label: str = "", total: int = 0) -> "Workshop":
+        """Return this workshop for a part of a longer piece of work, of which it tells as `Part` does."""
+        return replace(self, observer=Part(self.observer, voices, counted, label, total))
 
 
 def workshop_of(settings: Settings, executor: Executor, observer: Observer) -> Workshop:

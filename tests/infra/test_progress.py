@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from infra import terminal
-from infra.progress import StepsFile, following, told_while
+from infra.progress import Part, SilentObserver, StepsFile, following, told_while
 
 SOON_S = 20.0
 
@@ -29,6 +29,20 @@ class Told:
     def wait_for(self, expected: tuple[int, int]) -> bool:
         with self._news:
             return self._news.wait_for(lambda: expected in self.steps, SOON_S)
+
+
+class Heard(SilentObserver):
+    """Keeps sentences, and progress by label."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+        self.told: list[tuple[str, int, int]] = []
+
+    def say(self, message: str) -> None:
+        self.said.append(message)
+
+    def progress(self, label: str, done: int, total: int) -> None:
+        self.told.append((label, done, total))
 
 
 def test_the_driver_adds_up_the_steps_of_its_units_and_guesses_those_not_begun(tmp_path: Path) -> None:
@@ -94,6 +108,40 @@ def test_without_a_terminal_a_line_comes_when_a_label_ends_and_while_nothing_is_
         assert any(line.startswith("train: 9 of 9, ") for line in lines)
     finally:
         shown.stop()
+
+
+def test_a_label_that_was_finished_begins_anew_with_its_own_time() -> None:
+    lines = list[str]()
+    shown = terminal._Lines(lines.append, every_s=3600)
+    shown.progress("pack", 2, 2)
+    shown._begun["pack"] -= 100
+    shown.progress("pack", 0, 3)
+    shown.progress("pack", 3, 3)
+    shown.stop()
+    assert lines == ["pack: 2 of 2, 0 s", "pack: 3 of 3, 0 s"]
+
+
+def test_of_a_part_people_see_how_far_the_whole_is() -> None:
+    heard = Heard()
+    part = Part(heard, ("train", "curate"), "train", "select: models", 5)
+    for label, done, total in [
+        ("train", 0, 2),
+        ("train, steps", 7, 20),
+        ("train", 2, 2),
+        ("curate: pack", 1, 1),
+        ("train", 3, 3),
+    ]:
+        part.progress(label, done, total)
+    part.progress("arms: bits per byte", 5, 5)
+    for said in ("train: 1 of 3 were finished before", "curate.score: a file is damaged"):
+        part.say(said)
+    assert heard.told == [
+        ("select: models", 0, 5),
+        ("select: models", 2, 5),
+        ("select: models", 5, 5),
+        ("arms: bits per byte", 5, 5),
+    ]
+    assert heard.said == ["curate.score: a file is damaged"]
 
 
 def test_a_label_that_takes_no_time_is_one_line() -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from infra.progress import Observer, SilentObserver
 from infra.storage import FolderStore
 from tasks.ingest.config import IngestParams
 from tasks.ingest.listing import list_inputs
@@ -49,9 +50,23 @@ def finished_run(root: Path) -> Path:
     return root
 
 
-def workshop(root: Path, executor: InProcess) -> Workshop:
+def workshop(root: Path, executor: InProcess, observer: Observer | None = None) -> Workshop:
     """Return a workshop whose store all leaderboards of a run have in common."""
-    return Workshop(executor, FolderStore(root / "store"))
+    return Workshop(executor, FolderStore(root / "store"), observer or SilentObserver())
+
+
+class Heard(SilentObserver):
+    """Keeps what was said, and how far each label was last."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+        self.last: dict[str, tuple[int, int]] = {}
+
+    def say(self, message: str) -> None:
+        self.said.append(message)
+
+    def progress(self, label: str, done: int, total: int) -> None:
+        self.last[label] = (done, total)
 
 
 def values(root: Path, **changes: Any) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 import cli.select
 from cli.main import main
+from infra.progress import Observer
 from tasks.core.errors import ConfigError
 from tasks.core.manifest import Manifest
 from tasks.core.tables import read_table
@@ -19,14 +20,16 @@ from tasks.leaderboard.stage import base_folder, run
 from tasks.tokenize.published_documents import DOCUMENTS_FILE, read_documents
 from tests.cli.in_this_process import works_in_this_process
 from tests.in_process import InProcess
-from tests.leaderboard.runs import finished_run, values, workshop
+from tests.leaderboard.runs import Heard, finished_run, values, workshop
 from tests.report.test_page import Elements
 
 
-def lead(root: Path, output: Path, executor: InProcess, **changes: Any) -> Leaderboard:
+def lead(
+    root: Path, output: Path, executor: InProcess, observer: Observer | None = None, **changes: Any
+) -> Leaderboard:
     params = LeaderboardParams.model_validate(values(root, **changes))
     inputs = {name: root / "data" / name for name in ("curate", "tokenize")}
-    run(params, inputs=inputs, output=output, workshop=workshop(root, executor))
+    run(params, inputs=inputs, output=output, workshop=workshop(root, executor, observer))
     return Leaderboard.read(output)
 
 
@@ -36,8 +39,13 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def found(root: Path) -> Leaderboard:
-    return lead(root, root / "board", InProcess())
+def heard() -> Heard:
+    return Heard()
+
+
+@pytest.fixture(scope="module")
+def found(root: Path, heard: Heard) -> Leaderboard:
+    return lead(root, root / "board", InProcess(), heard)
 
 
 def test_a_selector_that_finds_the_target_beats_documents_drawn_at_random_twice(found: Leaderboard) -> None:
@@ -74,6 +82,19 @@ def test_what_was_kept_is_told_and_nothing_that_is_measured_was_looked_at(found:
         for path in (root / "board.pools").glob("random-40-draw*")
     }
     assert len(drawn) == 6, "twins of three seeds and three fresh ones"
+
+
+def test_people_see_pools_and_models_of_the_whole_and_no_step_of_each(found: Leaderboard, heard: Heard) -> None:
+    assert heard.last == {
+        "leaderboard: documents to select from": (1, 1),
+        "select: pools": (10, 10),
+        "select: models": (18, 18),
+        "arms: bits per byte": (6, 6),
+        "leaderboard: diversity": (4, 4),
+        "select: confirmation: pools": (4, 4),
+        "select: confirmation: models": (6, 6),
+    }
+    assert [one.partition(":")[0] for one in heard.said] == ["select"]
 
 
 def test_the_page_leads_with_the_decision(found: Leaderboard, root: Path) -> None:
