@@ -162,9 +162,10 @@ def learned_files(scorers: Sequence[ScoredBy]) -> dict[str, Handle]:
     found: dict[str, Handle] = {}
     for one in scorers:
         learning = kinds.method(one.scorer.config).learning
-        if isinstance(learning, LearningPass) and one.learned is not None:
+        if learning is not None and one.learned is not None:
             name = one.scorer.config.name
-            found |= {f"{LEARNED}/{name}/{file}": one.learned[file] for file in learning.publishes}
+            there = [file for file in learning.publishes if file in one.learned.names]
+            found |= {f"{LEARNED}/{name}/{file}": one.learned[file] for file in there}
     return found
 
 

@@ -3,11 +3,13 @@
 Axes: N documents, M others, D dimensions.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from tasks.core.handles import Handle
 from tasks.curate.statistics.shards import TextSource
@@ -20,11 +22,15 @@ _MAX_DIMENSIONS = 9_000
 
 @dataclass(frozen=True)
 class EmbeddedDocuments:
-    """N documents: ids, sources, and vectors of length 1 (or 0: nothing is known of the text), float32 [N, D]."""
+    """N documents: ids, sources, and vectors of length 1 (or 0: nothing is known of the text), float32 [N, D].
+
+    `shards` are where their texts lie.
+    """
 
     ids: tuple[str, ...]
     sources: tuple[str, ...]
     vectors_ND: npt.NDArray[np.float32]
+    shards: tuple[TextSource, ...] = ()
 
     def __post_init__(self) -> None:
         if not len(self.ids) == len(self.sources) == len(self.vectors_ND):
@@ -32,6 +38,15 @@ class EmbeddedDocuments:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def texts(self, ids: Sequence[str]) -> list[str]:
+        """Return the texts of some of the documents, in the order of `ids`; they are read now."""
+        wanted, found = pa.array(ids, pa.string()), dict[str, str]()
+        for shard in self.shards:
+            table = shard.read(("id", "text"))
+            table = table.filter(pc.is_in(table["id"], wanted))
+            found |= zip(table["id"].to_pylist(), table["text"].to_pylist(), strict=True)
+        return [found[name] for name in ids]
 
 
 @dataclass(frozen=True)
@@ -45,7 +60,10 @@ class EmbeddedShard:
         """Return its documents."""
         table = self.texts.read(("id", "source"))
         return EmbeddedDocuments(
-            tuple(table["id"].to_pylist()), tuple(table["source"].to_pylist()), np.load(self.vectors.local())
+            tuple(table["id"].to_pylist()),
+            tuple(table["source"].to_pylist()),
+            np.load(self.vectors.local()),
+            (self.texts,),
         )
 
 
@@ -56,7 +74,8 @@ def joined(shards: Iterable[EmbeddedShard]) -> EmbeddedDocuments:
     sources = [one for part in parts for one in part.sources]
     order = sorted(range(len(ids)), key=ids.__getitem__)
     vectors_ND = np.concatenate([part.vectors_ND for part in parts])[order]
-    return EmbeddedDocuments(tuple(ids[i] for i in order), tuple(sources[i] for i in order), vectors_ND)
+    texts = tuple(source for part in parts for source in part.shards)
+    return EmbeddedDocuments(tuple(ids[i] for i in order), tuple(sources[i] for i in order), vectors_ND, texts)
 
 
 def whole_numbers(vectors_ND: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

@@ -55,7 +55,7 @@ def require_enough(params: LeaderboardParams, available: int) -> None:
     Raises:
         ConfigError: how often a model would see what is kept.
     """
-    wanted = params.training.num_tokens * max(1.0, *params.budgets)
+    wanted = params.training.num_tokens * max((1.0, *params.budgets))
     searched = [] if params.search is None or params.search.keep is None else [params.search.keep]
     for rate in (*params.keep, *searched):
         epochs = wanted / max(1.0, rate * available)

@@ -91,10 +91,12 @@ class EmbeddedPass:
     """What a scorer of vectors learns from those of all documents before it scores one.
 
     `learn(config, documents, embed, files, folder)` is given all documents in the order of their ids, and `embed`, which
-    gives the vectors of other texts, such as a target's. It writes files into `folder` and returns what people are told.
+    gives the vectors of other texts, such as a target's. It writes files into `folder`, of which `publishes` are published
+    where they are, and returns what people are told.
     """
 
     learn: Callable[[Any, EmbeddedDocuments, Embed, Files, Path], Mapping[str, Any]]
+    publishes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from tasks.curate.scorers.examples import chosen_examples, example_text
 from tasks.embedding import kinds
 from tasks.embedding.nearest import best_ranks
 from tasks.embedding.wordllama import WordLlamaEmbedder
-from tests.curate.scorers.embedded_folders import EMBEDDING, curate, documents, scores, topical, write_items
+from tests.curate.scorers.embedded_folders import EMBEDDING, WORDS, curate, documents, scores, topical, write_items
 
 
 @pytest.fixture(autouse=True)
@@ -63,6 +63,28 @@ def test_one_two_and_eight_shards_and_workers_give_the_same_scores(tmp_path: Pat
     assert sum(not np.isnan(row["learned_rank"]) for row in learned.values()) == 15
     best = sorted(learned, key=lambda name: -learned[name]["learned"])
     assert [name[:3] for name in best[:8]].count("med") >= 6
+
+
+def test_a_fasttext_student_of_the_best_of_a_sample_scores_all_documents_whatever_their_shards(
+    tmp_path: Path, target: Path
+) -> None:
+    pytest.importorskip("floret")
+    training = {"dimension": 8, "num_buckets": 500, "epochs": 20}
+    scorers = [betr(target, documents=15, student={"kind": "fasttext", "positives": 0.4, "training": training})]
+    outputs = [
+        curate(tmp_path / name, scorers, documents(), bounds)[0]
+        for name, bounds in (("one", ()), ("eight", (3, 9, 20)))
+    ]
+    found, again = (scores(output, "near") for output in outputs)
+    assert repr(found) == repr(again)
+    best = sorted(found, key=lambda name: -found[name]["near"])
+    assert [name[:3] for name in best[:8]].count("med") >= 6
+    assert sum(not np.isnan(row["near_rank"]) for row in found.values()) == 15
+    told = Scored.read(outputs[0]).scorers["near"].learned
+    speak_for, against = (len({*told[f"words_{side}"].split()} & {*WORDS["med"]}) for side in ("for", "against"))
+    assert speak_for > 3 * against
+    published = [(output / "learned/near/model.bin").read_bytes() for output in outputs]
+    assert published[0] == published[1]
 
 
 def test_documents_are_embedded_once_for_all_scorers_of_one_embedding(tmp_path: Path, target: Path) -> None:
