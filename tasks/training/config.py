@@ -12,6 +12,7 @@ from tasks.training.mup import Mup
 from tasks.training.objectives.kinds import ObjectiveKind
 from tasks.training.optimizers.kinds import DEFAULT as DEFAULT_OPTIMIZER
 from tasks.training.optimizers.kinds import OptimizerKind
+from tasks.training.optimizers.kinds import method as optimizer_method
 from tasks.training.parallel.kinds import ParallelKind
 from tasks.training.schedules.changes import DecayFrom, Rewarm
 from tasks.training.schedules.kinds import ScheduleConfig
@@ -197,6 +198,11 @@ class TrainingConfig(Params):
         """Whether a stack can train the model."""
         return self.model.architecture is None and not self.model.untied_embeddings
 
+    @property
+    def takes_shards(self) -> bool:
+        """Whether the optimizer may be given shards of weights."""
+        return optimizer_method(self.optimizer.method).shards
+
     def decided(self, precision: Precision) -> Self:
         """Return the config with `precision` where it says `auto`."""
         return self.model_copy(update={"precision": precision}) if self.precision == "auto" else self
@@ -242,6 +248,12 @@ class TrainingConfig(Params):
         if self.sequences_per_step % parts:
             yield f"sequences_per_step {self.sequences_per_step} is not a multiple of micro_batches {parts}"
         yield from schedule_mistakes(self)
+        parallel = None if self.parallel == "auto" else self.parallel
+        if parallel is not None and parallel.SHARDED and not self.takes_shards:
+            yield (
+                f"optimizer.method {self.optimizer.method.kind} needs whole weights, and parallel {parallel.kind} gives it "
+                "shards; set parallel to {kind: ddp}, or take an optimizer that takes shards, such as adamw"
+            )
         if self.mup is not None and self.optimizer.method.kind != "adamw":
             yield (
                 f"mup says how AdamW's rates follow the width, and optimizer.method is {self.optimizer.method.kind}; "

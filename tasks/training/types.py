@@ -11,6 +11,7 @@ from tasks.core.handles import Handle
 from tasks.core.identity import LABEL
 from tasks.training.chunks import Interleave
 from tasks.training.config import ModelConfig, TrainingConfig
+from tasks.training.optimizers.kinds import method
 from tasks.training.segments import Layout, Segments, joined
 
 Device = Literal["cpu", "cuda"]
@@ -216,8 +217,12 @@ class Trunk:
             )
         names = ("model", "data", "sequences_per_step", "micro_batches", "precision")
         differing = [name for name in names if getattr(mine, name) != getattr(own, name)]
-        if mine.optimizer.method.kind != own.optimizer.method.kind:
+        ours, theirs = mine.optimizer.method, own.optimizer.method
+        if ours.kind != theirs.kind:
             differing.append("optimizer.method")
+        else:
+            fields = method(ours).state_fields
+            differing += [f"optimizer.method.{name}" for name in fields if getattr(ours, name) != getattr(theirs, name)]
         differing += [
             name for name in ("row_share", "optimizer_steps") if getattr(branch, name) != getattr(self.spec, name)
         ]

@@ -4,6 +4,7 @@ The arithmetic is that of `torch.optim.AdamW`, tested against it.
 """
 
 from collections.abc import Iterable
+from math import prod
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, PositiveFloat
@@ -38,6 +39,16 @@ def init(config: AdamW, shapes: Shapes, device: "torch.device | str") -> "dict[s
     }
 
 
+def state_bytes(config: AdamW, shapes: Shapes) -> int:
+    """Return 8 bytes for each weight."""
+    return 8 * sum(map(prod, shapes.values()))
+
+
+def statistics(name: str, state: Tensors) -> "tuple[Tensor, Tensor]":
+    """Return the running means of a weight's gradient and squared gradient."""
+    return state[state_name(_MEAN, name)], state[state_name(_SQUARE, name)]
+
+
 def update(config: AdamW, weights: Tensors, gradients: Tensors, state: Tensors, step: Step) -> None:
     """Make a step of every weight."""
     update_some(config, weights, weights, gradients, state, step)
@@ -49,7 +60,7 @@ def update_some(
     """Make a step of the named weights."""
     mean_bias, square_bias = 1 - config.beta1 ** (step.number + 1), 1 - config.beta2 ** (step.number + 1)
     for name in names:
-        gradient, mean, square = gradients[name], state[state_name(_MEAN, name)], state[state_name(_SQUARE, name)]
+        gradient, (mean, square) = gradients[name], statistics(name, state)
         mean.lerp_(gradient, 1 - config.beta1)
         square.mul_(config.beta2).addcmul_(gradient, gradient, value=1 - config.beta2)
         spread = square.sqrt().div_(square_bias**0.5).add_(config.epsilon)
@@ -67,4 +78,4 @@ def decay(weight: "Tensor", name: str, step: Step) -> None:
         weight.addcmul_(weight, share, value=-step.rate * step.decay)
 
 
-METHOD = OptimizerMethod(elementwise=True, init=init, update=update)
+METHOD = OptimizerMethod(elementwise=True, init=init, update=update, state_bytes=state_bytes)

@@ -4,12 +4,13 @@ from typing import Annotated, assert_never
 
 from pydantic import Field
 
-from tasks.training.optimizers import adamw, muon
+from tasks.training.optimizers import adamw, frugal, muon
 from tasks.training.optimizers.adamw import AdamW
+from tasks.training.optimizers.frugal import Frugal
 from tasks.training.optimizers.method import OptimizerMethod, Shapes
 from tasks.training.optimizers.muon import Muon
 
-OptimizerKind = Annotated[AdamW | Muon, Field(discriminator="kind")]
+OptimizerKind = Annotated[AdamW | Frugal | Muon, Field(discriminator="kind")]
 # What is taken where none is named. Here, so that who reads a config does not have the code of a method in its key.
 DEFAULT = AdamW()
 
@@ -19,6 +20,8 @@ def method(config: OptimizerKind) -> OptimizerMethod:
     match config:
         case AdamW():
             found = adamw.METHOD
+        case Frugal():
+            found = frugal.method(config)
         case Muon():
             found = muon.METHOD
         case _:
@@ -28,4 +31,4 @@ def method(config: OptimizerKind) -> OptimizerMethod:
 
 def state_bytes(config: OptimizerKind, shapes: Shapes) -> int:
     """Return the memory of an optimizer's state for weights of these shapes, without making it."""
-    return sum(tensor.nbytes for tensor in method(config).init(config, shapes, "meta").values())
+    return method(config).state_bytes(config, shapes)

@@ -1,7 +1,8 @@
 """What an optimizer is to those that use it: a state they keep and never look into, and a step.
 
-Weights, gradients and state are tensors by name. A state's tensor is called `SLOT/NAME OF THE WEIGHT` and has its shape, so
-that a checkpoint is the same whoever wrote it: many proxies stacked along a first axis, one model, or shards of one.
+Weights, gradients and state are tensors by name. A state's tensor is called `SLOT/NAME OF THE WEIGHT`, so that a checkpoint
+is the same whoever wrote it: many proxies stacked along a first axis, one model, or shards of one. It has the shape of the
+weight, unless the optimizer does not take shards.
 """
 
 from collections.abc import Callable, Mapping
@@ -50,12 +51,17 @@ class OptimizerMethod:
 
     `init(config, shapes, device)` returns the state before the first step; `update(config, weights, gradients, state, step)`
     changes weights and state in place. `elementwise`: every number is changed by itself, so that all weights may be given
-    as one vector, or as shards.
+    as one vector, or as shards. `state_bytes(config, shapes)` is the formula of the memory that the state takes, in closed
+    form: `init` is tested against it. `shards`: whether weights may be given as shards. `state_fields` are the fields of the
+    config that decide the state's tensors: a run that goes on with a state has the same ones.
     """
 
     elementwise: bool
     init: Callable[[Any, Shapes, "torch.device | str"], dict[str, "Tensor"]]
     update: Callable[[Any, Tensors, Tensors, Tensors, Step], None]
+    state_bytes: Callable[[Any, Shapes], int]
+    shards: bool = True
+    state_fields: tuple[str, ...] = ()
 
 
 def state_name(slot: str, weight: str) -> str:

@@ -3,7 +3,7 @@
 Embedding, output layer and norms have AdamW. The arithmetic is that of `torch.optim.Muon`, tested against it.
 """
 
-from math import sqrt
+from math import prod, sqrt
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt
@@ -56,6 +56,11 @@ def init(config: Muon, shapes: Shapes, device: "torch.device | str") -> "dict[st
     return momenta | adamw.init(config.rest, rest, device)
 
 
+def state_bytes(config: Muon, shapes: Shapes) -> int:
+    """Return 4 bytes for each weight of a matrix, 8 for the others."""
+    return sum((4 if _is_matrix(name) else 8) * prod(shape) for name, shape in shapes.items())
+
+
 def update(config: Muon, weights: Tensors, gradients: Tensors, state: Tensors, step: Step) -> None:
     """Make a step of every weight; matrices may have a first axis of proxies."""
     rest = [name for name in weights if not _is_matrix(name)]
@@ -101,4 +106,4 @@ def _is_matrix(name: str) -> bool:
     return group_of(name) == "matrices"
 
 
-METHOD = OptimizerMethod(elementwise=False, init=init, update=update)
+METHOD = OptimizerMethod(elementwise=False, init=init, update=update, state_bytes=state_bytes)

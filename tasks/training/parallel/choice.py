@@ -29,4 +29,4 @@ def chosen_parallel(training: TrainingConfig, gpu_bytes: int, world_size: int) -
 def _choices(training: TrainingConfig, world_size: int) -> list[ParallelKind | None]:
     whole, sharded = ([kind(recompute_activations=again) for again in (False, True)] for kind in (Ddp, Fsdp))
     stack = [None] if training.stackable else []
-    return [*stack, *whole, *(sharded if world_size > 1 else [])]
+    return [*stack, *whole, *(sharded if world_size > 1 and training.takes_shards else [])]

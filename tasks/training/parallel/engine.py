@@ -186,7 +186,8 @@ def _restore(run: _Run, step: int) -> None:
     shapes = weight_shapes(run.training.model, run.data.pool.vocab_size)
     for name, part in [*run.spread.weights.items(), *run.state.items()]:
         weight = _weight_of(name)
-        whole = tensors[name].to(device) if tensors else torch.empty(shapes[weight], device=device)
+        shape = shapes[weight] if run.spread.sharded else part.shape
+        whole = tensors[name].to(device) if tensors else torch.empty(shape, dtype=part.dtype, device=device)
         part.copy_(run.spread.own(weight, from_first(whole, run.job.world)))
     run.losses, run.norms = _from_first(told, run.job).tolist()
 
