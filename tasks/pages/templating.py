@@ -5,6 +5,7 @@ A page is one file that needs no network: style, script and pictures stand in it
 
 from base64 import b64encode
 from collections.abc import Mapping
+from functools import cache
 from hashlib import sha256
 from pathlib import Path
 
@@ -45,6 +46,7 @@ def page(template: str, folder: Path, title: str, told: Mapping[str, object], pi
     )
 
 
+@cache
 def environment(folder: Path, *, html: bool) -> Environment:
     """Return what fills the templates of a folder; in HTML all text is escaped, in Markdown what goes through `plain`."""
     made = Environment(
