@@ -1,14 +1,17 @@
 """What is compared: the arms, what they have in common, and the one score that makes the claim."""
 
 from collections.abc import Iterator, Mapping
+from math import isclose
 from typing import Any, Literal
 
 from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
 from tasks.core.params import Params
 from tasks.evaluation.tasks.params import NAME, TaskSetParams
+from tasks.training.chunks import Interleave
 from tasks.training.config import TrainingConfig
 from tasks.training.params import demo_full
+from tasks.training.schedules.kinds import ScheduleConfig
 from tasks.training.starts.kinds import StartConfig
 from tasks.training.starts.scratch import Scratch
 
@@ -25,12 +28,51 @@ class Curation(Params):
     cluster: Mapping[str, Any] = Field(default_factory=dict, description="keys of `cluster`, laid over the run's")
 
 
+# By domain, in any unit; `uniform` = the same for each, as far as the epoch caps allow; None = each by its tokens.
+ArmWeights = Mapping[str, NonNegativeFloat] | Literal["natural", "uniform"] | None
+
+
+class ArmStage(Params):
+    """A part of an arm's run: its share of the steps, its mixture, and what it has of a model and schedule of its own.
+
+    `times` and `without` change the mixture that `weights` give.
+    """
+
+    share: float = Field(gt=0, le=1, description="of all steps of the run, rounded to whole ones")
+    weights: ArmWeights = Field(default=None, description="by domain, in any unit; null = those of the arm")
+    times: Mapping[str, NonNegativeFloat] = Field(
+        default_factory=dict, description="by domain, its weight beside the others' in so many times what it was"
+    )
+    without: tuple[str, ...] = Field(default=(), description="domains that are left out")
+    sequence_length: int | None = Field(default=None, ge=2, description="null = that of training.model")
+    rope_base: PositiveFloat | None = Field(default=None, description="null = that of training.model")
+    metadata: bool = Field(default=False, description="documents stand behind their metadata, see tokenize.metadata")
+    interleave: Interleave | None = Field(default=None, description="chunks of documents in turn; null = as they are")
+    schedule: ScheduleConfig | None = Field(
+        default=None, description="from here on, up to the next stage that has one; null = it goes on"
+    )
+    warmup_steps: int | None = Field(default=None, ge=0, description="of the stage's schedule")
+    peak_fraction: PositiveFloat | None = Field(default=None, description="of the stage's schedule, of the run's peak")
+
+
 class Arm(Params):
-    """One arm: what it has otherwise than the others. An arm of nothing is the natural mixture of the common pool."""
+    """One arm: what it has otherwise than the others. An arm of nothing is the natural mixture of the common pool.
+
+    An arm with a `trunk` goes on from another arm, behind a step of it: its stages are what follows there.
+    """
 
     name: str = Field(pattern=NAME)
-    weights: Mapping[str, NonNegativeFloat] | None = Field(
-        default=None, description="by domain, in any unit; null = each domain by its tokens"
+    weights: ArmWeights = Field(
+        default=None,
+        description="by domain, in any unit; uniform = alike, as far as max_epochs allows; null = each domain by its tokens",
+    )
+    stages: tuple[ArmStage, ...] = Field(
+        default=(), description="parts of the run, one after the other; none = one mixture"
+    )
+    trunk: str | None = Field(
+        default=None,
+        description="the arm, of those before, whose weights, optimizer and order of data this one goes on with where its "
+        "stages begin; null = it is trained from the start",
     )
     tokens: str | None = Field(
         default=None, description="published folder of tokenize, of other filters say; null = the common one"
@@ -54,8 +96,29 @@ class Arm(Params):
             yield f"arm {self.name}: it has `tokens` and `curation`, two pools. Leave one out"
         if "evaluations" in self.training:
             yield f"arm {self.name}: training.evaluations is of no arm; arms are measured at their end"
-        if self.weights is not None and not sum(self.weights.values()) > 0:
-            yield f"arm {self.name}: its weights sum to 0, so there is nothing to train on"
+        for weights in (self.weights, *(stage.weights for stage in self.stages)):
+            if isinstance(weights, Mapping) and not sum(weights.values()) > 0:
+                yield f"arm {self.name}: its weights sum to 0, so there is nothing to train on"
+        shares = sum(stage.share for stage in self.stages)
+        if self.trunk is not None:
+            yield from self._branch_mistakes(shares)
+        elif self.stages and not isclose(shares, 1.0, abs_tol=1e-9):
+            yield (
+                f"arm {self.name}: its stages have {shares:g} of the steps, not all. Let the shares sum to 1, or name the "
+                "trunk that it goes on from"
+            )
+
+    def _branch_mistakes(self, shares: float) -> Iterator[str]:
+        """Yield what an arm cannot have that goes on from another."""
+        if not 0 < shares < 1:
+            yield f"arm {self.name}: its stages have {shares:g} of the steps, and its trunk the others; use a share below 1"
+        own = {"tokens": self.tokens, "curation": self.curation, "start": self.start}
+        if wrong := [name for name, value in own.items() if value is not None]:
+            yield f"arm {self.name}: {' and '.join(wrong)} are those of its trunk {self.trunk}. Leave them out"
+        if other := sorted({*self.training} - {"optimizer"}):
+            yield f"arm {self.name}: training.{other[0]} is that of its trunk {self.trunk}; optimizer alone may be another"
+        if any(stage.schedule is not None for stage in self.stages):
+            yield f"arm {self.name}: a stage behind a trunk has no schedule; give the arm a training.optimizer"
 
 
 class ArmsParams(TaskSetParams):
@@ -64,7 +127,11 @@ class ArmsParams(TaskSetParams):
     training: TrainingConfig = Field(default_factory=demo_full, description="of every arm")
     start: StartConfig = Field(default=Scratch(), description="of every arm")
     arms: tuple[Arm, ...] = ()
-    leave_one_out: bool = Field(default=False, description="an arm `without-DOMAIN` for every domain of the pool, too")
+    leave_one_out: bool | Literal["last_stage"] = Field(
+        default=False,
+        description="an arm `without-DOMAIN` for every domain of the pool, too: the natural mixture without it, or the "
+        "baseline without it in its last stage",
+    )
     curation: Curation | None = Field(
         default=None, description="of the common pool: the text of --run, curated otherwise; null = as it was"
     )
@@ -93,10 +160,25 @@ class ArmsParams(TaskSetParams):
             yield f"arms: {', '.join(twice)} stand there twice. Give each a name of its own"
         if self.baseline not in names:
             yield f"baseline: no arm is called {self.baseline}; arms: {', '.join(names) or 'none'}"
-        if len(self.arms) + self.leave_one_out < 2:
+        yield from self._trunk_mistakes()
+        if len(self.arms) + bool(self.leave_one_out) < 2:
             yield "arms: there is nothing to compare the baseline with. Name another arm, or set leave_one_out"
         if BITS_PER_BYTE in [*(task.name for task in self.tasks), *(one.name for one in self.score_sets)]:
             yield f"tasks and score_sets: {BITS_PER_BYTE} is the score that every arm has. Give yours another name"
         known = {BITS_PER_BYTE, *(one.name for one in self.tasks), *(one.name for one in self.score_sets)}
         if self.primary.partition(".")[0] not in known and not self.harness_results:
             yield f"primary: there is no score {self.primary}; there are {', '.join(sorted(known))}"
+
+    def _trunk_mistakes(self) -> Iterator[str]:
+        """Yield which arm goes on from nothing, and what leaves domains out of no stage."""
+        before = list[str]()
+        for arm in self.arms:
+            if arm.trunk is not None and arm.trunk not in before:
+                yield f"arm {arm.name}: its trunk {arm.trunk} is none of the arms before it: {', '.join(before) or 'none'}"
+            before.append(arm.name)
+        for arm in self.arms:
+            if self.leave_one_out == "last_stage" and arm.name == self.baseline and (not arm.stages or arm.start):
+                yield (
+                    f"leave_one_out is last_stage, and the baseline {arm.name} has no stages, or a start of its own. Give "
+                    "it stages, and all arms the start"
+                )

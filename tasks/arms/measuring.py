@@ -21,13 +21,14 @@ from tasks.runtime.context import Workshop
 from tasks.runtime.records import UnitRecord
 from tasks.runtime.stages import StageInput, stage_input
 from tasks.tokenize.pool import POOL_FILES, TokenPool, read_pool
+from tasks.tokenize.prefixed import METADATA
 from tasks.tokenize.published import TOKENIZER_FILE, Split
-from tasks.training.config import num_flops
 from tasks.training.published_run import CONFIG_FILE, WEIGHTS_FILE
 from tasks.training.recipes import PlannedRun
+from tasks.training.segments import flops_of
 from tasks.training.stage import require_worlds, start_of, train_all
 from tasks.training.starts.weights import Start, start_mistakes
-from tasks.training.types import RunSpec
+from tasks.training.types import RunSpec, Trunk
 
 Made = Sequence[tuple[PlannedArm, RunSpec, UnitRecord]]
 Pools = Mapping[str | None, TokenPool]
@@ -102,7 +103,9 @@ def measure(given: GivenArms, workshop: Workshop, planner: Planner = all_arms, s
         ConfigError: an arm cannot be run as it stands, or its tokens are of another tokenizer than the common ones.
     """
     params = given.params
-    trees = {name: each.tree(*POOL_FILES, "tokens/train/", TOKENIZER_FILE) for name, each in given.pools.items()}
+    trees = {
+        name: each.tree(*POOL_FILES, "tokens/train/", METADATA, TOKENIZER_FILE) for name, each in given.pools.items()
+    }
     held_out = held_out_of(given.common, split)
     _require_one_tokenizer(trees)
     pools = {name: read_pool(tree.local(), "train") for name, tree in trees.items()}
@@ -182,7 +185,10 @@ def _trained(
 
 def _begun(spec: RunSpec, start: Start | None) -> RunSpec:
     """Return a run that goes on with the optimizer of its start, if that has one."""
-    return spec if start is None else replace(spec, optimizer_steps=start.optimizer_steps)
+    if start is None or start.optimizer_steps is None:
+        return spec
+    trunk = None if spec.trunk is None else Trunk(_begun(spec.trunk.spec, start), spec.trunk.step)
+    return replace(spec, optimizer_steps=start.optimizer_steps, trunk=trunk)
 
 
 def _model(record: UnitRecord, tokenizer: Handle) -> TrainedModel:
@@ -200,7 +206,7 @@ def _runs(
             arm=one.arm.name,
             seed=spec.seed,
             tokens=one.training.num_tokens,
-            flops=num_flops(one.training, pools[one.arm.pool].vocab_size),
+            flops=flops_of(spec.segments, pools[one.arm.pool].vocab_size, 0, spec.training.num_steps),
             device=record.identity["device"],
             instruction_set=record.environment["instruction_set"],
             scores=_scores(own, scored.get(spec.name)),

@@ -1,22 +1,27 @@
 """The page of a comparison of arms: the decision first, then every score, what was trained, and where it came from."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any
+
+import numpy as np
 
 from tasks.arms.config import BITS_PER_BYTE
 from tasks.arms.items import ItemGain
 from tasks.arms.plan import PlannedArm
 from tasks.arms.published import ArmComparison, ArmsComparison
+from tasks.arms.stages import described
 from tasks.core.manifest import Manifest
 from tasks.core.words import counted
 from tasks.evaluation.compare import MIN_SEEDS
+from tasks.mixture.shift import divergence
 from tasks.pages.lineage import StageLineage
 from tasks.pages.templating import page
 from tasks.pictures.curves import Curve, curves
 from tasks.pictures.gains import Gain, gains
+from tasks.training.types import RunSpec
 
 TEMPLATES = Path(__file__).with_name("templates")
 # So many curves can be told apart.
@@ -85,6 +90,7 @@ def render(content: ArmsContent) -> str:
         "called": called,
         "settings": settings_of(content.plan),
         "weights": weights_of(content),
+        "stages": stages_of(content),
         "curves_shown": _shown(content),
         "pools": [StageLineage.of(each) for each in content.pools.values()],
         "own": StageLineage.of(content.own, content.environment),
@@ -169,7 +175,12 @@ def _settings(one: PlannedArm) -> Iterator[tuple[str, str]]:
     yield "tokens", one.arm.pool or "the common pool"
     if one.arm.curation is not None:
         yield from _flat("", one.arm.curation.model_dump(mode="json"))
-    yield from _flat("training", one.training.model_dump(mode="json"))
+    if one.arm.trunk is not None:
+        yield "trunk", one.arm.trunk
+    if one.arm.stages:
+        yield "stages", "; ".join(described(one.arm))
+    # A trunk's milestones change nothing of it.
+    yield from _flat("training", one.training.model_dump(mode="json", exclude={"milestone_every_steps"}))
     if one.arm.start is not None:
         yield from _flat("start", one.arm.start.model_dump(mode="json"))
 
@@ -187,9 +198,44 @@ def weights_of(content: ArmsContent) -> tuple[list[str], dict[str, list[float | 
     names = list(dict.fromkeys(name for own in content.domains.values() for name in own))
     rows = {}
     for one in content.plan:
-        shares = dict(zip(content.domains[one.arm.pool], one.specs[0].phases[0].mean_weights, strict=True))
+        parts = parts_of(one.specs[0])
+        mean_N = np.average([part.weights for part in parts], axis=0, weights=[part.tokens for part in parts])
+        shares = dict(zip(content.domains[one.arm.pool], mean_N.tolist(), strict=True))
         rows[one.arm.name] = [shares.get(name) for name in names]
     return names, rows
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of a run with one mixture: tokens, share of each domain, and how far it is from the part before, in nats."""
+
+    tokens: int
+    weights: Sequence[float]
+    shift: float | None
+    of_trunk: bool
+
+
+def parts_of(spec: RunSpec) -> list[Part]:
+    """Return the parts of a run with what its trunk trained before it."""
+    found, left = list[Part](), spec.tokens_before
+    for before in [] if spec.trunk is None else parts_of(spec.trunk.spec):
+        if left > 0:
+            found.append(replace(before, tokens=min(before.tokens, left), of_trunk=True))
+        left -= before.tokens
+    for phase in spec.phases:
+        shift = divergence(phase.mean_weights, found[-1].weights) if found else None
+        found.append(Part(phase.num_tokens, phase.mean_weights, shift, of_trunk=False))
+    return found
+
+
+def stages_of(content: ArmsContent) -> tuple[list[str], list[tuple[str, Part, dict[str, float]]]]:
+    """Return all domains, and the parts of each arm that has several, with the share of each domain there."""
+    names, found = list(dict.fromkeys(name for own in content.domains.values() for name in own)), []
+    for one in content.plan:
+        parts = parts_of(one.specs[0])
+        for part in parts if len(parts) > 1 else []:
+            found.append((one.arm.name, part, dict(zip(content.domains[one.arm.pool], part.weights, strict=True))))
+    return names, found
 
 
 def _gains(found: ArmsComparison) -> list[Gain]:

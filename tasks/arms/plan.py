@@ -2,21 +2,23 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-
-import numpy as np
+from dataclasses import dataclass, replace
+from functools import cache, partial
+from math import gcd
 
 from tasks.arms.config import Arm, ArmsParams
+from tasks.arms.stages import first_step, staged
 from tasks.core.errors import ConfigError
 from tasks.core.params import layered, validate
 from tasks.mixture.problem import filled
 from tasks.tokenize.pool import TokenPool
 from tasks.training.config import TrainingConfig, num_flops
-from tasks.training.data import order_over
-from tasks.training.order import check_caps, weight_caps
+from tasks.training.data import run_data
+from tasks.training.order import weight_caps
+from tasks.training.recipes import phase_of, staged_training
 from tasks.training.rows import rows_of
 from tasks.training.segments import Layout
-from tasks.training.types import Phase, RunSpec
+from tasks.training.types import RunSpec, Trunk
 
 _NOT_OF_A_NAME = re.compile(r"[^A-Za-z0-9_+-]")
 
@@ -33,6 +35,8 @@ class PlannedArm:
 def arms_of(params: ArmsParams, domains: Sequence[str], natural: Sequence[float]) -> tuple[Arm, ...]:
     """Return all arms; those that leave a domain out have the others as they are in the natural mixture.
 
+    Where it is left out of the last stage, they are the baseline in all else.
+
     Raises:
         ConfigError: there is one domain, so that nothing is left without it, or a name is taken by another arm.
     """
@@ -44,13 +48,24 @@ def arms_of(params: ArmsParams, domains: Sequence[str], natural: Sequence[float]
             f"leave_one_out: the pool has one domain, {', '.join(domains)}, and without it there is nothing to train on. "
             "Set it to false, or take a pool of several domains."
         )
-    left = [
-        Arm(name=f"without-{called}", weights={other: share for other, share in shares.items() if other != name})
-        for name, called in zip(domains, _called(domains), strict=True)
-    ]
+    pairs = zip(domains, _called(domains), strict=True)
+    if params.leave_one_out == "last_stage":
+        left = [_without(name, f"without-{called}", _of(params.arms, params.baseline)) for name, called in pairs]
+    else:
+        left = [
+            Arm(name=f"without-{called}", weights={other: share for other, share in shares.items() if other != name})
+            for name, called in pairs
+        ]
     if twice := sorted({one.name for one in params.arms} & {one.name for one in left}):
         raise ConfigError(f"leave_one_out: an arm of the file is called {twice[0]} too. Give that one another name.")
     return (*params.arms, *left)
+
+
+def _without(domain: str, name: str, baseline: Arm) -> Arm:
+    """Return the baseline without a domain in its last stage."""
+    last = baseline.stages[-1]
+    last = last.model_copy(update={"without": (*last.without, domain)})
+    return baseline.model_copy(update={"name": name, "stages": (*baseline.stages[:-1], last)})
 
 
 def _called(domains: Sequence[str]) -> list[str]:
@@ -73,12 +88,11 @@ def planned(params: ArmsParams, arms: Sequence[Arm], pools: Mapping[str | None, 
     Raises:
         ConfigError: an arm cannot be run as it stands; names all that cannot.
     """
-    trainings = {arm.name: _training(params, arm) for arm in arms}
-    base = trainings[params.baseline]
+    base = _training(params, _of(arms, params.baseline))
     budget = num_flops(base, pools[_of(arms, params.baseline).pool].vocab_size)
-    found, mistakes = [], []
+    found, mistakes = dict[str, PlannedArm](), []
     for arm in arms:
-        pool, training = pools[arm.pool], trainings[arm.name]
+        pool, training = pools[arm.pool], _training(params, arm)
         try:
             if params.equal == "flops":
                 training = _with_flops(training, pool.vocab_size, budget)
@@ -87,13 +101,14 @@ def planned(params: ArmsParams, arms: Sequence[Arm], pools: Mapping[str | None, 
                     f"arm {arm.name} has {training.num_tokens:,} tokens, the baseline {base.num_tokens:,}: not a comparison "
                     "at equal tokens. Set both to the same, or `equal` to flops."
                 )
-            found.append(PlannedArm(arm, training, _specs(params, arm, training, pool)))
+            training = _with_milestones(training, arm, arms)
+            found[arm.name] = PlannedArm(arm, *_runs(params, arm, training, pool, found))
         except ConfigError as error:
             mistakes.append(str(error))
     if mistakes:
         told = "\n".join(f"  {one}" for one in mistakes)
         raise ConfigError(f"{len(mistakes)} of {len(arms)} arms cannot be run:\n{told}")
-    return found
+    return [*found.values()]
 
 
 def _of(arms: Sequence[Arm], name: str) -> Arm:
@@ -118,31 +133,39 @@ def _with_flops(training: TrainingConfig, vocab_size: int, budget: int) -> Train
     )
 
 
-def _specs(params: ArmsParams, arm: Arm, training: TrainingConfig, pool: TokenPool) -> tuple[RunSpec, ...]:
-    phases = (Phase(training.num_tokens, _weights(params, arm, training, pool)),)
-    rows = rows_of(pool, Layout(training.model.sequence_length), training.data)
-    check_caps([order_over(rows, phases, pool.names, params.seed)], params.max_epochs, f"arm {arm.name}")
-    return tuple(
-        RunSpec(f"{arm.name}-seed{seed}", phases, seed, training, params.max_epochs)
-        for seed in range(params.seed, params.seed + params.num_seeds)
-    )
+def _with_milestones(training: TrainingConfig, arm: Arm, arms: Sequence[Arm]) -> TrainingConfig:
+    """Return the config of an arm with a milestone at every step at which another leaves it."""
+    leaving = [first_step(one, training.num_steps) for one in arms if one.trunk == arm.name]
+    return training if not leaving else training.model_copy(update={"milestone_every_steps": gcd(*leaving)})
 
 
-def _weights(params: ArmsParams, arm: Arm, training: TrainingConfig, pool: TokenPool) -> tuple[float, ...]:
-    if arm.weights is None:
-        return natural_weights(pool, training, params.max_epochs)
-    return shares_of(arm.weights, pool, f"arm {arm.name}")
-
-
-def shares_of(weights: Mapping[str, float], pool: TokenPool, whose: str) -> tuple[float, ...]:
-    """Return weights by domain, in any unit, as shares in the order of the pool.
-
-    Raises:
-        ConfigError: they name a domain that the pool does not have.
-    """
-    if unknown := sorted({*weights} - {*pool.names}):
-        raise ConfigError(
-            f"{whose} has weights for {', '.join(unknown)}, which its pool does not have. It has {', '.join(pool.names)}."
+def _runs(
+    params: ArmsParams, arm: Arm, training: TrainingConfig, pool: TokenPool, before: Mapping[str, PlannedArm]
+) -> tuple[TrainingConfig, tuple[RunSpec, ...]]:
+    """Return the config of an arm's runs, and a run for every seed; `before` are the arms that it may go on from."""
+    rows = cache(partial(rows_of, pool, config=training.data))
+    trunk, step = _trunk(arm, before), first_step(arm, training.num_steps)
+    past = None if trunk is None else run_data(trunk.specs[0], pool, rows)
+    stages = staged(arm, training, pool, rows, params.max_epochs, past)
+    training = staged_training(training, stages)
+    phases = tuple(phase_of(one, one.weights, training.model) for one in stages)
+    seeds = range(params.seed, params.seed + params.num_seeds)
+    specs = tuple(
+        RunSpec(
+            f"{arm.name}-seed{seed}",
+            phases,
+            seed,
+            training,
+            params.max_epochs,
+            trunk=None if trunk is None else Trunk(trunk.specs[place], step),
         )
-    shares_D = np.array([weights.get(name, 0.0) for name in pool.names])
-    return tuple((shares_D / shares_D.sum()).tolist())
+        for place, seed in enumerate(seeds)
+    )
+    run_data(replace(specs[0], name=f"arm {arm.name}"), pool, rows)  # its caps
+    return training, specs
+
+
+def _trunk(arm: Arm, before: Mapping[str, PlannedArm]) -> PlannedArm | None:
+    if arm.trunk is not None and arm.trunk not in before:
+        raise ConfigError(f"arm {arm.name}: its trunk {arm.trunk} cannot be run.")
+    return None if arm.trunk is None else before[arm.trunk]

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tasks.arms.plan import natural_weights, shares_of
+from tasks.arms.plan import natural_weights
+from tasks.arms.stages import shares_of
 from tasks.core.errors import ConfigError
 from tasks.core.params import validate
 from tasks.ladder.config import LadderParams, Size

@@ -291,7 +291,7 @@ def _mixtures(params: TrainParams, recipe: Recipe, names: Sequence[str]) -> Iter
         if mixture == OWN:
             ends = [None if one.end_weights is None else in_order(one.end_weights) for one in recipe.stages]
             pairs = zip(recipe.stages, ends, strict=True)
-            yield recipe.name, tuple(_phase(stage, in_order(stage.weights), model, end) for stage, end in pairs)
+            yield recipe.name, tuple(phase_of(stage, in_order(stage.weights), model, end) for stage, end in pairs)
         else:
             weights = in_order(recipe.baselines[mixture])
             alike = [(own, [*some]) for own, some in groupby(recipe.stages, lambda stage: _own_model(stage, model))]
@@ -303,10 +303,11 @@ def _mixtures(params: TrainParams, recipe: Recipe, names: Sequence[str]) -> Iter
 
 def _own_phases(recipe: Recipe, model: ModelConfig) -> list[Phase]:
     """Return the stages as phases, with the weights that they state."""
-    return [_phase(stage, stage.weights, model) for stage in recipe.stages]
+    return [phase_of(stage, stage.weights, model) for stage in recipe.stages]
 
 
-def _phase(stage: RecipeStage, weights: Weights, model: ModelConfig, end_weights: Weights | None = None) -> Phase:
+def phase_of(stage: RecipeStage, weights: Weights, model: ModelConfig, end_weights: Weights | None = None) -> Phase:
+    """Return a stage as a phase of a run, with weights in the order of its pool."""
     return Phase(stage.tokens, weights, end_weights, *_own_model(stage, model))
 
 
