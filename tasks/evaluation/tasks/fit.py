@@ -7,6 +7,7 @@ from tasks.core.errors import DataError, EvidenceError
 from tasks.evaluation.tasks.encode import Encode, Pair, Reads, encoded, longest, windows
 from tasks.evaluation.tasks.item import Item
 from tasks.evaluation.tasks.kinds import TaskConfig, method
+from tasks.evaluation.tasks.needle import Needle
 from tasks.evaluation.tasks.prompt import PromptParams
 
 
@@ -36,13 +37,16 @@ def require_readable(model: FutureModel, task: TaskConfig, chosen: Sequence[Item
 
 
 def pairs_of(model: Reads, task: TaskConfig, item: Item, where: str) -> list[list[Pair]]:
-    """Return the tokens of each request of an item, in windows where it is whole text.
+    """Return the tokens of each request of an item, in windows where it is whole text, or as its kind makes them.
 
     Raises:
         DataError: a request has no tokens.
     """
+    how = method(task)
     try:
-        if method(task).example is None:
+        if how.pairs is not None:
+            return how.pairs(task, model, item)
+        if how.example is None:
             return [
                 windows(request.continuation, model.encode, model.beginning, model.context_length)
                 for request in item.requests
@@ -61,16 +65,24 @@ def too_long(
         DataError: items are longer, and the task refuses that.
     """
     lengths = [max(longest(request) for request in each) for each in pairs]
+    if isinstance(task, Needle) and task.beyond_context:
+        return [False] * len(lengths)
     found = [length > model.context_length for length in lengths]
     leaves_out = isinstance(task, PromptParams) and task.too_long == "leave_out"
     if any(found) and not leaves_out:
         first = found.index(True)
         raise DataError(
             f"{where}: {sum(found)} of {len(chosen)} items are longer than the model's context of {model.context_length} "
-            f"tokens; first: line {chosen[first].line} with {lengths[first]}, longest: {max(lengths)}. Show fewer examples, "
-            "or set too_long to leave_out."
+            f"tokens; first: line {chosen[first].line} with {lengths[first]}, longest: {max(lengths)}. "
+            f"{_remedy(task)}"
         )
     return found
+
+
+def _remedy(task: TaskConfig) -> str:
+    if isinstance(task, Needle):
+        return "Lower lengths, or set beyond_context to ask for them all the same."
+    return "Show fewer examples, or set too_long to leave_out."
 
 
 def none_left(name: str, number: int) -> EvidenceError:

@@ -11,16 +11,18 @@ from tasks.evaluation.tasks import (
     last_word,
     minimal_pairs,
     multiple_choice,
+    needle,
     parallel_sentences,
     schema,
     text,
 )
-from tasks.evaluation.tasks.encode import Reads
+from tasks.evaluation.tasks.encode import Pair, Reads
 from tasks.evaluation.tasks.gold_answer import GoldAnswer
 from tasks.evaluation.tasks.item import Item, ItemScores
 from tasks.evaluation.tasks.last_word import LastWord
 from tasks.evaluation.tasks.minimal_pairs import MinimalPairs
 from tasks.evaluation.tasks.multiple_choice import MultipleChoice
+from tasks.evaluation.tasks.needle import Needle
 from tasks.evaluation.tasks.parallel_sentences import ParallelSentences
 from tasks.evaluation.tasks.records import Record
 from tasks.evaluation.tasks.schema import Schema
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
     from tasks.evaluation.tasks.models import LanguageModel
 
 TaskConfig = Annotated[
-    MultipleChoice | Schema | LastWord | GoldAnswer | MinimalPairs | HeldOutText | ParallelSentences,
+    MultipleChoice | Schema | LastWord | GoldAnswer | MinimalPairs | HeldOutText | Needle | ParallelSentences,
     Field(discriminator="kind"),
 ]
 
@@ -55,8 +57,9 @@ class Method:
 
     `item(params, record, before)` makes what is asked of a model, `scores(params, item, answers)` what that is worth;
     `primary` names the score that decides. `example(params, record)` shows a record with its answer; None where there are
-    no examples: then an item is whole text, and what is longer than the model's context is read in windows. An answer is the
-    likelihood of a request; with a `comparison` it is that one's number, and all items are answered together.
+    no examples: then an item is whole text, and what is longer than the model's context is read in windows, unless the kind
+    makes the tokens of each request itself: `pairs(params, model, item)`. An answer is the likelihood of a request; with a
+    `comparison` it is that one's number, and all items are answered together.
     """
 
     item: Callable[[Any, Record, str], Item]
@@ -64,6 +67,7 @@ class Method:
     primary: str
     example: Callable[[Any, Record], str] | None = None
     comparison: Comparison | None = None
+    pairs: Callable[[Any, Reads, Item], list[list[Pair]]] | None = None
 
 
 def method(config: TaskConfig) -> Method:  # noqa: PLR0911 (one for each kind)
@@ -83,6 +87,8 @@ def method(config: TaskConfig) -> Method:  # noqa: PLR0911 (one for each kind)
             return Method(minimal_pairs.item, minimal_pairs.scores, minimal_pairs.PRIMARY, minimal_pairs.example)
         case HeldOutText():
             return Method(text.item, text.scores, text.PRIMARY)
+        case Needle():
+            return Method(needle.item, needle.scores, needle.PRIMARY, pairs=needle.pairs)
         case ParallelSentences():
             compared = Comparison(
                 parallel_sentences.similarities, parallel_sentences.require_enough, parallel_sentences.require_readable
