@@ -173,42 +173,13 @@ def ray_map(
     # Read when ray.train is imported: the second generation of Ray Train, without its state export.
     os.environ.setdefault("RAY_TRAIN_V2_ENABLED", "1")
     import ray
-    from ray.train import FailureConfig, RunConfig, ScalingConfig
-    from ray.train.torch import TorchConfig, TorchTrainer
 
-    on_gpus = "GPU" in resources_per_worker
     # Beside the driver, whose end it does not outlive: a node may be lost, with the workers on it.
     here = {"ray.io/node-id": ray.get_runtime_context().get_node_id()}
     board: Any = ray.remote(num_cpus=0, label_selector=here)(_Board).remote()
-    most = slots * sizes[0]
-    name = f"map-{uuid.uuid4().hex[:8]}"
-    # Annotated as the first generation's, which knows no range of workers.
-    scaling: Any = ScalingConfig
-
-    def fit(attempt: int) -> None:
-        TorchTrainer(
-            _worker_loop,
-            train_loop_config={
-                "function": function,
-                "items": list(items),
-                "sizes": tuple(sizes),
-                "board": board,
-                "on_gpus": on_gpus,
-            },
-            torch_config=TorchConfig(backend=_backend(on_gpus)),
-            scaling_config=scaling(
-                num_workers=most if len(sizes) == 1 else (sizes[-1], most),
-                use_gpu=on_gpus,
-                resources_per_worker=dict(resources_per_worker),
-                elastic_resize_monitor_interval_s=_RESIZED_EVERY_S,
-            ),
-            run_config=RunConfig(
-                name=f"attempt-{attempt}",
-                storage_path=str(folder.absolute() / name),
-                failure_config=FailureConfig(max_failures=_FAILURES),
-            ),
-        ).fit()
-
+    own = folder.absolute() / f"map-{uuid.uuid4().hex[:8]}"
+    work = {"function": function, "items": list(items), "sizes": tuple(sizes), "board": board}
+    fit = partial(_fit, work, slots, own, resources_per_worker)
     try:
         yield from _news(
             board,
@@ -221,7 +192,34 @@ def ray_map(
         if not ray_failures.dead_processes():
             with suppress(ray.exceptions.RayError):
                 ray.kill(board)
-        shutil.rmtree(folder / name, ignore_errors=True)
+        shutil.rmtree(own, ignore_errors=True)
+
+
+def _fit(
+    work: Mapping[str, Any], slots: int, folder: Path, resources_per_worker: Mapping[str, float], attempt: int
+) -> None:
+    """Let the workers of one `TorchTrainer` do the work; its own files go to a folder of this attempt."""
+    from ray.train import FailureConfig, RunConfig, ScalingConfig
+    from ray.train.torch import TorchConfig, TorchTrainer
+
+    on_gpus, sizes = "GPU" in resources_per_worker, work["sizes"]
+    most = slots * sizes[0]
+    # Annotated as the first generation's, which knows no range of workers.
+    scaling: Any = ScalingConfig
+    TorchTrainer(
+        _worker_loop,
+        train_loop_config={**work, "on_gpus": on_gpus},
+        torch_config=TorchConfig(backend=_backend(on_gpus)),
+        scaling_config=scaling(
+            num_workers=most if len(sizes) == 1 else (sizes[-1], most),
+            use_gpu=on_gpus,
+            resources_per_worker=dict(resources_per_worker),
+            elastic_resize_monitor_interval_s=_RESIZED_EVERY_S,
+        ),
+        run_config=RunConfig(
+            name=f"attempt-{attempt}", storage_path=str(folder), failure_config=FailureConfig(max_failures=_FAILURES)
+        ),
+    ).fit()
 
 
 def fit_again_after_deaths(fit: Callable[[int], None]) -> None:
