@@ -50,6 +50,12 @@ def new_state(optimizer: StackedOptimizer, rows: tuple[int, ...], device: torch.
     return optimizer.method.init(optimizer.config, {name: (*rows, *shape) for name, shape in shapes.items()}, device)
 
 
+def begin(optimizer: StackedOptimizer, weights_W: Tensor, state: Mapping[str, Tensor]) -> None:
+    """Change what a new run begins with, weights and state, as its optimizer asks."""
+    if optimizer.method.begin is not None:
+        optimizer.method.begin(optimizer.config, _parts(optimizer, weights_W), state)
+
+
 def change(
     optimizer: StackedOptimizer,
     weights: Tensor,

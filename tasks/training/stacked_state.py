@@ -25,7 +25,7 @@ from tasks.training.result import Evaluation, RunResult, accounted, first_weight
 from tasks.training.segments import Segment, Segments, model_behind, segment_of
 from tasks.training.spikes import skipped_steps
 from tasks.training.stacked_model import Layout, layout_of
-from tasks.training.stacked_optimizer import StackedOptimizer, named_state, new_state, optimizer_of, read_state
+from tasks.training.stacked_optimizer import StackedOptimizer, begin, named_state, new_state, optimizer_of, read_state
 from tasks.training.types import DivergedError, RunSpec, World
 
 
@@ -160,7 +160,10 @@ def started(
         first = {seed: layout.row(first_weights(spec, layout.vocab_size, initial)) for seed, spec in specs.items()}
         weights_NW = torch.stack([first[run.spec.seed] for run in runs]).to(device)
         state = new_state(optimizer, (len(runs),), device)
-        if runs[0].spec.optimizer_steps is not None:
+        if runs[0].spec.optimizer_steps is None:
+            for row, weights_W in enumerate(weights_NW):
+                begin(optimizer, weights_W, {name: rows[row] for name, rows in state.items()})
+        else:
             assert initial is not None, "the optimizer's state of another run comes with its weights"
             for name, tensor in read_state(optimizer, initial).items():
                 state[name].copy_(tensor.expand_as(state[name]))

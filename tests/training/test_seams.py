@@ -174,6 +174,14 @@ LINES = {
             "        case ByDomain():\n            return by_domain.weights(config, losses)\n{}",
         ),
     ),
+    "tasks/training/optimizers/kinds.py": (
+        (
+            "import adafactor, adamw, frugal, low_rank, muon\n",
+            "import adafactor, adamw, frugal, low_rank, muon, signs\nfrom tasks.training.optimizers.signs import Signs\n",
+        ),
+        ("LowRank | Muon,", "LowRank | Muon | Signs,"),
+        ("        case _:\n", "        case Signs():\n            found = signs.METHOD\n{}"),
+    ),
     "tasks/training/transforms/kinds.py": (
         (
             "transforms import goldfish\n",
@@ -196,7 +204,7 @@ from tests.training.conftest import make_pool, small_spec
 pool, kept = make_pool(Path("pool")), Path("kept")
 toys = {
     "loss": {"kind": "smoothed"}, "objective": {"kind": "by_domain", "of_domains": [1, 2, 0.5]},
-    "data": {"transform": {"kind": "rotated"}},
+    "data": {"transform": {"kind": "rotated"}}, "method": {"kind": "signs"},
 }
 plain = train(small_spec(), pool)
 for name in toys:
@@ -221,12 +229,15 @@ assert (run_data(small_spec(seed=1, **toys), pool).read(0, 8).pairs != whole).an
 """
 
 
-def test_a_loss_an_objective_and_a_transform_more_are_a_module_each_and_lines_in_one_place(tmp_path: Path) -> None:
+def test_a_loss_an_objective_an_optimizer_and_a_transform_more_are_a_module_each_and_lines_in_one_place(
+    tmp_path: Path,
+) -> None:
     root = tmp_path / "checkout"
     shutil.copytree(ROOT / "tasks", root / "tasks", ignore=shutil.ignore_patterns("__pycache__"))
     for toy, folder in (
         ("loss/smoothed", "losses"),
         ("objective/by_domain", "objectives"),
+        ("optimizer/signs", "optimizers"),
         ("transform/rotated", "transforms"),
     ):
         shutil.copy(ROOT / f"tests/toys/{toy}.py", root / "tasks/training" / folder)

@@ -53,7 +53,8 @@ class OptimizerMethod:
     changes weights and state in place. `elementwise`: every number is changed by itself, so that all weights may be given
     as one vector, or as shards. `state_bytes(config, shapes)` is the formula of the memory that the state takes, in closed
     form: `init` is tested against it. `shards`: whether weights may be given as shards. `state_fields` are the fields of the
-    config that decide the state's tensors: a run that goes on with a state has the same ones.
+    config that decide the state's tensors: a run that goes on with a state has the same ones. `begin(config, weights,
+    state)` changes the weights that a run begins with, and their new state; None = both stay.
     """
 
     elementwise: bool
@@ -62,6 +63,7 @@ class OptimizerMethod:
     state_bytes: Callable[[Any, Shapes], int]
     shards: bool = True
     state_fields: tuple[str, ...] = ()
+    begin: Callable[[Any, Tensors, Tensors], None] | None = None
 
 
 def state_name(slot: str, weight: str) -> str:

@@ -153,7 +153,8 @@ def _start(spec: RunSpec, data: RunData, job: Job, spread_out: SpreadOut, own: s
         _require_room(spec, vocab_size, job.world)
     spread = spread_out(model, job.world, job.device)
     shapes = {name: tuple(part.shape) for name, part in spread.weights.items()}
-    state = method(training.optimizer.method).init(training.optimizer.method, shapes, job.device)
+    chosen = method(training.optimizer.method)
+    state = chosen.init(training.optimizer.method, shapes, job.device)
     sharding = Sharding(spread.whole, spread.own) if spread.sharded else None
     template = replace(step_template(training, shapes), sharding=sharding)
     kept = job.checkpoints is not None
@@ -168,6 +169,8 @@ def _start(spec: RunSpec, data: RunData, job: Job, spread_out: SpreadOut, own: s
         begun = {**spread.weights, **({} if spec.optimizer_steps is None else state)}
         for name, part in begun.items():
             part.copy_(spread.own(_weight_of(name), made[name].to(job.device)))
+        if chosen.begin is not None and spec.optimizer_steps is None:
+            chosen.begin(training.optimizer.method, spread.weights, state)
     if not run.workers or run.workers[-1][1] != job.world.size:
         run.workers.append((step, job.world.size))
     return run

@@ -1,0 +1,1 @@
+"""A loss of a token as a contributor writes it."""
