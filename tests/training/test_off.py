@@ -63,6 +63,7 @@ class Method:
 
 
 METHODS = {
+    "Adafactor": Method("train.training.optimizer.method", ADAMW, {"kind": "adafactor"}),
     "best-fit packing": Method("train.training.data.packing", None, "best_fit"),
     "cosine": Method("train.training.optimizer.schedule", WSD, {"kind": "cosine"}),
     "curriculum": Method("train.training.data.curriculum", None, "score"),
@@ -78,6 +79,7 @@ METHODS = {
     "inverse sqrt": Method("train.training.optimizer.schedule", WSD, {"kind": "inverse_sqrt"}),
     "LinUpper": Method("train.training.objective", None, {"kind": "lin_upper", "burn_in_steps": 2}),
     "longer samples of a stage": Method("stage.sequence_length", None, 2 * LENGTH),
+    "low rank": Method("train.training.optimizer.method", ADAMW, {"kind": "low_rank", "rank": 3}),
     "metadata": Method("stage.metadata", False, True),
     "muP": Method("train.training.mup", None, {"base_hidden_size": 8}),
     "Muon": Method("train.training.optimizer.method", ADAMW, {"kind": "muon"}),

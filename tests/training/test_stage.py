@@ -26,6 +26,9 @@ from tasks.stages import stage_named
 from tasks.tokenize.pool import read_pool, train_digest, write_pool
 from tasks.training.config import EvaluationConfig
 from tasks.training.export import read_model
+from tasks.training.model import weight_shapes
+from tasks.training.optimizers.adamw import AdamW
+from tasks.training.optimizers.kinds import state_bytes
 from tasks.training.params import TrainParams
 from tasks.training.published import TrainedRuns
 from tasks.training.published_run import read_ledger
@@ -33,7 +36,7 @@ from tasks.training.run import RunSpec, train
 from tasks.training.stage import run
 from tasks.training.types import Phase
 from tests.in_process import InProcess, Listener
-from tests.training.conftest import LENGTH, make_pool, small_training
+from tests.training.conftest import LENGTH, VOCAB_SIZE, make_pool, small_training
 
 TOKENIZER = {"added_tokens": [{"id": 63, "content": "<|end|>"}], "model": {"vocab": {}}}
 
@@ -93,6 +96,10 @@ def test_every_mixture_is_trained_with_every_seed_and_the_searched_is_exported(
     ]
     assert same[0] == same[1]
     manifest.verify(tmp_path / "train")
+    kind, shapes = AdamW(), weight_shapes(small_training().model, VOCAB_SIZE)
+    assert (
+        manifest.summary["optimizer_state_bytes"] == state_bytes(kind, shapes) == 2 * 4 * manifest.summary["parameters"]
+    )
     assert sorted(report.name for report in place.observer.units) == sorted(names)
     steps = [[step for step, _ in report.curves["loss"]] for report in place.observer.units]
     assert steps == [list(range(1, 13))] * len(names)

@@ -72,12 +72,14 @@ def _second_moment(config: Adafactor, name: str, gradient: "Tensor", state: Tens
     rows, columns = (state[state_name(slot, name)] for slot in (_ROWS, _COLUMNS))
     for factor, axis in ((rows, -1), (columns, -2)):
         factor.lerp_(gradient.norm(dim=axis, keepdim=True).square_().div_(gradient.shape[axis]), new)
-    return (rows @ columns).div_(rows.mean(dim=-2, keepdim=True).clamp_(min=config.epsilon))
+    joined: Tensor = rows @ columns
+    return joined.div_(rows.mean(dim=-2, keepdim=True).clamp_(min=config.epsilon))
 
 
 def _size(tensor: "Tensor", axes: tuple[int, ...]) -> "Tensor":
     """Return the root mean square of each weight."""
-    return tensor.norm(dim=axes, keepdim=True) / sqrt(prod(tensor.shape[axis] for axis in axes))
+    norm: Tensor = tensor.norm(dim=axes, keepdim=True)
+    return norm / sqrt(prod(tensor.shape[axis] for axis in axes))
 
 
 def _state_shapes(config: Adafactor, shapes: Shapes) -> Mapping[str, tuple[int, ...]]:
