@@ -15,27 +15,32 @@ from tasks.core.rng import generator
 from tasks.evaluation.compare import MIN_SEEDS
 
 Array = npt.NDArray[np.float64]
+Flags = npt.NDArray[np.bool_]
 _DRAWS = 100_000
 
 
 @dataclass(frozen=True)
 class Simultaneous:
-    """Gains of all entrants over their twins: `half` is half the width of each interval, `adjusted` are p-values.
+    """Gains of all entrants over their twins: `halves` are half the widths of their intervals, `adjusted` are p-values.
 
     The intervals hold together at the confidence that was asked for. None where there are too few seeds.
     """
 
     gains_K: Array
-    half: float | None
+    halves_K: Array | None
     adjusted_K: Array | None
 
 
-def simultaneous(values_AS: Array, pairs: Sequence[tuple[int, int]], confidence: float) -> Simultaneous:
+def simultaneous(
+    values_AS: Array, pairs: Sequence[tuple[int, int]], confidence: float, drawn_A: Sequence[bool] = ()
+) -> Simultaneous:
     """Return the gains of the first over the second of each pair, less being better, with intervals for all of them.
 
-    Dunnett's comparison with controls (1955) in blocks: a value is that of its entrant plus that of its seed plus noise of
-    one variance, which is estimated from all runs with (A - 1)(S - 1) degrees of freedom. The limit is the quantile of the
-    largest |t| of all pairs, drawn with what pairs have in common by their twin.
+    Dunnett's comparison with controls (1955) in blocks: a value is that of its entrant plus that of its seed plus noise.
+    Entrants whose documents are drawn anew for each seed (`drawn_A`) have noise of another variance than those whose
+    documents stay; with fewer than two of either, all have one. Entrants with the same runs count once in it. The limit is
+    the quantile of the largest |t| of all pairs, drawn with what pairs have in common by their twin, and with the
+    variances' ratio as it was found.
 
     Raises:
         EvidenceError: a value is no finite number, or runs do not differ at all beside what entrants and seeds explain.
@@ -47,26 +52,57 @@ def simultaneous(values_AS: Array, pairs: Sequence[tuple[int, int]], confidence:
     number, seeds = values_AS.shape
     if seeds < MIN_SEEDS:
         return Simultaneous(gains_K, None, None)
-    rest_AS = values_AS - means_A[:, None] - values_AS.mean(axis=0)[None] + values_AS.mean()
-    freedom = (number - 1) * (seeds - 1)
-    variance = float((rest_AS**2).sum()) / freedom
+    variance_A, freedoms, groups = np.zeros(number), list[int](), _groups(values_AS, drawn_A)
+    for group in groups:
+        variance_A[group], freedom = _noise(values_AS[group])
+        freedoms.append(freedom)
+    own, twin = _sides(pairs)
+    errors_K = np.sqrt((variance_A[own] + variance_A[twin]) / seeds)
+    largest_D = largest_t(variance_A, groups, freedoms, pairs)
+    adjusted_K = np.array([(largest_D >= one).mean() for one in abs(gains_K) / errors_K])
+    return Simultaneous(gains_K, float(np.quantile(largest_D, confidence)) * errors_K, adjusted_K)
+
+
+def largest_t(
+    variance_A: Array, groups: Sequence[Flags], freedoms: Sequence[int], pairs: Sequence[tuple[int, int]]
+) -> Array:
+    """Return draws of the largest |t| of all pairs when nothing differs, float64 [D].
+
+    The variance of each group of entrants, bool [A], is estimated with its degrees of freedom.
+    """
+    drawn = generator(0, "largest t", len(variance_A), *freedoms)
+    means_DA = drawn.standard_normal((_DRAWS, len(variance_A))) * np.sqrt(variance_A)
+    found_DA = np.zeros_like(means_DA)
+    for group, freedom in zip(groups, freedoms, strict=True):
+        found_DA[:, group] = drawn.chisquare(freedom, _DRAWS)[:, None] / freedom * variance_A[group]
+    own, twin = _sides(pairs)
+    errors_DK = np.sqrt(found_DA[:, own] + found_DA[:, twin])
+    return np.asarray((np.abs(means_DA[:, own] - means_DA[:, twin]) / errors_DK).max(axis=1))
+
+
+def _groups(values_AS: Array, drawn_A: Sequence[bool]) -> list[Flags]:
+    """Return the entrants of each variance, bool [A]."""
+    drawn = np.array(drawn_A or [False] * len(values_AS))
+    groups = [drawn, ~drawn]
+    enough = all(len(np.unique(values_AS[group], axis=0)) > 1 for group in groups)
+    return groups if enough else [np.ones_like(drawn)]
+
+
+def _noise(values_AS: Array) -> tuple[float, int]:
+    """Return the variance of what neither entrant nor seed explains, and its degrees of freedom, (A - 1)(S - 1)."""
+    own_AS = np.unique(values_AS, axis=0)
+    rest_AS = own_AS - own_AS.mean(axis=1)[:, None] - own_AS.mean(axis=0)[None] + own_AS.mean()
+    freedom = (own_AS.shape[0] - 1) * (own_AS.shape[1] - 1)
+    variance = float((rest_AS**2).sum()) / max(freedom, 1)
     if not variance > 0:
         raise EvidenceError(
             "runs of different seeds differ by the same amount everywhere: copies of one run are no evidence."
         )
-    error = (2 * variance / seeds) ** 0.5
-    largest_D = largest_t(number, pairs, freedom)
-    adjusted_K = np.array([(largest_D >= abs(gain) / error).mean() for gain in gains_K])
-    return Simultaneous(gains_K, float(np.quantile(largest_D, confidence)) * error, adjusted_K)
+    return variance, freedom
 
 
-def largest_t(number: int, pairs: Sequence[tuple[int, int]], freedom: int) -> Array:
-    """Return draws of the largest |t| of all pairs when nothing differs, float64 [D]."""
-    drawn = generator(0, "largest t", number, freedom)
-    means_DA = drawn.standard_normal((_DRAWS, number))
-    scale_D = np.sqrt(drawn.chisquare(freedom, _DRAWS) / freedom)
-    own, twin = (np.array(side) for side in zip(*pairs, strict=True))
-    return np.asarray(np.abs(means_DA[:, own] - means_DA[:, twin]).max(axis=1) / 2**0.5 / scale_D)
+def _sides(pairs: Sequence[tuple[int, int]]) -> tuple[list[int], list[int]]:
+    return [own for own, _ in pairs], [twin for _, twin in pairs]
 
 
 def token_multiplier(loss: float, curve: Mapping[int, float], tokens: int) -> tuple[float | None, str]:

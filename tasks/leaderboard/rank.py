@@ -97,13 +97,16 @@ def _gains(
     values_AS = np.array([measured.values(one.name, objective) for one in field])
     place = {one.name: number for number, one in enumerate(field)}
     pairs = [(place[one.name], place[one.twin]) for one in others]
-    found = simultaneous(values_AS, pairs, confidence)
-    half = found.half if measured.alike else None
+    # A twin and a null have other documents with every seed.
+    found = simultaneous(values_AS, pairs, confidence, [one.role != "selector" for one in field])
     sign = 1 if measured.directions[measured.objectives[objective][0]] == "lower" else -1
     told = {}
     for number, (one, (own, twin)) in enumerate(zip(others, pairs, strict=True)):
         gain, value = float(found.gains_K[number]), float(values_AS[own].mean())
-        adjusted = None if half is None or found.adjusted_K is None else float(found.adjusted_K[number])
+        half, adjusted = (
+            None if each_K is None or not measured.alike else float(each_K[number])
+            for each_K in (found.halves_K, found.adjusted_K)
+        )
         multiplier, words = _multiplier(value, curves.get(one.twin, {}).get(objective), measured, one.twin)
         told[one.name] = ObjectiveGain(
             gain=gain,
