@@ -40,7 +40,7 @@ def _asked(profile: str, pattern: str, options: Options, folder: Path) -> Iterat
         return funnel_table(audit(found)) + what_if_table(what_if(found, [change]))
 
     yield Line(f"{profile}: what if and funnel, in process, fresh read", "s", wall_seconds(ask))
-    question = ("audit", "--folder", curated, "--what-if", change)
+    question = ("audit", curated, "--what-if", change)
     asked = [mixwright(*question, home=home).wall_s for _ in range(options.rounds)]
     yield Line(f"{profile}: mixwright audit --what-if, a command", "s", spread_of(asked))
     again = [_decided_anew(command, profile, value, folder, home) for value in range(options.rounds)]

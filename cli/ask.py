@@ -20,27 +20,30 @@ from tasks.evaluation.published import Decision
 from tasks.runtime.command import exit_codes
 from tasks.runtime.explain import stage_differences
 
-curated_option = click.option(
-    "--folder", type=click.Path(path_type=Path), help="A folder that curate published, instead of a run's."
+folder_argument = click.argument(
+    "folder", required=False, type=click.Path(path_type=Path, exists=True, file_okay=False)
 )
 
 
 @click.command(cls=Once)
 @click.argument("document_id")
+@folder_argument
 @run_option
-@curated_option
-def why(document_id: str, run_path: Path | None, folder: Path | None) -> None:
-    """Tell one document's story: kept or dropped, by which rule, and what it stands for."""
+def why(document_id: str, folder: Path | None, run_path: Path | None) -> None:
+    """Tell one document's story: kept or dropped, by which rule, and what it stands for.
+
+    FOLDER is what curate published; default: that of a run.
+    """
     from tasks.curate.why import describe
     from tasks.curate.why import why as story_of
 
     with exit_codes():
-        click.echo(describe(story_of(folder or run_folder(run_path).stage("curate"), document_id)))
+        click.echo(describe(story_of(_curated(folder, run_path), document_id)))
 
 
 @click.command(cls=Once)
+@folder_argument
 @run_option
-@curated_option
 @click.option("--rules", is_flag=True, help="What each rule does, alone and with others.")
 @click.option("--languages", is_flag=True, help="What came of each identified language.")
 @click.option("--examples", type=click.IntRange(min=0), default=0, help="Dropped documents to show per reason.")
@@ -53,15 +56,18 @@ def why(document_id: str, run_path: Path | None, folder: Path | None) -> None:
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
 def audit(
-    run_path: Path | None,
     folder: Path | None,
+    run_path: Path | None,
     rules: bool,
     languages: bool,
     examples: int,
     changes: tuple[str, ...],
     as_json: bool,
 ) -> None:
-    """Show the funnel of the curation: what each filter dropped per source, what each rule does, and what if."""
+    """Show the funnel of the curation: what each filter dropped per source, what each rule does, and what if.
+
+    FOLDER is what curate published; default: that of a run.
+    """
     from tasks.curate.audit.folder import read_curated
     from tasks.curate.audit.funnel_table import audit as funnel_of
     from tasks.curate.audit.funnel_table import edits_table, funnel_table
@@ -69,7 +75,7 @@ def audit(
     from tasks.curate.audit.rule_table import rule_audit, rule_table
 
     with exit_codes():
-        curated = read_curated(folder or run_folder(run_path).stage("curate"))
+        curated = read_curated(_curated(folder, run_path))
         answers: list[tuple[Any, str]] = []
         if changes:
             answers.append(_what_if(curated, changes))
@@ -106,21 +112,37 @@ def _what_if(curated: Any, changes: tuple[str, ...]) -> tuple[Any, str]:
 
 
 @click.command(cls=Once)
-@click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@folder_argument
+@run_option
 @click.option(
     "--to", type=click.Path(path_type=Path), help="Write id, source, every score and statistic into this Parquet file."
 )
-def scores(folder: Path, to: Path | None) -> None:
-    """Show the scores and statistics of a curated folder and what was selected by them, or write them out."""
+def scores(folder: Path | None, run_path: Path | None, to: Path | None) -> None:
+    """Show the scores and statistics of documents and what was selected by them, or write them out.
+
+    FOLDER is what curate published; default: that of a run.
+    """
     from tasks.curate.audit.scores import score_ranges, scores_table, write_scores_of
     from tasks.curate.published.scored import Scored
 
     with exit_codes():
+        curated = _curated(folder, run_path)
         if to is None:
-            ranges = score_ranges(folder)
-            click.echo(scores_table(ranges, Scored.read(folder) if (folder / Scored.FILE).is_file() else None))
+            ranges = score_ranges(curated)
+            click.echo(scores_table(ranges, Scored.read(curated) if (curated / Scored.FILE).is_file() else None))
         else:
-            click.echo(f"{to}: the scores of {write_scores_of(folder, to):,} documents")
+            click.echo(f"{to}: the scores of {write_scores_of(curated, to):,} documents")
+
+
+def _curated(folder: Path | None, run_path: Path | None) -> Path:
+    """Return what curate published: the folder that is named, or that of a run.
+
+    Raises:
+        ConfigError: both are named.
+    """
+    if folder is not None and run_path is not None:
+        raise ConfigError(f"{folder} and --run {run_path}: name one of them, a folder of curate or a run.")
+    return folder or run_folder(run_path).stage("curate")
 
 
 @click.command(cls=Once)

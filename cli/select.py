@@ -56,7 +56,13 @@ def compare_command(file: Path, run_path: Path | None, output: Path, workers: in
             return
         click.echo(
             "\n".join(
-                [*told.statements, "", *_cost_table(costs), f"{output}: page.html, leaderboard.md, {Leaderboard.FILE}"]
+                [
+                    *told.statements,
+                    *(f"! {one}" for one in told.warnings),
+                    "",
+                    *_cost_table(costs),
+                    f"{output}: page.html, leaderboard.md, {Leaderboard.FILE}",
+                ]
             )
         )
 

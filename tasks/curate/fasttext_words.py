@@ -1,17 +1,20 @@
-"""What a fastText classifier looks at: the words that speak most for one of its labels, and most against it."""
+"""What a fastText classifier looks at: the words that speak most for and against a label; and how far it tells apart."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from tasks.core.errors import ConfigError
-from tasks.curate.fasttext_model import inspect, plain_matrix, words_of
-from tasks.curate.fasttext_training import POSITIVE
+from tasks.curate.fasttext_model import inspect, load_model, plain_matrix, probabilities, words_of
+from tasks.curate.fasttext_training import POSITIVE, lowest
 
 _ROWS_AT_ONCE = 1 << 16
 _TOLD = 30
+_LOOKED_AT = 1_000
 
 
 def strongest_words(model: Path, label: str, number: int) -> dict[str, dict[str, float]]:
@@ -41,6 +44,15 @@ def told_words(model: Path) -> dict[str, str]:
     """Return the words that speak most for positives and against them, strongest first, as people read them."""
     words = strongest_words(model, POSITIVE, _TOLD)
     return {f"words_{side}": " ".join(found) for side, found in words.items()}
+
+
+def told_apart(model: Path, examples: pa.Table) -> float:
+    """Return by how much the mean P(positive) of positive examples is above that of negative ones, of 1,000 of each."""
+    held, means = load_model(model, str(model)), []
+    for which in (examples["positive"], pc.invert(examples["positive"])):
+        own = lowest(examples.filter(which), _LOOKED_AT)
+        means.append(float(np.mean(probabilities(held, POSITIVE, own["text"].to_pylist()))))
+    return means[0] - means[1]
 
 
 def _first(words: Sequence[str], weights_V: NDArray[np.float32], number: int, sign: int) -> dict[str, float]:

@@ -51,12 +51,39 @@ INSIDE = Step("curate.inside", "curate: documents of targets", count_inside, hol
 COMBINE = Step("curate.combine", "curate: combined scores", combine)
 TELL = Step("curate.told", "curate: what was kept", tell_of_kept)
 CANDIDATES = Step("curate.candidates", "curate: candidates", candidates_of_shard)
+# Scores that differ by less than such a share of themselves are noise of rounding or of an untrained model; a guess.
+_FLAT = 1e-4
 CUT = Step("curate.cut", "curate: selection", cut)
 
 
 @dataclass(frozen=True)
+class Spread:
+    """The lowest and the highest of the scores of so many documents; infinite ones do not count."""
+
+    documents: int
+    lowest: float
+    highest: float
+
+    @property
+    def is_flat(self) -> bool:
+        """Whether several documents have the same score, but for the last digits."""
+        far = max(abs(self.lowest), abs(self.highest))
+        return self.documents > 1 and self.highest - self.lowest <= _FLAT * far
+
+    @property
+    def words(self) -> str:
+        """What people are told of it.
+
+        >>> Spread(3, 0.5, 0.5).words, Spread(3, 0.49999, 0.50001).words
+        ('0.5', '0.49999 to 0.50001')
+        """
+        low, high = (f"{end:.6g}" for end in (self.lowest, self.highest))
+        return low if low == high else f"{low} to {high}"
+
+
+@dataclass(frozen=True)
 class ScoredBy:
-    """A scorer after its work: what it has learned, what it told of that, and its table of every shard."""
+    """A scorer after its work: what it has learned, what it told of that, its table of every shard, and its spread."""
 
     scorer: ChosenScorer
     learned: Tree | None
@@ -64,6 +91,7 @@ class ScoredBy:
     tables: Sequence[Handle]
     without: int
     in_target: int
+    spread: Spread | None
 
     @property
     def name(self) -> str:
@@ -154,6 +182,12 @@ def scorer_warnings(scorers: Sequence[ScoredBy]) -> list[str]:
         for one in scorers
         if one.in_target
     ]
+    found += [
+        f"scorer {one.name}: it says the same of all {one.spread.documents:,} documents ({one.spread.words}): what is "
+        "selected by it is a matter of chance."
+        for one in scorers
+        if one.spread is not None and one.spread.is_flat
+    ]
     return found
 
 
@@ -203,6 +237,8 @@ def _told(workshop: Workshop, scored_by: ScoredBy, kept: Sequence[Handle]) -> Sc
         kept=of_kept,
         without=scored_by.without,
         in_target=scored_by.in_target,
+        lowest=None if scored_by.spread is None else scored_by.spread.lowest,
+        highest=None if scored_by.spread is None else scored_by.spread.highest,
     )
 
 
@@ -210,9 +246,11 @@ def _scored(workshop: Workshop, scorer: ChosenScorer, texts: Sequence[TextSource
     steps = vectors.scored if isinstance(scorer.config, EmbeddedParams) else _of_texts
     learning, records = steps(workshop, scorer, texts)
     learned, told = (None, {}) if learning is None else (learning.tree, learning.summary)
-    without = sum(record.summary["without"] for record in records)
+    without, finite = (sum(record.summary[name] for record in records) for name in ("without", "finite"))
     tables = [record.file(SCORES_FILE) for record in records]
-    return ScoredBy(scorer, learned, told, tables, without, _in_target(workshop, scorer, texts))
+    ends = [end for record in records for end in record.summary["ends"]]
+    spread = Spread(finite, min(ends), max(ends)) if ends else None
+    return ScoredBy(scorer, learned, told, tables, without, _in_target(workshop, scorer, texts), spread)
 
 
 def _in_target(workshop: Workshop, scorer: ChosenScorer, texts: Sequence[TextSource]) -> int:
@@ -220,6 +258,8 @@ def _in_target(workshop: Workshop, scorer: ChosenScorer, texts: Sequence[TextSou
     if method.target is None:
         return 0
     target = method.target(scorer.config, scorer.files)
+    if not target.files:
+        return 0
     files = tuple(scorer.files[name] for name in target.files)
     records = INSIDE.map(workshop, [InsideArgs(text, files, target.fields) for text in texts])
     return sum(record.summary["documents"] for record in records)

@@ -122,13 +122,13 @@ def _with_something_kept(manifest: Manifest, output: Path, workshop: Workshop) -
     other = "" if "any_language" in judged else "; any_language is for text that is not English"
     selecting = any(reason.startswith(NOT_SELECTED) for reason in account.dropped)
     ask = (
-        f"; or select less strictly: `mixwright audit --folder {output} --what-if select.0....` answers at once"
+        f"; or select less strictly: `mixwright audit {output} --what-if select.0....` answers at once"
         if selecting
         else ""
     )
     raise NothingKeptError(
         f"{output}: curate kept none of {account.taken.documents:,} documents: {account.losses()}. See them with `mixwright "
-        f"audit --folder {output} --rules --examples 2`; then take another profile (curate.profile, "
+        f"audit {output} --rules --examples 2`; then take another profile (curate.profile, "
         f"curate.profile_of_source{other}), or change that threshold (curate.profiles){ask}."
     )
 

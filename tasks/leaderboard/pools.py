@@ -1,6 +1,6 @@
 """The token pools of entrants: what each selects of the documents that are trained on, in the tokens of the run."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tasks.arms.pools import PoolParams, tokenize_like
@@ -8,9 +8,11 @@ from tasks.cluster.config import ClusterParams
 from tasks.cluster.sources import SourceDomains
 from tasks.cluster.split import Split
 from tasks.core.errors import ConfigError, NothingKeptError
+from tasks.curate.published.funnel import Funnel
 from tasks.leaderboard.config import TWIN, LeaderboardParams
 from tasks.leaderboard.entrants import Entrant, entrant_name
 from tasks.runtime.context import Workshop
+from tasks.runtime.stages import stage_input
 from tasks.tokenize.config import TokenizeParams
 
 # What is measured was taken out before.
@@ -36,6 +38,17 @@ def selected_pools(
         pools[name] = _made(name, one, seed, tokenize, base, inside)
     workshop.observer.progress(label, len(pools), len(wanted))
     return pools
+
+
+def pool_warnings(pools: Mapping[str, Path], workshop: Workshop) -> tuple[str, ...]:
+    """Return what curation warned of in making pools, each sentence once; that a source lost all is no surprise here."""
+    found: dict[str, str] = {}
+    for name, pool in pools.items():
+        funnel = stage_input(workshop, {"curate": pool.parent / "curate"}, "curate").read(Funnel)
+        for warning in funnel.warnings:
+            if warning not in funnel.lost_sources:
+                found.setdefault(warning, name)
+    return tuple(f"pool {name}: {warning}" for warning, name in found.items())
 
 
 def _made(name: str, entrant: Entrant, seed: int, tokenize: TokenizeParams, base: Path, workshop: Workshop) -> Path:

@@ -94,4 +94,5 @@ class Leaderboard(Published):
     confirmation: Confirmation | None
     searched: SearchedWeights | None = None
     statements: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
     runs: tuple[ArmRun, ...]

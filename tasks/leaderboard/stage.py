@@ -18,7 +18,7 @@ from tasks.leaderboard.entrants import Entrant, entrant_name, entrants
 from tasks.leaderboard.kept import base_documents, diversities, kept, tokens_by_id
 from tasks.leaderboard.models import Entered, budget_name
 from tasks.leaderboard.page import render
-from tasks.leaderboard.pools import require_enough
+from tasks.leaderboard.pools import pool_warnings, require_enough
 from tasks.leaderboard.published import Kept, Leaderboard, Objective
 from tasks.leaderboard.rank import Measured, confirmation, ranked, statements, winner
 from tasks.leaderboard.searched import with_searched
@@ -53,6 +53,9 @@ def run(params: LeaderboardParams, *, inputs: Mapping[str, Path], output: Path, 
     if (found := stage.unchanged()) is not None:
         return found
     workshop.observer.say(effect_words(params))
+    warnings = pool_warnings(entered.pools, workshop)
+    for warning in warnings:
+        workshop.observer.say(f"{STAGE}: {warning}")
     # 2. Models: every entrant with every seed, and the random twins with fewer and more tokens.
     made = entered.measure(workshop, [budget for budget in params.budgets if budget != 1])
     measured = Measured(made.runs, made.directions, objectives)
@@ -76,6 +79,7 @@ def run(params: LeaderboardParams, *, inputs: Mapping[str, Path], output: Path, 
         curves=curves,
         confirmation=confirmed,
         searched=searched,
+        warnings=warnings,
         statements=statements(rows, confirmed, searched, params.confidence, params.num_seeds),
         runs=made.runs,
     )

@@ -22,6 +22,7 @@ def _lines(found: Leaderboard) -> Iterator[str]:
     yield "# Selectors against documents drawn at random, at equal tokens"
     yield ""
     yield from (f"* {one}" for one in found.statements)
+    yield from (f"* Warning: {one}" for one in found.warnings)
     yield ""
     yield from markdown_table(_HEAD, [_gains(row) for row in found.entrants])
     yield ""

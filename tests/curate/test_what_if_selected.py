@@ -76,12 +76,12 @@ def test_the_answer_is_what_a_run_with_that_selection_keeps(
 
 
 def test_the_command_answers_for_selections_and_refuses_both_at_once(curated: Path) -> None:
-    asked = ["--folder", str(curated), "--what-if", "select.0.low=0"]
+    asked = [str(curated), "--what-if", "select.0.low=0"]
     told = CliRunner().invoke(audit, asked)
     assert told.exit_code == 0 and "p keeps quantiles 0 to 1 of words, by tokens: 23 of 23 documents" in told.output
     (answer,) = json.loads(CliRunner().invoke(audit, [*asked, "--json"]).output).values()
     assert answer["selections"][0]["kept_documents"] == 23
-    of_a_rule = CliRunner().invoke(audit, ["--folder", str(curated), "--what-if", "min_words=1"]).output
+    of_a_rule = CliRunner().invoke(audit, [str(curated), "--what-if", "min_words=1"]).output
     assert (
         f"{23 - sum(kept_of(curated).values())} stay dropped by selections, which `mixwright curate` does anew"
         in of_a_rule
@@ -141,3 +141,17 @@ def test_of_many_groups_the_sum_is_told() -> None:
     (line,) = selection_lines(many)
     assert line.startswith("p keeps the highest s, of 13 groups together: 13 of 52 documents, 130 of 520 tokens")
     assert line.endswith("its quota is 195, 65 not filled")
+
+
+def test_candidates_without_statistics_are_refused_and_take_no_others(curated: Path) -> None:
+    for first, last in ((5, 24), (0, 20)):
+        torn = read_curated(curated)
+        vars(torn)["annotations"] = torn.annotations.slice(first, last - first)
+        with pytest.raises(DataError, match=r"[45] of 23 documents of candidates/ have no statistics in annotations/"):
+            what_if_selected(torn, ["p.select=[{kind: threshold, score: bytes, at_least: 1}]"])
+
+
+def test_one_of_a_folder_and_a_run_is_asked_of(curated: Path) -> None:
+    for command in (audit, scores):
+        told = CliRunner().invoke(command, [str(curated), "--run", str(curated)])
+        assert told.exit_code == 2 and "name one of them, a folder of curate or a run" in told.output

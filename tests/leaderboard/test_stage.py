@@ -94,7 +94,9 @@ def test_people_see_pools_and_models_of_the_whole_and_no_step_of_each(found: Lea
         "select: confirmation: pools": (4, 4),
         "select: confirmation: models": (6, 6),
     }
-    assert [one.partition(":")[0] for one in heard.said] == ["select"]
+    few = "pool dsir-40: scorer med: the target has 400 words, which say little"
+    assert [one[: len(few)] for one in found.warnings] == [few] and found.warnings[0] in heard.said[1]
+    assert [one.partition(":")[0] for one in heard.said] == ["select", "select"]
 
 
 def test_the_page_leads_with_the_decision(found: Leaderboard, root: Path) -> None:
@@ -144,7 +146,7 @@ def test_the_command_tells_what_scoring_cost_and_gives_it_to_machines(
     words = ["select", "compare", str(file), "--run", str(root), "--output", str(root / "board")]
     told = CliRunner().invoke(main, words)
     assert told.exit_code == 0, told.output
-    assert all(one in told.output for one in found.statements) and "CPU s per GB" in told.output
+    assert all(one in told.output for one in (*found.statements, *found.warnings)) and "CPU s per GB" in told.output
     as_json = json.loads(CliRunner().invoke(main, [*words, "--json"]).stdout)
     assert as_json["scoring"][0]["scorer"] == "med" and as_json["scoring"][0]["cpu_s_per_gb"] > 0
     assert as_json["statements"] == [*found.statements]

@@ -2,16 +2,18 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import yaml
+from numpy.typing import NDArray
 
 from tasks.core.errors import ConfigError, DataError
 from tasks.core.params import validate
 from tasks.core.text_table import text_table
 from tasks.curate.audit.folder import Curated
-from tasks.curate.published.documents import CANDIDATES
+from tasks.curate.published.documents import ANNOTATIONS, CANDIDATES
 from tasks.curate.rules.profile import Profile
 from tasks.curate.selection.apply import number_of
 from tasks.curate.selection.choosing import Cut, choice_of
@@ -146,6 +148,7 @@ def _with_statistics(curated: Curated, candidates: Candidates, asked: Sequence[s
 
     Raises:
         ConfigError: there is no such number.
+        DataError: a candidate is not among the documents with statistics.
     """
     missing = sorted({*asked} - {*candidates.scores})
     if not missing:
@@ -155,10 +158,27 @@ def _with_statistics(curated: Curated, candidates: Candidates, asked: Sequence[s
         known = ", ".join([*candidates.scores, *sorted(numbers)])
         raise ConfigError(f"--what-if: there is no score {strangers[0]!r} here. There are {known}.")
     ids_N = np.array([number_of(one) for one in curated.annotations["id"].to_pylist()], np.int64)
-    order = np.argsort(ids_N, kind="stable")
-    rows = order[np.searchsorted(ids_N[order], candidates.id_N)]
+    rows = _rows_of(ids_N, candidates.id_N, curated.folder)
     found = {name: np.asarray(numbers[name][rows], np.float64) for name in missing}
     return replace(candidates, scores={**candidates.scores, **found})
+
+
+def _rows_of(ids_N: NDArray[np.int64], wanted_N: NDArray[np.int64], folder: Path) -> NDArray[np.intp]:
+    """Return in which row each of the wanted ids stands.
+
+    Raises:
+        DataError: one stands in none.
+    """
+    order = np.argsort(ids_N, kind="stable")
+    places = np.searchsorted(ids_N[order], wanted_N)
+    there = places < len(order)
+    there[there] = ids_N[order[places[there]]] == wanted_N[there]
+    if strangers := int((~there).sum()):
+        raise DataError(
+            f"{folder}: {strangers:,} of {len(wanted_N):,} documents of {CANDIDATES}/ have no statistics in {ANNOTATIONS}/, "
+            "so these are not of one run. Run curate again."
+        )
+    return order[places]
 
 
 def _size(candidates: Candidates, chosen_N: Bools) -> Part:

@@ -11,7 +11,8 @@ from tasks.core.published import Model, Published
 class ScorerTold(Model):
     """A scorer: its kind, its columns, what it told of what it has learned and of the kept documents.
 
-    `without` documents have no score; `in_target` are texts of its target.
+    `without` documents have no score; `in_target` are texts of its target. `lowest` and `highest` of all scores (None: no
+    document has one, or it is a combined score).
     """
 
     kind: str
@@ -20,6 +21,8 @@ class ScorerTold(Model):
     kept: Mapping[str, float]
     without: NonNegativeInt
     in_target: NonNegativeInt = 0
+    lowest: float | None = None
+    highest: float | None = None
 
 
 class Size(Model):
@@ -34,6 +37,7 @@ class SelectionTold(Model):
 
     `score` is what it is called in reasons. `group`: "" where all documents are together. `allowed_tokens`: its quota
     (None: it has none). `weighted_tokens`: those kept, each document as often as it weighs (None: nothing is weighted).
+    `outside`: documents whose score is no probability, where one is asked for.
     """
 
     profile: str
@@ -44,6 +48,7 @@ class SelectionTold(Model):
     kept: Size
     allowed_tokens: NonNegativeInt | None = None
     weighted_tokens: NonNegativeFloat | None = None
+    outside: NonNegativeInt = 0
 
 
 class Scored(Published):

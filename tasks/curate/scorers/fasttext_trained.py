@@ -18,14 +18,16 @@ from tasks.curate.annotators.method import existing_file
 from tasks.curate.decontaminate.benchmarks import named_files, read_benchmark
 from tasks.curate.fasttext_model import load_model, probabilities
 from tasks.curate.fasttext_training import POSITIVE, FastTextTraining, examples_of, lowest, train
-from tasks.curate.fasttext_words import told_words
-from tasks.curate.scorers.method import Documents, Files, Given, LearningPass, ScorerMethod, ScorerParams
+from tasks.curate.fasttext_words import told_apart, told_words
+from tasks.curate.scorers.method import Documents, Files, Given, LearningPass, ScorerMethod, ScorerParams, Target
 from tasks.curate.statistics.texts import Columns
 
 MODEL = "model.bin"
 _CLASSES, _WAYS = ("positive", "negative"), ("files", "sources", "ids")
 # DCLM has 200,000 of each; of fewer than these, a warning. A guess.
 _FEW_EXAMPLES = 1_000
+# Of examples that it was trained on; a guess.
+_HARDLY_APART = 0.02
 
 Names = Annotated[tuple[str, ...], Field(min_length=1)]
 
@@ -144,13 +146,20 @@ def _learn(config: FastTextTrained, looks: Iterable[pa.Table], files: Files, fol
                 f"scorer {config.name}: there is no {which} example with a word in it, and two classes are told apart. Name "
                 f"others ({which}_files, {which}_sources, {which}_ids)."
             )
-    train(pa.concat_tables(chosen.values()), config.training, config.seed, folder / MODEL, f"scorer {config.name}")
-    told |= {f"{which}_examples": examples.num_rows for which, examples in chosen.items()}
+    examples = pa.concat_tables(chosen.values())
+    train(examples, config.training, config.seed, folder / MODEL, f"scorer {config.name}")
+    told |= {f"{which}_examples": own.num_rows for which, own in chosen.items()}
     told["negatives_that_are_positives"] = negatives.num_rows - distinct.num_rows
-    told |= told_words(folder / MODEL)
-    if (fewest := min(examples.num_rows for examples in chosen.values())) < _FEW_EXAMPLES:
-        told["warning"] = f"{fewest:,} examples of a class say little: DCLM takes 200,000"
-    return told
+    told |= told_words(folder / MODEL) | {"told_apart": told_apart(folder / MODEL, examples)}
+    warnings = []
+    if (fewest := min(own.num_rows for own in chosen.values())) < _FEW_EXAMPLES:
+        warnings.append(f"{fewest:,} examples of a class say little: DCLM takes 200,000")
+    if not told["told_apart"] > _HARDLY_APART:
+        warnings.append(
+            f"P(positive) of its own positives is only {told['told_apart']:.2g} above that of its negatives: it has hardly "
+            "learned; raise training.epochs or training.learning_rate, or name more examples"
+        )
+    return told | ({"warning": "; ".join(warnings)} if warnings else {})
 
 
 def _merged(looks: Iterable[pa.Table], number: int) -> pa.Table:
@@ -212,6 +221,10 @@ def _score(config: FastTextTrained, documents: Documents, held: Any) -> Columns:
     return {"": probabilities(held, POSITIVE, documents.to_list())}
 
 
+def _target(config: FastTextTrained, files: Iterable[str]) -> Target:
+    return Target(tuple(name for name in files if name.startswith("positive.")), config.fields)
+
+
 METHOD = ScorerMethod(
     ("",),
     _score,
@@ -226,4 +239,5 @@ METHOD = ScorerMethod(
         look_fields=("positive_sources", *(f"negative_{how}" for how in _WAYS), "max_examples", "seed"),
         publishes=(MODEL,),
     ),
+    target=_target,
 )

@@ -134,7 +134,7 @@ def score_shard(args: ScoreArgs, here: Here) -> UnitResult:
 
 
 def write_scores_of(config: Scorer, documents: pa.Table, found: Columns, here: Here) -> UnitResult:
-    """Write the scores of the documents of a shard, and count those that have none.
+    """Write the scores of the documents of a shard, count those that have none, and tell the lowest and the highest.
 
     Raises:
         DataError: there is another number of scores than of documents.
@@ -145,8 +145,17 @@ def write_scores_of(config: Scorer, documents: pa.Table, found: Columns, here: H
             raise DataError(f"scorer {config.name}: {len(values):,} scores of {documents.num_rows:,} documents.")
         columns[column(config.name, part)] = pa.array(values)
     write_scores(pa.table(columns), here.folder / SCORES_FILE)
-    missing = int(np.isnan(np.asarray(found[""], np.float64)).sum())
-    return UnitResult(summary={"documents": documents.num_rows, "without": missing})
+    score_N = np.asarray(found[""], np.float64)
+    finite_N = score_N[np.isfinite(score_N)]
+    ends = [float(finite_N.min()), float(finite_N.max())] if len(finite_N) else []
+    return UnitResult(
+        summary={
+            "documents": len(score_N),
+            "without": int(np.isnan(score_N).sum()),
+            "finite": len(finite_N),
+            "ends": ends,
+        }
+    )
 
 
 def held_looker(args: LookArgs) -> tuple[ChosenScorer, str]:

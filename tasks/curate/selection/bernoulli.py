@@ -1,8 +1,12 @@
 """Documents that are each kept with a probability of its own: what a score is, such as MetaCLIP's balance of entries."""
 
+from collections.abc import Mapping
 from typing import Literal
 
-from tasks.curate.selection.method import Bools, Seed, SelectionMethod, SelectionParams, Values, each, uniform
+import numpy as np
+
+from tasks.core.errors import DataError
+from tasks.curate.selection.method import Bools, Chosen, Groups, Seed, SelectionMethod, SelectionParams, Values, uniform
 
 
 class Bernoulli(SelectionParams):
@@ -15,6 +19,20 @@ class Bernoulli(SelectionParams):
     seed: Seed = 0
 
 
+def _choose(config: Bernoulli, groups: Groups) -> Mapping[str, Chosen]:
+    scores = [values.score_N[~np.isnan(values.score_N)] for values in groups.values()]
+    every = np.concatenate([*scores, np.zeros(0)])
+    if len(every) and not ((every >= 0) & (every <= 1)).any():
+        raise DataError(
+            f"bernoulli by {config.score}: none of {len(every):,} scores is a probability; they are from {every.min():.4g} "
+            f"to {every.max():.4g}. Select by quantiles or a threshold of it, or draw by it with `sampled`."
+        )
+    return {
+        name: Chosen(_kept(config, values), outside=int(((values.score_N < 0) | (values.score_N > 1)).sum()))
+        for name, values in groups.items()
+    }
+
+
 def _kept(config: Bernoulli, values: Values) -> Bools:
     kept_N: Bools = uniform(config.seed, values.id_N) < values.score_N
     return kept_N
@@ -24,4 +42,4 @@ def _words(config: Bernoulli) -> str:
     return f"each with probability {config.score}"
 
 
-METHOD = SelectionMethod(each(_kept), _words)
+METHOD = SelectionMethod(_choose, _words)

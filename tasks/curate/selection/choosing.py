@@ -5,7 +5,7 @@ Axes: N candidates.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -24,7 +24,8 @@ class Cut:
     """What one selection of a profile keeps of a group, and how much it had before it.
 
     `group`: "" where all documents are together. `allowed_tokens` are its quota (None: it has none).
-    `weighted_tokens`: with each document as often as it weighs (None: nothing is weighted).
+    `weighted_tokens`: with each document as often as it weighs (None: nothing is weighted). `outside`: documents whose
+    score is no probability, where one is asked for.
     """
 
     profile: str
@@ -37,6 +38,7 @@ class Cut:
     kept_tokens: int
     allowed_tokens: int | None = None
     weighted_tokens: float | None = None
+    outside: int = 0
 
 
 @dataclass(frozen=True)
@@ -115,7 +117,10 @@ def _single(profile: str, selection: kinds.Single, here: Candidates) -> _Step:
         if chosen.weight_N is not None:
             weight_N[rows] = chosen.weight_N
             weights = float(chosen.weight_N @ here.tokens_N[rows])
-        cuts.append(_cut(profile, selection, told, group, here, rows, chosen.kept_N, chosen.allowed_tokens, weights))
+        of_group = _cut(profile, selection, told, group, here, rows, chosen.kept_N)
+        cuts.append(
+            replace(of_group, allowed_tokens=chosen.allowed_tokens, weighted_tokens=weights, outside=chosen.outside)
+        )
     return _Step(kept_N, told_N, weight_N, tuple(cuts))
 
 
@@ -127,8 +132,6 @@ def _cut(
     here: Candidates,
     rows: NDArray[Any],
     kept_N: Bools,
-    allowed_tokens: int | None = None,
-    weighted_tokens: float | None = None,
 ) -> Cut:
     tokens_N = here.tokens_N[rows]
     return Cut(
@@ -140,8 +143,6 @@ def _cut(
         tokens=int(tokens_N.sum()),
         kept_documents=int(kept_N.sum()),
         kept_tokens=int(tokens_N[kept_N].sum()),
-        allowed_tokens=allowed_tokens,
-        weighted_tokens=weighted_tokens,
     )
 
 

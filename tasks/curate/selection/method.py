@@ -60,11 +60,15 @@ class Values:
 
 @dataclass(frozen=True)
 class Chosen:
-    """Which documents of a group are kept, what they weigh (None: 1), and how many tokens they may have (None: any)."""
+    """Which documents of a group are kept, what they weigh (None: 1), and how many tokens they may have (None: any).
+
+    `outside`: documents whose score is no probability, where one is asked for.
+    """
 
     kept_N: Bools
     weight_N: Floats | None = None
     allowed_tokens: int | None = None
+    outside: int = 0
 
 
 Groups = Mapping[str, Values]

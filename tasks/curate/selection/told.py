@@ -23,6 +23,7 @@ def selection_told(cut: Cut) -> SelectionTold:
         kept=Size(documents=cut.kept_documents, tokens=cut.kept_tokens),
         allowed_tokens=cut.allowed_tokens,
         weighted_tokens=cut.weighted_tokens,
+        outside=cut.outside,
     )
 
 
@@ -48,6 +49,7 @@ def _together(own: Sequence[SelectionTold]) -> SelectionTold:
         kept=_sum([one.kept for one in own]),
         allowed_tokens=sum(allowed) if len(allowed) == len(own) else None,
         weighted_tokens=sum(weighted) if weighted else None,
+        outside=sum(one.outside for one in own),
     )
 
 
@@ -67,7 +69,7 @@ def _line(told: SelectionTold) -> str:
 
 
 def selection_warnings(cuts: Sequence[Cut]) -> list[str]:
-    """Return a sentence for each selection that leaves nothing of a group, and for each whose quotas are not filled."""
+    """Return a sentence for each selection that leaves nothing of a group, fills no quota, or has no probabilities."""
     found = []
     for (profile, name), some in groupby(cuts, key=lambda cut: (cut.profile, cut.name)):
         own = list(some)
@@ -86,6 +88,12 @@ def selection_warnings(cuts: Sequence[Cut]) -> list[str]:
             found.append(
                 f"profile {profile}: {name}: {len(short)} of {len(own)} groups have less than their quota, together "
                 f"{missing:,} tokens: {_named([cut.group for cut in short])}. Nothing is repeated to fill it."
+            )
+        if outside := sum(cut.outside for cut in own):
+            every = sum(cut.documents for cut in own)
+            found.append(
+                f"profile {profile}: {name} is taken as a probability, and {outside:,} of {every:,} documents have one "
+                "below 0 (never kept) or above 1 (always kept)."
             )
     return found
 

@@ -135,6 +135,8 @@ def test_examples_are_named_by_file_source_and_id_and_an_id_says_more_than_a_sou
 def test_a_target_inside_the_pool_is_counted_and_its_documents_are_no_negatives(tmp_path: Path) -> None:
     texts = [row["text"] for row in POOL if row["source"] == "med"]
     config = scorer(positive_files=[records_file(tmp_path / "p.jsonl", texts)])
+    assert METHOD.target is not None
+    assert METHOD.target(config, ["positive.p", "positive_ids", "negative.n"]).files == ("positive.p",)
     told = learned(config, tmp_path / "out")
     assert told["negatives_that_are_positives"] == len(texts)
     assert told["negative_examples"] == len(texts)
@@ -220,5 +222,8 @@ def test_examples_of_ten_documents_are_a_warning_and_no_refusal(tmp_path: Path) 
     config = scorer(positive_ids=ids_file(tmp_path / "ten.txt", MEDICAL[:10]))
     told = learned(config, tmp_path / "out")
     assert told["positive_examples"] == told["negative_examples"] == 10
-    assert "10 examples of a class say little" in told["warning"]
+    assert "10 examples of a class say little" in told["warning"] and "hardly" not in told["warning"]
+    short = {**SMALL, "epochs": 1, "learning_rate": 0.01}
+    told = learned(config.model_copy(update={"training": FastTextTraining(**short)}), tmp_path / "short")
+    assert "of its negatives: it has hardly learned; raise training.epochs" in told["warning"]
     assert not np.isnan(scores(tmp_path / "out", config, [MEDICINE])).any()

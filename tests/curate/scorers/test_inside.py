@@ -29,7 +29,8 @@ def test_documents_that_are_texts_of_a_target_are_counted_and_said(tmp_path: Pat
     ingest_folder(tmp_path / "ingest", [[document(f"d{i}", text) for i, text in enumerate(texts)]])
     (tmp_path / "target.jsonl").write_text(json.dumps({"text": texts[0]}) + "\n")
     scorer = {"kind": "dsir", "name": "med", "target": [str(tmp_path / "target.jsonl")], "num_buckets": 50}
-    values = {"scorers": [scorer], "profile": "p", "profiles": {"p": {"rules": {}}}, "duplicates": None}
+    same = {"kind": "metadata", "name": "tier", "values": {"docs": 1}}
+    values = {"scorers": [scorer, same], "profile": "p", "profiles": {"p": {"rules": {}}}, "duplicates": None}
     params = CurateParams.model_validate(values)
     run(params, inputs={"ingest": tmp_path / "ingest"}, output=tmp_path / "out", workshop=workshop(tmp_path))
     assert len(rows(tmp_path / "out", "kept")) == 4
@@ -37,6 +38,8 @@ def test_documents_that_are_texts_of_a_target_are_counted_and_said(tmp_path: Pat
     warnings = Funnel.read(tmp_path / "out").warnings
     assert any(one.startswith("scorer med: 2 documents are texts of its target") for one in warnings)
     assert any(one.startswith("scorer med: the target has 5 words, which say little") for one in warnings)
+    assert any(one.startswith("scorer tier: it says the same of all 4 documents (1): what") for one in warnings)
+    assert sum("says the same" in one for one in warnings) == 1
     told = CliRunner().invoke(scores, [str(tmp_path / "out")]).output
     assert "documents that are texts of its target 2" in told
 
