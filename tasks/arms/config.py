@@ -10,6 +10,7 @@ from tasks.core.params import Params
 from tasks.evaluation.tasks.params import NAME, TaskSetParams
 from tasks.training.chunks import Interleave
 from tasks.training.config import TrainingConfig
+from tasks.training.document_range import DocumentRange
 from tasks.training.params import demo_full
 from tasks.training.schedules.kinds import ScheduleConfig
 from tasks.training.starts.kinds import StartConfig
@@ -48,6 +49,10 @@ class ArmStage(Params):
     rope_base: PositiveFloat | None = Field(default=None, description="null = that of training.model")
     metadata: bool = Field(default=False, description="documents stand behind their metadata, see tokenize.metadata")
     interleave: Interleave | None = Field(default=None, description="chunks of documents in turn; null = as they are")
+    documents: DocumentRange | None = Field(default=None, description="of each domain; null = all")
+    max_epochs: PositiveFloat | None = Field(
+        default=None, description="how often the stage alone may repeat a domain's documents; null = as the run allows"
+    )
     schedule: ScheduleConfig | None = Field(
         default=None, description="from here on, up to the next stage that has one; null = it goes on"
     )

@@ -18,6 +18,7 @@ from tasks.training.order import weight_caps
 from tasks.training.recipes import phase_of, staged_training
 from tasks.training.rows import rows_of
 from tasks.training.segments import Layout
+from tasks.training.stage_caps import over_caps
 from tasks.training.types import RunSpec, Trunk
 
 _NOT_OF_A_NAME = re.compile(r"[^A-Za-z0-9_+-]")
@@ -162,6 +163,8 @@ def _runs(
         for place, seed in enumerate(seeds)
     )
     run_data(replace(specs[0], name=f"arm {arm.name}"), pool, rows)  # its caps
+    if over := [*over_caps(phases, [one.max_epochs for one in stages], pool.names, training.model, rows)]:
+        raise ConfigError(f"arm {arm.name}, {'; '.join(over)}")
     return training, specs
 
 

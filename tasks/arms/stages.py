@@ -53,7 +53,9 @@ def staged(
         layout = phase_of(_recipe_stage(stage, tokens, (1.0,)), (1.0,), training.model).layout(training.model)
         rows_N = np.array([each.distinct for each in rows(layout)], dtype=np.float64)
         samples = tokens // layout.length
-        caps_N = np.minimum(np.maximum(np.floor((max_epochs - epochs_N) * rows_N), 0) / samples, 1.0)
+        left_N = np.maximum(max_epochs - epochs_N, 0)
+        left_N = left_N if stage.max_epochs is None else np.minimum(left_N, stage.max_epochs)
+        caps_N = np.minimum(np.floor(left_N * rows_N) / samples, 1.0)
         weights = _weights(stage, arm, pool, caps_N, whose)
         epochs_N = epochs_N + np.ceil(np.array(weights) * samples) / np.maximum(rows_N, 1)
         found.append(_recipe_stage(stage, tokens, weights))

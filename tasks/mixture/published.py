@@ -15,6 +15,7 @@ from tasks.core.errors import DataError
 from tasks.core.published import Model, Published
 from tasks.mixture.runs import LossUnit
 from tasks.training.chunks import Interleave
+from tasks.training.document_range import DocumentRange
 from tasks.training.hooks.kinds import HookConfig
 from tasks.training.schedules.kinds import ScheduleConfig
 from tasks.training.types import mean_weights
@@ -38,8 +39,10 @@ class RecipeStage(Model):
 
     `sequence_length` and `rope_base` are the run's where they are null. With `metadata` every document stands behind tokens
     that say where it comes from (tokenize.metadata), which count as tokens of the stage and are not predicted; with
-    `interleave` chunks of its documents stand in turn. A `schedule` rules the learning rate from the stage on, up to the
-    next stage that has one or the end of the run: `warmup_steps` from the rate before, to `peak_fraction` of the run's peak.
+    `interleave` chunks of its documents stand in turn; with `documents` it is of a part of each domain's alone, of
+    which it may repeat none more often than `max_epochs` (null = as the run allows) by itself. A `schedule`
+    rules the learning rate from the stage on, up to the next stage that has one or the end of the run: `warmup_steps` from
+    the rate before, to `peak_fraction` of the run's peak.
     """
 
     tokens: PositiveInt
@@ -53,6 +56,8 @@ class RecipeStage(Model):
     peak_fraction: PositiveFloat | None = None
     metadata: bool = False
     interleave: Interleave | None = None
+    documents: DocumentRange | None = None
+    max_epochs: PositiveFloat | None = None
 
     @model_validator(mode="after")
     def _sums_to_one(self) -> Self:
@@ -77,7 +82,8 @@ class RecipeStage(Model):
         found = [] if self.sequence_length is None else [f"samples of {self.sequence_length:,} tokens"]
         found += [] if self.rope_base is None else [f"RoPE base {self.rope_base:,.10g}"]
         found += ["metadata before each document"] if self.metadata else []
-        found += [] if self.interleave is None else [self.interleave.words]
+        found += [one.words for one in (self.interleave, self.documents) if one is not None]
+        found += [] if self.max_epochs is None else [f"at most {self.max_epochs:g} epochs"]
         if self.schedule is not None:
             steps = "" if self.warmup_steps is None else f" after {self.warmup_steps:,} steps of warm-up"
             peak = "" if self.peak_fraction is None else f" to {self.peak_fraction:g} of the peak"

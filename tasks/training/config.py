@@ -128,12 +128,20 @@ class DataConfig(Params):
     curriculum: str | None = Field(
         default=None, min_length=1, description="column by whose mean the rows of an epoch are drawn, ascending"
     )
+    curriculum_order: Literal["descending"] | None = Field(
+        default=None, description="of the curriculum's numbers; null = ascending"
+    )
     transform: TransformKind | None = Field(
         default=None, description="what is made of each row before the model sees it; null = nothing"
     )
     seed: int = Field(
         default=0, ge=0, description="which documents get the copy that their weight's fraction stands for"
     )
+
+    def mistakes(self) -> Iterator[str]:
+        """Yield what does not fit together."""
+        if self.curriculum_order is not None and self.curriculum is None:
+            yield "data.curriculum_order says how a curriculum's numbers go, and data.curriculum names none"
 
     @property
     def gaps(self) -> bool:

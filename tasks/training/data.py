@@ -1,8 +1,8 @@
 """What a run reads, and when: its data order over the rows of a token pool; any process reads any part of it.
 
-Where the layout of samples changes on the way (their length, metadata, interleaved documents), each has rows and an order of
-its own, in which its segments follow each other: an epoch of a domain is every row of one layout once, and what is drawn of
-all counts together.
+Where the layout of samples changes on the way (their length, metadata, which documents and whether interleaved), each has
+rows and an order of its own, in which its segments follow each other: an epoch of a domain is every row of one layout once,
+and what is drawn of all counts together.
 
 Axes: S samples, N domains, T tokens that a sample trains on.
 """
@@ -65,7 +65,7 @@ class OrderedRows:
     @property
     def layout(self) -> Layout:
         """How the tokens of the pool became these rows."""
-        return Layout(self.rows[0].length, self.rows[0].prefixes is not None, self.rows[0].interleave)
+        return self.rows[0].layout
 
     def read(self, start: int, stop: int, number: int) -> Batch:
         """Return samples `start` to `stop` (excluded) of this order, which are those from `number` on of the run.

@@ -11,6 +11,7 @@ from tasks.core.params import Params
 from tasks.mixture.published import MixtureName
 from tasks.training.chunks import Interleave
 from tasks.training.config import ModelConfig, OptimizerConfig, Precision, TrainingConfig
+from tasks.training.document_range import DocumentRange
 from tasks.training.parallel.kinds import ParallelKind
 from tasks.training.planted.params import PlantedExperiment
 from tasks.training.starts.kinds import StartConfig
@@ -27,6 +28,10 @@ class BranchStage(Params):
     rope_base: PositiveFloat | None = Field(default=None, description="null = that of train.training.model")
     metadata: bool = Field(default=False, description="documents stand behind their metadata, see tokenize.metadata")
     interleave: Interleave | None = Field(default=None, description="chunks of documents in turn; null = as they are")
+    documents: DocumentRange | None = Field(default=None, description="of each domain; null = all")
+    max_epochs: PositiveFloat | None = Field(
+        default=None, description="how often the stage alone may repeat a domain's documents; null = as the run allows"
+    )
 
     def mistakes(self) -> Iterator[str]:
         """Yield which weights do not sum to 1."""

@@ -7,6 +7,7 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, Pos
 
 from tasks.core.published import Model, Published
 from tasks.training.chunks import Interleave
+from tasks.training.document_range import DocumentRange
 
 # Where the folders of all runs lie.
 MODELS_FOLDER = "models"
@@ -19,7 +20,7 @@ class TrainedPhase(Model):
 
     With `end_weights` the mixture went from `weights` to them, linearly over the phase's tokens. `sequence_length` and
     `rope_base` are those of train.training.model where they are null. With `metadata` documents stood behind theirs; with
-    `interleave` their chunks stood in turn.
+    `interleave` their chunks stood in turn; with `documents` it was of these alone.
     """
 
     tokens: PositiveInt
@@ -29,6 +30,7 @@ class TrainedPhase(Model):
     rope_base: PositiveFloat | None = None
     metadata: bool = False
     interleave: Interleave | None = None
+    documents: DocumentRange | None = None
 
 
 class TrunkStep(Model):

@@ -36,6 +36,7 @@ def trained_phase(phase: Phase, weights: tuple[float, ...]) -> TrainedPhase:
         rope_base=phase.rope_base,
         metadata=bool(phase.metadata),
         interleave=phase.interleave,
+        documents=phase.documents,
     )
 
 
@@ -48,4 +49,5 @@ def _phase(one: TrainedPhase) -> Phase:
         one.rope_base,
         one.metadata or None,
         one.interleave,
+        one.documents,
     )

@@ -13,6 +13,7 @@ from tasks.tokenize.pool import TokenPool
 from tasks.training.chunks import Interleave
 from tasks.training.config import ModelConfig, TrainingConfig
 from tasks.training.data import RunData, phases_of, run_data
+from tasks.training.document_range import DocumentRange
 from tasks.training.held_out import SPLIT as HELD_OUT
 from tasks.training.order import starved
 from tasks.training.params import Branch, BranchStage, TrainParams
@@ -20,6 +21,7 @@ from tasks.training.planned import StageHook
 from tasks.training.rows import SPLIT, DomainRows, rows_of
 from tasks.training.schedules.changes import Rewarm
 from tasks.training.segments import Layout
+from tasks.training.stage_caps import over_caps
 from tasks.training.types import Phase, RunSpec, Trunk, switch_mistakes
 
 # In `train.mixtures`: the recipe's own stages.
@@ -129,6 +131,10 @@ def _branch(branch: Branch, runs: Sequence[PlannedRun], recipe: Recipe, pool: To
         )
         for one in branch.stages
     )
+    rows: RowsOf = cache(partial(rows_of, pool, config=runs[0].spec.training.data))
+    caps = [one.max_epochs for one in branch.stages]
+    if over := tuple(over_caps(phases, caps, pool.names, model, rows)):
+        raise ConfigError(f"train.branches: {branch.name}, {'; '.join(over)}")
     trunk = recipe.name if branch.trunk == OWN else branch.trunk
     if trunk not in {one.mixture for one in runs}:
         raise ConfigError(f"train.branches: {branch.name} goes on from {trunk}, and no run of it is planned.")
@@ -204,6 +210,9 @@ def _mistakes(params: TrainParams, recipe: Recipe, pool: TokenPool, data: str, r
             run_data(RunSpec(mixture, phases, params.seed, training, recipe.max_epochs), pool, rows)
         except ConfigError as error:
             yield str(error)
+        else:
+            own = recipe.stages if mixture == recipe.name else ()
+            yield from over_caps(phases[: len(own)], [one.max_epochs for one in own], pool.names, model, rows)
 
 
 def _taken_names(params: TrainParams, recipe: Recipe) -> Iterator[str]:
@@ -313,8 +322,8 @@ def phase_of(stage: RecipeStage, weights: Weights, model: ModelConfig, end_weigh
 
 def _own_model(
     stage: RecipeStage | BranchStage, model: ModelConfig
-) -> tuple[int | None, float | None, bool | None, Interleave | None]:
+) -> tuple[int | None, float | None, bool | None, Interleave | None, DocumentRange | None]:
     """Return sequence length and RoPE base of a stage, None where they are the run's, and what else its rows are like."""
     length, base = stage.sequence_length, stage.rope_base
     own = None if length == model.sequence_length else length, None if base == model.rope_base else base
-    return *own, stage.metadata or None, stage.interleave
+    return *own, stage.metadata or None, stage.interleave, stage.documents

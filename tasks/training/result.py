@@ -58,7 +58,7 @@ def _plain(phase: Phase) -> list[Any]:
     model = (phase.sequence_length, phase.rope_base)
     own = [phase.num_tokens, phase.weights, phase.end_weights, *(() if model == (None, None) else model)]
     own += ["metadata"] if phase.metadata else []
-    return own if phase.interleave is None else [*own, phase.interleave.model_dump()]
+    return [*own, *(one.model_dump() for one in (phase.interleave, phase.documents) if one is not None)]
 
 
 def first_weights(spec: RunSpec, vocab_size: int, given: Mapping[str, Tensor] | None) -> Mapping[str, Tensor]:

@@ -12,15 +12,20 @@ import numpy.typing as npt
 
 from tasks.training.chunks import Interleave
 from tasks.training.config import ModelConfig, flops_per_token
+from tasks.training.document_range import DocumentRange
 
 
 @dataclass(frozen=True)
 class Layout:
-    """How the tokens of a pool become rows: their length, whether documents stand behind their metadata, and interleaved."""
+    """How the tokens of a pool become rows: their length, and which documents stand there: behind metadata, interleaved.
+
+    None = as they are, and all.
+    """
 
     length: int
     metadata: bool = False
     interleave: Interleave | None = None
+    documents: DocumentRange | None = None
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from tasks.core.handles import Handle
 from tasks.core.identity import LABEL
 from tasks.training.chunks import Interleave
 from tasks.training.config import ModelConfig, TrainingConfig
+from tasks.training.document_range import DocumentRange
 from tasks.training.optimizers.kinds import method
 from tasks.training.segments import Layout, Segments, joined
 
@@ -31,7 +32,7 @@ class Phase:
 
     With `end_weights` the mixture goes from `weights` to them, linearly over the phase's tokens. `sequence_length` and
     `rope_base` are the run's where they are None. With `metadata` documents stand behind theirs; with `interleave` their
-    chunks stand in turn.
+    chunks stand in turn; with `documents` it is of these alone.
     """
 
     num_tokens: int
@@ -42,6 +43,7 @@ class Phase:
     # Without is None, so that it stands in no key.
     metadata: bool | None = None
     interleave: Interleave | None = None
+    documents: DocumentRange | None = None
 
     def __post_init__(self) -> None:
         if self.num_tokens < 1:
@@ -67,7 +69,7 @@ class Phase:
 
     def layout(self, model: ModelConfig) -> Layout:
         """Return how the tokens of its samples are laid out, in a run of a model."""
-        return Layout(self.model(model).sequence_length, bool(self.metadata), self.interleave)
+        return Layout(self.model(model).sequence_length, bool(self.metadata), self.interleave, self.documents)
 
 
 def mean_weights(weights: tuple[float, ...], end_weights: tuple[float, ...] | None) -> tuple[float, ...]:
@@ -162,8 +164,8 @@ def switch_mistakes(
             yield (
                 number,
                 (
-                    f"another sequence length, RoPE base, metadata or interleave would begin behind {tokens:,} tokens, "
-                    f"within a step of {per_step:,}. Let what comes before it have whole steps."
+                    f"another sequence length, RoPE base, metadata, interleave or documents would begin behind {tokens:,} "
+                    f"tokens, within a step of {per_step:,}. Let what comes before it have whole steps."
                 ),
             )
         data = training.data

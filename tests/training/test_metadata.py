@@ -169,7 +169,7 @@ def test_a_branch_may_end_metadata_where_its_trunk_goes_on_with_it(pool: TokenPo
 def test_metadata_that_ends_within_a_step_or_that_the_pool_has_not_is_refused(pool: TokenPool, tmp_path: Path) -> None:
     phases = (Phase(7 * STEP + LENGTH, SHARES, metadata=True), Phase(5 * STEP - LENGTH, SHARES))
     with pytest.raises(
-        ConfigError, match="RoPE base, metadata or interleave would begin behind 464 tokens, within a step"
+        ConfigError, match="RoPE base, metadata, interleave or documents would begin behind 464 tokens, within a step"
     ):
         RunSpec("within", phases, 0, small_training())
     with pytest.raises(ConfigError, match=r"the token pool has none. Set tokenize\.metadata"):

@@ -12,7 +12,8 @@ from tasks.training.config import DataConfig
 from tasks.training.data import order_over, run_data
 from tasks.training.exposure import exposure, tokens_seen
 from tasks.training.ledger import ledger_rows, rebuilt_ledger
-from tasks.training.rows import best_fit_pieces, copies, rows_of, stream_pieces
+from tasks.training.pieces import best_fit_pieces, stream_pieces
+from tasks.training.rows import copies, rows_of
 from tasks.training.segments import Layout
 from tasks.training.types import Phase, RunSpec
 from tests.training.conftest import small_training
