@@ -27,7 +27,8 @@ from tasks.training.published_run import CONFIG_FILE, WEIGHTS_FILE
 from tasks.training.recipes import PlannedRun
 from tasks.training.segments import flops_of
 from tasks.training.stage import require_worlds, start_of, train_all
-from tasks.training.starts.weights import Start, start_mistakes
+from tasks.training.starts.start import Start
+from tasks.training.starts.weights import start_mistakes
 from tasks.training.types import RunSpec, Trunk
 
 Made = Sequence[tuple[PlannedArm, RunSpec, UnitRecord]]

@@ -19,6 +19,7 @@ from tasks.training.schedules.kinds import ScheduleConfig
 from tasks.training.schedules.rates import schedule_mistakes
 from tasks.training.schedules.wsd import Wsd
 from tasks.training.spikes import SkipSpikes
+from tasks.training.teachers.distillation import Distillation
 from tasks.training.transforms.kinds import TransformKind
 
 Architecture = Literal["qwen3", "olmo2"]
@@ -166,6 +167,9 @@ class TrainingConfig(Params):
     objective: ObjectiveKind | None = Field(
         default=None, description="what a step minimises; null = the mean of its tokens' losses"
     )
+    distillation: Distillation | None = Field(
+        default=None, description="how a run learns from its `teachers`; null = it has none"
+    )
     mup: Mup | None = Field(default=None, description="rates and initial values are those of a narrower model")
     parallel: ParallelKind | Literal["auto"] | None = Field(
         default=None,
@@ -256,6 +260,7 @@ class TrainingConfig(Params):
         if self.sequences_per_step % parts:
             yield f"sequences_per_step {self.sequences_per_step} is not a multiple of micro_batches {parts}"
         yield from schedule_mistakes(self)
+        yield from () if self.distillation is None else self.distillation.end_mistakes(self.num_steps)
         parallel = None if self.parallel == "auto" else self.parallel
         if parallel is not None and parallel.SHARDED and not self.takes_shards:
             yield (

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 
 from tasks.training.losses.kinds import LossKind, per_token
+from tasks.training.teachers.distillation import mixed_slopes
+from tasks.training.teachers.soft_labels import SoftLabels
 
 # 256 rows x 4096 float32 logits = 4 MB; 64-512 rows were equally fast here, 2048 rows 1.3 times slower.
 _ROWS = 256
@@ -34,14 +36,15 @@ def scored(
     targets_N: Tensor,
     loss: LossKind | None = None,
     weights_N: Tensor | None = None,
+    soft: SoftLabels | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Return the sum of all nats, a float32 scalar to differentiate, and those of each row, which have no gradient.
 
     A row's nats are -log softmax(hidden embedding^T)[target]. The scalar's gradient is that of the sum of weight x loss,
-    which is the sum of the nats where neither is given. The products run in the precision of `hidden_ND`, softmax and sums
-    in float32.
+    which is the sum of the nats where nothing else is given; `soft` labels mix the loss with the divergence from them. The
+    products run in the precision of `hidden_ND`, softmax and sums in float32.
     """
-    return _Scored.apply(hidden_ND, embedding_VD, targets_N, loss, weights_N)  # type: ignore[no-any-return, no-untyped-call]
+    return _Scored.apply(hidden_ND, embedding_VD, targets_N, loss, weights_N, soft)  # type: ignore[no-any-return, no-untyped-call]
 
 
 @torch.no_grad()
@@ -62,8 +65,9 @@ def nats_and_gradients(
     each_N: Tensor,
     loss: LossKind | None = None,
     weights_N: Tensor | None = None,
+    soft: SoftLabels | None = None,
 ) -> Tensor:
-    """Return the sum of the nats, a float32 scalar, and write the gradients of the sum of weight x loss.
+    """Return the sum of the nats, a float32 scalar, and write the gradients of the sum of weight x loss (see `scored`).
 
     That of the output layer is float32. `each_N` gets the nats of each row.
     """
@@ -75,7 +79,8 @@ def nats_and_gradients(
     for start in range(0, len(targets_N), size):
         rows = slice(start, start + size)
         some_N = None if weights_N is None else weights_N[rows]
-        slope_NV, nats_N = slopes(hidden_ND[rows] @ output_VD.T, targets_N[rows], loss, some_N)
+        labels = None if soft is None else soft.part(rows)
+        slope_NV, nats_N = slopes(hidden_ND[rows] @ output_VD.T, targets_N[rows], loss, some_N, labels)
         total += nats_N.sum()
         each_N[rows] = nats_N
         slope_NV = slope_NV.to(hidden_ND.dtype)
@@ -86,9 +91,17 @@ def nats_and_gradients(
 
 
 def slopes(
-    logits_NV: Tensor, targets_N: Tensor, loss: LossKind | None, weights_N: Tensor | None
+    logits_NV: Tensor,
+    targets_N: Tensor,
+    loss: LossKind | None,
+    weights_N: Tensor | None,
+    soft: SoftLabels | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Return the gradient of each row's weight x loss to its logits, float32, and its nats."""
+    if soft is not None:
+        slope_NV, nats_N = slopes(logits_NV, targets_N, loss, None)
+        slope_NV = mixed_slopes(soft.config, slope_NV, logits_NV, soft.shares())
+        return (slope_NV if weights_N is None else slope_NV.mul_(weights_N[:, None])), nats_N
     shares_NV, nats_N = _softmax(logits_NV, targets_N)
     if loss is None:
         shares_NV[torch.arange(len(nats_N), device=nats_N.device), targets_N] -= 1.0
@@ -113,21 +126,22 @@ class _Scored(torch.autograd.Function):
         targets_N: Tensor,
         loss: LossKind | None,
         weights_N: Tensor | None,
+        soft: SoftLabels | None,
     ) -> tuple[Tensor, Tensor]:
         grad_hidden_ND = torch.empty_like(hidden_ND)
         grad_embedding_VD = torch.empty(embedding_VD.shape, dtype=torch.float32, device=embedding_VD.device)
         output_VD = embedding_VD.to(hidden_ND.dtype)
         each_N = torch.empty(targets_N.shape, dtype=torch.float32, device=hidden_ND.device)
         made = (grad_hidden_ND, grad_embedding_VD)
-        total = nats_and_gradients(hidden_ND, output_VD, targets_N, *made, each_N, loss, weights_N)
+        total = nats_and_gradients(hidden_ND, output_VD, targets_N, *made, each_N, loss, weights_N, soft)
         ctx.save_for_backward(*made)
         ctx.mark_non_differentiable(each_N)
         return total, each_N
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None, None, None, None]:
         grad_hidden_ND, grad_embedding_VD = ctx.saved_tensors
-        return grad_hidden_ND * grads[0].to(grad_hidden_ND.dtype), grad_embedding_VD * grads[0], None, None, None
+        return grad_hidden_ND * grads[0].to(grad_hidden_ND.dtype), grad_embedding_VD * grads[0], None, None, None, None
 
 
 def _softmax(logits_NV: Tensor, targets_N: Tensor) -> tuple[Tensor, Tensor]:

@@ -19,6 +19,7 @@ from tasks.core.rng import generator
 from tasks.training.config import DataConfig, ModelConfig, Precision, TrainingConfig
 from tasks.training.loss import nats_per_row, scored
 from tasks.training.losses.kinds import LossKind
+from tasks.training.teachers.soft_labels import SoftLabels
 from tasks.training.transforms.row import NO_TARGET
 
 EMBEDDING = "model.embed_tokens.weight"
@@ -81,6 +82,7 @@ class Decoder(nn.Module):
         targets_BT: Tensor | None = None,
         scoring: Scoring = Scoring(),
         weights_BT: Tensor | None = None,
+        soft: SoftLabels | None = None,
     ) -> Any:
         """Return the normalised output of the last layer, [B, T, D], in the given precision.
 
@@ -94,20 +96,26 @@ class Decoder(nn.Module):
         hidden_ND, targets_N = hidden_BTD.flatten(0, 1), targets_BT.reshape(-1)
         weights_N = None if weights_BT is None else weights_BT.reshape(-1)
         if not scoring.gaps:
-            total, each_N = self._scored(hidden_ND, targets_N, scoring.loss, weights_N)
+            total, each_N = self._scored(hidden_ND, targets_N, scoring.loss, weights_N, soft)
             return total, each_N.view(targets_BT.shape)
         kept_N = targets_N != NO_TARGET
         some_N = None if weights_N is None else weights_N[kept_N]
-        total, each_K = self._scored(hidden_ND[kept_N], targets_N[kept_N], scoring.loss, some_N)
+        labels = None if soft is None else soft.part(kept_N)
+        total, each_K = self._scored(hidden_ND[kept_N], targets_N[kept_N], scoring.loss, some_N, labels)
         each_N = each_K.new_zeros(targets_N.shape)
         each_N[kept_N] = each_K
         return total, each_N.view(targets_BT.shape)
 
     def _scored(
-        self, hidden_ND: Tensor, targets_N: Tensor, loss: LossKind | None, weights_N: Tensor | None
+        self,
+        hidden_ND: Tensor,
+        targets_N: Tensor,
+        loss: LossKind | None,
+        weights_N: Tensor | None,
+        soft: SoftLabels | None,
     ) -> tuple[Tensor, Tensor]:
         if torch.is_grad_enabled():
-            return scored(hidden_ND, self.output, targets_N, loss, weights_N)
+            return scored(hidden_ND, self.output, targets_N, loss, weights_N, soft)
         each_N = nats_per_row(hidden_ND, self.output, targets_N)
         return each_N.sum(), each_N
 

@@ -16,6 +16,7 @@ from tasks.training.parallel.kinds import ParallelKind
 from tasks.training.planted.params import PlantedExperiment
 from tasks.training.starts.kinds import StartConfig
 from tasks.training.starts.scratch import Scratch
+from tasks.training.teachers.kinds import TeacherConfig
 
 
 class BranchStage(Params):
@@ -73,6 +74,10 @@ class TrainParams(Params):
         description="searched = the recipe's own; of a recipe without baselines nothing else is trained",
     )
     start: StartConfig = Field(default=Scratch(), description="the weights that every run begins with")
+    teachers: tuple[TeacherConfig, ...] = Field(
+        default=(),
+        description="models that every run learns from, as training.distillation says; several are an ensemble",
+    )
     num_seeds: PositiveInt = 3
     seed: int = Field(default=0, ge=0, description="of the first run; the others count up")
     branches: tuple[Branch, ...] = Field(default=(), description="runs that go on from milestones of these")
@@ -100,6 +105,10 @@ class TrainParams(Params):
                 "training.model has an architecture other than Llama's or untied_embeddings, and training.parallel null "
                 "trains Llama's with tied embeddings alone; set parallel to {kind: ddp} or {kind: fsdp}"
             )
+        if self.training.distillation is not None and not self.teachers:
+            yield "training.distillation is set, and teachers names no model to learn from; name one, or set it to null"
+        if self.teachers and self.training.distillation is None:
+            yield "teachers are named, and training.distillation is null; set it, or leave teachers out"
         experiments = [one.name for one in self.planted]
         if len({*experiments}) != len(experiments):
             yield f"planted: two experiments have one name in {', '.join(experiments)}"

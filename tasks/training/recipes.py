@@ -22,6 +22,7 @@ from tasks.training.rows import SPLIT, DomainRows, rows_of
 from tasks.training.schedules.changes import Rewarm
 from tasks.training.segments import Layout
 from tasks.training.stage_caps import over_caps
+from tasks.training.starts.start import Start
 from tasks.training.types import Phase, RunSpec, Trunk, switch_mistakes
 
 # In `train.mixtures`: the recipe's own stages.
@@ -47,13 +48,20 @@ class PlannedRuns:
 
 
 def planned_runs(
-    params: TrainParams, recipe: Recipe, pool: TokenPool, data: str, where: str, optimizer_steps: int | None = None
+    params: TrainParams,
+    recipe: Recipe,
+    pool: TokenPool,
+    data: str,
+    where: str,
+    optimizer_steps: int | None = None,
+    teachers: Sequence[Start] = (),
 ) -> PlannedRuns:
     """Return the runs, mixture by mixture; runs with the same seed are paired.
 
     A baseline has constant weights, and the schedules, sequence lengths and RoPE bases of the recipe's stages. `data` is the
     digest of the pool's train split, `where` names the recipe. The runs go on with an optimizer that has made
-    `optimizer_steps` (None = a new one). Of a recipe without baselines its own stages alone are trained.
+    `optimizer_steps` (None = a new one), and all learn from the `teachers`. Of a recipe without baselines its own stages
+    alone are trained.
 
     Raises:
         ConfigError: all that keeps the recipe from being executed here, before the first step.
@@ -69,7 +77,15 @@ def planned_runs(
     for mixture, phases in _mixtures(params, recipe, pool.names):
         for seed in range(params.seed, params.seed + params.num_seeds):
             name = f"{mixture}-seed{seed}"
-            spec = RunSpec(name, phases, seed, training, recipe.max_epochs, optimizer_steps=optimizer_steps)
+            spec = RunSpec(
+                name,
+                phases,
+                seed,
+                training,
+                recipe.max_epochs,
+                optimizer_steps=optimizer_steps,
+                teachers=tuple(teachers) or None,
+            )
             runs.append(PlannedRun(mixture, spec, hooks if mixture == recipe.name else None))
         first = RunSpec(mixture, phases, params.seed, training)
         if missed := _starved(first, run_data(first, pool, rows)):

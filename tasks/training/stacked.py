@@ -52,6 +52,7 @@ from tasks.training.stacked_state import (
     together,
 )
 from tasks.training.step_losses import loss_by_domain, token_weights
+from tasks.training.teachers.loaded import teaching
 from tasks.training.types import DivergedError, RunSpec, StepNumbers, World
 from tasks.training.worlds import require_shared
 
@@ -92,7 +93,7 @@ def train_stacked(
             the processes cannot share the micro-batches evenly; before the first step.
         StoppedError: it was asked to; each run's checkpoint of the step reached is kept.
     """
-    if len({(spec.training, spec.segments, spec.optimizer_steps) for spec in specs}) != 1:
+    if len({(spec.training, spec.segments, spec.optimizer_steps, spec.teachers) for spec in specs}) != 1:
         raise ConfigError(f"{len(specs)} runs with different training configs cannot be stacked. Group them by config.")
     if (parallel := specs[0].training.engine) is not None:
         raise ConfigError(f"a stack does not spread a model over devices. Set parallel ({parallel.kind}) to null.")
@@ -172,12 +173,22 @@ def _summed(stack: Stack, pairs_NSXT: Tensor, nats_NS: Tensor, weights_NST: Tens
     first, count = stack.parts
     scoring = scoring_of(stack.training, stack.runs[0].data.pool.document_end, stack.segment.metadata)
     parts = [slice(start, start + stack.part_size) for start in range(0, pairs_NSXT.shape[1], stack.part_size)]
+    taught = teaching(stack.teachers, stack.step)
 
     def write(part: int, sum_NW: Tensor) -> None:
         here = parts[part - first]
         own = (stack.weights_NW, stack.low_NW, pairs_NSXT[:, here], sum_NW, nats_NS[:, here])
         some_NST = None if weights_NST is None else weights_NST[:, here]
-        gradient_and_nats(stack.layout_there, *own, at_once=not stack.on_cpu, scoring=scoring, weights_NST=some_NST)
+        # Run by run, so that each has the bits that it has alone.
+        soft_N = None if taught is None else [taught.labels(some[:, 0], scoring) for some in pairs_NSXT[:, here]]
+        gradient_and_nats(
+            stack.layout_there,
+            *own,
+            at_once=not stack.on_cpu,
+            scoring=scoring,
+            weights_NST=some_NST,
+            soft_N=soft_N,
+        )
 
     tree_sum(write, first, count, stack.sums)
     return world_sum(stack.sums[0], stack.world)

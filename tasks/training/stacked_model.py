@@ -7,7 +7,7 @@ Axes: N proxies, S sequences, X tokens given and tokens to predict, T positions,
 V vocabulary, P parameters, W = P padded.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -31,6 +31,7 @@ from tasks.training.model import (
     rotary,
     weight_shapes,
 )
+from tasks.training.teachers.soft_labels import SoftLabels, joined
 from tasks.training.transforms.row import NO_TARGET
 
 # Rows begin on a cache line in both precisions, and behind the weights there is room for one number.
@@ -112,12 +113,13 @@ def gradient_and_nats(
     at_once: bool,
     scoring: Scoring = Scoring(),  # noqa: B008 (frozen)
     weights_NST: Tensor | None = None,
+    soft_N: Sequence[SoftLabels] | None = None,
 ) -> None:
     """Write each proxy's gradient, and the sum of its nats behind it, into `total_NW`; the nats of each sample too.
 
-    It is the gradient of the sum of weight x loss over its tokens. `low_NW` are the weights in the precision of the
-    products, `pairs_NSXT` the tokens that it is given and those that it is to predict. `at_once`: the output layer for all
-    proxies together, what a GPU needs; else one by one.
+    It is the gradient of the sum of weight x loss over its tokens; `soft_N` are what teachers say of each proxy's rows.
+    `low_NW` are the weights in the precision of the products, `pairs_NSXT` the tokens that it is given and those that it is
+    to predict. `at_once`: the output layer for all proxies together, what a GPU needs; else one by one.
     """
     length = pairs_NSXT.shape[3]
     inputs_NR, targets_NR = pairs_NSXT[:, :, 0].flatten(1), pairs_NSXT[:, :, 1].flatten(1)
@@ -128,7 +130,7 @@ def gradient_and_nats(
     loss, add_looked_up = (_loss_at_once, _add_at_once) if at_once else (_loss_of_each, _add_to_each)
     each_NR = torch.zeros(targets_NR.shape, device=targets_NR.device)
     factor_NR = None if weights_NST is None else weights_NST.flatten(1)
-    given = (hidden_NRD.detach(), output_NVD, targets_NR, slope_NVD, each_NR, scoring, factor_NR)
+    given = (hidden_NRD.detach(), output_NVD, targets_NR, slope_NVD, each_NR, scoring, factor_NR, soft_N)
     nats_N, slope_NRD = loss(*given)
     nats_NS.copy_(each_NR.view(*nats_NS.shape, length).sum(dim=2))
     (slope_x_NRD,) = torch.autograd.grad(hidden_NRD, x_NRD, slope_NRD)
@@ -265,6 +267,7 @@ def _loss_of_each(
     each_NR: Tensor,
     scoring: Scoring,
     factor_NR: Tensor | None,
+    soft_N: Sequence[SoftLabels] | None,
 ) -> tuple[Tensor, Tensor]:
     """Return each proxy's nats and the gradient of `hidden`; write that of the output layer. Proxy by proxy.
 
@@ -278,8 +281,9 @@ def _loss_of_each(
         own_RD, slope_RD = hidden_RD[kept_R], torch.empty_like(hidden_RD[kept_R])
         each_R = each_NR.new_empty(len(own_RD))
         factor_R = None if factor_NR is None else factor_NR[proxy, kept_R]
-        given = (on_a_line(own_RD), output_VD, targets_R[kept_R], slope_RD, slope_VD, each_R, scoring.loss, factor_R)
-        nats.append(nats_and_gradients(*given))
+        soft = None if soft_N is None else soft_N[proxy].part(kept_R)
+        given = (on_a_line(own_RD), output_VD, targets_R[kept_R], slope_RD, slope_VD, each_R)
+        nats.append(nats_and_gradients(*given, scoring.loss, factor_R, soft))
         slope_NRD[proxy, kept_R], each_NR[proxy, kept_R] = slope_RD, each_R
     return torch.stack(nats), slope_NRD
 
@@ -292,6 +296,7 @@ def _loss_at_once(
     each_NR: Tensor,
     scoring: Scoring,
     factor_NR: Tensor | None,
+    soft_N: Sequence[SoftLabels] | None,
 ) -> tuple[Tensor, Tensor]:
     """Do as `_loss_of_each` for all proxies together, over as many rows at a time as there is room for."""
     kept_NR = targets_NR != NO_TARGET if scoring.gaps else None
@@ -304,7 +309,8 @@ def _loss_at_once(
     for start in range(0, hidden_NRD.shape[1], rows):
         some = slice(start, start + rows)
         logits_NRV = torch.bmm(hidden_NRD[:, some], output_NVD.transpose(1, 2))
-        slopes_NRV, nats_NR = _slopes_at_once(logits_NRV, targets_NR[:, some], scoring.loss)
+        soft = None if soft_N is None else joined([each.part(some) for each in soft_N])
+        slopes_NRV, nats_NR = _slopes_at_once(logits_NRV, targets_NR[:, some], scoring.loss, soft)
         each_NR[:, some] = nats_NR if kept_NR is None else nats_NR * kept_NR[:, some]
         nats_N += each_NR[:, some].sum(dim=1)
         if factor_NR is not None:
@@ -318,10 +324,12 @@ def _loss_at_once(
     return nats_N, slope_NRD
 
 
-def _slopes_at_once(logits_NRV: Tensor, targets_NR: Tensor, loss: LossKind | None) -> tuple[Tensor, Tensor]:
+def _slopes_at_once(
+    logits_NRV: Tensor, targets_NR: Tensor, loss: LossKind | None, soft: SoftLabels | None
+) -> tuple[Tensor, Tensor]:
     """Do as `slopes` for all proxies together; cross-entropy in as little memory as it takes."""
-    if loss is not None:
-        slopes_MV, nats_M = slopes(logits_NRV.flatten(0, 1), targets_NR.flatten(), loss, None)
+    if loss is not None or soft is not None:
+        slopes_MV, nats_M = slopes(logits_NRV.flatten(0, 1), targets_NR.flatten(), loss, None, soft)
         return slopes_MV.view(logits_NRV.shape), nats_M.view(targets_NR.shape)
     logs_NRV, targets = torch.log_softmax(logits_NRV.float(), dim=-1), targets_NR[:, :, None]
     nats_NR = -logs_NRV.gather(2, targets)[:, :, 0]

@@ -26,6 +26,7 @@ from tasks.training.segments import Segment, Segments, model_behind, segment_of
 from tasks.training.spikes import skipped_steps
 from tasks.training.stacked_model import Layout, layout_of
 from tasks.training.stacked_optimizer import StackedOptimizer, begin, named_state, new_state, optimizer_of, read_state
+from tasks.training.teachers.loaded import Teachers, teachers_of
 from tasks.training.types import DivergedError, RunSpec, World
 
 
@@ -89,6 +90,7 @@ class Stack:
     parts: tuple[int, int]
     keeps: bool
     segments: Segments
+    teachers: Teachers | None
     ahead: deque[tuple[Tensor, Mapping[int, Batch]]] = field(default_factory=deque)
     pending: list[MadeStep] = field(default_factory=list)
 
@@ -174,8 +176,8 @@ def started(
     sums = [torch.empty_like(weights_NW) for _ in range(parts[1].bit_length())]
     keeps = bool(from_first(torch.tensor([run.checkpoints is not None for run in runs]).any(), world))
     own = (weights_NW, state, low_NW, sums)
-    segments = runs[0].data.segments
-    return Stack(list(runs), training, layout, every, optimizer, *own, step, world, parts, keeps, segments)
+    segments, teachers = runs[0].data.segments, teachers_of(runs[0].spec, layout.vocab_size, device)
+    return Stack(list(runs), training, layout, every, optimizer, *own, step, world, parts, keeps, segments, teachers)
 
 
 def state_of(stack: Stack, place: int) -> dict[str, Tensor]:

@@ -57,7 +57,11 @@ from tasks.training.recipes import PlannedRun, planned_runs
 from tasks.training.segments import flops_of
 from tasks.training.starts.kinds import StartConfig
 from tasks.training.starts.kinds import paths as start_paths
-from tasks.training.starts.weights import Start, num_tokens, optimizer_steps, start_mistakes
+from tasks.training.starts.start import Start
+from tasks.training.starts.weights import StartPaths, num_tokens, optimizer_steps, start_mistakes
+from tasks.training.teachers.fit import require_fit
+from tasks.training.teachers.kinds import TeacherConfig
+from tasks.training.teachers.kinds import paths as teacher_paths
 from tasks.training.trunks import as_decided, milestone_of, num_trunks
 from tasks.training.types import Device, RunSpec
 from tasks.training.unit import RunArgs, splits_of, train_run
@@ -95,6 +99,8 @@ def run(params: TrainParams, *, inputs: Mapping[str, Path], output: Path, worksh
     digests = {"tokenize": tokenized.digest, **given.digests}
     start = start_of(params.start)
     digests |= {} if start is None else {"start": start.digest}
+    teachers = teachers_of(params.teachers)
+    digests |= {"teachers": digest_json([one.digest for one in teachers])} if teachers else {}
     items = given_items(params.planted)
     digests |= {"planted": digest_json([one.digest for one in items])} if items else {}
     stage = StageRun(workshop, STAGE, __name__, params, digests, output, gpus=workshop.gpus_per_trainer)
@@ -107,7 +113,8 @@ def run(params: TrainParams, *, inputs: Mapping[str, Path], output: Path, worksh
     # Every run is checked before the first starts.
     _require_fit(start, params, read[TOKENIZER_FILE], pool)
     where, steps = str(inputs.get(RECIPE, Recipe.FILE)), None if start is None else start.optimizer_steps
-    planned = planned_runs(params, recipe, pool, train_digest(read), where, steps)
+    planned = planned_runs(params, recipe, pool, train_digest(read), where, steps, teachers)
+    require_fit([one.spec for one in planned.runs], pool.vocab_size, read[TOKENIZER_FILE])
     require_worlds([one.spec for one in planned.runs], workshop)
     runs = plant_all(params.planted, items, planned.runs, read[TOKENIZER_FILE], pool, workshop)
     for note in planned.notes:
@@ -152,8 +159,15 @@ def _recipe_input(inputs: Mapping[str, Path], workshop: Workshop) -> _RecipeInpu
 def start_of(config: StartConfig) -> Start | None:
     """Return what runs start from, by content; None = scratch."""
     found = start_paths(config)
-    if found is None:
-        return None
+    return None if found is None else _by_content(found)
+
+
+def teachers_of(configs: Sequence[TeacherConfig]) -> tuple[Start, ...]:
+    """Return the models that runs learn from, by content."""
+    return tuple(_by_content(teacher_paths(one)) for one in configs)
+
+
+def _by_content(found: StartPaths) -> Start:
     weights, tokenizer = file_handle(found.weights), file_handle(found.tokenizer)
     return Start(
         file_handle(found.config),

@@ -14,6 +14,7 @@ from tasks.training.config import ModelConfig, TrainingConfig
 from tasks.training.document_range import DocumentRange
 from tasks.training.optimizers.kinds import method
 from tasks.training.segments import Layout, Segments, joined
+from tasks.training.starts.start import Start
 
 Device = Literal["cpu", "cuda"]
 
@@ -98,6 +99,7 @@ class RunSpec:
     `optimizer_steps` are those that its optimizer had made before its first: of a run that begins with the optimizer's state
     of another; None = its optimizer is new.
     `planted` is the plan of what is written over some of its samples (see `planted`); None = nothing is.
+    `teachers` are the models that it learns from as `training.distillation` says; None = none.
     """
 
     name: str = field(metadata=LABEL)
@@ -110,6 +112,7 @@ class RunSpec:
     trunk: "Trunk | None" = None
     optimizer_steps: int | None = None
     planted: Handle | None = None
+    teachers: tuple[Start, ...] | None = None
 
     def __post_init__(self) -> None:
         if self.row_share is not None and not 0 < self.row_share <= 1:
@@ -217,7 +220,7 @@ class Trunk:
             raise ConfigError(
                 f"{branch.name}: step {self.step} is none of the {mine.num_steps} steps of {self.spec.name}{behind}."
             )
-        names = ("model", "data", "sequences_per_step", "micro_batches", "precision")
+        names = ("model", "data", "sequences_per_step", "micro_batches", "precision", "distillation")
         differing = [name for name in names if getattr(mine, name) != getattr(own, name)]
         ours, theirs = mine.optimizer.method, own.optimizer.method
         if ours.kind != theirs.kind:
@@ -226,7 +229,9 @@ class Trunk:
             fields = method(ours).state_fields
             differing += [f"optimizer.method.{name}" for name in fields if getattr(ours, name) != getattr(theirs, name)]
         differing += [
-            name for name in ("row_share", "optimizer_steps") if getattr(branch, name) != getattr(self.spec, name)
+            name
+            for name in ("row_share", "optimizer_steps", "teachers")
+            if getattr(branch, name) != getattr(self.spec, name)
         ]
         if differing:
             raise ConfigError(

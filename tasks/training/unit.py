@@ -28,7 +28,8 @@ from tasks.training.published_run import (
 )
 from tasks.training.result import RunResult
 from tasks.training.rows import SPLIT
-from tasks.training.starts.weights import Start, started_weights
+from tasks.training.starts.start import Start
+from tasks.training.starts.weights import started_weights
 from tasks.training.types import Device, RunSpec
 
 

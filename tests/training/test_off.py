@@ -69,6 +69,7 @@ METHODS = {
     "curriculum": Method("train.training.data.curriculum", None, "score"),
     "curriculum downwards": Method("train.training.data.curriculum_order", None, "descending"),
     "decay from a step": Method("train.training.optimizer.decay_from", None, {"step": 3, "trunk_steps": 20}),
+    "distillation": Method("train.training.distillation", None, {"weight": 0.5}),
     "document mask": Method("train.training.data.document_mask", False, True),
     "document range": Method("stage.documents", None, {"low": 0.5}),
     "document weights": Method("train.training.data.document_weights", None, "score"),
@@ -98,6 +99,7 @@ METHODS = {
     "skipped spikes": Method(
         "train.training.optimizer.skip_spikes", None, {"window_steps": 8, "standard_deviations": 1e-3}
     ),
+    "teachers": Method("train.teachers", [], None),
     "untied embeddings": Method("train.training.model.untied_embeddings", False, True),
     "z-loss": Method("train.training.loss", None, {"kind": "z_loss", "weight": 0.1}),
 }

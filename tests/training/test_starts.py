@@ -28,7 +28,8 @@ from tasks.training.stage import run
 from tasks.training.stage import start_of as stage_start
 from tasks.training.starts import hugging_face
 from tasks.training.starts.hugging_face import FromHuggingFace
-from tasks.training.starts.weights import Start, start_mistakes, started_weights
+from tasks.training.starts.start import Start
+from tasks.training.starts.weights import start_mistakes, started_weights
 from tests.in_process import InProcess, Listener
 from tests.training.conftest import LENGTH, VOCAB_SIZE, make_pool, small_spec, small_training
 from tests.training.test_stage import TOKENIZER, hand_written, sign

@@ -39,6 +39,7 @@ from tasks.training.schedules.rates import learning_rate
 from tasks.training.segments import Segment, model_behind, segment_of, shares_of_steps
 from tasks.training.spikes import is_spike, skipped_steps
 from tasks.training.step_losses import loss_by_domain, token_weights
+from tasks.training.teachers.loaded import Teachers, teachers_of, teaching
 from tasks.training.transforms.row import NO_TARGET
 from tasks.training.types import RunSpec, StepNumbers, World
 from tasks.training.worlds import require_segments_shared, require_shared
@@ -63,6 +64,7 @@ class _Run:
     template: Step
     keeps: bool
     log: ConsumptionLog
+    teachers: Teachers | None
     losses: list[float] = field(default_factory=list)
     norms: list[float] = field(default_factory=list)
     loss_by_domain: Mapping[str, float] = field(default_factory=dict)
@@ -161,7 +163,8 @@ def _start(spec: RunSpec, data: RunData, job: Job, spread_out: SpreadOut, own: s
     found = [] if job.checkpoints is None else steps(job.checkpoints, own, 1)
     keeps, step = _from_first(torch.tensor([kept, found[0] if found else 0]), job).tolist()
     log = ConsumptionLog(data.segments, len(data.pool.names))
-    run = _Run(spec, data, job, model, spread, state, template, bool(keeps), log)
+    teachers = teachers_of(spec, vocab_size, job.device)
+    run = _Run(spec, data, job, model, spread, state, template, bool(keeps), log, teachers)
     if step:
         _restore(run, step)
     else:
@@ -208,11 +211,14 @@ def _advance(run: _Run, batches: Iterator[Batch]) -> None:
     run.model.read_as(segment.model)
     some_SXT = torch.from_numpy(batch.pairs).to(run.job.device).chunk(parts)
     weights_ST = _token_weights(run, some_SXT, scoring)
+    taught = teaching(run.teachers, step)
     nats, made = torch.zeros((), dtype=torch.float64, device=run.job.device), []
     for number, pairs_SXT in enumerate(some_SXT):
         some_ST = None if weights_ST is None else weights_ST.chunk(parts)[number]
+        soft = None if taught is None else taught.labels(pairs_SXT[:, 0], scoring)
         with spread.part(number == parts - 1):
-            part, nats_ST = spread.call(pairs_SXT[:, 0], training.product_precision, pairs_SXT[:, 1], scoring, some_ST)
+            given = (pairs_SXT[:, 0], training.product_precision, pairs_SXT[:, 1], scoring, some_ST, soft)
+            part, nats_ST = spread.call(*given)
             (part * (run.job.world.size / training.tokens_per_step)).backward()
         nats += part.detach()
         made.append(nats_ST.sum(dim=1))

@@ -38,8 +38,8 @@ class FromCheckpoint(Params):
             )
 
 
-def paths(config: FromCheckpoint) -> StartPaths:
-    """Return where the files of the start are.
+def paths(config: FromCheckpoint, setting: str = "train.start") -> StartPaths:
+    """Return where the files of the start are; `setting` is what names it.
 
     Raises:
         ConfigError: no train stage has published there, there is no such run, or it has no such milestone.
@@ -48,16 +48,16 @@ def paths(config: FromCheckpoint) -> StartPaths:
     folder = Path(config.folder)
     if not (folder / TrainedRuns.FILE).is_file():
         raise ConfigError(
-            f"train.start.folder: {folder} has no {TrainedRuns.FILE}. Name what a train stage has published."
+            f"{setting}.folder: {folder} has no {TrainedRuns.FILE}. Name what a train stage has published."
         )
     runs = {run.name: folder / run.folder for run in TrainedRuns.read(folder).runs}
     if config.run not in runs:
-        raise ConfigError(f"train.start.run: {folder} has no run {config.run}; it has {', '.join(runs)}.")
+        raise ConfigError(f"{setting}.run: {folder} has no run {config.run}; it has {', '.join(runs)}.")
     own = runs[config.run]
     weights = own / (WEIGHTS_FILE if config.step is None else f"{milestone_folder(config.step)}/{STATE_FILE}")
     if not weights.is_file():
         raise ConfigError(
-            f"train.start.step: {config.run} in {folder} has no milestone at step {config.step}. Name one that it has "
+            f"{setting}.step: {config.run} in {folder} has no milestone at step {config.step}. Name one that it has "
             "(train.training.milestone_every_steps keeps them), or null for its end."
         )
     tokenizer = folder / EXPORT_FOLDER / TOKENIZER_FILE

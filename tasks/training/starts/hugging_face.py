@@ -32,8 +32,8 @@ class FromHuggingFace(Params):
     )
 
 
-def paths(config: FromHuggingFace) -> StartPaths:
-    """Return where the files of the start are.
+def paths(config: FromHuggingFace, setting: str = "train.start") -> StartPaths:
+    """Return where the files of the start are; `setting` is what names it.
 
     Raises:
         ConfigError: which of them are not there.
@@ -46,7 +46,7 @@ def paths(config: FromHuggingFace) -> StartPaths:
     needed = (described, tokenizer) if several else (described, weights, tokenizer)
     if missing := [path.name for path in needed if not path.is_file()]:
         raise ConfigError(
-            f"train.start.folder: {folder} has no {', '.join(missing)}. Name a folder with a model's config, its weights in "
+            f"{setting}.folder: {folder} has no {', '.join(missing)}. Name a folder with a model's config, its weights in "
             f"safetensors files, and its tokenizer.{_other_weights(folder)}"
         )
     first, *more = shards(index) if several else (weights,)

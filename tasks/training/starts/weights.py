@@ -3,19 +3,18 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tasks.core.digest import digest_json
 from tasks.core.errors import DamagedError, DataError
 from tasks.core.handles import Handle
-from tasks.core.identity import LABEL
 from tasks.core.sealed import read_sealed
 from tasks.training.config import ModelConfig, TrainingConfig
 from tasks.training.optimizers.kinds import method
 from tasks.training.optimizers.method import Shapes, split_name
 from tasks.training.published_run import OPTIMIZER_STEPS
+from tasks.training.starts.start import Start
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -42,37 +41,6 @@ class StartPaths:
     record: Path | None = None
     more: tuple[Path, ...] = ()
     padded_vocabulary: bool = False
-
-
-@dataclass(frozen=True)
-class Start:
-    """The config and weights that a run starts from, by content; a smaller vocabulary is extended where asked.
-
-    `more` are the files behind the first where the weights are in several, `num_tokens` the rows of the embedding that stand
-    for a token, where others behind them pad it.
-    With `optimizer_steps` the file of the weights holds the optimizer's state too, behind so many of its steps.
-    The tokenizer, and whether the run's RoPE base may be another one, are looked at before the run and decide nothing in it.
-    """
-
-    config: Handle
-    weights: Handle
-    tokenizer: Handle = field(metadata=LABEL)
-    extend_vocabulary: bool = False
-    other_rope_base: bool = field(default=False, metadata=LABEL)
-    optimizer_steps: int | None = None
-    more: tuple[Handle, ...] | None = None
-    num_tokens: int | None = None
-
-    @property
-    def files(self) -> tuple[Handle, ...]:
-        """The files of the weights."""
-        return (self.weights, *(self.more or ()))
-
-    @property
-    def digest(self) -> str:
-        """The digest of all that it is."""
-        rest = [file.digest for file in self.more or ()]
-        return digest_json([self.config.digest, self.weights.digest, self.tokenizer.digest, *rest])
 
 
 def optimizer_steps(record: Path, state: Handle) -> int:
@@ -102,10 +70,26 @@ def num_tokens(tokenizer: Handle) -> int:
         raise DataError(f"{tokenizer.local()}: it is no tokenizer: {error!r}. Get the file again.") from error
 
 
-def start_mistakes(start: Start, training: TrainingConfig, vocab_size: int, tokenizer: Handle) -> Iterator[str]:
-    """Yield what keeps a run from starting there, on a pool with this vocabulary and `tokenizer.json`."""
+def described_model(start: Start) -> ModelConfig:
+    """Return the model that the config of a start describes.
+
+    Raises:
+        DataError: it is none, or one that this decoder does not compute.
+    """
+    from tasks.training.export import model_config
+
+    return model_config(_json(start.config), start.config.name)
+
+
+def start_mistakes(
+    start: Start, training: TrainingConfig, vocab_size: int, tokenizer: Handle, *, extensible: bool = True
+) -> Iterator[str]:
+    """Yield what keeps a run from starting there, on a pool with this vocabulary and `tokenizer.json`.
+
+    `extensible`: a smaller vocabulary could be extended, which is said then.
+    """
     yield from _config_mistakes(start, training.model)
-    yield from _shape_mistakes(start, training, vocab_size)
+    yield from _shape_mistakes(start, training, vocab_size, extensible=extensible)
     try:
         theirs = _json(start.tokenizer)
     except DataError as error:
@@ -115,7 +99,11 @@ def start_mistakes(start: Start, training: TrainingConfig, vocab_size: int, toke
         yield (
             f"its tokenizer is not the pool's: {', '.join(differing)} differ. Run tokenize with tokenizer kind `file` on "
             "its tokenizer.json"
-            + ("." if start.extend_vocabulary else ", or with one that extends it and extend_vocabulary.")
+            + (
+                ", or with one that extends it and extend_vocabulary."
+                if extensible and not start.extend_vocabulary
+                else "."
+            )
         )
 
 
@@ -153,10 +141,8 @@ def _opened(start: Start, stack: ExitStack) -> dict[str, Any]:
 
 def _config_mistakes(start: Start, model: ModelConfig) -> Iterator[str]:
     """Yield what the config says that our decoder does otherwise: weights alone do not tell it."""
-    from tasks.training.export import model_config
-
     try:
-        theirs = model_config(_json(start.config), start.config.name)
+        theirs = described_model(start)
     except DataError as error:
         yield str(error)
         return
@@ -169,7 +155,7 @@ def _config_mistakes(start: Start, model: ModelConfig) -> Iterator[str]:
         yield f"its config is of another model: {told}. Set train.training.model to its values.{remedy}"
 
 
-def _shape_mistakes(start: Start, training: TrainingConfig, vocab_size: int) -> Iterator[str]:
+def _shape_mistakes(start: Start, training: TrainingConfig, vocab_size: int, *, extensible: bool) -> Iterator[str]:
     from safetensors import SafetensorError
 
     from tasks.training.model import EMBEDDING, OUTPUT, weight_shapes
@@ -186,7 +172,7 @@ def _shape_mistakes(start: Start, training: TrainingConfig, vocab_size: int) -> 
     if strange := sorted(types - _FLOATS):
         yield f"its weights are {', '.join(strange)}, and a start has {', '.join(sorted(_FLOATS))}. Save it in one of these."
     rows = found.get(EMBEDDING, (vocab_size,))[0]
-    yield from _vocabulary_mistakes(start, rows, vocab_size)
+    yield from _vocabulary_mistakes(start, rows, vocab_size, extensible=extensible)
     shapes = {name: (rows, *shape[1:]) if name in {EMBEDDING, OUTPUT} else shape for name, shape in expected.items()}
     wrong = [f"{name} is {found.get(name)}, not {shape}" for name, shape in shapes.items() if found.get(name) != shape]
     # A milestone holds the optimizer's state too, under names of its own.
@@ -200,13 +186,14 @@ def _shape_mistakes(start: Start, training: TrainingConfig, vocab_size: int) -> 
         yield from _state_mistakes(found, training, expected)
 
 
-def _vocabulary_mistakes(start: Start, rows: int, vocab_size: int) -> Iterator[str]:
+def _vocabulary_mistakes(start: Start, rows: int, vocab_size: int, *, extensible: bool) -> Iterator[str]:
     """Yield why an embedding of so many rows does not serve a pool's tokens."""
     known = rows if start.num_tokens is None else start.num_tokens
     if rows < known:
         yield f"its embedding has {rows:,} rows, and its tokenizer {known:,} tokens. Get the files of one model."
     elif known < vocab_size and not start.extend_vocabulary:
-        yield f"its vocabulary has {known:,} tokens, the pool's {vocab_size:,}. Set extend_vocabulary."
+        remedy = "Set extend_vocabulary." if extensible else "Tokenize with its tokenizer."
+        yield f"its vocabulary has {known:,} tokens, the pool's {vocab_size:,}. {remedy}"
     elif known > vocab_size:
         yield (
             f"its vocabulary has {known:,} tokens, the pool's {vocab_size:,}. Tokenize with its tokenizer; if that has "
