@@ -1,6 +1,12 @@
 """What the machine refuses: the errors of servers, disks, locks and versions."""
 
+import re
+from importlib.metadata import PackageNotFoundError, requires
 from importlib.util import find_spec
+
+# Packages that are imported by another name than that of what holds them.
+_CALLED = {"fasttext": "fasttext-predict", "phonenumbers": "phonenumberslite", "sklearn": "scikit-learn"}
+_OF_EXTRA = re.compile(r"""([\w.-]+).*; extra == ["']([\w-]+)["']$""")
 
 
 class InfraError(Exception):
@@ -52,9 +58,10 @@ class NotInstalledError(InfraError):
         package = (error.name or "").partition(".")[0]
         if not package or package in ours:
             return None
+        extra = extra_of(package)
         return cls(
-            f"{package} is not installed: Mixwright came without the extra that has it. `make install` in the checkout "
-            "installs all extras; what each is for stands in pyproject.toml."
+            f"{package} is not installed: Mixwright came without the extra that has it. Install it with `pip install "
+            f"'mixwright[{extra or 'all'}]'`, or all of them with `make install` in the checkout."
         )
 
     @classmethod
@@ -67,3 +74,18 @@ class NotInstalledError(InfraError):
         for package in packages:
             if find_spec(package) is None:
                 raise cls(str(cls.of(ModuleNotFoundError(name=package), frozenset())))
+
+
+def extra_of(package: str) -> str | None:
+    """Return the extra of Mixwright that has a package, by the name it is imported by; None: none has, or nobody knows.
+
+    >>> extra_of("sklearn"), extra_of("antigravity")
+    ('curation', None)
+    """
+    wanted = _CALLED.get(package, package).replace("_", "-").lower()
+    try:
+        needs = requires("mixwright") or ()
+    except PackageNotFoundError:
+        return None
+    found = (_OF_EXTRA.match(need) for need in needs)
+    return next((one[2] for one in found if one and one[1].lower() == wanted and one[2] != "dev"), None)

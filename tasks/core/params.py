@@ -9,6 +9,7 @@ from pydantic_core import PydanticCustomError
 
 from tasks.core.credentials import redacted
 from tasks.core.errors import ConfigError
+from tasks.core.unknown_keys import meant
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -119,7 +120,7 @@ def validate(model: type[ParamsT], values: Mapping[str, Any], where: str) -> Par
     try:
         return model.model_validate(dict(values))
     except ValidationError as error:
-        lines = [line for mistake in mistakes_of(error) for line in _lines(mistake)]
+        lines = [line for mistake in mistakes_of(error) for line in _lines(model, mistake)]
         raise ConfigError(f"{where}: {len(lines)} mistake(s) in the configuration:\n" + "\n".join(lines)) from error
 
 
@@ -134,10 +135,13 @@ def mistakes_of(error: ValidationError) -> list["ErrorDetails"]:
     return [one for one in found if one["type"] != "too_short" or not holds_another(one)]
 
 
-def _lines(mistake: "ErrorDetails") -> list[str]:
+def _lines(model: type[BaseModel], mistake: "ErrorDetails") -> list[str]:
     place = _place(mistake["loc"])
     if mistake["type"] == _MISTAKES:
         return [f"  {place}: {sentence}" for sentence in mistake["ctx"]["mistakes"]]
+    if mistake["type"] == "extra_forbidden":
+        near = meant(model, mistake["loc"])
+        return [f"  {place}: unknown key: {f'did you mean {near}?' if near else 'check its spelling'}"]
     return [f"  {place}: {mistake['msg']}{_found(mistake)}"]
 
 
@@ -148,6 +152,4 @@ def _place(location: tuple[int | str, ...]) -> str:
 def _found(mistake: "ErrorDetails") -> str:
     if mistake["type"] in {"missing", "value_error"}:
         return ""
-    if mistake["type"] == "extra_forbidden":
-        return " (unknown key: check its spelling)"
     return f" (found {redacted(repr(mistake['input'])):.80})"

@@ -52,7 +52,7 @@ def test_arms_of_a_file_are_compared_and_too_few_seeds_make_no_claim(folder: Pat
         ),
         (("--preset", "leave_one_source_out", "--tokens", "t", "--output", "o"), "Name it by --run"),
         (("--arms", "gone.yaml", "--tokens", "t", "--output", "o"), "gone.yaml"),
-        (("--arms", "arms.yaml", "--tokens", "t", "--output", "o"), "speed: Extra inputs are not permitted"),
+        (("--arms", "arms.yaml", "--tokens", "t", "--output", "o"), "speed: unknown key"),
     ],
 )
 def test_what_cannot_be_compared_is_one_sentence(

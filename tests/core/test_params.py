@@ -1,8 +1,11 @@
 """Configuration mistakes are named with their place; nothing is repaired."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Annotated, Any, Literal
 
 import pytest
+from pydantic import Field
 
 from tasks.core.errors import ConfigError
 from tasks.core.params import Params, override, read_yaml, validate
@@ -22,8 +25,41 @@ def test_an_unknown_key_and_a_wrong_type_are_both_named_with_their_place() -> No
         validate(Outer, {"inner": {"treshold": 0.1}, "rounds": "many"}, "run.yaml")
     message = str(caught.value)
     assert "run.yaml: 2 mistake(s)" in message
-    assert "inner.treshold" in message and "unknown key" in message
+    assert "inner.treshold: unknown key: did you mean threshold?" in message
     assert "rounds" in message and "'many'" in message
+
+
+class Near(Params):
+    kind: Literal["near"] = "near"
+    at_most: float = 1.0
+
+
+class Far(Params):
+    kind: Literal["far"] = "far"
+    inner: tuple["Near | Far", ...] = ()
+    by_name: Mapping[str, Near] = {}
+
+
+class Chosen(Params):
+    how: Annotated[Near | Far, Field(discriminator="kind")] | None = None
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"how": {"kind": "near", "atmost": 1}}, "how.near.atmost: unknown key: did you mean at_most?"),
+        (
+            {"how": {"kind": "far", "inner": [{"kind": "near", "at_mst": 1}]}},
+            "at_mst: unknown key: did you mean at_most?",
+        ),
+        ({"how": {"kind": "far", "by_name": {"x": {"at_moost": 1}}}}, "x.at_moost: unknown key: did you mean at_most?"),
+        ({"how": {"kind": "near", "inner": 1}}, "how.near.inner: unknown key: check its spelling"),
+    ],
+)
+def test_an_unknown_key_in_a_method_a_list_or_a_mapping_finds_its_neighbour(values: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        validate(Chosen, values, "run.yaml")
+    assert said in str(caught.value)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])

@@ -194,11 +194,23 @@ def _with_their_needs(names: set[str]) -> set[str]:
     return found
 
 
-def test_a_command_whose_package_is_missing_says_what_to_install(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_command_whose_package_is_missing_says_what_to_install(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     with pytest.raises(SystemExit) as ended, exit_codes():
         importlib.import_module("prefect_of_another_extra.server")
     assert ended.value.code == 1
     assert "prefect_of_another_extra is not installed" in capsys.readouterr().err
+    needs = [
+        "tqdm",
+        "openai<4,>=3; extra == 'dev'",
+        'openai<4,>=3; extra == "endpoints"',
+        'lm-eval<1; extra == "harness"',
+    ]
+    monkeypatch.setattr(errors, "requires", lambda _: needs)
+    for package, extra in (("openai", "endpoints"), ("lm_eval", "harness"), ("tqdm", "all"), ("other", "all")):
+        told = str(NotInstalledError.of(ModuleNotFoundError(name=package), frozenset()))
+        assert f"Install it with `pip install 'mixwright[{extra}]'`" in told
     with pytest.raises(ModuleNotFoundError), exit_codes():
         importlib.import_module("tasks.of_a_name_that_is_not")
 

@@ -17,7 +17,6 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field, PositiveInt, model_validator
 
-from tasks.core.errors import DataError
 from tasks.core.params import Params
 from tasks.core.rng import seed_of
 from tasks.curate.decontaminate.benchmarks import named_files
@@ -28,6 +27,7 @@ from tasks.curate.scorers import linear_head
 from tasks.curate.scorers.examples import Examples, chosen_examples
 from tasks.curate.scorers.linear_head import Floats
 from tasks.curate.scorers.method import EmbeddedParams, EmbeddedPass, Files, Given, ScorerMethod, Target
+from tasks.curate.scorers.targets import no_words
 from tasks.curate.statistics.texts import Columns
 from tasks.embedding.documents import EmbeddedDocuments
 from tasks.embedding.kinds import Embed
@@ -106,10 +106,10 @@ def _learn(config: Betr, documents: EmbeddedDocuments, embed: Embed, files: File
     examples_MD = embed(chosen.texts)
     known_M: npt.NDArray[np.bool_] = np.any(examples_MD != 0, axis=1)
     if not known_M.any():
-        raise DataError(f"{where}: its embedder knows no word of its {len(known_M):,} examples. Choose another one.")
+        raise no_words(config, f"no word of its {len(known_M):,} examples")
     rows = _ranked_rows(config, documents)
     if not len(rows):
-        raise DataError(f"{where}: its embedder knows no word of the {len(documents):,} documents. Choose another one.")
+        raise no_words(config, f"no word of the {len(documents):,} documents")
     found = best_ranks(examples_MD[known_M], documents.vectors_ND[rows])
     ranks = {documents.ids[row]: rank for row, rank in zip(rows.tolist(), found.rank_N.tolist(), strict=True)}
     (folder / _RANKS).write_text(json.dumps(ranks, ensure_ascii=False), encoding="utf-8")

@@ -14,10 +14,9 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from tasks.core.errors import DataError
 from tasks.curate.scorers.linear_head import fit, predict
 from tasks.curate.scorers.method import EmbeddedPass, Files, Given, ScorerMethod
-from tasks.curate.scorers.targets import TargetParams, target_files, target_of, target_told, target_vectors
+from tasks.curate.scorers.targets import TargetParams, no_words, target_files, target_of, target_told, target_vectors
 from tasks.curate.statistics.texts import Columns
 from tasks.embedding.documents import EmbeddedDocuments
 from tasks.embedding.kinds import Embed
@@ -74,7 +73,9 @@ def _learn(config: Dp4tl, documents: EmbeddedDocuments, embed: Embed, files: Fil
     known = np.any(documents.vectors_ND != 0, axis=1)
     vectors_ND = documents.vectors_ND[known]
     if len(vectors_ND) < 2:
-        raise DataError(f"scorer {config.name}: its embedder knows no words of two documents. Choose another one.")
+        raise no_words(
+            config, f"words of {len(vectors_ND):,} of the {len(documents):,} documents, and two are the fewest"
+        )
     if config.classes == "cluster":
         centres_CD = centres(vectors_ND, config.num_clusters, config.seed)
         np.save(folder / _CENTRES, centres_CD)

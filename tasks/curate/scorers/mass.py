@@ -22,7 +22,7 @@ from tasks.core.rng import generator
 from tasks.curate.decontaminate.benchmarks import read_items
 from tasks.curate.scorers.examples import example_text
 from tasks.curate.scorers.method import EmbeddedPass, Files, Given, ScorerMethod
-from tasks.curate.scorers.targets import TargetParams, target_files, target_of
+from tasks.curate.scorers.targets import TargetParams, no_words, target_files, target_of
 from tasks.curate.statistics.texts import Columns
 from tasks.embedding.documents import EmbeddedDocuments, cosines, whole_numbers
 from tasks.embedding.kinds import Embed
@@ -119,9 +119,7 @@ def _learn(config: Mass, documents: EmbeddedDocuments, embed: Embed, files: File
     vectors_MD = embed(names)
     known_M = np.any(vectors_MD != 0, axis=1)
     if known_M.sum() < 2:
-        raise DataError(
-            f"scorer {config.name}: its embedder knows fewer than two of {len(names):,} skills or sentences."
-        )
+        raise no_words(config, f"fewer than two of {len(names):,} skills or sentences")
     found, skill_M = _skills(config, vectors_MD[known_M])
     skill_of = dict(
         zip((name for name, there in zip(names, known_M.tolist(), strict=True) if there), skill_M, strict=True)

@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field, PositiveInt
 
-from tasks.core.errors import ConfigError, DataError
+from tasks.core.errors import ConfigError
 from tasks.curate.scorers.method import EmbeddedPass, Files, Given, ScorerMethod
-from tasks.curate.scorers.targets import TargetParams, target_files, target_of, target_told, target_vectors
+from tasks.curate.scorers.targets import TargetParams, no_words, target_files, target_of, target_told, target_vectors
 from tasks.curate.statistics.texts import Columns
 from tasks.embedding.documents import EmbeddedDocuments, cosines, whole_numbers
 from tasks.embedding.kinds import Embed
@@ -92,7 +92,7 @@ def _learn(
     target_MD = target_vectors(config, files, embed)
     known = np.flatnonzero(np.any(documents.vectors_ND != 0, axis=1))
     if not len(known):
-        raise DataError(f"scorer {config.name}: its embedder knows no word of the documents. Choose another one.")
+        raise no_words(config, f"no word of the {len(documents):,} documents")
     means_KD = target_MD if config.num_centres is None else centres(target_MD, config.num_centres, config.seed)
     lengths_K1 = np.linalg.norm(means_KD, axis=1, keepdims=True)
     centres_KD = (means_KD / np.where(lengths_K1 > 0, lengths_K1, 1)).astype(np.float32)

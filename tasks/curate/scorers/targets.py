@@ -13,7 +13,7 @@ from tasks.core.errors import DataError
 from tasks.curate.decontaminate.benchmarks import named_files
 from tasks.curate.scorers.examples import item_texts
 from tasks.curate.scorers.method import EmbeddedParams, Target
-from tasks.embedding.kinds import Embed
+from tasks.embedding.kinds import Embed, sample_size
 
 # Of a smaller target people are told; a guess.
 _FEW_TEXTS = 100
@@ -55,10 +55,19 @@ def target_vectors(config: TargetParams, files: Mapping[str, Path], embed: Embed
     vectors_MD = embed(sorted(texts, key=lambda text: digest_bytes(text.encode())))
     known_MD = vectors_MD[np.any(vectors_MD != 0, axis=1)]
     if not len(known_MD):
-        raise DataError(
-            f"scorer {config.name}: its embedder knows no word of its {len(texts):,} target texts. Choose another one."
-        )
+        raise no_words(config, f"no word of its {len(texts):,} target texts")
     return known_MD
+
+
+def no_words(config: EmbeddedParams, knows: str) -> DataError:
+    """Return what is said of an embedder that `knows` too little: one that learns here needs more documents."""
+    told = f"scorer {config.name}: its embedder {config.embedding.embedder.kind} knows {knows}"
+    if sample_size(config.embedding.embedder) is None:
+        return DataError(f"{told}. Choose another embedder, which knows the language of these texts.")
+    return DataError(
+        f"{told}; it learns words from the documents here, and these are too few, or of other words. Give more documents, "
+        "or name an embedder that is trained already: `embedding: {embedder: {kind: wordllama}}`."
+    )
 
 
 def target_told(target_MD: npt.NDArray[np.float32]) -> dict[str, object]:

@@ -124,7 +124,7 @@ def test_a_test_split_is_refused_as_a_target(tmp_path: Path, target: Path) -> No
 
 
 def test_a_target_without_a_known_word_or_a_sample_that_nothing_scores_is_refused(tmp_path: Path, target: Path) -> None:
-    with pytest.raises(DataError, match=r"scorer near: its embedder knows no word of its 1 examples"):
+    with pytest.raises(DataError, match=r"scorer near: its embedder tfidf knows no word of its 1 examples; it learns"):
         curate(tmp_path, [betr(write_items(tmp_path / "t.jsonl", [{"question": "12 34"}]))], documents())
     with pytest.raises(ValueError, match="documents ranks a sample, and nothing scores the others"):
         CurateParams.model_validate({"scorers": [betr(target, documents=5)]})

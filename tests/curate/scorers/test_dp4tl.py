@@ -5,10 +5,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tasks.core.errors import DataError
 from tasks.curate import gather
 from tasks.curate.published.scored import Scored
-from tasks.curate.scorers.dp4tl import class_shares
+from tasks.curate.scorers.dp4tl import METHOD, Dp4tl, class_shares
+from tasks.curate.scorers.method import EmbeddedPass
+from tasks.embedding.documents import EmbeddedDocuments
 from tasks.embedding.nearest import nearest_means
+from tasks.embedding.params import Embedding
+from tasks.embedding.wordllama import WordLlamaEmbedder
 from tests.curate.scorers.embedded_folders import EMBEDDING, curate, documents, scores, topical, write_items
 
 
@@ -59,3 +64,18 @@ def test_documents_of_the_nearest_sources_or_clusters_come_first_whatever_their_
     told = Scored.read(output).scorers["near"].learned
     assert (told["classes"], told["classes_given_nothing"]) == (3, 1)
     assert told["largest_shares"] == {"law": 0.6667, "code": 0.3333, "med": 0.0}
+
+
+def test_where_an_embedder_that_learns_here_has_too_few_documents_more_are_asked_for(tmp_path: Path) -> None:
+    config = Dp4tl(name="near", target=(str(write_items(tmp_path / "t.jsonl", [{"text": "one"}])),))
+    known = np.array([[1.0, 0.0], [0.0, 0.0]], np.float32)
+    learning, found = METHOD.learning, EmbeddedDocuments(("a", "b"), ("s", "s"), known)
+    assert isinstance(learning, EmbeddedPass)
+    files = METHOD.user_files(config)
+    with pytest.raises(
+        DataError, match=r"tfidf knows words of 1 of the 2 documents, .* too few, .* Give more documents"
+    ):
+        learning.learn(config, found, lambda texts: known[:1], files, tmp_path)
+    trained = config.model_copy(update={"embedding": Embedding(embedder=WordLlamaEmbedder(kind="wordllama"))})
+    with pytest.raises(DataError, match="Choose another embedder, which knows the language of these texts"):
+        learning.learn(trained, found, lambda texts: known[:1], files, tmp_path)
