@@ -10,30 +10,17 @@ named.
 """
 
 import argparse
-import gzip
-import json
-import os
-import subprocess
-import sys
-from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from benchmarks.inputs import shared
 from benchmarks.measure import machine
+from benchmarks.studies.workspace import RESULTS, STAGES, compare, make_run, sampled, write_lines
 from tasks.core.rng import seed_of
 from tasks.training.params import demo_full
 
-_ROOT = Path(__file__).resolve().parents[2]
-_RESULTS = _ROOT / "benchmarks" / "results" / "selectors.txt"
 _TARGET = "qa"
-STAGES: dict[str, dict[str, Any]] = {
-    "ingest": {},
-    "curate": {"profiles": {"all": {"rules": {}}}, "profile": "all"},
-    "cluster": {"domains": {"kind": "source", "min_documents": 3}, "split": {"test_fraction": 0.15}},
-    "tokenize": {"tokenizer": {"kind": "bpe", "vocab_size": 4096}},
-}
 # (selector, the score it ranks by); `drawn` samples by it, all others keep the highest.
 SELECTORS = (
     ("dsir_mean", "med_mean"),
@@ -64,25 +51,18 @@ def main() -> None:
         return
     folder = options.folder.resolve()
     _write_input(data, folder, options.every)
-    _run(folder, options.workers)
+    make_run(folder, STAGES, options.workers)
     values, missing = board(folder, data, options)
-    file = folder / "board.yaml"
-    file.write_text(json.dumps(values, indent=1), encoding="utf-8")
-    told = _mixwright(
-        folder, "select", "compare", str(file), "--run", str(folder), "--output", str(folder / "board"),
-        "--workers", str(options.workers),
-    )  # fmt: skip
-    table = (folder / "board" / "leaderboard.md").read_text(encoding="utf-8")
+    table = compare(folder, "board", values, options.workers)
     left_out = f"Left out: {', '.join(missing)}.\n\n" if missing else ""
     what = (
         f"one document in {options.every} of the shared corpus, keep {options.keep}, {options.seeds} seeds of "
         f"{options.tokens:,} tokens"
     )
-    costs = "\n".join(line for line in told.splitlines() if line and not line.startswith(("Claim", "No claim", "Take")))
     command = "python -m benchmarks.studies.selectors FOLDER"
-    text = f"selectors: {machine()}: {what}. `{command}`\n\n{left_out}{table}\n{costs}\n"
+    text = f"selectors: {machine()}: {what}. `{command}`\n\n{left_out}{table}"
     print(text)
-    _RESULTS.write_text(text.replace(str(folder), "FOLDER"), encoding="utf-8")
+    (RESULTS / "selectors.txt").write_text(text, encoding="utf-8")
 
 
 def board(folder: Path, data: Path, options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
@@ -123,49 +103,14 @@ def _selector(name: str, score: str) -> dict[str, Any]:
     return {"name": name, "select": [{"kind": "quantiles", "score": score, "low": "1 - keep"}]}
 
 
-def _run(folder: Path, workers: int) -> None:
-    """Make the stages of a run, up to its tokens."""
-    inputs = {
-        "ingest": [str(folder / "input")],
-        "curate": [f"ingest={folder / 'data' / 'ingest'}"],
-        "cluster": [f"curate={folder / 'data' / 'curate'}"],
-        "tokenize": [f"{name}={folder / 'data' / name}" for name in ("curate", "cluster")],
-    }
-    for stage, params in STAGES.items():
-        file = folder / f"{stage}.yaml"
-        file.write_text(json.dumps({stage: params}), encoding="utf-8")
-        given = [word for one in inputs[stage] for word in ("--input", one)]
-        output = str(folder / "data" / stage)
-        _mixwright(folder, stage, "--params", str(file), *given, "--output", output, "--workers", str(workers))
-
-
-def _mixwright(folder: Path, *words: str) -> str:
-    own = os.environ | {"MIXWRIGHT_HOME": str(folder / "home")}
-    command = [sys.executable, "-m", "cli", *words]
-    return subprocess.run(command, cwd=_ROOT, env=own, stdout=subprocess.PIPE, text=True, check=True).stdout
-
-
 def _write_input(data: Path, folder: Path, every: int) -> None:
     """Write the documents of the pool, and the target; the same data give the same bytes."""
-    (folder / "input").mkdir(parents=True, exist_ok=True)
     pool, target = [], []
-    for record in _sampled(data, every):
+    for record in sampled(data, every):
         held = record["source"] == _TARGET and seed_of(0, "target", record["id"]) % 2
         (target if held else pool).append(record)
-    for path, records in ((folder / "input" / "pool.jsonl", pool), (folder / "target.jsonl", target)):
-        lines = "".join(json.dumps(one, ensure_ascii=False) + "\n" for one in records)
-        # An input that is written anew would be read anew.
-        if not path.is_file() or path.read_text(encoding="utf-8") != lines:
-            path.write_text(lines, encoding="utf-8")
-
-
-def _sampled(data: Path, every: int) -> Iterator[dict[str, str]]:
-    for file in sorted((data / "corpus").glob("*.jsonl.gz")):
-        with gzip.open(file, "rt", encoding="utf-8") as lines:
-            for line in lines:
-                record = json.loads(line)
-                if seed_of(0, "sample", record["id"]) % every == 0:
-                    yield {"id": record["id"], "text": record["text"], "source": file.name.partition("_")[0]}
+    write_lines(folder / "input" / "pool.jsonl", pool)
+    write_lines(folder / "target.jsonl", target)
 
 
 if __name__ == "__main__":
