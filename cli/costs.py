@@ -21,13 +21,29 @@ from tasks.core.once import Once
 from tasks.core.params import validate
 from tasks.core.text_table import text_table
 from tasks.ingest.published.sources import Sources
+from tasks.runtime.asked import Asked
 from tasks.runtime.command import exit_codes
-from tasks.runtime.costs import Amount, Attempt, Cost, StepCosts, attempts_for, stage_costs, stage_of, total
+from tasks.runtime.costs import (
+    Amount,
+    Attempt,
+    Cost,
+    StepCosts,
+    asked_for,
+    attempts_for,
+    stage_costs,
+    stage_of,
+    total,
+)
 from tasks.stages import NAMES
 
 # The stages whose work is on documents of one source or another.
 _OF_SOURCES = ("ingest", "curate")
-_HEAD = ("step", "units", "found", "documents", "tokens", "CPU s", "GPU s", "busy s", "CPU s here", "GPU s here")
+_HEAD = (
+    *("step", "units", "found", "documents", "tokens", "requests", "tokens in", "tokens out", "requests here"),
+    *("tokens here", "CPU s", "GPU s", "busy s", "CPU s here", "GPU s here"),
+)
+# Columns of whole numbers, which stand before the seconds.
+_COUNTS = 9
 _ENDS = {"failed": "failed", "stopped": "stopped", "under way": "killed or still under way"}
 
 
@@ -35,8 +51,9 @@ _ENDS = {"failed": "failed", "stopped": "stopped", "under way": "killed or still
 class StepRow:
     """A step of a stage: what its units cost when they were made, and what of that was spent `here`, for this folder.
 
-    `found` units were there before. Without `units` nothing of the step is in what was published: its units did not finish,
-    or are of other params.
+    `found` units were there before. `asked` is what endpoints were asked, `asked_here` what of that was paid for this
+    folder. Without `units` and `asked` nothing of the step is in what was published: its units did not finish, or are of
+    other params.
     """
 
     label: str
@@ -48,6 +65,8 @@ class StepRow:
     lost: Cost
     lost_attempts: int
     unknown: int = 0
+    asked: Asked = Asked()  # noqa: RUF009 (frozen)
+    asked_here: Asked = Asked()  # noqa: RUF009 (frozen)
 
 
 @dataclass(frozen=True)
@@ -116,17 +135,19 @@ def stage_table(store: Store, stage: str, folder: Path) -> StageTable | None:
     own = attempts_for(store, str(folder.absolute()))
     if manifest is None and not own:
         return None
-    rows = [_row(step, own.get(step.step, ())) for step in noted or ()]
+    paid = asked_for(store, str(folder.absolute()))
+    rows = [_row(step, own.get(step.step, ()), paid.pop(step.label, Asked())) for step in noted or ()]
     used = {step.step: {*step.keys} for step in noted or ()}
     for step, attempts in own.items():
         if unused := [one for one in attempts if one.key not in used.get(step, ())]:
             rows.append(_unused(f"{step}, not in what is published", unused))
+    rows += [_unused(f"{label}, not in what is published", (), asked) for label, asked in paid.items()]
     ended = [one.state for attempts in own.values() for one in attempts if one.state != "finished"]
     known = noted is not None or manifest is None
     return StageTable(stage, known, tuple(rows), {end: ended.count(end) for end in {*ended}})
 
 
-def _row(step: StepCosts, own: Sequence[Attempt]) -> StepRow:
+def _row(step: StepCosts, own: Sequence[Attempt], asked_here: Asked) -> StepRow:
     paid = [one for one in own if one.key in {*step.keys}]
     found = len({*step.keys} - {one.key for one in paid})
     return StepRow(
@@ -139,12 +160,14 @@ def _row(step: StepCosts, own: Sequence[Attempt]) -> StepRow:
         step.lost,
         step.lost_attempts,
         step.unknown,
+        step.asked,
+        asked_here,
     )
 
 
-def _unused(label: str, attempts: Sequence[Attempt]) -> StepRow:
+def _unused(label: str, attempts: Sequence[Attempt], asked: Asked = Asked()) -> StepRow:  # noqa: B008 (frozen)
     lost = [one for one in attempts if one.state != "finished"]
-    return StepRow(label, 0, 0, Amount(), total(attempts), total(attempts), total(lost), len(lost))
+    return StepRow(label, 0, 0, Amount(), total(attempts), total(attempts), total(lost), len(lost), 0, asked, asked)
 
 
 def by_dataset(tables: Iterable[StageTable], folders: Mapping[str, Path]) -> dict[str, Cost]:
@@ -199,7 +222,7 @@ def _text(tables: Sequence[StageTable], datasets: Mapping[str, Cost], prices: Pr
 
     made, here = _sum(table.made for table in tables), _sum(table.here for table in tables)
     lines = [line for table in tables for line in _stage_lines(table)]
-    lines.append((("all", "", "", "", ""), made, here))
+    lines.append((("all", *[""] * _COUNTS), made, here))
     rows = [(*cells, *_seconds(cost, busy=True), *_seconds(spent), *money(cost)) for cells, cost, spent in lines]
     text = text_table(*_without_empty((*_HEAD, *currency), rows))
     if datasets:
@@ -219,9 +242,13 @@ def _without_empty(head: Sequence[str], rows: Sequence[Sequence[str]]) -> tuple[
 
 def _stage_lines(table: StageTable) -> Iterator[tuple[tuple[str, ...], Cost, Cost]]:
     """Yield, for a stage and each of its steps, what stands before the costs, and the costs."""
-    yield (table.stage, "", "", "", ""), table.made, table.here
+    yield (table.stage, *[""] * _COUNTS), table.made, table.here
     for row in table.rows:
-        counts = map(_count, (row.units, row.found, row.amount.documents, row.amount.tokens))
+        asked, here = row.asked, row.asked_here
+        of_endpoints = (asked.requests, asked.input_tokens, asked.output_tokens, here.requests)
+        tokens_here = here.input_tokens + here.output_tokens
+        units = (row.units, row.found, row.amount.documents, row.amount.tokens)
+        counts = map(_count, (*units, *of_endpoints, tokens_here))
         yield (f"  {row.label.removeprefix(f'{table.stage}: ')}", *counts), row.made, row.here
 
 
@@ -231,6 +258,11 @@ def _sentences(tables: Sequence[StageTable]) -> Iterator[str]:
         "CPU s, GPU s (a share of a GPU x seconds), busy s (of workers): what the work cost when made, every attempt.\n"
         "`here`: what of that was spent for this folder, where units that were found cost nothing."
     )
+    if any(row.asked.requests for table in tables for row in table.rows):
+        yield (
+            "requests, tokens in, tokens out: what endpoints were asked for this, whenever it was; `requests here`, `tokens "
+            "here`: what of\nthat was paid for this folder. The rest was answered before and kept."
+        )
     for table in tables:
         if lost := sum(row.lost_attempts for row in table.rows):
             ends = ", ".join(f"{number} {_ENDS[end]}" for end, number in sorted(table.ends.items()))

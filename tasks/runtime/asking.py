@@ -29,18 +29,22 @@ def answers(workshop: Workshop, endpoint: Endpoint, requests: Sequence[Request],
     bodies = [request.body(endpoint) for request in requests]
     kept = KeptAnswers(workshop.store.home / _FOLDER / "kept.sqlite")
     try:
-        if workshop.explaining is not None:
-            keys = {key_of(body, endpoint.revision) for body in bodies}
-            if missing := len(keys) - len(kept.find(keys)):
-                raise WouldWorkError(f"{label}: {missing:,} questions would be asked of {endpoint.model}")
-        return ask(
-            bodies,
-            Address(endpoint.base_url, endpoint.key_variable, endpoint.revision),
-            workshop.asking,
-            kept,
-            say=lambda told: workshop.observer.say(f"{label}: {told}"),
-            progress=lambda done, total: workshop.observer.progress(label, done, total),
-        )
+        keys = {key_of(body, endpoint.revision) for body in bodies}
+        before = kept.find(keys).keys()
+        if workshop.explaining is not None and (missing := len(keys) - len(before)):
+            raise WouldWorkError(f"{label}: {missing:,} questions would be asked of {endpoint.model}")
+        try:
+            return ask(
+                bodies,
+                Address(endpoint.base_url, endpoint.key_variable, endpoint.revision),
+                workshop.asking,
+                kept,
+                say=lambda told: workshop.observer.say(f"{label}: {told}"),
+                progress=lambda done, total: workshop.observer.progress(label, done, total),
+            )
+        finally:
+            found = kept.find(keys)
+            workshop.book.use_answers(workshop.store, label, found, found.keys() - before)
     finally:
         kept.close()
 

@@ -19,11 +19,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
+from infra.endpoint.kept import Answer
 from infra.progress import repeated
 from infra.settings import PriceSettings
 from infra.storage import Store
 from tasks.core.errors import DamagedError, StoppedError
 from tasks.core.sealed import parse_sealed, sealed_text
+from tasks.runtime.asked import Asked, asked_of, note_paid, paid_for
 
 AREA = "costs"
 # The step of a stage's own process, which reads, checks and publishes.
@@ -127,6 +129,11 @@ def attempts_for(store: Store, output: str) -> dict[str, list[Attempt]]:
     return {step: _read(paths) for step, paths in sorted(found.items())}
 
 
+def asked_for(store: Store, output: str) -> dict[str, Asked]:
+    """Return what was paid to endpoints for an output, by the label of the questions."""
+    return paid_for(store, AREA, _place(output))
+
+
 def note_output(store: Store, stage: str, output: str) -> None:
     """Keep which stage works for an output, for people who ask before it has published anything."""
     # As with attempts: where nothing can be written, the work itself will say so by name.
@@ -175,7 +182,7 @@ class StepCosts:
     """What the units of a step cost that a stage's output is made of, over all attempts at them.
 
     Of the cost, `lost` is that of `lost_attempts`, which did not finish. `unknown` units were made by a version that
-    measured nothing, or elsewhere; `keys` are all of them.
+    measured nothing, or elsewhere; `keys` are all of them. `asked` is what an endpoint was, where the step is questions.
     """
 
     step: str
@@ -186,6 +193,7 @@ class StepCosts:
     lost: Cost = Cost()
     lost_attempts: int = 0
     unknown: int = 0
+    asked: Asked = Asked()  # noqa: RUF009 (frozen)
 
 
 @dataclass
@@ -196,6 +204,7 @@ class Book:
     began: float = field(default_factory=time.process_time)
     labels: dict[str, str] = field(default_factory=dict)
     used: dict[str, dict[str, Amount]] = field(default_factory=dict)
+    answers: dict[str, dict[str, Answer]] = field(default_factory=dict)
 
     def begin(self, output: str) -> None:
         """Work for an output from now on."""
@@ -206,6 +215,13 @@ class Book:
         self.labels[step] = label
         self.used.setdefault(step, {})[key] = amount
 
+    def use_answers(self, store: Store, label: str, answers: Mapping[str, Answer], paid: Iterable[str]) -> None:
+        """Take note of answers by their keys, whatever becomes of the stage; `paid` were given now, for this output."""
+        before = {key for known in self.answers.values() for key in known}
+        self.answers.setdefault(label, {}).update({key: one for key, one in answers.items() if key not in before})
+        if (now := asked_of(answers[key] for key in paid)).requests:
+            note_paid(store, AREA, _place(self.output), label, now)
+
     def close(self, store: Store, stage: str, stage_key: str) -> None:
         """Note what the output that was published now cost, and begin anew."""
         # While workers are busy it waits for them; those that ended are its children, and their units have their time.
@@ -214,8 +230,14 @@ class Book:
         _write(_file(store, name, stage_key, self.output, DRIVER), own)
         self.use(name, f"{stage}: own process", stage_key, Amount())
         rows = [_step_costs(store, step, self.labels[step], units) for step, units in self.used.items()]
+        rows += [
+            StepCosts(f"{stage}.asked", label, (), Amount(), Cost(), asked=asked_of(own.values()))
+            for label, own in self.answers.items()
+            if own
+        ]
         store.note(AREA, _note(stage, stage_key), sealed_text({"steps": [asdict(row) for row in rows]}))
         self.used.clear()
+        self.answers.clear()
         self.began = time.process_time()
 
 
@@ -258,6 +280,9 @@ def cost_rows(stage: str, found: Iterable[StepCosts], prices: PriceSettings) -> 
             **{name: round(value, 6) for name, value in cost_metrics([row], prices).items()},
             "documents": row.amount.documents or "",
             "tokens": row.amount.tokens or "",
+            "requests": row.asked.requests or "",
+            "input_tokens": row.asked.input_tokens or "",
+            "output_tokens": row.asked.output_tokens or "",
             "lost_cpu_s": round(row.lost.cpu_s, 6) or "",
             "not_measured": row.unknown or "",
         }
@@ -266,5 +291,6 @@ def cost_rows(stage: str, found: Iterable[StepCosts], prices: PriceSettings) -> 
 
 
 def _from_json(value: Mapping[str, Any]) -> StepCosts:
-    parts = {"keys": tuple(value["keys"]), "amount": Amount(**value["amount"])}
+    asked = Asked(**value.get("asked", {}))
+    parts = {"keys": tuple(value["keys"]), "amount": Amount(**value["amount"]), "asked": asked}
     return StepCosts(**{**value, **parts, "cost": Cost(**value["cost"]), "lost": Cost(**value["lost"])})

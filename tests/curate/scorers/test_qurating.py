@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
+from cli.costs import StepRow, stage_table
 from infra.errors import BudgetError
 from infra.settings import EndpointSettings
 from tasks.core.errors import ConfigError, DataError, EvidenceError
@@ -20,6 +21,7 @@ from tasks.curate.scorers.students import Student
 from tasks.curate.selection.quantiles import Quantiles
 from tasks.curate.selection.sampled import Sampled
 from tasks.curate.stage import run
+from tasks.runtime.asked import Asked
 from tasks.runtime.context import Workshop
 from tests.curate.folders import Document, document, ingest_folder, rows, workshop
 from tests.curate.scorers.latent import latent_documents, texts_shown, value_of
@@ -112,7 +114,18 @@ def test_a_budget_ends_a_curation_and_the_same_command_goes_on_from_there(tmp_pa
         with pytest.raises(BudgetError, match="100 of 120 requests are answered and kept"):
             curate(tmp_path, [documents], scorer, limited)
         assert len(curate(tmp_path, [documents], scorer, places)) == 40
+        curate(tmp_path / "again", [documents], scorer, places)
         assert len(server.asked) == 120
+    paid = [_paid(places, folder) for folder in (tmp_path, tmp_path / "again")]
+    assert paid[0].asked == paid[0].asked_here == paid[1].asked and paid[0].asked.requests == 120
+    assert paid[0].asked.input_tokens > 0 < paid[0].asked.output_tokens
+    assert paid[1].asked_here == Asked()
+
+
+def _paid(places: Workshop, folder: Path) -> StepRow:
+    table = stage_table(places.store, "curate", folder / "out")
+    assert table is not None
+    return next(row for row in table.rows if row.label == "curate: questions of edu")
 
 
 def test_a_model_that_answers_by_place_is_told_from_one_that_judges(tmp_path: Path) -> None:
