@@ -132,6 +132,7 @@ STAGES = (
         publishes=(
             "tasks.training.published:TrainedRuns",
             "tasks.training.planted.published:PlantedPlan",
+            "tasks.training.published_experts:ExpertsUsed",
             "tasks.training.published_updates:ForecastUpdates",
         ),
         extras="tasks.training.command:EXTRAS",

@@ -7,6 +7,7 @@ from pydantic import Field, PositiveFloat, PositiveInt
 
 from tasks.core.errors import ConfigError
 from tasks.core.params import Params
+from tasks.training.experts.kinds import ExpertsKind
 from tasks.training.losses.kinds import LossKind
 from tasks.training.mup import Mup
 from tasks.training.objectives.kinds import ObjectiveKind
@@ -49,6 +50,9 @@ class ModelConfig(Params):
     architecture: Architecture | None = None
     head_dim: PositiveInt | None = Field(default=None, description="null = hidden_size / num_heads")
     untied_embeddings: bool = Field(default=False, description="an output layer of its own")
+    experts: ExpertsKind | None = Field(
+        default=None, description="sparse experts in place of each layer's feed-forward; null = one feed-forward"
+    )
 
     @property
     def head_size(self) -> int:
@@ -64,6 +68,13 @@ class ModelConfig(Params):
             yield f"num_heads {self.num_heads} is not a multiple of num_kv_heads {self.num_kv_heads}"
         if whole and self.head_size % 2:
             yield f"a head has {self.head_size} dimensions, an odd number; rotary embeddings need pairs"
+        if self.experts is not None:
+            if self.architecture is not None:
+                yield (
+                    f"experts go with Llama's attention, as in Mixtral, and architecture is {self.architecture}; leave "
+                    "one of them out"
+                )
+            yield from self.experts.capacity_mistakes(self.sequence_length)
 
 
 class OptimizerConfig(Params):
@@ -267,6 +278,10 @@ class TrainingConfig(Params):
                 f"optimizer.method {self.optimizer.method.kind} needs whole weights, and parallel {parallel.kind} gives it "
                 "shards; set parallel to {kind: ddp}, or take an optimizer that takes shards, such as adamw"
             )
+        if self.mup is not None and self.model.experts is not None:
+            yield "mup is not worked out for model.experts: their router is no hidden matrix; leave one of them out"
+        if self.model.experts is not None and parallel is not None and parallel.compile:
+            yield "parallel.compile does not go with model.experts, whose products change their shapes; leave it out"
         if self.mup is not None and self.optimizer.method.kind != "adamw":
             yield (
                 f"mup says how AdamW's rates follow the width, and optimizer.method is {self.optimizer.method.kind}; "
@@ -278,9 +293,18 @@ def num_parameters(model: ModelConfig, vocab_size: int) -> tuple[int, int]:
     """Return (all parameters, those outside embedding and output layer); tied embeddings count once."""
     attention = model.hidden_size * model.head_size * 2 * (model.num_heads + model.num_kv_heads)
     norms = 2 * model.hidden_size + _query_key_norms(model)
-    block = attention + 3 * model.hidden_size * model.intermediate_size + norms
+    block = attention + _feed_forward(model) + norms
     body = model.num_layers * block + model.hidden_size
     return body + vocab_size * model.hidden_size * (1 + model.untied_embeddings), body
+
+
+def _feed_forward(model: ModelConfig, *, active: bool = False) -> int:
+    """Return the weights of a layer's feed-forward, or of its experts (the active ones) and their router."""
+    one = 3 * model.hidden_size * model.intermediate_size
+    if model.experts is None:
+        return one
+    experts = model.experts.num_active if active else model.experts.num_experts
+    return experts * one + model.experts.num_experts * model.hidden_size
 
 
 def _query_key_norms(model: ModelConfig) -> int:
@@ -299,11 +323,12 @@ def _query_key_norms(model: ModelConfig) -> int:
 def flops_per_token(model: ModelConfig, vocab_size: int) -> int:
     """Return the floating-point operations of training on a token: 6 N + 12 L T d, N with the output layer, d of all heads.
 
-    The rule of PaLM (arXiv 2204.02311, appendix B), attention not halved for causality.
+    The rule of PaLM (arXiv 2204.02311, appendix B), attention not halved for causality. Of experts the active ones multiply.
     """
     attention = 12 * model.num_layers * model.sequence_length * model.num_heads * model.head_size
     # An embedding that is only looked up multiplies nothing.
     multiplying = num_parameters(model, vocab_size)[1] + vocab_size * model.hidden_size
+    multiplying -= model.num_layers * (_feed_forward(model) - _feed_forward(model, active=True))
     return 6 * multiplying + attention
 
 

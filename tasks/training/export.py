@@ -7,6 +7,8 @@ from typing import Any
 
 from tasks.core.errors import DataError
 from tasks.training.config import Architecture, ModelConfig
+from tasks.training.experts.kinds import ExpertsKind
+from tasks.training.experts.top_k import Gate, TopK
 from tasks.training.model import Decoder, decoder, weight_shapes
 from tasks.training.published_run import CONFIG_FILE, WEIGHTS_FILE
 
@@ -16,6 +18,10 @@ _ARCHITECTURES: Mapping[Architecture | None, tuple[str, str]] = {
     "qwen3": ("qwen3", "Qwen3ForCausalLM"),
     "olmo2": ("olmo2", "Olmo2ForCausalLM"),
 }
+# A model with experts whose routers compute what those of Mixtral do, and one that transformers knows nothing of.
+_MIXTRAL, _OWN_EXPERTS = ("mixtral", "MixtralForCausalLM"), ("mixwright_experts", "MixwrightExperts")
+# Where a config says all of its experts: what of them transformers reads has other names, and is less.
+_EXPERTS = "mixwright_experts"
 
 
 def write_model(model: Decoder, document_end: int, folder: Path) -> None:
@@ -74,8 +80,9 @@ def load_model(described: Path, weights: Path) -> Decoder:
 
 def transformers_config(config: ModelConfig, vocab_size: int, document_end: int) -> dict[str, Any]:
     """Return a model's config in the words of `transformers`."""
-    model_type, class_name = _ARCHITECTURES[config.architecture]
+    model_type, class_name = _type_of(config)
     return {
+        **({} if config.experts is None else _experts_config(config.experts)),
         "architectures": [class_name],
         "model_type": model_type,
         "vocab_size": vocab_size,
@@ -103,6 +110,48 @@ def transformers_config(config: ModelConfig, vocab_size: int, document_end: int)
     }
 
 
+def export_words(config: ModelConfig) -> str | None:
+    """Return who cannot load an exported model, and what to do, in a sentence; None = transformers can."""
+    if _type_of(config) != _OWN_EXPERTS:
+        return None
+    return (
+        "transformers has no model whose experts are chosen as here, so the exported one is refused by it and read by "
+        "mixwright alone: set model.experts.gate to {normalised: false, renormalised: true}, which is Mixtral's, for one "
+        "that others load"
+    )
+
+
+def _type_of(config: ModelConfig) -> tuple[str, str]:
+    """Return what transformers calls a model's type and its class."""
+    if config.experts is None:
+        return _ARCHITECTURES[config.architecture]
+    gate = config.experts.gate
+    return _MIXTRAL if gate.renormalised and not gate.normalised else _OWN_EXPERTS
+
+
+def _experts_config(experts: ExpertsKind) -> dict[str, Any]:
+    """Return what a config says of experts: in the words of Mixtral's, and all of it in ours."""
+    return {
+        "num_local_experts": experts.num_experts,
+        "num_experts_per_tok": experts.num_active,
+        "router_aux_loss_coef": 0.0 if experts.balance is None else experts.balance.coefficient,
+        "output_router_logits": False,
+        "router_jitter_noise": 0.0,
+        "sliding_window": None,
+        _EXPERTS: experts.model_dump(mode="json"),
+    }
+
+
+def _experts(values: Mapping[str, Any]) -> ExpertsKind | None:
+    """Return the experts that a config describes; of others' Mixtral what decides its forward pass."""
+    if values["model_type"] not in (_MIXTRAL[0], _OWN_EXPERTS[0]):
+        return None
+    if (own := values.get(_EXPERTS)) is not None:
+        return TopK.model_validate(own)
+    gate = Gate(normalised=False)
+    return TopK(num_experts=values["num_local_experts"], num_active=values["num_experts_per_tok"], gate=gate)
+
+
 def model_config(values: Mapping[str, Any], where: str) -> ModelConfig:
     """Return the config of a model that `transformers` describes with these values.
 
@@ -110,10 +159,13 @@ def model_config(values: Mapping[str, Any], where: str) -> ModelConfig:
         DataError: the model is not one that this decoder computes, and in what it differs; or a value is missing.
     """
     known = {model_type: architecture for architecture, (model_type, _) in _ARCHITECTURES.items()}
+    known |= {_MIXTRAL[0]: None, _OWN_EXPERTS[0]: None}
     rope = values.get("rope_parameters") or values.get("rope_scaling") or {}
     # What the decoder has no other way for; a value that is not there is as transformers takes it.
     fixed = {"hidden_act": "silu", "attention_bias": False, "mlp_bias": False, "use_sliding_window": False}
     others = [f"{name} {values[name]}" for name, value in fixed.items() if values.get(name, value) != value]
+    if values.get("model_type") == _MIXTRAL[0] and values.get("sliding_window") is not None:
+        others.append(f"sliding_window {values['sliding_window']}")
     if values.get("model_type") not in known:
         others.insert(0, f"model_type {values.get('model_type')}")
     if (kind := rope.get("rope_type", rope.get("type", "default"))) != "default":
@@ -139,6 +191,7 @@ def model_config(values: Mapping[str, Any], where: str) -> ModelConfig:
             architecture=known[values["model_type"]],
             head_dim=None if head_dim is None or head_dim * heads == hidden else head_dim,
             untied_embeddings=not values.get("tie_word_embeddings", False),
+            experts=_experts(values),
         )
     except (KeyError, ValueError) as error:
         raise DataError(f"{where}: it describes no model: {error}. Get the file again.") from error

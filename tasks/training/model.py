@@ -1,9 +1,11 @@
 """The model: a decoder like Llama's, Qwen3's or OLMo 2's, as one `nn.Module`.
 
 RMSNorm, rotary embeddings (Hugging Face's rotate-half layout), SwiGLU, grouped-query attention, no bias. Weights carry
-the names of Hugging Face's `LlamaForCausalLM` (`Qwen3...`, `Olmo2...`), so that exporting is copying. They are kept in
-float32; in bfloat16 the matrix products and the residual stream are cast explicitly, while norms, rotation, attention
-weights and the loss stay float32. Axes: B batch, T position, D hidden, H head, K key-value head, V vocabulary.
+the names of Hugging Face's `LlamaForCausalLM` (`Qwen3...`, `Olmo2...`, `Mixtral...`), so that exporting is copying. They
+are kept in float32; in bfloat16 the matrix products and the residual stream are cast explicitly, while norms, rotation,
+attention weights, routers and the loss stay float32.
+
+Axes: B batch, T position, D hidden, H head, K key-value head, V vocabulary.
 """
 
 from collections.abc import Mapping
@@ -17,15 +19,19 @@ from torch.nn import functional as F  # noqa: N812 (its usual name)
 
 from tasks.core.rng import generator
 from tasks.training.config import DataConfig, ModelConfig, Precision, TrainingConfig
+from tasks.training.experts.balance import Routing
+from tasks.training.experts.feed_forward import SparseFeedForward
+from tasks.training.experts.kinds import Routed
 from tasks.training.loss import nats_per_row, scored
 from tasks.training.losses.kinds import LossKind
+from tasks.training.matrices import Weight, on_a_line
 from tasks.training.teachers.soft_labels import SoftLabels
 from tasks.training.transforms.row import NO_TARGET
 
 EMBEDDING = "model.embed_tokens.weight"
 FINAL_NORM = "model.norm.weight"
 OUTPUT = "lm_head.weight"
-_LINE_BYTES = 64
+_INTO_THE_STREAM = ("o_proj.weight", "down_proj.weight", "w2.weight")
 
 
 @dataclass(frozen=True)
@@ -59,7 +65,7 @@ class Decoder(nn.Module):
         self.config, self.vocab_size = config, vocab_size
         self.recompute = False
         self.model = _Body(config, vocab_size)
-        self.lm_head = _Weight(vocab_size, config.hidden_size) if config.untied_embeddings else None
+        self.lm_head = Weight(vocab_size, config.hidden_size) if config.untied_embeddings else None
 
     def read_as(self, config: ModelConfig) -> None:
         """Go on with another sequence length or RoPE base."""
@@ -83,16 +89,33 @@ class Decoder(nn.Module):
         scoring: Scoring = Scoring(),
         weights_BT: Tensor | None = None,
         soft: SoftLabels | None = None,
+        routing: Routing | None = None,
     ) -> Any:
         """Return the normalised output of the last layer, [B, T, D], in the given precision.
 
         With `targets_BT` return instead the sum of their nats, a float32 scalar, and the nats of each, [B, T], 0 where there
-        is no target. The scalar's gradient is that of the sum of weight x loss (see `loss.scored`).
+        is no target. The scalar's gradient is that of the sum of weight x loss (see `loss.scored`), with the balance loss
+        of a model with experts, whose layers are told what `routing` says when they are trained and in no other call.
         """
         allowed = None if scoring.apart is None else own_document(tokens_BT, scoring.apart)
-        hidden_BTD: Tensor = self.model(tokens_BT, torch_dtype(precision), allowed, recompute=self.recompute)
+        hidden_BTD, routed = self.model(
+            tokens_BT, torch_dtype(precision), allowed, recompute=self.recompute, limited=routing is not None
+        )
+        balance = None if routing is None else routing.loss(routed)
         if targets_BT is None:
             return hidden_BTD
+        total, each_BT = self._nats(hidden_BTD, targets_BT, scoring, weights_BT, soft)
+        # Only the gradient is that of both: what is recorded stays nats.
+        return (total if balance is None else total + (balance - balance.detach())), each_BT
+
+    def _nats(
+        self,
+        hidden_BTD: Tensor,
+        targets_BT: Tensor,
+        scoring: Scoring,
+        weights_BT: Tensor | None,
+        soft: SoftLabels | None,
+    ) -> tuple[Tensor, Tensor]:
         hidden_ND, targets_N = hidden_BTD.flatten(0, 1), targets_BT.reshape(-1)
         weights_N = None if weights_BT is None else weights_BT.reshape(-1)
         if not scoring.gaps:
@@ -133,18 +156,21 @@ class _Body(nn.Module):
     def __init__(self, config: ModelConfig, vocab_size: int) -> None:
         super().__init__()
         self.config = config
-        self.embed_tokens = _Weight(vocab_size, config.hidden_size)
+        self.embed_tokens = Weight(vocab_size, config.hidden_size)
         self.layers = nn.ModuleList(Layer(config) for _ in range(config.num_layers))
         self.norm = _Norm(config)
 
-    def forward(self, tokens_BT: Tensor, dtype: torch.dtype, allowed: Tensor | None, *, recompute: bool) -> Tensor:
+    def forward(
+        self, tokens_BT: Tensor, dtype: torch.dtype, allowed: Tensor | None, *, recompute: bool, limited: bool
+    ) -> tuple[Tensor, list[Routed]]:
         cos, sin = rotary(self.config, tokens_BT.shape[1], tokens_BT.device)
         # The embedding is looked up in float32: its gradient adds up many rows per frequent token.
         x_BTD = F.embedding(tokens_BT, self.embed_tokens.weight).to(dtype)
+        told = list[Routed]()
         for layer in self.layers:
-            x_BTD = layer(x_BTD, cos, sin, allowed, recompute=recompute)
-        normed: Tensor = self.norm(x_BTD)
-        return normed
+            x_BTD, routed = layer(x_BTD, cos, sin, allowed, recompute=recompute, limited=limited)
+            told += [] if routed is None else [routed]
+        return self.norm(x_BTD), told
 
 
 class Layer(nn.Module):
@@ -153,35 +179,52 @@ class Layer(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         """Make a layer whose weights have shapes and no values yet."""
         super().__init__()
+        self.config = config
         self.norms_after = config.architecture == "olmo2"
         if not self.norms_after:
             self.input_layernorm = _Norm(config)
         self.self_attn = _Attention(config)
         self.post_attention_layernorm = _Norm(config)
-        self.mlp = _FeedForward(config)
+        if config.experts is None:
+            self.mlp = _FeedForward(config)
+        else:
+            self.block_sparse_moe = SparseFeedForward(config, config.experts)
         if self.norms_after:
             self.post_feedforward_layernorm = _Norm(config)
 
     def forward(
-        self, x_BTD: Tensor, cos: Tensor, sin: Tensor, allowed: Tensor | None = None, *, recompute: bool = False
-    ) -> Tensor:
-        """Return the residual stream behind this layer, [B, T, D]; see `attended`."""
+        self,
+        x_BTD: Tensor,
+        cos: Tensor,
+        sin: Tensor,
+        allowed: Tensor | None,
+        *,
+        recompute: bool,
+        limited: bool,
+    ) -> tuple[Tensor, Routed | None]:
+        """Return the residual stream behind this layer, [B, T, D], and how tokens were routed; see `attended`, `mixed`."""
         if recompute and torch.is_grad_enabled():
             from torch.utils.checkpoint import checkpoint
 
-            given = (x_BTD, cos, sin, allowed)
-            again: Tensor = checkpoint(self._added, *given, use_reentrant=False, preserve_rng_state=False)
+            given = (x_BTD, cos, sin, allowed, limited)
+            again: tuple[Tensor, Routed | None] = checkpoint(
+                self._added, *given, use_reentrant=False, preserve_rng_state=False
+            )
             return again
-        return self._added(x_BTD, cos, sin, allowed)
+        return self._added(x_BTD, cos, sin, allowed, limited)
 
-    def _added(self, x_BTD: Tensor, cos: Tensor, sin: Tensor, allowed: Tensor | None) -> Tensor:
+    def _added(
+        self, x_BTD: Tensor, cos: Tensor, sin: Tensor, allowed: Tensor | None, limited: bool
+    ) -> tuple[Tensor, Routed | None]:
         if self.norms_after:
             x_BTD = x_BTD + self.post_attention_layernorm(self.self_attn(x_BTD, cos, sin, allowed))
-            last: Tensor = x_BTD + self.post_feedforward_layernorm(self.mlp(x_BTD))
-            return last
+            return x_BTD + self.post_feedforward_layernorm(self.mlp(x_BTD)), None
         x_BTD = x_BTD + self.self_attn(self.input_layernorm(x_BTD), cos, sin, allowed)
-        out: Tensor = x_BTD + self.mlp(self.post_attention_layernorm(x_BTD))
-        return out
+        normed_BTD = self.post_attention_layernorm(x_BTD)
+        if self.config.experts is None:
+            return x_BTD + self.mlp(normed_BTD), None
+        made_BTD, routed = self.block_sparse_moe(normed_BTD, limited)
+        return x_BTD + made_BTD, routed
 
 
 class _Attention(nn.Module):
@@ -189,10 +232,10 @@ class _Attention(nn.Module):
         super().__init__()
         self.config = config
         queries, keys = config.num_heads * config.head_size, config.num_kv_heads * config.head_size
-        self.q_proj = _Weight(queries, config.hidden_size)
-        self.k_proj = _Weight(keys, config.hidden_size)
-        self.v_proj = _Weight(keys, config.hidden_size)
-        self.o_proj = _Weight(config.hidden_size, queries)
+        self.q_proj = Weight(queries, config.hidden_size)
+        self.k_proj = Weight(keys, config.hidden_size)
+        self.v_proj = Weight(keys, config.hidden_size)
+        self.o_proj = Weight(config.hidden_size, queries)
         if config.architecture is not None:
             whole = config.architecture == "olmo2"
             self.q_norm = _Norm(config, queries if whole else config.head_size)
@@ -219,9 +262,9 @@ class _Attention(nn.Module):
 class _FeedForward(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        self.gate_proj = _Weight(config.intermediate_size, config.hidden_size)
-        self.up_proj = _Weight(config.intermediate_size, config.hidden_size)
-        self.down_proj = _Weight(config.hidden_size, config.intermediate_size)
+        self.gate_proj = Weight(config.intermediate_size, config.hidden_size)
+        self.up_proj = Weight(config.intermediate_size, config.hidden_size)
+        self.down_proj = Weight(config.hidden_size, config.intermediate_size)
 
     def forward(self, x_BTD: Tensor) -> Tensor:
         joined = torch.cat([self.gate_proj.weight, self.up_proj.weight]).to(x_BTD.dtype)
@@ -229,15 +272,7 @@ class _FeedForward(nn.Module):
         return F.linear(F.silu(gate) * up, on_a_line(self.down_proj.weight.to(x_BTD.dtype)))
 
 
-class _Weight(nn.Module):
-    """One weight without values. Torch's own layers would draw some, which on `meta` imports the compiler."""
-
-    def __init__(self, *shape: int) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.empty(shape, device="meta"))
-
-
-class _Norm(_Weight):
+class _Norm(Weight):
     def __init__(self, config: ModelConfig, size: int | None = None) -> None:
         super().__init__(size or config.hidden_size)
         self.epsilon = config.norm_eps
@@ -275,7 +310,7 @@ def initial_weights(config: ModelConfig, vocab_size: int, seed: int) -> dict[str
         if len(shape) == 1:
             weights[name] = torch.ones(shape)
             continue
-        scale = narrow if name.endswith(("o_proj.weight", "down_proj.weight")) else config.initializer_range
+        scale = narrow if name.endswith(_INTO_THE_STREAM) else config.initializer_range
         values = generator(seed, "initial weights", name).standard_normal(shape, dtype="float32")
         weights[name] = torch.from_numpy(values * scale)
     return weights
@@ -284,16 +319,6 @@ def initial_weights(config: ModelConfig, vocab_size: int, seed: int) -> dict[str
 def torch_dtype(precision: Precision) -> torch.dtype:
     """Return torch's name of a precision."""
     return torch.bfloat16 if precision == "bfloat16" else torch.float32
-
-
-def on_a_line(matrix: Tensor) -> Tensor:
-    """Return a matrix that begins on a cache line, as a new tensor does: MKL promises equal bits for no other."""
-    return matrix if torch.compiler.is_compiling() or begins_a_line(matrix) else matrix.clone()
-
-
-def begins_a_line(matrix: Tensor) -> bool:
-    """Return whether a matrix begins on a cache line."""
-    return matrix.data_ptr() % _LINE_BYTES == 0
 
 
 def own_document(tokens_BT: Tensor, document_end: int) -> Tensor:

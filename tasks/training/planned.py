@@ -249,4 +249,4 @@ def told_of(training: TrainingConfig, step: int, numbers: StepNumbers) -> dict[s
     """Return what people are told of the last of `step` steps."""
     rate = learning_rate(training, step - 1)
     by_domain = {f"loss/{name}": loss for name, loss in numbers.loss_by_domain.items()}
-    return {"loss": numbers.loss, "learning_rate": rate, "gradient_norm": numbers.norm, **by_domain}
+    return {"loss": numbers.loss, "learning_rate": rate, "gradient_norm": numbers.norm, **by_domain, **numbers.experts}

@@ -13,6 +13,7 @@ from tasks.training.data import RunData
 from tasks.training.ledger import Ledger, check_planned
 from tasks.training.model import Decoder, initial_weights
 from tasks.training.mup import scaled
+from tasks.training.published_experts import ExpertsUsed
 from tasks.training.published_run import OPTIMIZER_STEPS
 from tasks.training.types import Phase, RunSpec
 
@@ -25,7 +26,8 @@ class RunResult:
     """What a run gives: the model, the loss of every step in nats per token, what was consumed, and its evaluations.
 
     `skipped` are the steps, from 0, whose loss or gradient stood out and that were left out.
-    `workers`: from which step on how many processes made it, where that changes the order of sums.
+    `workers`: from which step on how many processes made it, where that changes the order of sums. `experts`: how it used
+    them, where it has some.
     """
 
     model: Decoder
@@ -34,6 +36,7 @@ class RunResult:
     evaluations: tuple[Evaluation, ...] = ()
     skipped: tuple[int, ...] = ()
     workers: tuple[tuple[int, int], ...] = ()
+    experts: ExpertsUsed | None = None
 
 
 def identity(spec: RunSpec, pool: TokenPool) -> str:

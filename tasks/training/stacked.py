@@ -27,6 +27,7 @@ from tasks.tokenize.pool import TokenPool
 from tasks.training.checkpoint import CheckpointWriter, is_due, kept_by
 from tasks.training.data import Batch
 from tasks.training.distributed import from_first, tree_sum, world_sum
+from tasks.training.experts.balance import Routing
 from tasks.training.held_out import evaluated
 from tasks.training.loader import prefetched, workers_for
 from tasks.training.memory import shortage_named
@@ -37,7 +38,7 @@ from tasks.training.result import RunResult
 from tasks.training.schedules.rates import learning_rate
 from tasks.training.segments import model_behind, shares_of_steps
 from tasks.training.spikes import is_spike
-from tasks.training.stacked_model import gradient_and_nats, nats_of_tokens
+from tasks.training.stacked_model import gradient_and_nats, hidden_states, nats_of_tokens
 from tasks.training.stacked_optimizer import change
 from tasks.training.stacked_state import (
     MadeStep,
@@ -155,7 +156,9 @@ def _advance(stack: Stack, steps_ahead: Iterator[Mapping[int, Batch]]) -> None:
     pairs_NSXT, batches = _pairs(stack, steps_ahead)
     nats_NS = stack.weights_NW.new_empty(pairs_NSXT.shape[:2])
     stack.low_NW.copy_(stack.weights_NW)
-    total_NW = _summed(stack, pairs_NSXT, nats_NS, _token_weights(stack, pairs_NSXT))
+    routings = _routings(stack, pairs_NSXT)
+    total_NW = _summed(stack, pairs_NSXT, nats_NS, _token_weights(stack, pairs_NSXT, routings), routings)
+    _follow_experts(stack, routings, batches)
     gradient_NP = total_NW[:, :parameters].mul_(1.0 / training.tokens_per_step)
     losses_N = total_NW[:, parameters].double() / training.tokens_per_step
     if stack.on_cpu:
@@ -168,7 +171,44 @@ def _advance(stack: Stack, steps_ahead: Iterator[Mapping[int, Batch]]) -> None:
     stack.step += 1
 
 
-def _summed(stack: Stack, pairs_NSXT: Tensor, nats_NS: Tensor, weights_NST: Tensor | None) -> Tensor:
+def _routings(stack: Stack, pairs_NSXT: Tensor) -> list[Routing] | None:
+    """Return what the experts of each run are told in this step, which may take a look at all of it; None = no experts."""
+    states = [run.experts for run in stack.runs if run.experts is not None]
+    if not states:
+        return None
+    routings = [state.routing() for state in states]
+    if not states[0].needs_shares or stack.training.micro_batches == 1:
+        return routings
+    scoring = scoring_of(stack.training, stack.runs[0].data.pool.document_end, stack.segment.metadata)
+    for part in torch.split(pairs_NSXT, stack.part_size, dim=1):
+        hidden_states(stack.layout_there, stack.weights_NW, stack.low_NW, part, scoring, routings)
+    sums_NLX = _told_by_all(stack, [routing.taken() for routing in routings])
+    return [state.routing(state.shares(told_LX)) for state, told_LX in zip(states, sums_NLX, strict=True)]
+
+
+def _told_by_all(stack: Stack, told: Sequence[Tensor]) -> Tensor:
+    """Return what the layers of each run told of a step, of the samples of all processes, [N, L, X]."""
+    return world_sum(torch.stack([told_SLX.double().sum(dim=0) for told_SLX in told]), stack.world)
+
+
+def _follow_experts(stack: Stack, routings: Sequence[Routing] | None, batches: Mapping[int, Batch]) -> None:
+    """Count how the tokens of a step were routed, and let the balance loss go on by it."""
+    if routings is None:
+        return
+    told = [routing.taken() for routing in routings]
+    for run, told_SLX, told_LX in zip(stack.runs, told, _told_by_all(stack, told), strict=True):
+        assert run.experts is not None, "all runs of a stack have one config"
+        run.experts.add(stack.step, told_SLX, batches[run.place].samples.domains)
+        run.experts.follow(told_LX)
+
+
+def _summed(
+    stack: Stack,
+    pairs_NSXT: Tensor,
+    nats_NS: Tensor,
+    weights_NST: Tensor | None,
+    routings: Sequence[Routing] | None,
+) -> Tensor:
     """Return the sum over all micro-batches of the step; this process makes those of its own tokens, with their nats."""
     first, count = stack.parts
     scoring = scoring_of(stack.training, stack.runs[0].data.pool.document_end, stack.segment.metadata)
@@ -188,20 +228,24 @@ def _summed(stack: Stack, pairs_NSXT: Tensor, nats_NS: Tensor, weights_NST: Tens
             scoring=scoring,
             weights_NST=some_NST,
             soft_N=soft_N,
+            routings=routings,
         )
 
     tree_sum(write, first, count, stack.sums)
     return world_sum(stack.sums[0], stack.world)
 
 
-def _token_weights(stack: Stack, pairs_NSXT: Tensor) -> Tensor | None:
+def _token_weights(stack: Stack, pairs_NSXT: Tensor, routings: Sequence[Routing] | None) -> Tensor | None:
     """Return what each of this process's tokens counts, [N, S, T], by the losses of the whole step; None = all the same."""
     training, objective = stack.training, stack.training.objective
     if objective is None or not objective.holds(stack.step):
         return None
     scoring = scoring_of(training, stack.runs[0].data.pool.document_end, stack.segment.metadata)
     parts = torch.split(pairs_NSXT, stack.part_size, dim=1)
-    made = [nats_of_tokens(stack.layout_there, stack.weights_NW, stack.low_NW, part, scoring) for part in parts]
+    own = (stack.layout_there, stack.weights_NW, stack.low_NW)
+    made = [nats_of_tokens(*own, part, scoring, routings) for part in parts]
+    for routing in routings or ():
+        routing.taken()
     first, summed = stack.parts[0] * stack.part_size, partial(world_sum, world=stack.world)
     rows = zip(stack.runs, torch.cat(made, dim=1), strict=True)
     return torch.stack([token_weights(objective, run.data, stack.step, nats, first, summed) for run, nats in rows])
@@ -324,7 +368,12 @@ def _loss_by_domain(run: StackedRun, row: int, made: Sequence[MadeStep]) -> dict
 
 def _report_losses(stack: Stack, listeners: _StepListeners) -> None:
     """Report the numbers of the last step, and end the runs that are to be stopped."""
-    by_place = {run.place: StepNumbers(run.losses[-1], run.norms[-1], run.loss_by_domain) for run in stack.runs}
+    by_place = {
+        run.place: StepNumbers(
+            run.losses[-1], run.norms[-1], run.loss_by_domain, run.experts.numbers if run.experts else {}
+        )
+        for run in stack.runs
+    }
     numbers = tuple(by_place.get(place) for place in range(listeners.size))
     if listeners.on_step is not None:
         listeners.on_step(stack.step, numbers)

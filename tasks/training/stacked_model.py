@@ -10,7 +10,6 @@ V vocabulary, P parameters, W = P padded.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,19 +17,22 @@ from torch.nn import functional as F  # noqa: N812 (its usual name)
 
 from tasks.core.errors import ConfigError
 from tasks.training.config import ModelConfig
+from tasks.training.experts.balance import Routing
+from tasks.training.experts.kinds import Routed
 from tasks.training.loss import GPU_LOGITS, nats_and_gradients, nats_per_row, slopes
 from tasks.training.losses.kinds import LossKind
+from tasks.training.matrices import on_a_line
 from tasks.training.model import (
     EMBEDDING,
     FINAL_NORM,
     Scoring,
     attended,
-    begins_a_line,
-    on_a_line,
     own_document,
     rotary,
     weight_shapes,
 )
+from tasks.training.stacked_experts import sparse
+from tasks.training.stacked_products import Product, Scaled
 from tasks.training.teachers.soft_labels import SoftLabels, joined
 from tasks.training.transforms.row import NO_TARGET
 
@@ -114,18 +116,21 @@ def gradient_and_nats(
     scoring: Scoring = Scoring(),  # noqa: B008 (frozen)
     weights_NST: Tensor | None = None,
     soft_N: Sequence[SoftLabels] | None = None,
+    routings: Sequence[Routing] | None = None,
 ) -> None:
     """Write each proxy's gradient, and the sum of its nats behind it, into `total_NW`; the nats of each sample too.
 
-    It is the gradient of the sum of weight x loss over its tokens; `soft_N` are what teachers say of each proxy's rows.
-    `low_NW` are the weights in the precision of the products, `pairs_NSXT` the tokens that it is given and those that it is
-    to predict. `at_once`: the output layer for all proxies together, what a GPU needs; else one by one.
+    It is the gradient of the sum of weight x loss over its tokens, with the balance loss of its experts by what `routings`
+    says of each proxy; `soft_N` are what teachers say of each proxy's rows. `low_NW` are the weights in the precision of the
+    products, `pairs_NSXT` the tokens that it is given and those that it is to predict. `at_once`: the output layer for all
+    proxies together, what a GPU needs; else one by one.
     """
     length = pairs_NSXT.shape[3]
     inputs_NR, targets_NR = pairs_NSXT[:, :, 0].flatten(1), pairs_NSXT[:, :, 1].flatten(1)
     x_NRD = _looked_up(layout, weights_NW, low_NW, inputs_NR).requires_grad_()
     with torch.enable_grad():
-        hidden_NRD = _hidden_states(layout, low_NW, total_NW, x_NRD, length, _allowed(inputs_NR, length, scoring))
+        allowed = _allowed(inputs_NR, length, scoring)
+        hidden_NRD, balance = _hidden_states(layout, low_NW, total_NW, x_NRD, length, allowed, routings)
     output_NVD, slope_NVD = layout.part(low_NW, EMBEDDING), layout.part(total_NW, EMBEDDING)
     loss, add_looked_up = (_loss_at_once, _add_at_once) if at_once else (_loss_of_each, _add_to_each)
     each_NR = torch.zeros(targets_NR.shape, device=targets_NR.device)
@@ -133,25 +138,44 @@ def gradient_and_nats(
     given = (hidden_NRD.detach(), output_NVD, targets_NR, slope_NVD, each_NR, scoring, factor_NR, soft_N)
     nats_N, slope_NRD = loss(*given)
     nats_NS.copy_(each_NR.view(*nats_NS.shape, length).sum(dim=2))
-    (slope_x_NRD,) = torch.autograd.grad(hidden_NRD, x_NRD, slope_NRD)
+    outputs, slopes_of = ([hidden_NRD], [slope_NRD]) if balance is None else ([hidden_NRD, balance], [slope_NRD, None])
+    (slope_x_NRD,) = torch.autograd.grad(outputs, x_NRD, slopes_of)
     add_looked_up(slope_NVD, inputs_NR, slope_x_NRD.float())
     total_NW[:, layout.parameters :] = 0.0
     total_NW[:, layout.parameters] = nats_N
 
 
 @torch.no_grad()
-def nats_of_tokens(layout: Layout, weights_NW: Tensor, low_NW: Tensor, pairs_NSXT: Tensor, scoring: Scoring) -> Tensor:
+def nats_of_tokens(
+    layout: Layout,
+    weights_NW: Tensor,
+    low_NW: Tensor,
+    pairs_NSXT: Tensor,
+    scoring: Scoring,
+    routings: Sequence[Routing] | None = None,
+) -> Tensor:
     """Return the nats of each token, [N, S, T], -1 where there is no target; see `gradient_and_nats`."""
-    length = pairs_NSXT.shape[3]
-    inputs_NR, targets_NR = pairs_NSXT[:, :, 0].flatten(1), pairs_NSXT[:, :, 1].flatten(1)
-    x_NRD, allowed = _looked_up(layout, weights_NW, low_NW, inputs_NR), _allowed(inputs_NR, length, scoring)
-    hidden_NRD, output_NVD = (
-        _hidden_states(layout, low_NW, low_NW, x_NRD, length, allowed),
-        layout.part(low_NW, EMBEDDING),
-    )
+    targets_NR = pairs_NSXT[:, :, 1].flatten(1)
+    hidden_NRD = hidden_states(layout, weights_NW, low_NW, pairs_NSXT, scoring, routings)
+    output_NVD = layout.part(low_NW, EMBEDDING)
     rows = zip(hidden_NRD, output_NVD, targets_NR.clamp(min=0), strict=True)
     nats_NR = torch.stack([nats_per_row(*row) for row in rows])
     return torch.where(targets_NR == NO_TARGET, -1.0, nats_NR).view(pairs_NSXT[:, :, 0].shape)
+
+
+@torch.no_grad()
+def hidden_states(
+    layout: Layout,
+    weights_NW: Tensor,
+    low_NW: Tensor,
+    pairs_NSXT: Tensor,
+    scoring: Scoring,
+    routings: Sequence[Routing] | None = None,
+) -> Tensor:
+    """Return the normalised output of each proxy's last layer, [N, R, D]; `routings` hear how tokens were routed."""
+    length, inputs_NR = pairs_NSXT.shape[3], pairs_NSXT[:, :, 0].flatten(1)
+    x_NRD, allowed = _looked_up(layout, weights_NW, low_NW, inputs_NR), _allowed(inputs_NR, length, scoring)
+    return _hidden_states(layout, low_NW, low_NW, x_NRD, length, allowed, routings)[0]
 
 
 def _looked_up(layout: Layout, weights_NW: Tensor, low_NW: Tensor, inputs_NR: Tensor) -> Tensor:
@@ -169,77 +193,29 @@ def _numbers(tokens_NR: Tensor) -> Tensor:
     return torch.arange(len(tokens_NR), device=tokens_NR.device)[:, None]
 
 
-class _Product(torch.autograd.Function):
-    """x weight^T of each proxy; the backward pass writes the weights' gradient where it belongs."""
-
-    @staticmethod
-    def forward(ctx: Any, x_NRI: Tensor, weight_NOI: Tensor, slope_NOI: Tensor) -> Tensor:
-        ctx.save_for_backward(x_NRI, weight_NOI)
-        ctx.slope = slope_NOI
-        return _products(x_NRI, weight_NOI.transpose(1, 2))
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
-        x_NRI, weight_NOI = ctx.saved_tensors
-        _write_products(grads[0].transpose(1, 2), x_NRI, ctx.slope)
-        return _products(grads[0], weight_NOI), None, None
-
-
-def _products(left_NAB: Tensor, right_NBC: Tensor) -> Tensor:
-    """Return the product of each proxy's matrices, [N, A, C]."""
-    if left_NAB.is_cuda:
-        return torch.bmm(left_NAB, right_NBC)
-    out_NAC = left_NAB.new_empty(*left_NAB.shape[:2], right_NBC.shape[2])
-    _write_products(left_NAB, right_NBC, out_NAC)
-    return out_NAC
-
-
-def _write_products(left_NAB: Tensor, right_NBC: Tensor, out_NAC: Tensor) -> None:
-    """Write the product of each proxy's matrices into `out_NAC`, on a CPU one by one.
-
-    There the size of a whole batch decides which library multiplies and in which blocks, and with it the last bits: torch
-    gives oneDNN what has more than 16^3 multiplications. So a stack asks for the very products that its runs ask for
-    alone: same shapes, same strides, and beginning on a cache line as theirs do.
-    """
-    if left_NAB.is_cuda:
-        out_NAC.copy_(torch.bmm(left_NAB, right_NBC))
-        return
-    for left_AB, right_BC, out_AC in zip(left_NAB, right_NBC, out_NAC, strict=True):
-        if out_AC.dtype == left_AB.dtype and begins_a_line(out_AC):
-            torch.mm(on_a_line(left_AB), on_a_line(right_BC), out=out_AC)
-        else:
-            out_AC.copy_(torch.mm(on_a_line(left_AB), on_a_line(right_BC)))
-
-
-class _Scaled(torch.autograd.Function):
-    """x (float32) times a weight of each proxy and column, rounded to the weight's precision."""
-
-    @staticmethod
-    def forward(ctx: Any, x_NRD: Tensor, weight_ND: Tensor, slope_ND: Tensor) -> Tensor:
-        ctx.save_for_backward(x_NRD, weight_ND)
-        ctx.slope = slope_ND
-        return (x_NRD * weight_ND[:, None]).to(weight_ND.dtype)
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None, None]:
-        x_NRD, weight_ND = ctx.saved_tensors
-        slope_NRD = grads[0].float()
-        ctx.slope.copy_((slope_NRD * x_NRD).sum(dim=1).to(weight_ND.dtype))
-        return slope_NRD * weight_ND[:, None], None, None
-
-
 def _hidden_states(
-    layout: Layout, low_NW: Tensor, slope_NW: Tensor, x_NRD: Tensor, length: int, allowed: Tensor | None
-) -> Tensor:
-    config = layout.config
+    layout: Layout,
+    low_NW: Tensor,
+    slope_NW: Tensor,
+    x_NRD: Tensor,
+    length: int,
+    allowed: Tensor | None,
+    routings: Sequence[Routing] | None,
+) -> tuple[Tensor, Tensor | None]:
+    config, told = layout.config, list[list[Routed]]()
     cos, sin = rotary(config, length, x_NRD.device)
 
     def product(x_NRI: Tensor, first: str, last: str) -> Tensor:
-        return _Product.apply(x_NRI, layout.part(low_NW, first, last), layout.part(slope_NW, first, last))  # type: ignore[no-any-return, no-untyped-call]
+        return Product.apply(x_NRI, layout.part(low_NW, first, last), layout.part(slope_NW, first, last))  # type: ignore[no-any-return, no-untyped-call]
+
+    def product_of(x_1RI: Tensor, proxy: int, first: str, last: str, exact: bool) -> Tensor:
+        own = slice(proxy, proxy + 1)
+        low_1OI, slope_1OI = (layout.part(rows_NW[own], first, last) for rows_NW in (low_NW, slope_NW))
+        return Product.apply(x_1RI, low_1OI.float() if exact else low_1OI, slope_1OI)  # type: ignore[no-any-return, no-untyped-call]
 
     def norm(x_NRD: Tensor, name: str) -> Tensor:
         scaled = F.rms_norm(x_NRD.float(), (config.hidden_size,), None, config.norm_eps)
-        return _Scaled.apply(scaled, layout.part(low_NW, name), layout.part(slope_NW, name))  # type: ignore[no-any-return, no-untyped-call]
+        return Scaled.apply(scaled, layout.part(low_NW, name), layout.part(slope_NW, name))  # type: ignore[no-any-return, no-untyped-call]
 
     for layer in range(config.num_layers):
         block = f"model.layers.{layer}."
@@ -251,12 +227,20 @@ def _hidden_states(
             *x_NRD.shape[:2], -1
         )
         x_NRD = x_NRD + product(out_NRD, attention + "o_proj.weight", attention + "o_proj.weight")
-        gate_up = product(
-            norm(x_NRD, block + "post_attention_layernorm.weight"), mlp + "gate_proj.weight", mlp + "up_proj.weight"
-        )
-        gate, up = gate_up.chunk(2, dim=-1)
+        normed_NRD = norm(x_NRD, block + "post_attention_layernorm.weight")
+        if config.experts is not None:
+            given = (config, normed_NRD, block + "block_sparse_moe.", length, product_of)
+            made_NRD, routed = sparse(*given, limited=routings is not None)
+            x_NRD = x_NRD + made_NRD
+            told.append(routed)
+            continue
+        gate, up = product(normed_NRD, mlp + "gate_proj.weight", mlp + "up_proj.weight").chunk(2, dim=-1)
         x_NRD = x_NRD + product(F.silu(gate) * up, mlp + "down_proj.weight", mlp + "down_proj.weight")
-    return norm(x_NRD, FINAL_NORM)
+    losses = (
+        [] if routings is None else [one.loss(own) for one, own in zip(routings, zip(*told, strict=True), strict=True)]
+    )
+    balances = [one for one in losses if one is not None]
+    return norm(x_NRD, FINAL_NORM), torch.stack(balances).sum() if balances else None
 
 
 def _loss_of_each(

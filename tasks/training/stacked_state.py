@@ -18,6 +18,7 @@ from tasks.training.checkpoint import Checkpoint, CheckpointWriter, kept_by, rea
 from tasks.training.config import TrainingConfig
 from tasks.training.data import Batch, RunData, run_data
 from tasks.training.distributed import from_first, parts_of, world_sum
+from tasks.training.experts.use import ExpertState, Floats, expert_state, experts_used
 from tasks.training.interleave import Integers
 from tasks.training.ledger import ConsumptionLog
 from tasks.training.model import decoder, torch_dtype
@@ -34,7 +35,7 @@ from tasks.training.types import DivergedError, RunSpec, World
 class StackedRun:
     """One run of a stack: its place among all, its data, what the host has looked at of its steps, and how it ended.
 
-    `log` counts what this process took of the data for the run's steps.
+    `log` counts what this process took of the data for the run's steps, `experts` how its tokens were routed.
     `end` are the weights of a run that is through or was stopped, or the error that ended it. `found` are the steps of
     its checkpoints.
     """
@@ -46,6 +47,7 @@ class StackedRun:
     log: ConsumptionLog
     identity: str
     checkpoints: Path | None
+    experts: ExpertState | None = None
     found: Sequence[int] = ()
     losses: list[float] = field(default_factory=list)
     norms: list[float] = field(default_factory=list)
@@ -130,7 +132,7 @@ def stacked_run(place: int, spec: RunSpec, pool: TokenPool, checkpoints: Path | 
     data, own = run_data(spec, pool), identity(spec, pool)
     layout = layout_of(spec.training.model, pool.vocab_size)
     log = ConsumptionLog(spec.segments, len(pool.names))
-    run = StackedRun(place, spec, layout, data, log, own, checkpoints)
+    run = StackedRun(place, spec, layout, data, log, own, checkpoints, expert_state(spec.training, len(pool.names)))
     if checkpoints is not None:
         run.found = steps(checkpoints, own, kept_by(spec.training).last)
     return run
@@ -202,6 +204,12 @@ def _consumed(run: StackedRun, world: World) -> Integers:
     return state
 
 
+def _routed(experts: ExpertState, world: World) -> Floats:
+    """Return how the tokens of all processes of the world were routed."""
+    sums: Floats = world_sum(torch.from_numpy(experts.sums), world).numpy()
+    return sums
+
+
 def save(stack: Stack, writer: CheckpointWriter) -> None:
     """Begin to save each run where it keeps its checkpoints."""
     if not stack.keeps:
@@ -209,10 +217,11 @@ def save(stack: Stack, writer: CheckpointWriter) -> None:
     due = []
     for place, (run, weights_W) in enumerate(zip(stack.runs, stack.weights_NW, strict=True)):
         consumed = _consumed(run, stack.world)
+        routed = {} if run.experts is None else {"experts": run.experts.record(_routed(run.experts, stack.world))}
         if run.checkpoints is not None:
             tensors = stack.layout.named(weights_W) | named_state(stack.optimizer, state_of(stack, place))
             own = {"losses": run.losses, "norms": run.norms, "evaluations": run.evaluations}
-            record = {**own, "consumed": consumed.tolist(), **steps_before(run.spec)}
+            record = {**own, "consumed": consumed.tolist(), **routed, **steps_before(run.spec)}
             due.append(Checkpoint(run.checkpoints, run.identity, stack.step, tensors, record))
     if due and stack.step:
         writer.save(due)
@@ -226,6 +235,8 @@ def _shared(run: StackedRun, step: int, optimizer: StackedOptimizer, world: Worl
         weights_W, state = torch.empty(run.layout.width), new_state(optimizer, (), "cpu")
         run.losses, run.norms = [0.0] * step, [0.0] * step
     run.losses, run.norms = from_first(torch.tensor([run.losses, run.norms], dtype=torch.float64), world).tolist()
+    if run.experts is not None and run.experts.coefficients_L is not None:
+        run.experts.coefficients_L = from_first(run.experts.coefficients_L, world)
     return from_first(weights_W, world), {name: from_first(tensor, world) for name, tensor in state.items()}
 
 
@@ -236,6 +247,8 @@ def _restored(run: StackedRun, step: int, optimizer: StackedOptimizer) -> tuple[
     run.losses, run.norms = list(record["losses"]), list(record["norms"])
     run.log.restore(record["consumed"])
     run.evaluations = [(step, tuple(bits)) for step, bits in record["evaluations"]]
+    if run.experts is not None:
+        run.experts.restore(record["experts"], step)
     return run.layout.row(tensors), read_state(optimizer, tensors)
 
 
@@ -246,9 +259,11 @@ def result_of(run: StackedRun, world: World) -> RunResult | DivergedError:
         return run.end
     weights = {name: weight.clone() for name, weight in run.layout.named(run.end.cpu()).items()}
     model = decoder(model_behind(run.data.segments, len(run.losses)), run.layout.vocab_size, weights)
-    ledger = run.log.ledger(_consumed(run, world), len(run.losses))
+    ledger, experts = run.log.ledger(_consumed(run, world), len(run.losses)), run.experts
+    names = run.data.pool.names
     return replace(
         accounted(run.spec, run.data, model, run.losses, ledger),
+        experts=None if experts is None else experts_used(experts, _routed(experts, world), names, len(run.losses)),
         evaluations=tuple(run.evaluations),
         skipped=skipped_steps(run.spec.training.optimizer.skip_spikes, run.losses, run.norms),
     )

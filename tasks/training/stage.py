@@ -40,6 +40,7 @@ from tasks.training.published import (
     TrainedRuns,
     TrunkStep,
 )
+from tasks.training.published_experts import ExpertsUsed
 from tasks.training.published_run import (
     CONFIG_FILE,
     EVALUATIONS_FILE,
@@ -85,7 +86,15 @@ def tokens_trained(args: RunArgs) -> int:
 
 
 TRAIN = Step("train.run", "train", train_run, distributed=True, stops=True, tokens=tokens_trained)
-MODEL_FILES = (CONFIG_FILE, EVALUATIONS_FILE, LEDGER_FILE, LOSSES_FILE, PlantedPlan.FILE, WEIGHTS_FILE)
+MODEL_FILES = (
+    CONFIG_FILE,
+    EVALUATIONS_FILE,
+    ExpertsUsed.FILE,
+    LEDGER_FILE,
+    LOSSES_FILE,
+    PlantedPlan.FILE,
+    WEIGHTS_FILE,
+)
 EXPORT_FILES = (CONFIG_FILE, WEIGHTS_FILE, *TRANSFORMERS_FILES)
 
 

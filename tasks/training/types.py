@@ -197,6 +197,9 @@ def switch_mistakes(
                     "Lower micro_batches, or raise sequences_per_step."
                 ),
             )
+        elif model.experts is not None:
+            found = model.experts.capacity_mistakes(model.sequence_length)
+            yield from ((number, f"model.experts: {told}.") for told in found)
         before, tokens = (model, layout), tokens + phase.num_tokens
 
 
@@ -245,12 +248,13 @@ class StepNumbers:
     """What is known of a step: loss in nats per token, and the gradient's norm before it is clipped.
 
     `loss_by_domain` is that of the samples that this process took since it was told before, by the names of their domains;
-    nothing where the engine does not know it.
+    nothing where the engine does not know it. `experts` is what is told of a model's experts, nothing where it has none.
     """
 
     loss: float
     norm: float
     loss_by_domain: Mapping[str, float] = field(default_factory=dict)
+    experts: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

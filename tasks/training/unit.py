@@ -94,6 +94,8 @@ def _write(trained: RunResult, data: RunData, tokenizer: Path, folder: Path) -> 
     write_tokenizer_files(tokenizer, end, trained.model.config.sequence_length, folder)
     (folder / LOSSES_FILE).write_text(losses_text(trained.losses), encoding="utf-8")
     (folder / LEDGER_FILE).write_text(ledger_text(ledger_rows(trained.ledger, data)), encoding="utf-8")
+    if trained.experts is not None:
+        trained.experts.write(folder)
     if trained.evaluations:
         rows = [
             EvaluationRow(step, name, value)

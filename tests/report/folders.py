@@ -54,6 +54,7 @@ from tasks.mixture.runs import RUNS_FILE, ProxyRun, RunTable, to_csv
 from tasks.tokenize.published import PackedDomain, PackedSplit, Split, TokenPoolIndex
 from tasks.training.planted.published import PlantedItem, PlantedPart, PlantedPlan
 from tasks.training.published import TrainedRuns
+from tasks.training.published_experts import DomainUse, ExpertsUsed, LayerUse
 from tasks.training.published_run import LOSSES_FILE, losses_text
 from tasks.training.published_updates import ForecastUpdate, ForecastUpdates
 from tests.report.evaluated import evaluate_folder
@@ -350,9 +351,14 @@ def _train(folder: Path, seeds: int) -> None:
         losses = [6 / (step + 1) ** 0.1 + 0.01 * run.seed for step in range(30)]
         (folder / run.folder / LOSSES_FILE).write_text(losses_text(losses), encoding="utf-8")
     TrainedRuns(runs=runs).write(folder)
-    # A run's own folder has it where anything is planted.
+    # A run's own folder has them where anything is planted, and where its model has experts.
     item = PlantedItem(id="a", context="", probe="b", exposures=1, tokens="1 2", samples=(3,), offsets=(4,))
     PlantedPlan(seed=0, experiments=(PlantedPart(name="facts", items=(item,)),)).write(folder)
+    used = DomainUse(tokens=100, shares=(0.7, 0.3), drop_rate=0.05, first_to_second=1.8, second_to_third=None)
+    layer = LayerUse(
+        balance=1.2, information=0.1, drop_rate=0.05, whole_drop_rate=0.1, coefficient=0.01, domains={DOMAINS[0]: used}
+    )
+    ExpertsUsed(num_experts=2, num_active=1, first_step=27, last_step=29, layers=(layer,)).write(folder)
     update = ForecastUpdate(
         share=0.5, step=15, losses={"searched": 5.0}, expected={"searched": 5.1}, off=-0.5, values={},
         gain=Said(value=0.021, lower=0.009, upper=0.033),

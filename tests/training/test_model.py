@@ -9,6 +9,7 @@ from torch.nn import functional as F  # noqa: N812 (its usual name)
 
 from tasks.core.errors import DataError
 from tasks.training.config import ModelConfig, Precision, num_parameters
+from tasks.training.experts.top_k import Gate, TopK
 from tasks.training.export import model_config, read_model, transformers_config, write_model, write_tokenizer_files
 from tasks.training.loss import nats_per_row, rows_at_a_time, scored
 from tasks.training.model import EMBEDDING, Decoder, Scoring, decoder, initial_model, logits, weight_shapes
@@ -107,8 +108,9 @@ def test_the_initial_weights_depend_on_the_seed_and_have_the_stated_spread() -> 
         {"untied_embeddings": True, "rope_base": 50_000.0},
         {"architecture": "qwen3", "head_dim": 10},
         {"architecture": "olmo2", "untied_embeddings": True},
+        {"experts": TopK(num_experts=5, num_active=2, gate=Gate(normalised=False))},
     ],
-    ids=["llama, untied", "qwen3", "olmo2"],
+    ids=["llama, untied", "qwen3", "olmo2", "mixtral"],
 )
 def test_other_architectures_are_those_of_transformers_both_ways(tmp_path: Path, changes: dict[str, Any]) -> None:
     transformers = pytest.importorskip("transformers")

@@ -44,6 +44,7 @@ WSD = {"kind": "wsd", "decay_fraction": 0.4, "decay_shape": "linear"}
 GOLDFISH = {"kind": "goldfish", "context_tokens": 3}
 BY_LOSS = {"kind": "by_loss", "power": 40.0, "tokens_per_domain": 64}
 REWARM = {"step": 3, "warmup_steps": 1, "peak_fraction": 1.0, "schedule": {"kind": "cosine"}}
+EXPERTS = {"kind": "top_k", "num_experts": 4, "num_active": 2}
 INFINITE = {"kind": "infinite", "cooldown_steps": 3}
 TEXTS = {"name": "facts", "file": "facts.jsonl", "treated_share": 0.5, "exposures": [1], "window": [0.0, 1.0]}
 ENGINES = {"stack": None, "ddp": {"kind": "ddp"}}
@@ -88,6 +89,7 @@ METHODS = {
     "muP": Method("train.training.mup", None, {"base_hidden_size": 8}),
     "Muon": Method("train.training.optimizer.method", ADAMW, {"kind": "muon"}),
     "norm decay": Method("train.training.optimizer.norm_weight_decay", None, 0.5),
+    "sparse experts": Method("train.training.model.experts", None, EXPERTS),
     "start from other weights": Method("train.start", {"kind": "scratch"}, None),
     "planted experiments": Method("train.planted", [], None),
     "power": Method("train.training.optimizer.schedule", WSD, {"kind": "power"}),

@@ -18,6 +18,7 @@ from tasks.core.errors import ConfigError, StoppedError
 from tasks.tokenize.pool import TokenPool, read_pool
 from tasks.training.config import DataConfig, EvaluationConfig
 from tasks.training.data import run_data
+from tasks.training.experts.top_k import Adaptive, Balance, TopK
 from tasks.training.losses.z_loss import ZLoss
 from tasks.training.model import Layer
 from tasks.training.objectives.lin_upper import LinUpper
@@ -44,6 +45,14 @@ WEIGHED: dict[str, object] = {
     "objective": LinUpper(burn_in_steps=1),
     "data": DataConfig(transform=Goldfish(context_tokens=3)),
 }
+# A step's experts are balanced over all its micro-batches, whoever makes them.
+EXPERTS: dict[str, object] = {
+    **FEW,
+    "micro_batches": 4,
+    "experts": TopK(
+        num_experts=4, num_active=2, capacity_factor=1.0, balance=Balance(coefficient=1.0, adaptive=Adaptive(most=1.0))
+    ),
+}
 
 
 class KilledError(RuntimeError):
@@ -67,6 +76,7 @@ def told(run: RunResult) -> dict[str, object]:
         "weights": digest_json(weights),
         "samples": run.ledger.samples,
         "evaluations": run.evaluations,
+        "experts": None if run.experts is None else run.experts.model_dump(mode="json"),
     }
 
 
@@ -91,6 +101,8 @@ def by_both(folder: Path, member: GroupMember) -> None:
     made("muon", small_spec(parallel=Fsdp(), method=Muon(), evaluations=watched, **FEW))
     made("weighed", small_spec(parallel=Fsdp(), **WEIGHED))
     made("weighed in a stack", small_spec(**WEIGHED))
+    made("experts", small_spec(parallel=Ddp(), **EXPERTS))
+    made("experts in a stack", small_spec(**EXPERTS))
     made("bfloat16", small_spec(parallel=Fsdp(recompute_activations=True), precision="bfloat16", **FEW))
     if world.rank == 0:
         (folder / "told.json").write_text(json.dumps(found))
@@ -174,6 +186,9 @@ def by_four(folder: Path, member: GroupMember) -> None:
         run = train(spec, read_pool(folder / "pool"), world=world, checkpoints=None if world.rank else kept)
         if world.rank == 0:
             (folder / f"{parallel.kind} by four.json").write_text(json.dumps(told(run)))
+    run = train(small_spec(parallel=Fsdp(), **EXPERTS), read_pool(folder / "pool"), world=world)
+    if world.rank == 0:
+        (folder / "experts by four.json").write_text(json.dumps(told(run)))
 
 
 @pytest.mark.slow
@@ -186,6 +201,9 @@ def test_four_processes_go_on_from_the_checkpoint_of_two(shared: Path, of_the_st
         assert found["workers"] == [[0, 2], [20, 4]]
         assert found["losses"] == pytest.approx(of_the_stack.losses, abs=1e-3)
         assert found["samples"] == [list(block) for block in of_the_stack.ledger.samples]
+    alone = train(small_spec(**EXPERTS), read_pool(shared / "pool"))
+    found = json.loads((shared / "experts by four.json").read_text())
+    assert found["losses"] == pytest.approx(alone.losses, abs=1e-4)
 
 
 def test_proxies_are_not_spread_over_devices(pool: TokenPool) -> None:
@@ -222,6 +240,19 @@ def test_an_objective_over_the_whole_step_is_the_same_for_one_process_and_two(
     alone = train(small_spec(**WEIGHED), pool)
     assert told_by_two["weighed"]["losses"] == pytest.approx(alone.losses, abs=1e-4)
     assert told_by_two["weighed in a stack"] == json.loads(json.dumps(told(alone)))
+
+
+def test_experts_are_balanced_alike_over_four_micro_batches_of_one_process_and_two_of_each_of_two(
+    told_by_two: dict[str, dict[str, object]], pool: TokenPool
+) -> None:
+    alone = train(small_spec(**EXPERTS), pool)
+    assert told_by_two["experts"]["losses"] == pytest.approx(alone.losses, abs=1e-4)
+    assert told_by_two["experts"]["experts"]["layers"][0]["coefficient"] == pytest.approx(  # type: ignore[index]
+        alone.experts.layers[0].coefficient  # type: ignore[union-attr]
+    )
+    assert told_by_two["experts in a stack"] == json.loads(json.dumps(told(alone)))
+    plain = train(small_spec(**EXPERTS | {"experts": TopK(num_experts=4, num_active=2, balance=None)}), pool)
+    assert plain.losses[-1] != pytest.approx(alone.losses[-1], abs=1e-3)
 
 
 def test_a_run_asked_to_stop_keeps_a_checkpoint_of_its_last_step(pool: TokenPool, tmp_path: Path) -> None:

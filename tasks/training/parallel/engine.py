@@ -22,6 +22,8 @@ from tasks.training.checkpoint import Checkpoint, CheckpointWriter, is_due, kept
 from tasks.training.config import TrainingConfig
 from tasks.training.data import Batch, RunData, run_data
 from tasks.training.distributed import from_first
+from tasks.training.experts.balance import Routing
+from tasks.training.experts.use import ExpertState, Floats, expert_state, experts_used
 from tasks.training.held_out import evaluated
 from tasks.training.interleave import Integers
 from tasks.training.ledger import ConsumptionLog
@@ -52,7 +54,7 @@ STEPS_AHEAD = 8
 class _Run:
     """What a run has reached, and what it works with. `workers`: from which step on how many processes made it.
 
-    `log` counts what this process took of the data.
+    `log` counts what this process took of the data, `experts` how its tokens were routed.
     """
 
     spec: RunSpec
@@ -70,6 +72,7 @@ class _Run:
     loss_by_domain: Mapping[str, float] = field(default_factory=dict)
     evaluations: list[Evaluation] = field(default_factory=list)
     workers: list[tuple[int, int]] = field(default_factory=list)
+    experts: ExpertState | None = None
 
     @property
     def training(self) -> TrainingConfig:
@@ -102,7 +105,10 @@ def train_decoder(spec: RunSpec, pool: TokenPool, job: Job, spread_out: SpreadOu
         ledger = run.log.ledger(_consumed(run), run.step)
         result = accounted(spec, data, _model(run), run.losses, ledger)
         skipped = skipped_steps(spec.training.optimizer.skip_spikes, run.losses, run.norms)
-        return replace(result, evaluations=tuple(run.evaluations), skipped=skipped, workers=tuple(run.workers))
+        state, names = run.experts, data.pool.names
+        experts = None if state is None else experts_used(state, _routed(run, state), names, run.step)
+        told = replace(result, evaluations=tuple(run.evaluations), skipped=skipped, workers=tuple(run.workers))
+        return replace(told, experts=experts)
 
 
 def _train(run: _Run, own: str) -> None:
@@ -119,7 +125,8 @@ def _train(run: _Run, own: str) -> None:
                 raise _stopped(run)
             _advance(run, batches)
             _evaluate(run)
-            job.on_step(run.step, StepNumbers(run.losses[-1], run.norms[-1], run.loss_by_domain))
+            of_experts = {} if run.experts is None else run.experts.numbers
+            job.on_step(run.step, StepNumbers(run.losses[-1], run.norms[-1], run.loss_by_domain, of_experts))
             writer.check()
             if run.keeps and is_due(training, run.step, training.checkpoint_every_steps):
                 _save(run, own, writer)
@@ -165,6 +172,7 @@ def _start(spec: RunSpec, data: RunData, job: Job, spread_out: SpreadOut, own: s
     log = ConsumptionLog(data.segments, len(data.pool.names))
     teachers = teachers_of(spec, vocab_size, job.device)
     run = _Run(spec, data, job, model, spread, state, template, bool(keeps), log, teachers)
+    run.experts = expert_state(training, len(data.pool.names))
     if step:
         _restore(run, step)
     else:
@@ -189,6 +197,10 @@ def _restore(run: _Run, step: int) -> None:
         run.workers = [(first, size) for first, size in record.get("workers", ())]
         run.log.restore(record["consumed"])
         run.evaluations = [(step, tuple(bits)) for step, bits in record["evaluations"]]
+        if run.experts is not None:
+            run.experts.restore(record["experts"], step)
+    if run.experts is not None and run.experts.coefficients_L is not None:
+        run.experts.coefficients_L = _from_first(run.experts.coefficients_L, run.job)
     shapes = weight_shapes(run.training.model, run.data.pool.vocab_size)
     for name, part in [*run.spread.weights.items(), *run.state.items()]:
         weight = _weight_of(name)
@@ -210,14 +222,15 @@ def _advance(run: _Run, batches: Iterator[Batch]) -> None:
     parts = parts_of_step(segment, training.micro_batches, run.job.world)
     run.model.read_as(segment.model)
     some_SXT = torch.from_numpy(batch.pairs).to(run.job.device).chunk(parts)
-    weights_ST = _token_weights(run, some_SXT, scoring)
+    routing = _routing(run, some_SXT, scoring)
+    weights_ST = _token_weights(run, some_SXT, scoring, routing)
     taught = teaching(run.teachers, step)
     nats, made = torch.zeros((), dtype=torch.float64, device=run.job.device), []
     for number, pairs_SXT in enumerate(some_SXT):
         some_ST = None if weights_ST is None else weights_ST.chunk(parts)[number]
         soft = None if taught is None else taught.labels(pairs_SXT[:, 0], scoring)
         with spread.part(number == parts - 1):
-            given = (pairs_SXT[:, 0], training.product_precision, pairs_SXT[:, 1], scoring, some_ST, soft)
+            given = (pairs_SXT[:, 0], training.product_precision, pairs_SXT[:, 1], scoring, some_ST, soft, routing)
             part, nats_ST = spread.call(*given)
             (part * (run.job.world.size / training.tokens_per_step)).backward()
         nats += part.detach()
@@ -236,10 +249,38 @@ def _advance(run: _Run, batches: Iterator[Batch]) -> None:
         now = run.template.at(run.spec.optimizer_step(step), learning_rate(training, step))
         method(chosen).update(chosen, spread.weights, gradients, run.state, now)
     run.log.add(batch)
+    _follow_experts(run, routing, batch)
     run.loss_by_domain = loss_by_domain(run.data, [batch], torch.cat(made))
 
 
-def _token_weights(run: _Run, some_SXT: Sequence[Tensor], scoring: Scoring) -> Tensor | None:
+def _routing(run: _Run, some_SXT: Sequence[Tensor], scoring: Scoring) -> Routing | None:
+    """Return what the experts are told in this step, which may take a look at all of it; None = no experts."""
+    if (state := run.experts) is None:
+        return None
+    routing = state.routing()
+    if not state.needs_shares or len(some_SXT) * run.job.world.size == 1:
+        return routing
+    with torch.no_grad():
+        for pairs_SXT in some_SXT:
+            run.spread.call(pairs_SXT[:, 0], run.training.product_precision, scoring=scoring, routing=routing)
+    return state.routing(state.shares(_told_by_all(run, routing.taken())))
+
+
+def _told_by_all(run: _Run, told_SLX: Tensor) -> Tensor:
+    """Return what the layers told of a step, of the samples of all processes, [L, X]."""
+    return _summed(told_SLX.double().sum(dim=0), run.job.world)
+
+
+def _follow_experts(run: _Run, routing: Routing | None, batch: Batch) -> None:
+    """Count how the tokens of a step were routed, and let the balance loss go on by it."""
+    if routing is None or run.experts is None:
+        return
+    told_SLX = routing.taken()
+    run.experts.add(run.step - 1, told_SLX, batch.samples.domains)
+    run.experts.follow(_told_by_all(run, told_SLX))
+
+
+def _token_weights(run: _Run, some_SXT: Sequence[Tensor], scoring: Scoring, routing: Routing | None) -> Tensor | None:
     """Return what each of this process's tokens counts, [S, T], by the losses of the whole step; None = all the same."""
     training, objective, world = run.training, run.training.objective, run.job.world
     if objective is None or not objective.holds(run.step):
@@ -248,8 +289,11 @@ def _token_weights(run: _Run, some_SXT: Sequence[Tensor], scoring: Scoring) -> T
     with torch.no_grad():
         for pairs_SXT in some_SXT:
             targets_ST = pairs_SXT[:, 1]
-            _, nats_ST = run.spread.call(pairs_SXT[:, 0], training.product_precision, targets_ST, scoring)
+            given = (pairs_SXT[:, 0], training.product_precision, targets_ST, scoring, None, None, routing)
+            _, nats_ST = run.spread.call(*given)
             made.append(torch.where(targets_ST == NO_TARGET, -1.0, nats_ST))
+    if routing is not None:
+        routing.taken()
     nats_ST = torch.cat(made)
     first, summed = world.rank * len(nats_ST), partial(_summed, world=world)
     return token_weights(objective, run.data, run.step, nats_ST, first, summed)
@@ -288,15 +332,23 @@ def _consumed(run: _Run) -> Integers:
     return consumed
 
 
+def _routed(run: _Run, experts: ExpertState) -> Floats:
+    """Return how the tokens of all processes were routed."""
+    sums: Floats = _summed(torch.from_numpy(experts.sums.copy()).to(run.job.device), run.job.world).cpu().numpy()
+    return sums
+
+
 def _save(run: _Run, own: str, writer: CheckpointWriter) -> None:
     """Begin to save the whole of every tensor: any number of processes goes on from it."""
     tensors, consumed = {}, _consumed(run)
+    routed = {} if run.experts is None else {"experts": run.experts.record(_routed(run, run.experts))}
     for name, part in [*run.spread.weights.items(), *run.state.items()]:
         whole = run.spread.whole(_weight_of(name), part)
         if run.job.world.rank == 0:
             tensors[name] = whole.cpu()
     if run.job.checkpoints is not None:
         told = {"consumed": consumed.tolist(), "evaluations": run.evaluations, "workers": run.workers}
+        told |= routed
         record: dict[str, Any] = {"losses": run.losses, "norms": run.norms, **told, **steps_before(run.spec)}
         writer.save([Checkpoint(run.job.checkpoints, own, run.step, tensors, record)])
 
