@@ -5,25 +5,18 @@ of the folder; its own code is not run.
 """
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
-from pydantic import Field
 
 from tasks.core.errors import ConfigError
 from tasks.curate.scorers.method import Documents, Files, Given, ScorerMethod
+from tasks.curate.scorers.toxicity import HEADS, LEVELS, HeadWeights, toxicity_columns
 from tasks.curate.scorers.transformer import Floats, Reader, TransformerParams, folder_of, loaded, model_files, softmax
 from tasks.curate.statistics.texts import Columns
 
 if TYPE_CHECKING:
     import torch
-
-HEADS = ("race", "gender", "religion", "ability", "violence")
-_LEVELS = 4
-NONE, MILD, TOXIC = 0, 1, 2
-
-Weight = Annotated[float, Field(ge=0)]
 
 
 class Celadon(TransformerParams):
@@ -34,19 +27,7 @@ class Celadon(TransformerParams):
     """
 
     kind: Literal["celadon"] = "celadon"
-    weights: tuple[Weight, Weight, Weight, Weight, Weight] = (1.0, 1.0, 1.0, 1.0, 1.0)
-
-
-def verdict(levels_NH: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return 0 (not toxic), 1 (mild: a warning) or 2 (toxic: rewrite or drop) for levels of 0 to 3, shape [N, 5].
-
-    Toxic is a sum of 7 and more; mild one of 4 to 6, or of 3 from one head.
-
-    >>> verdict(np.array([[1, 1, 1, 0, 0], [0, 3, 0, 0, 0], [3, 3, 1, 0, 0]])).tolist()
-    [0, 1, 2]
-    """
-    total_N, highest_N = levels_NH.sum(axis=1), levels_NH.max(axis=1)
-    return np.where(total_N >= 7, TOXIC, np.where((total_N >= 4) | (highest_N > 2), MILD, NONE))
+    weights: HeadWeights = (1.0, 1.0, 1.0, 1.0, 1.0)
 
 
 def _load(config: Celadon, given: Given) -> Reader:
@@ -74,9 +55,9 @@ def _heads(files: Files, setting: str) -> "tuple[torch.Tensor, torch.Tensor]":
     names = [f"heads.{head}.{part}" for head in range(len(HEADS)) for part in ("weight", "bias")]
     found = _tensors(files, names)
     shapes = [tuple(found[name].shape[:1]) if name in found else None for name in names]
-    if shapes != [(_LEVELS,)] * len(names):
+    if shapes != [(LEVELS,)] * len(names):
         raise ConfigError(
-            f"{setting}: {folder_of(files)} has not the {len(HEADS)} heads of {_LEVELS} levels that Celadon has "
+            f"{setting}: {folder_of(files)} has not the {len(HEADS)} heads of {LEVELS} levels that Celadon has "
             f"({names[0]}, ...). Name its folder; another classifier is of kind classifier."
         )
     return torch.cat([found[name] for name in names[::2]]), torch.cat([found[name] for name in names[1::2]])
@@ -100,7 +81,7 @@ def _tensors(files: Files, names: list[str]) -> "dict[str, torch.Tensor]":
 
 def _shares(logits_CK: Floats) -> Floats:
     """Return the share of each level under each head, [C, H * L]."""
-    logits_CHL = logits_CK.reshape(-1, len(HEADS), _LEVELS)
+    logits_CHL = logits_CK.reshape(-1, len(HEADS), LEVELS)
     return softmax(logits_CHL).reshape(len(logits_CK), -1)
 
 
@@ -109,12 +90,8 @@ def _user_files(config: Celadon) -> dict[str, Path]:
 
 
 def _score(config: Celadon, documents: Documents, held: Reader) -> Columns:
-    shares_NHL = held.read(documents.to_list(), _shares).reshape(-1, len(HEADS), _LEVELS)
-    without_N = np.isnan(shares_NHL[:, 0, 0])
-    levels_NH = np.where(without_N[:, None], 0, shares_NHL.argmax(axis=2))
-    columns = {"": levels_NH @ np.array(config.weights), "verdict": verdict(levels_NH).astype(np.float64)}
-    columns |= {head: levels_NH[:, place].astype(np.float64) for place, head in enumerate(HEADS)}
-    return {name: np.where(without_N, np.nan, values) for name, values in columns.items()}
+    shares_NHL = held.read(documents.to_list(), _shares).reshape(-1, len(HEADS), LEVELS)
+    return toxicity_columns(shares_NHL.argmax(axis=2), np.isnan(shares_NHL[:, 0, 0]), config.weights)
 
 
 METHOD = ScorerMethod(

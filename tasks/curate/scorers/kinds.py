@@ -10,6 +10,7 @@ from pydantic import Field
 from tasks.curate.scorers import (
     betr,
     celadon,
+    celadon_trained,
     classifier,
     dataman,
     dp4tl,
@@ -29,6 +30,7 @@ from tasks.curate.scorers import (
 )
 from tasks.curate.scorers.betr import Betr
 from tasks.curate.scorers.celadon import Celadon
+from tasks.curate.scorers.celadon_trained import CeladonTrained
 from tasks.curate.scorers.classifier import Classifier
 from tasks.curate.scorers.dataman import DataMan
 from tasks.curate.scorers.dp4tl import Dp4tl
@@ -50,6 +52,7 @@ from tasks.curate.scorers.simcore import SimCore
 Scorer = Annotated[
     Betr
     | Celadon
+    | CeladonTrained
     | Classifier
     | DataMan
     | Dp4tl
@@ -77,6 +80,8 @@ def method(config: Scorer) -> ScorerMethod:  # noqa: PLR0911, PLR0912 (one of ea
             return betr.METHOD
         case Celadon():
             return celadon.METHOD
+        case CeladonTrained():
+            return celadon_trained.METHOD
         case Classifier():
             return classifier.METHOD
         case DataMan():

@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,14 +20,15 @@ _HASHES = 1 << 32
 
 @dataclass(frozen=True)
 class Labelled:
-    """Vectors [N, D] and their labels [N], in the order of their ids or texts; `test_N`: which take no part in training.
+    """Vectors [N, D] and their K labels, [N, K], in the order of their ids or texts.
 
+    `test_N`: which take no part in training.
     `missing`: ids that no document has. `unknown`: documents and texts of which the embedder knows no word.
     `again`: documents and texts that have more than one label, and each counts.
     """
 
     vectors_ND: npt.NDArray[np.float32]
-    labels_N: npt.NDArray[np.float64]
+    labels_NK: npt.NDArray[np.float64]
     test_N: npt.NDArray[np.bool_]
     missing: int
     unknown: int
@@ -36,25 +37,25 @@ class Labelled:
 
 def labelled(
     files: Mapping[str, Path],
-    field: str,
+    fields: Sequence[str],
     documents: EmbeddedDocuments,
     embed: Embed,
     test_share: float,
     seed: int,
     where: str,
 ) -> Labelled:
-    """Return what is labelled: each record has `field`, and an `id` or a `text`.
+    """Return what is labelled: each record has all of the K `fields`, and an `id` or a `text`.
 
     What is called the same is on the same side of the split, which follows from `seed` and its hash.
 
     Raises:
         DataError: a record has no number there or neither id nor text, or no document has any of the ids.
     """
-    found = sorted(record for path in files.values() for record in _records(path, field))
-    by_id = [(name, label) for is_text, name, label in found if not is_text]
-    by_text = [(name, label) for is_text, name, label in found if is_text]
+    found = sorted(record for path in files.values() for record in _records(path, fields))
+    by_id = [(name, labels) for is_text, name, labels in found if not is_text]
+    by_text = [(name, labels) for is_text, name, labels in found if is_text]
     rows = {name: row for row, name in enumerate(documents.ids)}
-    there = [(name, label) for name, label in by_id if name in rows]
+    there = [(name, labels) for name, labels in by_id if name in rows]
     missing = [name for name, _ in by_id if name not in rows]
     if not there and not by_text:
         raise DataError(
@@ -70,20 +71,22 @@ def labelled(
     every = [*there, *by_text]
     known_N = np.any(vectors_ND != 0, axis=1)
     test_N = np.array([seed_of(seed, "test", name) % _HASHES < test_share * _HASHES for name, _ in every], np.bool_)
-    labels_N = np.array([label for _, label in every], np.float64)
+    labels_NK = np.array([labels for _, labels in every], np.float64)
     unknown = int(len(every) - known_N.sum())
     again = sum(times > 1 for times in Counter((is_text, name) for is_text, name, _ in found).values())
-    return Labelled(vectors_ND[known_N], labels_N[known_N], test_N[known_N], len(missing), unknown, again)
+    return Labelled(vectors_ND[known_N], labels_NK[known_N], test_N[known_N], len(missing), unknown, again)
 
 
-def _records(path: Path, field: str) -> Iterator[tuple[bool, str, float]]:
-    """Yield (whether it is a text, the id or text, its label)."""
+def _records(path: Path, fields: Sequence[str]) -> Iterator[tuple[bool, str, tuple[float, ...]]]:
+    """Yield (whether it is a text, the id or text, its labels)."""
     for number, item in enumerate(read_items(path), 1):
-        label, name, text = item.get(field), item.get("id"), item.get("text")
-        if isinstance(label, bool) or not isinstance(label, int | float) or not math.isfinite(label):
-            raise DataError(
-                f"{path}, record {number:,}: {field!r} is {label!r}, which is no number. Mend or remove it."
-            )
+        for field in fields:
+            label = item.get(field)
+            if isinstance(label, bool) or not isinstance(label, int | float) or not math.isfinite(label):
+                raise DataError(
+                    f"{path}, record {number:,}: {field!r} is {label!r}, which is no number. Mend or remove it."
+                )
+        name, text = item.get("id"), item.get("text")
         if not isinstance(text if name is None else name, str):
             raise DataError(f"{path}, record {number:,}: it has neither an `id` nor a `text`, each a string. Add one.")
-        yield name is None, str(text if name is None else name), float(label)
+        yield name is None, str(text if name is None else name), tuple(float(item[field]) for field in fields)

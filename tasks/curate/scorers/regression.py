@@ -100,19 +100,20 @@ def _learn(
     config: Regression, documents: EmbeddedDocuments, embed: Embed, files: Files, folder: Path
 ) -> Mapping[str, Any]:
     where = f"scorer {config.name}"
-    found = labelled(files, config.label, documents, embed, config.test_share, config.seed, where)
-    outside = (found.labels_N < config.lowest) | (found.labels_N > config.highest)
+    found = labelled(files, (config.label,), documents, embed, config.test_share, config.seed, where)
+    labels_N = found.labels_NK[:, 0]
+    outside = (labels_N < config.lowest) | (labels_N > config.highest)
     if outside.any():
         raise DataError(
             f"{where}: {int(outside.sum()):,} of {len(outside):,} labels lie outside of {config.lowest} to "
-            f"{config.highest}, such as {found.labels_N[outside][0]:g}. Set lowest and highest."
+            f"{config.highest}, such as {labels_N[outside][0]:g}. Set lowest and highest."
         )
     training = ~found.test_N
-    if len(np.unique(found.labels_N[training])) < 2:
+    if len(np.unique(labels_N[training])) < 2:
         raise DataError(
             f"{where}: its {int(training.sum()):,} labels of training are all the same. Label other documents."
         )
-    head = linear_head.fit(found.vectors_ND[training], found.labels_N[training], config.ridge)
+    head = linear_head.fit(found.vectors_ND[training], labels_N[training], config.ridge)
     linear_head.save(head, folder)
     number = int(found.test_N.sum())
     told: dict[str, Any] = {
@@ -123,8 +124,8 @@ def _learn(
     }
     if number:
         predicted_N = linear_head.predict(head, found.vectors_ND[found.test_N])
-        mean = float(found.labels_N[training].mean())
-        told["test"] = judged(config, found.labels_N[found.test_N], predicted_N, mean)
+        mean = float(labels_N[training].mean())
+        told["test"] = judged(config, labels_N[found.test_N], predicted_N, mean)
     return told | ({"warning": f"{number:,} labels are left to judge it by"} if number < _FEW_LABELS else {})
 
 

@@ -14,9 +14,10 @@ from tasks.core.errors import ConfigError
 from tasks.curate.config import CurateParams
 from tasks.curate.published.funnel import Funnel
 from tasks.curate.scorers import celadon, classifier
-from tasks.curate.scorers.celadon import HEADS, Celadon, verdict
+from tasks.curate.scorers.celadon import Celadon
 from tasks.curate.scorers.classifier import Classifier
 from tasks.curate.scorers.method import Documents, Given, ScorerMethod, documents_of
+from tasks.curate.scorers.toxicity import HEADS, verdict
 from tasks.curate.stage import run
 from tests.curate.folders import document, ingest_folder, rows, workshop
 from tests.curate.scorers.models import celadon_folder, classifier_folder
