@@ -86,7 +86,7 @@ def describe(story: Story) -> str:
         mark, limit = "ok  " if check.passed else "FAIL", check.threshold
         shown = (check.value, ", ".join(limit)) if isinstance(limit, tuple) else (f"{check.value:.4g}", f"{limit:g}")
         lines.append(f"  {mark} {check.statistic} {shown[0]} (threshold {shown[1]}, {check.reason})")
-    if story.survivor is not None and not story.kept:
+    if story.survivor not in (None, story.id) and not story.kept:
         lines.append(f"  stood for by {story.survivor}")
     lines += [f"  stands for {duplicate}" for duplicate in story.stands_for]
     return "\n".join(lines)
@@ -117,7 +117,7 @@ def _story(curated: Curated, shard: str, found: dict[str, Any], scores: dict[str
         scores=scores,
         checks=tuple(checks),
         survivor=kept["duplicate_cluster"] if kept else (dropped or {}).get("survivor"),
-        stands_for=tuple(_stands_for(folder, found["id"])),
+        stands_for=tuple(stands_for(folder, found["id"])),
         edited={"ingested": found["bytes"], "kept": kept["bytes"]} if kept else {},
     )
 
@@ -133,9 +133,11 @@ def _fails(rule: Rule, limit: Threshold, value: Any) -> bool:
     return bool(fails(rule, limit, np.array([value]))[0])
 
 
-def _stands_for(folder: Path, document_id: str) -> list[str]:
+def stands_for(folder: Path, document_id: str) -> list[str]:
+    """Return the ids of the other documents that were dropped because this one stands for them."""
     found: list[str] = []
     for path in sorted(folder.glob(f"{DROPPED}/*.parquet")):
-        rows = pq.read_table(path, columns=["id"], filters=pc.field("survivor") == document_id)
+        others = (pc.field("survivor") == document_id) & (pc.field("id") != document_id)
+        rows = pq.read_table(path, columns=["id"], filters=others)
         found += rows["id"].to_pylist()
     return sorted(found)

@@ -1,10 +1,12 @@
 """The stage: every document is kept or dropped with a reason, once, in the same bytes whoever did the work."""
 
 from collections import Counter
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -24,7 +26,7 @@ from tasks.curate.published.funnel import FateCounts, Funnel
 from tasks.curate.rules.profile import Profile
 from tasks.curate.stage import run
 from tasks.curate.statistics.gopher import STATISTICS
-from tasks.curate.why import describe, why
+from tasks.curate.why import describe, stands_for, why
 from tasks.ingest.published.documents import DOCUMENT
 from tasks.runtime.command import _print
 from tests.curate.folders import Document, document, ingest_folder, rows, workshop
@@ -324,6 +326,16 @@ def test_why_tells_for_whom_a_kept_document_stands(curated: Path) -> None:
     assert story.kept and story.stands_for == ("near-2",) and story.file == "kept/00000.parquet"
     assert why(curated, "good-05").stands_for == ("same",)
     assert all(check.passed for check in story.checks)
+
+
+def test_a_document_without_others_stands_for_nobody_and_is_not_stood_for_by_itself(
+    curated: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "dropped").mkdir()
+    pq.write_table(pa.table({"id": ["a", "b"], "survivor": ["a", "a"]}), tmp_path / "dropped" / "0.parquet")
+    assert stands_for(tmp_path, "a") == ["b"]
+    lone = replace(why(curated, "short"), survivor="short")
+    assert "stood for by" not in describe(lone) and "stood for by x" in describe(replace(lone, survivor="x"))
 
 
 def test_why_says_when_a_document_was_never_seen(curated: Path) -> None:

@@ -21,6 +21,7 @@ from tasks.tokenize.published_documents import DOCUMENTS_FILE, read_documents
 from tests.cli.in_this_process import works_in_this_process
 from tests.in_process import InProcess
 from tests.leaderboard.runs import Heard, finished_run, values, workshop
+from tests.report.browser import browser, opened
 from tests.report.test_page import Elements
 
 
@@ -106,6 +107,15 @@ def test_the_page_leads_with_the_decision(found: Leaderboard, root: Path) -> Non
     gains = page.partition("What each selection gains</h2>")[2].partition("</table>")[0]
     assert gains.count("<tr>") == 4 and gains.count("at random</span>") == 2
     assert Manifest.read(root / "data" / "tokenize").output in page and "Overlap at 40.0%" in page
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(browser() is None, reason="this machine has no Chromium to open the page in")
+def test_no_table_of_the_page_scrolls_sideways_on_a_screen(found: Leaderboard, root: Path, tmp_path: Path) -> None:
+    wide = "(one) => one.querySelector('table') && one.scrollWidth > one.clientWidth + 1"
+    with opened(tmp_path) as tab:
+        tab.open(root / "board" / "page.html", 1280)
+        assert tab.value(f"[...document.querySelectorAll('.scroll')].filter({wide}).map(one => one.innerText)") == []
 
 
 def test_another_selector_is_one_arm_more(found: Leaderboard, root: Path) -> None:
