@@ -1,6 +1,7 @@
 """Lineage, both ways: from a model to what it saw, from a document to the models that saw it, from a digest to its stage."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import zip_longest
 
 import numpy as np
@@ -134,6 +135,9 @@ def _ledger(run: RunFolder, trained: TrainedRun, spec: RunSpec, pool: TokenPool)
     """
     data, logged = run_data(spec, pool), read_ledger(run.stage("train") / trained.folder)
     rebuilt = tuple(ledger_rows(rebuilt_ledger(data), data))
+    if spec.training.objective is not None:
+        # What an objective made tokens count followed from their losses.
+        rebuilt, logged = (tuple(replace(row, weight=None) for row in rows) for rows in (rebuilt, logged))
     if wrong := [line for line, pair in enumerate(zip_longest(rebuilt, logged), start=2) if pair[0] != pair[1]]:
         raise AccountError(
             f"{trained.name}: {len(wrong)} of {len(rebuilt)} rows of the ledger are not those of the recipe; first: line "

@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from tasks.core.errors import ConfigError
 from tasks.core.handles import Handle
 from tasks.core.sealed import read_sealed
 from tasks.training.checkpoint import Checkpoint, kept_by, steps, write
 from tasks.training.data import RunData
 from tasks.training.interleave import Integers
-from tasks.training.ledger import ConsumptionLog, block_steps, consumption
+from tasks.training.ledger import ConsumptionLog, also_counted, block_steps, consumption
 from tasks.training.result import identity
 from tasks.training.types import RunSpec, Trunk
 
@@ -47,11 +48,27 @@ def begin(milestone: Milestone, spec: RunSpec, data: RunData, checkpoints: Path)
 
 
 def _consumed(state: npt.ArrayLike, trunk: Trunk, spec: RunSpec, data: RunData) -> Integers:
-    """Return what the trunk took up to the branch, in the blocks of the branch's ledger."""
-    if block_steps(trunk.spec.training.num_steps) != block_steps(spec.training.num_steps):
+    """Return what the trunk took up to the branch, in the blocks of the branch's ledger.
+
+    Raises:
+        ConfigError: what an objective made tokens count is known for the trunk's blocks alone.
+    """
+    objective = spec.training.objective is not None
+    mine, own = block_steps(trunk.spec.training.num_steps), block_steps(spec.training.num_steps)
+    if mine != own and objective:
+        raise ConfigError(
+            f"{spec.name}: its ledger has blocks of {own} steps and its trunk's blocks of {mine}, and what an objective "
+            "made tokens count is known by these alone. Give both at most 2,000 steps, or the same number."
+        )
+    if mine != own:
         return consumption(data, trunk.step).state()
-    own_3BN = ConsumptionLog(data.segments, len(data.pool.names)).state()
-    before_3BN = np.array(state, dtype=np.int64)
-    blocks = min(own_3BN.shape[1], before_3BN.shape[1])
-    own_3BN[:, :blocks] = before_3BN[:, :blocks]
-    return own_3BN
+    names = [also_counted(one.training.data, one.segments, objective=objective) for one in (trunk.spec, spec)]
+    own_KBN = ConsumptionLog(data.segments, len(data.pool.names), names[1]).state()
+    before_KBN = np.array(state, dtype=np.int64)
+    blocks = min(own_KBN.shape[1], before_KBN.shape[1])
+    own_KBN[:4, :blocks] = before_KBN[:4, :blocks]
+    for place, name in enumerate(names[1], start=4):
+        # What the trunk has not counted it had none of: samples that its metadata masks.
+        if name in names[0]:
+            own_KBN[place, :blocks] = before_KBN[4 + names[0].index(name), :blocks]
+    return own_KBN

@@ -132,6 +132,11 @@ class DataConfig(Params):
         min_length=1,
         description="column of the token pool: floor(w) copies of a document, and one more for a share frac(w) of them",
     )
+    loss_weights: str | None = Field(
+        default=None,
+        min_length=1,
+        description="column of the token pool: what a token of a document counts in the loss; null = 1",
+    )
     packing: Literal["best_fit"] | None = Field(
         default=None,
         description="best_fit = no document is split that fits into a row, rows are padded; null = cut from one stream",

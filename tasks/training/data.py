@@ -35,6 +35,7 @@ class Batch:
     """Samples of a run from number `start` on: where they come from, and their tokens before any transform, [S, T + 1].
 
     `pairs` [S, 2, T] are the tokens that the model is given, and what it is to predict behind each, -1 = nothing.
+    `weights` [S, T] is what each of these counts in the loss; None = 1.
     Of each sample, shape [S]: `num_targets` are the tokens it trains on, `bytes` the UTF-8 bytes that these stand for,
     `checksums` CRC-32 of its tokens as they lie on the disk, and of what is planted there.
     """
@@ -46,6 +47,7 @@ class Batch:
     num_targets: Integers
     bytes: Integers
     checksums: npt.NDArray[np.uint64]
+    weights: npt.NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,14 @@ class OrderedRows:
                 pairs_SXT[place, 1][self.rows[domain].metadata(row)] = NO_TARGET
         counted = pairs_SXT[:, 1] != NO_TARGET
         sizes = self.pool.token_bytes[pairs_SXT[:, 1]].sum(axis=1, dtype=np.int64, where=counted)
-        return Batch(number, samples, tokens, pairs_SXT, counted.sum(axis=1), sizes, checksums)
+        weights_ST = self._weights(samples)
+        return Batch(number, samples, tokens, pairs_SXT, counted.sum(axis=1), sizes, checksums, weights_ST)
+
+    def _weights(self, samples: Samples) -> npt.NDArray[np.float32] | None:
+        if self.config is None or self.config.loss_weights is None:
+            return None
+        pairs = zip(samples.domains.tolist(), samples.rows.tolist(), strict=True)
+        return np.stack([self.rows[domain].weights(row) for domain, row in pairs])
 
     def domains(self, start: int, stop: int) -> Integers:
         """Return the domains of samples `start` to `stop` (excluded) of this order, by their places in the pool."""

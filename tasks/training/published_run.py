@@ -3,7 +3,7 @@
 import csv
 import io
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import astuple, dataclass, fields
+from dataclasses import asdict, astuple, dataclass, fields
 from math import isfinite
 from pathlib import Path
 
@@ -42,7 +42,8 @@ class LedgerRow:
 
     `bytes` are the UTF-8 bytes that the tokens stand for. The documents are those of the first and the last sample, by
     their order in the domain's train split (the rows of `documents.parquet`, from 0). `digest` is 16 hexadecimal digits
-    over number, row and tokens of every sample, the same for any number of processes.
+    over number, row and tokens of every sample, the same for any number of processes. `masked` are samples in which nothing
+    is predicted, `weight` what the tokens count in the loss together; None = in this run there are none, and each counts 1.
     """
 
     first_step: int
@@ -55,11 +56,20 @@ class LedgerRow:
     first_document: int
     last_document: int
     digest: str
+    masked: int | None = None
+    weight: float | None = None
+
+
+# Columns of a ledger that only some runs have.
+_SOME = ("masked", "weight")
 
 
 def ledger_text(rows: Iterable[LedgerRow]) -> str:
     """Return the text of `ledger.csv`."""
-    return _csv([field.name for field in fields(LedgerRow)], map(astuple, rows))
+    own = [asdict(row) for row in rows]
+    left_out = [name for name in _SOME if all(row[name] is None for row in own)]
+    columns = [field.name for field in fields(LedgerRow) if field.name not in left_out]
+    return _csv(columns, [[row[name] for name in columns] for row in own])
 
 
 def read_ledger(folder: Path) -> tuple[LedgerRow, ...]:
@@ -69,11 +79,16 @@ def read_ledger(folder: Path) -> tuple[LedgerRow, ...]:
         DataError: the file is missing, or not what `ledger_text` made.
     """
     path, found = folder / LEDGER_FILE, list[LedgerRow]()
-    for number, row in _rows(path, [field.name for field in fields(LedgerRow)]):
+    head = next(iter(_lines(path)), "").split(",")
+    columns = [field.name for field in fields(LedgerRow) if field.name not in _SOME or field.name in head]
+    for number, row in _rows(path, columns):
         try:
-            first, last, domain, samples, tokens, size, epochs, first_document, last_document, digest = row
+            first, last, domain, samples, tokens, size, epochs, first_document, last_document, digest, *_ = row
             counts = (int(samples), int(tokens), int(size), float(epochs), int(first_document), int(last_document))
-            found.append(LedgerRow(int(first), int(last), domain, *counts, digest))
+            more = dict(zip(columns[10:], row[10:], strict=True))
+            masked = int(more["masked"]) if "masked" in more else None
+            weight = float(more["weight"]) if "weight" in more else None
+            found.append(LedgerRow(int(first), int(last), domain, *counts, digest, masked, weight))
         except ValueError as error:
             raise _broken(path, number, error) from error
     return tuple(found)
@@ -143,17 +158,20 @@ def _csv(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
 
 def _rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, list[str]]]:
     """Yield line number and cells of each row."""
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: it cannot be read: {error}. Run train again, or `dvc pull`.") from error
-    rows = csv.reader(lines)
+    rows = csv.reader(_lines(path))
     if (head := next(rows, [])) != list(columns):
         raise DataError(f"{path}: its columns are {', '.join(head)}, expected {', '.join(columns)}. Run train again.")
     for number, row in enumerate(rows, start=2):
         if len(row) != len(columns):
             raise DataError(f"{path}: line {number} has {len(row)} cells, the header {len(columns)}. Run train again.")
         yield number, row
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: it cannot be read: {error}. Run train again, or `dvc pull`.") from error
 
 
 def _broken(path: Path, number: int, error: ValueError) -> DataError:

@@ -15,21 +15,18 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from tasks.core.errors import ConfigError, DataError
-from tasks.core.rng import seed_of
+from tasks.core.errors import ConfigError
 from tasks.tokenize.pool import SplitTokens, TokenPool, Tokens
 from tasks.tokenize.published import Split
 from tasks.training.config import DataConfig
+from tasks.training.document_numbers import column_of, copies, finite, loss_weights
 from tasks.training.document_range import inside
 from tasks.training.interleave import Floats, Integers
-from tasks.training.permutation import mixed
 from tasks.training.pieces import Pieces, best_fit_pieces, interleaved_pieces, stream_pieces
 from tasks.training.segments import Layout
 
 # The one split that is trained on.
 SPLIT: Split = "train"
-# A copy takes some 50 bytes of memory while rows are made (a guess: so many take 7 GB).
-_MOST_COPIES = 1 << 27
 
 
 @dataclass(frozen=True)
@@ -38,7 +35,8 @@ class DomainRows:
 
     `pieces` are what they are made of; None = the tokens as they lie. `scores` are what rows are sorted by within an
     epoch, [R]; None = they are shuffled. `prefixes` are the tokens of metadata that each document begins with here, [D],
-    which are no part of what is trained on; None = documents are as they are.
+    which are no part of what is trained on; None = documents are as they are. `counts` is what a token of each document
+    counts in the loss, [D]; None = 1.
     """
 
     tokens: Tokens
@@ -50,6 +48,7 @@ class DomainRows:
     pieces: Pieces | None = None
     scores: Floats | None = None
     prefixes: Tokens | None = None
+    counts: Floats | None = None
 
     @property
     def length(self) -> int:
@@ -61,15 +60,25 @@ class DomainRows:
         found_T = np.zeros(self.length, dtype=np.bool_)
         if self.prefixes is None:
             return found_T
-        if self.pieces is None:
-            places = np.arange(index * self.length, (index + 1) * self.length) + 1
-        else:
-            some = range(int(self.pieces.first[index]), int(self.pieces.first[index + 1]))
-            spans = ((int(self.pieces.starts[piece]), int(self.pieces.lengths[piece])) for piece in some)
-            places = np.concatenate([np.arange(start, start + size) for start, size in spans])
-        documents = self._documents_of(places)
-        found_T[: places.size] = places < self._texts_of(documents)
+        places = self._places(index)
+        found_T[: places.size] = places < self._texts_of(self._documents_of(places))
         return found_T
+
+    def weights(self, index: int) -> npt.NDArray[np.float32]:
+        """Return what each of a row's tokens behind the first counts in the loss, shape [T]."""
+        found_T = np.ones(self.length, dtype=np.float32)
+        if self.counts is not None:
+            places = self._places(index)
+            found_T[: places.size] = self.counts[self._documents_of(places)]
+        return found_T
+
+    def _places(self, index: int) -> Integers:
+        """Return where in the domain's tokens a row's lie behind the first, without what pads it."""
+        if self.pieces is None:
+            return np.arange(index * self.length, (index + 1) * self.length) + 1
+        some = range(int(self.pieces.first[index]), int(self.pieces.first[index + 1]))
+        spans = ((int(self.pieces.starts[piece]), int(self.pieces.lengths[piece])) for piece in some)
+        return np.concatenate([np.arange(start, start + size) for start, size in spans])
 
     def row(self, index: int) -> Tokens:
         """Return the tokens of a row, shape [T + 1], as they lie on the disk."""
@@ -164,27 +173,28 @@ def _domain_rows(own: SplitTokens, name: str, document_end: int, layout: Layout,
     length = layout.length
     tokens, starts, prefixes = _behind_metadata(own) if layout.metadata else (own.tokens, own.starts, None)
     count, named = max(tokens.size - 1, 0) // length, (config.document_weights, config.curriculum, config.packing)
+    counts = None if config.loss_weights is None else loss_weights(own, name, config.loss_weights)
     if all(one is None for one in (*named, layout.interleave, layout.documents)):
-        return DomainRows(tokens, starts, document_end, layout, count, count, prefixes=prefixes)
+        return DomainRows(tokens, starts, document_end, layout, count, count, prefixes=prefixes, counts=counts)
     starts_D = starts.astype(np.int64)
     lengths_D = np.diff(np.append(starts_D, tokens.size))
     copies_D = np.ones(len(starts_D), dtype=np.int64)
     if config.document_weights is not None:
-        copies_D = copies(_column(own, name, config.document_weights), own.ids, config.seed, name)
+        copies_D = copies(column_of(own, name, config.document_weights), own.ids, config.seed, name)
     if (chosen := layout.documents) is not None:
-        numbers_D = None if chosen.by is None else _finite(own, name, chosen.by)
+        numbers_D = None if chosen.by is None else finite(own, name, chosen.by)
         copies_D = copies_D * inside(chosen, lengths_D, numbers_D)
     if layout.interleave is not None:
         pieces = interleaved_pieces(starts_D, lengths_D, copies_D, length, layout.interleave, name)
     else:
         cut = stream_pieces if config.packing is None else best_fit_pieces
         pieces = cut(starts_D, lengths_D, copies_D, length)
-    scores = None if config.curriculum is None else _scores(pieces, _finite(own, name, config.curriculum))
+    scores = None if config.curriculum is None else _scores(pieces, finite(own, name, config.curriculum))
     if scores is not None and config.curriculum_order == "descending":
         scores = -scores
     count = len(pieces.first) - 1
     distinct = int(lengths_D[copies_D > 0].sum()) // length if (copies_D > 1).any() else count
-    return DomainRows(tokens, starts, document_end, layout, count, distinct, pieces, scores, prefixes)
+    return DomainRows(tokens, starts, document_end, layout, count, distinct, pieces, scores, prefixes, counts)
 
 
 def _behind_metadata(own: SplitTokens) -> tuple[Tokens, Tokens, Tokens]:
@@ -197,50 +207,6 @@ def _behind_metadata(own: SplitTokens) -> tuple[Tokens, Tokens, Tokens]:
     sizes_D = own.prefixed.sizes
     before_D = np.cumsum(sizes_D, dtype=sizes_D.dtype) - sizes_D
     return own.prefixed.tokens, own.starts + before_D, sizes_D
-
-
-def _column(own: SplitTokens, domain: str, column: str) -> Floats:
-    if column not in own.columns:
-        raise ConfigError(
-            f"{domain}: the token pool has no number called {column} of each document; it has "
-            f"{', '.join(own.columns) or 'none'}. Name it in tokenize.document_columns and run tokenize again."
-        )
-    return own.columns[column]
-
-
-def _finite(own: SplitTokens, domain: str, column: str) -> Floats:
-    scores_D = _column(own, domain, column)
-    wrong = np.flatnonzero(~np.isfinite(scores_D))
-    if wrong.size:
-        raise DataError(
-            f"{domain}: {wrong.size} of {len(scores_D)} documents have a {column} that is no finite number; first: document "
-            f"{wrong[0]} with {scores_D[wrong[0]]}. Correct the column, and run tokenize again."
-        )
-    return scores_D
-
-
-def copies(weights_D: Floats, ids_D: npt.NDArray[np.uint64], seed: int, domain: str) -> Integers:
-    """Return how often each document is there: floor(w) + [hash(seed, id) < frac(w)].
-
-    Raises:
-        DataError: a weight is negative or no number, how many and the first; or they ask for too many copies.
-    """
-    wrong = np.flatnonzero(~(np.isfinite(weights_D) & (weights_D >= 0)))
-    if wrong.size:
-        raise DataError(
-            f"{domain}: {wrong.size} of {len(weights_D)} documents have a weight that is negative or no number; first: "
-            f"document {wrong[0]} with {weights_D[wrong[0]]}. Correct the column, and run tokenize again."
-        )
-    if not weights_D.sum() <= _MOST_COPIES:
-        largest = int(weights_D.argmax())
-        raise DataError(
-            f"{domain}: {len(weights_D)} weights ask for {weights_D.sum():.3g} copies of documents, and at most "
-            f"{_MOST_COPIES:,} can be laid out; the largest: document {largest} with {weights_D[largest]:.3g}. Lower them."
-        )
-    whole_D = np.floor(weights_D)
-    key = np.uint64(seed_of(seed, "document weights") % (1 << 64))
-    shares_D = (mixed(ids_D ^ key) >> np.uint64(11)).astype(np.float64) * 2.0**-53
-    return (whole_D + (shares_D < weights_D - whole_D)).astype(np.int64)
 
 
 def _scores(pieces: Pieces, scores_D: Floats) -> Floats:

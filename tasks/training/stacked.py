@@ -52,7 +52,7 @@ from tasks.training.stacked_state import (
     state_of,
     together,
 )
-from tasks.training.step_losses import loss_by_domain, token_weights
+from tasks.training.step_losses import looks_first, loss_by_domain, require_targets, token_weights
 from tasks.training.teachers.loaded import teaching
 from tasks.training.types import DivergedError, RunSpec, StepNumbers, World
 from tasks.training.worlds import require_shared
@@ -157,7 +157,10 @@ def _advance(stack: Stack, steps_ahead: Iterator[Mapping[int, Batch]]) -> None:
     nats_NS = stack.weights_NW.new_empty(pairs_NSXT.shape[:2])
     stack.low_NW.copy_(stack.weights_NW)
     routings = _routings(stack, pairs_NSXT)
-    total_NW = _summed(stack, pairs_NSXT, nats_NS, _token_weights(stack, pairs_NSXT, routings), routings)
+    weights_NST = _token_weights(stack, pairs_NSXT, batches, routings)
+    for row, run in enumerate(stack.runs):
+        run.log.add(batches[run.place], None if weights_NST is None else weights_NST[row])
+    total_NW = _summed(stack, pairs_NSXT, nats_NS, weights_NST, routings)
     _follow_experts(stack, routings, batches)
     gradient_NP = total_NW[:, :parameters].mul_(1.0 / training.tokens_per_step)
     losses_N = total_NW[:, parameters].double() / training.tokens_per_step
@@ -235,24 +238,33 @@ def _summed(
     return world_sum(stack.sums[0], stack.world)
 
 
-def _token_weights(stack: Stack, pairs_NSXT: Tensor, routings: Sequence[Routing] | None) -> Tensor | None:
-    """Return what each of this process's tokens counts, [N, S, T], by the losses of the whole step; None = all the same."""
-    training, objective = stack.training, stack.training.objective
-    if objective is None or not objective.holds(stack.step):
-        return None
-    scoring = scoring_of(training, stack.runs[0].data.pool.document_end, stack.segment.metadata)
-    parts = torch.split(pairs_NSXT, stack.part_size, dim=1)
-    own = (stack.layout_there, stack.weights_NW, stack.low_NW)
+def _token_weights(
+    stack: Stack, pairs_NSXT: Tensor, batches: Mapping[int, Batch], routings: Sequence[Routing] | None
+) -> Tensor | None:
+    """Return what each of this process's tokens counts, [N, S, T]; None = 1."""
+    training, first, summed = stack.training, stack.parts[0] * stack.part_size, partial(world_sum, world=stack.world)
+    looks = looks_first(training, stack.step)
+    nats_NST = _looked_at(stack, pairs_NSXT, routings) if looks else [None] * len(stack.runs)
+    found = [
+        token_weights(training, run.data, batches[run.place], stack.step, nats, first, summed, pairs_NSXT.device)
+        for run, nats in zip(stack.runs, nats_NST, strict=True)
+    ]
+    some = [weights_ST for weights_ST in found if weights_ST is not None]
+    return torch.stack(some) if some else None
+
+
+def _looked_at(stack: Stack, pairs_NSXT: Tensor, routings: Sequence[Routing] | None) -> Tensor:
+    """Return the nats of this process's tokens before the step, [N, S, T], -1 = no target."""
+    scoring = scoring_of(stack.training, stack.runs[0].data.pool.document_end, stack.segment.metadata)
+    own, parts = (stack.layout_there, stack.weights_NW, stack.low_NW), torch.split(pairs_NSXT, stack.part_size, dim=1)
     made = [nats_of_tokens(*own, part, scoring, routings) for part in parts]
     for routing in routings or ():
         routing.taken()
-    first, summed = stack.parts[0] * stack.part_size, partial(world_sum, world=stack.world)
-    rows = zip(stack.runs, torch.cat(made, dim=1), strict=True)
-    return torch.stack([token_weights(objective, run.data, stack.step, nats, first, summed) for run, nats in rows])
+    return torch.cat(made, dim=1)
 
 
 def _pairs(stack: Stack, steps_ahead: Iterator[Mapping[int, Batch]]) -> tuple[Tensor, Mapping[int, Batch]]:
-    """Return this process's samples of this step, [N, S, 2, T] int64, and count them; a GPU gets many steps at a time.
+    """Return this process's samples of this step, [N, S, 2, T] int64; a GPU gets many steps at a time.
 
     The batches that they are of come by the places of the runs.
     """
@@ -263,10 +275,7 @@ def _pairs(stack: Stack, steps_ahead: Iterator[Mapping[int, Batch]]) -> tuple[Te
         pairs = np.stack([[step[run.place].pairs for run in stack.runs] for step in steps])
         pairs_KNSXT = torch.from_numpy(pairs).to(stack.weights_NW.device)
         stack.ahead.extend(zip(pairs_KNSXT, steps, strict=True))
-    pairs_NSXT, batches = stack.ahead.popleft()
-    for run in stack.runs:
-        run.log.add(batches[run.place])
-    return pairs_NSXT, batches
+    return stack.ahead.popleft()
 
 
 def _spikes(stack: Stack, losses_N: Tensor, norms_N: Tensor) -> list[int]:
@@ -349,6 +358,8 @@ def _settle(stack: Stack) -> None:
         for run, loss, norm in zip(stack.runs, made.losses_N.tolist(), made.norms_N.tolist(), strict=True):
             if run.end is not None:
                 continue
+            if not norm:
+                require_targets(stack.training, run.data, len(run.losses))
             if isfinite(loss) and isfinite(norm):
                 run.losses.append(loss)
                 run.norms.append(norm)

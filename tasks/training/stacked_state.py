@@ -20,7 +20,7 @@ from tasks.training.data import Batch, RunData, run_data
 from tasks.training.distributed import from_first, parts_of, world_sum
 from tasks.training.experts.use import ExpertState, Floats, expert_state, experts_used
 from tasks.training.interleave import Integers
-from tasks.training.ledger import ConsumptionLog
+from tasks.training.ledger import ConsumptionLog, also_counted
 from tasks.training.model import decoder, torch_dtype
 from tasks.training.result import Evaluation, RunResult, accounted, first_weights, identity, steps_before
 from tasks.training.segments import Segment, Segments, model_behind, segment_of
@@ -131,8 +131,10 @@ def stacked_run(place: int, spec: RunSpec, pool: TokenPool, checkpoints: Path | 
     """Return a run of a stack at its place, with the steps of its checkpoints."""
     data, own = run_data(spec, pool), identity(spec, pool)
     layout = layout_of(spec.training.model, pool.vocab_size)
-    log = ConsumptionLog(spec.segments, len(pool.names))
-    run = StackedRun(place, spec, layout, data, log, own, checkpoints, expert_state(spec.training, len(pool.names)))
+    training = spec.training
+    also = also_counted(training.data, spec.segments, objective=training.objective is not None)
+    log = ConsumptionLog(spec.segments, len(pool.names), also)
+    run = StackedRun(place, spec, layout, data, log, own, checkpoints, expert_state(training, len(pool.names)))
     if checkpoints is not None:
         run.found = steps(checkpoints, own, kept_by(spec.training).last)
     return run

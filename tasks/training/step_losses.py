@@ -9,30 +9,78 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from tasks.core.errors import DataError
+from tasks.training.config import DataConfig, TrainingConfig
 from tasks.training.data import Batch, RunData
-from tasks.training.objectives.kinds import ObjectiveKind, weights
+from tasks.training.objectives.kinds import weights
 from tasks.training.objectives.objective import StepLosses
-from tasks.training.segments import share_of_step
+from tasks.training.segments import segment_of, share_of_step
+from tasks.training.transforms.row import NO_TARGET
+
+
+def looks_first(training: TrainingConfig, step: int) -> bool:
+    """Return whether the losses of a step are looked at before a gradient of it is made."""
+    return training.objective is not None and training.objective.holds(step)
 
 
 def token_weights(
-    objective: ObjectiveKind,
+    training: TrainingConfig,
     data: RunData,
+    batch: Batch,
     step: int,
-    nats_ST: Tensor,
+    nats_ST: Tensor | None,
     first: int,
     summed: Callable[[Tensor], Tensor],
-) -> Tensor:
-    """Return what each token of this process counts in a step, [S, T], by the losses of the whole step.
+    device: torch.device,
+) -> Tensor | None:
+    """Return what each token of this process counts in a step, [S, T]; None = 1. Nothing else weighs tokens.
 
-    `nats_ST` are those of this process's samples, -1 = no target; `first` is the place of the first of them in the step.
-    `summed` returns the sum over all processes.
+    It is what the data says of it times what the objective makes of the losses of the whole step. `nats_ST` are those of
+    this process's samples, -1 = no target; None = they were not looked at (see `looks_first`). `first` is the place of the
+    first of them in the step. `summed` returns the sum over all processes.
+
+    Raises:
+        DataError: nothing in the step is predicted.
     """
+    given_ST = None if batch.weights is None else torch.from_numpy(batch.weights).to(device)
+    if nats_ST is None or training.objective is None:
+        return given_ST
     start, stop = share_of_step(data.segments, step)
     own, whole_ST = slice(first, first + len(nats_ST)), nats_ST.new_zeros(stop - start, nats_ST.shape[1])
     whole_ST[own] = nats_ST
-    domains_S = torch.from_numpy(data.domains(start, stop)).to(nats_ST.device)
-    return weights(objective, StepLosses(step, summed(whole_ST), domains_S))[own]
+    domains_S = torch.from_numpy(data.domains(start, stop)).to(device)
+    losses = StepLosses(step, summed(whole_ST), domains_S)
+    if not bool(losses.counted_ST.any()):
+        require_targets(training, data, step)
+    weights_ST = weights(training.objective, losses)[own]
+    return weights_ST if given_ST is None else weights_ST * given_ST
+
+
+def require_targets(training: TrainingConfig, data: RunData, step: int) -> None:
+    """Check that something is predicted in a step, and counts; asked where its gradient is 0.
+
+    Raises:
+        DataError: why not, and what to do.
+    """
+    batch = data.read(*share_of_step(data.segments, step))
+    counted_ST = batch.pairs[:, 1] != NO_TARGET
+    config, samples = training.data or DataConfig(), f"the {len(counted_ST)} samples of step {step}"
+    if not counted_ST.any():
+        causes = {
+            "data.transform": config.transform is not None,
+            "data.packing, whose padding is not predicted": config.packing is not None,
+            "metadata, which is not predicted": segment_of(data.segments, step).metadata,
+        }
+        named = " and ".join(name for name, there in causes.items() if there)
+        raise DataError(
+            f"{samples} have no token that is predicted, with {named}. Mask less, or let steps have more samples "
+            "(sequences_per_step)."
+        )
+    if batch.weights is not None and not batch.weights[counted_ST].any():
+        raise DataError(
+            f"all {counted_ST.sum():,} tokens predicted in {samples} count 0 in the loss by data.loss_weights "
+            f"({config.loss_weights}). Leave such documents out of the pool, or give them a weight above 0."
+        )
 
 
 def loss_by_domain(data: RunData, batches: Sequence[Batch], nats_S: Tensor) -> dict[str, float]:

@@ -75,6 +75,7 @@ def told(run: RunResult) -> dict[str, object]:
         "workers": run.workers,
         "weights": digest_json(weights),
         "samples": run.ledger.samples,
+        "counted": run.ledger.weights,
         "evaluations": run.evaluations,
         "experts": None if run.experts is None else run.experts.model_dump(mode="json"),
     }

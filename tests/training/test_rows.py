@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 from tasks.core.errors import ConfigError, DataError
 from tasks.training.config import DataConfig
 from tasks.training.data import order_over, run_data
+from tasks.training.document_numbers import copies
 from tasks.training.exposure import exposure, tokens_seen
 from tasks.training.ledger import ledger_rows, rebuilt_ledger
 from tasks.training.pieces import best_fit_pieces, stream_pieces
-from tasks.training.rows import copies, rows_of
+from tasks.training.rows import rows_of
 from tasks.training.segments import Layout
 from tasks.training.types import Phase, RunSpec
 from tests.training.conftest import small_training

@@ -19,8 +19,10 @@ from tasks.training.ledger import rebuilt_ledger
 from tasks.training.loss import nats_per_row, scored
 from tasks.training.losses.z_loss import ZLoss
 from tasks.training.model import Scoring, initial_weights
-from tasks.training.objectives.lin_upper import LinUpper, weights
+from tasks.training.objectives.kinds import ObjectiveKind, weights
+from tasks.training.objectives.lin_upper import LinUpper
 from tasks.training.objectives.objective import StepLosses
+from tasks.training.objectives.reweighted import Reweighted, Shape
 from tasks.training.parallel.ddp import Ddp
 from tasks.training.run import train
 from tasks.training.stacked_model import gradient_and_nats, layout_of, nats_of_tokens
@@ -92,9 +94,9 @@ def test_a_stack_of_a_gpu_computes_what_one_of_a_cpu_does() -> None:
     torch.testing.assert_close(totals[0], totals[1], rtol=1e-4, atol=1e-4)
 
 
-def losses_of(*means: float, temperature: float = 1.0, delta: float = 1.0) -> list[float]:
+def losses_of(*means: float, objective: ObjectiveKind = LinUpper()) -> list[float]:  # noqa: B008 (frozen)
     nats = torch.tensor(means)[:, None].expand(-1, 4)
-    found = weights(LinUpper(temperature=temperature, delta=delta), StepLosses(0, nats, torch.zeros(len(means)).long()))
+    found = weights(objective, StepLosses(0, nats, torch.zeros(len(means)).long()))
     assert found.shape == nats.shape
     return [float(one) for one in found[:, 0]]
 
@@ -104,10 +106,30 @@ def test_lin_upper_weighs_samples_below_the_middle_less_and_all_others_alike() -
     assert low < middle == high and low + middle + high == pytest.approx(3.0)
     # h is -1, 0 and 1: f = min(h + 1, 1) is 0, 1 and 1.
     assert middle / low == pytest.approx(np.e)
-    assert losses_of(2.0, 2.0, 2.0) == pytest.approx([1.0] * 3)
-    assert losses_of(1.0, 2.0, 9.0, temperature=1e7) == pytest.approx([1.0] * 3)
     # A sample in which nothing is predicted is not among them.
     assert losses_of(1.0, -1.0, 3.0) == pytest.approx([*losses_of(1.0, 3.0)[:1], 1.0, *losses_of(1.0, 3.0)[1:]])
+
+
+@pytest.mark.parametrize("shape", ["lin_upper", "quadratic", "upper", "extremes"])
+def test_samples_that_are_alike_count_alike_and_a_high_temperature_makes_them_so(shape: Shape | str) -> None:
+    def at(temperature: float) -> ObjectiveKind:
+        if shape == "lin_upper":
+            return LinUpper(temperature=temperature)
+        return Reweighted.model_validate({"shape": shape, "temperature": temperature})
+
+    assert losses_of(2.0, 2.0, 2.0, objective=at(1.0)) == pytest.approx([1.0] * 3)
+    assert losses_of(1.0, 2.0, 9.0, objective=at(1e7)) == pytest.approx([1.0] * 3)
+    assert losses_of(1.0, 2.0, 9.0, objective=at(1.0)) != pytest.approx([1.0] * 3, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("shape", "expected"), [("quadratic", (0, 0.75, 1, 0)), ("upper", (0, 0.25, 0.5, 1)), ("extremes", (1, 0.5, 0, 1))]
+)
+def test_kin_of_lin_upper_weigh_by_their_shapes_of_the_scaled_loss(shape: Shape, expected: tuple[float, ...]) -> None:
+    # h is -1, -1/2, 0 and 1.
+    found = losses_of(1.0, 2.0, 3.0, 5.0, objective=Reweighted(shape=shape, temperature=0.5))
+    powers = np.exp(np.array(expected) / 0.5)
+    assert found == pytest.approx(4 * powers / powers.sum())
 
 
 def test_a_goldfish_leaves_out_the_same_tokens_of_a_passage_wherever_it_stands() -> None:
@@ -165,10 +187,10 @@ LINES = {
     ),
     "tasks/training/objectives/kinds.py": (
         (
-            "objectives import lin_upper\n",
-            "objectives import by_domain, lin_upper\nfrom tasks.training.objectives.by_domain import ByDomain\n",
+            "objectives import lin_upper, reweighted\n",
+            "objectives import by_domain, lin_upper, reweighted\nfrom tasks.training.objectives.by_domain import ByDomain\n",
         ),
-        ("ObjectiveKind = LinUpper\n", "ObjectiveKind = ByDomain | LinUpper\n"),
+        ("ObjectiveKind = Annotated[LinUpper", "ObjectiveKind = Annotated[ByDomain | LinUpper"),
         (
             "        case LinUpper():\n",
             "        case ByDomain():\n            return by_domain.weights(config, losses)\n{}",

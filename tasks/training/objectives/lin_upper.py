@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field, NonNegativeFloat, PositiveFloat
 
 from tasks.training.objectives.objective import ObjectiveParams, StepLosses
+from tasks.training.objectives.sample_losses import weights_of_samples
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -26,13 +27,4 @@ class LinUpper(ObjectiveParams):
 
 def weights(config: LinUpper, losses: StepLosses) -> "Tensor":
     """Return a weight for each token, [S, T]: one for each sample, 1 on average over those that predict anything."""
-    counts_S = losses.counted_ST.sum(dim=1)
-    some_S = counts_S > 0
-    means_S = losses.nats_ST.clamp(min=0).sum(dim=1)[some_S] / counts_S[some_S]
-    low, high = means_S.aminmax()
-    # Samples that are all alike are in the middle.
-    scaled_S = (2 * means_S - (high + low)) / (high - low).clamp(min=1e-12)
-    shares_S = ((scaled_S + config.delta).clamp(max=config.delta) / config.temperature).softmax(dim=0)
-    weights_S = losses.nats_ST.new_ones(len(counts_S))
-    weights_S[some_S] = shares_S * len(shares_S)
-    return weights_S[:, None].expand_as(losses.nats_ST)
+    return weights_of_samples(losses, config.temperature, lambda h_S: (h_S + config.delta).clamp(max=config.delta))

@@ -26,7 +26,7 @@ from tasks.training.experts.balance import Routing
 from tasks.training.experts.use import ExpertState, Floats, expert_state, experts_used
 from tasks.training.held_out import evaluated
 from tasks.training.interleave import Integers
-from tasks.training.ledger import ConsumptionLog
+from tasks.training.ledger import ConsumptionLog, also_counted
 from tasks.training.loader import prefetched, workers_for
 from tasks.training.memory import require_memory, shortage_named
 from tasks.training.model import Decoder, Scoring, decoder, scoring_of, weight_shapes
@@ -40,7 +40,7 @@ from tasks.training.result import Evaluation, RunResult, accounted, first_weight
 from tasks.training.schedules.rates import learning_rate
 from tasks.training.segments import Segment, model_behind, segment_of, shares_of_steps
 from tasks.training.spikes import is_spike, skipped_steps
-from tasks.training.step_losses import loss_by_domain, token_weights
+from tasks.training.step_losses import looks_first, loss_by_domain, require_targets, token_weights
 from tasks.training.teachers.loaded import Teachers, teachers_of, teaching
 from tasks.training.transforms.row import NO_TARGET
 from tasks.training.types import RunSpec, StepNumbers, World
@@ -169,7 +169,8 @@ def _start(spec: RunSpec, data: RunData, job: Job, spread_out: SpreadOut, own: s
     kept = job.checkpoints is not None
     found = [] if job.checkpoints is None else steps(job.checkpoints, own, 1)
     keeps, step = _from_first(torch.tensor([kept, found[0] if found else 0]), job).tolist()
-    log = ConsumptionLog(data.segments, len(data.pool.names))
+    also = also_counted(training.data, data.segments, objective=training.objective is not None)
+    log = ConsumptionLog(data.segments, len(data.pool.names), also)
     teachers = teachers_of(spec, vocab_size, job.device)
     run = _Run(spec, data, job, model, spread, state, template, bool(keeps), log, teachers)
     run.experts = expert_state(training, len(data.pool.names))
@@ -223,7 +224,7 @@ def _advance(run: _Run, batches: Iterator[Batch]) -> None:
     run.model.read_as(segment.model)
     some_SXT = torch.from_numpy(batch.pairs).to(run.job.device).chunk(parts)
     routing = _routing(run, some_SXT, scoring)
-    weights_ST = _token_weights(run, some_SXT, scoring, routing)
+    weights_ST = _token_weights(run, batch, some_SXT, scoring, routing)
     taught = teaching(run.teachers, step)
     nats, made = torch.zeros((), dtype=torch.float64, device=run.job.device), []
     for number, pairs_SXT in enumerate(some_SXT):
@@ -240,6 +241,8 @@ def _advance(run: _Run, batches: Iterator[Batch]) -> None:
     loss, norm, limit = total / training.tokens_per_step, sqrt(squares), training.optimizer.gradient_clip
     if not (isfinite(loss) and isfinite(norm)):
         raise diverged(training, step, loss, norm)
+    if not norm:
+        require_targets(training, run.data, step)
     run.losses.append(loss)
     run.norms.append(norm)
     if not _is_spike(run):
@@ -248,7 +251,7 @@ def _advance(run: _Run, batches: Iterator[Batch]) -> None:
                 gradient.mul_(limit / norm)
         now = run.template.at(run.spec.optimizer_step(step), learning_rate(training, step))
         method(chosen).update(chosen, spread.weights, gradients, run.state, now)
-    run.log.add(batch)
+    run.log.add(batch, weights_ST)
     _follow_experts(run, routing, batch)
     run.loss_by_domain = loss_by_domain(run.data, [batch], torch.cat(made))
 
@@ -280,23 +283,28 @@ def _follow_experts(run: _Run, routing: Routing | None, batch: Batch) -> None:
     run.experts.follow(_told_by_all(run, told_SLX))
 
 
-def _token_weights(run: _Run, some_SXT: Sequence[Tensor], scoring: Scoring, routing: Routing | None) -> Tensor | None:
-    """Return what each of this process's tokens counts, [S, T], by the losses of the whole step; None = all the same."""
-    training, objective, world = run.training, run.training.objective, run.job.world
-    if objective is None or not objective.holds(run.step):
-        return None
+def _token_weights(
+    run: _Run, batch: Batch, some_SXT: Sequence[Tensor], scoring: Scoring, routing: Routing | None
+) -> Tensor | None:
+    """Return what each of this process's tokens counts, [S, T]; None = 1."""
+    training, world = run.training, run.job.world
+    nats_ST = _looked_at(run, some_SXT, scoring, routing) if looks_first(training, run.step) else None
+    first, summed = world.rank * len(batch.pairs), partial(_summed, world=world)
+    return token_weights(training, run.data, batch, run.step, nats_ST, first, summed, some_SXT[0].device)
+
+
+@torch.no_grad()
+def _looked_at(run: _Run, some_SXT: Sequence[Tensor], scoring: Scoring, routing: Routing | None) -> Tensor:
+    """Return the nats of this process's tokens before the step, [S, T], -1 = no target."""
     made = []
-    with torch.no_grad():
-        for pairs_SXT in some_SXT:
-            targets_ST = pairs_SXT[:, 1]
-            given = (pairs_SXT[:, 0], training.product_precision, targets_ST, scoring, None, None, routing)
-            _, nats_ST = run.spread.call(*given)
-            made.append(torch.where(targets_ST == NO_TARGET, -1.0, nats_ST))
+    for pairs_SXT in some_SXT:
+        targets_ST = pairs_SXT[:, 1]
+        given = (pairs_SXT[:, 0], run.training.product_precision, targets_ST, scoring, None, None, routing)
+        _, nats_ST = run.spread.call(*given)
+        made.append(torch.where(targets_ST == NO_TARGET, -1.0, nats_ST))
     if routing is not None:
         routing.taken()
-    nats_ST = torch.cat(made)
-    first, summed = world.rank * len(nats_ST), partial(_summed, world=world)
-    return token_weights(objective, run.data, run.step, nats_ST, first, summed)
+    return torch.cat(made)
 
 
 def _is_spike(run: _Run) -> bool:
