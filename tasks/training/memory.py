@@ -30,7 +30,8 @@ def needed_bytes(training: TrainingConfig, vocab_size: int, *, shards: int, sequ
     parameters = num_parameters(model, vocab_size)[0]
     state = state_bytes(training.optimizer.method, weight_shapes(model, vocab_size))
     mixed = (model.num_heads + 2 * model.num_kv_heads) * model.head_size
-    layer = width * (5 * model.hidden_size + mixed + 4 * model.intermediate_size) + 4 * 2 * mixed
+    active = 1 if model.experts is None else model.experts.num_active
+    layer = width * (5 * model.hidden_size + mixed + 4 * active * model.intermediate_size) + 4 * 2 * mixed
     kept = width * model.hidden_size if parallel is not None and parallel.recompute_activations else layer
     tokens = sequences * model.sequence_length
     activations = tokens * (model.num_layers * kept + layer)

@@ -304,16 +304,19 @@ def initial_weights(config: ModelConfig, vocab_size: int, seed: int) -> dict[str
 
     Each weight has a random stream of its own, named after it: the same seed gives the same weights everywhere.
     """
+    return {
+        name: initial_weight(config, name, shape, seed) for name, shape in weight_shapes(config, vocab_size).items()
+    }
+
+
+def initial_weight(config: ModelConfig, name: str, shape: tuple[int, ...], seed: int) -> Tensor:
+    """Return one of the `initial_weights`."""
+    if len(shape) == 1:
+        return torch.ones(shape)
     narrow = config.initializer_range / (2 * config.num_layers) ** 0.5
-    weights = {}
-    for name, shape in weight_shapes(config, vocab_size).items():
-        if len(shape) == 1:
-            weights[name] = torch.ones(shape)
-            continue
-        scale = narrow if name.endswith(_INTO_THE_STREAM) else config.initializer_range
-        values = generator(seed, "initial weights", name).standard_normal(shape, dtype="float32")
-        weights[name] = torch.from_numpy(values * scale)
-    return weights
+    scale = narrow if name.endswith(_INTO_THE_STREAM) else config.initializer_range
+    values = generator(seed, "initial weights", name).standard_normal(shape, dtype="float32")
+    return torch.from_numpy(values * scale)
 
 
 def torch_dtype(precision: Precision) -> torch.dtype:

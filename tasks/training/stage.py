@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from statistics import fmean
 
 from infra.executors import Resources
 from infra.progress import UnitReport
@@ -24,6 +25,7 @@ from tasks.tokenize.pool import POOL_FILES, TokenPool, read_pool, train_digest
 from tasks.tokenize.prefixed import METADATA
 from tasks.tokenize.published import TOKENIZER_FILE
 from tasks.training.config import num_flops, num_parameters
+from tasks.training.export import export_words
 from tasks.training.held_out import SPLIT as HELD_OUT
 from tasks.training.held_out import evaluation_words
 from tasks.training.memory import engine_words
@@ -126,7 +128,7 @@ def run(params: TrainParams, *, inputs: Mapping[str, Path], output: Path, worksh
     require_fit([one.spec for one in planned.runs], pool.vocab_size, read[TOKENIZER_FILE])
     require_worlds([one.spec for one in planned.runs], workshop)
     runs = plant_all(params.planted, items, planned.runs, read[TOKENIZER_FILE], pool, workshop)
-    for note in planned.notes:
+    for note in (*planned.notes, *filter(None, [export_words(params.training.model)])):
         workshop.observer.say(note)
     if workshop.gpus_per_trainer:
         workshop.observer.say(engine_words(params.training, pool.vocab_size, workshop.world_size))
@@ -187,6 +189,7 @@ def _by_content(found: StartPaths) -> Start:
         None if found.record is None else optimizer_steps(found.record, weights),
         tuple(map(file_handle, found.more)) or None,
         num_tokens(tokenizer) if found.padded_vocabulary else None,
+        found.upcycle or None,
     )
 
 
@@ -296,7 +299,7 @@ def _report(spec: RunSpec, record: UnitRecord, costs: Mapping[str, float]) -> Un
         name=spec.name,
         key=record.key,
         params={"seed": spec.seed, "tokens": spec.training.num_tokens, "weights": json.dumps(weights)},
-        metrics={"final_loss": record.summary["final_loss"], **_skipped(record), **costs},
+        metrics={"final_loss": record.summary["final_loss"], **_skipped(record), **_of_experts(record), **costs},
         curves=curves,
     )
 
@@ -305,6 +308,19 @@ def _skipped(record: UnitRecord) -> dict[str, float]:
     """Return how many steps were left out, where a run may leave out some."""
     steps = record.summary.get("skipped_steps")
     return {} if steps is None else {"skipped_steps": len(steps)}
+
+
+def _of_experts(record: UnitRecord) -> dict[str, float]:
+    """Return how a run used its experts, means over its layers, where it has some."""
+    if not (record.folder / ExpertsUsed.FILE).is_file():
+        return {}
+    layers = ExpertsUsed.read(record.folder).layers
+    told = {
+        "balance": [layer.balance for layer in layers],
+        "drop_rate": [layer.whole_drop_rate for layer in layers],
+        "information": [layer.information for layer in layers],
+    }
+    return {f"experts/{name}": fmean(values) for name, values in told.items()}
 
 
 def _described(planned: PlannedRun, record: UnitRecord, pool: TokenPool) -> TrainedRun:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tasks.core.handles import Tree
 from tasks.core.identity import LABEL
@@ -29,8 +30,12 @@ from tasks.training.published_run import (
 from tasks.training.result import RunResult
 from tasks.training.rows import SPLIT
 from tasks.training.starts.start import Start
+from tasks.training.starts.upcycle import upcycled
 from tasks.training.starts.weights import started_weights
 from tasks.training.types import Device, RunSpec
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -60,7 +65,7 @@ def train_run(args: RunArgs, here: Here) -> UnitResult:
     pool = read_pool(folder, *splits_of(args.spec.training))
     if args.milestone is not None and here.rank == 0 and here.scratch is not None:
         begin(args.milestone, args.spec, run_data(args.spec, pool), here.scratch)
-    initial = None if args.start is None else started_weights(args.start, args.spec.training.model, pool.vocab_size)
+    initial = None if args.start is None else _initial(args.start, args.spec, pool.vocab_size)
     trained, spec = train_planned(args.spec, args.hooks or (), pool, here, initial, args.device)
     data = run_data(spec, pool)
     if here.rank == 0:
@@ -86,6 +91,13 @@ def train_run(args: RunArgs, here: Here) -> UnitResult:
     if trained.workers:
         summary["workers"] = trained.workers
     return UnitResult(summary=summary)
+
+
+def _initial(start: Start, spec: RunSpec, vocab_size: int) -> "dict[str, Tensor]":
+    """Return the weights that a run starts from."""
+    model = spec.training.model
+    weights = started_weights(start, model, vocab_size)
+    return upcycled(weights, model, vocab_size, spec.seed) if start.upcycle else weights
 
 
 def _write(trained: RunResult, data: RunData, tokenizer: Path, folder: Path) -> None:

@@ -28,6 +28,10 @@ class FromCheckpoint(Params):
     with_optimizer: bool = Field(
         default=False, description="go on with the milestone's optimizer state too; false = the optimizer is new"
     )
+    upcycle: bool = Field(
+        default=False,
+        description="the model is dense, and each expert of train.training.model begins as a copy of its feed-forward",
+    )
 
     def mistakes(self) -> Iterator[str]:
         """Yield what does not fit together."""
@@ -36,6 +40,8 @@ class FromCheckpoint(Params):
                 "with_optimizer goes on with a milestone's optimizer state, and a run's end is published without: name its "
                 "step"
             )
+        if self.with_optimizer and self.upcycle:
+            yield "with_optimizer goes on with the state of the same weights, and upcycle makes others; leave one out"
 
 
 def paths(config: FromCheckpoint, setting: str = "train.start") -> StartPaths:
@@ -62,4 +68,11 @@ def paths(config: FromCheckpoint, setting: str = "train.start") -> StartPaths:
         )
     tokenizer = folder / EXPORT_FOLDER / TOKENIZER_FILE
     record = weights.with_name(RECORD_FILE) if config.with_optimizer else None
-    return StartPaths(own / CONFIG_FILE, weights, tokenizer, other_rope_base=config.other_rope_base, record=record)
+    return StartPaths(
+        own / CONFIG_FILE,
+        weights,
+        tokenizer,
+        other_rope_base=config.other_rope_base,
+        record=record,
+        upcycle=config.upcycle,
+    )

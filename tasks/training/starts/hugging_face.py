@@ -30,6 +30,10 @@ class FromHuggingFace(Params):
         default=False,
         description="the run's RoPE base may be another one than the model's, as where its context is extended",
     )
+    upcycle: bool = Field(
+        default=False,
+        description="the model is dense, and each expert of train.training.model begins as a copy of its feed-forward",
+    )
 
 
 def paths(config: FromHuggingFace, setting: str = "train.start") -> StartPaths:
@@ -58,6 +62,7 @@ def paths(config: FromHuggingFace, setting: str = "train.start") -> StartPaths:
         config.other_rope_base,
         more=tuple(more),
         padded_vocabulary=config.padded_vocabulary,
+        upcycle=config.upcycle,
     )
 
 

@@ -13,6 +13,7 @@ class Start:
 
     `more` are the files behind the first where the weights are in several, `num_tokens` the rows of the embedding that stand
     for a token, where others behind them pad it.
+    With `upcycle` it is a dense model, of which one with experts is made.
     With `optimizer_steps` the file of the weights holds the optimizer's state too, behind so many of its steps.
     The tokenizer, and whether the run's RoPE base may be another one, are looked at before the run and decide nothing in it.
     """
@@ -25,6 +26,8 @@ class Start:
     optimizer_steps: int | None = None
     more: tuple[Handle, ...] | None = None
     num_tokens: int | None = None
+    # Without is None, so that it stands in no key.
+    upcycle: bool | None = None
 
     @property
     def files(self) -> tuple[Handle, ...]:

@@ -15,6 +15,7 @@ from tasks.training.optimizers.kinds import method
 from tasks.training.optimizers.method import Shapes, split_name
 from tasks.training.published_run import OPTIMIZER_STEPS
 from tasks.training.starts.start import Start
+from tasks.training.starts.upcycle import dense, upcycle_mistakes
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 _SHOWN = 3
 # What a run may have otherwise than the model that it starts from.
 _FREE = frozenset({"sequence_length", "initializer_range"})
+# Of experts: room and balance are of training alone.
+_ROUTING = {"num_experts", "num_active", "gate"}
 # Types of numbers that a weight is by itself, without a scale beside it; as safetensors calls them.
 _FLOATS = frozenset({"BF16", "F16", "F32", "F64"})
 
@@ -41,6 +44,7 @@ class StartPaths:
     record: Path | None = None
     more: tuple[Path, ...] = ()
     padded_vocabulary: bool = False
+    upcycle: bool = False
 
 
 def optimizer_steps(record: Path, state: Handle) -> int:
@@ -88,6 +92,9 @@ def start_mistakes(
 
     `extensible`: a smaller vocabulary could be extended, which is said then.
     """
+    if start.upcycle:
+        yield from upcycle_mistakes(training.model)
+        training = training.model_copy(update={"model": dense(training.model)})
     yield from _config_mistakes(start, training.model)
     yield from _shape_mistakes(start, training, vocab_size, extensible=extensible)
     try:
@@ -110,6 +117,8 @@ def start_mistakes(
 def started_weights(start: Start, model: ModelConfig, vocab_size: int) -> "dict[str, Tensor]":
     """Return the float32 weights of a start that has no mistakes, by name; tokens that it lacks have the mean row.
 
+    Those of a start to upcycle are of the dense model: see `upcycled`.
+
     Rows that pad its vocabulary are left out.
 
     The optimizer's state is with them if the run goes on with it.
@@ -118,6 +127,7 @@ def started_weights(start: Start, model: ModelConfig, vocab_size: int) -> "dict[
 
     from tasks.training.model import EMBEDDING, OUTPUT, weight_shapes
 
+    model = dense(model) if start.upcycle else model
     with ExitStack() as stack:
         files = _opened(start, stack)
         weights = {name: files[name].get_tensor(name).float() for name in weight_shapes(model, vocab_size)}
@@ -146,13 +156,23 @@ def _config_mistakes(start: Start, model: ModelConfig) -> Iterator[str]:
     except DataError as error:
         yield str(error)
         return
-    pairs = [(name, getattr(theirs, name), getattr(model, name)) for name in ModelConfig.model_fields]
+    pairs = [
+        (name, getattr(theirs, name), getattr(model, name)) for name in ModelConfig.model_fields if name != "experts"
+    ]
+    pairs += [("experts", _routing(theirs), _routing(model))]
     free = _FREE | ({"rope_base"} if start.other_rope_base else set())
     wrong = [(name, f"{name} is {one}, not {other}") for name, one, other in pairs if name not in free and one != other]
     if wrong:
         remedy = " Another RoPE base is taken with other_rope_base." if "rope_base" in dict(wrong) else ""
+        if theirs.experts is None and "experts" in dict(wrong):
+            remedy += " A dense model becomes one with experts with upcycle."
         told = "; ".join(text for _, text in wrong)
         yield f"its config is of another model: {told}. Set train.training.model to its values.{remedy}"
+
+
+def _routing(model: ModelConfig) -> dict[str, Any] | None:
+    """Return what of a model's experts decides its forward pass."""
+    return None if model.experts is None else model.experts.model_dump(include=_ROUTING)
 
 
 def _shape_mistakes(start: Start, training: TrainingConfig, vocab_size: int, *, extensible: bool) -> Iterator[str]:
