@@ -19,6 +19,10 @@ ELSEWHERE = {
         "Bring in and fit any table of runs, plan a search, replay one, export a mixture to other trainers.",
     ),
     "ladder": ("cli.ladder", "Train a ladder of small sizes x tokens, and forecast what a larger run will reach."),
+    "ensemble": (
+        "cli.ensemble",
+        "Measure several models as one, by the mean of their probabilities: bits per byte of held-out text, by domain.",
+    ),
     "planted": (
         "cli.planted",
         "Measure the effect of each planted experiment, and whether the experiments change each other's effects.",

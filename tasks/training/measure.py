@@ -22,7 +22,7 @@ Windows = npt.NDArray[np.int64]
 
 
 def bits_per_byte(
-    model: Decoder,
+    model: Decoder | Sequence[Decoder],
     pool: TokenPool,
     split: str,
     max_tokens_per_domain: int | Sequence[int] | None = None,
@@ -30,6 +30,8 @@ def bits_per_byte(
     precision: Precision = "float32",
 ) -> dict[str, float]:
     """Return bits per byte of every domain: sum of nats over target tokens / (ln 2 x sum of their UTF-8 bytes).
+
+    Several models, of one vocabulary and sequence length, are measured as one: the mean of their probabilities.
 
     Targets lie in windows of the model's sequence length that do not overlap; the first token of the split is context
     only. With `max_tokens_per_domain` (None = all; or a number for each, 0 = leave it out) as many whole windows as fit
@@ -40,26 +42,26 @@ def bits_per_byte(
         EvidenceError: a domain has nothing to measure in this split.
         DivergedError: the model's predictions are no finite numbers.
     """
-    on_cpu = model.output.device.type == "cpu"
+    models = (model,) if isinstance(model, Decoder) else tuple(model)
+    on_cpu = models[0].output.device.type == "cpu"
     given = max_tokens_per_domain
     limits = list(given) if isinstance(given, Sequence) else [given] * len(pool.domains)
     with deterministic() if on_cpu else nullcontext(), torch.no_grad():
         return {
-            domain.name: _domain(model, pool, domain.index, split, limit=limit, precision=precision)
+            domain.name: _domain(models, pool, domain.index, split, limit=limit, precision=precision)
             for domain, limit in zip(pool.domains, limits, strict=True)
             if limit != 0
         }
 
 
 def _domain(
-    model: Decoder, pool: TokenPool, index: int, split: str, *, limit: int | None, precision: Precision
+    models: Sequence[Decoder], pool: TokenPool, index: int, split: str, *, limit: int | None, precision: Precision
 ) -> float:
-    nats, size, output_VD = 0.0, 0, model.output
-    for windows in _batches(pool.domains[index].splits[split].tokens, model.config.sequence_length, limit):
+    nats, size = 0.0, 0
+    for windows in _batches(pool.domains[index].splits[split].tokens, models[0].config.sequence_length, limit):
         targets = windows[:, 1:]
-        hidden = model(torch.from_numpy(windows[:, :-1].copy()).to(output_VD.device), precision).flatten(0, 1)
-        rows = nats_per_row(hidden, output_VD, torch.from_numpy(targets.reshape(-1).copy()).to(output_VD.device))
-        nats += float(rows.double().sum())
+        rows_MN = torch.stack([_nats(model, windows, precision) for model in models])
+        nats += float(_joint(rows_MN).double().sum())
         size += int(pool.token_bytes[targets].sum(dtype=np.int64))
     name = pool.names[index]
     if not size:
@@ -71,6 +73,20 @@ def _domain(
     if not isfinite(result):
         raise DivergedError(f"{name}, split {split!r}: the model predicts no finite numbers. Lower learning_rate.")
     return result
+
+
+def _nats(model: Decoder, windows: Windows, precision: Precision) -> torch.Tensor:
+    """Return the nats of each target of some windows, float32."""
+    output_VD = model.output
+    inputs, targets = (torch.from_numpy(part.copy()).to(output_VD.device) for part in (windows[:, :-1], windows[:, 1:]))
+    return nats_per_row(model(inputs, precision).flatten(0, 1), output_VD, targets.flatten())
+
+
+def _joint(nats_MN: torch.Tensor) -> torch.Tensor:
+    """Return -log of the mean probability that models give each target, [N], from the nats of each."""
+    if len(nats_MN) == 1:
+        return nats_MN[0]
+    return log(len(nats_MN)) - (-nats_MN).logsumexp(dim=0)
 
 
 def _batches(tokens: Tokens, length: int, limit: int | None) -> Iterator[Windows]:
