@@ -35,7 +35,7 @@ ELSEWHERE = {
     ),
     "scores": (
         "cli.ask",
-        "Show the scores and statistics of a curated folder and what was selected by them, or write them out.",
+        "Show the scores and statistics of documents and what was selected by them, or write them out.",
     ),
     "lineage": (
         "cli.ask",
