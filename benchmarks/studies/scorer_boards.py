@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from benchmarks.studies.ordered_models import train_ordered
 from benchmarks.studies.workspace import STAGES, sampled, write_lines
 from tasks.core.rng import generator, seed_of
@@ -23,6 +25,7 @@ TARGET, SUITE, CLEAN = "pubmed", "suite", "clean"
 _SUITE = ("arc_challenge", "openbook_qa", "commonsense_qa")
 _DISJOINT = ("boolq", "mmlu", "siqa")
 _ITEMS = 300
+_PAIRS = 4_000
 _PROSE, _PIECE_WORDS = ("books", "news", "wikipedia"), 200
 _EMBEDDING = {"embedder": {"kind": "wordllama"}}
 # What fastText needs 800 MB for by default.
@@ -165,7 +168,18 @@ def write_planted(data: Path, folder: Path, every: int) -> None:
         ratings.append({"id": record["id"], "overall": level})
     write_lines(folder / "input" / "pool.jsonl", pool)
     write_lines(folder / "all.jsonl", ratings)
-    write_lines(folder / "rated.jsonl", [one for one in ratings if seed_of(0, "rated", one["id"]) % 2])
+    rated = [one for one in ratings if seed_of(0, "rated", one["id"]) % 2]
+    write_lines(folder / "rated.jsonl", rated)
+    write_lines(folder / "judged.jsonl", _judged(rated))
+
+
+def _judged(rated: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Yield pairs of rated documents, of which the one of the higher level is the better one."""
+    random = generator(0, "pairs")
+    for _ in range(_PAIRS):
+        a, b = (rated[int(place)] for place in random.choice(len(rated), 2, replace=False))
+        better = 0.5 + 0.4 * float(np.sign(a["overall"] - b["overall"]))
+        yield {"a": a["id"], "b": b["id"], "p": better}
 
 
 def _pieces(record: Mapping[str, str]) -> Iterator[dict[str, str]]:
@@ -191,16 +205,23 @@ def _rated_board(folder: Path) -> dict[str, Any]:
     def rated(name: str, file: str, **more: Any) -> dict[str, Any]:
         return {"kind": "dataman", "name": name, "ratings": [str(folder / file)], **more}
 
+    judged = {"kind": "qurating", "name": "won", "judgements": [str(folder / "judged.jsonl")]}
+    drawn = {"kind": "sampled", "score": "won", "share": "keep", "temperature": 1.0}
     return {
-        "scorers": [rated("dm", "rated.jsonl"), rated("truth", "all.jsonl", student=False)],
-        "selectors": [highest("dataman", "dm"), highest("planted", "truth")],
+        "scorers": [rated("dm", "rated.jsonl"), rated("truth", "all.jsonl", student=False), judged],
+        "selectors": [
+            highest("dataman", "dm"),
+            highest("planted", "truth"),
+            highest("qurating", "won"),
+            {"name": "qurating_drawn", "select": [drawn]},
+        ],
         "keep": [0.2],
     }
 
 
 CHECKS: Mapping[str, Check] = {
     "betr": Check("targeted", _betr_board),
-    "dataman": Check("planted", _rated_board),
+    "rated": Check("planted", _rated_board),
     "meta_rater": Check("targeted", _weighted_board),
     "induced": Check("targeted", _induced_board, train_ordered),
 }

@@ -1,12 +1,12 @@
 """Scorers whose recipes claim an effect, by the models they induce: `mixwright select compare` as a study.
 
-    python -m benchmarks.studies.scorers FOLDER --check betr|dataman|meta_rater|induced [--every 10] [--seeds 3]
+    python -m benchmarks.studies.scorers FOLDER --check betr|rated|meta_rater|induced [--every 10] [--seeds 3]
 
 `betr`: nearness to PubMedQA's first half, by ranks of all documents, by two students of a sample, and by benchmarks that are
-not measured; three keep rates. `dataman`: ratings that were planted. `meta_rater`: searched weights of scores against each
-score alone. `induced`: every scorer with a target, PreSelect and self-cleaning on one board. What FOLDER has is taken: a
-stopped study goes on, and boards of one pool share what they have in common. QuRating is in none of them: nobody judged
-pairs of these documents. It needs the extras `classifiers` and `static-embeddings`.
+not measured; three keep rates. `rated`: DataMan and QuRating, by ratings and judgements that were planted. `meta_rater`:
+searched weights of scores against each score alone. `induced`: all scorers with a target, PreSelect and self-cleaning on one
+board. What FOLDER has is taken: a stopped study goes on, and boards of one pool share what they have in common. It needs the
+extras `classifiers` and `static-embeddings`.
 """
 
 import argparse
