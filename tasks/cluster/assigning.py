@@ -14,6 +14,7 @@ from tasks.cluster.domains import Readings, cluster_map, domain_summaries, domai
 from tasks.cluster.grouping import Grouping, KeptDocuments
 from tasks.cluster.merge import Merge
 from tasks.cluster.names import domain_labels
+from tasks.cluster.naming import named
 from tasks.cluster.partitioning import load_partition, load_vectors
 from tasks.cluster.prune import Prune
 from tasks.cluster.published.assignments import ASSIGNMENTS, SCHEMA, write_assignments
@@ -47,6 +48,7 @@ class FoundInClusters:
 class AssignArgs:
     """Group, name and split; `domains` are found or brought by the user, `scores` the columns to average.
 
+    `answers` of a language model name them (None: they are named by their words, or have names).
     `shards` are a tree, because what is decided is written under their names.
     """
 
@@ -57,6 +59,7 @@ class AssignArgs:
     split: Split
     seed: int
     buckets: Buckets | None = None
+    answers: Handle | None = None
 
 
 def assign(args: AssignArgs, here: Here) -> UnitResult:
@@ -71,8 +74,10 @@ def assign(args: AssignArgs, here: Here) -> UnitResult:
         chosen = readings(grouping, documents, vectors_ND, args.seed)
         texts = _texts(tables, chosen, args.max_chars)
         terms = domain_terms(chosen, texts)
-        names = names_of(grouping, documents, terms)
-        cut = None
+        names, unnamed, cut = names_of(grouping, documents, terms), None, None
+        if args.answers is not None:
+            found = named(grouping, names, terms, args.answers.local())
+            grouping, unnamed, names = found.grouping, found.unnamed, found.grouping.names or ()
         if args.buckets is not None:
             cut = _cut(args.buckets, grouping, names, terms, documents, tables)
             grouping, names = cut.grouping, cut.names
@@ -94,6 +99,8 @@ def assign(args: AssignArgs, here: Here) -> UnitResult:
     summary = _summary(domains, clusters) | {"clear_sources": suggested}
     if cut is not None:
         summary["merged_buckets"] = cut.merged
+    if unnamed:
+        summary["unnamed"] = unnamed
     return UnitResult(decide.account(documents, grouping), summary)
 
 

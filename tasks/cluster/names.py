@@ -98,12 +98,21 @@ def domain_names(terms: Sequence[Sequence[str]], sources: Sequence[Mapping[str, 
     >>> domain_names([["def", "self", "import"], ["licence", "copyright", "software"]], [{"a": 1, "b": 1}, {"c": 5}])
     ['def-self-import', 'c-licence-copyright']
     """
-    names: list[str] = []
-    for own, counts in zip(terms, sources, strict=True):
-        base = "-".join(_words(own, counts)[:_TERMS_IN_NAME]) or "domain"
-        candidates = [base, *(f"{base}-{number}" for number in range(2, len(terms) + 2))]
-        names.append(next(name for name in candidates if name not in names))
-    return names
+    pairs = zip(terms, sources, strict=True)
+    return unique(["-".join(_words(own, counts)[:_TERMS_IN_NAME]) or "domain" for own, counts in pairs])
+
+
+def unique(names: Sequence[str]) -> list[str]:
+    """Return names of which no two are equal: a later one has a number.
+
+    >>> unique(["law", "code", "law"])
+    ['law', 'code', 'law-2']
+    """
+    found: list[str] = []
+    for base in names:
+        candidates = [base, *(f"{base}-{number}" for number in range(2, len(names) + 2))]
+        found.append(next(name for name in candidates if name not in found))
+    return found
 
 
 def slug(text: str) -> str:

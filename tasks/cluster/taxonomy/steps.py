@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from tasks.cluster.config import FoundDomains
 from tasks.cluster.published.taxonomy import Taxonomy
 from tasks.cluster.taxonomy.classifier import TOPICS_FILE, ClassifyArgs, TeachArgs, classify, teach
 from tasks.cluster.taxonomy.config import TaxonomyDomains
@@ -25,7 +26,7 @@ ANSWERS = "answers.jsonl"
 
 @dataclass(frozen=True)
 class UsersFiles:
-    """What the user has of a taxonomy: answers of a model, and labels by people."""
+    """What the user has of domains: answers of a model, and of a taxonomy labels by people."""
 
     answers: Handle | None = None
     labelled: Handle | None = None
@@ -45,13 +46,14 @@ class Found:
     files: dict[str, Handle]
 
 
-def users_files(config: TaxonomyDomains) -> UsersFiles:
+def users_files(config: TaxonomyDomains | FoundDomains) -> UsersFiles:
     """Return the files that the config names.
 
     Raises:
         ConfigError: one does not exist.
     """
-    return UsersFiles(_file(config.answers, "answers"), _file(config.labelled, "labelled"))
+    labelled = config.labelled if isinstance(config, TaxonomyDomains) else None
+    return UsersFiles(_file(config.answers, "answers"), _file(labelled, "labelled"))
 
 
 def taxonomy(
