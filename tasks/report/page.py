@@ -9,7 +9,8 @@ from tasks.evaluation.published_like import LossAgainstEpochs
 from tasks.evaluation.tasks.published import Score, Scores
 from tasks.mixture.pictures import search_plots
 from tasks.mixture.pictures.gallery import pictures_of
-from tasks.mixture.published import MIXTURES
+from tasks.mixture.published import MIXTURES, Recipe
+from tasks.mixture.shift import divergence
 from tasks.pages.templating import page
 from tasks.pictures import epochs
 from tasks.pictures.curves import curves
@@ -43,6 +44,7 @@ def render(content: PageContent, params: ReportParams) -> str:
         "content": content,
         "MIXTURES": MIXTURES,
         "mixture_rows": mixture_rows(content),
+        "shifts": stage_shifts(content.recipe),
         "bits_rows": bits_rows(content),
         "score_columns": score_columns(content.scores),
         "epoch_plots": epoch_plots(content.epochs),
@@ -93,6 +95,13 @@ def headline(decision: Decision) -> str:
     if found.ends is None:
         return f"Keep the {decision.baseline} mixture: nothing here shows that another is better."
     return f"Keep the {decision.baseline} mixture, or measure with more seeds: no difference is shown."
+
+
+def stage_shifts(recipe: Recipe) -> list[float | None]:
+    """Return how far each stage's mixture begins from where that of the stage before ends, in nats; None for the first."""
+    ends = [stage.end_weights or stage.weights for stage in recipe.stages]
+    starts = [stage.weights for stage in recipe.stages[1:]]
+    return [None, *(divergence(new, old) for new, old in zip(starts, ends, strict=False))]
 
 
 def mixture_rows(content: PageContent) -> list[dict[str, Any]]:

@@ -28,6 +28,9 @@ class DocumentRange(Params):
     )
     high: float = Field(default=1.0, ge=0, le=1, description="share at which the range ends")
     seed: int = Field(default=0, ge=0, description="of a ranking at random")
+    domains: tuple[str, ...] = Field(
+        default=(), description="whose documents these are; all of the others; none = of every"
+    )
 
     def mistakes(self) -> Iterator[str]:
         """Yield what leaves no document."""
@@ -38,7 +41,12 @@ class DocumentRange(Params):
     def words(self) -> str:
         """Which documents these are, for people."""
         ranked = "at random" if self.by is None else f"by {self.by}"
-        return f"documents from {self.low:.4g} to {self.high:.4g} of the tokens, ranked {ranked}"
+        whose = f" of {', '.join(self.domains)}" if self.domains else ""
+        return f"documents from {self.low:.4g} to {self.high:.4g} of the tokens{whose}, ranked {ranked}"
+
+    def is_of(self, domain: str) -> bool:
+        """Return whether a domain has these documents alone; of another domain there are all."""
+        return not self.domains or domain in self.domains
 
 
 def inside(config: DocumentRange, lengths_D: Integers, numbers_D: Floats | None) -> Integers:

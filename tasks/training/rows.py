@@ -162,9 +162,14 @@ def rows_of(pool: TokenPool, layout: Layout, config: DataConfig | None) -> tuple
     """Return the rows of each domain in the split that is trained on; no config = its tokens as they lie.
 
     Raises:
-        ConfigError: the pool lacks a column that the config names, or has no metadata.
+        ConfigError: the pool lacks a column or a domain that is named, or has no metadata.
         DataError: a weight is negative or no number, weights ask for too many copies, or a score is no finite number.
     """
+    named = () if layout.documents is None else layout.documents.domains
+    if unknown := [name for name in named if name not in pool.names]:
+        raise ConfigError(
+            f"documents names the domains {', '.join(unknown)}, which the pool has not. It has {', '.join(pool.names)}."
+        )
     end, own = pool.document_end, config or DataConfig()
     return tuple(_domain_rows(each.splits[SPLIT], each.name, end, layout, own) for each in pool.domains)
 
@@ -181,7 +186,7 @@ def _domain_rows(own: SplitTokens, name: str, document_end: int, layout: Layout,
     copies_D = np.ones(len(starts_D), dtype=np.int64)
     if config.document_weights is not None:
         copies_D = copies(column_of(own, name, config.document_weights), own.ids, config.seed, name)
-    if (chosen := layout.documents) is not None:
+    if (chosen := layout.documents) is not None and chosen.is_of(name):
         numbers_D = None if chosen.by is None else finite(own, name, chosen.by)
         copies_D = copies_D * inside(chosen, lengths_D, numbers_D)
     if layout.interleave is not None:

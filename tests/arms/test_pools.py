@@ -23,6 +23,7 @@ from tasks.runtime.context import Workshop
 from tasks.runtime.stages import run_stage
 from tasks.stages import STAGES
 from tasks.tokenize.published import TOKENIZER_FILE, TokenPoolIndex
+from tests.arms.test_presets import STAGED
 from tests.in_process import InProcess, Listener
 from tests.mixture.test_stage import PROXY
 
@@ -107,7 +108,7 @@ def test_every_preset_is_an_experiment_and_sources_are_left_out_one_by_one(finis
         for path in ARMS_PRESETS.glob("*.yaml")
     }
     text = {"leave_one_source_out", "quality", "duplicates", "age", "toxicity"}
-    assert {*presets} == text | {"late_domains", "late_upsampling"}
+    assert {*presets} == text | {"late_domains", "late_upsampling", *STAGED}
     assert all(len(one.arms) > 1 or one.leave_one_out for one in presets.values())
     workshop = Workshop(InProcess(), FolderStore(finished / "store"))
     pools = curated_pools(presets["leave_one_source_out"], finished.__truediv__, tmp_path / "pools", workshop)

@@ -239,7 +239,7 @@ def test_the_stages_of_a_recipe_are_shown_and_a_ramp_with_both_its_ends(
     own_folders: dict[str, Path], page: str
 ) -> None:
     ramp = {"tokens": 1500, "weights": EVEN, "end_weights": [1.0, 0.0, 0.0], "sequence_length": 64}
-    stages = [{"tokens": 4500, "weights": EVEN}, ramp]
+    stages = [{"tokens": 4500, "weights": [0.5, 0.25, 0.25]}, ramp]
     edit(own_folders["search"] / "recipe.json", lambda recipe: recipe.update(stages=stages))
     best = {"name": "more of x", "weights": EVEN, "gains": [0.1, 0.2]}
     decay = {"share": 0.25, "candidates": [best | {"name": "stays"}, best], "best": "more of x", "lower": 0.01}
@@ -252,6 +252,7 @@ def test_the_stages_of_a_recipe_are_shown_and_a_ramp_with_both_its_ends(
     assert "<td>from samples of 64 tokens</td>" in table
     card = model_card(read_content(own_folders, ReportParams()))
     assert "\n2. 1,500 tokens, 33.3% / 33.3% / 33.3% to 100.0% / 0.0% / 0.0%, samples of 64 tokens\n\n" in card
+    assert table.count('<td class="n">0.057</td>') == 1  # log(2/3)/3 + 2 log(4/3)/3
     assert rows == 3 and "<td>to</td>" in table and "<caption>Stages</caption>" not in page
 
 

@@ -85,6 +85,14 @@ def test_the_best_documents_are_those_with_the_highest_scores_and_are_counted_as
     assert weighted.distinct == pytest.approx(20, abs=2) and weighted.count > 2 * weighted.distinct
 
 
+def test_a_range_may_be_of_some_domains_and_the_others_have_all_their_documents(pool: TokenPool) -> None:
+    every, some = (
+        [rows.count for rows in rows_of(pool, Layout(LENGTH, documents=documents), None)]
+        for documents in (DocumentRange(), DocumentRange(high=0.5, domains=("beta",)))
+    )
+    assert (some[0], some[2]) == (every[0], every[2]) and some[1] == pytest.approx(every[1] / 2, abs=2)
+
+
 def test_a_run_stopped_around_a_switch_of_documents_ends_with_the_same_bits(pool: TokenPool, tmp_path: Path) -> None:
     spec = ranged_spec(checkpoint_every_steps=100)
     whole = train(spec, pool)
@@ -110,6 +118,8 @@ def test_ranges_that_cannot_be_had_are_refused(pool: TokenPool) -> None:
         )
     with pytest.raises(ConfigError, match="interleave or documents would begin behind 464 tokens, within a step"):
         replace(ranged_spec(), phases=(Phase(464, SHARES, documents=FIRST), Phase(12 * STEP - 464, SHARES)))
+    with pytest.raises(ConfigError, match="documents names the domains delta, which the pool has not"):
+        rows_of(pool, Layout(LENGTH, documents=DocumentRange(high=0.5, domains=("alpha", "delta"))), None)
     narrow = Phase(12 * STEP, SHARES, documents=DocumentRange(high=0.01))
     with pytest.raises(ConfigError, match="have a weight but not one whole sample"):
         run_data(RunSpec("narrow", (narrow,), 0, small_training()), pool)

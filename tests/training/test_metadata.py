@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from infra.storage import FolderStore
 from tasks.core.errors import ConfigError, StoppedError
@@ -21,6 +22,7 @@ from tasks.training.config import DataConfig
 from tasks.training.data import run_data
 from tasks.training.exposure import exposure, tokens_seen
 from tasks.training.ledger import rebuilt_ledger
+from tasks.training.model import decoder, initial_weights
 from tasks.training.parallel.ddp import Ddp
 from tasks.training.params import TrainParams
 from tasks.training.published import TrainedRuns
@@ -28,7 +30,7 @@ from tasks.training.rebuilt import rebuilt_specs
 from tasks.training.result import identity
 from tasks.training.run import train
 from tasks.training.stage import read_by, run
-from tasks.training.types import Phase, RunSpec, Trunk
+from tasks.training.types import Phase, RunSpec, StepNumbers, Trunk
 from tests.in_process import InProcess, Listener
 from tests.training.conftest import LENGTH, VOCAB_SIZE, domain, make_pool, prefix, small_spec, small_training
 from tests.training.test_segments import same, stopping
@@ -93,6 +95,30 @@ def test_metadata_is_read_counted_as_tokens_of_the_stage_and_never_predicted(poo
         assert tokens_seen(data, number).tolist() == seen[name].tolist()
         times = [exposure(data, number, document) for document in range(5)]
         assert times == pytest.approx((seen[name][:5] / 50).tolist())
+
+
+@pytest.mark.parametrize("parallel", [None, Ddp()])
+def test_metadata_adds_nothing_to_loss_and_gradient_from_the_first_step_to_the_switch(
+    pool: TokenPool, parallel: Ddp | None
+) -> None:
+    spec = replace(staged_spec(parallel=parallel), seed=2)  # its first step has metadata
+    told: dict[int, StepNumbers] = {}
+    train(spec, pool, on_step=told.__setitem__)
+    pairs = torch.from_numpy(run_data(spec, pool).read(0, 4).pairs)
+    inputs, targets = pairs[:, 0], pairs[:, 1]
+    weights = initial_weights(spec.training.model, pool.vocab_size, spec.seed)
+    found = []
+    for taken in (targets != -1, torch.ones_like(targets, dtype=torch.bool)):
+        model = decoder(spec.training.model, pool.vocab_size, {name: one.clone() for name, one in weights.items()})
+        # Where metadata counted, what stands there would be predicted.
+        wanted = torch.where(targets == -1, inputs.roll(-1, dims=1), targets)
+        logits = (model(inputs) @ model.output.T)[taken]
+        loss = torch.nn.functional.cross_entropy(logits, wanted[taken], reduction="sum") / targets.numel()
+        loss.backward()
+        squares = [(one.grad.double() ** 2).sum() for one in model.parameters() if one.grad is not None]
+        found.append((loss.item(), float(torch.stack(squares).sum() ** 0.5)))
+    assert (told[1].loss, told[1].norm) == pytest.approx(found[0], rel=1e-5)
+    assert (told[1].loss, told[1].norm) != pytest.approx(found[1], rel=1e-2)
 
 
 @pytest.mark.parametrize("config", [DataConfig(packing="best_fit"), DataConfig(curriculum="score")])

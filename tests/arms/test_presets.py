@@ -1,0 +1,69 @@
+"""Presets of training in stages: each is planned as it stands on a pool with domains, score and metadata that it names."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cli.compare import ARMS_PRESETS
+from tasks.arms.config import ArmsParams
+from tasks.arms.measuring import all_arms
+from tasks.arms.plan import PlannedArm
+from tasks.core.errors import ConfigError
+from tasks.core.params import layered, read_yaml, validate
+from tasks.tokenize.pool import TokenPool
+from tests.mixture.test_stage import PROXY
+from tests.training.conftest import make_pool
+from tests.training.documents import memory_pool
+
+# By preset: the domains that its pool must have.
+STAGED = {
+    "crystal": ("text", "code"),
+    "curriculum": ("a", "b"),
+    "llama3_syne": ("zh", "en", "synthetic"),
+    "meco": ("alpha", "beta", "gamma"),
+    "pints": ("a", "b"),
+    "stability_gap": ("new", "a", "b"),
+}
+STEPS = 100
+
+
+def pool_for(preset: str, folder: Path) -> TokenPool:
+    if preset == "meco":
+        return make_pool(folder, metadata=True)
+    sizes = {name: [64] * 200 for name in STAGED[preset]}
+    quality = np.random.default_rng(0).normal(size=200).tolist()
+    return memory_pool(sizes, {name: {"quality": quality} for name in sizes})
+
+
+def planned(preset: str, pool: TokenPool) -> dict[str, PlannedArm]:
+    training = PROXY.model_copy(update={"num_tokens": STEPS * PROXY.tokens_per_step})
+    defaults = ArmsParams.model_construct(training=training).model_dump(mode="json")
+    params = validate(ArmsParams, layered(defaults, read_yaml(ARMS_PRESETS / f"{preset}.yaml")), preset)
+    return {one.arm.name: one for one in all_arms(params, {None: pool})}
+
+
+@pytest.mark.parametrize("preset", STAGED)
+def test_a_preset_of_stages_can_be_run_on_a_pool_with_what_it_names(preset: str, tmp_path: Path) -> None:
+    found = planned(preset, pool_for(preset, tmp_path / "pool"))
+    assert len(found) > 1
+    assert all(spec.training.num_steps == STEPS for one in found.values() for spec in one.specs)
+
+
+def test_crystals_code_centric_phase_leaves_the_two_before_it_where_theirs_left_them(tmp_path: Path) -> None:
+    found = planned("crystal", pool_for("crystal", tmp_path))
+    trunk, late = found["two_phases"].specs[0], found["code_at_the_end"].specs[0]
+    assert late.trunk is not None and (late.trunk.spec, late.trunk.step) == (trunk, 92)
+    assert [round(phase.weights[1], 3) for phase in (*trunk.phases, *late.phases)] == [0.0, 0.628, 0.909]
+
+
+def test_a_pool_without_the_domains_or_the_score_of_a_preset_is_told_what_is_missing(tmp_path: Path) -> None:
+    plain = memory_pool({"a": [64] * 200, "b": [64] * 200})
+    with pytest.raises(ConfigError, match="arm two_phases, stage 0 has weights for text, which its pool does not have"):
+        planned("crystal", plain)
+    with pytest.raises(
+        ConfigError, match=r"no number called quality of each document(.|\n)*tokenize\.document_columns"
+    ):
+        planned("curriculum", plain)
+    with pytest.raises(ConfigError, match=r"the token pool has none\. Set tokenize\.metadata"):
+        planned("meco", plain)
