@@ -20,6 +20,7 @@ from tasks.training.schedules.kinds import ScheduleConfig
 from tasks.training.schedules.rates import schedule_mistakes
 from tasks.training.schedules.wsd import Wsd
 from tasks.training.spikes import SkipSpikes
+from tasks.training.static_mask import StaticMask, mask_mistakes
 from tasks.training.teachers.distillation import Distillation
 from tasks.training.transforms.kinds import TransformKind
 
@@ -186,6 +187,9 @@ class TrainingConfig(Params):
     distillation: Distillation | None = Field(
         default=None, description="how a run learns from its `teachers`; null = it has none"
     )
+    static_mask: StaticMask | None = Field(
+        default=None, description="weights of the matrices that are held at zero; null = none"
+    )
     mup: Mup | None = Field(default=None, description="rates and initial values are those of a narrower model")
     parallel: ParallelKind | Literal["auto"] | None = Field(
         default=None,
@@ -277,6 +281,7 @@ class TrainingConfig(Params):
             yield f"sequences_per_step {self.sequences_per_step} is not a multiple of micro_batches {parts}"
         yield from schedule_mistakes(self)
         yield from () if self.distillation is None else self.distillation.end_mistakes(self.num_steps)
+        yield from mask_mistakes(self)
         parallel = None if self.parallel == "auto" else self.parallel
         if parallel is not None and parallel.SHARDED and not self.takes_shards:
             yield (

@@ -164,12 +164,16 @@ def _advance(stack: Stack, steps_ahead: Iterator[Mapping[int, Batch]]) -> None:
     _follow_experts(stack, routings, batches)
     gradient_NP = total_NW[:, :parameters].mul_(1.0 / training.tokens_per_step)
     losses_N = total_NW[:, parameters].double() / training.tokens_per_step
+    if stack.mask is not None:
+        stack.mask.apply(stack.layout.named(gradient_NP), stack.step)
     if stack.on_cpu:
         norms_N = torch.stack([torch.linalg.vector_norm(gradient_P) for gradient_P in gradient_NP])
         _update_each(stack, gradient_NP, losses_N.tolist(), norms_N.tolist(), _spikes(stack, losses_N, norms_N))
     else:
         norms_N = torch.linalg.vector_norm(gradient_NP, dim=1)
         _update_all(stack, gradient_NP, losses_N, norms_N, _spikes(stack, losses_N, norms_N))
+    if stack.mask is not None:
+        stack.mask.apply(stack.layout.named(stack.weights_NW), stack.step)
     stack.pending.append(MadeStep(losses_N, norms_N, nats_NS, batches))
     stack.step += 1
 

@@ -21,6 +21,7 @@ from tasks.training.distributed import from_first, parts_of, world_sum
 from tasks.training.experts.use import ExpertState, Floats, expert_state, experts_used
 from tasks.training.interleave import Integers
 from tasks.training.ledger import ConsumptionLog, also_counted
+from tasks.training.masked import Mask, mask_of
 from tasks.training.model import decoder, torch_dtype
 from tasks.training.result import Evaluation, RunResult, accounted, first_weights, identity, steps_before
 from tasks.training.segments import Segment, Segments, model_behind, segment_of
@@ -75,7 +76,8 @@ class Stack:
     new memory is slow (its pages were 20 % of a step). `pending` are steps that the host has not looked at
     yet. If any run `keeps` checkpoints, one is due every `save_every` steps: what the stack did since then is at
     most the work of one run. `parts` are the first micro-batch of a step that this process sums, and how many. `ahead` are
-    the next steps: pairs [N, S, 2, T] on the device, and by place their batches. All runs have the same `segments`.
+    the next steps: pairs [N, S, 2, T] on the device, and by place their batches. The `mask` holds weights at zero. All runs
+    have the same `segments`.
     """
 
     runs: list[StackedRun]
@@ -93,6 +95,7 @@ class Stack:
     keeps: bool
     segments: Segments
     teachers: Teachers | None
+    mask: Mask | None = None
     ahead: deque[tuple[Tensor, Mapping[int, Batch]]] = field(default_factory=deque)
     pending: list[MadeStep] = field(default_factory=list)
 
@@ -181,7 +184,11 @@ def started(
     keeps = bool(from_first(torch.tensor([run.checkpoints is not None for run in runs]).any(), world))
     own = (weights_NW, state, low_NW, sums)
     segments, teachers = runs[0].data.segments, teachers_of(runs[0].spec, layout.vocab_size, device)
-    return Stack(list(runs), training, layout, every, optimizer, *own, step, world, parts, keeps, segments, teachers)
+    mask = mask_of(training.static_mask, layout.shapes, device)
+    if mask is not None:
+        mask.apply(layout.named(weights_NW), step)
+    more = (segments, teachers, mask)
+    return Stack(list(runs), training, layout, every, optimizer, *own, step, world, parts, keeps, *more)
 
 
 def state_of(stack: Stack, place: int) -> dict[str, Tensor]:

@@ -24,13 +24,11 @@ from tasks.runtime.step import Step
 from tasks.tokenize.pool import POOL_FILES, TokenPool, read_pool, train_digest
 from tasks.tokenize.prefixed import METADATA
 from tasks.tokenize.published import TOKENIZER_FILE
-from tasks.training.config import num_flops, num_parameters
+from tasks.training.config import num_parameters
 from tasks.training.export import export_words
 from tasks.training.held_out import SPLIT as HELD_OUT
 from tasks.training.held_out import evaluation_words
 from tasks.training.memory import engine_words
-from tasks.training.model import weight_shapes
-from tasks.training.optimizers.kinds import state_bytes
 from tasks.training.params import TrainParams
 from tasks.training.planted.published import PlantedPlan
 from tasks.training.planted.stage import given_items, plant_all, told_of
@@ -62,6 +60,8 @@ from tasks.training.starts.kinds import StartConfig
 from tasks.training.starts.kinds import paths as start_paths
 from tasks.training.starts.start import Start
 from tasks.training.starts.weights import StartPaths, num_tokens, optimizer_steps, start_mistakes
+from tasks.training.static_mask import mask_words
+from tasks.training.summary import summary_of
 from tasks.training.teachers.fit import require_fit
 from tasks.training.teachers.kinds import TeacherConfig
 from tasks.training.teachers.kinds import paths as teacher_paths
@@ -132,6 +132,8 @@ def run(params: TrainParams, *, inputs: Mapping[str, Path], output: Path, worksh
         workshop.observer.say(note)
     if workshop.gpus_per_trainer:
         workshop.observer.say(engine_words(params.training, pool.vocab_size, workshop.world_size))
+    if params.training.static_mask is not None:
+        workshop.observer.say(mask_words(params.training, pool.vocab_size))
     if params.training.evaluations is not None:
         workshop.observer.say(evaluation_words(params.training, pool.tokens(HELD_OUT).tolist()))
 
@@ -145,7 +147,7 @@ def run(params: TrainParams, *, inputs: Mapping[str, Path], output: Path, worksh
         files |= {} if said is None else {ForecastUpdates.FILE: said}
     return stage.publish(
         {**files, f"{EXPORT_FOLDER}/{TOKENIZER_FILE}": read[TOKENIZER_FILE], TrainedRuns.FILE: trained},
-        summary=_summary(params, pool, trained.runs),
+        summary=summary_of(params, pool, trained.runs),
         environment=environment_over(records),
     )
 
@@ -362,18 +364,3 @@ def _files(runs: Sequence[TrainedRun], records: Sequence[UnitRecord], own: str) 
     searched = [record for run, record in zip(runs, records, strict=True) if run.mixture == own]
     exported = [*searched, *records][0]
     return files | {f"{EXPORT_FOLDER}/{name}": exported.file(name) for name in EXPORT_FILES}
-
-
-def _summary(params: TrainParams, pool: TokenPool, runs: Sequence[TrainedRun]) -> dict[str, object]:
-    parameters, body = num_parameters(params.training.model, pool.vocab_size)
-    return {
-        "parameters": parameters,
-        "parameters_outside_embedding": body,
-        "optimizer_state_bytes": state_bytes(
-            params.training.optimizer.method, weight_shapes(params.training.model, pool.vocab_size)
-        ),
-        "tokens_per_run": params.training.num_tokens,
-        "flops_per_run": num_flops(params.training, pool.vocab_size),
-        "runs": len(runs),
-        "final_loss": {run.name: run.final_loss for run in runs},
-    }

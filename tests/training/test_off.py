@@ -103,6 +103,7 @@ METHODS = {
     "skipped spikes": Method(
         "train.training.optimizer.skip_spikes", None, {"window_steps": 8, "standard_deviations": 1e-3}
     ),
+    "static mask": Method("train.training.static_mask", None, {"sparsity": 0.5}),
     "teachers": Method("train.teachers", [], None),
     "untied embeddings": Method("train.training.model.untied_embeddings", False, True),
     "z-loss": Method("train.training.loss", None, {"kind": "z_loss", "weight": 0.1}),

@@ -31,6 +31,7 @@ from tasks.training.run import train
 from tasks.training.segments import share_of_step
 from tasks.training.spikes import SkipSpikes
 from tasks.training.stacked import train_stacked
+from tasks.training.static_mask import StaticMask
 from tasks.training.transforms.goldfish import Goldfish
 from tasks.training.types import DivergedError, RunSpec, World
 from tests.training.conftest import LENGTH, make_pool, small_spec
@@ -44,6 +45,7 @@ WEIGHED: dict[str, object] = {
     "loss": ZLoss(weight=0.1),
     "objective": LinUpper(burn_in_steps=1),
     "data": DataConfig(transform=Goldfish(context_tokens=3)),
+    "static_mask": StaticMask(sparsity=0.5),
 }
 # A step's experts are balanced over all its micro-batches, whoever makes them.
 EXPERTS: dict[str, object] = {

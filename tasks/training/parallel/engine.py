@@ -28,6 +28,7 @@ from tasks.training.held_out import evaluated
 from tasks.training.interleave import Integers
 from tasks.training.ledger import ConsumptionLog, also_counted
 from tasks.training.loader import prefetched, workers_for
+from tasks.training.masked import Mask, mask_of
 from tasks.training.memory import require_memory, shortage_named
 from tasks.training.model import Decoder, Scoring, decoder, scoring_of, weight_shapes
 from tasks.training.numerics import deterministic, diverged
@@ -54,7 +55,7 @@ STEPS_AHEAD = 8
 class _Run:
     """What a run has reached, and what it works with. `workers`: from which step on how many processes made it.
 
-    `log` counts what this process took of the data, `experts` how its tokens were routed.
+    `log` counts what this process took of the data, `experts` how its tokens were routed; the `mask` holds weights at zero.
     """
 
     spec: RunSpec
@@ -67,6 +68,7 @@ class _Run:
     keeps: bool
     log: ConsumptionLog
     teachers: Teachers | None
+    mask: Mask | None = None
     losses: list[float] = field(default_factory=list)
     norms: list[float] = field(default_factory=list)
     loss_by_domain: Mapping[str, float] = field(default_factory=dict)
@@ -172,7 +174,8 @@ def _start(spec: RunSpec, data: RunData, job: Job, spread_out: SpreadOut, own: s
     also = also_counted(training.data, data.segments, objective=training.objective is not None)
     log = ConsumptionLog(data.segments, len(data.pool.names), also)
     teachers = teachers_of(spec, vocab_size, job.device)
-    run = _Run(spec, data, job, model, spread, state, template, bool(keeps), log, teachers)
+    mask = mask_of(training.static_mask, weight_shapes(training.model, vocab_size), job.device, spread.own)
+    run = _Run(spec, data, job, model, spread, state, template, bool(keeps), log, teachers, mask)
     run.experts = expert_state(training, len(data.pool.names))
     if step:
         _restore(run, step)
@@ -183,6 +186,8 @@ def _start(spec: RunSpec, data: RunData, job: Job, spread_out: SpreadOut, own: s
             part.copy_(spread.own(_weight_of(name), made[name].to(job.device)))
         if chosen.begin is not None and spec.optimizer_steps is None:
             chosen.begin(training.optimizer.method, spread.weights, state)
+    if run.mask is not None:
+        run.mask.apply(spread.weights, step)
     if not run.workers or run.workers[-1][1] != job.world.size:
         run.workers.append((step, job.world.size))
     return run
@@ -237,6 +242,8 @@ def _advance(run: _Run, batches: Iterator[Batch]) -> None:
         nats += part.detach()
         made.append(nats_ST.sum(dim=1))
     gradients = spread.gradients()
+    if run.mask is not None:
+        run.mask.apply(gradients, step)
     total, squares = _agreed(run, nats, gradients)
     loss, norm, limit = total / training.tokens_per_step, sqrt(squares), training.optimizer.gradient_clip
     if not (isfinite(loss) and isfinite(norm)):
@@ -251,6 +258,8 @@ def _advance(run: _Run, batches: Iterator[Batch]) -> None:
                 gradient.mul_(limit / norm)
         now = run.template.at(run.spec.optimizer_step(step), learning_rate(training, step))
         method(chosen).update(chosen, spread.weights, gradients, run.state, now)
+        if run.mask is not None:
+            run.mask.apply(spread.weights, step)
     run.log.add(batch, weights_ST)
     _follow_experts(run, routing, batch)
     run.loss_by_domain = loss_by_domain(run.data, [batch], torch.cat(made))
