@@ -9,6 +9,7 @@ from tasks.core.errors import DataError
 from tasks.mixture.published import MIXTURES, Recipe
 from tasks.pictures.curves import Curve, curve_of
 from tasks.training.published import TrainedRuns
+from tasks.training.published_experts import ExpertsUsed
 from tasks.training.published_run import read_losses
 
 
@@ -16,7 +17,8 @@ from tasks.training.published_run import read_losses
 class Training:
     """The full runs: their curves, and by mixture how often each domain was gone through, as the ledger has it.
 
-    `branches` are mixtures that went on from another one: from which, and behind which of its steps.
+    `branches` are mixtures that went on from another one: from which, and behind which of its steps. `experts` is how the
+    first run used its sparse experts; None = it has none.
     """
 
     curves: tuple[Curve, ...]
@@ -24,6 +26,7 @@ class Training:
     model_parameters: int
     flops: int
     branches: Mapping[str, tuple[str, int]] = field(default_factory=dict)
+    experts: ExpertsUsed | None = None
 
 
 def read_recipe(search: Path, domains: Sequence[str]) -> Recipe:
@@ -63,4 +66,9 @@ def read_training(train: Path, domains: Sequence[str]) -> Training:
         model_parameters=runs[0].parameters,
         flops=sum(run.flops for run in runs),
         branches={run.mixture: (mixtures[run.trunk.run], run.trunk.step) for run in runs if run.trunk is not None},
+        experts=_experts(train / runs[0].folder),
     )
+
+
+def _experts(run: Path) -> ExpertsUsed | None:
+    return ExpertsUsed.read(run) if (run / ExpertsUsed.FILE).exists() else None

@@ -14,6 +14,7 @@ from tasks.mixture.shift import divergence
 from tasks.pages.templating import page
 from tasks.pictures import epochs
 from tasks.pictures.curves import curves
+from tasks.pictures.experts import experts_by_domain, most_telling
 from tasks.pictures.marks import share, signed
 from tasks.report import run_plots, score_plots, text_plots
 from tasks.report.card import TEMPLATES
@@ -50,6 +51,7 @@ def render(content: PageContent, params: ReportParams) -> str:
         "epoch_plots": epoch_plots(content.epochs),
         "epoch_rows": [] if content.epochs is None else epochs.rows_of(content.epochs),
         "lost": _lost,
+        "most_telling": most_telling,
         "share": share,
     }
     return page("report.html", TEMPLATES, params.title, told, pictures(content))
@@ -71,6 +73,8 @@ def pictures(content: PageContent) -> dict[str, str]:
     for domain, name in epoch_plots(content.epochs).items():
         assert content.epochs is not None
         drawn[name] = epochs.loss_against_epochs(name, domain, epochs.lines_of(content.epochs, domain))
+    if content.training.experts is not None:
+        drawn["experts"] = experts_by_domain(content.training.experts)
     if content.selection is not None:
         shown = enumerate(content.selection.histograms)
         drawn |= {f"score_{number}": score_plots.histogram(one, number) for number, one in shown}

@@ -23,6 +23,8 @@ from tasks.report.load import INPUTS, PageContent, read_content
 from tasks.report.page import headline, pictures, render
 from tasks.report.stage import PAGE, run
 from tasks.runtime.context import Workshop
+from tasks.training.published import TrainedRuns
+from tasks.training.published_experts import DomainUse, ExpertsUsed
 from tests.in_process import InProcess
 from tests.report.folders import commit, edit, stage_folders
 from tests.report.names import DOMAINS
@@ -276,6 +278,22 @@ def test_branches_are_shown_beside_what_they_went_on_from(own_folders: dict[str,
     assert "anneal, behind step 40 of searched" in table and table.count("<tr") == len(DOMAINS) + 2
     assert '<td class="n">1.2345</td>' in table
     assert "<h3>Branches</h3>" not in page
+
+
+def test_experts_are_shown_by_domain(own_folders: dict[str, Path], page: str) -> None:
+    train = own_folders["train"]
+    used = ExpertsUsed.read(train)
+    second = DomainUse(tokens=50, shares=(0.1, 0.9), drop_rate=0.0, first_to_second=1.1, second_to_third=None)
+    (layer,) = used.layers
+    layers = (layer, layer.model_copy(update={"information": 0.5, "domains": {**layer.domains, DOMAINS[1]: second}}))
+    used.model_copy(update={"layers": layers}).write(train / TrainedRuns.read(train).runs[0].folder)
+    commit(own_folders)
+    told = render(read_content(own_folders, ReportParams()), ReportParams())
+    Elements(told)
+    shown = told.partition("<h3>What the experts are used for</h3>")[2].partition("<h3>")[0]
+    assert f"{DOMAINS[1]} goes most to expert 1 (90.0%)" in shown and "every expert of layer 1" in shown
+    assert "0.5000" in shown and "5.00 %" in shown and "<title>" in shown
+    assert "What the experts are used for" not in page
 
 
 def test_a_page_without_quality_without_natural_and_without_drops_can_be_written(own_folders: dict[str, Path]) -> None:
