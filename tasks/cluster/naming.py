@@ -7,8 +7,9 @@ from pathlib import Path
 from tasks.cluster.grouping import Grouping
 from tasks.cluster.names import domain_labels, slug, unique
 from tasks.cluster.published.domains import Domains
-from tasks.core.asking import Request, read_lines
+from tasks.core.asking import Request
 from tasks.core.errors import DataError
+from tasks.core.json_lines import read_lines
 
 _ANSWER_TOKENS, _LONGEST_NAME = 30, 60
 _SYSTEM = "You name groups of texts. Reply with what is asked for and nothing else."

@@ -1,8 +1,7 @@
 """What is asked of a language model behind an endpoint, and what it answered. Pure: `tasks.runtime.asking` sends it."""
 
-import gzip
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,8 +9,6 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from tasks.core.credentials import complaint_about
-from tasks.core.errors import DataError
-from tasks.core.json_text import parse_json
 from tasks.core.params import Params
 
 Plain = bool | int | float | str | None
@@ -82,37 +79,3 @@ def answer_line(request: Request, answer: str | None, why: str | None) -> str:
     """Return the line of an answer in a file of answers: what it is about, `answer`, or `why` there is none."""
     told = {"answer": answer} if answer is not None else {"answer": None, "why": why}
     return json.dumps({**request.about, **told}, ensure_ascii=False) + "\n"
-
-
-def read_lines(paths: Iterable[Path], what: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the objects of files of JSON lines, such as answers or labels, each with the place where it stands.
-
-    Raises:
-        DataError: a line is no JSON object; names it, and `what` the file is for.
-    """
-    for path in paths:
-        for number, line in enumerate(_lines(path, what), start=1):
-            if not line.strip():
-                continue
-            where = f"{what}: {path}, line {number:,}"
-            try:
-                value = parse_json(line)
-            except ValueError as error:
-                raise DataError(f"{where}: this is no JSON: {error}. Each line is one JSON object.") from error
-            if not isinstance(value, dict):
-                raise DataError(f"{where}: expected a JSON object, found {type(value).__name__}.")
-            yield where, value
-
-
-def write_together(paths: Iterable[Path], what: str, to: Path) -> None:
-    """Write the lines of several such files into one."""
-    lines = (line for path in paths for line in _lines(path, what) if line.strip())
-    to.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-
-
-def _lines(path: Path, what: str) -> list[str]:
-    try:
-        data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
-        return data.decode().split("\n")
-    except (OSError, EOFError, UnicodeDecodeError) as error:
-        raise DataError(f"{what}: {path}: cannot be read: {error}. Name a file of JSON lines in UTF-8.") from error

@@ -51,8 +51,9 @@ INSIDE = Step("curate.inside", "curate: documents of targets", count_inside, hol
 COMBINE = Step("curate.combine", "curate: combined scores", combine)
 TELL = Step("curate.told", "curate: what was kept", tell_of_kept)
 CANDIDATES = Step("curate.candidates", "curate: candidates", candidates_of_shard)
-# Scores that differ by less than such a share of themselves are noise of rounding or of an untrained model; a guess.
-_FLAT = 1e-4
+# Scores that differ by less than such a share of themselves are noise of rounding or of an untrained model: people read
+# them in four digits, and see one number.
+_FLAT = 5e-4
 CUT = Step("curate.cut", "curate: selection", cut)
 
 

@@ -141,14 +141,14 @@ def test_a_probability_keeps_its_share_and_1_and_0_always_and_never() -> None:
     assert abs(found[1] - 200) < 3 * np.sqrt(160) and abs(found[2] - 700) < 3 * np.sqrt(210)
 
 
-def test_what_is_no_probability_is_counted_and_refused_where_nothing_is_one() -> None:
+def test_what_is_no_probability_is_counted_and_refused_where_most_are_none() -> None:
     draw = {"kind": "bernoulli", "score": "s", "by": ["source"]}
     cuts = chosen(pool({"s": [-3, 0.5, 1, 2, np.nan, 0]}, "aabbbb"), draw).cuts
     assert [cut.outside for cut in cuts] == [1, 1]
     assert selection_warnings(cuts)[-1].startswith("profile p: s is taken as a probability, and 2 of 6 documents")
     assert not any("probability" in one for one in selection_warnings(chosen(pool({"s": [0, 1]}), draw).cuts))
-    with pytest.raises(DataError, match=r"bernoulli by s: none of 2 scores is a probability; they are from -40 to 7"):
-        chosen(pool({"s": [-40, 7, np.nan]}, "aba"), draw)
+    with pytest.raises(DataError, match=r"bernoulli by s: 2 of 3 scores are no probabilities; they are from -40 to 7"):
+        chosen(pool({"s": [-40, 7, np.nan, 1]}, "abab"), draw)
 
 
 def test_weights_drop_nothing_and_multiply() -> None:

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tasks.cluster.taxonomy.questions import LABEL, OTHER, TAXONOMY, Topic, read_label, read_topics
-from tasks.core.asking import read_lines
 from tasks.core.errors import DataError
+from tasks.core.json_lines import read_lines
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,6 @@
 """Benchmarks: the params that name them, which files there are, and the texts in them."""
 
 import glob
-import gzip
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from tasks.core.errors import ConfigError, DataError
-from tasks.core.json_text import parse_json
+from tasks.core.json_lines import read_lines
 from tasks.curate.decontaminate.params import NgramParams
 
 
@@ -72,7 +71,7 @@ def read_benchmark(name: str, path: Path, fields: tuple[str, ...] | None) -> Ben
         DataError: the file cannot be read, a line is no JSON object (says which), or there is no item.
         ConfigError: no item has text in these fields.
     """
-    items = tuple(tuple(_texts(item, fields)) for item in read_items(path))
+    items = tuple(tuple(_texts(item, fields)) for _, item in read_lines([path]))
     if not items:
         raise DataError(f"{path}: there is no item in it. Name a JSONL file with one benchmark item per line.")
     if not any(items):
@@ -96,31 +95,6 @@ def _name(path: Path) -> str:
     while (suffix := Path(name).suffix.lower()) in _SUFFIXES:
         name = name[: -len(suffix)]
     return name
-
-
-def read_items(path: Path) -> Iterator[dict[str, Any]]:
-    """Yield the items of a JSONL file.
-
-    Raises:
-        DataError: it cannot be read, or a line is no JSON object; says which.
-    """
-    try:
-        with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as stream:
-            for number, line in enumerate(stream, start=1):
-                if line.strip():
-                    yield _item(line, f"{path}, line {number:,}")
-    except (OSError, EOFError) as error:
-        raise DataError(f"{path}: cannot be read: {error}. Fetch the file again.") from error
-
-
-def _item(line: bytes, where: str) -> dict[str, Any]:
-    try:
-        item = parse_json(line)
-    except ValueError as error:
-        raise DataError(f"{where}: this is no JSON: {error}. A benchmark has one JSON object per line.") from error
-    if not isinstance(item, dict):
-        raise DataError(f"{where}: expected a JSON object, found {type(item).__name__}. Put each item in an object.")
-    return item
 
 
 def _texts(item: dict[str, Any], fields: tuple[str, ...] | None) -> Iterator[str]:

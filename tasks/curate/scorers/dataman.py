@@ -13,8 +13,9 @@ import numpy as np
 import pyarrow as pa
 from pydantic import PositiveInt
 
-from tasks.core.asking import Request, write_together
+from tasks.core.asking import Request
 from tasks.core.errors import DataError, EvidenceError
+from tasks.core.json_lines import write_together
 from tasks.core.rng import seed_of
 from tasks.core.tables import read_table, write_table
 from tasks.curate.decontaminate.benchmarks import named_files

@@ -7,7 +7,8 @@ from typing import Any
 
 from tasks.core.digest import digest_bytes
 from tasks.core.errors import ConfigError, DataError
-from tasks.curate.decontaminate.benchmarks import read_benchmark, read_items, strings
+from tasks.core.json_lines import read_lines
+from tasks.curate.decontaminate.benchmarks import read_benchmark, strings
 from tasks.curate.decontaminate.contamination import contamination
 from tasks.curate.decontaminate.index import index_of
 from tasks.curate.decontaminate.params import NgramParams
@@ -84,7 +85,7 @@ def item_texts(name: str, path: Path, fields: tuple[str, ...] | None) -> list[st
     Raises:
         DataError: none has.
     """
-    found = [text for item in read_items(path) if (text := example_text(item, fields)).strip()]
+    found = [text for _, item in read_lines([path]) if (text := example_text(item, fields)).strip()]
     if not found:
         missing = "a string" if fields is None else f"text in the field(s) {', '.join(fields)}"
         raise DataError(f"{path}: no item of {name} has {missing}. Set `fields`, or name a file with items.")

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tasks.core.asking import Request, read_lines
+from tasks.core.asking import Request
 from tasks.core.errors import DataError
+from tasks.core.json_lines import read_lines
 from tasks.core.rng import seed_of
 
 _SYSTEM = "You compare two texts. Reply with one letter, A or B, and nothing else."

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from tasks.core.errors import DataError
+from tasks.core.json_lines import read_lines
 from tasks.core.rng import seed_of
-from tasks.curate.decontaminate.benchmarks import read_items
 from tasks.embedding.documents import EmbeddedDocuments
 from tasks.embedding.kinds import Embed
 
@@ -79,14 +79,12 @@ def labelled(
 
 def _records(path: Path, fields: Sequence[str]) -> Iterator[tuple[bool, str, tuple[float, ...]]]:
     """Yield (whether it is a text, the id or text, its labels)."""
-    for number, item in enumerate(read_items(path), 1):
+    for where, item in read_lines([path]):
         for field in fields:
             label = item.get(field)
             if isinstance(label, bool) or not isinstance(label, int | float) or not math.isfinite(label):
-                raise DataError(
-                    f"{path}, record {number:,}: {field!r} is {label!r}, which is no number. Mend or remove it."
-                )
+                raise DataError(f"{where}: {field!r} is {label!r}, which is no number. Mend or remove it.")
         name, text = item.get("id"), item.get("text")
         if not isinstance(text if name is None else name, str):
-            raise DataError(f"{path}, record {number:,}: it has neither an `id` nor a `text`, each a string. Add one.")
+            raise DataError(f"{where}: it has neither an `id` nor a `text`, each a string. Add one.")
         yield name is None, str(text if name is None else name), tuple(float(item[field]) for field in fields)

@@ -18,8 +18,8 @@ from pydantic import Field
 
 from tasks.core.digest import digest_json
 from tasks.core.errors import DataError
+from tasks.core.json_lines import read_lines
 from tasks.core.rng import generator
-from tasks.curate.decontaminate.benchmarks import read_items
 from tasks.curate.scorers.examples import example_text
 from tasks.curate.scorers.method import EmbeddedPass, Files, Given, ScorerMethod
 from tasks.curate.scorers.targets import TargetParams, no_words, target_files, target_of
@@ -138,14 +138,14 @@ def _learn(config: Mass, documents: EmbeddedDocuments, embed: Embed, files: File
 
 
 def _items(config: Mass, path: Path) -> Iterator[list[str]]:
-    for number, item in enumerate(read_items(path), 1):
+    for where, item in read_lines([path]):
         if config.skills is None:
             yield sentences(example_text(item, config.fields))
             continue
         names = item.get(config.skills)
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
             raise DataError(
-                f"{path}, record {number:,}: {config.skills!r} is {names!r:.80}, which is no list of names. Give each item "
+                f"{where}: {config.skills!r} is {names!r:.80}, which is no list of names. Give each item "
                 "its skills, or leave `skills` out."
             )
         yield [name.strip() for name in names if name.strip()]

@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tasks.core.asking import Request, read_lines
+from tasks.core.asking import Request
 from tasks.core.errors import DataError
+from tasks.core.json_lines import read_lines
 
 # The last one is what the others come to; the words are ours.
 CRITERIA = {

@@ -84,7 +84,7 @@ def test_a_level_does_not_depend_on_the_documents_around_one() -> None:
 @pytest.mark.parametrize(
     ("items", "said"),
     [
-        ([{"id": "med0", **label("med"), "ability": None}], r"record 1: 'ability' is None, which is no number"),
+        ([{"id": "med0", **label("med"), "ability": None}], r"line 1: 'ability' is None, which is no number"),
         (
             [{"id": "med0", **label("med"), "race": 4}, {"id": "law0", **label("law")}],
             r"1 of 2 labelled documents have a level that is none of 0 to 3, such as 4",

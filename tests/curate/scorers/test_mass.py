@@ -79,9 +79,9 @@ def test_a_reading_has_to_be_named_and_skills_have_to_be_names(tmp_path: Path) -
         CurateParams.model_validate({"scorers": [{"kind": "mass", "name": "m", "target": ["x"]}]})
     target = write_items(tmp_path / "target.jsonl", [{"text": "a dose", "of": "drug"}])
     scorer = {"kind": "mass", "name": "m", "target": [str(target)], "form": "linear", "embedding": EMBEDDING}
-    with pytest.raises(DataError, match=r"record 1: 'of' is 'drug', which is no list of names"):
+    with pytest.raises(DataError, match=r"line 1: 'of' is 'drug', which is no list of names"):
         curate(tmp_path, [{**scorer, "skills": "of"}], documents())
-    with pytest.raises(DataError, match=r"scorer m: its embedder knows fewer than two of 1 skills"):
+    with pytest.raises(DataError, match=r"scorer m: its embedder tfidf knows fewer than two of 1 skills"):
         curate(
             tmp_path, [{**scorer, "target": [str(write_items(tmp_path / "t.jsonl", [{"text": "zzz"}]))]}], documents()
         )
