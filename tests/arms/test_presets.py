@@ -1,4 +1,4 @@
-"""Presets of training in stages: each is planned as it stands on a pool with domains, score and metadata that it names."""
+"""Presets of training: each is planned as it stands on a pool with domains, score and metadata that it names."""
 
 from pathlib import Path
 
@@ -22,6 +22,7 @@ STAGED = {
     "curriculum": ("a", "b"),
     "llama3_syne": ("zh", "en", "synthetic"),
     "meco": ("alpha", "beta", "gamma"),
+    "optimizer_state": ("a", "b"),
     "pints": ("a", "b"),
     "stability_gap": ("new", "a", "b"),
 }
@@ -44,7 +45,7 @@ def planned(preset: str, pool: TokenPool) -> dict[str, PlannedArm]:
 
 
 @pytest.mark.parametrize("preset", STAGED)
-def test_a_preset_of_stages_can_be_run_on_a_pool_with_what_it_names(preset: str, tmp_path: Path) -> None:
+def test_a_preset_can_be_run_on_a_pool_with_what_it_names(preset: str, tmp_path: Path) -> None:
     found = planned(preset, pool_for(preset, tmp_path / "pool"))
     assert len(found) > 1
     assert all(spec.training.num_steps == STEPS for one in found.values() for spec in one.specs)
