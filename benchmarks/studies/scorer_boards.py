@@ -30,6 +30,8 @@ _PROSE, _PIECE_WORDS = ("books", "news", "wikipedia"), 200
 _EMBEDDING = {"embedder": {"kind": "wordllama"}}
 # What fastText needs 800 MB for by default.
 _TRAINING = {"num_buckets": 200_000}
+# Five epochs of a few hundred examples teach a classifier little.
+_LONGER = _TRAINING | {"epochs": 50}
 
 
 @dataclass(frozen=True)
@@ -97,12 +99,16 @@ def _betr_board(folder: Path) -> dict[str, Any]:
         _betr("near", folder),
         _betr("ridge", folder, **half, student={}),
         _betr("student", folder, **half, student={"kind": "fasttext", "training": _TRAINING}),
+        _betr("longer", folder, **half, student={"kind": "fasttext", "training": _LONGER}),
         disjoint,
     ]
-    selectors = [("betr", "near"), ("betr_ridge", "ridge"), ("betr_fasttext", "student"), ("betr_disjoint", "other")]
+    selectors = {
+        "betr": "near", "betr_ridge": "ridge", "betr_fasttext": "student", "betr_fasttext_longer": "longer",
+        "betr_disjoint": "other",
+    }  # fmt: skip
     return {
         "scorers": scorers,
-        "selectors": [highest(*one) for one in selectors],
+        "selectors": [highest(*one) for one in selectors.items()],
         "keep": [0.03, 0.1, 0.3],
         "held_out": [f"bits_per_byte.{SUITE}"],
     }
@@ -111,8 +117,10 @@ def _betr_board(folder: Path) -> dict[str, Any]:
 def _induced_board(folder: Path) -> dict[str, Any]:
     skills = {"embedding": _EMBEDDING, "num_skills": 50}
     classes = {"embedding": _EMBEDDING, "classes": "cluster", "num_clusters": 100}
+    positives = {"positive_files": [str(folder / "target" / "*.jsonl")], "training": _LONGER}
     scorers = [
         *_likened(folder),
+        {"kind": "fasttext_trained", "name": "asked", **positives},
         _scorer("mass", "squared", folder, form="quadratic", **skills),
         _scorer("mass", "linear", folder, form="linear", **skills),
         _scorer("simcore", "core", folder, embedding=_EMBEDDING, stop_below=0.5),
@@ -121,7 +129,7 @@ def _induced_board(folder: Path) -> dict[str, Any]:
         *_preselect(folder),
     ]
     selectors = {
-        "dsir": "med_mean", "betr": "near", "fasttext": "question", "mass_quadratic": "squared",
+        "dsir": "med_mean", "betr": "near", "fasttext": "question", "fasttext_longer": "asked", "mass_quadratic": "squared",
         "mass_linear": "linear", "simcore": "core", "dp4tl": "classes", "self_cleaning": "likely", "longest": "words",
         "preselect_steps": "steps", "preselect_sources": "sources",
     }  # fmt: skip
