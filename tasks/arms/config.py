@@ -15,6 +15,7 @@ from tasks.training.params import demo_full
 from tasks.training.schedules.kinds import ScheduleConfig
 from tasks.training.starts.kinds import StartConfig
 from tasks.training.starts.scratch import Scratch
+from tasks.training.teachers.kinds import TeacherConfig
 
 # The score that every arm has: the mean over the domains of the common pool's test split.
 BITS_PER_BYTE = "bits_per_byte"
@@ -89,6 +90,10 @@ class Arm(Params):
         default_factory=dict, description="keys of `training` that this arm has otherwise"
     )
     start: StartConfig | None = Field(default=None, description="null = that of all")
+    teachers: tuple[TeacherConfig, ...] = Field(
+        default=(),
+        description="models that it learns from, as its training.distillation says; not of arms with a trunk",
+    )
 
     @property
     def pool(self) -> str | None:
@@ -117,7 +122,7 @@ class Arm(Params):
         """Yield what an arm cannot have that goes on from another."""
         if not 0 < shares < 1:
             yield f"arm {self.name}: its stages have {shares:g} of the steps, and its trunk the others; use a share below 1"
-        own = {"tokens": self.tokens, "curation": self.curation, "start": self.start}
+        own = {"tokens": self.tokens, "curation": self.curation, "start": self.start, "teachers": self.teachers or None}
         if wrong := [name for name, value in own.items() if value is not None]:
             yield f"arm {self.name}: {' and '.join(wrong)} are those of its trunk {self.trunk}. Leave them out"
         if other := sorted({*self.training} - {"optimizer"}):

@@ -8,6 +8,7 @@ from statistics import fmean
 from tasks.arms.config import BITS_PER_BYTE, ArmsParams
 from tasks.arms.plan import PlannedArm, arms_of, natural_weights, planned
 from tasks.arms.published import ArmRun
+from tasks.core.digest import digest_json
 from tasks.core.errors import ConfigError
 from tasks.core.handles import Handle, Tree
 from tasks.evaluation.measured import bits_per_byte_of, held_out_of
@@ -26,9 +27,11 @@ from tasks.tokenize.published import TOKENIZER_FILE, Split
 from tasks.training.published_run import CONFIG_FILE, WEIGHTS_FILE
 from tasks.training.recipes import PlannedRun
 from tasks.training.segments import flops_of
-from tasks.training.stage import require_worlds, start_of, train_all
+from tasks.training.stage import require_worlds, start_of, teachers_of, train_all
 from tasks.training.starts.start import Start
 from tasks.training.starts.weights import start_mistakes
+from tasks.training.teachers.fit import require_fit
+from tasks.training.teachers.loaded import require_teachers
 from tasks.training.types import RunSpec, Trunk
 
 Made = Sequence[tuple[PlannedArm, RunSpec, UnitRecord]]
@@ -45,6 +48,7 @@ class GivenArms:
     tasks: tuple[GivenTask, ...]
     begin: Start | None
     own: Mapping[str, Start | None]
+    teachers: Mapping[str, tuple[Start, ...]]
 
     @staticmethod
     def of(params: ArmsParams, inputs: Mapping[str, Path], workshop: Workshop) -> "GivenArms":
@@ -58,7 +62,8 @@ class GivenArms:
             name: stage_input(workshop, {"tokenize": folder}, "tokenize") for name, folder in _own_pools(params, inputs)
         }
         own = {arm.name: start_of(arm.start) for arm in params.arms if arm.start is not None}
-        return GivenArms(params, pools, tuple(given_tasks(params)), start_of(params.start), own)
+        teachers = {arm.name: teachers_of(arm.teachers) for arm in params.arms if arm.teachers}
+        return GivenArms(params, pools, tuple(given_tasks(params)), start_of(params.start), own, teachers)
 
     @property
     def common(self) -> StageInput:
@@ -71,6 +76,7 @@ class GivenArms:
         found = {"tokenize" if name is None else f"tokenize:{name}": each.digest for name, each in self.pools.items()}
         starts = {"": self.begin, **self.own}
         found |= {f"start:{name}": start.digest for name, start in starts.items() if start is not None}
+        found |= {f"teachers:{name}": digest_json([one.digest for one in some]) for name, some in self.teachers.items()}
         return found | content_of(self.tasks, self.params)
 
 
@@ -113,6 +119,9 @@ def measure(given: GivenArms, workshop: Workshop, planner: Planner = all_arms, s
     plan = planner(params, pools)
     starts = {one.arm.name: given.own.get(one.arm.name, given.begin) for one in plan}
     _require_fit(plan, starts, trees, pools)
+    plan = [
+        _taught(one, given.teachers.get(one.arm.name, ()), trees[one.arm.pool], pools[one.arm.pool]) for one in plan
+    ]
     specs = [spec for one in plan for spec in one.specs]
     require_worlds(specs, workshop)
     if given.tasks:
@@ -160,6 +169,23 @@ def _require_fit(
             mistakes = tuple(start_mistakes(start, training, pools[tokens].vocab_size, trees[tokens][TOKENIZER_FILE]))
             if mistakes:
                 raise ConfigError(f"arm {one.arm.name}, start: {len(mistakes)} mistake(s): {'; '.join(mistakes)}")
+
+
+def _taught(one: PlannedArm, teachers: tuple[Start, ...], tree: Tree, pool: TokenPool) -> PlannedArm:
+    """Return an arm whose runs learn from teachers, if it has some.
+
+    Raises:
+        ConfigError: it has none and is to learn from some, or some that cannot teach it.
+    """
+    name = f"arm {one.arm.name}"
+    if one.arm.trunk is not None:
+        if one.training.distillation is not None:
+            raise ConfigError(f"{name}: no arm goes on from one that learns from teachers. Train it from the start.")
+        return one
+    require_teachers(name, one.training, len(teachers))
+    taught = replace(one, specs=tuple(replace(spec, teachers=teachers or None) for spec in one.specs))
+    require_fit(taught.specs, pool.vocab_size, tree[TOKENIZER_FILE], name)
+    return taught
 
 
 def _trained(

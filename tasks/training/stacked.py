@@ -250,11 +250,22 @@ def _token_weights(
     looks = looks_first(training, stack.step)
     nats_NST = _looked_at(stack, pairs_NSXT, routings) if looks else [None] * len(stack.runs)
     found = [
-        token_weights(training, run.data, batches[run.place], stack.step, nats, first, summed, pairs_NSXT.device)
-        for run, nats in zip(stack.runs, nats_NST, strict=True)
+        token_weights(
+            training, run.data, batches[run.place], stack.step, nats, first, summed, pairs_NSXT.device, scores
+        )
+        for run, nats, scores in zip(stack.runs, nats_NST, _scores(stack, pairs_NSXT), strict=True)
     ]
     some = [weights_ST for weights_ST in found if weights_ST is not None]
     return torch.stack(some) if some else None
+
+
+def _scores(stack: Stack, pairs_NSXT: Tensor) -> Sequence[Tensor | None]:
+    """Return what the teachers say of each run's samples, [S] each, where they choose among them; None = they do not."""
+    taught = teaching(stack.teachers, stack.step)
+    if taught is None:
+        return [None] * len(pairs_NSXT)
+    scoring = scoring_of(stack.training, stack.runs[0].data.pool.document_end, stack.segment.metadata)
+    return [taught.scores(pairs_SXT.split(stack.part_size), scoring) for pairs_SXT in pairs_NSXT]
 
 
 def _looked_at(stack: Stack, pairs_NSXT: Tensor, routings: Sequence[Routing] | None) -> Tensor:

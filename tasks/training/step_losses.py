@@ -32,17 +32,23 @@ def token_weights(
     first: int,
     summed: Callable[[Tensor], Tensor],
     device: torch.device,
+    scores_S: Tensor | None = None,
 ) -> Tensor | None:
     """Return what each token of this process counts in a step, [S, T]; None = 1. Nothing else weighs tokens.
 
     It is what the data says of it times what the objective makes of the losses of the whole step. `nats_ST` are those of
     this process's samples, -1 = no target; None = they were not looked at (see `looks_first`). `first` is the place of the
-    first of them in the step. `summed` returns the sum over all processes.
+    first of them in the step. `summed` returns the sum over all processes. `scores_S` are what the teachers say of this
+    process's samples, by which a share of the step's is chosen; None = all count.
 
     Raises:
         DataError: nothing in the step is predicted.
     """
     given_ST = None if batch.weights is None else torch.from_numpy(batch.weights).to(device)
+    if scores_S is not None:
+        chosen_S = _selected(training, data, step, scores_S, first, summed)
+        chosen_ST = chosen_S[:, None].expand(-1, batch.pairs.shape[2])
+        given_ST = chosen_ST if given_ST is None else given_ST * chosen_ST
     if nats_ST is None or training.objective is None:
         return given_ST
     start, stop = share_of_step(data.segments, step)
@@ -54,6 +60,27 @@ def token_weights(
         require_targets(training, data, step)
     weights_ST = weights(training.objective, losses)[own]
     return weights_ST if given_ST is None else weights_ST * given_ST
+
+
+def _selected(
+    training: TrainingConfig,
+    data: RunData,
+    step: int,
+    scores_S: Tensor,
+    first: int,
+    summed: Callable[[Tensor], Tensor],
+) -> Tensor:
+    """Return what each of this process's samples counts, [S]: 0, or the same for all that are chosen, 1 on average."""
+    assert training.distillation is not None and training.distillation.select_share is not None, "it made the scores"
+    start, stop = share_of_step(data.segments, step)
+    own, whole_S = slice(first, first + len(scores_S)), scores_S.new_zeros(stop - start)
+    whole_S[own] = scores_S
+    # Where scores are alike the first samples are taken.
+    order_S = summed(whole_S).argsort(descending=True, stable=True)
+    kept = max(1, round(training.distillation.select_share * len(order_S)))
+    counts_S = torch.zeros_like(whole_S)
+    counts_S[order_S[:kept]] = len(order_S) / kept
+    return counts_S[own]
 
 
 def require_targets(training: TrainingConfig, data: RunData, step: int) -> None:

@@ -108,7 +108,7 @@ def test_every_preset_is_an_experiment_and_sources_are_left_out_one_by_one(finis
         for path in ARMS_PRESETS.glob("*.yaml")
     }
     text = {"leave_one_source_out", "quality", "duplicates", "age", "toxicity"}
-    assert {*presets} == text | {"late_domains", "late_upsampling", *STAGED}
+    assert {*presets} == text | {"infinite_compute", "late_domains", "late_upsampling", *STAGED}
     assert all(len(one.arms) > 1 or one.leave_one_out for one in presets.values())
     workshop = Workshop(InProcess(), FolderStore(finished / "store"))
     pools = curated_pools(presets["leave_one_source_out"], finished.__truediv__, tmp_path / "pools", workshop)

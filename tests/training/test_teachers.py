@@ -1,6 +1,7 @@
 """Teachers: what a run learns from other models, in which steps, and which models cannot teach it."""
 
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from tasks.core.errors import ConfigError
 from tasks.runtime.context import Workshop
 from tasks.tokenize.pool import TokenPool
 from tasks.training.config import ModelConfig
+from tasks.training.data import run_data
 from tasks.training.export import read_model, write_model
 from tasks.training.loss import scored
 from tasks.training.losses.z_loss import ZLoss
@@ -25,6 +27,7 @@ from tasks.training.schedules.cosine import Cosine
 from tasks.training.stacked import train_stacked
 from tasks.training.stacked_model import gradient_and_nats, layout_of
 from tasks.training.stage import run, teachers_of
+from tasks.training.step_losses import token_weights
 from tasks.training.teachers.distillation import Distillation
 from tasks.training.teachers.kinds import HuggingFaceTeacher
 from tasks.training.teachers.soft_labels import SoftLabels
@@ -152,6 +155,31 @@ def test_a_run_that_is_its_own_teacher_has_nothing_to_learn(pool: TokenPool, tmp
     assert norms[1] < 1e-4 * norms[0]
 
 
+def test_a_teacher_selects_samples_that_cost_it_most_where_it_knows_the_token(pool: TokenPool, tmp_path: Path) -> None:
+    one = teacher(tmp_path / "teacher")
+    config = Distillation(weight=0.5, top_k=2, temperature=3.0, select_share=0.5)
+    # Two rows: shares are 0.5, 0.3, 0.2 and 0.7, 0.2, 0.1.
+    hidden, output = torch.tensor([[0.5, 0.3, 0.2], [0.7, 0.2, 0.1]]).log(), torch.eye(3)
+    nats = SoftLabels(config, (hidden,), (output,)).learnable_nats(torch.tensor([1, 2]))
+    assert nats.tolist() == pytest.approx([-math.log(0.3), 0.0])
+    # A selection alone, with nothing to learn from the teacher.
+    picked = {"weight": 1e-9, "top_k": 60, "select_share": 0.5}
+    stack, ddp = (train(taught_spec(one, distillation=picked, parallel=each), pool) for each in (None, Ddp()))
+    plain = train(taught_spec(one, distillation={"weight": 1e-9}), pool)
+    assert ddp.losses == pytest.approx(stack.losses, abs=1e-4)
+    # Losses are those of all samples.
+    assert stack.losses[0] == plain.losses[0] and abs(stack.losses[-1] - plain.losses[-1]) > 1e-3
+
+
+def test_the_chosen_samples_count_and_all_others_do_not(pool: TokenPool) -> None:
+    spec = small_spec(**FEW, distillation={"weight": 0.5, "top_k": 3, "select_share": 0.5})
+    data = run_data(spec, pool)
+    given = (spec.training, data, data.read(0, 4), 0, None, 0, lambda one: one, torch.device("cpu"))
+    found = token_weights(*given, torch.tensor([1.0, 3.0, 3.0, 2.0]))
+    assert found is not None and found.shape == (4, LENGTH)
+    assert found[:, 0].tolist() == found[:, -1].tolist() == [0.0, 2.0, 2.0, 0.0]
+
+
 @pytest.fixture
 def inputs(tmp_path: Path) -> dict[str, Path]:
     """A pool with a tokenizer, and a recipe."""
@@ -197,6 +225,7 @@ OTHER = {**TOKENIZER, "normalizer": {"type": "Lowercase"}}
         ),
         ({"sequence_length": 8}, {}, "its context is 8 tokens, and samples have 16"),
         ({"twice": True}, {}, "two of the 2 have the same weights: an ensemble is of several models"),
+        ({}, {"top_k": None, "select_share": 0.5}, "among the teachers' top_k, and top_k is null"),
         ({}, {"top_k": 65}, "top_k 65 of a vocabulary of 64"),
         ({}, {"first_steps": 7}, "first_steps 7 is beyond the end of a run of 6 steps"),
         ({"missing": True}, {}, r"teachers\.folder: .* has no config\.json"),

@@ -299,7 +299,9 @@ def _token_weights(
     training, world = run.training, run.job.world
     nats_ST = _looked_at(run, some_SXT, scoring, routing) if looks_first(training, run.step) else None
     first, summed = world.rank * len(batch.pairs), partial(_summed, world=world)
-    return token_weights(training, run.data, batch, run.step, nats_ST, first, summed, some_SXT[0].device)
+    taught = teaching(run.teachers, run.step)
+    scores_S = None if taught is None else taught.scores(some_SXT, scoring)
+    return token_weights(training, run.data, batch, run.step, nats_ST, first, summed, some_SXT[0].device, scores_S)
 
 
 @torch.no_grad()

@@ -31,10 +31,21 @@ class Distillation(Params):
     first_steps: PositiveInt | None = Field(
         default=None, description="the teachers' phase; behind it the loss is as without them; null = the whole run"
     )
+    select_share: float | None = Field(
+        default=None,
+        gt=0,
+        lt=1,
+        description="of a step's samples that count in the teachers' phase: challenging but learnable (SALT-DS); null = all",
+    )
 
     def holds(self, step: int) -> bool:
         """Return whether a step, counted from 0, learns from the teachers."""
         return self.first_steps is None or step < self.first_steps
+
+    def mistakes(self) -> Iterator[str]:
+        """Yield what does not fit together."""
+        if self.select_share is not None and self.top_k is None:
+            yield "select_share takes a token as learnable that is among the teachers' top_k, and top_k is null; set it"
 
     def end_mistakes(self, num_steps: int) -> Iterator[str]:
         """Yield that the phase ends behind the run."""

@@ -8,15 +8,15 @@ from tasks.training.starts.weights import described_model, start_mistakes
 from tasks.training.types import RunSpec
 
 
-def require_fit(specs: Sequence[RunSpec], vocab_size: int, tokenizer: Handle) -> None:
-    """Refuse teachers that cannot teach a run on a pool with this vocabulary and `tokenizer.json`.
+def require_fit(specs: Sequence[RunSpec], vocab_size: int, tokenizer: Handle, whose: str = "train") -> None:
+    """Refuse teachers that cannot teach a run on a pool with this vocabulary and `tokenizer.json`; `whose` they are.
 
     Raises:
         ConfigError: all that keeps them from it.
     """
     found = dict.fromkeys(one for spec in specs for one in _mistakes(spec, vocab_size, tokenizer))
     if found:
-        raise ConfigError(f"teachers: {len(found)} mistake(s):\n" + "\n".join(f"  {one}" for one in found))
+        raise ConfigError(f"{whose}, teachers: {len(found)} mistake(s):\n" + "\n".join(f"  {one}" for one in found))
 
 
 def _mistakes(spec: RunSpec, vocab_size: int, tokenizer: Handle) -> Iterator[str]:

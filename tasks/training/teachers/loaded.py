@@ -1,5 +1,6 @@
 """The teachers of a run as models in memory: their forward passes have no gradient, and no weight of theirs changes."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -7,10 +8,12 @@ from torch import Tensor
 
 from tasks.core.errors import ConfigError
 from tasks.training.config import Precision, TrainingConfig
+from tasks.training.loss import rows_at_a_time
 from tasks.training.model import Decoder, Scoring, decoder, torch_dtype
 from tasks.training.starts.weights import described_model, started_weights
 from tasks.training.teachers.distillation import Distillation
 from tasks.training.teachers.soft_labels import SoftLabels
+from tasks.training.transforms.row import NO_TARGET
 from tasks.training.types import RunSpec
 
 
@@ -28,6 +31,25 @@ class Teachers:
         hidden = tuple(model(tokens_ST, self.precision, scoring=scoring).flatten(0, 1) for model in self.models)
         dtype = torch_dtype(self.precision)
         return SoftLabels(self.config, hidden, tuple(model.output.detach().to(dtype) for model in self.models))
+
+    @torch.no_grad()
+    def scores(self, parts: Sequence[Tensor], scoring: Scoring) -> Tensor | None:
+        """Return how challenging but learnable each sample of the parts [S, 2, T] is, [S]; None = all of them count.
+
+        It is the mean over a sample's targets of what these cost the teachers, where those not among the likeliest cost 0.
+        """
+        if self.config.select_share is None:
+            return None
+        return torch.cat([self._scores(part_SXT[:, 0], part_SXT[:, 1], scoring) for part_SXT in parts])
+
+    def _scores(self, inputs_ST: Tensor, targets_ST: Tensor, scoring: Scoring) -> Tensor:
+        labels, targets_N = self.labels(inputs_ST, scoring), targets_ST.flatten()
+        size = rows_at_a_time(len(labels.outputs[0]), on_gpu=targets_N.is_cuda)
+        some = [slice(start, start + size) for start in range(0, len(targets_N), size)]
+        nats_N = torch.cat([labels.part(rows).learnable_nats(targets_N[rows].clamp(min=0)) for rows in some])
+        counted_ST = targets_ST != NO_TARGET
+        nats_ST = torch.where(counted_ST, nats_N.view(targets_ST.shape), 0.0)
+        return nats_ST.sum(dim=1) / counted_ST.sum(dim=1).clamp(min=1)
 
 
 def teachers_of(spec: RunSpec, vocab_size: int, device: torch.device | str) -> Teachers | None:

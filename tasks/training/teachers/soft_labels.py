@@ -4,7 +4,7 @@ Axes: N rows, D hidden (each teacher's own), V vocabulary.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -40,6 +40,16 @@ class SoftLabels:
             return shares_NV
         most_NK, tokens_NK = shares_NV.topk(top_k, dim=-1)
         return torch.zeros_like(shares_NV).scatter_(1, tokens_NK, most_NK / most_NK.sum(dim=-1, keepdim=True))
+
+    @torch.no_grad()
+    def learnable_nats(self, targets_N: Tensor) -> Tensor:
+        """Return the teachers' nats of each target that is among their `top_k`, 0 of all others, [N]."""
+        assert self.config.top_k is not None, "a selection has it"
+        whole = replace(self, config=self.config.model_copy(update={"temperature": 1.0, "top_k": None}))
+        shares_NV = whole.shares()
+        own_N1 = shares_NV.gather(1, targets_N[:, None])
+        known_N = (shares_NV > own_N1).sum(dim=1) < self.config.top_k
+        return torch.where(known_N, -own_N1[:, 0].log(), 0.0)
 
 
 def joined(labels: Sequence[SoftLabels]) -> SoftLabels:
