@@ -9,6 +9,7 @@ import argparse
 import gzip
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import date
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -55,7 +56,7 @@ def main(name: str, told: str, asked: Callable[[argparse.Namespace], Mapping[str
     workshop, _ = inline_workshop(folder / "store")
     pool = pool_of(folder, data, options.every, workshop)
     what = f"one document in {options.every} of the shared corpus, {options.seeds} seeds, 0.25M parameters, 0.1M tokens each"
-    head = f"{name}: {machine()}: {what}. `python -m benchmarks.studies.{name} FOLDER`\n\n{told}"
+    head = f"{name}: {machine()}, {date.today()}: {what}. `python -m benchmarks.studies.{name} FOLDER`\n\n{told}"
     parts = [head]
     for question, values in asked(options).items():
         params = arms_of(values, options.seeds)

@@ -13,7 +13,7 @@ STUDIES = {"late_upsampling": late_upsampling, "meco": meco, "stability_gap": st
 
 @pytest.mark.parametrize("name", STUDIES)
 def test_every_question_of_a_study_compares_arms(name: str) -> None:
-    for values in STUDIES[name].questions(argparse.Namespace()).values():
+    for values in STUDIES[name].questions(argparse.Namespace(seeds=3)).values():
         params = staged.arms_of(values, 3)
         assert params.num_seeds == 3 and len(params.arms) + bool(params.leave_one_out) > 1
 
