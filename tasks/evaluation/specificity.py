@@ -11,6 +11,7 @@ from statistics import fmean
 import numpy as np
 
 from tasks.core.errors import ConfigError
+from tasks.core.ranks import rank_correlation
 from tasks.evaluation.compare import MIN_SEEDS, paired_interval, unpaired_interval
 from tasks.evaluation.config import SpecificityParams
 from tasks.evaluation.published import Interval, MeasuredModel
@@ -88,9 +89,5 @@ def _interval(
 
 def _spearman(domains: Sequence[DomainSpecificity]) -> float | None:
     """Return the rank correlation of specificity with doublings of the domain's tokens; None where there is none."""
-    from scipy.stats import spearmanr
-
     pairs = [(one.specificity.gain, one.doublings) for one in domains if one.doublings is not None]
-    if len(pairs) < _FEWEST or any(len({*column}) == 1 for column in zip(*pairs, strict=True)):
-        return None
-    return float(spearmanr(*zip(*pairs, strict=True)).statistic)
+    return None if len(pairs) < _FEWEST else rank_correlation(*zip(*pairs, strict=True))

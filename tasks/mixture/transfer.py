@@ -17,6 +17,7 @@ from pydantic import Field, PositiveFloat, PositiveInt
 
 from tasks.core.errors import ConfigError, EvidenceError
 from tasks.core.params import Params
+from tasks.core.ranks import rank_correlation
 from tasks.core.words import percent
 from tasks.mixture.noise import Noise, difference_noise
 from tasks.mixture.published_candidates import Correlation, MixtureAtTwoSizes, Transfer
@@ -217,9 +218,8 @@ def spearman(one_M: Array, other_M: Array, confidence: float) -> tuple[float, fl
         EvidenceError: at one of the sizes all mixtures are the same.
     """
     number = len(one_M)
-    if not min(np.ptp(one_M), np.ptp(other_M)) > 0:
+    if (rho := rank_correlation(one_M, other_M)) is None:
         raise EvidenceError(f"all {number} mixtures measured the same at one size, so they have no order there.")
-    rho = float(np.corrcoef(scipy.stats.rankdata(one_M), scipy.stats.rankdata(other_M))[0, 1])
     if number <= 3:
         return rho, -1.0, 1.0
     most = 1 - 6 / (number**3 - number)

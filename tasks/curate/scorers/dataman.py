@@ -16,6 +16,7 @@ from pydantic import PositiveInt
 from tasks.core.asking import Request
 from tasks.core.errors import DataError, EvidenceError
 from tasks.core.json_lines import write_together
+from tasks.core.ranks import rank_correlation
 from tasks.core.rng import seed_of
 from tasks.core.tables import read_table, write_table
 from tasks.curate.decontaminate.benchmarks import named_files
@@ -115,13 +116,11 @@ def _taught(config: DataMan, texts: Mapping[str, str], numbers_NC: Floats, folde
 
 def _judged(predicted_NK: Floats, numbers_NC: Floats) -> dict[str, float]:
     """Return the rank correlation of `overall`, and the share of domains that are right, of documents held out."""
-    from scipy.stats import spearmanr
-
     found = {}
     known = ~np.isnan(numbers_NC[:, _OVERALL]) & ~np.isnan(predicted_NK[:, _OVERALL])
     both = [column[known, _OVERALL] for column in (predicted_NK, numbers_NC)]
-    if known.any() and all(np.ptp(column) for column in both):
-        found["held_out_rank_correlation"] = float(spearmanr(*both).statistic)
+    if known.any() and (rank := rank_correlation(*both)) is not None:
+        found["held_out_rank_correlation"] = rank
     known = ~np.isnan(numbers_NC[:, -1])
     if known.any():
         right_N = _domains(predicted_NK[known, _OVERALL + 1 :]) == numbers_NC[known, -1]

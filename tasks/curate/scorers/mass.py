@@ -19,6 +19,7 @@ from pydantic import Field
 from tasks.core.digest import digest_json
 from tasks.core.errors import DataError
 from tasks.core.json_lines import read_lines
+from tasks.core.ranks import rank_correlation
 from tasks.core.rng import generator
 from tasks.curate.scorers.examples import example_text
 from tasks.curate.scorers.method import EmbeddedPass, Files, Given, ScorerMethod
@@ -173,13 +174,9 @@ def _shuffle_check(config: Mass, graph: SkillGraph, documents: EmbeddedDocuments
     vectors_ND = vectors_ND[:: max(1, len(vectors_ND) // _SHUFFLED_OVER)]
     if len(vectors_ND) < 3:
         return None
-    from scipy.stats import spearmanr
-
     other = SkillGraph(graph.skills_SD, shuffled(graph.graph_SS, config.seed))
-    both = [scores_of(one, config.form, vectors_ND) for one in (graph, other)]
-    if any(np.ptp(one) == 0 for one in both):
-        return None
-    return round(float(spearmanr(*both).statistic), 4)
+    rank = rank_correlation(*(scores_of(one, config.form, vectors_ND) for one in (graph, other)))
+    return None if rank is None else round(rank, 4)
 
 
 def _load(config: Mass, given: Given) -> SkillGraph:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import scipy
 
+from tasks.core.ranks import rank_correlation
 from tasks.mixture.predictors.calibration import NINETY
 from tasks.mixture.predictors.kinds import PredictorParams, fit
 from tasks.mixture.predictors.predictor import Measured, Predictor
@@ -91,10 +91,7 @@ def spearman(left: Sequence[float] | Array, right: Sequence[float] | Array) -> f
     >>> spearman([1, 2, 3], [10, 20, 15])
     0.5
     """
-    left_R, right_R = scipy.stats.rankdata(left), scipy.stats.rankdata(right)
-    left_R, right_R = left_R - left_R.mean(), right_R - right_R.mean()
-    size = float(np.sqrt((left_R @ left_R) * (right_R @ right_R)))
-    return float(left_R @ right_R) / size if size > 0 else 0.0
+    return rank_correlation(left, right) or 0.0
 
 
 def names(zoo: Sequence[PredictorParams]) -> tuple[str, ...]:
