@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, get_args
 import click
 
 from cli.mixture_compare import compare_command
+from cli.mixture_order import order_command
 from cli.mixture_plan import plan_command
 from cli.mixture_tables import fit_command, import_command, table_command
 from cli.options import (
@@ -35,7 +36,7 @@ def mixture() -> None:
     """Bring in and fit any table of runs, plan a search, replay one, export a mixture to other trainers."""
 
 
-for command in (compare_command, fit_command, import_command, plan_command, table_command):
+for command in (compare_command, fit_command, import_command, order_command, plan_command, table_command):
     mixture.add_command(command)
 
 

@@ -134,6 +134,7 @@ STAGES = (
             "tasks.training.planted.published:PlantedPlan",
             "tasks.training.published_experts:ExpertsUsed",
             "tasks.training.published_updates:ForecastUpdates",
+            "tasks.training.published_forgetting:Forgetting",
         ),
         extras="tasks.training.command:EXTRAS",
     ),

@@ -200,10 +200,10 @@ def _relied_on(recipe: Recipe, destination: Destination, format_: Format) -> str
 
 def _used(recipe: Recipe, stage: RecipeStage, format_: str) -> Sequence[tuple[int, str, float]]:
     """Return index, name and weight of the domains that have one."""
-    if stage.end_weights is not None or stage.hook is not None:
+    if stage.end_weights is not None or stage.hook is not None or stage.replay is not None:
         raise ConfigError(
-            f"a stage of {stage.tokens:,} tokens is a ramp or is decided by a hook, and {format_} describes constant "
-            "weights. Write it as several stages, or export json or yaml."
+            f"a stage of {stage.tokens:,} tokens is a ramp, has replay or is decided by a hook, and {format_} describes "
+            "constant weights. Write it as several stages, or export json or yaml."
         )
     pairs = zip(recipe.domains, stage.weights, strict=True)
     return [(index, name, weight) for index, (name, weight) in enumerate(pairs) if weight > 0]

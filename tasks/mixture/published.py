@@ -31,6 +31,22 @@ _SAME = 1e-6
 _OLDER = (1, 2, 3)
 
 
+class Replay(Model):
+    """A share of a stage's tokens of what the model was trained on before: its start's tokens by domain, and earlier stages.
+
+    `weights` say it otherwise, in the order of the recipe's domains: for a start that nobody knows this of.
+    """
+
+    share: float = Field(gt=0, lt=1)
+    weights: Weights | None = None
+
+    @model_validator(mode="after")
+    def _sums_to_one(self) -> Self:
+        if self.weights is not None and not isclose(sum(self.weights), 1.0, abs_tol=1e-6):
+            raise ValueError(f"weights: {len(self.weights)} weights sum to {sum(self.weights):.6f}, not to 1")
+        return self
+
+
 class RecipeStage(Model):
     """A part of the run with one mixture; weights are in the order of the recipe's domains and sum to 1.
 
@@ -43,6 +59,7 @@ class RecipeStage(Model):
     which it may repeat none more often than `max_epochs` (null = as the run allows) by itself. A `schedule`
     rules the learning rate from the stage on, up to the next stage that has one or the end of the run: `warmup_steps` from
     the rate before, to `peak_fraction` of the run's peak.
+    With `replay` the stage's own weights are of the tokens that are no replay.
     """
 
     tokens: PositiveInt
@@ -58,6 +75,7 @@ class RecipeStage(Model):
     interleave: Interleave | None = None
     documents: DocumentRange | None = None
     max_epochs: PositiveFloat | None = None
+    replay: Replay | None = None
 
     @model_validator(mode="after")
     def _sums_to_one(self) -> Self:
@@ -66,6 +84,8 @@ class RecipeStage(Model):
                 raise ValueError(f"{name}: {len(weights)} weights sum to {sum(weights):.6f}, not to 1")
         if self.hook is not None and self.end_weights is not None:
             raise ValueError("a stage has a hook or end_weights, not both")
+        if self.hook is not None and self.replay is not None:
+            raise ValueError("a stage has a hook or replay, not both: a hook decides all of its mixture")
         if self.schedule is None and (self.warmup_steps is not None or self.peak_fraction is not None):
             raise ValueError("warmup_steps and peak_fraction are of a stage's schedule, and it has none; give it one")
         return self
@@ -84,6 +104,7 @@ class RecipeStage(Model):
         found += ["metadata before each document"] if self.metadata else []
         found += [one.words for one in (self.interleave, self.documents) if one is not None]
         found += [] if self.max_epochs is None else [f"at most {self.max_epochs:g} epochs"]
+        found += [] if self.replay is None else [f"{self.replay.share:.0%} replay"]
         if self.schedule is not None:
             steps = "" if self.warmup_steps is None else f" after {self.warmup_steps:,} steps of warm-up"
             peak = "" if self.peak_fraction is None else f" to {self.peak_fraction:g} of the peak"
@@ -146,6 +167,8 @@ class Recipe(Published):
             raise ValueError(f"the baseline {missing[0]} is missing; give all of {', '.join(BASELINES)}, or none")
         stages = enumerate(self.stages)
         rows = [(f"stages.{index}.{name}", row) for index, stage in stages for name, row in stage.named_weights]
+        replays = [(index, stage.replay) for index, stage in enumerate(self.stages) if stage.replay is not None]
+        rows += [(f"stages.{index}.replay", one.weights) for index, one in replays if one.weights is not None]
         rows += [(f"baselines.{name}", weights) for name, weights in self.baselines.items()]
         wrong = [
             f"{name}: {len(values)} weights for {len(self.domains)} domains"

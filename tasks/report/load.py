@@ -33,6 +33,7 @@ from tasks.report.outcome import Evaluation, read_evaluation
 from tasks.report.selection import Selection, read_selection
 from tasks.tokenize.published import TokenPoolIndex
 from tasks.training.published import MODELS_FOLDER, TrainedRuns
+from tasks.training.published_forgetting import Forgetting
 
 # What the page is made of, by stage; the models' weights and the packed tokens are not looked into.
 READ: Mapping[str, tuple[str, ...]] = {
@@ -41,7 +42,7 @@ READ: Mapping[str, tuple[str, ...]] = {
     "cluster": ("domains.json", "clusters.json"),
     "tokenize": (TokenPoolIndex.FILE,),
     "search": (),
-    "train": (TrainedRuns.FILE, f"{MODELS_FOLDER}/"),
+    "train": (TrainedRuns.FILE, Forgetting.FILE, f"{MODELS_FOLDER}/"),
     "evaluate": (),
 }
 INPUTS = tuple(READ)
@@ -54,7 +55,8 @@ class PageContent:
 
     `selection`: None where nothing was scored or selected; `languages`, where no thresholds were learned of any. `scores`
     are those of tasks, None where models were not put to any; so are `contamination`, `memorisation`, `flatness`,
-    `specificity` and `planted` where they were not asked for, and `epochs` of an earlier version.
+    `specificity` and `planted` where they were not asked for, `epochs` of an earlier version, and `forgetting` where runs
+    were not evaluated at the ends of several stages.
     """
 
     curation: Curation
@@ -74,6 +76,7 @@ class PageContent:
     specificity: Specificity | None
     epochs: LossAgainstEpochs | None
     planted: PlantedEffects | None
+    forgetting: Forgetting | None
     lineage: tuple[StageLineage, ...]
 
 
@@ -106,6 +109,7 @@ def read_content(folders: Mapping[str, Path], params: ReportParams) -> PageConte
         specificity=_if_there(Specificity, folders["evaluate"]),
         epochs=_if_there(LossAgainstEpochs, folders["evaluate"]),
         planted=_if_there(PlantedEffects, folders["evaluate"]),
+        forgetting=_if_there(Forgetting, folders["train"]),
         lineage=lineage,
     )
 

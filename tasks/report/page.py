@@ -12,7 +12,7 @@ from tasks.mixture.pictures.gallery import pictures_of
 from tasks.mixture.published import MIXTURES, Recipe
 from tasks.mixture.shift import divergence
 from tasks.pages.templating import page
-from tasks.pictures import epochs
+from tasks.pictures import epochs, forgetting
 from tasks.pictures.curves import curves
 from tasks.pictures.experts import experts_by_domain, most_telling
 from tasks.pictures.marks import share, signed
@@ -21,6 +21,7 @@ from tasks.report.card import TEMPLATES
 from tasks.report.config import ReportParams
 from tasks.report.curation import SourceFunnel
 from tasks.report.load import PageContent
+from tasks.training.published_forgetting import Forgetting
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,7 @@ def render(content: PageContent, params: ReportParams) -> str:
         "bits_rows": bits_rows(content),
         "score_columns": score_columns(content.scores),
         "epoch_plots": epoch_plots(content.epochs),
+        "forgetting_plots": forgetting_plots(content.forgetting),
         "epoch_rows": [] if content.epochs is None else epochs.rows_of(content.epochs),
         "lost": _lost,
         "most_telling": most_telling,
@@ -75,6 +77,7 @@ def pictures(content: PageContent) -> dict[str, str]:
         drawn[name] = epochs.loss_against_epochs(name, domain, epochs.lines_of(content.epochs, domain))
     if content.training.experts is not None:
         drawn["experts"] = experts_by_domain(content.training.experts)
+    drawn |= {name: forgetting.matrix(name, one) for one, name in forgetting_plots(content.forgetting)}
     if content.selection is not None:
         shown = enumerate(content.selection.histograms)
         drawn |= {f"score_{number}": score_plots.histogram(one, number) for number, one in shown}
@@ -87,6 +90,12 @@ def epoch_plots(found: LossAgainstEpochs | None) -> dict[str, str]:
     """Return the domains whose loss against epochs is drawn, each with the name of its picture."""
     domains = [] if found is None else epochs.most_repeated(found)
     return {domain: f"epochs_{number}" for number, domain in enumerate(domains)}
+
+
+def forgetting_plots(found: Forgetting | None) -> list[tuple[forgetting.StageMatrix, str]]:
+    """Return what each mixture's stages did to the domains, each with the name of its picture."""
+    one_each = [] if found is None else forgetting.matrices(found)
+    return [(one, f"forgetting_{number}") for number, one in enumerate(one_each)]
 
 
 def headline(decision: Decision) -> str:

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from infra.machine import cpu_flags, gpu_has_bfloat16, gpu_memory_bytes, trains_on_gpu
 from infra.settings import load_settings
@@ -13,6 +14,9 @@ from tasks.training.parallel.ddp import Ddp
 from tasks.training.parallel.kinds import ParallelKind
 from tasks.training.params import TrainParams
 from tasks.training.precision import native_precision
+
+if TYPE_CHECKING:
+    from tasks.runtime.task import Shown
 
 
 def proxy_precision() -> Precision:
@@ -72,7 +76,23 @@ def _last_models(params: TrainParams, inputs: Mapping[str, Path]) -> list[ModelC
     return [model.model_copy(update={"sequence_length": length or model.sequence_length}) for length in ends]
 
 
+def show(folder: Path) -> "Shown":
+    """Return what the stages of each mixture did to every domain, where runs were evaluated at the ends of stages."""
+    from tasks.pictures.canvas import standalone
+    from tasks.pictures.forgetting import matrices, matrix, table_of
+    from tasks.runtime.task import Shown
+    from tasks.training.published_forgetting import Forgetting
+
+    if not (folder / Forgetting.FILE).is_file():
+        return Shown({}, (), {})
+    found = Forgetting.read(folder)
+    pictures = {f"forgetting-{number}": one for number, one in enumerate(matrices(found))}
+    drawn = {name: standalone(matrix(name, one)) for name, one in pictures.items()}
+    return Shown(drawn, (), {"forgetting": table_of(found)})
+
+
 EXTRAS = StageExtras(
+    show=show,
     options=(
         instead_of(
             "search",

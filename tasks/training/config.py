@@ -1,6 +1,6 @@
 """What decides the weights of one training run besides its data; proxies and full runs are the same model at two sizes."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Literal, Self, assert_never
 
 from pydantic import Field, PositiveFloat, PositiveInt
@@ -105,11 +105,30 @@ class EvaluationConfig(Params):
 
     every_steps: PositiveInt | None = None
     at_steps: tuple[PositiveInt, ...] = ()
+    at_start: bool = Field(default=False, description="before the first step too")
+    at_stages: bool = Field(
+        default=False, description="before the first step and when a stage of the recipe ends; decided with the recipe"
+    )
     tokens_per_domain: PositiveInt = Field(default=16_384, description="at most, evenly spaced over the split")
 
     def is_due(self, step: int) -> bool:
-        """Return whether the run is evaluated when so many steps are made."""
+        """Return whether the run is evaluated when so many steps are made.
+
+        Raises:
+            ConfigError: it is to be evaluated at the ends of stages, and nobody has said which steps these are.
+        """
+        if self.at_stages:
+            raise ConfigError("evaluations.at_stages is set, and this run has no stages of a recipe. Name at_steps.")
+        if step == 0:
+            return self.at_start
         return step in self.at_steps or (self.every_steps is not None and step % self.every_steps == 0)
+
+    def with_stages(self, ends: Sequence[int]) -> Self:
+        """Return the evaluations with the steps at which stages end in place of `at_stages`."""
+        if not self.at_stages:
+            return self
+        steps = tuple(sorted({*self.at_steps, *ends}))
+        return self.model_copy(update={"at_stages": False, "at_start": True, "at_steps": steps})
 
     def within(self, num_steps: int) -> "EvaluationConfig | None":
         """Return the evaluations of a run that ends after so many steps; None = there are none."""
@@ -121,8 +140,8 @@ class EvaluationConfig(Params):
 
     def mistakes(self) -> Iterator[str]:
         """Yield what does not fit together."""
-        if self.every_steps is None and not self.at_steps:
-            yield "evaluations name no step; give every_steps or at_steps, or null for none"
+        if self.every_steps is None and not (self.at_steps or self.at_start or self.at_stages):
+            yield "evaluations name no step; give every_steps, at_steps, at_start or at_stages, or null for none"
 
 
 class DataConfig(Params):

@@ -28,7 +28,7 @@ def evaluation_words(training: TrainingConfig, split_tokens: list[int]) -> str:
     """
     config = training.evaluations
     assert config is not None, "asked for where there are some"
-    times = sum(config.is_due(step) for step in range(1, training.num_steps + 1))
+    times = sum(config.is_due(step) for step in range(training.num_steps + 1))
     # At least one window of each domain.
     most = max(config.tokens_per_domain, training.model.sequence_length)
     tokens = sum(min(most, available) for available in split_tokens)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
-from itertools import groupby
+from itertools import accumulate, groupby
 from typing import Literal
 
 from tasks.core.errors import ConfigError
@@ -18,10 +18,12 @@ from tasks.training.held_out import SPLIT as HELD_OUT
 from tasks.training.order import starved
 from tasks.training.params import Branch, BranchStage, TrainParams
 from tasks.training.planned import StageHook
+from tasks.training.replay import replayed
 from tasks.training.rows import SPLIT, DomainRows, rows_of
 from tasks.training.schedules.changes import Rewarm
 from tasks.training.segments import Layout
 from tasks.training.stage_caps import over_caps
+from tasks.training.starts.kinds import trained_on
 from tasks.training.starts.start import Start
 from tasks.training.types import Phase, RunSpec, Trunk, switch_mistakes
 
@@ -66,6 +68,7 @@ def planned_runs(
     Raises:
         ConfigError: all that keeps the recipe from being executed here, before the first step.
     """
+    recipe = replayed(recipe, partial(trained_on, params.start))
     rows: RowsOf = cache(partial(rows_of, pool, config=params.training.data))
     if found := (*_mistakes(params, recipe, pool, data, rows), *_taken_names(params, recipe)):
         raise ConfigError(
@@ -110,10 +113,20 @@ def staged_training(training: TrainingConfig, stages: Sequence[RecipeStage]) -> 
             changes["schedule"] = stage.schedule
             changes |= {} if stage.warmup_steps is None else {"warmup_steps": stage.warmup_steps}
         begun += stage.tokens
+    training = _evaluated(training, stages)
     if not changes and not rewarms:
         return training
     optimizer = dict(training.optimizer) | changes | ({"rewarms": tuple(rewarms)} if rewarms else {})
     return validate(TrainingConfig, dict(training) | {"optimizer": optimizer}, "with the schedules of its stages")
+
+
+def _evaluated(training: TrainingConfig, stages: Sequence[RecipeStage]) -> TrainingConfig:
+    """Return the config with the steps at which stages end, where evaluations are asked for there."""
+    evaluations = training.evaluations
+    if evaluations is None or not evaluations.at_stages:
+        return training
+    ends = [tokens // training.tokens_per_step for tokens in accumulate(stage.tokens for stage in stages)]
+    return training.model_copy(update={"evaluations": evaluations.with_stages(ends)})
 
 
 def _starved(spec: RunSpec, data: RunData) -> tuple[str, ...]:
@@ -257,6 +270,11 @@ def _wrong_stages(recipe: Recipe, training: TrainingConfig) -> Iterator[str]:
                 f"with training.milestone_every_steps {every}. Set that to a divisor of the step, or to null."
             )
         begun += stage.tokens
+        if training.evaluations is not None and training.evaluations.at_stages and begun % training.tokens_per_step:
+            yield (
+                f"stages.{number}: it ends behind {begun:,} tokens, within a step of {training.tokens_per_step:,}, and "
+                "evaluations.at_stages asks for its end. Let stages have whole steps, or name at_steps."
+            )
     for number, mistake in switch_mistakes(phases, training):
         yield f"stages.{number}: {mistake}"
 

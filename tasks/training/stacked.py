@@ -122,6 +122,8 @@ class _StepListeners:
 
 def _train(stack: Stack, listeners: _StepListeners) -> None:
     with CheckpointWriter(kept_by(stack.training)) as writer, _steps(stack) as steps_ahead:
+        if stack.step == 0:
+            _evaluate(stack)
         while stack.runs and stack.step < stack.training.num_steps:
             if bool(from_first(torch.tensor(listeners.asked_to_stop()), stack.world)):
                 _settle(stack)
@@ -342,6 +344,8 @@ def _evaluate(stack: Stack) -> None:
         return
     described = model_behind(stack.segments, stack.step)
     for run, weights_W in zip(stack.runs, stack.weights_NW, strict=True):
+        if run.evaluations and run.evaluations[-1][0] == stack.step:
+            continue  # a run that was stopped before its first step
         model = decoder(described, stack.layout.vocab_size, stack.layout.named(weights_W))
         try:
             run.evaluations.append((stack.step, evaluated(model, run.data.pool, config)))

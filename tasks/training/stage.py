@@ -26,6 +26,7 @@ from tasks.tokenize.prefixed import METADATA
 from tasks.tokenize.published import TOKENIZER_FILE
 from tasks.training.config import num_parameters
 from tasks.training.export import export_words
+from tasks.training.forgetting import forgetting
 from tasks.training.held_out import SPLIT as HELD_OUT
 from tasks.training.held_out import evaluation_words
 from tasks.training.memory import engine_words
@@ -41,6 +42,7 @@ from tasks.training.published import (
     TrunkStep,
 )
 from tasks.training.published_experts import ExpertsUsed
+from tasks.training.published_forgetting import Forgetting
 from tasks.training.published_run import (
     CONFIG_FILE,
     EVALUATIONS_FILE,
@@ -135,12 +137,15 @@ def run(params: TrainParams, *, inputs: Mapping[str, Path], output: Path, worksh
     if params.training.static_mask is not None:
         workshop.observer.say(mask_words(params.training, pool.vocab_size))
     if params.training.evaluations is not None:
-        workshop.observer.say(evaluation_words(params.training, pool.tokens(HELD_OUT).tolist()))
+        workshop.observer.say(evaluation_words(planned.runs[0].spec.training, pool.tokens(HELD_OUT).tolist()))
 
     records = train_all(runs, read, start, workshop)
     pairs = zip(runs, records, strict=True)
     trained = TrainedRuns(runs=tuple(_described(one, record, pool) for one, record in pairs))
     files = _files(trained.runs, records, recipe.name)
+    measured = ((run, read_evaluations(record.folder)) for run, record in zip(trained.runs, records, strict=True))
+    if (learnt := forgetting(measured, pool.names, params.training.tokens_per_step)) is not None:
+        files |= {Forgetting.FILE: learnt}
     if recipe.forecast is not None and (forecast := given.forecast()) is not None:
         read_back = ((one, read_losses(record.folder)) for one, record in zip(planned.runs, records, strict=True))
         said = updates(forecast, [RunCurve(one.mixture, one.spec.training, losses) for one, losses in read_back])

@@ -55,6 +55,7 @@ from tasks.tokenize.published import PackedDomain, PackedSplit, Split, TokenPool
 from tasks.training.planted.published import PlantedItem, PlantedPart, PlantedPlan
 from tasks.training.published import TrainedRuns
 from tasks.training.published_experts import DomainUse, ExpertsUsed, LayerUse
+from tasks.training.published_forgetting import Forgetting, RunForgetting
 from tasks.training.published_run import LOSSES_FILE, losses_text
 from tasks.training.published_updates import ForecastUpdate, ForecastUpdates
 from tests.report.evaluated import evaluate_folder
@@ -364,6 +365,12 @@ def _train(folder: Path, seeds: int) -> None:
         gain=Said(value=0.021, lower=0.009, upper=0.033),
     )  # fmt: skip
     ForecastUpdates(confidence=0.8, updates=(update,)).write(folder)
+    stages = RunForgetting(
+        run="searched-seed0", mixture="searched", seed=0, steps=(0, 15, 30), stages=DOMAINS[:2],
+        bits_per_byte=((3.0, 3.0, 3.0), (2.0, 3.1, 2.9), (2.5, 2.0, 2.8)), backward={DOMAINS[0]: 0.5},
+        forward={DOMAINS[1]: 0.1},
+    )  # fmt: skip
+    Forgetting(domains=DOMAINS, runs=(stages,)).write(folder)
 
 
 def _table(path: Path, rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> None:

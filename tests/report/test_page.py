@@ -98,8 +98,8 @@ def test_every_picture_says_in_words_what_it_shows(
     elements: list[tuple[str, dict[str, str | None]]], content: PageContent, searching: PageContent
 ) -> None:
     labels = [attributes.get("aria-label") for tag, attributes in elements if tag == "svg"]
-    assert len(labels) == len(pictures(content)) == 18
-    assert len(pictures(searching)) == 21
+    assert len(labels) == len(pictures(content)) == 19
+    assert len(pictures(searching)) == 22
     assert all(
         len(label) > 40 for svg in pictures(searching).values() for label in re.findall("aria-label=(.*?) xmlns", svg)
     )

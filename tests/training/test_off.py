@@ -96,6 +96,7 @@ METHODS = {
     "power": Method("train.training.optimizer.schedule", WSD, {"kind": "power"}),
     "power in steps": Method("train.training.optimizer.schedule", WSD, {"kind": "power_steps"}),
     "ramp of weights": Method("stage.end_weights", None, [0.1, 0.1, 0.8]),
+    "replay": Method("stage.replay", None, {"share": 0.5, "weights": [0.0, 0.0, 1.0]}),
     "reweighted losses": Method("train.training.objective", None, {"kind": "reweighted", "shape": "upper"}),
     "rewarms": Method("train.training.optimizer.rewarms", [], [REWARM]),
     "RoPE base of a stage": Method("stage.rope_base", None, 50_000.0),

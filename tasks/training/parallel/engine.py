@@ -120,6 +120,8 @@ def _train(run: _Run, own: str) -> None:
         CheckpointWriter(kept_by(training)) as writer,
         prefetched(run.data.read, ranges, workers=workers_for(job.device), ahead=STEPS_AHEAD) as batches,
     ):
+        if run.step == 0:
+            _evaluate(run)
         while run.step < training.num_steps:
             if bool(_from_first(torch.tensor(job.asked_to_stop()), job)):
                 if run.keeps and run.step:

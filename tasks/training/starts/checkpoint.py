@@ -10,7 +10,14 @@ from tasks.core.errors import ConfigError
 from tasks.core.params import Params
 from tasks.tokenize.published import TOKENIZER_FILE
 from tasks.training.published import EXPORT_FOLDER, TrainedRuns
-from tasks.training.published_run import CONFIG_FILE, RECORD_FILE, STATE_FILE, WEIGHTS_FILE, milestone_folder
+from tasks.training.published_run import (
+    CONFIG_FILE,
+    RECORD_FILE,
+    STATE_FILE,
+    WEIGHTS_FILE,
+    milestone_folder,
+    read_ledger,
+)
 from tasks.training.starts.weights import StartPaths
 
 
@@ -51,15 +58,7 @@ def paths(config: FromCheckpoint, setting: str = "train.start") -> StartPaths:
         ConfigError: no train stage has published there, there is no such run, or it has no such milestone.
         DataError: what it has published cannot be read.
     """
-    folder = Path(config.folder)
-    if not (folder / TrainedRuns.FILE).is_file():
-        raise ConfigError(
-            f"{setting}.folder: {folder} has no {TrainedRuns.FILE}. Name what a train stage has published."
-        )
-    runs = {run.name: folder / run.folder for run in TrainedRuns.read(folder).runs}
-    if config.run not in runs:
-        raise ConfigError(f"{setting}.run: {folder} has no run {config.run}; it has {', '.join(runs)}.")
-    own = runs[config.run]
+    folder, own = Path(config.folder), _folder_of(config, setting)
     weights = own / (WEIGHTS_FILE if config.step is None else f"{milestone_folder(config.step)}/{STATE_FILE}")
     if not weights.is_file():
         raise ConfigError(
@@ -76,3 +75,37 @@ def paths(config: FromCheckpoint, setting: str = "train.start") -> StartPaths:
         record=record,
         upcycle=config.upcycle,
     )
+
+
+def trained_on(config: FromCheckpoint) -> dict[str, float]:
+    """Return the tokens by domain that the run had trained on, by its ledger; not those of the start that it had itself.
+
+    A milestone within a block of the ledger has the block's tokens in proportion.
+
+    Raises:
+        ConfigError: there is no such run.
+        DataError: its ledger cannot be read.
+    """
+    found = dict[str, float]()
+    for row in read_ledger(_folder_of(config, "train.start")):
+        made = row.last_step + 1 - row.first_step
+        steps = made if config.step is None else min(max(config.step - row.first_step, 0), made)
+        found[row.domain] = found.get(row.domain, 0.0) + row.tokens * steps / made
+    return found
+
+
+def _folder_of(config: FromCheckpoint, setting: str) -> Path:
+    """Return where the run's files lie.
+
+    Raises:
+        ConfigError: no train stage has published there, or there is no such run.
+    """
+    folder = Path(config.folder)
+    if not (folder / TrainedRuns.FILE).is_file():
+        raise ConfigError(
+            f"{setting}.folder: {folder} has no {TrainedRuns.FILE}. Name what a train stage has published."
+        )
+    runs = {run.name: folder / run.folder for run in TrainedRuns.read(folder).runs}
+    if config.run not in runs:
+        raise ConfigError(f"{setting}.run: {folder} has no run {config.run}; it has {', '.join(runs)}.")
+    return runs[config.run]

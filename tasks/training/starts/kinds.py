@@ -28,3 +28,20 @@ def paths(config: StartConfig) -> StartPaths | None:
             return hugging_face.paths(config)
         case _:
             assert_never(config)
+
+
+def trained_on(config: StartConfig) -> dict[str, float] | None:
+    """Return the tokens by domain that the weights of a start were trained on; None where nobody knows.
+
+    Raises:
+        ConfigError: the run that it names is not there.
+    """
+    match config:
+        case Scratch():
+            return {}
+        case FromCheckpoint():
+            return checkpoint.trained_on(config)
+        case FromHuggingFace():
+            return None
+        case _:
+            assert_never(config)
