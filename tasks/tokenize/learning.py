@@ -30,6 +30,11 @@ class TrainedBpe(Params):
         description="256 bytes, the end of a document, merges; null = a token per 1,000 bytes of training text, 512 to 4096",
     )
     training_bytes: PositiveInt = Field(default=8_000_000, description="UTF-8 bytes of text to train on, at most")
+    special_tokens: PositiveInt | None = Field(
+        default=None,
+        le=4096,
+        description="so many more tokens of the vocabulary that no text gives, for denoisers of training; null = none",
+    )
 
 
 @dataclass(frozen=True)
@@ -51,7 +56,11 @@ def learn(args: LearnTokenizerArgs, here: Here) -> UnitResult:
     chosen = choose(table["id"].to_pylist(), sizes, domains, args.config.training_bytes, args.seed)
     size, taken = args.config.vocab_size, sum(taken for _, taken in chosen)
     beginnings = _beginnings(table["text"], chosen)
-    text = bpe.train(beginnings, size) if size else bpe.train_at_most(beginnings, bpe.default_vocab_size(taken))
+    more = args.config.special_tokens or 0
+    if size:
+        text = bpe.train(beginnings, size, more)
+    else:
+        text = bpe.train_at_most(beginnings, bpe.default_vocab_size(taken) + more, more)
     (here.folder / TOKENIZER_FILE).write_text(text, encoding="utf-8")
     return UnitResult(summary={"training_bytes": taken, "training_documents": len(chosen)})
 

@@ -14,6 +14,7 @@ import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TypedDict, TypeVar
 
@@ -80,6 +81,12 @@ class TokenPool:
     def names(self) -> tuple[str, ...]:
         """The domains' names, in the order of every vector of weights."""
         return tuple(domain.name for domain in self.domains)
+
+    @cached_property
+    def specials(self) -> npt.NDArray[np.int64]:
+        """The special tokens besides the end of a document, which stand for no byte either, in the order of their ids."""
+        found: npt.NDArray[np.int64] = np.setdiff1d(np.flatnonzero(self.token_bytes == 0), [self.document_end])
+        return found
 
     def tokens(self, split: str) -> npt.NDArray[np.int64]:
         """Return the number of tokens per domain, shape [domains]."""

@@ -48,13 +48,13 @@ class Codec:
         return np.array([len(piece) for piece in self.pieces], dtype=np.int64)
 
 
-def train(texts: Iterable[str], vocab_size: int) -> str:
+def train(texts: Iterable[str], vocab_size: int, special_tokens: int = 0) -> str:
     """Return `tokenizer.json` of a byte-level BPE trained on texts, see `train_at_most`.
 
     Raises:
         ConfigError: the texts do not hold as many different pairs as the vocabulary asks for.
     """
-    text = train_at_most(texts, vocab_size)
+    text = train_at_most(texts, vocab_size, special_tokens)
     if (found := len(json.loads(text)["model"]["vocab"])) != vocab_size:
         raise ConfigError(
             f"tokenize.tokenizer.vocab_size: {vocab_size:,} tokens were asked for, the training text gives {found:,}. "
@@ -72,10 +72,11 @@ def default_vocab_size(training_bytes: int) -> int:
     return min(max(512, training_bytes // 1_000 // 64 * 64), 4096)
 
 
-def train_at_most(texts: Iterable[str], vocab_size: int) -> str:
+def train_at_most(texts: Iterable[str], vocab_size: int, special_tokens: int = 0) -> str:
     """Return `tokenizer.json` of a byte-level BPE: no normaliser, no added space, no lost byte.
 
-    It has fewer tokens than asked for where the texts hold fewer different pairs.
+    It has fewer tokens than asked for where the texts hold fewer different pairs. So many `special_tokens` of them stand for
+    no text, besides the end of a document.
     """
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
@@ -84,7 +85,7 @@ def train_at_most(texts: Iterable[str], vocab_size: int) -> str:
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=vocab_size,
-        special_tokens=[DOCUMENT_END],
+        special_tokens=[DOCUMENT_END, *(f"<|special_{number}|>" for number in range(special_tokens))],
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
         show_progress=False,
     )

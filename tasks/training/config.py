@@ -22,7 +22,7 @@ from tasks.training.schedules.wsd import Wsd
 from tasks.training.spikes import SkipSpikes
 from tasks.training.static_mask import StaticMask, mask_mistakes
 from tasks.training.teachers.distillation import Distillation
-from tasks.training.transforms.kinds import TransformKind
+from tasks.training.transforms.kinds import TransformKind, rearranges
 
 Architecture = Literal["qwen3", "olmo2"]
 Precision = Literal["float32", "bfloat16"]
@@ -179,6 +179,13 @@ class DataConfig(Params):
         """Yield what does not fit together."""
         if self.curriculum_order is not None and self.curriculum is None:
             yield "data.curriculum_order says how a curriculum's numbers go, and data.curriculum names none"
+        if self.transform is not None and rearranges(self.transform):
+            named = {"packing": self.packing, "loss_weights": self.loss_weights, "document_mask": self.document_mask}
+            if there := [name for name, value in named.items() if value]:
+                yield (
+                    f"transform {self.transform.kind} moves the tokens of a row, and {', '.join(there)} would find them at "
+                    "other places; leave one of them out"
+                )
 
     @property
     def gaps(self) -> bool:

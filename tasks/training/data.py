@@ -15,6 +15,7 @@ from zlib import crc32
 import numpy as np
 import numpy.typing as npt
 
+from tasks.core.errors import ConfigError
 from tasks.tokenize.pool import TokenPool, Tokens
 from tasks.training.config import DataConfig
 from tasks.training.interleave import Floats, Integers
@@ -22,7 +23,7 @@ from tasks.training.order import DataOrder, Past, Samples, check_caps, data_orde
 from tasks.training.planted.overlay import Plants, read_plants
 from tasks.training.rows import DomainRows, rows_of
 from tasks.training.segments import Layout, Segment, Segments, samples_before
-from tasks.training.transforms.kinds import transformed
+from tasks.training.transforms.kinds import rearranges, require_fits, transformed
 from tasks.training.transforms.row import NO_TARGET
 from tasks.training.types import Phase, RunSpec
 
@@ -107,7 +108,7 @@ class OrderedRows:
             return pairs_SXT
         if config.transform is not None:
             for number, row_U in enumerate(tokens_SU):
-                made = transformed(config.transform, row_U, first + number, self.seed)
+                made = transformed(config.transform, row_U, first + number, self.seed, self.pool.specials, end)
                 pairs_SXT[number] = made.inputs, made.targets
         if config.packing is not None:
             # An end behind an end pads the row.
@@ -243,12 +244,26 @@ def run_data(spec: RunSpec, pool: TokenPool, rows: Callable[[Layout], tuple[Doma
     pasts = {} if spec.trunk is None else _pasts(run_data(spec.trunk.spec, pool, rows), spec.trunk.step)
     parts, planted = [], None if spec.planted is None else read_plants(spec.planted, pool.document_end)
     for layout in dict.fromkeys(one.layout for one in spec.segments):
+        _require_transform(spec, pool, layout)
         found = rows_of(pool, layout, spec.training.data) if rows is None else rows(layout)
         order = order_over(found, phases_of(spec, layout), pool.names, spec.seed, spec.row_share, pasts.get(layout))
         parts.append(OrderedRows(order, pool, found, spec.training.data, spec.seed, planted))
     if spec.max_epochs is not None:
         check_caps([one.order for one in parts], spec.max_epochs, spec.name)
     return RunData(tuple(parts), spec.segments)
+
+
+def _require_transform(spec: RunSpec, pool: TokenPool, layout: Layout) -> None:
+    """Check that the run's transform can be made of rows of a layout."""
+    transform = None if spec.training.data is None else spec.training.data.transform
+    if transform is None:
+        return
+    if rearranges(transform) and (layout.metadata or spec.planted is not None):
+        raise ConfigError(
+            f"{spec.name}: data.transform {transform.kind} moves the tokens of a row, and metadata of a stage and planted "
+            "texts are known by their places. Leave one of them out."
+        )
+    require_fits(transform, pool.specials, layout.length)
 
 
 def phases_of(spec: RunSpec, layout: Layout) -> tuple[Phase, ...]:

@@ -106,6 +106,7 @@ METHODS = {
     ),
     "static mask": Method("train.training.static_mask", None, {"sparsity": 0.5}),
     "teachers": Method("train.teachers", [], None),
+    "UL2": Method("train.training.data.transform", None, {"kind": "ul2", "denoisers": [{"share": 0.5, "rate": 0.25}]}),
     "untied embeddings": Method("train.training.model.untied_embeddings", False, True),
     "z-loss": Method("train.training.loss", None, {"kind": "z_loss", "weight": 0.1}),
 }

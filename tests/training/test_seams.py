@@ -206,12 +206,16 @@ LINES = {
     ),
     "tasks/training/transforms/kinds.py": (
         (
-            "transforms import goldfish\n",
-            "transforms import goldfish, rotated\nfrom tasks.training.transforms.rotated import Rotated\n",
+            "transforms import goldfish, ul2\n",
+            "transforms import goldfish, rotated, ul2\nfrom tasks.training.transforms.rotated import Rotated\n",
         ),
-        ("TransformKind = Goldfish\n", "TransformKind = Goldfish | Rotated\n"),
+        ("TransformKind = Annotated[Goldfish", "TransformKind = Annotated[Goldfish | Rotated"),
         (
-            "        case Goldfish():\n",
+            "        case Ul2():\n            ul2",
+            "        case Rotated():\n            return\n{}",
+        ),
+        (
+            "        case Ul2():\n            return",
             "        case Rotated():\n            return rotated.transformed(tokens_U, number, seed)\n{}",
         ),
     ),
