@@ -109,7 +109,7 @@ def test_what_does_not_fit_is_refused_before_the_first_step(special: TokenPool, 
     ):
         train(small_spec(data=DataConfig(transform=SMALL)), pool)
     long = Ul2(denoisers=(Denoiser(share=1, rate=0.15, mean_span=8),))
-    with pytest.raises(ConfigError, match=r"denoisers\.0: a row of 16 tokens has 1.4 hidden tokens .* one span of 8"):
+    with pytest.raises(ConfigError, match=r"denoisers\.0: a row of 16 tokens has 1.3 hidden tokens .* one span of 8"):
         train(small_spec(data=DataConfig(transform=long)), special)
     for changes in ({"packing": "best_fit"}, {"document_mask": True}, {"loss_weights": "w"}):
         with pytest.raises(ValueError, match=f"ul2 moves the tokens of a row, and {next(iter(changes))}"):
