@@ -99,7 +99,8 @@ def told(found: Mapping[str, Sequence[Mapping[str, float]]], options: argparse.N
     lines = [
         f"long_context: {machine()}: 0.08M parameters on bytes, {options.steps} steps of {_SAMPLES} x {_LENGTH} tokens at "
         f"RoPE base {_SHORT_BASE:g}, then {options.long} of {_SAMPLES // 4} x {4 * _LENGTH} at {_LONG_BASE:g}; "
-        f"{len(found['before'])} seeds, {options.items} texts. `python -m benchmarks.studies.long_context FOLDER`",
+        f"{len(found['before'])} seeds, {options.items} texts. `python -m benchmarks.studies.long_context FOLDER "
+        f"--seeds {len(found['before'])} --steps {options.steps} --long {options.long}`",
         "",
         "Accuracy (chance 0.12) by length of the text that a model reads, mean over five depths and seeds; the farthest",
         "is depth 0 at 256. Bits per byte of held-out articles in windows of 64, and its change against before.",
