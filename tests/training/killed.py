@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 
 from tasks.core.digest import digest_bytes, digest_file
 from tasks.tokenize.pool import TokenPool
@@ -99,8 +100,8 @@ def _train(spec: RunSpec, pool: TokenPool, folder: Path, case: Case | None) -> N
     """Train, note which tokens every step takes, and die when the case says so."""
     counted = ConsumptionLog.add
 
-    def noted(log: ConsumptionLog, batch: Batch) -> None:
-        counted(log, batch)
+    def noted(log: ConsumptionLog, batch: Batch, weights_ST: Tensor | None = None) -> None:
+        counted(log, batch, weights_ST)
         step = int(steps_of_samples(spec.segments, np.array([batch.start]))[0])
         with (folder / "samples").open("a") as stream:
             stream.write(f"{step} {hashlib.sha256(batch.tokens.tobytes()).hexdigest()}\n")

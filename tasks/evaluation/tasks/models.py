@@ -245,7 +245,7 @@ def _last_states(model: "Decoder", batch: Sequence[tuple[int, ...]], layers: Seq
     rows_B = torch.arange(len(batch), device=model.output.device)
     states: list[torch.Tensor] = []
     hooks = [
-        layer.register_forward_hook(lambda _layer, _given, out_BTD: states.append(out_BTD[rows_B, ends_B]))
+        layer.register_forward_hook(lambda _layer, _given, out: states.append(out[0][rows_B, ends_B]))
         for layer in model.model.layers
     ]
     try:
