@@ -12,7 +12,6 @@ W = P padded.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from functools import partial
 from itertools import islice
 from math import isfinite
 from pathlib import Path
@@ -38,7 +37,8 @@ from tasks.training.result import RunResult
 from tasks.training.schedules.rates import learning_rate
 from tasks.training.segments import model_behind, shares_of_steps
 from tasks.training.spikes import is_spike
-from tasks.training.stacked_model import gradient_and_nats, hidden_states, nats_of_tokens
+from tasks.training.stacked_looks import follow_experts, routings_of, weights_of_tokens
+from tasks.training.stacked_model import gradient_and_nats
 from tasks.training.stacked_optimizer import change
 from tasks.training.stacked_state import (
     MadeStep,
@@ -52,7 +52,7 @@ from tasks.training.stacked_state import (
     state_of,
     together,
 )
-from tasks.training.step_losses import looks_first, loss_by_domain, require_targets, token_weights
+from tasks.training.step_losses import loss_by_domain, require_targets
 from tasks.training.teachers.loaded import teaching
 from tasks.training.types import DivergedError, RunSpec, StepNumbers, World
 from tasks.training.worlds import require_shared
@@ -158,12 +158,12 @@ def _advance(stack: Stack, steps_ahead: Iterator[Mapping[int, Batch]]) -> None:
     pairs_NSXT, batches = _pairs(stack, steps_ahead)
     nats_NS = stack.weights_NW.new_empty(pairs_NSXT.shape[:2])
     stack.low_NW.copy_(stack.weights_NW)
-    routings = _routings(stack, pairs_NSXT)
-    weights_NST = _token_weights(stack, pairs_NSXT, batches, routings)
+    routings = routings_of(stack, pairs_NSXT)
+    weights_NST = weights_of_tokens(stack, pairs_NSXT, batches, routings)
     for row, run in enumerate(stack.runs):
         run.log.add(batches[run.place], None if weights_NST is None else weights_NST[row])
     total_NW = _summed(stack, pairs_NSXT, nats_NS, weights_NST, routings)
-    _follow_experts(stack, routings, batches)
+    follow_experts(stack, routings, batches)
     gradient_NP = total_NW[:, :parameters].mul_(1.0 / training.tokens_per_step)
     losses_N = total_NW[:, parameters].double() / training.tokens_per_step
     if stack.mask is not None:
@@ -178,37 +178,6 @@ def _advance(stack: Stack, steps_ahead: Iterator[Mapping[int, Batch]]) -> None:
         stack.mask.apply(stack.layout.named(stack.weights_NW), stack.step)
     stack.pending.append(MadeStep(losses_N, norms_N, nats_NS, batches))
     stack.step += 1
-
-
-def _routings(stack: Stack, pairs_NSXT: Tensor) -> list[Routing] | None:
-    """Return what the experts of each run are told in this step, which may take a look at all of it; None = no experts."""
-    states = [run.experts for run in stack.runs if run.experts is not None]
-    if not states:
-        return None
-    routings = [state.routing() for state in states]
-    if not states[0].needs_shares or stack.training.micro_batches == 1:
-        return routings
-    scoring = scoring_of(stack.training, stack.runs[0].data.pool.document_end, stack.segment.metadata)
-    for part in torch.split(pairs_NSXT, stack.part_size, dim=1):
-        hidden_states(stack.layout_there, stack.weights_NW, stack.low_NW, part, scoring, routings)
-    sums_NLX = _told_by_all(stack, [routing.taken() for routing in routings])
-    return [state.routing(state.shares(told_LX)) for state, told_LX in zip(states, sums_NLX, strict=True)]
-
-
-def _told_by_all(stack: Stack, told: Sequence[Tensor]) -> Tensor:
-    """Return what the layers of each run told of a step, of the samples of all processes, [N, L, X]."""
-    return world_sum(torch.stack([told_SLX.double().sum(dim=0) for told_SLX in told]), stack.world)
-
-
-def _follow_experts(stack: Stack, routings: Sequence[Routing] | None, batches: Mapping[int, Batch]) -> None:
-    """Count how the tokens of a step were routed, and let the balance loss go on by it."""
-    if routings is None:
-        return
-    told = [routing.taken() for routing in routings]
-    for run, told_SLX, told_LX in zip(stack.runs, told, _told_by_all(stack, told), strict=True):
-        assert run.experts is not None, "all runs of a stack have one config"
-        run.experts.add(stack.step, told_SLX, batches[run.place].samples.domains)
-        run.experts.follow(told_LX)
 
 
 def _summed(
@@ -242,42 +211,6 @@ def _summed(
 
     tree_sum(write, first, count, stack.sums)
     return world_sum(stack.sums[0], stack.world)
-
-
-def _token_weights(
-    stack: Stack, pairs_NSXT: Tensor, batches: Mapping[int, Batch], routings: Sequence[Routing] | None
-) -> Tensor | None:
-    """Return what each of this process's tokens counts, [N, S, T]; None = 1."""
-    training, first, summed = stack.training, stack.parts[0] * stack.part_size, partial(world_sum, world=stack.world)
-    looks = looks_first(training, stack.step)
-    nats_NST = _looked_at(stack, pairs_NSXT, routings) if looks else [None] * len(stack.runs)
-    found = [
-        token_weights(
-            training, run.data, batches[run.place], stack.step, nats, first, summed, pairs_NSXT.device, scores
-        )
-        for run, nats, scores in zip(stack.runs, nats_NST, _scores(stack, pairs_NSXT), strict=True)
-    ]
-    some = [weights_ST for weights_ST in found if weights_ST is not None]
-    return torch.stack(some) if some else None
-
-
-def _scores(stack: Stack, pairs_NSXT: Tensor) -> Sequence[Tensor | None]:
-    """Return what the teachers say of each run's samples, [S] each, where they choose among them; None = they do not."""
-    taught = teaching(stack.teachers, stack.step)
-    if taught is None:
-        return [None] * len(pairs_NSXT)
-    scoring = scoring_of(stack.training, stack.runs[0].data.pool.document_end, stack.segment.metadata)
-    return [taught.scores(pairs_SXT.split(stack.part_size), scoring) for pairs_SXT in pairs_NSXT]
-
-
-def _looked_at(stack: Stack, pairs_NSXT: Tensor, routings: Sequence[Routing] | None) -> Tensor:
-    """Return the nats of this process's tokens before the step, [N, S, T], -1 = no target."""
-    scoring = scoring_of(stack.training, stack.runs[0].data.pool.document_end, stack.segment.metadata)
-    own, parts = (stack.layout_there, stack.weights_NW, stack.low_NW), torch.split(pairs_NSXT, stack.part_size, dim=1)
-    made = [nats_of_tokens(*own, part, scoring, routings) for part in parts]
-    for routing in routings or ():
-        routing.taken()
-    return torch.cat(made, dim=1)
 
 
 def _pairs(stack: Stack, steps_ahead: Iterator[Mapping[int, Batch]]) -> tuple[Tensor, Mapping[int, Batch]]:
