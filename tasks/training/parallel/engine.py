@@ -7,9 +7,8 @@ the run (`workers`) and belongs to no key: a run goes on with fewer processes fr
 Axes: S samples of this process, X tokens given and tokens to predict, T places of a sample.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import partial
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from math import isfinite, sqrt
 from typing import Any
 
@@ -19,72 +18,34 @@ from torch import Tensor
 from tasks.core.errors import StoppedError
 from tasks.tokenize.pool import TokenPool
 from tasks.training.checkpoint import Checkpoint, CheckpointWriter, is_due, kept_by, read, steps
-from tasks.training.config import TrainingConfig
 from tasks.training.data import Batch, RunData, run_data
 from tasks.training.distributed import from_first
-from tasks.training.experts.balance import Routing
 from tasks.training.experts.use import ExpertState, Floats, expert_state, experts_used
 from tasks.training.held_out import evaluated
 from tasks.training.interleave import Integers
 from tasks.training.ledger import ConsumptionLog, also_counted
 from tasks.training.loader import prefetched, workers_for
-from tasks.training.masked import Mask, mask_of
+from tasks.training.masked import mask_of
 from tasks.training.memory import require_memory, shortage_named
-from tasks.training.model import Decoder, Scoring, decoder, scoring_of, weight_shapes
+from tasks.training.model import Decoder, decoder, scoring_of, weight_shapes
 from tasks.training.numerics import deterministic, diverged
 from tasks.training.optimizers.kinds import method
-from tasks.training.optimizers.method import Sharding, Step, split_name
+from tasks.training.optimizers.method import Sharding, split_name
 from tasks.training.optimizers.template import step_template
 from tasks.training.parallel.job import Job
-from tasks.training.parallel.spread import Spread, SpreadOut
-from tasks.training.result import Evaluation, RunResult, accounted, first_weights, identity, steps_before
+from tasks.training.parallel.running import Run, follow_experts, routing_of, summed_over, weights_of_tokens
+from tasks.training.parallel.spread import SpreadOut
+from tasks.training.result import RunResult, accounted, first_weights, identity, steps_before
 from tasks.training.schedules.rates import learning_rate
 from tasks.training.segments import Segment, model_behind, segment_of, shares_of_steps
 from tasks.training.spikes import is_spike, skipped_steps
-from tasks.training.step_losses import looks_first, loss_by_domain, require_targets, token_weights
-from tasks.training.teachers.loaded import Teachers, teachers_of, teaching
-from tasks.training.transforms.row import NO_TARGET
+from tasks.training.step_losses import loss_by_domain, require_targets
+from tasks.training.teachers.loaded import teachers_of, teaching
 from tasks.training.types import RunSpec, StepNumbers, World
 from tasks.training.worlds import require_segments_shared, require_shared
 
 # Steps that are read before they are asked for, on a GPU: a guess.
 STEPS_AHEAD = 8
-
-
-@dataclass
-class _Run:
-    """What a run has reached, and what it works with. `workers`: from which step on how many processes made it.
-
-    `log` counts what this process took of the data, `experts` how its tokens were routed; the `mask` holds weights at zero.
-    """
-
-    spec: RunSpec
-    data: RunData
-    job: Job
-    model: Decoder
-    spread: Spread
-    state: dict[str, Tensor]
-    template: Step
-    keeps: bool
-    log: ConsumptionLog
-    teachers: Teachers | None
-    mask: Mask | None = None
-    losses: list[float] = field(default_factory=list)
-    norms: list[float] = field(default_factory=list)
-    loss_by_domain: Mapping[str, float] = field(default_factory=dict)
-    evaluations: list[Evaluation] = field(default_factory=list)
-    workers: list[tuple[int, int]] = field(default_factory=list)
-    experts: ExpertState | None = None
-
-    @property
-    def training(self) -> TrainingConfig:
-        """How it is trained."""
-        return self.spec.training
-
-    @property
-    def step(self) -> int:
-        """Steps made so far."""
-        return len(self.losses)
 
 
 def train_decoder(spec: RunSpec, pool: TokenPool, job: Job, spread_out: SpreadOut) -> RunResult:
@@ -113,7 +74,7 @@ def train_decoder(spec: RunSpec, pool: TokenPool, job: Job, spread_out: SpreadOu
         return replace(told, experts=experts)
 
 
-def _train(run: _Run, own: str) -> None:
+def _train(run: Run, own: str) -> None:
     training, job = run.training, run.job
     ranges = shares_of_steps(run.data.segments, run.step, job.world.rank, 1, job.world.size)
     with (
@@ -152,7 +113,7 @@ def _require_room(spec: RunSpec, vocab_size: int, world: World) -> None:
         require_memory(as_there, vocab_size, shards=shards, sequences=sequences)
 
 
-def _start(spec: RunSpec, data: RunData, job: Job, spread_out: SpreadOut, own: str) -> _Run:
+def _start(spec: RunSpec, data: RunData, job: Job, spread_out: SpreadOut, own: str) -> Run:
     """Return the run at its start, or where its last checkpoint is."""
     training, parallel, vocab_size = spec.training, spec.training.engine, data.pool.vocab_size
     assert parallel is not None, "this engine was chosen by it"
@@ -177,7 +138,7 @@ def _start(spec: RunSpec, data: RunData, job: Job, spread_out: SpreadOut, own: s
     log = ConsumptionLog(data.segments, len(data.pool.names), also)
     teachers = teachers_of(spec, vocab_size, job.device)
     mask = mask_of(training.static_mask, weight_shapes(training.model, vocab_size), job.device, spread.own)
-    run = _Run(spec, data, job, model, spread, state, template, bool(keeps), log, teachers, mask)
+    run = Run(spec, data, job, model, spread, state, template, bool(keeps), log, teachers, mask)
     run.experts = expert_state(training, len(data.pool.names))
     if step:
         _restore(run, step)
@@ -195,7 +156,7 @@ def _start(spec: RunSpec, data: RunData, job: Job, spread_out: SpreadOut, own: s
     return run
 
 
-def _restore(run: _Run, step: int) -> None:
+def _restore(run: Run, step: int) -> None:
     """Take what the checkpoint of a step holds; the first process reads it, each keeps its own part of every tensor."""
     tensors: Mapping[str, Tensor] = {}
     told, device = torch.zeros(2, step, dtype=torch.float64), run.job.device
@@ -218,7 +179,7 @@ def _restore(run: _Run, step: int) -> None:
     run.losses, run.norms = _from_first(told, run.job).tolist()
 
 
-def _advance(run: _Run, batches: Iterator[Batch]) -> None:
+def _advance(run: Run, batches: Iterator[Batch]) -> None:
     """Make one step.
 
     Raises:
@@ -230,8 +191,8 @@ def _advance(run: _Run, batches: Iterator[Batch]) -> None:
     parts = parts_of_step(segment, training.micro_batches, run.job.world)
     run.model.read_as(segment.model)
     some_SXT = torch.from_numpy(batch.pairs).to(run.job.device).chunk(parts)
-    routing = _routing(run, some_SXT, scoring)
-    weights_ST = _token_weights(run, batch, some_SXT, scoring, routing)
+    routing = routing_of(run, some_SXT, scoring)
+    weights_ST = weights_of_tokens(run, batch, some_SXT, scoring, routing)
     taught = teaching(run.teachers, step)
     nats, made = torch.zeros((), dtype=torch.float64, device=run.job.device), []
     for number, pairs_SXT in enumerate(some_SXT):
@@ -263,103 +224,41 @@ def _advance(run: _Run, batches: Iterator[Batch]) -> None:
         if run.mask is not None:
             run.mask.apply(spread.weights, step)
     run.log.add(batch, weights_ST)
-    _follow_experts(run, routing, batch)
+    follow_experts(run, routing, batch)
     run.loss_by_domain = loss_by_domain(run.data, [batch], torch.cat(made))
 
 
-def _routing(run: _Run, some_SXT: Sequence[Tensor], scoring: Scoring) -> Routing | None:
-    """Return what the experts are told in this step, which may take a look at all of it; None = no experts."""
-    if (state := run.experts) is None:
-        return None
-    routing = state.routing()
-    if not state.needs_shares or len(some_SXT) * run.job.world.size == 1:
-        return routing
-    with torch.no_grad():
-        for pairs_SXT in some_SXT:
-            run.spread.call(pairs_SXT[:, 0], run.training.product_precision, scoring=scoring, routing=routing)
-    return state.routing(state.shares(_told_by_all(run, routing.taken())))
-
-
-def _told_by_all(run: _Run, told_SLX: Tensor) -> Tensor:
-    """Return what the layers told of a step, of the samples of all processes, [L, X]."""
-    return _summed(told_SLX.double().sum(dim=0), run.job.world)
-
-
-def _follow_experts(run: _Run, routing: Routing | None, batch: Batch) -> None:
-    """Count how the tokens of a step were routed, and let the balance loss go on by it."""
-    if routing is None or run.experts is None:
-        return
-    told_SLX = routing.taken()
-    run.experts.add(run.step - 1, told_SLX, batch.samples.domains)
-    run.experts.follow(_told_by_all(run, told_SLX))
-
-
-def _token_weights(
-    run: _Run, batch: Batch, some_SXT: Sequence[Tensor], scoring: Scoring, routing: Routing | None
-) -> Tensor | None:
-    """Return what each of this process's tokens counts, [S, T]; None = 1."""
-    training, world = run.training, run.job.world
-    nats_ST = _looked_at(run, some_SXT, scoring, routing) if looks_first(training, run.step) else None
-    first, summed = world.rank * len(batch.pairs), partial(_summed, world=world)
-    taught = teaching(run.teachers, run.step)
-    scores_S = None if taught is None else taught.scores(some_SXT, scoring)
-    return token_weights(training, run.data, batch, run.step, nats_ST, first, summed, some_SXT[0].device, scores_S)
-
-
-@torch.no_grad()
-def _looked_at(run: _Run, some_SXT: Sequence[Tensor], scoring: Scoring, routing: Routing | None) -> Tensor:
-    """Return the nats of this process's tokens before the step, [S, T], -1 = no target."""
-    made = []
-    for pairs_SXT in some_SXT:
-        targets_ST = pairs_SXT[:, 1]
-        given = (pairs_SXT[:, 0], run.training.product_precision, targets_ST, scoring, None, None, routing)
-        _, nats_ST = run.spread.call(*given)
-        made.append(torch.where(targets_ST == NO_TARGET, -1.0, nats_ST))
-    if routing is not None:
-        routing.taken()
-    return torch.cat(made)
-
-
-def _is_spike(run: _Run) -> bool:
+def _is_spike(run: Run) -> bool:
     """Return whether the step whose loss and norm came last is to be left out."""
     config = run.training.optimizer.skip_spikes
     return config is not None and is_spike(config, run.losses, run.norms)
 
 
-def _agreed(run: _Run, nats: Tensor, gradients: Mapping[str, Tensor]) -> tuple[float, float]:
+def _agreed(run: Run, nats: Tensor, gradients: Mapping[str, Tensor]) -> tuple[float, float]:
     """Return the nats of the whole step and the sum of all squares of the gradient, on every process."""
     norms = torch.stack([torch.linalg.vector_norm(gradient) for gradient in gradients.values()])
     squares = norms.double().square().sum()
     if not run.spread.sharded and run.job.world.rank:
         # Each process has all of them.
         squares = torch.zeros_like(squares)
-    total, all_squares = _summed(torch.stack([nats, squares]), run.job.world).tolist()
+    total, all_squares = summed_over(torch.stack([nats, squares]), run.job.world).tolist()
     return total, all_squares
 
 
-def _summed(tensor: Tensor, world: World) -> Tensor:
-    """Return the sum over processes, in place."""
-    if world.size > 1:
-        import torch.distributed as dist
-
-        dist.all_reduce(tensor, group=world.group)
-    return tensor
-
-
-def _consumed(run: _Run) -> Integers:
+def _consumed(run: Run) -> Integers:
     """Return what all processes of the world took."""
-    state = _summed(torch.from_numpy(run.log.state().copy()).to(run.job.device), run.job.world)
+    state = summed_over(torch.from_numpy(run.log.state().copy()).to(run.job.device), run.job.world)
     consumed: Integers = state.cpu().numpy()
     return consumed
 
 
-def _routed(run: _Run, experts: ExpertState) -> Floats:
+def _routed(run: Run, experts: ExpertState) -> Floats:
     """Return how the tokens of all processes were routed."""
-    sums: Floats = _summed(torch.from_numpy(experts.sums.copy()).to(run.job.device), run.job.world).cpu().numpy()
+    sums: Floats = summed_over(torch.from_numpy(experts.sums.copy()).to(run.job.device), run.job.world).cpu().numpy()
     return sums
 
 
-def _save(run: _Run, own: str, writer: CheckpointWriter) -> None:
+def _save(run: Run, own: str, writer: CheckpointWriter) -> None:
     """Begin to save the whole of every tensor: any number of processes goes on from it."""
     tensors, consumed = {}, _consumed(run)
     routed = {} if run.experts is None else {"experts": run.experts.record(_routed(run, run.experts))}
@@ -374,7 +273,7 @@ def _save(run: _Run, own: str, writer: CheckpointWriter) -> None:
         writer.save([Checkpoint(run.job.checkpoints, own, run.step, tensors, record)])
 
 
-def _evaluate(run: _Run) -> None:
+def _evaluate(run: Run) -> None:
     """Measure the model on held-out text, if it is time: the first process does, the others help it to the whole."""
     config = run.training.evaluations
     if config is None or not config.is_due(run.step):
@@ -384,7 +283,7 @@ def _evaluate(run: _Run) -> None:
         run.evaluations.append((run.step, evaluated(model.to(run.job.device), run.data.pool, config)))
 
 
-def _model(run: _Run) -> Decoder:
+def _model(run: Run) -> Decoder:
     """Return the whole model on the first process, in the host's memory, and one without values on the others."""
     config, vocab_size = model_behind(run.data.segments, run.step), run.data.pool.vocab_size
     wholes = ((name, run.spread.whole(name, part)) for name, part in run.spread.weights.items())
@@ -392,7 +291,7 @@ def _model(run: _Run) -> Decoder:
     return decoder(config, vocab_size, weights) if weights else Decoder(config, vocab_size)
 
 
-def _stopped(run: _Run) -> StoppedError:
+def _stopped(run: Run) -> StoppedError:
     kept = "a checkpoint is kept, and the same command goes on from there" if run.keeps else "nothing is kept"
     return StoppedError(f"{run.spec.name}: stopped behind step {run.step} of {run.training.num_steps}; {kept}.")
 
