@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.inputs import lines_of, shared
-from benchmarks.measure import machine
+from benchmarks.inputs import lines_of
+from benchmarks.studies.study import SEEDS, Option, Study, run
 from tasks.comparison.table import interval
 from tasks.mixture.published import Recipe
 from tasks.tokenize.pool import TokenPool, write_pool
@@ -28,7 +28,6 @@ from tasks.training.replay import replayed
 from tasks.training.run import train
 from tasks.training.types import Phase, RunSpec
 
-_RESULTS = Path(__file__).resolve().parents[1] / "results" / "continual.txt"
 _BASE = "wikipedia"
 _SOURCES = {_BASE: "wikipedia_core-*", "code": "code_prefect-*", "legal": "legal_dccode-*", "german": "multi_gesetze-*"}
 # Nearest to nearest from the articles on, by the cosine of mean TF-IDF vectors (0.42, 0.11, 0.04), and the reverse.
@@ -37,21 +36,9 @@ _REPLAYS = (0.0, 0.05, 0.25)
 _END, _BYTES, _HELD_OUT, _CONFIDENCE = 256, 600_000, 8_192, 0.95
 
 
-def main() -> None:
-    """Train every arm with every seed, print and write down what was forgotten."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.studies.continual", description=__doc__.partition("\n")[0]
-    )
-    parser.add_argument("folder", type=Path, help="for the tokens; kept")
-    parser.add_argument("--seeds", type=int, default=3, help="(%(default)s)")
-    parser.add_argument("--base", type=int, default=160, help="steps on articles (%(default)s)")
-    parser.add_argument("--steps", type=int, default=80, help="of each of the three stages (%(default)s)")
-    options = parser.parse_args()
-    if (data := shared()) is None:
-        print("skipped: no shared data here. MIXWRIGHT_SHARED names its folder; by default ../shared is looked for.")
-        return
-    torch.set_num_threads(1)
-    pool = _pool(options.folder, data / "corpus")
+def compared(study: Study) -> str:
+    """Train every arm with every seed, and return what was forgotten."""
+    options, pool = study.options, _pool(study.folder, study.data / "corpus")
     found: dict[tuple[str, float], list[list[list[float]]]] = {}
     for seed in range(options.seeds):
         base = train(_spec("base", seed, (Phase(options.base * _STEP, _one(_BASE)),), options.base), pool).model
@@ -60,9 +47,7 @@ def main() -> None:
             rows = _matrix(pool, seed, _ORDERS[order], replay, options, weights)
             found.setdefault((order, replay), []).append(rows)
             print(f"seed {seed}, {order}, replay {replay:.0%}: {np.round(rows, 3).tolist()}", flush=True)
-    text = told(found, options)
-    print(text)
-    _RESULTS.write_text(text, encoding="utf-8")
+    return told(found, options)
 
 
 _STEP = 4 * 128
@@ -118,8 +103,8 @@ def told(found: Mapping[tuple[str, float], list[list[list[float]]]], options: ar
     """Return the table of arms, and the paired difference of each from no replay in the same order."""
     domains = list(_SOURCES)
     lines = [
-        f"continual: {machine()}: 0.04M parameters on bytes, {options.base} steps of {_STEP} tokens on {_BASE}, then "
-        f"{options.steps} on each of three domains; {options.seeds} seeds. `python -m benchmarks.studies.continual FOLDER`",
+        f"0.04M parameters on bytes, {options.base} steps of {_STEP} tokens on {_BASE}, then {options.steps} on each of "
+        f"three domains; {options.seeds} seeds.",
         "",
         "Bits per byte, means over seeds. Forgotten: of the base's domain and those of all stages but the last, the end",
         "less the end of its own stage, their mean; forward: of all stages but the first, what came before less the base.",
@@ -176,4 +161,5 @@ def _bytes(texts: Sequence[str]) -> np.ndarray:
 
 
 if __name__ == "__main__":
-    main()
+    steps = Option("steps", 80, "of each of the three stages")
+    run("continual", __doc__, compared, SEEDS, Option("base", 160, "steps on articles"), steps)

@@ -7,21 +7,15 @@ from its first learning rate up and down by factors of two until the best is wit
 what is compared are all seeds at that rate. A choice of FRUGAL holds for a tenth of the steps.
 """
 
-import argparse
-import json
 from collections.abc import Mapping, Sequence
-from datetime import date
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
-import torch
 
-from benchmarks.inputs import lines_of, shared
-from benchmarks.measure import machine
-from tasks.evaluation.compare import paired_interval
+from benchmarks.studies.bytes_of_text import END, stream, texts_of
+from benchmarks.studies.study import SEEDS, Option, Study, interval, run
 from tasks.tokenize.pool import TokenPool, write_pool
 from tasks.training.command import full_precision
 from tasks.training.config import ModelConfig, OptimizerConfig, TrainingConfig, num_parameters
@@ -32,8 +26,7 @@ from tasks.training.result import RunResult
 from tasks.training.stacked import train_stacked
 from tasks.training.types import Phase, RunSpec
 
-_RESULTS = Path(__file__).resolve().parents[1] / "results" / "frugal.txt"
-_END, _DOCUMENTS, _BYTES, _HELD_OUT = 256, 40, 40_000, 32_768
+_DOCUMENTS, _BYTES, _HELD_OUT = 40, 40_000, 32_768
 _SEQUENCES, _LENGTH, _DIVERGED = 8, 128, float("inf")
 _MODEL = ModelConfig(
     hidden_size=64,
@@ -63,46 +56,33 @@ def arms(steps: int) -> Mapping[str, tuple[float, dict[str, Any]]]:
     }
 
 
-def main() -> None:
-    """Train all arms, print and write down the table."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.studies.frugal", description=__doc__.partition("\n")[0])
-    parser.add_argument("folder", type=Path, help="what is made")
-    parser.add_argument("--steps", type=int, default=100, help="of each model (%(default)s)")
-    parser.add_argument("--seeds", type=int, default=3, help="(%(default)s)")
-    options = parser.parse_args()
-    if (data := shared()) is None:
-        print("skipped: no shared data here. MIXWRIGHT_SHARED names its folder; by default ../shared is looked for.")
-        return
-    torch.set_num_threads(1)
-    pool, rows = pool_of(data, options.folder / "pool"), dict[str, tuple[float, list[float], int]]()
-    for name, (first, optimizer) in arms(options.steps).items():
-        config = training(options.steps, first, optimizer)
+def compared(study: Study) -> str:
+    """Train all arms, and return the table."""
+    steps, seeds = study.options.steps, study.options.seeds
+    pool, rows = pool_of(study.data, study.folder / "pool"), dict[str, tuple[float, list[float], int]]()
+    for name, (first, optimizer) in arms(steps).items():
+        config = training(steps, first, optimizer)
         # With a state for all it is AdamW, which has its rate by then.
         rate = rows["AdamW"][0] if optimizer.get("density") == 1 else best_rate(pool, config)
-        bits = bits_of(pool, _at(config, rate), range(options.seeds))
+        bits = bits_of(pool, _at(config, rate), range(seeds))
         rows[name] = rate, bits, held_bytes(config)
         print(f"{name}: {np.mean(bits):.4f} bits per byte at {rate:g}", flush=True)
-    size, body = num_parameters(_MODEL, _END + 1)
-    command = f"python -m benchmarks.studies.frugal FOLDER --steps {options.steps} --seeds {options.seeds}"
-    text = (
-        f"frugal: {machine()}, {date.today()}, `{command}`\n  {size:,} parameters, {body:,} outside the embedding, "
-        f"{options.steps * _SEQUENCES * _LENGTH:,} tokens (bytes of the shared corpus), {options.seeds} seeds, paired\n\n"
-        f"{table(rows)}\n"
+    size, body = num_parameters(_MODEL, END + 1)
+    return (
+        f"{size:,} parameters, {body:,} outside the embedding, {steps * _SEQUENCES * _LENGTH:,} tokens (bytes of the shared "
+        f"corpus), {seeds} seeds, paired\n\n{table(rows)}"
     )
-    print(text)
-    _RESULTS.write_text(text, encoding="utf-8")
 
 
 def pool_of(data: Path, folder: Path) -> TokenPool:
     """Return the first documents of every file as one domain of bytes, every eighth held out."""
-    splits = dict[str, list[npt.NDArray[np.int64]]](train=[], test=[])
+    splits = dict[str, list[bytes]](train=[], test=[])
     for file in sorted((data / "corpus").glob("*.jsonl.gz")):
-        for number, line in enumerate(islice(lines_of(file), _DOCUMENTS)):
-            text = json.loads(line)["text"].encode()[:_BYTES]
-            tokens = np.append(np.frombuffer(text, np.uint8).astype(np.int64), _END)
-            splits["train" if number % 8 else "test"].append(tokens)
-    tokens = {split: np.concatenate(parts) for split, parts in splits.items()}
-    return write_pool(folder, {"corpus": tokens}, vocab_size=_END + 1, document_end=_END)
+        texts = texts_of(data, file.name.removesuffix(".jsonl.gz"))
+        for number, text in enumerate(islice(texts, _DOCUMENTS)):
+            splits["train" if number % 8 else "test"].append(text.encode()[:_BYTES])
+    tokens = {split: stream(parts) for split, parts in splits.items()}
+    return write_pool(folder, {"corpus": tokens}, vocab_size=END + 1, document_end=END)
 
 
 def training(steps: int, rate: float, optimizer: Mapping[str, Any]) -> TrainingConfig:
@@ -138,7 +118,7 @@ def bits_of(pool: TokenPool, config: TrainingConfig, seeds: Sequence[int]) -> li
 
 def held_bytes(config: TrainingConfig) -> int:
     """Return the bytes of the state that a run of a config holds, which are those of the optimizer's formula."""
-    kind, shapes = config.optimizer.method, weight_shapes(_MODEL, _END + 1)
+    kind, shapes = config.optimizer.method, weight_shapes(_MODEL, END + 1)
     held = sum(tensor.nbytes for tensor in method(kind).init(kind, shapes, "cpu").values())
     assert held == state_bytes(kind, shapes), f"{kind.kind} holds {held} bytes"
     return held
@@ -156,8 +136,8 @@ def table(rows: Mapping[str, tuple[float, Sequence[float], int]]) -> str:
         told = "the same bits" if not differences.any() else f"{differences.mean():+.4f}"
         ends = ""
         if differences.any():
-            found = paired_interval(differences, 0.95)
-            ends = f"{found.lower:+.4f} to {found.upper:+.4f}"
+            found = interval(bits, base).ends
+            ends = "" if found is None else f"{found[0]:+.4f} to {found[1]:+.4f}"
         lines.append(f"| {name} | {rate:g} | {np.mean(bits):.4f} | {told} | {ends} | {held:,} | {held / whole:.2f} |")
     return "\n".join(lines)
 
@@ -167,4 +147,4 @@ def _at(config: TrainingConfig, rate: float) -> TrainingConfig:
 
 
 if __name__ == "__main__":
-    main()
+    run("frugal", __doc__, compared, Option("steps", 100, "of each model"), SEEDS)

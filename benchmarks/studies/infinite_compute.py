@@ -8,56 +8,41 @@ each is worth is told in tokens: how many times as many the standard recipe woul
 and nothing beyond these.
 """
 
-import argparse
 import csv
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from benchmarks.inputs import shared
-from benchmarks.studies.bytes_of_text import as_teacher, byte_pool, heading, measured, trained, training
+from benchmarks.studies.bytes_of_text import as_teacher, byte_pool, measured, trained, training
+from benchmarks.studies.study import Option, Study, run
 from tasks.laws.multiplier import COLUMNS, multipliers
 from tasks.laws.table import read_law_table
 from tasks.tokenize.pool import TokenPool
 from tasks.training.config import TrainingConfig
 
-_RESULTS = Path(__file__).resolve().parents[1] / "results" / "infinite_compute.txt"
 STANDARD, MEMBERS, BUDGETS, WEIGHT = 0.1, 4, (1, 2, 4), 0.9
 
 
-def main() -> None:
-    """Sweep, ensemble, distil; print and write down what came out."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.studies.infinite_compute", description=__doc__.partition("\n")[0]
-    )
-    parser.add_argument("folder", type=Path, help="for pools, teachers and tables")
-    parser.add_argument("--tokens", type=int, default=8_192, help="that there are (%(default)s)")
-    parser.add_argument("--epochs", type=int, nargs="+", default=[8, 16, 32], help="(%(default)s)")
-    parser.add_argument("--decays", type=float, nargs="+", default=[STANDARD, 0.8, 3.2], help="(%(default)s)")
-    options = parser.parse_args()
-    if (data := shared()) is None:
-        print("skipped: no shared data here. MIXWRIGHT_SHARED names its folder; by default ../shared is looked for.")
-        return
-    options.folder.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(dir=options.folder))
-    pool = byte_pool(data, folder / "pool", options.tokens)
-    swept = _sweep(pool, options.tokens, options.epochs, options.decays)
+def compared(study: Study) -> str:
+    """Sweep, ensemble, distil; return what came out."""
+    folder, tokens = study.scratch(), study.options.tokens
+    pool = byte_pool(study.data, folder / "pool", tokens)
+    swept = _sweep(pool, tokens, study.options.epochs, study.options.decays)
     best = min(swept, key=lambda cell: swept[cell])
     standard = min((cell for cell in swept if cell[1] == STANDARD), key=lambda cell: swept[cell])
-    config = _config(options.tokens * best[0], best[1])
+    config = _config(tokens * best[0], best[1])
     # Other seeds: other initial weights and another order.
     members = [trained(config, pool, seed) for seed in range(MEMBERS)]
     singles, ensemble = [measured(one, pool) for one in members], measured(members, pool)
     teachers = [as_teacher(one, folder / f"member-{place}") for place, one in enumerate(members)]
-    student = _config(options.tokens * best[0], best[1], distillation={"weight": WEIGHT})
+    student = _config(tokens * best[0], best[1], distillation={"weight": WEIGHT})
     distilled = measured(trained(student, pool, MEMBERS, teachers), pool)
-    law = [(options.tokens, swept[standard])]
+    law = [(tokens, swept[standard])]
     for times in BUDGETS[1:]:
-        more = byte_pool(data, folder / f"pool-{times}", times * options.tokens)
-        twin = _config(times * options.tokens * standard[0], STANDARD)
-        law.append((times * options.tokens, measured(trained(twin, more, 0), more)))
+        more = byte_pool(study.data, folder / f"pool-{times}", times * tokens)
+        twin = _config(times * tokens * standard[0], STANDARD)
+        law.append((times * tokens, measured(trained(twin, more, 0), more)))
         print(law[-1], flush=True)
     arms = {
         "standard decay, its best epochs": swept[standard],
@@ -65,9 +50,7 @@ def main() -> None:
         f"ensemble of {MEMBERS}": ensemble,
         "distilled from the ensemble": distilled,
     }
-    text = _told(options.tokens, swept, arms, singles, _worth(folder, options.tokens, arms, law), law)
-    print(text)
-    _RESULTS.write_text(text, encoding="utf-8")
+    return _told(tokens, swept, arms, singles, _worth(folder, tokens, arms, law), law)
 
 
 def _config(tokens: int, decay: float, **changes: Any) -> TrainingConfig:
@@ -112,8 +95,7 @@ def _told(
     table = "\n".join(f"| {name} | {arms[name]:.4f} | {times} |" for name, times in zip(arms, worth, strict=True))
     budgets = ", ".join(f"{some:,}: {value:.4f}" for some, value in law)
     return (
-        f"{heading('infinite compute')}: {tokens:,} bytes of English, 0.06M parameters, one seed a cell. "
-        f"`python -m benchmarks.studies.infinite_compute FOLDER`\n\n"
+        f"{tokens:,} bytes of English, 0.06M parameters, one seed a cell.\n\n"
         f"Bits per byte of held-out text by weight decay and epochs:\n\n| decay | "
         + " | ".join(f"{some} epochs" for some in epochs)
         + f" |\n|{'---|' * (len(epochs) + 1)}\n{sweep}\n\n"
@@ -124,4 +106,5 @@ def _told(
 
 
 if __name__ == "__main__":
-    main()
+    tokens, epochs = Option("tokens", 8_192, "that there are"), Option("epochs", (8, 16, 32))
+    run("infinite_compute", __doc__, compared, tokens, epochs, Option("decays", (STANDARD, 0.8, 3.2)))

@@ -20,8 +20,8 @@ from typing import Any, cast
 import numpy as np
 import torch
 
-from benchmarks.inputs import lines_of, shared
-from benchmarks.measure import machine
+from benchmarks.studies.bytes_of_text import texts_of
+from benchmarks.studies.study import Option, Study, run
 from tasks.core.rng import generator
 from tasks.evaluation.tasks.choose import items
 from tasks.evaluation.tasks.models import DecoderModel
@@ -36,7 +36,6 @@ from tasks.training.model import decoder
 from tasks.training.run import train
 from tasks.training.types import Phase, RunSpec
 
-_RESULTS = Path(__file__).resolve().parents[1] / "results" / "long_context.txt"
 _LENGTH, _SAMPLES = 64, 16
 _KEYS, _VALUES = "abcdefghijklmnop", "01234567"
 _FACTS = 256
@@ -56,27 +55,10 @@ _NEEDLE = Needle(
 )  # fmt: skip
 
 
-def main() -> None:
-    """Train, plant, ask, print and write down."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.studies.long_context", description=__doc__.partition("\n")[0]
-    )
-    parser.add_argument("folder", type=Path, help="for the tokens; kept")
-    parser.add_argument("--seeds", type=int, default=2, help="(%(default)s)")
-    parser.add_argument("--steps", type=int, default=400, help="of samples of 64 tokens (%(default)s)")
-    parser.add_argument("--long", type=int, default=120, help="steps of the long stage (%(default)s)")
-    parser.add_argument("--items", type=int, default=64, help="texts that a fact is planted in (%(default)s)")
-    options = parser.parse_args()
-    if (data := shared()) is None:
-        print("skipped: no shared data here. MIXWRIGHT_SHARED names its folder; by default ../shared is looked for.")
-        return
-    torch.set_num_threads(1)
-    texts = [
-        json.loads(line)["text"]
-        for file in sorted((data / "corpus").glob("wikipedia_core-*"))
-        for line in lines_of(file)
-    ]
-    pool, held_out = _pool(options.folder, texts), _filler(texts, options.items)
+def compared(study: Study) -> str:
+    """Train, plant and ask; return what was found."""
+    options, texts = study.options, list(texts_of(study.data, "wikipedia_core-*"))
+    pool, held_out = _pool(study.folder, texts), _filler(texts, options.items)
     found: dict[str, list[dict[str, float]]] = {}
     for seed in range(options.seeds):
         phase = Phase(options.steps * _SAMPLES * _LENGTH, _WEIGHTS)
@@ -87,20 +69,18 @@ def main() -> None:
             tokens = options.long * _SAMPLES * _LENGTH
             last = Phase(tokens, _WEIGHTS, sequence_length=4 * _LENGTH, rope_base=_LONG_BASE, interleave=interleave)
             start = {weight: value.detach().clone() for weight, value in base.items()}
-            run = train(RunSpec(name, (last,), seed, _training(options.long, 0.01)), pool, initial=start)
-            found.setdefault(name, []).append(_measured(run.model.weights, _LONG_BASE, pool, held_out))
+            made = train(RunSpec(name, (last,), seed, _training(options.long, 0.01)), pool, initial=start)
+            found.setdefault(name, []).append(_measured(made.model.weights, _LONG_BASE, pool, held_out))
             print(seed, name, found[name][-1], flush=True)
-        _RESULTS.write_text(told(found, options), encoding="utf-8")
-    print(told(found, options))
+    return told(found, options)
 
 
 def told(found: Mapping[str, Sequence[Mapping[str, float]]], options: argparse.Namespace) -> str:
     """Return the table: means over seeds, and lowest to highest at four times the length of training."""
     lines = [
-        f"long_context: {machine()}: 0.08M parameters on bytes, {options.steps} steps of {_SAMPLES} x {_LENGTH} tokens at "
-        f"RoPE base {_SHORT_BASE:g}, then {options.long} of {_SAMPLES // 4} x {4 * _LENGTH} at {_LONG_BASE:g}; "
-        f"{len(found['before'])} seeds, {options.items} texts. `python -m benchmarks.studies.long_context FOLDER "
-        f"--seeds {len(found['before'])} --steps {options.steps} --long {options.long}`",
+        f"0.08M parameters on bytes, {options.steps} steps of {_SAMPLES} x {_LENGTH} tokens at RoPE base {_SHORT_BASE:g}, "
+        f"then {options.long} of {_SAMPLES // 4} x {4 * _LENGTH} at {_LONG_BASE:g}; {len(found['before'])} seeds, "
+        f"{options.items} texts.",
         "",
         "Accuracy (chance 0.12) by length of the text that a model reads, mean over five depths and seeds; the farthest",
         "is depth 0 at 256. Bits per byte of held-out articles in windows of 64, and its change against before.",
@@ -202,4 +182,13 @@ def _filler(texts: Sequence[str], number: int) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    long, items = Option("long", 120, "steps of the long stage"), Option("items", 64, "texts that a fact is planted in")
+    run(
+        "long_context",
+        __doc__,
+        compared,
+        Option("seeds", 2),
+        Option("steps", 400, "of samples of 64 tokens"),
+        long,
+        items,
+    )

@@ -7,27 +7,18 @@ in every arm. The paper (arXiv 2502.06733) found gains that grow with size, from
 burn-in; what is found at this size says nothing about larger models.
 """
 
-import argparse
-import json
-from collections.abc import Mapping, Sequence
-from datetime import date
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
-from benchmarks.inputs import lines_of, shared
-from benchmarks.measure import machine
-from tasks.comparison.table import interval
+from benchmarks.studies.bytes_of_text import END, stacked, stream, texts_of
+from benchmarks.studies.study import SEEDS, Option, Study, difference, run
 from tasks.tokenize.pool import TokenPool, write_pool
 from tasks.training.config import TrainingConfig
 from tasks.training.measure import bits_per_byte
-from tasks.training.result import RunResult
-from tasks.training.stacked import train_stacked
-from tasks.training.types import Phase, RunSpec
 
-_RESULTS = Path(__file__).resolve().parents[1] / "results" / "loss_reweighting.txt"
 _SOURCES = {
     "articles": "wikipedia_core-*", "books": "books_novels-*", "code": "code_prefect-*", "forum": "forum_webtext-*",
     "german": "multi_gesetze-*", "legal": "legal_dccode-*",
@@ -38,42 +29,20 @@ _SHAPES: dict[str, dict[str, Any]] = {
     "upper": {"kind": "reweighted", "shape": "upper"},
     "extremes": {"kind": "reweighted", "shape": "extremes"},
 }
-_END, _BYTES, _HELD_OUT, _CONFIDENCE, _STEP = 256, 300_000, 8_192, 0.95, 16 * 64
+_BYTES, _HELD_OUT, _STEP = 300_000, 8_192, 16 * 64
 
 
-def main() -> None:
-    """Train every arm with every seed, print and write down what they reach."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.studies.loss_reweighting", description=__doc__.partition("\n")[0]
-    )
-    parser.add_argument("folder", type=Path, help="for the tokens; kept")
-    parser.add_argument("--seeds", type=int, default=3, help="(%(default)s)")
-    parser.add_argument("--steps", type=int, default=80, help="of 1,024 bytes, a tenth of them burn-in (%(default)s)")
-    options = parser.parse_args()
-    if (data := shared()) is None:
-        print("skipped: no shared data here. MIXWRIGHT_SHARED names its folder; by default ../shared is looked for.")
-        return
-    torch.set_num_threads(1)
-    pool, burn_in = _pool(options.folder, data / "corpus"), options.steps // 10
-    arms = {"plain": None} | {name: {**shape, "burn_in_steps": burn_in} for name, shape in _SHAPES.items()}
+def compared(study: Study) -> str:
+    """Train every arm with every seed, and return what they reach."""
+    pool, steps, seeds = _pool(study.folder, study.data), study.options.steps, range(study.options.seeds)
+    arms = {"plain": None} | {name: {**shape, "burn_in_steps": steps // 10} for name, shape in _SHAPES.items()}
     found = {}
     for name, objective in arms.items():
-        found[name] = _bits(pool, objective, options)
+        runs = stacked(_training(steps, objective), pool, seeds)
+        limits = [_HELD_OUT] * len(_SOURCES)
+        found[name] = [list(bits_per_byte(run.model, pool, "test", limits).values()) for run in runs]
         print(f"{name}: {[round(float(bits), 4) for bits in np.mean(found[name], axis=1)]}", flush=True)
-    text = told(found, options)
-    print(text)
-    _RESULTS.write_text(text, encoding="utf-8")
-
-
-def _bits(pool: TokenPool, objective: dict[str, Any] | None, options: argparse.Namespace) -> list[list[float]]:
-    """Return bits per byte on held-out text of each seed's run, by domain."""
-    training, share = _training(options.steps, objective), 1 / len(_SOURCES)
-    phases = (Phase(training.num_tokens, (share,) * len(_SOURCES)),)
-    runs = train_stacked([RunSpec("run", phases, seed, training) for seed in range(options.seeds)], pool)
-    made = [run for run in runs if isinstance(run, RunResult)]
-    assert len(made) == options.seeds, "none of them diverged"
-    limits = [_HELD_OUT] * len(_SOURCES)
-    return [list(bits_per_byte(run.model, pool, "test", limits).values()) for run in made]
+    return told(found, steps)
 
 
 def _training(steps: int, objective: dict[str, Any] | None) -> TrainingConfig:
@@ -87,44 +56,43 @@ def _training(steps: int, objective: dict[str, Any] | None) -> TrainingConfig:
     )  # fmt: skip
 
 
-def told(found: Mapping[str, Sequence[Sequence[float]]], options: argparse.Namespace) -> str:
+def told(found: Mapping[str, Sequence[Sequence[float]]], steps: int) -> str:
     """Return the table of arms, and the paired difference of each from the plain mean."""
     lines = [
         "Samples of a step weighed by their losses: bits per byte on held-out text, mean over six sources",
-        f"python -m benchmarks.studies.loss_reweighting FOLDER --seeds {options.seeds} --steps {options.steps}",
-        f"0.12M parameters, {options.steps} steps of 16 x 64 bytes, {options.steps // 10} of burn-in",
-        f"{date.today()}; {machine()}",
+        f"0.12M parameters, {steps} steps of 16 x 64 bytes, {steps // 10} of burn-in",
         "",
         f"{'arm':12}{'mean':>8}   less the plain mean, paired (95 % interval)      worst source",
     ]
-    plain = np.array(found["plain"])
+    plain = np.array(found["plain"]).mean(axis=1)
     for name, values in found.items():
         own = np.array(values)
         line = f"{name:12}{own.mean():8.4f}"
         if name != "plain":
-            low, high = interval((own - plain).mean(axis=1), _CONFIDENCE)
-            ends = "" if low is None else f" ({low:+.4f} to {high:+.4f})"
-            line += f"   {(own - plain).mean():+.4f}{ends}"
+            line += f"   {difference(own.mean(axis=1).tolist(), plain.tolist())}"
         lines.append(f"{line:62}{list(_SOURCES)[int(own.mean(axis=0).argmax())]} {own.mean(axis=0).max():.4f}")
-    return "\n".join([*lines, ""])
+    return "\n".join(lines)
 
 
-def _pool(folder: Path, corpus: Path) -> TokenPool:
+def _pool(folder: Path, data: Path) -> TokenPool:
     """Write the sources as bytes, the last of each held out."""
     domains = {}
     for name, pattern in _SOURCES.items():
-        texts, size = list[bytes](), 0
-        for line in (line for path in sorted(corpus.glob(f"{pattern}.jsonl.gz")) for line in lines_of(path)):
-            text = json.loads(line)["text"].encode()
-            texts.append(text)
-            size += len(text)
-            if size >= _BYTES:
-                break
-        tokens = np.concatenate([np.append(np.frombuffer(text, np.uint8).astype(np.int64), _END) for text in texts])
-        held_out = 4 * _HELD_OUT
+        tokens, held_out = stream(_first(data, pattern)), 4 * _HELD_OUT
         domains[name] = {"train": tokens[:-held_out], "test": tokens[-held_out:]}
-    return write_pool(folder / "pool", domains, vocab_size=257, document_end=_END)
+    return write_pool(folder / "pool", domains, vocab_size=END + 1, document_end=END)
+
+
+def _first(data: Path, pattern: str) -> Iterator[bytes]:
+    """Yield the first texts of a source, until they have so many bytes."""
+    size = 0
+    for text in texts_of(data, pattern):
+        yield text.encode()
+        size += len(text.encode())
+        if size >= _BYTES:
+            return
 
 
 if __name__ == "__main__":
-    main()
+    steps = Option("steps", 80, "of 1,024 bytes, a tenth of them burn-in")
+    run("loss_reweighting", __doc__, compared, SEEDS, steps)

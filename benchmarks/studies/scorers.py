@@ -14,43 +14,25 @@ import json
 from pathlib import Path
 from typing import Any
 
-from benchmarks.inputs import shared
-from benchmarks.measure import machine
 from benchmarks.studies.scorer_boards import CHECKS, POOLS, TARGETS
-from benchmarks.studies.workspace import RESULTS, compare, make_run
+from benchmarks.studies.study import SEEDS, Option, Study, run
+from benchmarks.studies.workspace import compare, make_run
 from tasks.curate.published.scored import Scored
 from tasks.training.params import demo_proxy
 
 
-def main() -> None:
-    """Make the run, rank the selectors of a check, print and write down the tables."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.studies.scorers", description=__doc__.partition("\n")[0]
-    )
-    parser.add_argument("folder", type=Path, help="what is made, and found again")
-    parser.add_argument("--check", choices=[*CHECKS], required=True)
-    parser.add_argument("--every", type=int, default=10, help="one document in so many (%(default)s)")
-    parser.add_argument("--seeds", type=int, default=3, help="(%(default)s)")
-    parser.add_argument("--tokens", type=int, default=100 * 1024, help="of each model (%(default)s)")
-    parser.add_argument("--workers", type=int, default=1, help="runs at the same time (%(default)s)")
-    options = parser.parse_args()
-    if (data := shared()) is None:
-        print("skipped: no shared data here. MIXWRIGHT_SHARED names its folder; by default ../shared is looked for.")
-        return
-    check = CHECKS[options.check]
-    folder = options.folder.resolve() / check.pool
+def compared(study: Study) -> str:
+    """Make the run, rank the selectors of a check, and return the tables."""
+    options, check = study.options, CHECKS[study.options.check]
+    folder = study.folder / check.pool
     write, stages = POOLS[check.pool]
-    write(data, folder, options.every)
+    write(study.data, folder, options.every)
     make_run(folder, stages, options.workers)
     if check.prepare is not None:
         check.prepare(folder)
-    table = compare(folder, options.check, board(options, folder), options.workers)
+    ranked = compare(folder, options.check, board(options, folder), options.workers)
     what = f"one document in {options.every} of the shared corpus, {options.seeds} seeds of {options.tokens:,} tokens"
-    command = f"python -m benchmarks.studies.scorers FOLDER --check {options.check}"
-    told = learned(folder / f"{options.check}.pools")
-    text = f"scorers, {options.check}: {machine()}: {what}. `{command}`\n\n{table}\n{told}"
-    print(text)
-    (RESULTS / f"scorers_{options.check}.txt").write_text(text, encoding="utf-8")
+    return f"{what}.\n\n{ranked}\n{learned(folder / f'{options.check}.pools')}"
 
 
 def board(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
@@ -79,4 +61,14 @@ def learned(pools: Path) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    run(
+        "scorers",
+        __doc__,
+        compared,
+        Option("check", None, choices=tuple(CHECKS)),
+        Option("every", 10, "one document in so many"),
+        SEEDS,
+        Option("tokens", 100 * 1024, "of each model"),
+        Option("workers", 1, "runs at the same time"),
+        result="scorers_{check}",
+    )

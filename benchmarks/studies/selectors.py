@@ -14,9 +14,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from benchmarks.inputs import shared
-from benchmarks.measure import machine
-from benchmarks.studies.workspace import RESULTS, STAGES, compare, make_run, sampled, write_lines
+from benchmarks.studies.study import SEEDS, Option, Study, run
+from benchmarks.studies.workspace import STAGES, compare, make_run, sampled, write_lines
 from tasks.core.rng import seed_of
 from tasks.training.params import demo_full
 
@@ -32,37 +31,19 @@ SELECTORS = (
 )
 
 
-def main() -> None:
-    """Make the run, rank the selectors, print and write down the tables."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.studies.selectors", description=__doc__.partition("\n")[0]
-    )
-    parser.add_argument("folder", type=Path, help="what is made, and found again")
-    parser.add_argument("--every", type=int, default=10, help="one document in so many (%(default)s)")
-    parser.add_argument("--keep", type=float, nargs="+", default=[0.1], help="keep rates (%(default)s)")
-    parser.add_argument("--seeds", type=int, default=3, help="(%(default)s)")
-    parser.add_argument("--tokens", type=int, default=50 * 2048, help="of each model (%(default)s)")
-    names = [name for name, _ in SELECTORS]
-    parser.add_argument("--selectors", nargs="+", choices=names, default=names, help="(%(default)s)")
-    parser.add_argument("--workers", type=int, default=1, help="runs at the same time (%(default)s)")
-    options = parser.parse_args()
-    if (data := shared()) is None:
-        print("skipped: no shared data here. MIXWRIGHT_SHARED names its folder; by default ../shared is looked for.")
-        return
-    folder = options.folder.resolve()
-    _write_input(data, folder, options.every)
+def compared(study: Study) -> str:
+    """Make the run, rank the selectors, and return the tables."""
+    options, folder = study.options, study.folder
+    _write_input(study.data, folder, options.every)
     make_run(folder, STAGES, options.workers)
-    values, missing = board(folder, data, options)
-    table = compare(folder, "board", values, options.workers)
+    values, missing = board(folder, study.data, options)
+    ranked = compare(folder, "board", values, options.workers)
     left_out = f"Left out: {', '.join(missing)}.\n\n" if missing else ""
     what = (
-        f"one document in {options.every} of the shared corpus, keep {options.keep}, {options.seeds} seeds of "
+        f"one document in {options.every} of the shared corpus, keep {list(options.keep)}, {options.seeds} seeds of "
         f"{options.tokens:,} tokens"
     )
-    command = "python -m benchmarks.studies.selectors FOLDER"
-    text = f"selectors: {machine()}: {what}. `{command}`\n\n{left_out}{table}"
-    print(text)
-    (RESULTS / "selectors.txt").write_text(text, encoding="utf-8")
+    return f"{what}.\n\n{left_out}{ranked}"
 
 
 def board(folder: Path, data: Path, options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
@@ -88,7 +69,7 @@ def board(folder: Path, data: Path, options: argparse.Namespace) -> tuple[dict[s
         "selectors": [
             _selector(name, score) for name, score in SELECTORS if score in given and name in options.selectors
         ],
-        "keep": options.keep,
+        "keep": list(options.keep),
         "target": [f"bits_per_byte.{_TARGET}"],
         "num_seeds": options.seeds,
         "budgets": [1, 2, 4],
@@ -114,4 +95,15 @@ def _write_input(data: Path, folder: Path, every: int) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    names = tuple(name for name, _ in SELECTORS)
+    run(
+        "selectors",
+        __doc__,
+        compared,
+        Option("every", 10, "one document in so many"),
+        Option("keep", (0.1,), "keep rates"),
+        SEEDS,
+        Option("tokens", 50 * 2048, "of each model"),
+        Option("selectors", names, choices=names),
+        Option("workers", 1, "runs at the same time"),
+    )

@@ -2,25 +2,24 @@
 
 Domains are the corpus's sources. Every document has a score, `med_mean`, DSIR's mean log ratio for abstracts of PubMed
 (`pubmed_qa_labeled`), and stands behind its source where a stage has metadata. Models are the demo's proxies: 0.25M
-parameters, 100 steps of 1,024 tokens. What FOLDER has is taken: a stopped study goes on.
+parameters, 100 steps of 1,024 tokens. What FOLDER has is taken: a stopped study goes on, and studies of one folder share the
+pool.
 """
 
 import argparse
 import gzip
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import date
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 from benchmarks.inline import inline_workshop
-from benchmarks.inputs import shared
-from benchmarks.measure import machine
+from benchmarks.studies.study import Option, Study, run
 from tasks.arms.config import ArmsParams
 from tasks.arms.pools import PoolParams
 from tasks.arms.published import ArmsComparison
-from tasks.arms.stage import run
+from tasks.arms.stage import run as run_arms
 from tasks.cluster.config import ClusterParams
 from tasks.core.rng import seed_of
 from tasks.core.text_table import markdown_table
@@ -34,38 +33,26 @@ from tasks.runtime.context import Workshop
 from tasks.tokenize.config import TokenizeParams
 from tasks.training.params import demo_proxy
 
-_RESULTS = Path(__file__).resolve().parents[2] / "benchmarks" / "results"
 DOMAIN = "qa"
 SCORE = "med_mean"
 
 
 def main(name: str, told: str, asked: Callable[[argparse.Namespace], Mapping[str, Mapping[str, Any]]]) -> None:
     """Make the pool, compare the arms of each question, print and write down what came out."""
-    parser = argparse.ArgumentParser(prog=f"python -m benchmarks.studies.{name}", description=told.partition("\n")[0])
-    parser.add_argument("folder", type=Path, help="what is made, and found again; studies of one folder share the pool")
-    parser.add_argument("--every", type=int, default=15, help="one document in so many (%(default)s)")
-    parser.add_argument("--seeds", type=int, default=5, help="of each arm (%(default)s)")
-    options = parser.parse_args()
-    if (data := shared()) is None:
-        print("skipped: no shared data here. MIXWRIGHT_SHARED names its folder; by default ../shared is looked for.")
-        return
-    import torch
 
-    torch.set_num_threads(1)
-    folder = options.folder.resolve()
-    workshop, _ = inline_workshop(folder / "store")
-    pool = pool_of(folder, data, options.every, workshop)
-    what = f"one document in {options.every} of the shared corpus, {options.seeds} seeds, 0.25M parameters, 0.1M tokens each"
-    head = f"{name}: {machine()}, {date.today()}: {what}. `python -m benchmarks.studies.{name} FOLDER`\n\n{told}"
-    parts = [head]
-    for question, values in asked(options).items():
-        params = arms_of(values, options.seeds)
-        output = folder / f"{name}-{question}"
-        run(params, inputs={"tokenize": pool}, output=output, workshop=workshop)
-        parts.append(f"# {question}\n\n" + table(ArmsComparison.read(output)))
-    text = "\n".join(parts)
-    print(text)
-    (_RESULTS / f"{name}.txt").write_text(text, encoding="utf-8")
+    def compared(study: Study) -> str:
+        every, seeds = study.options.every, study.options.seeds
+        workshop, _ = inline_workshop(study.folder / "store")
+        pool = pool_of(study.folder, study.data, every, workshop)
+        what = f"one document in {every} of the shared corpus, {seeds} seeds, 0.25M parameters, 0.1M tokens each"
+        parts = [f"{what}.\n\n{told}"]
+        for question, values in asked(study.options).items():
+            output = study.folder / f"{name}-{question}"
+            run_arms(arms_of(values, seeds), inputs={"tokenize": pool}, output=output, workshop=workshop)
+            parts.append(f"# {question}\n\n" + table(ArmsComparison.read(output)))
+        return "\n".join(parts)
+
+    run(name, told, compared, Option("every", 15, "one document in so many"), Option("seeds", 5, "of each arm"))
 
 
 def arms_of(values: Mapping[str, Any], seeds: int) -> ArmsParams:

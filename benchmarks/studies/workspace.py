@@ -12,7 +12,6 @@ from typing import Any
 from tasks.core.rng import seed_of
 
 _ROOT = Path(__file__).resolve().parents[2]
-RESULTS = _ROOT / "benchmarks" / "results"
 STAGES: dict[str, dict[str, Any]] = {
     "ingest": {},
     "curate": {"profiles": {"all": {"rules": {}}}, "profile": "all"},

@@ -1,9 +1,5 @@
 """The study of experts: its arms differ in the balance alone, and its table has paired differences."""
 
-from pathlib import Path
-
-import pytest
-
 from benchmarks.studies import experts
 
 
@@ -21,12 +17,3 @@ def test_the_table_has_means_and_paired_differences() -> None:
     _, ours, theirs, difference = experts.table(found).splitlines()
     assert ours.split() == ["global_batch", "0.4000", "2.1000", "1.1000"] and theirs.split()[1] == "0.1000"
     assert difference.split()[1] == "+0.3000"
-
-
-def test_without_the_corpus_it_says_that_it_was_skipped(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(experts, "shared", lambda: None)
-    monkeypatch.setattr("sys.argv", ["experts", str(tmp_path)])
-    experts.main()
-    assert capsys.readouterr().out.startswith("skipped: no shared data here.")

@@ -23,12 +23,3 @@ def test_the_file_of_the_study_is_a_leaderboard_and_what_is_left_out_is_named(
     asked.selectors = ["longest"]
     _, missing = selectors.board(tmp_path, tmp_path, asked)
     assert "betr (not asked for)" in missing
-
-
-def test_without_the_corpus_it_says_that_it_was_skipped(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(selectors, "shared", lambda: None)
-    monkeypatch.setattr("sys.argv", ["selectors", str(tmp_path)])
-    selectors.main()
-    assert capsys.readouterr().out.startswith("skipped: no shared data here.")

@@ -1,7 +1,6 @@
 """The studies of data in time: their arms are arms, and their tables say what was found."""
 
 import argparse
-from pathlib import Path
 
 import pytest
 
@@ -37,12 +36,3 @@ def test_the_table_has_the_domain_of_a_study_beside_the_others() -> None:
     told = staged.table(found)
     assert "* Claim: late beats natural." in told
     assert "| late | 2.0000 | 1.0000 | 3.0000 | +1.0000 | +0.5000 to +1.5000 |" in told
-
-
-def test_without_the_corpus_it_says_that_it_was_skipped(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(staged, "shared", lambda: None)
-    monkeypatch.setattr("sys.argv", ["meco", str(tmp_path)])
-    staged.main("meco", meco.__doc__ or "", meco.questions)
-    assert capsys.readouterr().out.startswith("skipped: no shared data here.")
