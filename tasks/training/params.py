@@ -19,6 +19,21 @@ from tasks.training.starts.scratch import Scratch
 from tasks.training.teachers.kinds import TeacherConfig
 
 
+class BranchReplay(Params):
+    """A share of a stage's tokens of what came before it: in the start, the trunk and the branch's earlier stages.
+
+    `weights` say it otherwise, by domain: for a start that nobody knows this of, or a trunk whose hooks decide.
+    """
+
+    share: float = Field(gt=0, lt=1)
+    weights: Mapping[str, NonNegativeFloat] | None = None
+
+    def mistakes(self) -> Iterator[str]:
+        """Yield that the weights do not sum to 1."""
+        if self.weights is not None and not isclose(sum(self.weights.values()), 1.0, abs_tol=1e-6):
+            yield f"weights: they sum to {sum(self.weights.values()):.6f}, not to 1"
+
+
 class BranchStage(Params):
     """A part of a branch with one mixture: weights by domain, 0 where none is named; with `end_weights` a linear ramp."""
 
@@ -32,6 +47,9 @@ class BranchStage(Params):
     documents: DocumentRange | None = Field(default=None, description="of each domain; null = all")
     max_epochs: PositiveFloat | None = Field(
         default=None, description="how often the stage alone may repeat a domain's documents; null = as the run allows"
+    )
+    replay: BranchReplay | None = Field(
+        default=None, description="a share of what came before; the stage's weights are of the rest; null = none"
     )
 
     def mistakes(self) -> Iterator[str]:

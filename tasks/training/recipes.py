@@ -18,7 +18,7 @@ from tasks.training.held_out import SPLIT as HELD_OUT
 from tasks.training.order import starved
 from tasks.training.params import Branch, BranchStage, TrainParams
 from tasks.training.planned import StageHook
-from tasks.training.replay import replayed
+from tasks.training.replay import Before, read_before, replayed, replayed_branch
 from tasks.training.rows import SPLIT, DomainRows, rows_of
 from tasks.training.schedules.changes import Rewarm
 from tasks.training.segments import Layout
@@ -94,7 +94,7 @@ def planned_runs(
         if missed := _starved(first, run_data(first, pool, rows)):
             notes.append(f"{mixture}: too small a weight for a single sample: {', '.join(missed)}")
     for branch in params.branches:
-        runs += _branch(branch, tuple(runs), recipe, pool)
+        runs += _branch(branch, tuple(runs), recipe, pool, partial(trained_on, params.start))
     return PlannedRuns(tuple(runs), tuple(notes))
 
 
@@ -135,12 +135,21 @@ def _starved(spec: RunSpec, data: RunData) -> tuple[str, ...]:
     return tuple(dict.fromkeys(missed))
 
 
-def _branch(branch: Branch, runs: Sequence[PlannedRun], recipe: Recipe, pool: TokenPool) -> Iterator[PlannedRun]:
-    """Yield a branch of every run of its trunk, which may be a branch itself.
+def _branch(
+    branch: Branch, runs: Sequence[PlannedRun], recipe: Recipe, pool: TokenPool, started: Before
+) -> Iterator[PlannedRun]:
+    """Yield a branch of every run of its trunk, which may be a branch itself; `started` says what the start has read.
 
     Raises:
-        ConfigError: it names a domain that the pool does not have, ends within a step, or repeats a domain too often.
+        ConfigError: it names a domain that the pool does not have, ends within a step, repeats a domain too often, or
+            replays what nobody knows.
     """
+    trunk = recipe.name if branch.trunk == OWN else branch.trunk
+    if trunk not in {one.mixture for one in runs}:
+        raise ConfigError(f"train.branches: {branch.name} goes on from {trunk}, and no run of it is planned.")
+    before = next(one.spec for one in runs if one.mixture == trunk)
+    hooked = {one.spec: [hook.phase for hook in one.hooks or ()] for one in runs}
+    branch = replayed_branch(branch, partial(read_before, before, branch.step, pool.names, started, hooked))
     named = [name for stage in branch.stages for name in (*stage.weights, *(stage.end_weights or ()))]
     if unknown := sorted({*named} - {*pool.names}):
         raise ConfigError(
@@ -164,9 +173,6 @@ def _branch(branch: Branch, runs: Sequence[PlannedRun], recipe: Recipe, pool: To
     caps = [one.max_epochs for one in branch.stages]
     if over := tuple(over_caps(phases, caps, pool.names, model, rows)):
         raise ConfigError(f"train.branches: {branch.name}, {'; '.join(over)}")
-    trunk = recipe.name if branch.trunk == OWN else branch.trunk
-    if trunk not in {one.mixture for one in runs}:
-        raise ConfigError(f"train.branches: {branch.name} goes on from {trunk}, and no run of it is planned.")
     for one in runs:
         if one.mixture == trunk:
             seed = one.spec.seed + branch.seed_offset
