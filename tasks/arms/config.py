@@ -54,6 +54,13 @@ class ArmStage(Params):
     max_epochs: PositiveFloat | None = Field(
         default=None, description="how often the stage alone may repeat a domain's documents; null = as the run allows"
     )
+    replay_share: float | None = Field(
+        default=None,
+        gt=0,
+        lt=1,
+        description="of the stage's tokens that are of what came before, in the start, the trunk and earlier stages; null = "
+        "none",
+    )
     schedule: ScheduleConfig | None = Field(
         default=None, description="from here on, up to the next stage that has one; null = it goes on"
     )
@@ -125,8 +132,11 @@ class Arm(Params):
         own = {"tokens": self.tokens, "curation": self.curation, "start": self.start, "teachers": self.teachers or None}
         if wrong := [name for name, value in own.items() if value is not None]:
             yield f"arm {self.name}: {' and '.join(wrong)} are those of its trunk {self.trunk}. Leave them out"
-        if other := sorted({*self.training} - {"optimizer"}):
-            yield f"arm {self.name}: training.{other[0]} is that of its trunk {self.trunk}; optimizer alone may be another"
+        if other := sorted({*self.training} - {"optimizer", "ewc"}):
+            yield (
+                f"arm {self.name}: training.{other[0]} is that of its trunk {self.trunk}; optimizer and ewc alone may be "
+                "others"
+            )
         if any(stage.schedule is not None for stage in self.stages):
             yield f"arm {self.name}: a stage behind a trunk has no schedule; give the arm a training.optimizer"
 

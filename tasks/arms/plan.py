@@ -14,11 +14,16 @@ from tasks.mixture.problem import filled
 from tasks.tokenize.pool import TokenPool
 from tasks.training.config import TrainingConfig, num_flops
 from tasks.training.data import run_data
+from tasks.training.ewc.fisher import require_samples
+from tasks.training.ewc.params import with_earlier
 from tasks.training.order import weight_caps
 from tasks.training.recipes import phase_of, staged_training
+from tasks.training.replay import Before, read_before
 from tasks.training.rows import rows_of
 from tasks.training.segments import Layout
 from tasks.training.stage_caps import over_caps
+from tasks.training.starts.kinds import StartConfig, trained_on
+from tasks.training.starts.scratch import Scratch
 from tasks.training.types import RunSpec, Trunk
 
 _NOT_OF_A_NAME = re.compile(r"[^A-Za-z0-9_+-]")
@@ -147,8 +152,12 @@ def _runs(
     rows = cache(partial(rows_of, pool, config=training.data))
     trunk, step = _trunk(arm, before), first_step(arm, training.num_steps)
     past = None if trunk is None else run_data(trunk.specs[0], pool, rows)
-    stages = staged(arm, training, pool, rows, params.max_epochs, past)
-    training = staged_training(training, stages)
+    start = _begins_with(params, arm, before)
+    read: Before = partial(trained_on, start)
+    if trunk is not None:
+        read = partial(read_before, trunk.specs[0], step, pool.names, read, {})
+    stages = staged(arm, training, pool, rows, params.max_epochs, past, read)
+    training = _near_start(staged_training(training, stages), read, pool, arm, start)
     phases = tuple(phase_of(one, one.weights, training.model) for one in stages)
     seeds = range(params.seed, params.seed + params.num_seeds)
     specs = tuple(
@@ -166,6 +175,32 @@ def _runs(
     if over := [*over_caps(phases, [one.max_epochs for one in stages], pool.names, training.model, rows)]:
         raise ConfigError(f"arm {arm.name}, {'; '.join(over)}")
     return training, specs
+
+
+def _begins_with(params: ArmsParams, arm: Arm, before: Mapping[str, PlannedArm]) -> StartConfig:
+    """Return what an arm, or the first of its trunks, begins with."""
+    while arm.trunk is not None:
+        arm = before[arm.trunk].arm
+    return arm.start or params.start
+
+
+def _near_start(
+    training: TrainingConfig, read: Before, pool: TokenPool, arm: Arm, start: StartConfig
+) -> TrainingConfig:
+    """Return the config with the domains that its `ewc` speaks of: those that its start or its trunk was trained on.
+
+    Raises:
+        ConfigError: it begins with new weights, or nobody knows what they were trained on.
+    """
+    where = f"arm {arm.name}"
+    if training.ewc is not None and arm.trunk is None and isinstance(start, Scratch):
+        raise ConfigError(
+            f"{where}: training.ewc holds weights near to those of a start, and its runs begin with new ones. Give it a "
+            "start or a trunk, or set ewc to null."
+        )
+    found = with_earlier(training, read, pool.names, where)
+    require_samples(found, pool, where)
+    return found
 
 
 def _trunk(arm: Arm, before: Mapping[str, PlannedArm]) -> PlannedArm | None:

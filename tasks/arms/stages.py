@@ -16,6 +16,7 @@ from tasks.training.config import TrainingConfig
 from tasks.training.data import RunData
 from tasks.training.interleave import Floats
 from tasks.training.recipes import phase_of
+from tasks.training.replay import Before
 from tasks.training.rows import SPLIT, DomainRows
 from tasks.training.segments import Layout, samples_before
 
@@ -28,11 +29,18 @@ def first_step(arm: Arm, num_steps: int) -> int:
 
 
 def staged(
-    arm: Arm, training: TrainingConfig, pool: TokenPool, rows: RowsOf, max_epochs: float, trunk: RunData | None
+    arm: Arm,
+    training: TrainingConfig,
+    pool: TokenPool,
+    rows: RowsOf,
+    max_epochs: float,
+    trunk: RunData | None,
+    before: Before,
 ) -> tuple[RecipeStage, ...]:
     """Return an arm's stages, or the one of its mixture, as those of a recipe with all domains of the pool.
 
-    Weights that are not given by domain are as near to their shares as `max_epochs` allows behind what came before.
+    Weights that are not given by domain are as near to their shares as `max_epochs` allows behind what came before. `before`
+    gives the tokens by domain that its start and its trunk have read (None = nobody knows), for stages with replay.
 
     Raises:
         ConfigError: a stage has no whole step, names a domain that the pool has not, or the caps leave too little.
@@ -42,7 +50,7 @@ def staged(
     ends = first + np.round(np.cumsum([one.share for one in stages]) * training.num_steps).astype(np.int64)
     ends[-1] = training.num_steps
     epochs_N = np.zeros(len(pool.names)) if trunk is None else _epochs_of(trunk, first)
-    found = []
+    found = list[RecipeStage]()
     for number, (stage, steps) in enumerate(zip(stages, np.diff(ends, prepend=first).tolist(), strict=True)):
         whose = f"arm {arm.name}" if not arm.stages else f"arm {arm.name}, stage {number}"
         if steps < 1:
@@ -57,9 +65,37 @@ def staged(
         left_N = left_N if stage.max_epochs is None else np.minimum(left_N, stage.max_epochs)
         caps_N = np.minimum(np.floor(left_N * rows_N) / samples, 1.0)
         weights = _weights(stage, arm, pool, caps_N, whose)
+        if stage.replay_share is not None:
+            weights = _with_replay(weights, stage.replay_share, _read(before, found, pool, whose))
         epochs_N = epochs_N + np.ceil(np.array(weights) * samples) / np.maximum(rows_N, 1)
         found.append(_recipe_stage(stage, tokens, weights))
     return tuple(found)
+
+
+def _read(before: Before, stages: Sequence[RecipeStage], pool: TokenPool, whose: str) -> Floats:
+    """Return each domain's share of what was read before a stage, [N].
+
+    Raises:
+        ConfigError: nobody knows it, or it is nothing, or of domains that the pool has not.
+    """
+    if (known := before()) is None:
+        raise ConfigError(
+            f"{whose}: nobody knows what its start was trained on. Give weights in place of replay_share."
+        )
+    _require_known([name for name, tokens in known.items() if tokens], pool, f"{whose} replays")
+    tokens_N = np.array([known.get(name, 0.0) for name in pool.names])
+    for stage in stages:
+        tokens_N = tokens_N + stage.tokens * np.array(stage.mean_weights)
+    if not tokens_N.sum() > 0:
+        raise ConfigError(
+            f"{whose}: nothing was trained on before the first stage of new weights. Leave replay_share out."
+        )
+    shares_N: Floats = tokens_N / tokens_N.sum()
+    return shares_N
+
+
+def _with_replay(weights: Sequence[float], share: float, read_N: Floats) -> tuple[float, ...]:
+    return tuple(((1 - share) * np.array(weights) + share * read_N).tolist())
 
 
 def shares_of(weights: Mapping[str, float], pool: TokenPool, whose: str) -> tuple[float, ...]:
@@ -77,10 +113,11 @@ def described(arm: Arm) -> Iterator[str]:
     """Yield the stages of an arm in words."""
     for stage in arm.stages:
         named = stage.weights if isinstance(stage.weights, str) else "the arm's" if stage.weights is None else "own"
+        replay = "" if stage.replay_share is None else f"{stage.replay_share:.0%} replay"
         times = [f"{name} x {value:g}" for name, value in stage.times.items()]
         without = [f"without {name}" for name in stage.without]
         settings = [_recipe_stage(stage, 1, (1.0,)).settings]
-        told = ", ".join(one for one in (f"{named} weights", *times, *without, *settings) if one)
+        told = ", ".join(one for one in (f"{named} weights", *times, *without, replay, *settings) if one)
         yield f"{stage.share:.3g} of the steps: {told}"
 
 

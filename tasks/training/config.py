@@ -7,6 +7,7 @@ from pydantic import Field, PositiveFloat, PositiveInt
 
 from tasks.core.errors import ConfigError
 from tasks.core.params import Params
+from tasks.training.ewc.params import Ewc, ewc_mistakes
 from tasks.training.experts.kinds import ExpertsKind
 from tasks.training.losses.kinds import LossKind
 from tasks.training.mup import Mup
@@ -213,6 +214,9 @@ class TrainingConfig(Params):
     distillation: Distillation | None = Field(
         default=None, description="how a run learns from its `teachers`; null = it has none"
     )
+    ewc: Ewc | None = Field(
+        default=None, description="weights are held near to the start's where they matter to it; null = they are free"
+    )
     static_mask: StaticMask | None = Field(
         default=None, description="weights of the matrices that are held at zero; null = none"
     )
@@ -308,6 +312,7 @@ class TrainingConfig(Params):
         yield from schedule_mistakes(self)
         yield from () if self.distillation is None else self.distillation.end_mistakes(self.num_steps)
         yield from mask_mistakes(self)
+        yield from ewc_mistakes(self)
         parallel = None if self.parallel == "auto" else self.parallel
         if parallel is not None and parallel.SHARDED and not self.takes_shards:
             yield (

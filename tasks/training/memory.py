@@ -36,6 +36,7 @@ def needed_bytes(training: TrainingConfig, vocab_size: int, *, shards: int, sequ
     tokens = sequences * model.sequence_length
     activations = tokens * (model.num_layers * kept + layer)
     weights = 8 if parallel is not None else 4 + width + 4 * training.micro_batches.bit_length()
+    weights += 8 if training.ewc is not None and training.ewc.strength else 0
     return (weights * parameters + state) // shards + activations + _LOGITS_BYTES
 
 

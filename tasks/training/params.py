@@ -12,6 +12,7 @@ from tasks.mixture.published import MixtureName
 from tasks.training.chunks import Interleave
 from tasks.training.config import ModelConfig, OptimizerConfig, Precision, TrainingConfig
 from tasks.training.document_range import DocumentRange
+from tasks.training.ewc.params import Ewc
 from tasks.training.parallel.kinds import ParallelKind
 from tasks.training.planted.params import PlantedExperiment
 from tasks.training.starts.kinds import StartConfig
@@ -71,6 +72,9 @@ class Branch(Params):
     step: PositiveInt = Field(description="steps made of the trunk, a multiple of its milestone_every_steps")
     stages: tuple[BranchStage, ...] = Field(min_length=1, description="what follows")
     optimizer: OptimizerConfig | None = Field(default=None, description="of what follows; null = the trunk's")
+    ewc: Ewc | None = Field(
+        default=None, description="weights are held near to those of the step; null = as in the trunk"
+    )
     seed_offset: int = Field(default=0, ge=0, description="added to the trunk's seed for the data of what follows")
     milestone_every_steps: PositiveInt | None = Field(
         default=None, description="checkpoints of what follows that other branches go on from, published; null = none"
@@ -127,6 +131,11 @@ class TrainParams(Params):
             yield "training.distillation is set, and teachers names no model to learn from; name one, or set it to null"
         if self.teachers and self.training.distillation is None:
             yield "teachers are named, and training.distillation is null; set it, or leave teachers out"
+        if self.training.ewc is not None and isinstance(self.start, Scratch):
+            yield (
+                "training.ewc holds weights near to those of a start, and runs begin with new ones; name a start, or set "
+                "ewc to null (branches may have one of their own)"
+            )
         experiments = [one.name for one in self.planted]
         if len({*experiments}) != len(experiments):
             yield f"planted: two experiments have one name in {', '.join(experiments)}"

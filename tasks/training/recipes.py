@@ -14,6 +14,8 @@ from tasks.training.chunks import Interleave
 from tasks.training.config import ModelConfig, TrainingConfig
 from tasks.training.data import RunData, phases_of, run_data
 from tasks.training.document_range import DocumentRange
+from tasks.training.ewc.fisher import require_samples
+from tasks.training.ewc.params import with_earlier
 from tasks.training.held_out import SPLIT as HELD_OUT
 from tasks.training.order import starved
 from tasks.training.params import Branch, BranchStage, TrainParams
@@ -76,7 +78,10 @@ def planned_runs(
         )
     notes = [] if recipe.baselines else [f"{where}: it has no baselines, so that only its own stages are trained"]
     hooks = tuple(StageHook(index, one.hook) for index, one in enumerate(recipe.stages) if one.hook is not None) or None
+    started = partial(trained_on, params.start)
     runs, training = list[PlannedRun](), staged_training(params.training, recipe.stages)
+    training = with_earlier(training, started, pool.names, where)
+    require_samples(training, pool, where)
     for mixture, phases in _mixtures(params, recipe, pool.names):
         for seed in range(params.seed, params.seed + params.num_seeds):
             name = f"{mixture}-seed{seed}"
@@ -94,7 +99,7 @@ def planned_runs(
         if missed := _starved(first, run_data(first, pool, rows)):
             notes.append(f"{mixture}: too small a weight for a single sample: {', '.join(missed)}")
     for branch in params.branches:
-        runs += _branch(branch, tuple(runs), recipe, pool, partial(trained_on, params.start))
+        runs += _branch(branch, tuple(runs), recipe, pool, started)
     return PlannedRuns(tuple(runs), tuple(notes))
 
 
@@ -149,7 +154,8 @@ def _branch(
         raise ConfigError(f"train.branches: {branch.name} goes on from {trunk}, and no run of it is planned.")
     before = next(one.spec for one in runs if one.mixture == trunk)
     hooked = {one.spec: [hook.phase for hook in one.hooks or ()] for one in runs}
-    branch = replayed_branch(branch, partial(read_before, before, branch.step, pool.names, started, hooked))
+    read = partial(read_before, before, branch.step, pool.names, started, hooked)
+    branch = replayed_branch(branch, read)
     named = [name for stage in branch.stages for name in (*stage.weights, *(stage.end_weights or ()))]
     if unknown := sorted({*named} - {*pool.names}):
         raise ConfigError(
@@ -177,6 +183,9 @@ def _branch(
         if one.mixture == trunk:
             seed = one.spec.seed + branch.seed_offset
             training = _branch_training(branch, one.spec.training)
+            if branch.ewc is not None:
+                training = with_earlier(training, read, pool.names, f"train.branches: {branch.name}")
+                require_samples(training, pool, f"train.branches: {branch.name}")
             name, at = f"{branch.name}-seed{seed}", Trunk(one.spec, branch.step)
             spec = replace(one.spec, name=name, phases=phases, seed=seed, training=training, trunk=at)
             run_data(spec, pool)  # its caps, over the trunk's steps too
@@ -191,6 +200,8 @@ def _branch_training(branch: Branch, trunk: TrainingConfig) -> TrainingConfig:
         "num_tokens": branch_tokens,
         "milestone_every_steps": branch.milestone_every_steps,
     }
+    if branch.ewc is not None:
+        changes["ewc"] = branch.ewc
     if branch.optimizer is not None:
         changes["optimizer"] = branch.optimizer
     if trunk.evaluations is not None:

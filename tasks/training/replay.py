@@ -104,9 +104,10 @@ def read_before(
         ConfigError: hooks decide what is read there.
     """
     trunk, made = spec.trunk, spec.tokens_before
-    tokens = started() if trunk is None else read_before(trunk.spec, trunk.step, names, started, hooked)
-    if tokens is None:
+    before = started() if trunk is None else read_before(trunk.spec, trunk.step, names, started, hooked)
+    if before is None:
         return None
+    tokens = dict(before)
     for number, phase in enumerate(spec.phases):
         taken = max(min(step * spec.training.tokens_per_step - made, phase.num_tokens), 0)
         if taken and number in hooked.get(spec, ()):

@@ -52,6 +52,7 @@ def identity(spec: RunSpec, pool: TokenPool) -> str:
     value |= {} if spec.row_share is None else {"row_share": spec.row_share}
     value |= {} if spec.planted is None else {"planted": spec.planted.digest}
     value |= {} if spec.teachers is None else {"teachers": [one.digest for one in spec.teachers]}
+    value |= {} if spec.anchor is None else {"anchor": spec.anchor.digest}
     value |= steps_before(spec)
     value |= {} if spec.trunk is None else {"trunk": [identity(spec.trunk.spec, pool), spec.trunk.step]}
     return digest_json(value)

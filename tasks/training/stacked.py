@@ -94,7 +94,7 @@ def train_stacked(
             the processes cannot share the micro-batches evenly; before the first step.
         StoppedError: it was asked to; each run's checkpoint of the step reached is kept.
     """
-    if len({(spec.training, spec.segments, spec.optimizer_steps, spec.teachers) for spec in specs}) != 1:
+    if len({(spec.training, spec.segments, spec.optimizer_steps, spec.teachers, spec.anchor) for spec in specs}) != 1:
         raise ConfigError(f"{len(specs)} runs with different training configs cannot be stacked. Group them by config.")
     if (parallel := specs[0].training.engine) is not None:
         raise ConfigError(f"a stack does not spread a model over devices. Set parallel ({parallel.kind}) to null.")
@@ -166,6 +166,9 @@ def _advance(stack: Stack, steps_ahead: Iterator[Mapping[int, Batch]]) -> None:
     follow_experts(stack, routings, batches)
     gradient_NP = total_NW[:, :parameters].mul_(1.0 / training.tokens_per_step)
     losses_N = total_NW[:, parameters].double() / training.tokens_per_step
+    if stack.anchor is not None:
+        for gradient_P, weights_W in zip(gradient_NP, stack.weights_NW, strict=True):
+            stack.anchor.pull(stack.layout.named(gradient_P), stack.layout.named(weights_W))
     if stack.mask is not None:
         stack.mask.apply(stack.layout.named(gradient_NP), stack.step)
     if stack.on_cpu:
@@ -310,7 +313,7 @@ def _settle(stack: Stack) -> None:
         for run, loss, norm in zip(stack.runs, made.losses_N.tolist(), made.norms_N.tolist(), strict=True):
             if run.end is not None:
                 continue
-            if not norm:
+            if not (norm and loss):
                 require_targets(stack.training, run.data, len(run.losses))
             if isfinite(loss) and isfinite(norm):
                 run.losses.append(loss)

@@ -18,6 +18,7 @@ from tasks.training.checkpoint import Checkpoint, CheckpointWriter, kept_by, rea
 from tasks.training.config import TrainingConfig
 from tasks.training.data import Batch, RunData, run_data
 from tasks.training.distributed import from_first, parts_of, world_sum
+from tasks.training.ewc.anchor import Anchor, anchor_of
 from tasks.training.experts.use import ExpertState, Floats, expert_state, experts_used
 from tasks.training.interleave import Integers
 from tasks.training.ledger import ConsumptionLog, also_counted
@@ -76,8 +77,8 @@ class Stack:
     new memory is slow (its pages were 20 % of a step). `pending` are steps that the host has not looked at
     yet. If any run `keeps` checkpoints, one is due every `save_every` steps: what the stack did since then is at
     most the work of one run. `parts` are the first micro-batch of a step that this process sums, and how many. `ahead` are
-    the next steps: pairs [N, S, 2, T] on the device, and by place their batches. The `mask` holds weights at zero. All runs
-    have the same `segments`.
+    the next steps: pairs [N, S, 2, T] on the device, and by place their batches. The `mask` holds weights at zero,
+    the `anchor` near to the start's. All runs have the same `segments`.
     """
 
     runs: list[StackedRun]
@@ -96,6 +97,7 @@ class Stack:
     segments: Segments
     teachers: Teachers | None
     mask: Mask | None = None
+    anchor: Anchor | None = None
     ahead: deque[tuple[Tensor, Mapping[int, Batch]]] = field(default_factory=deque)
     pending: list[MadeStep] = field(default_factory=list)
 
@@ -187,7 +189,7 @@ def started(
     mask = mask_of(training.static_mask, layout.shapes, device)
     if mask is not None:
         mask.apply(layout.named(weights_NW), step)
-    more = (segments, teachers, mask)
+    more = (segments, teachers, mask, anchor_of(runs[0].spec, device))
     return Stack(list(runs), training, layout, every, optimizer, *own, step, world, parts, keeps, *more)
 
 

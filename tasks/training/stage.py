@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from statistics import fmean
@@ -25,6 +25,7 @@ from tasks.tokenize.pool import POOL_FILES, TokenPool, read_pool, train_digest
 from tasks.tokenize.prefixed import METADATA
 from tasks.tokenize.published import TOKENIZER_FILE
 from tasks.training.config import num_parameters
+from tasks.training.ewc.stage import anchors
 from tasks.training.export import export_words
 from tasks.training.forgetting import forgetting
 from tasks.training.held_out import SPLIT as HELD_OUT
@@ -240,18 +241,19 @@ def _trained(
 
     device: Device = "cuda" if workshop.gpus_per_trainer else "cpu"
     branches = runs[0].spec.trunk is not None
+    held = anchors([one.spec for one in runs], made, read, start, workshop)
     return TRAIN.map(
         workshop,
         [
             RunArgs(
-                as_decided(one.spec, made),
+                replace(as_decided(one.spec, made), anchor=own),
                 read_by(one.spec, read),
                 None if branches else start,
                 milestone_of(one.spec.trunk, made),
                 one.hooks,
                 device,
             )
-            for one in runs
+            for one, own in zip(runs, held, strict=True)
         ],
         label="train: branches" if branches else None,
         on_finished=tell,

@@ -100,6 +100,7 @@ class RunSpec:
     of another; None = its optimizer is new.
     `planted` is the plan of what is written over some of its samples (see `planted`); None = nothing is.
     `teachers` are the models that it learns from as `training.distillation` says; None = none.
+    `anchor` holds the weights that `training.ewc` holds its own near to, see `ewc.anchor`; None = none.
     """
 
     name: str = field(metadata=LABEL)
@@ -113,6 +114,7 @@ class RunSpec:
     optimizer_steps: int | None = None
     planted: Handle | None = None
     teachers: tuple[Start, ...] | None = None
+    anchor: Handle | None = None
 
     def __post_init__(self) -> None:
         if self.row_share is not None and not 0 < self.row_share <= 1:

@@ -1,6 +1,7 @@
 """Presets of training: each is planned as it stands on a pool with domains, score and metadata that it names."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,12 +13,14 @@ from tasks.arms.plan import PlannedArm
 from tasks.core.errors import ConfigError
 from tasks.core.params import layered, read_yaml, validate
 from tasks.tokenize.pool import TokenPool
+from tasks.training.schedules.rates import learning_rate
 from tests.mixture.test_stage import PROXY
 from tests.training.conftest import make_pool
 from tests.training.documents import memory_pool
 
 # By preset: the domains that its pool must have.
 STAGED = {
+    "continual": ("new", "a", "b"),
     "crystal": ("text", "code"),
     "curriculum": ("a", "b"),
     "llama3_syne": ("zh", "en", "synthetic"),
@@ -56,6 +59,40 @@ def test_crystals_code_centric_phase_leaves_the_two_before_it_where_theirs_left_
     trunk, late = found["two_phases"].specs[0], found["code_at_the_end"].specs[0]
     assert late.trunk is not None and (late.trunk.spec, late.trunk.step) == (trunk, 92)
     assert [round(phase.weights[1], 3) for phase in (*trunk.phases, *late.phases)] == [0.0, 0.628, 0.909]
+
+
+def test_continual_arms_replay_what_their_trunk_has_read_and_are_held_near_to_it(tmp_path: Path) -> None:
+    pool = pool_for("continual", tmp_path)
+    found = planned("continual", pool)
+    (phase,), held = found["replay_25"].specs[0].phases, found["held_strongly"].specs[0].training.ewc
+    assert phase.weights == pytest.approx((0.75, 0.125, 0.125)) and found["new_alone"].training.ewc is None
+    assert held is not None and [(one.domain, one.weight) for one in held.earlier] == [("a", 0.5), ("b", 0.5)]
+    rates = [learning_rate(found[name].training, 72) for name in ("rewarmed", "new_alone")]
+    assert rates[0] == PROXY.optimizer.learning_rate > rates[1]
+
+
+@pytest.mark.parametrize(
+    ("arm", "message"),
+    [
+        (
+            {"training": {"ewc": {"strength": 1.0, "tokens": 128}}},
+            r"arm own: training\.ewc holds weights near to those of a",
+        ),
+        (
+            {"stages": [{"share": 1.0, "replay_share": 0.5}]},
+            "arm own, stage 0: nothing was trained on before the first",
+        ),
+        (
+            {"stages": [{"share": 1.0, "replay_share": 0.5}], "start": {"kind": "hugging_face", "folder": "x"}},
+            "arm own, stage 0: nobody knows what its start was trained on",
+        ),
+    ],
+)
+def test_arms_that_have_nothing_before_them_are_refused(arm: dict[str, Any], message: str) -> None:
+    arms = [{"name": "plain"}, {"name": "own", **arm}]
+    params = ArmsParams.model_validate({"training": PROXY, "arms": arms, "baseline": "plain"})
+    with pytest.raises(ConfigError, match=message):
+        all_arms(params, {None: memory_pool({"a": [64] * 200, "b": [64] * 200})})
 
 
 def test_a_pool_without_the_domains_or_the_score_of_a_preset_is_told_what_is_missing(tmp_path: Path) -> None:

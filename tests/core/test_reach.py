@@ -55,7 +55,7 @@ ON_TASKS = {"search.proxy_on_tasks", "search.branches_on_tasks"}
 TRAINED = {"search.proxy", "search.branches", "train.run"} | ON_TASKS
 MODELS = TRAINED | {
     *("evaluate.model", "evaluate.samples", "evaluate.answers", "evaluate.memorisation", "evaluate.flatness"),
-    "evaluate.planted",
+    *("evaluate.planted", "train.anchor"),
 }
 # What looks for n-grams with the kernels of curation.
 ITEMS = {"evaluate.item_ngrams", "evaluate.item_search", "evaluate.planted_search"}

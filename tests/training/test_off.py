@@ -74,6 +74,7 @@ METHODS = {
     "document mask": Method("train.training.data.document_mask", False, True),
     "document range": Method("stage.documents", None, {"low": 0.5}),
     "document weights": Method("train.training.data.document_weights", None, "score"),
+    "elastic weight consolidation": Method("train.training.ewc", None, {"strength": 1.0, "tokens": 4 * LENGTH}),
     "embedding decay": Method("train.training.optimizer.embedding_weight_decay", None, 0.5),
     "epoch cap of a stage": Method("stage.max_epochs", None, 0.01),
     "FRUGAL": Method("train.training.optimizer.method", ADAMW, {"kind": "frugal", "every_steps": 2}),

@@ -20,6 +20,7 @@ from tasks.tokenize.pool import TokenPool
 from tasks.training.checkpoint import Checkpoint, CheckpointWriter, is_due, kept_by, read, steps
 from tasks.training.data import Batch, RunData, run_data
 from tasks.training.distributed import from_first
+from tasks.training.ewc.anchor import anchor_of
 from tasks.training.experts.use import ExpertState, Floats, expert_state, experts_used
 from tasks.training.held_out import evaluated
 from tasks.training.interleave import Integers
@@ -139,6 +140,7 @@ def _start(spec: RunSpec, data: RunData, job: Job, spread_out: SpreadOut, own: s
     teachers = teachers_of(spec, vocab_size, job.device)
     mask = mask_of(training.static_mask, weight_shapes(training.model, vocab_size), job.device, spread.own)
     run = Run(spec, data, job, model, spread, state, template, bool(keeps), log, teachers, mask)
+    run.anchor = anchor_of(spec, job.device, spread.own)
     run.experts = expert_state(training, len(data.pool.names))
     if step:
         _restore(run, step)
@@ -205,13 +207,15 @@ def _advance(run: Run, batches: Iterator[Batch]) -> None:
         nats += part.detach()
         made.append(nats_ST.sum(dim=1))
     gradients = spread.gradients()
+    if run.anchor is not None:
+        run.anchor.pull(gradients, spread.weights)
     if run.mask is not None:
         run.mask.apply(gradients, step)
     total, squares = _agreed(run, nats, gradients)
     loss, norm, limit = total / training.tokens_per_step, sqrt(squares), training.optimizer.gradient_clip
     if not (isfinite(loss) and isfinite(norm)):
         raise diverged(training, step, loss, norm)
-    if not norm:
+    if not (norm and loss):
         require_targets(training, run.data, step)
     run.losses.append(loss)
     run.norms.append(norm)

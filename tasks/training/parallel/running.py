@@ -12,6 +12,7 @@ from torch import Tensor
 
 from tasks.training.config import TrainingConfig
 from tasks.training.data import Batch, RunData
+from tasks.training.ewc.anchor import Anchor
 from tasks.training.experts.balance import Routing
 from tasks.training.experts.use import ExpertState
 from tasks.training.ledger import ConsumptionLog
@@ -31,7 +32,8 @@ from tasks.training.types import RunSpec, World
 class Run:
     """What a run has reached, and what it works with. `workers`: from which step on how many processes made it.
 
-    `log` counts what this process took of the data, `experts` how its tokens were routed; the `mask` holds weights at zero.
+    `log` counts what this process took of the data, `experts` how its tokens were routed; the `mask` holds weights at
+    zero, the `anchor` near to the start's.
     """
 
     spec: RunSpec
@@ -45,6 +47,7 @@ class Run:
     log: ConsumptionLog
     teachers: Teachers | None
     mask: Mask | None = None
+    anchor: Anchor | None = None
     losses: list[float] = field(default_factory=list)
     norms: list[float] = field(default_factory=list)
     loss_by_domain: Mapping[str, float] = field(default_factory=dict)
