@@ -29,7 +29,8 @@ from benchmarks.stacked_rounds import gpu_rounds
 from infra.machine import peak_flops
 from tasks.core.errors import StoppedError
 from tasks.tokenize.pool import TokenPool, read_pool, write_pool
-from tasks.training.config import ModelConfig, OptimizerConfig, Precision, TrainingConfig, num_flops, num_parameters
+from tasks.training.config import ModelConfig, OptimizerConfig, Precision, TrainingConfig
+from tasks.training.model_size import num_flops, num_parameters
 from tasks.training.parallel.ddp import Ddp
 from tasks.training.run import train
 from tasks.training.types import Phase, RunSpec

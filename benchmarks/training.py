@@ -16,7 +16,7 @@ from benchmarks.options import Options
 from benchmarks.training_rounds import SIZES
 from infra.executors import PINNED_ENVIRONMENT
 from tasks.training.command import full_precision
-from tasks.training.config import num_parameters
+from tasks.training.model_size import num_parameters
 
 PLACES: Mapping[str, Mapping[str, str]] = {"worker": PINNED_ENVIRONMENT, "plain process": {}}
 

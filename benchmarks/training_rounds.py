@@ -15,9 +15,10 @@ from torch.nn import functional as F  # noqa: N812 (its usual name)
 
 from tasks.tokenize.pool import TokenPool, write_pool
 from tasks.training.command import full_precision
-from tasks.training.config import ModelConfig, OptimizerConfig, TrainingConfig, num_flops
+from tasks.training.config import ModelConfig, OptimizerConfig, TrainingConfig
 from tasks.training.data import run_data
 from tasks.training.model import initial_model, torch_dtype
+from tasks.training.model_size import num_flops
 from tasks.training.params import demo_full, demo_proxy
 from tasks.training.run import train
 from tasks.training.stacked import train_stacked

@@ -22,7 +22,8 @@ from benchmarks.studies.study import SEEDS, Option, Study, run
 from tasks.comparison.table import interval
 from tasks.mixture.published import Recipe
 from tasks.tokenize.pool import TokenPool, write_pool
-from tasks.training.config import EvaluationConfig, TrainingConfig
+from tasks.training.config import TrainingConfig
+from tasks.training.data_config import EvaluationConfig
 from tasks.training.forgetting import transfers
 from tasks.training.replay import replayed
 from tasks.training.run import train

@@ -15,9 +15,10 @@ from benchmarks.studies.bytes_of_text import END, stacked, stream
 from benchmarks.studies.study import SEEDS, Option, Study, difference, run
 from benchmarks.studies.workspace import sampled
 from tasks.tokenize.pool import TokenPool, write_pool
-from tasks.training.config import ModelConfig, OptimizerConfig, TrainingConfig, num_parameters
+from tasks.training.config import ModelConfig, OptimizerConfig, TrainingConfig
 from tasks.training.experts.top_k import Balance, TopK
 from tasks.training.measure import bits_per_byte
+from tasks.training.model_size import num_parameters
 
 _MOST_BYTES, _HELD_OUT, _SAMPLES = 1_000_000, 8192, 4
 ARMS = ("global_batch", "micro_batch")

@@ -18,9 +18,10 @@ from benchmarks.studies.bytes_of_text import END, stream, texts_of
 from benchmarks.studies.study import SEEDS, Option, Study, interval, run
 from tasks.tokenize.pool import TokenPool, write_pool
 from tasks.training.command import full_precision
-from tasks.training.config import ModelConfig, OptimizerConfig, TrainingConfig, num_parameters
+from tasks.training.config import ModelConfig, OptimizerConfig, TrainingConfig
 from tasks.training.measure import bits_per_byte
 from tasks.training.model import weight_shapes
+from tasks.training.model_size import num_parameters
 from tasks.training.optimizers.kinds import method, state_bytes
 from tasks.training.result import RunResult
 from tasks.training.stacked import train_stacked

@@ -26,8 +26,9 @@ from tasks.tokenize.prefixed import METADATA
 from tasks.tokenize.published import TOKENIZER_FILE, Split
 from tasks.training.published_run import CONFIG_FILE, WEIGHTS_FILE
 from tasks.training.recipes import PlannedRun
+from tasks.training.runs.stage import require_worlds, train_all
 from tasks.training.segments import flops_of
-from tasks.training.stage import require_worlds, start_of, teachers_of, train_all
+from tasks.training.stage import start_of, teachers_of
 from tasks.training.starts.start import Start
 from tasks.training.starts.weights import start_mistakes
 from tasks.training.teachers.fit import require_fit

@@ -12,14 +12,15 @@ from tasks.core.errors import ConfigError
 from tasks.core.params import layered, validate
 from tasks.mixture.problem import filled
 from tasks.tokenize.pool import TokenPool
-from tasks.training.config import TrainingConfig, num_flops
+from tasks.training.config import TrainingConfig
 from tasks.training.data import run_data
 from tasks.training.ewc.fisher import require_samples
 from tasks.training.ewc.params import with_earlier
-from tasks.training.order import weight_caps
-from tasks.training.recipes import phase_of, staged_training
+from tasks.training.model_size import num_flops
+from tasks.training.recipe_phases import phase_of, staged_training
 from tasks.training.replay import Before, read_before
 from tasks.training.rows import rows_of
+from tasks.training.sample_counts import weight_caps
 from tasks.training.segments import Layout
 from tasks.training.stage_caps import over_caps
 from tasks.training.starts.kinds import StartConfig, trained_on

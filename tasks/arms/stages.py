@@ -15,7 +15,7 @@ from tasks.tokenize.pool import TokenPool
 from tasks.training.config import TrainingConfig
 from tasks.training.data import RunData
 from tasks.training.interleave import Floats
-from tasks.training.recipes import phase_of
+from tasks.training.recipe_phases import phase_of
 from tasks.training.replay import Before
 from tasks.training.rows import SPLIT, DomainRows
 from tasks.training.segments import Layout, samples_before

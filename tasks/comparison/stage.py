@@ -47,7 +47,7 @@ from tasks.tokenize.pool import POOL_FILES, TokenPool, read_pool
 from tasks.tokenize.published import TOKENIZER_FILE
 from tasks.training.published_run import CONFIG_FILE, WEIGHTS_FILE, read_losses
 from tasks.training.recipes import PlannedRun
-from tasks.training.stage import require_worlds, train_all
+from tasks.training.runs.stage import require_worlds, train_all
 from tasks.training.types import Phase, RunSpec
 from tasks.training.unit import splits_of
 

@@ -9,8 +9,9 @@ from tasks.core.errors import ConfigError
 from tasks.core.params import validate
 from tasks.ladder.config import LadderParams, Size
 from tasks.tokenize.pool import TokenPool
-from tasks.training.config import TrainingConfig, num_parameters
+from tasks.training.config import TrainingConfig
 from tasks.training.data import run_data
+from tasks.training.model_size import num_parameters
 from tasks.training.schedules.changes import DecayFrom
 from tasks.training.schedules.rates import warmup_steps
 from tasks.training.schedules.wsd import Wsd

@@ -19,7 +19,7 @@ from tasks.runtime.stages import StageInput, StageRun, environment_over, stage_i
 from tasks.tokenize.pool import POOL_FILES, TokenPool, read_pool
 from tasks.tokenize.published import TOKENIZER_FILE
 from tasks.training.recipes import PlannedRun
-from tasks.training.stage import TRAIN, require_worlds, train_all
+from tasks.training.runs.stage import TRAIN, require_worlds, train_all
 from tasks.training.trunks import milestone_of
 from tasks.training.types import Device, RunSpec
 from tasks.training.unit import RunArgs

@@ -18,7 +18,7 @@ from tasks.runtime.context import Workshop
 from tasks.runtime.records import UnitRecord
 from tasks.tokenize.published import Split
 from tasks.training.config import TrainingConfig
-from tasks.training.stage import TRAIN
+from tasks.training.runs.stage import TRAIN
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,8 @@ from tasks.mixture.second_size import between
 from tasks.mixture.strategies.default import Default
 from tasks.mixture.strategies.kinds import StrategyParams, method
 from tasks.mixture.transfer import TransferParams
-from tasks.training.config import ModelConfig, Precision, TrainingConfig, num_parameters
+from tasks.training.config import ModelConfig, Precision, TrainingConfig
+from tasks.training.model_size import num_parameters
 from tasks.training.params import demo_proxy
 
 Shares = dict[str, NonNegativeFloat]

@@ -13,7 +13,8 @@ from tasks.mixture.problem import Problem, SearchedDomain, objective_shares
 from tasks.mixture.runs import RunTable
 from tasks.mixture.search import counts, noise_round
 from tasks.mixture.strategies.default import Default
-from tasks.training.config import TrainingConfig, num_flops, num_parameters
+from tasks.training.config import TrainingConfig
+from tasks.training.model_size import num_flops, num_parameters
 from tasks.training.params import TrainParams
 
 _HOUR = 3600.0

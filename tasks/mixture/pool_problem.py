@@ -7,8 +7,8 @@ from tasks.mixture.config import SearchParams
 from tasks.mixture.limits import limits_of
 from tasks.mixture.problem import Constraint, Problem, SearchedDomain, objective_shares
 from tasks.tokenize.pool import TokenPool
-from tasks.training.order import usable_rows
 from tasks.training.rows import rows_of
+from tasks.training.sample_counts import usable_rows
 from tasks.training.segments import Layout
 
 

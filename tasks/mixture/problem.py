@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from tasks.core.errors import ConfigError
 from tasks.mixture.limits import Limit, admitted, gridded_within, holds, require_room
-from tasks.training.order import weight_caps
+from tasks.training.sample_counts import weight_caps
 
 Array = npt.NDArray[np.float64]
 

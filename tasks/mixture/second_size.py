@@ -2,7 +2,8 @@
 
 from math import log
 
-from tasks.training.config import TrainingConfig, num_parameters
+from tasks.training.config import TrainingConfig
+from tasks.training.model_size import num_parameters
 
 # The vocabulary is a property of the pool; here it only says how far apart two models are.
 _VOCABULARY = 4096

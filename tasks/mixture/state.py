@@ -11,7 +11,7 @@ from tasks.mixture.published_candidates import Round
 from tasks.mixture.runs import JUDGING, RunTable
 from tasks.mixture.third_size import Fall
 from tasks.mixture.transfer import Size
-from tasks.training.config import num_parameters
+from tasks.training.model_size import num_parameters
 
 
 @dataclass(frozen=True)

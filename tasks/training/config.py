@@ -1,12 +1,13 @@
 """What decides the weights of one training run besides its data; proxies and full runs are the same model at two sizes."""
 
-from collections.abc import Iterator, Sequence
-from typing import Literal, Self, assert_never
+from collections.abc import Iterator
+from typing import Literal, Self
 
 from pydantic import Field, PositiveFloat, PositiveInt
 
 from tasks.core.errors import ConfigError
 from tasks.core.params import Params
+from tasks.training.data_config import DataConfig, EvaluationConfig
 from tasks.training.ewc.params import Ewc, ewc_mistakes
 from tasks.training.experts.kinds import ExpertsKind
 from tasks.training.losses.kinds import LossKind
@@ -23,7 +24,6 @@ from tasks.training.schedules.wsd import Wsd
 from tasks.training.spikes import SkipSpikes
 from tasks.training.static_mask import StaticMask, mask_mistakes
 from tasks.training.teachers.distillation import Distillation
-from tasks.training.transforms.kinds import TransformKind, rearranges
 
 Architecture = Literal["qwen3", "olmo2"]
 Precision = Literal["float32", "bfloat16"]
@@ -99,99 +99,6 @@ class OptimizerConfig(Params):
     )
     gradient_clip: PositiveFloat | None = Field(default=1.0, description="largest global norm; null = off")
     skip_spikes: SkipSpikes | None = Field(default=None, description="leave steps out whose loss or gradient jumps")
-
-
-class EvaluationConfig(Params):
-    """When a run is evaluated on held-out text (the split `search`) while it is under way, and on how much."""
-
-    every_steps: PositiveInt | None = None
-    at_steps: tuple[PositiveInt, ...] = ()
-    at_start: bool = Field(default=False, description="before the first step too")
-    at_stages: bool = Field(
-        default=False, description="before the first step and when a stage of the recipe ends; decided with the recipe"
-    )
-    tokens_per_domain: PositiveInt = Field(default=16_384, description="at most, evenly spaced over the split")
-
-    def is_due(self, step: int) -> bool:
-        """Return whether the run is evaluated when so many steps are made.
-
-        Raises:
-            ConfigError: it is to be evaluated at the ends of stages, and nobody has said which steps these are.
-        """
-        if self.at_stages:
-            raise ConfigError("evaluations.at_stages is set, and this run has no stages of a recipe. Name at_steps.")
-        if step == 0:
-            return self.at_start
-        return step in self.at_steps or (self.every_steps is not None and step % self.every_steps == 0)
-
-    def with_stages(self, ends: Sequence[int]) -> Self:
-        """Return the evaluations with the steps at which stages end in place of `at_stages`."""
-        if not self.at_stages:
-            return self
-        steps = tuple(sorted({*self.at_steps, *ends}))
-        return self.model_copy(update={"at_stages": False, "at_start": True, "at_steps": steps})
-
-    def within(self, num_steps: int) -> "EvaluationConfig | None":
-        """Return the evaluations of a run that ends after so many steps; None = there are none."""
-        every = None if self.every_steps is None or self.every_steps > num_steps else self.every_steps
-        steps = tuple(step for step in self.at_steps if step <= num_steps)
-        if every is None and not steps:
-            return None
-        return self.model_copy(update={"every_steps": every, "at_steps": steps})
-
-    def mistakes(self) -> Iterator[str]:
-        """Yield what does not fit together."""
-        if self.every_steps is None and not (self.at_steps or self.at_start or self.at_stages):
-            yield "evaluations name no step; give every_steps, at_steps, at_start or at_stages, or null for none"
-
-
-class DataConfig(Params):
-    """How the documents of a domain become samples, and in which order these are drawn."""
-
-    document_weights: str | None = Field(
-        default=None,
-        min_length=1,
-        description="column of the token pool: floor(w) copies of a document, and one more for a share frac(w) of them",
-    )
-    loss_weights: str | None = Field(
-        default=None,
-        min_length=1,
-        description="column of the token pool: what a token of a document counts in the loss; null = 1",
-    )
-    packing: Literal["best_fit"] | None = Field(
-        default=None,
-        description="best_fit = no document is split that fits into a row, rows are padded; null = cut from one stream",
-    )
-    document_mask: bool = Field(default=False, description="a token attends to those of its own document only")
-    curriculum: str | None = Field(
-        default=None, min_length=1, description="column by whose mean the rows of an epoch are drawn, ascending"
-    )
-    curriculum_order: Literal["descending"] | None = Field(
-        default=None, description="of the curriculum's numbers; null = ascending"
-    )
-    transform: TransformKind | None = Field(
-        default=None, description="what is made of each row before the model sees it; null = nothing"
-    )
-    seed: int = Field(
-        default=0, ge=0, description="which documents get the copy that their weight's fraction stands for"
-    )
-
-    def mistakes(self) -> Iterator[str]:
-        """Yield what does not fit together."""
-        if self.curriculum_order is not None and self.curriculum is None:
-            yield "data.curriculum_order says how a curriculum's numbers go, and data.curriculum names none"
-        if self.transform is not None and rearranges(self.transform):
-            named = {"packing": self.packing, "loss_weights": self.loss_weights, "document_mask": self.document_mask}
-            if there := [name for name, value in named.items() if value]:
-                yield (
-                    f"transform {self.transform.kind} moves the tokens of a row, and {', '.join(there)} would find them at "
-                    "other places; leave one of them out"
-                )
-
-    @property
-    def gaps(self) -> bool:
-        """Whether there may be places in a row at which nothing is predicted."""
-        return self.packing is not None or self.transform is not None
 
 
 class TrainingConfig(Params):
@@ -328,51 +235,3 @@ class TrainingConfig(Params):
                 f"mup says how AdamW's rates follow the width, and optimizer.method is {self.optimizer.method.kind}; "
                 "leave mup out, or take adamw"
             )
-
-
-def num_parameters(model: ModelConfig, vocab_size: int) -> tuple[int, int]:
-    """Return (all parameters, those outside embedding and output layer); tied embeddings count once."""
-    attention = model.hidden_size * model.head_size * 2 * (model.num_heads + model.num_kv_heads)
-    norms = 2 * model.hidden_size + _query_key_norms(model)
-    block = attention + _feed_forward(model) + norms
-    body = model.num_layers * block + model.hidden_size
-    return body + vocab_size * model.hidden_size * (1 + model.untied_embeddings), body
-
-
-def _feed_forward(model: ModelConfig, *, active: bool = False) -> int:
-    """Return the weights of a layer's feed-forward, or of its experts (the active ones) and their router."""
-    one = 3 * model.hidden_size * model.intermediate_size
-    if model.experts is None:
-        return one
-    experts = model.experts.num_active if active else model.experts.num_experts
-    return experts * one + model.experts.num_experts * model.hidden_size
-
-
-def _query_key_norms(model: ModelConfig) -> int:
-    """Return the weights of a layer that normalise queries and keys."""
-    match model.architecture:
-        case None:
-            return 0
-        case "qwen3":
-            return 2 * model.head_size
-        case "olmo2":
-            return (model.num_heads + model.num_kv_heads) * model.head_size
-        case _:
-            assert_never(model.architecture)
-
-
-def flops_per_token(model: ModelConfig, vocab_size: int) -> int:
-    """Return the floating-point operations of training on a token: 6 N + 12 L T d, N with the output layer, d of all heads.
-
-    The rule of PaLM (arXiv 2204.02311, appendix B), attention not halved for causality. Of experts the active ones multiply.
-    """
-    attention = 12 * model.num_layers * model.sequence_length * model.num_heads * model.head_size
-    # An embedding that is only looked up multiplies nothing.
-    multiplying = num_parameters(model, vocab_size)[1] + vocab_size * model.hidden_size
-    multiplying -= model.num_layers * (_feed_forward(model) - _feed_forward(model, active=True))
-    return 6 * multiplying + attention
-
-
-def num_flops(training: TrainingConfig, vocab_size: int) -> int:
-    """Return the floating-point operations of a run whose samples have one length."""
-    return training.num_tokens * flops_per_token(training.model, vocab_size)

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from tasks.core.errors import ConfigError
 from tasks.tokenize.pool import TokenPool, Tokens
-from tasks.training.config import DataConfig
+from tasks.training.data_config import DataConfig
 from tasks.training.interleave import Floats, Integers
 from tasks.training.order import DataOrder, Past, Samples, check_caps, data_order
 from tasks.training.planted.overlay import Plants, read_plants

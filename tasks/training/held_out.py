@@ -2,7 +2,8 @@
 
 from tasks.tokenize.pool import TokenPool
 from tasks.tokenize.published import Split
-from tasks.training.config import EvaluationConfig, TrainingConfig
+from tasks.training.config import TrainingConfig
+from tasks.training.data_config import EvaluationConfig
 from tasks.training.measure import bits_per_byte
 from tasks.training.model import Decoder
 

@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from tasks.core.errors import AccountError
-from tasks.training.config import DataConfig
 from tasks.training.data import Batch, RunData
+from tasks.training.data_config import DataConfig
 from tasks.training.interleave import Integers
 from tasks.training.permutation import mixed
 from tasks.training.published_run import LedgerRow

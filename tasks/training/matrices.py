@@ -1,7 +1,8 @@
-"""Weights of a model without values, and matrices as the libraries that multiply them want them."""
+"""Weights of a model without values, the products of a feed-forward, and matrices as the libraries want them."""
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812 (its usual name)
 
 _LINE_BYTES = 64
 
@@ -13,6 +14,13 @@ class Weight(nn.Module):
         """Make a weight of a shape."""
         super().__init__()
         self.weight = nn.Parameter(torch.empty(shape, device="meta"))
+
+
+def swiglu(x_D: Tensor, gate: Weight, up: Weight, down: Weight) -> Tensor:
+    """Return down (silu(gate x) * up x), over the last axis, in the precision of `x_D` (arXiv 2002.05202)."""
+    joined = torch.cat([gate.weight, up.weight]).to(x_D.dtype)
+    gates, values = F.linear(x_D, joined).chunk(2, dim=-1)
+    return F.linear(F.silu(gates) * values, on_a_line(down.weight.to(x_D.dtype)))
 
 
 def on_a_line(matrix: Tensor) -> Tensor:

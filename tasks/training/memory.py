@@ -6,8 +6,9 @@ from math import ceil
 from typing import TYPE_CHECKING
 
 from tasks.core.errors import ConfigError
-from tasks.training.config import TrainingConfig, num_parameters
+from tasks.training.config import TrainingConfig
 from tasks.training.model import weight_shapes
+from tasks.training.model_size import num_parameters
 from tasks.training.optimizers.kinds import state_bytes
 
 if TYPE_CHECKING:

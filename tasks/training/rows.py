@@ -18,7 +18,7 @@ import numpy.typing as npt
 from tasks.core.errors import ConfigError
 from tasks.tokenize.pool import SplitTokens, TokenPool, Tokens
 from tasks.tokenize.published import Split
-from tasks.training.config import DataConfig
+from tasks.training.data_config import DataConfig
 from tasks.training.document_numbers import column_of, copies, finite, loss_weights
 from tasks.training.document_range import inside
 from tasks.training.interleave import Floats, Integers

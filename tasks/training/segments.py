@@ -11,8 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from tasks.training.chunks import Interleave
-from tasks.training.config import ModelConfig, flops_per_token
+from tasks.training.config import ModelConfig
 from tasks.training.document_range import DocumentRange
+from tasks.training.model_size import flops_per_token
 
 
 @dataclass(frozen=True)

@@ -19,18 +19,11 @@ from tasks.core.errors import ConfigError
 from tasks.training.config import ModelConfig
 from tasks.training.experts.balance import Routing
 from tasks.training.experts.kinds import Routed
+from tasks.training.layers import attended, own_document, rotary
 from tasks.training.loss import GPU_LOGITS, nats_and_gradients, nats_per_row, slopes
 from tasks.training.losses.kinds import LossKind
 from tasks.training.matrices import on_a_line
-from tasks.training.model import (
-    EMBEDDING,
-    FINAL_NORM,
-    Scoring,
-    attended,
-    own_document,
-    rotary,
-    weight_shapes,
-)
+from tasks.training.model import EMBEDDING, FINAL_NORM, Scoring, weight_shapes
 from tasks.training.stacked_experts import sparse
 from tasks.training.stacked_products import Product, Scaled
 from tasks.training.teachers.soft_labels import SoftLabels, joined

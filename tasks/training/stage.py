@@ -1,36 +1,30 @@
 """The train stage: a recipe's mixture and its baselines, each with the same seeds and the same number of tokens."""
 
-import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from statistics import fmean
 
-from infra.executors import Resources
-from infra.progress import UnitReport
 from tasks.core.digest import digest_file, digest_json
 from tasks.core.errors import ConfigError
-from tasks.core.handles import Handle, Tree
+from tasks.core.handles import Handle
 from tasks.core.manifest import Manifest
 from tasks.mixture.published import Recipe, read_recipe
 from tasks.mixture.published_forecast import Forecast
 from tasks.runtime.context import Workshop
-from tasks.runtime.costs import unit_metrics
 from tasks.runtime.files import file_handle
 from tasks.runtime.records import UnitRecord
 from tasks.runtime.stages import Content, StageRun, environment_over, stage_input
-from tasks.runtime.step import Step
 from tasks.tokenize.pool import POOL_FILES, TokenPool, read_pool, train_digest
 from tasks.tokenize.prefixed import METADATA
 from tasks.tokenize.published import TOKENIZER_FILE
-from tasks.training.config import num_parameters
-from tasks.training.ewc.stage import anchors
+from tasks.training.config import TrainingConfig
 from tasks.training.export import export_words
 from tasks.training.forgetting import forgetting
 from tasks.training.held_out import SPLIT as HELD_OUT
 from tasks.training.held_out import evaluation_words
 from tasks.training.memory import engine_words
+from tasks.training.model_size import num_parameters
 from tasks.training.params import TrainParams
 from tasks.training.planted.published import PlantedPlan
 from tasks.training.planted.stage import given_items, plant_all, told_of
@@ -58,6 +52,7 @@ from tasks.training.published_run import (
 from tasks.training.published_updates import ForecastUpdates
 from tasks.training.rebuilt import trained_phase
 from tasks.training.recipes import PlannedRun, planned_runs
+from tasks.training.runs.stage import require_worlds, train_all
 from tasks.training.segments import flops_of
 from tasks.training.starts.kinds import StartConfig
 from tasks.training.starts.kinds import paths as start_paths
@@ -68,29 +63,12 @@ from tasks.training.summary import summary_of
 from tasks.training.teachers.fit import require_fit
 from tasks.training.teachers.kinds import TeacherConfig
 from tasks.training.teachers.kinds import paths as teacher_paths
-from tasks.training.trunks import as_decided, milestone_of, num_trunks
-from tasks.training.types import Device, RunSpec
-from tasks.training.unit import RunArgs, splits_of, train_run
+from tasks.training.unit import splits_of
 from tasks.training.updates import RunCurve, updates
-from tasks.training.worlds import (
-    require_segments_shared,
-    require_shared,
-    shares_segments,
-    smaller_worlds,
-    workers_words,
-)
 
 STAGE = "train"
 # The input that stands in for a search: a recipe's file.
 RECIPE = "recipe"
-
-
-def tokens_trained(args: RunArgs) -> int:
-    """Return the tokens that a run trains on, without those of its trunk."""
-    return args.spec.training.num_tokens - args.spec.tokens_before
-
-
-TRAIN = Step("train.run", "train", train_run, distributed=True, stops=True, tokens=tokens_trained)
 MODEL_FILES = (
     CONFIG_FILE,
     EVALUATIONS_FILE,
@@ -110,13 +88,8 @@ def run(params: TrainParams, *, inputs: Mapping[str, Path], output: Path, worksh
     """
     tokenized = stage_input(workshop, inputs, "tokenize")
     given = _recipe_input(inputs, workshop)
-    digests = {"tokenize": tokenized.digest, **given.digests}
-    start = start_of(params.start)
-    digests |= {} if start is None else {"start": start.digest}
-    teachers = teachers_of(params.teachers)
-    digests |= {"teachers": digest_json([one.digest for one in teachers])} if teachers else {}
-    items = given_items(params.planted)
-    digests |= {"planted": digest_json([one.digest for one in items])} if items else {}
+    start, teachers, items = start_of(params.start), teachers_of(params.teachers), given_items(params.planted)
+    digests = {"tokenize": tokenized.digest, **given.digests, **_digests(start, teachers, items)}
     stage = StageRun(workshop, STAGE, __name__, params, digests, output, gpus=workshop.gpus_per_trainer)
     if (found := stage.unchanged()) is not None:
         return found
@@ -131,31 +104,39 @@ def run(params: TrainParams, *, inputs: Mapping[str, Path], output: Path, worksh
     require_fit([one.spec for one in planned.runs], pool.vocab_size, read[TOKENIZER_FILE])
     require_worlds([one.spec for one in planned.runs], workshop)
     runs = plant_all(params.planted, items, planned.runs, read[TOKENIZER_FILE], pool, workshop)
-    for note in (*planned.notes, *filter(None, [export_words(params.training.model)])):
+    for note in (*planned.notes, *_words(planned.runs[0].spec.training, pool, workshop)):
         workshop.observer.say(note)
-    if workshop.gpus_per_trainer:
-        workshop.observer.say(engine_words(params.training, pool.vocab_size, workshop.world_size))
-    if params.training.static_mask is not None:
-        workshop.observer.say(mask_words(params.training, pool.vocab_size))
-    if params.training.evaluations is not None:
-        workshop.observer.say(evaluation_words(planned.runs[0].spec.training, pool.tokens(HELD_OUT).tolist()))
 
     records = train_all(runs, read, start, workshop)
     pairs = zip(runs, records, strict=True)
     trained = TrainedRuns(runs=tuple(_described(one, record, pool) for one, record in pairs))
-    files = _files(trained.runs, records, recipe.name)
-    measured = ((run, read_evaluations(record.folder)) for run, record in zip(trained.runs, records, strict=True))
-    if (learnt := forgetting(measured, pool.names, params.training.tokens_per_step)) is not None:
-        files |= {Forgetting.FILE: learnt}
+    files = _files(trained.runs, records, recipe.name) | _evidence(trained.runs, records, params, pool)
     if recipe.forecast is not None and (forecast := given.forecast()) is not None:
-        read_back = ((one, read_losses(record.folder)) for one, record in zip(planned.runs, records, strict=True))
-        said = updates(forecast, [RunCurve(one.mixture, one.spec.training, losses) for one, losses in read_back])
-        files |= {} if said is None else {ForecastUpdates.FILE: said}
+        files |= _updates(forecast, planned.runs, records)
     return stage.publish(
         {**files, f"{EXPORT_FOLDER}/{TOKENIZER_FILE}": read[TOKENIZER_FILE], TrainedRuns.FILE: trained},
         summary=summary_of(params, pool, trained.runs),
         environment=environment_over(records),
     )
+
+
+def _digests(start: Start | None, teachers: Sequence[Start], items: Sequence[Handle]) -> dict[str, str]:
+    """Return the digests of what a run may be given beside its pool and its recipe, by name."""
+    lists = {"teachers": [one.digest for one in teachers], "planted": [one.digest for one in items]}
+    found = {} if start is None else {"start": start.digest}
+    return found | {name: digest_json(digests) for name, digests in lists.items() if digests}
+
+
+def _words(training: TrainingConfig, pool: TokenPool, workshop: Workshop) -> Iterator[str]:
+    """Yield what a user should know of the runs before they start."""
+    if exported := export_words(training.model):
+        yield exported
+    if workshop.gpus_per_trainer:
+        yield engine_words(training, pool.vocab_size, workshop.world_size)
+    if training.static_mask is not None:
+        yield mask_words(training, pool.vocab_size)
+    if training.evaluations is not None:
+        yield evaluation_words(training, pool.tokens(HELD_OUT).tolist())
 
 
 @dataclass(frozen=True)
@@ -210,128 +191,6 @@ def _require_fit(start: Start | None, params: TrainParams, tokenizer: Handle, po
         raise ConfigError(f"train.start: {len(found)} mistake(s) in {start.weights.local()}:\n{told}")
 
 
-def train_all(planned: Sequence[PlannedRun], read: Tree, start: Start | None, workshop: Workshop) -> list[UnitRecord]:
-    """Make all runs, trunks before their branches; what is the same work (uniform was searched) once."""
-    made, records = dict[RunSpec, UnitRecord](), dict[int, UnitRecord]()
-    worlds, depths = _smaller(planned, workshop), [num_trunks(one.spec) for one in planned]
-    for depth in sorted({*depths}):
-        places = [place for place, own in enumerate(depths) if own == depth]
-        runs = [planned[place] for place in places]
-        found = _trained(runs, read, start, made, workshop, worlds)
-        made |= {one.spec: record for one, record in zip(runs, found, strict=True)}
-        records |= dict(zip(places, found, strict=True))
-    return [records[place] for place in range(len(planned))]
-
-
-def _trained(
-    runs: Sequence[PlannedRun],
-    read: Tree,
-    start: Start | None,
-    made: Mapping[RunSpec, UnitRecord],
-    workshop: Workshop,
-    worlds: Sequence[int],
-) -> list[UnitRecord]:
-    """Make runs that begin at the start, or runs that are branches of what is `made`."""
-
-    def tell(index: int, record: UnitRecord) -> None:
-        spec = runs[index].spec
-        workshop.observer.unit(_report(spec, record, unit_metrics(workshop.store, TRAIN.name, record.key)))
-        if len(workers := record.summary.get("workers", ())) > 1:
-            workshop.observer.say(f"{spec.name} was trained {workers_words(workers)}")
-
-    device: Device = "cuda" if workshop.gpus_per_trainer else "cpu"
-    branches = runs[0].spec.trunk is not None
-    held = anchors([one.spec for one in runs], made, read, start, workshop)
-    return TRAIN.map(
-        workshop,
-        [
-            RunArgs(
-                replace(as_decided(one.spec, made), anchor=own),
-                read_by(one.spec, read),
-                None if branches else start,
-                milestone_of(one.spec.trunk, made),
-                one.hooks,
-                device,
-            )
-            for one, own in zip(runs, held, strict=True)
-        ],
-        label="train: branches" if branches else None,
-        on_finished=tell,
-        names=[one.spec.name for one in runs],
-        resources=Resources(gpus=workshop.gpus_per_trainer),
-        smaller_worlds=worlds,
-    )
-
-
-def read_by(spec: RunSpec, read: Tree) -> Tree:
-    """Return what a run reads of the pool: metadata only where a part of it has some."""
-    if any(segment.metadata for segment in spec.segments):
-        return read
-    return read.under(*POOL_FILES, "tokens/", TOKENIZER_FILE)
-
-
-def _smaller(runs: Sequence[PlannedRun], workshop: Workshop) -> tuple[int, ...]:
-    """Return with how many workers the runs may go on where there is no longer room for all."""
-    least = workshop.min_world_size
-    if least is None:
-        return ()
-    fits = [smaller_worlds(one.spec.training, workshop.world_size, least) for one in runs]
-    return tuple(size for size in fits[0] if all(size in each for each in fits) and _share(runs, size))
-
-
-def _share(runs: Sequence[PlannedRun], size: int) -> bool:
-    """Return whether so many workers share the steps of every length of samples."""
-    return all(one.spec.training.engine is None or shares_segments(one.spec.segments, size) for one in runs)
-
-
-def require_worlds(specs: Sequence[RunSpec], workshop: Workshop) -> None:
-    """Refuse runs whose steps the workshop's workers cannot share, before any of them starts.
-
-    Raises:
-        ConfigError: which numbers cannot be shared, and what would do.
-    """
-    for spec in specs:
-        require_shared(spec.training, workshop.world_size)
-        if spec.training.engine is not None:
-            require_segments_shared(spec.segments, workshop.world_size)
-
-
-def _report(spec: RunSpec, record: UnitRecord, costs: Mapping[str, float]) -> UnitReport:
-    weights = [
-        phase.weights if phase.end_weights is None else [phase.weights, phase.end_weights] for phase in spec.phases
-    ]
-    # By steps made, as while it was under way.
-    curves = {"loss": list(enumerate(read_losses(record.folder), start=1))}
-    for row in read_evaluations(record.folder):
-        curves.setdefault(f"bits_per_byte/{row.domain}", []).append((row.step, row.bits_per_byte))
-    return UnitReport(
-        name=spec.name,
-        key=record.key,
-        params={"seed": spec.seed, "tokens": spec.training.num_tokens, "weights": json.dumps(weights)},
-        metrics={"final_loss": record.summary["final_loss"], **_skipped(record), **_of_experts(record), **costs},
-        curves=curves,
-    )
-
-
-def _skipped(record: UnitRecord) -> dict[str, float]:
-    """Return how many steps were left out, where a run may leave out some."""
-    steps = record.summary.get("skipped_steps")
-    return {} if steps is None else {"skipped_steps": len(steps)}
-
-
-def _of_experts(record: UnitRecord) -> dict[str, float]:
-    """Return how a run used its experts, means over its layers, where it has some."""
-    if not (record.folder / ExpertsUsed.FILE).is_file():
-        return {}
-    layers = ExpertsUsed.read(record.folder).layers
-    told = {
-        "balance": [layer.balance for layer in layers],
-        "drop_rate": [layer.whole_drop_rate for layer in layers],
-        "information": [layer.information for layer in layers],
-    }
-    return {f"experts/{name}": fmean(values) for name, values in told.items()}
-
-
 def _described(planned: PlannedRun, record: UnitRecord, pool: TokenPool) -> TrainedRun:
     spec, counted = planned.spec, record.summary
     columns = zip(pool.names, counted["samples"], counted["tokens"], counted["epochs"], strict=True)
@@ -371,3 +230,19 @@ def _files(runs: Sequence[TrainedRun], records: Sequence[UnitRecord], own: str) 
     searched = [record for run, record in zip(runs, records, strict=True) if run.mixture == own]
     exported = [*searched, *records][0]
     return files | {f"{EXPORT_FOLDER}/{name}": exported.file(name) for name in EXPORT_FILES}
+
+
+def _evidence(
+    runs: Sequence[TrainedRun], records: Sequence[UnitRecord], params: TrainParams, pool: TokenPool
+) -> dict[str, Content]:
+    """Return what the runs had learned and forgot again, where they were evaluated on their way."""
+    measured = ((run, read_evaluations(record.folder)) for run, record in zip(runs, records, strict=True))
+    learnt = forgetting(measured, pool.names, params.training.tokens_per_step)
+    return {} if learnt is None else {Forgetting.FILE: learnt}
+
+
+def _updates(forecast: Forecast, runs: Sequence[PlannedRun], records: Sequence[UnitRecord]) -> dict[str, Content]:
+    """Return the forecast of a search beside what the losses of the runs say of it."""
+    read_back = ((one, read_losses(record.folder)) for one, record in zip(runs, records, strict=True))
+    said = updates(forecast, [RunCurve(one.mixture, one.spec.training, losses) for one, losses in read_back])
+    return {} if said is None else {ForecastUpdates.FILE: said}

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterator, Sequence
 
 from tasks.training.config import ModelConfig
-from tasks.training.order import phase_counts
 from tasks.training.rows import DomainRows
+from tasks.training.sample_counts import phase_counts
 from tasks.training.segments import Layout
 from tasks.training.types import Phase
 

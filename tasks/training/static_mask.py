@@ -54,7 +54,7 @@ def flops_if_sparse(training: "TrainingConfig", vocab_size: int) -> int:
 
     It is what the paper counts, and what no CPU or GPU saves with a random mask.
     """
-    from tasks.training.config import num_flops
+    from tasks.training.model_size import num_flops
 
     config, flops = training.static_mask, num_flops(training, vocab_size)
     if config is None:
@@ -65,7 +65,7 @@ def flops_if_sparse(training: "TrainingConfig", vocab_size: int) -> int:
 
 def mask_words(training: "TrainingConfig", vocab_size: int) -> str:
     """Return what a mask saves, in a sentence."""
-    from tasks.training.config import num_flops
+    from tasks.training.model_size import num_flops
 
     share = 1 - flops_if_sparse(training, vocab_size) / num_flops(training, vocab_size)
     return (

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from tasks.core.errors import DataError
-from tasks.training.config import DataConfig, TrainingConfig
+from tasks.training.config import TrainingConfig
 from tasks.training.data import Batch, RunData
+from tasks.training.data_config import DataConfig
 from tasks.training.objectives.kinds import weights
 from tasks.training.objectives.objective import StepLosses
 from tasks.training.segments import segment_of, share_of_step

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from tasks.tokenize.pool import TokenPool
-from tasks.training.config import num_flops, num_parameters
 from tasks.training.model import weight_shapes
+from tasks.training.model_size import num_flops, num_parameters
 from tasks.training.optimizers.kinds import state_bytes
 from tasks.training.params import TrainParams
 from tasks.training.published import TrainedRun

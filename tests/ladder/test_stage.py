@@ -16,7 +16,7 @@ from tasks.ladder.published import RUNS_FILE, Ladder
 from tasks.ladder.stage import plan, run
 from tasks.runtime.context import Workshop
 from tasks.tokenize.pool import read_pool
-from tasks.training.config import num_flops
+from tasks.training.model_size import num_flops
 from tasks.training.schedules.rates import learning_rate
 from tests.evaluation.test_stage import pool_with_tokenizer
 from tests.in_process import InProcess, Listener

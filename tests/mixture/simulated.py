@@ -24,7 +24,8 @@ from tasks.mixture.search import (
 )
 from tasks.mixture.state import State
 from tasks.mixture.transfer import Size
-from tasks.training.config import TrainingConfig, num_parameters
+from tasks.training.config import TrainingConfig
+from tasks.training.model_size import num_parameters
 
 Array = npt.NDArray[np.float64]
 Landscape = Callable[[Array], Array]

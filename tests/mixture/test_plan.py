@@ -28,7 +28,7 @@ from tasks.mixture.search import design_round, noise_round
 from tasks.mixture.state import State
 from tasks.mixture.strategies.baselines import Natural
 from tasks.mixture.transfer import TransferParams
-from tasks.training.config import num_flops, num_parameters
+from tasks.training.model_size import num_flops, num_parameters
 from tasks.training.params import TrainParams, demo_full
 
 

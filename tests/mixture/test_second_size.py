@@ -8,7 +8,8 @@ from tasks.core.errors import ConfigError
 from tasks.mixture.config import SearchParams
 from tasks.mixture.second_size import between
 from tasks.mixture.transfer import TransferParams
-from tasks.training.config import ModelConfig, TrainingConfig, num_parameters
+from tasks.training.config import ModelConfig, TrainingConfig
+from tasks.training.model_size import num_parameters
 from tasks.training.params import demo_full, demo_proxy
 
 PROXY, FULL = demo_proxy(), demo_full()

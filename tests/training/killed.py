@@ -25,8 +25,8 @@ from torch import Tensor
 from tasks.core.digest import digest_bytes, digest_file
 from tasks.tokenize.pool import TokenPool
 from tasks.training import checkpoint, measure, tensor_file
-from tasks.training.config import EvaluationConfig
 from tasks.training.data import Batch
+from tasks.training.data_config import EvaluationConfig
 from tasks.training.ledger import ConsumptionLog
 from tasks.training.parallel.ddp import Ddp
 from tasks.training.run import train

@@ -14,8 +14,8 @@ from tasks.core.errors import ConfigError, StoppedError
 from tasks.core.identity import reads_of
 from tasks.tokenize.pool import TokenPool
 from tasks.training.chunks import Interleave, in_turn
-from tasks.training.config import DataConfig
 from tasks.training.data import run_data
+from tasks.training.data_config import DataConfig
 from tasks.training.exposure import samples_seen, tokens_seen
 from tasks.training.ledger import rebuilt_ledger
 from tasks.training.parallel.ddp import Ddp

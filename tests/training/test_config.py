@@ -3,8 +3,8 @@
 import pytest
 from pydantic import ValidationError
 
-from tasks.training.config import num_flops, num_parameters
 from tasks.training.model import weight_shapes
+from tasks.training.model_size import num_flops, num_parameters
 from tasks.training.params import TrainParams, demo_full, demo_proxy
 from tests.training.conftest import small_training
 

@@ -11,7 +11,7 @@ from tasks.mixture.published import Recipe, RecipeStage
 from tasks.pictures.forgetting import matrices, matrix, table_of
 from tasks.tokenize.pool import TokenPool, read_pool
 from tasks.training.command import show
-from tasks.training.config import EvaluationConfig
+from tasks.training.data_config import EvaluationConfig
 from tasks.training.export import read_model
 from tasks.training.forgetting import forgetting
 from tasks.training.measure import bits_per_byte

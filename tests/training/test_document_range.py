@@ -15,8 +15,8 @@ from tasks.core.errors import ConfigError, StoppedError
 from tasks.core.identity import reads_of
 from tasks.runtime.context import Workshop
 from tasks.tokenize.pool import TokenPool, read_pool
-from tasks.training.config import DataConfig
 from tasks.training.data import run_data
+from tasks.training.data_config import DataConfig
 from tasks.training.document_range import DocumentRange, inside
 from tasks.training.exposure import tokens_seen
 from tasks.training.ledger import rebuilt_ledger

@@ -13,11 +13,11 @@ from torch.nn import functional as F  # noqa: N812
 from tasks.core.errors import ConfigError
 from tasks.tokenize.pool import TokenPool
 from tasks.training.checkpoint import read
-from tasks.training.config import flops_per_token, num_parameters
 from tasks.training.experts.balance import balance, next_coefficients, shares
 from tasks.training.experts.top_k import Adaptive, Balance, Gate, TopK, mixed, probabilities
 from tasks.training.experts.use import expert_state, information
 from tasks.training.model import Decoder, decoder, initial_weights
+from tasks.training.model_size import flops_per_token, num_parameters
 from tasks.training.parallel.ddp import Ddp
 from tasks.training.parallel.fsdp import Fsdp
 from tasks.training.run import train

@@ -7,7 +7,8 @@ import pytest
 from tasks.core.errors import ConfigError
 from tasks.core.params import validate
 from tasks.tokenize.pool import TokenPool
-from tasks.training.config import EvaluationConfig, TrainingConfig
+from tasks.training.config import TrainingConfig
+from tasks.training.data_config import EvaluationConfig
 from tasks.training.held_out import evaluation_words
 from tasks.training.measure import bits_per_byte
 from tasks.training.params import TrainParams

@@ -8,8 +8,9 @@ import torch
 from tasks.core.errors import ConfigError
 from tasks.tokenize.pool import TokenPool
 from tasks.training import command
-from tasks.training.config import ModelConfig, TrainingConfig, num_parameters
+from tasks.training.config import ModelConfig, TrainingConfig
 from tasks.training.memory import engine_words, needed_bytes, require_memory, shortage_named
+from tasks.training.model_size import num_parameters
 from tasks.training.parallel.choice import chosen_parallel
 from tasks.training.parallel.ddp import Ddp
 from tasks.training.parallel.fsdp import Fsdp

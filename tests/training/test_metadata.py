@@ -18,8 +18,8 @@ from tasks.runtime.context import Workshop
 from tasks.runtime.stages import published
 from tasks.tokenize.pool import TokenPool, document_starts, read_pool
 from tasks.tokenize.prefixed import with_prefixes
-from tasks.training.config import DataConfig
 from tasks.training.data import run_data
+from tasks.training.data_config import DataConfig
 from tasks.training.exposure import exposure, tokens_seen
 from tasks.training.ledger import rebuilt_ledger
 from tasks.training.model import decoder, initial_weights
@@ -29,7 +29,8 @@ from tasks.training.published import TrainedRuns
 from tasks.training.rebuilt import rebuilt_specs
 from tasks.training.result import identity
 from tasks.training.run import train
-from tasks.training.stage import read_by, run
+from tasks.training.runs.stage import read_by
+from tasks.training.stage import run
 from tasks.training.types import Phase, RunSpec, StepNumbers, Trunk
 from tests.in_process import InProcess, Listener
 from tests.training.conftest import LENGTH, VOCAB_SIZE, domain, make_pool, prefix, small_spec, small_training

@@ -8,11 +8,12 @@ import torch
 from torch.nn import functional as F  # noqa: N812 (its usual name)
 
 from tasks.core.errors import DataError
-from tasks.training.config import ModelConfig, Precision, num_parameters
+from tasks.training.config import ModelConfig, Precision
 from tasks.training.experts.top_k import Gate, TopK
 from tasks.training.export import model_config, read_model, transformers_config, write_model, write_tokenizer_files
 from tasks.training.loss import nats_per_row, rows_at_a_time, scored
 from tasks.training.model import EMBEDDING, Decoder, Scoring, decoder, initial_model, logits, weight_shapes
+from tasks.training.model_size import num_parameters
 from tasks.training.stacked_model import gradient_and_nats, layout_of
 from tasks.training.transforms.row import NO_TARGET
 

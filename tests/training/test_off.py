@@ -18,7 +18,8 @@ from tasks.core.params import validate
 from tasks.core.results import Here
 from tasks.mixture.published import Recipe, RecipeStage
 from tasks.tokenize.pool import TokenPool, write_pool
-from tasks.training.config import DataConfig, ModelConfig, OptimizerConfig, TrainingConfig
+from tasks.training.config import ModelConfig, OptimizerConfig, TrainingConfig
+from tasks.training.data_config import DataConfig
 from tasks.training.params import TrainParams
 from tasks.training.planned import train_planned
 from tasks.training.recipes import PlannedRun, planned_runs

@@ -12,17 +12,9 @@ from hypothesis import strategies as st
 from tasks.core.errors import ConfigError
 from tasks.training.exposure import appearances, sample_number, times_seen
 from tasks.training.interleave import interleaved, phase_times, standing_before
-from tasks.training.order import (
-    DataOrder,
-    Past,
-    check_caps,
-    data_order,
-    largest_remainder,
-    starved,
-    usable_rows,
-    weight_caps,
-)
+from tasks.training.order import DataOrder, Past, check_caps, data_order, starved
 from tasks.training.permutation import permuted
+from tasks.training.sample_counts import largest_remainder, usable_rows, weight_caps
 from tasks.training.types import Phase
 
 weights = (

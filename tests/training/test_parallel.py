@@ -16,11 +16,11 @@ from infra.executors import LocalExecutor
 from tasks.core.digest import digest_json
 from tasks.core.errors import ConfigError, StoppedError
 from tasks.tokenize.pool import TokenPool, read_pool
-from tasks.training.config import DataConfig, EvaluationConfig
 from tasks.training.data import run_data
+from tasks.training.data_config import DataConfig, EvaluationConfig
 from tasks.training.experts.top_k import Adaptive, Balance, TopK
+from tasks.training.layers import Layer
 from tasks.training.losses.z_loss import ZLoss
-from tasks.training.model import Layer
 from tasks.training.objectives.lin_upper import LinUpper
 from tasks.training.optimizers.muon import Muon
 from tasks.training.parallel.ddp import Ddp

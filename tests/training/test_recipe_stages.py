@@ -16,7 +16,8 @@ from tasks.tokenize.pool import TokenPool, read_pool
 from tasks.training.export import read_model
 from tasks.training.params import TrainParams
 from tasks.training.published import TrainedRuns
-from tasks.training.recipes import PlannedRun, planned_runs, staged_training
+from tasks.training.recipe_phases import staged_training
+from tasks.training.recipes import PlannedRun, planned_runs
 from tasks.training.run import train
 from tasks.training.schedules.rates import learning_rate
 from tasks.training.stage import run

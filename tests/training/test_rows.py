@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tasks.core.errors import ConfigError, DataError
-from tasks.training.config import DataConfig
 from tasks.training.data import order_over, run_data
+from tasks.training.data_config import DataConfig
 from tasks.training.document_numbers import copies
 from tasks.training.exposure import exposure, tokens_seen
 from tasks.training.ledger import ledger_rows, rebuilt_ledger

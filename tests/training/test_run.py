@@ -11,8 +11,8 @@ import torch
 from tasks.core.errors import AccountError, ConfigError, DataError
 from tasks.tokenize.pool import TokenPool
 from tasks.training.checkpoint import KEEP
-from tasks.training.config import DataConfig
 from tasks.training.data import run_data
+from tasks.training.data_config import DataConfig
 from tasks.training.ledger import check_planned, ledger_rows, rebuilt_ledger
 from tasks.training.run import RunResult, train
 from tasks.training.types import DivergedError, Phase, RunSpec

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from tasks.core.code import ROOT, code_of
 from tasks.tokenize.pool import TokenPool
-from tasks.training.config import DataConfig
 from tasks.training.data import run_data
+from tasks.training.data_config import DataConfig
 from tasks.training.ledger import rebuilt_ledger
 from tasks.training.loss import nats_per_row, scored
 from tasks.training.losses.z_loss import ZLoss
@@ -223,7 +223,7 @@ LINES = {
 PROGRAM = """
 from pathlib import Path
 import numpy as np
-from tasks.training.config import DataConfig
+from tasks.training.data_config import DataConfig
 from tasks.training.data import run_data
 from tasks.training.run import train
 from tests.training.conftest import make_pool, small_spec

@@ -11,8 +11,8 @@ import torch
 from tasks.core.errors import ConfigError, StoppedError
 from tasks.core.identity import reads_of
 from tasks.tokenize.pool import TokenPool
-from tasks.training.config import EvaluationConfig
 from tasks.training.data import run_data
+from tasks.training.data_config import EvaluationConfig
 from tasks.training.exposure import samples_seen, tokens_seen
 from tasks.training.ledger import ledger_rows, rebuilt_ledger
 from tasks.training.optimizers.muon import Muon

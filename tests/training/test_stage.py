@@ -24,7 +24,7 @@ from tasks.runtime.context import Workshop
 from tasks.runtime.stages import published
 from tasks.stages import stage_named
 from tasks.tokenize.pool import read_pool, train_digest, write_pool
-from tasks.training.config import EvaluationConfig
+from tasks.training.data_config import EvaluationConfig
 from tasks.training.export import read_model
 from tasks.training.model import weight_shapes
 from tasks.training.optimizers.adamw import AdamW

@@ -8,9 +8,9 @@ import torch
 from tasks.core.errors import ConfigError
 from tasks.tokenize.pool import TokenPool
 from tasks.training.checkpoint import read
-from tasks.training.config import num_flops
 from tasks.training.masked import Mask, mask_of
 from tasks.training.model import weight_shapes
+from tasks.training.model_size import num_flops
 from tasks.training.optimizers.adafactor import Adafactor
 from tasks.training.optimizers.adamw import AdamW
 from tasks.training.optimizers.frugal import Frugal

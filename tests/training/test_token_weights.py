@@ -9,8 +9,8 @@ import torch
 
 from tasks.core.errors import ConfigError, DataError
 from tasks.tokenize.pool import TokenPool, write_pool
-from tasks.training.config import DataConfig
 from tasks.training.data import run_data
+from tasks.training.data_config import DataConfig
 from tasks.training.exposure import tokens_seen
 from tasks.training.ledger import WEIGHT_UNIT, ledger_rows, rebuilt_ledger
 from tasks.training.objectives.lin_upper import LinUpper

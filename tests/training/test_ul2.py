@@ -11,8 +11,8 @@ from tasks.core.errors import ConfigError
 from tasks.core.rng import generator
 from tasks.tokenize.pool import TokenPool, write_pool
 from tasks.tokenize.tokenizer import DOCUMENT_END, load, train_at_most
-from tasks.training.config import DataConfig
 from tasks.training.data import run_data
+from tasks.training.data_config import DataConfig
 from tasks.training.parallel.ddp import Ddp
 from tasks.training.run import train
 from tasks.training.transforms.row import NO_TARGET, Row

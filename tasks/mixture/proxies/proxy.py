@@ -11,7 +11,8 @@ from tasks.core.published import Published
 from tasks.core.results import Here, UnitResult, never
 from tasks.tokenize.pool import TokenPool, read_pool
 from tasks.tokenize.published import Split
-from tasks.training.config import TrainingConfig, num_flops, num_parameters
+from tasks.training.config import TrainingConfig
+from tasks.training.model_size import num_flops, num_parameters
 from tasks.training.types import Device, DivergedError, Phase, RunSpec
 
 if TYPE_CHECKING:

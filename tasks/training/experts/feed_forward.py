@@ -2,12 +2,11 @@
 
 from typing import TYPE_CHECKING
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 (its usual name)
 
 from tasks.training.experts.kinds import ExpertsKind, Routed, mixed
-from tasks.training.matrices import Weight, on_a_line
+from tasks.training.matrices import Weight, swiglu
 
 if TYPE_CHECKING:
     from tasks.training.config import ModelConfig
@@ -45,6 +44,4 @@ class _Expert(nn.Module):
         self.w2 = Weight(config.hidden_size, config.intermediate_size)
 
     def forward(self, rows_RD: Tensor) -> Tensor:
-        joined = torch.cat([self.w1.weight, self.w3.weight]).to(rows_RD.dtype)
-        gate, up = F.linear(rows_RD, joined).chunk(2, dim=-1)
-        return F.linear(F.silu(gate) * up, on_a_line(self.w2.weight.to(rows_RD.dtype)))
+        return swiglu(rows_RD, self.w1, self.w3, self.w2)
