@@ -71,7 +71,7 @@ $(VENV)/.installed-harness: $(VENV)/.installed-embeddings tests/harness-requirem
 
 # The S3 server of the integration tests lives in an environment of its own: its needs differ from ours.
 .venv-s3/.installed: install.py tests/s3-requirements.txt
-	$(PYTHON) -m venv .venv-s3
+	$(PYTHON) -m venv --clear .venv-s3
 	.venv-s3/bin/python install.py --only-binary :all: -r tests/s3-requirements.txt
 	touch $@
 

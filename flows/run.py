@@ -14,6 +14,7 @@ from flows.config import PipelineConfig, require_files, require_tasks, resolved_
 from flows.headline import headline_metrics, headline_params, headline_tables, run_costs
 from infra.disk import require_space
 from infra.executors import ray_closed_after
+from infra.folders import place as place_file
 from infra.mlflow_calls import CLAIM_TAG, GAIN_LOWER_TAG
 from infra.open_runs import OpenRun, close_left_open, noted
 from infra.orchestration import publish_link, publish_markdown, reap, tag_flow_run
@@ -21,7 +22,6 @@ from infra.progress import told_while
 from infra.records import Dataset, Model
 from infra.settings import Settings, load_settings, project_root
 from infra.storage import FolderStore
-from infra.storage import place as place_file
 from infra.terminal import TerminalObserver
 from infra.tracking import Tracker
 from infra.versions import (

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from infra.endpoint.asking import ask
 from infra.endpoint.client import Address
 from infra.endpoint.kept import Answer, KeptAnswers, key_of
-from infra.storage import keep_first
+from infra.folders import keep_first
 from tasks.core.asking import Endpoint, Request, answer_line
 from tasks.core.digest import digest_bytes
 from tasks.core.handles import Handle

@@ -20,8 +20,8 @@ from infra.disk import named_error
 from infra.endings import ended_in_order
 from infra.errors import InfraError, NotInstalledError
 from infra.executors import executor_of, ray_closed_after
+from infra.folders import keep_first
 from infra.settings import load_settings
-from infra.storage import keep_first
 from infra.telemetry import apply as keep_telemetry_off
 from infra.terminal import TerminalObserver
 from tasks.core.digest import digest_file, digest_json

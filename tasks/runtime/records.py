@@ -11,8 +11,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from infra.folders import discard_folder, new_folder, place, take_place
 from infra.machine import instruction_set
-from infra.storage import Store, discard_folder, new_folder, place, take_place
+from infra.storage import Store
 from tasks.core.account import Account
 from tasks.core.digest import digest_file, digest_json
 from tasks.core.errors import DamagedError

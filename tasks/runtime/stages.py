@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from infra.storage import Store, place
+from infra.folders import place
+from infra.storage import Store
 from tasks.core.account import Account
 from tasks.core.code import code_of
 from tasks.core.digest import digest_bytes

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from infra.distributed import GroupMember
+from infra.folders import new_folder
 from infra.live import MetricsFile
 from infra.progress import StepsFile
 from infra.stopping import StopSign, shown_by_signals
-from infra.storage import Store, new_folder
+from infra.storage import Store
 from tasks.core.code import ROOT, source_digest
 from tasks.core.digest import digest_json
 from tasks.core.errors import ForeignCodeError

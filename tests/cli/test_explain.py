@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 from cli.main import main
 from flows.config import changed_params, read_config, resolved
 from flows.run import params_text
-from infra.storage import place
+from infra.folders import place
 from tasks.ingest.snapshot import place_raw, raw_input
 
 

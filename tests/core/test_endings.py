@@ -12,9 +12,10 @@ import pytest
 
 from infra.disk import require_space
 from infra.errors import PlaceError
+from infra.folders import keep_first, require_writable
 from infra.leases import lease
 from infra.records import Records, RunRecord
-from infra.storage import FolderStore, keep_first, require_writable
+from infra.storage import FolderStore
 from tasks.runtime.command import exit_codes
 
 

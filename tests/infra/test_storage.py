@@ -12,7 +12,8 @@ import pytest
 
 from infra.disk import require_space
 from infra.errors import PlaceError, SpaceError
-from infra.storage import FolderStore, replace_folder, require_writable
+from infra.folders import replace_folder, require_writable
+from infra.storage import FolderStore
 
 
 @pytest.fixture
@@ -116,7 +117,7 @@ def test_two_that_make_the_same_unit_do_not_take_each_others_checkpoints(tmp_pat
 _PUBLISH = """
 import sys
 from pathlib import Path
-from infra.storage import replace_folder
+from infra.folders import replace_folder
 for number in range(15):
     with replace_folder(Path(sys.argv[1]) / sys.argv[2]) as folder:
         (folder / "whose").write_text(sys.argv[2])
