@@ -14,7 +14,8 @@ import click
 from cli.folder import run_folder
 from cli.options import json_option
 from infra.settings import PriceSettings, load_settings
-from infra.storage import FolderStore, Store
+from infra.storage import Store
+from infra.stores import store_of
 from tasks.core.errors import DataError
 from tasks.core.manifest import MANIFEST, Manifest
 from tasks.core.once import Once
@@ -107,7 +108,7 @@ def costs(
         given = {"cpu_hour": cpu_hour, "gpu_hour": gpu_hour, "currency": currency}
         changes = {name: value for name, value in given.items() if value is not None}
         prices = validate(PriceSettings, settings.prices.model_dump() | changes, "prices")
-        store = FolderStore(settings.home / "store")
+        store = store_of(settings)
         folders = _stage_folders(store, folder)
         tables = [found for name, path in folders.items() if (found := stage_table(store, name, path)) is not None]
         if not tables:

@@ -21,7 +21,7 @@ from infra.orchestration import publish_link, publish_markdown, reap, tag_flow_r
 from infra.progress import told_while
 from infra.records import Dataset, Model
 from infra.settings import Settings, load_settings, project_root
-from infra.storage import FolderStore
+from infra.stores import store_of
 from infra.terminal import TerminalObserver
 from infra.tracking import Tracker
 from infra.versions import (
@@ -220,7 +220,7 @@ def _label_run(tracker: Tracker, place: RunPlace, config: PipelineConfig, versio
         tags={"dvc.rev": version.tag, **_evidence(place.folder("evaluate"))},
     )
     settings, data = load_settings(), place.workspace / "data"
-    costs, cost_table = run_costs(FolderStore(settings.home / "store"), map(place.folder, NAMES), settings.prices)
+    costs, cost_table = run_costs(store_of(settings), map(place.folder, NAMES), settings.prices)
     tracker.label(
         place.lineage_key,
         {"dvc.rev": version.tag, "git.commit": version.commit},

@@ -41,6 +41,14 @@ class PlaceError(InfraError):
     """A folder cannot be read or written, is none, or went away."""
 
 
+class StoreError(InfraError):
+    """The store's server refuses, does not answer in time, or does not keep what a store needs."""
+
+
+class ObjectError(InfraError, OSError):
+    """An object of the store is missing, or is not what was written."""
+
+
 class LeaseError(InfraError):
     """Another process holds what this one needs."""
 

@@ -6,6 +6,7 @@ from the environment only, and are never printed; the local servers' own is made
 """
 
 import os
+import re
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
@@ -30,6 +31,7 @@ PREFIX = "MIXWRIGHT_"
 PROFILE = "MIXWRIGHT_PROFILE"
 # Read where they are meant: compiled kernels or their fallbacks; the peers and the corpus of the benchmarks.
 _READ_ELSEWHERE = frozenset({"KERNELS", "PEERS", "SHARED"})
+_BUCKET = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](/[\w.-]+)*/?", re.ASCII)
 _PROJECT = Path(__file__).resolve().parents[1]
 
 
@@ -162,9 +164,11 @@ class TimeoutSettings(_Group):
 class Settings(BaseSettings):
     """Placement of one project on one machine. Read it with `load_settings`, which explains mistakes.
 
-    `home` holds servers, logs, the store of finished work and run workspaces. `workers` is how many units of work run
-    at a time; `ray_address` None starts a local Ray; `world_size` counts the trainers of a full run, each on a CPU or a GPU
-    of its own, as `device` says (auto = on a GPU where this machine has one). Where there is no room for all of them, a run
+    `home` holds servers, logs, the store of finished work and run workspaces. `store` is a bucket for finished work instead
+    (`s3://bucket/prefix`, docs/storage.md), of whose files each machine keeps at most `cache_gb` in its home.
+    `workers` is how many units of work run at a time; `ray_address` None starts a local Ray; `world_size` counts the
+    trainers of a full run, each on a CPU or a GPU of its own, as `device` says (auto = on a GPU where this machine has
+    one). Where there is no room for all of them, a run
     goes on with fewer, at least `min_world_size` (None = never). The proxies of a search are trained `proxies_per_process`
     together, on `gpus_per_process` of a GPU (0 = on the CPU); Ray places shares of a GPU, and each process keeps to its
     share of the GPU's memory. After `time_limit_s` of a command training stops at a
@@ -180,6 +184,8 @@ class Settings(BaseSettings):
     open: bool = False
     prefect: PrefectSettings = PrefectSettings()
     mlflow: MlflowSettings = MlflowSettings()
+    store: str | None = None
+    cache_gb: Annotated[float, Field(gt=0)] = 20.0
     executor: Annotated[Literal["ray", "local"], Field(default_factory=default_executor)]
     workers: Annotated[int, Field(default_factory=usable_cpus, ge=1)]
     ray_address: str | None = None
@@ -199,6 +205,11 @@ class Settings(BaseSettings):
     @classmethod
     def _absolute(cls, value: Path) -> Path:
         return value.expanduser().absolute()
+
+    @field_validator("store")
+    @classmethod
+    def _bucket(cls, value: str | None) -> str | None:
+        return None if value is None else bucket_address(value)
 
     @model_validator(mode="after")
     def _fewer_than_all(self) -> "Settings":
@@ -231,6 +242,24 @@ class Settings(BaseSettings):
         path = profile_path()
         profile = () if path is None else (TomlConfigSettingsSource(settings_cls, path),)
         return init_settings, env_settings, *profile
+
+
+def bucket_address(text: str) -> str:
+    """Return the address of a bucket and a prefix without a slash at its end.
+
+    Raises:
+        ValueError: it is none, or of a service whose writes cannot be relied on here.
+
+    >>> bucket_address("s3://data/mixwright/")
+    's3://data/mixwright'
+    """
+    if _BUCKET.fullmatch(text) is None:
+        raise ValueError(
+            "a store is s3://BUCKET or s3://BUCKET/PREFIX (letters, digits and ._-/ ), with credentials and endpoint in the "
+            "environment; of other services (gs://, az://) the interface of S3 can be used where it honours If-None-Match "
+            "and If-Match"
+        )
+    return text.rstrip("/")
 
 
 def _local_url(host: str, port: int) -> str:

@@ -36,8 +36,15 @@ class Store(Protocol):
     """
 
     @property
+    def shared_folders(self) -> bool:
+        """Whether every worker must see the folders that this process sees."""
+
+    @property
     def home(self) -> Path:
         """A local folder for what is no work: temporary files of this store's users."""
+
+    def begin(self) -> None:
+        """Make sure, before any work, that this place can be a store at all."""
 
     def find(self, area: str, key: str) -> str | None:
         """Return the location of finished work, or None."""
@@ -50,6 +57,9 @@ class Store(Protocol):
 
     def scratch(self, area: str, key: str) -> AbstractContextManager[Path]:
         """Give the local place where attempts called `key` keep what they need to go on; it goes when one is finished."""
+
+    def borrowed(self) -> AbstractContextManager[None]:
+        """Let go, at the end of a block, of the files that `local` gave in it."""
 
     def seen(self, location: str) -> object:
         """Return what tells the folder at `location` from a later one there; None where there is none."""
@@ -71,6 +81,12 @@ class Store(Protocol):
 
     def read(self, location: str, name: str) -> str | None:
         """Return the text of a small object, or None where there is none; what is no UTF-8 is damage, which a seal tells."""
+
+    def shared(self, location: str, files: Sequence[tuple[str, str, int]]) -> str:
+        """Return where workers of all machines find files (name, digest, bytes) of a location: what they need is put there.
+
+        It may be a folder of this machine, such as what a stage published or a user brings.
+        """
 
     def note(self, area: str, name: str, text: str) -> None:
         """Keep a small text beside the work of an area, in the place of one of the same name."""
@@ -95,9 +111,17 @@ class FolderStore:
     root: Path
 
     @property
+    def shared_folders(self) -> bool:
+        """Every worker sees them."""
+        return True
+
+    @property
     def home(self) -> Path:
         """The root itself."""
         return self.root
+
+    def begin(self) -> None:
+        """Ask nothing: a folder that cannot be one is named where it is written first."""
 
     def find(self, area: str, key: str) -> str | None:
         """Return the folder of finished work, or None."""
@@ -126,6 +150,11 @@ class FolderStore:
         final = self._path(area, key)
         with scratch_folder(final, f"make {area} {key[:12]}", final.is_dir) as folder:
             yield folder
+
+    @contextmanager
+    def borrowed(self) -> Iterator[None]:
+        """Nothing is lent: the folders themselves are given."""
+        yield
 
     def seen(self, location: str) -> os.stat_result | None:
         """Return the status of the folder."""
@@ -156,6 +185,10 @@ class FolderStore:
         """Return the text of a file, or None where there is none."""
         path = Path(location) / name
         return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else None
+
+    def shared(self, location: str, files: Sequence[tuple[str, str, int]]) -> str:
+        """Return the location itself."""
+        return location
 
     def note(self, area: str, name: str, text: str) -> None:
         """Keep a small text, whole or not at all."""

@@ -10,7 +10,7 @@ from threadpoolctl import threadpool_limits
 
 from tests.forks import forked_workers
 
-pytest_plugins = ["tests.fixtures_servers", "tests.fixtures_s3", "tests.fixtures_pipeline"]
+pytest_plugins = ["tests.fixtures_servers", "tests.fixtures_s3", "tests.fixtures_stores", "tests.fixtures_pipeline"]
 
 PROJECT = Path(__file__).resolve().parents[1]
 # A test that asks for one of these fixtures needs what stands behind it; what needs Ray or DVC otherwise says so itself.
@@ -28,9 +28,9 @@ hypothesis.settings.load_profile("the same examples")
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark what each test needs, leave slow ones out unless `-m` names them, keep together what shares a fixture.
 
-    A file runs in one process, and so does all that uses the servers. What takes longest comes first: the servers' tests,
-    beginning with the one that waits for the clock, then the files that use Ray, DVC or S3, then the rooms that train: all
-    processes end with short files, at the same time.
+    A file runs in one process, and so does all that uses the servers, and all that uses S3. What takes longest comes first:
+    the servers' tests, beginning with the one that waits for the clock, then S3's, then the files that use Ray or DVC, then
+    the rooms that train: all processes end with short files, at the same time.
     """
     for item in items:
         fixtures = getattr(item, "fixturenames", ())
@@ -39,15 +39,21 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if "slow" not in str(config.option.markexpr):
         config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("slow")])
         items[:] = [item for item in items if not item.get_closest_marker("slow")]
-    long = {item.path for item in items if any(item.get_closest_marker(need) for need in ("ray", "dvc", "s3"))}
+    long = {item.path for item in items if any(item.get_closest_marker(need) for need in ("ray", "dvc"))}
     for item in items:
-        served = item.get_closest_marker("server") is not None
-        item.add_marker(pytest.mark.xdist_group("servers" if served else item.path.relative_to(PROJECT).as_posix()))
+        together = next((need for need in ("server", "s3") if item.get_closest_marker(need)), None)
+        item.add_marker(pytest.mark.xdist_group(together or item.path.relative_to(PROJECT).as_posix()))
 
     def place(item: pytest.Item) -> tuple[bool, ...]:
         waits = "every_minute" in getattr(item, "fixturenames", ())
         trains = item.path.relative_to(PROJECT).parts[1] in TRAINING_ROOMS
-        return item.get_closest_marker("server") is None, not waits, item.path not in long, not trains
+        return (
+            item.get_closest_marker("server") is None,
+            not waits,
+            item.get_closest_marker("s3") is None,
+            item.path not in long,
+            not trains,
+        )
 
     items.sort(key=place)
 

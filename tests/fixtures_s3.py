@@ -4,6 +4,7 @@ It checks signatures and honours conditional writes, which mocks do not. It live
 makes `.venv-s3` from tests/s3-requirements.txt); where that is absent, the tests that need it say so and are skipped.
 """
 
+import http.client
 import json
 import os
 import socket
@@ -12,6 +13,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +29,13 @@ OPTIONS = (
     "-master.peers=none",
     "-master.volumeSizeLimitMB=64",
     "-volume.max=100",
+    # Two more, at fixed ports.
+    "-s3.port.iceberg=0",
+    "-s3.port.lance=0",
 )
+LISTENING = tuple(f"-{part}.port{kind}" for part in PARTS for kind in ("", ".grpc"))
 READER = "test:reader"
+TRIES = 3
 
 
 @dataclass(frozen=True)
@@ -84,32 +91,44 @@ def serve(program: Path, folder: Path, *, secret: str) -> Iterator[str]:
         for name, actions in users.items()
     ]
     (folder / "users.json").write_text(json.dumps({"identities": identities}))
-    ports = _free_ports(2 * len(PARTS))
-    listening = [f"-{part}.port{kind}" for part in PARTS for kind in ("", ".grpc")]
-    places = [f"{name}={port}" for name, port in zip(listening, ports, strict=True)]
-    words = ("-logtostderr=true", "server", f"-dir={folder}", "-s3", f"-s3.config={folder / 'users.json'}")
-    port, log = ports[listening.index("-s3.port")], folder / "log"
-    with (
-        log.open("wb") as out,
-        subprocess.Popen([program, *words, *OPTIONS, *places], stdout=out, stderr=out) as process,
-    ):
-        try:
-            _wait(port, process, log)
-            yield f"http://127.0.0.1:{port}"
-        finally:
+    words = (
+        program,
+        "-logtostderr=true",
+        "server",
+        f"-dir={folder}",
+        "-s3",
+        f"-s3.config={folder / 'users.json'}",
+        *OPTIONS,
+    )
+    with ExitStack() as stack:
+        log = stack.enter_context((folder / "log").open("wb"))
+        for _ in range(TRIES):
+            ports = dict(zip(LISTENING, _free_ports(len(LISTENING)), strict=True))
+            places = [f"{name}={port}" for name, port in ports.items()]
+            process = stack.enter_context(subprocess.Popen([*words, *places], stdout=log, stderr=log))
             # Killed: what it would tidy up goes with its folder.
-            process.kill()
+            stack.callback(process.kill)
+            if _answers(ports["-s3.port"], process):
+                yield f"http://127.0.0.1:{ports['-s3.port']}"
+                return
+        pytest.fail(
+            f"the S3 server does not answer, exit code {process.poll()}\n{(folder / 'log').read_text()[-4000:]}"
+        )
 
 
-def _wait(port: int, process: "subprocess.Popen[bytes]", log: Path) -> None:
+def _answers(port: int, process: "subprocess.Popen[bytes]") -> bool:
+    """Return whether the server answers requests; False where it has ended: somebody else took one of its ports."""
     deadline = time.monotonic() + START_S
     while process.poll() is None and time.monotonic() < deadline:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
         try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-            return
+            connection.request("GET", "/")
+            return connection.getresponse().status == HTTPStatus.FORBIDDEN
         except OSError:
             time.sleep(0.05)
-    pytest.fail(f"the S3 server did not open port {port}, exit code {process.poll()}\n{log.read_text()[-4000:]}")
+        finally:
+            connection.close()
+    return False
 
 
 def _free_ports(count: int) -> list[int]:

@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 _CHUNK = 1 << 20
 # Code, the data that lies beside it, and the sources of compiled kernels.
@@ -20,10 +20,15 @@ def digest_bytes(data: bytes) -> str:
 
 def digest_file(path: Path) -> str:
     """Return the digest of a file's content, read in blocks of 1 MiB."""
-    state = hashlib.sha256()
     with path.open("rb") as stream:
-        while block := stream.read(_CHUNK):
-            state.update(block)
+        return digest_stream(stream)
+
+
+def digest_stream(stream: BinaryIO) -> str:
+    """Return the digest of what is left of a stream, read in blocks of 1 MiB."""
+    state = hashlib.sha256()
+    while block := stream.read(_CHUNK):
+        state.update(block)
     return state.hexdigest()
 
 

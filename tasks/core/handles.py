@@ -11,7 +11,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from tasks.core.digest import digest_file, digest_tree
+from tasks.core.digest import digest_stream, digest_tree
 from tasks.core.errors import DataError
 
 
@@ -79,8 +79,8 @@ class Handle:
     def intact(self) -> bool:
         """Return whether the object is there with its size and digest."""
         try:
-            path = self.local()
-            return path.stat().st_size == self.bytes and digest_file(path) == self.digest
+            with self.store.open(self.location, self.name) as stream:
+                return digest_stream(stream) == self.digest and stream.tell() == self.bytes
         except OSError:
             return False
 

@@ -8,7 +8,8 @@ from infra.executors import Executor
 from infra.machine import trains_on_gpu
 from infra.progress import Observer, Part, SilentObserver
 from infra.settings import EndpointSettings, Settings
-from infra.storage import FolderStore, Store
+from infra.storage import Store
+from infra.stores import store_of
 from tasks.core.syntax import remember_in
 from tasks.runtime.costs import Book
 
@@ -35,8 +36,9 @@ class Workshop:
     goes on with no fewer than `min_world_size` (None = with none). `proxies_per_process` are trained
     together, on `gpus_per_process` of a GPU (0 = on the processor). After `time_limit_s` of this process, work that can goes
     no further. `peak_flops` is what a device could do in a second (None = by its name). `explaining`: no work is done, see
-    `tasks.runtime.explain`. `asking`: how endpoints of language models are asked, and what that may cost. `touched`: keys by
-    step that this run has looked up or made. `book`: what they cost.
+    `tasks.runtime.explain`. `asking`: how endpoints of language models are asked, and what that may cost.
+    `other_machines`: workers may be on some. `touched`: keys by step that this run has looked up or made. `book`: what they
+    cost.
     """
 
     executor: Executor
@@ -51,6 +53,7 @@ class Workshop:
     min_world_size: int | None = None
     explaining: Explaining | None = None
     asking: EndpointSettings = EndpointSettings()  # noqa: RUF009 (frozen)
+    other_machines: bool = False
     touched: dict[str, set[str]] = field(default_factory=dict, compare=False, repr=False)
     book: Book = field(default_factory=Book, compare=False, repr=False)
 
@@ -64,11 +67,17 @@ class Workshop:
 
 
 def workshop_of(settings: Settings, executor: Executor, observer: Observer) -> Workshop:
-    """Return the workshop of one machine's or cluster's settings."""
+    """Return the workshop of one machine's or cluster's settings.
+
+    Raises:
+        StoreError: the store is a bucket, and is not there, refuses, or does not keep what it must.
+    """
     remember_in(settings.home / "sources.json")
+    store = store_of(settings)
+    store.begin()
     return Workshop(
         executor,
-        FolderStore(settings.home / "store"),
+        store,
         observer,
         settings.world_size,
         settings.proxies_per_process,
@@ -78,4 +87,5 @@ def workshop_of(settings: Settings, executor: Executor, observer: Observer) -> W
         1.0 if trains_on_gpu(settings.device) else 0.0,
         settings.min_world_size,
         asking=settings.endpoint,
+        other_machines=settings.executor == "ray" and settings.ray_address is not None,
     )

@@ -227,7 +227,7 @@ class StageRun:
         store, location = self.workshop.store, str(self.output.absolute())
         if account is not None:
             account.closed(self.stage)
-        with store.publish(location) as folder:
+        with store.borrowed(), store.publish(location) as folder:
             records = tuple(_written(folder, path, files[path]) for path in sorted(files))
             manifest = self._manifest(records, account, summary or {}, environment or {})
             manifest.write(folder)

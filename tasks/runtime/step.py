@@ -26,7 +26,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
-from infra.errors import ServiceError
+from infra.errors import ServiceError, SettingsError
 from infra.executors import Resources
 from infra.live import Row, curves_of, showing
 from infra.progress import LiveReport, following
@@ -37,6 +37,7 @@ from tasks.core.identity import Identity, kinds_of, reads_of
 from tasks.runtime.context import Workshop, WouldWorkError
 from tasks.runtime.costs import Amount
 from tasks.runtime.explain import nearest_difference, remember_code
+from tasks.runtime.reach import Known, within_reach
 from tasks.runtime.records import UnitRecord, finished
 from tasks.runtime.worker import Order, measured_file, progress_folder, run_distributed, run_group, run_unit
 
@@ -137,6 +138,8 @@ class Step:
         missing = [orders[indices[0]] for indices in places.values() if not take(orders[indices[0]])]
         if missing:
             _prepare(workshop, self, missing, shown, total)
+            known: Known = {}
+            missing = [replace(order, args=within_reach(workshop.store, order.args, known)) for order in missing]
         workshop.touched.setdefault(self.name, set()).update(places)
         if orders:
             workshop.observer.progress(shown, total - len(missing), total)
@@ -152,8 +155,9 @@ class Step:
                 show_measured()
                 if not take(missing[position]):
                     raise DataError(
-                        f"{self.name}: a unit finished but its files cannot be read back from {workshop.store.home}. Check "
-                        "that every worker sees this folder, then start the same command again."
+                        f"{self.name}: a unit finished but its files cannot be read back from the store. Check that every "
+                        f"worker sees the same store as this process ({workshop.store.home}, or the bucket of "
+                        "MIXWRIGHT_STORE), then start the same command again."
                     )
                 workshop.observer.progress(shown, len(records), total)
         return [records[order.key] for order in orders]
@@ -250,8 +254,15 @@ def _prepare(workshop: Workshop, step: Step, missing: Sequence[Order], label: st
 
     Raises:
         WouldWorkError: this is an explanation.
+        SettingsError: this work needs a folder that all machines see, and there is none.
     """
     store, observer = workshop.store, workshop.observer
+    if step.distributed and workshop.other_machines and not store.shared_folders:
+        raise SettingsError(
+            f"{label}: on a Ray of several machines the processes of one run keep checkpoints and meet in "
+            "a folder that all of them see, and a store in a bucket has none. Train on one machine (without "
+            "MIXWRIGHT_RAY_ADDRESS), or leave MIXWRIGHT_STORE out and put MIXWRIGHT_HOME on a shared folder."
+        )
     for roots in {order.roots for order in missing}:
         remember_code(store, code_of(roots))
     touched = workshop.touched.get(step.name, set())

@@ -18,7 +18,7 @@ from infra.orchestration import PrefectProgress, publish_link, publish_pictures,
 from infra.progress import LiveReport, Observer, Observers, SilentObserver, UnitReport
 from infra.records import RunRecord
 from infra.settings import Settings, load_settings
-from infra.storage import FolderStore
+from infra.stores import store_of
 from infra.terminal import TerminalObserver
 from infra.tracking import Tracker
 from tasks.core.errors import DamagedError
@@ -134,7 +134,7 @@ def _record(
     tracker: Tracker, manifest: Manifest, place: RunPlace, params: Params, shown: Shown, settings: Settings
 ) -> None:
     folder, prices = place.folder(manifest.stage), settings.prices
-    costs = stage_costs(FolderStore(settings.home / "store"), manifest.stage, manifest.key) or ()
+    costs = stage_costs(store_of(settings), manifest.stage, manifest.key) or ()
     tables = {**shown.tables, "costs": cost_rows(manifest.stage, costs, prices)}
     tracker.label(
         place.stage_key(manifest.stage),

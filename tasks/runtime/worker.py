@@ -60,10 +60,12 @@ def run_unit(order: Order) -> None:
     """
     _require_same_code(order)
     with order.metered(), ExitStack() as stack:
+        held, tell = _held(order), _teller(order)
+        # What is held was lent for longer.
+        stack.enter_context(order.store.borrowed())
         blocks: Blocks = NoBlocks()
         if order.step.blocks:
             blocks = FolderBlocks(stack.enter_context(order.store.scratch(order.step.name, order.key)))
-        held, tell = _held(order), _teller(order)
         _keep(order, lambda folder: order.step.work(order.args, Here(folder, blocks=blocks, held=held, progress=tell)))
 
 
@@ -76,7 +78,7 @@ def run_group(orders: Sequence[Order]) -> None:
     """
     first, *others = orders
     _require_same_code(first)
-    with first.metered(*others) as failed, ExitStack() as stack:
+    with first.metered(*others) as failed, first.store.borrowed(), ExitStack() as stack:
         scratches = [stack.enter_context(order.store.scratch(order.step.name, order.key)) for order in orders]
         whole = stack.enter_context(new_folder(scratches[0]))
         asked = stack.enter_context(_asked(first))
@@ -107,7 +109,7 @@ def run_distributed(order: Order, member: GroupMember) -> None:
     store, name = order.store, order.step.name
     if store.find(name, order.key) is not None:
         return
-    with order.metered(), ExitStack() as stack:
+    with order.metered(), store.borrowed(), ExitStack() as stack:
         asked = stack.enter_context(_asked(order))
         if member.rank == 0:
             scratch = stack.enter_context(store.scratch(name, order.key))

@@ -69,6 +69,8 @@ EXTRAS = {
     "tasks/tokenize": {"curation"},
     "tasks/report": {"report"},
     "infra/endpoint": {"endpoints"},
+    "infra/s3.py": {"s3"},
+    "infra/s3_errors.py": {"s3"},
     "infra": {"platform"},
     "flows": {"platform"},
 }

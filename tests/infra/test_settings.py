@@ -122,3 +122,16 @@ def test_a_process_started_by_another_reads_the_same_settings(tmp_path: Path, mo
     for name, value in client_environment(settings).items():
         monkeypatch.setenv(name, value)
     assert load_settings() == settings
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["gs://bucket/x", "az://bucket", "s3://", "s3://B", "s3://key:secret@bucket", "s3://bucket/../x y", "/mnt/store"],
+)
+def test_a_store_that_is_no_bucket_of_s3_is_refused_and_not_shown(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MIXWRIGHT_STORE", value)
+    with pytest.raises(
+        SettingsError, match=r"MIXWRIGHT_STORE.*a store is s3://BUCKET or s3://BUCKET/PREFIX"
+    ) as refused:
+        load_settings()
+    assert "secret" not in str(refused.value)

@@ -13,7 +13,7 @@ import pytest
 from infra.disk import require_space
 from infra.errors import PlaceError, SpaceError
 from infra.folders import replace_folder, require_writable
-from infra.storage import FolderStore
+from infra.storage import FolderStore, Store
 
 
 @pytest.fixture
@@ -29,17 +29,23 @@ def tiny_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "--lazy", str(folder)], check=True)
 
 
-def test_an_attempt_is_found_when_it_is_finished_and_not_before(tmp_path: Path) -> None:
-    store = FolderStore(tmp_path)
+def text_of(store: Store, area: str, key: str) -> str | None:
+    location = store.find(area, key)
+    return None if location is None else store.read(location, "out")
+
+
+def test_an_attempt_is_found_when_it_is_finished_and_not_before(store: Store) -> None:
     with store.attempt("stage", "abcd") as folder:
         (folder / "out").write_text("1")
         assert store.find("stage", "abcd") is None
+    assert text_of(store, "stage", "abcd") == "1"
     found = store.find("stage", "abcd")
-    assert found and (Path(found) / "out").read_text() == "1"
+    assert found and (store.local(found, ("out",)) / "out").read_text() == "1"
+    with store.open(found, "out") as stream:
+        assert (stream.read(), stream.seek(0)) == (b"1", 0)
 
 
-def test_a_failed_attempt_leaves_nothing(tmp_path: Path) -> None:
-    store = FolderStore(tmp_path)
+def test_a_failed_attempt_leaves_nothing(store: Store, tmp_path: Path) -> None:
     with pytest.raises(RuntimeError), store.attempt("stage", "abcd") as folder:
         (folder / "out").write_text("1")
         raise RuntimeError
@@ -47,14 +53,52 @@ def test_a_failed_attempt_leaves_nothing(tmp_path: Path) -> None:
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
-def test_of_two_attempts_the_first_to_finish_stays(tmp_path: Path) -> None:
-    store = FolderStore(tmp_path)
+def test_of_two_attempts_the_first_to_finish_stays(store: Store) -> None:
     with store.attempt("stage", "abcd") as slow:
         (slow / "out").write_text("slow")
         with store.attempt("stage", "abcd") as fast:
             (fast / "out").write_text("fast")
-    found = store.find("stage", "abcd")
-    assert found and (Path(found) / "out").read_text() == "fast"
+    assert text_of(store, "stage", "abcd") == "fast"
+
+
+def test_what_was_found_damaged_is_discarded_and_what_was_made_anew_meanwhile_is_not(store: Store) -> None:
+    def make(text: str) -> object:
+        with store.attempt("stage", "abcd") as folder:
+            (folder / "out").write_text(text)
+        location = store.find("stage", "abcd")
+        assert location is not None
+        return store.seen(location)
+
+    damaged = make("damaged")
+    store.discard("stage", "abcd", damaged)
+    assert store.find("stage", "abcd") is None
+    make("new")
+    store.discard("stage", "abcd", damaged)
+    assert text_of(store, "stage", "abcd") == "new"
+
+
+def test_keys_of_finished_work_come_newest_first(store: Store) -> None:
+    for key in ("abcd", "efgh"):
+        with store.attempt("stage", key) as folder:
+            (folder / "out").write_text(key)
+    assert sorted(store.keys("stage")) == ["abcd", "efgh"] and store.keys("other") == []
+
+
+def test_a_note_takes_the_place_of_the_one_before(store: Store) -> None:
+    assert store.noted("stage", "note.json") is None
+    for text in ("old", "new"):
+        store.note("stage", "note.json", text)
+    assert store.noted("stage", "note.json") == "new"
+
+
+def test_a_published_folder_is_read_back_and_a_file_that_is_not_there_is_none(store: Store, tmp_path: Path) -> None:
+    location = str(tmp_path / "data")
+    for text in ("old", "new"):
+        store.require_writable(location)
+        with store.publish(location) as folder:
+            (folder / text).write_text(text)
+    assert (store.read(location, "old"), store.read(location, "new")) == (None, "new")
+    assert store.occupied(location, "new") is None and "no old" in (store.occupied(location, "old") or "")
 
 
 def test_only_attempts_that_were_left_alone_for_long_are_pruned(tmp_path: Path) -> None:
@@ -102,8 +146,7 @@ def test_an_attempt_of_another_machine_is_not_called_dead(tmp_path: Path, monkey
     assert FolderStore(tmp_path).sweep() == 0 and folder.is_dir()
 
 
-def test_two_that_make_the_same_unit_do_not_take_each_others_checkpoints(tmp_path: Path) -> None:
-    store = FolderStore(tmp_path)
+def test_two_that_make_the_same_unit_do_not_take_each_others_checkpoints(store: Store) -> None:
     with store.scratch("stage", "abcd") as slow:
         slow.mkdir()
         with store.scratch("stage", "abcd") as fast, store.attempt("stage", "abcd"):

@@ -21,6 +21,13 @@ class BucketStore:
     bucket: Path
     home: Path
 
+    @property
+    def shared_folders(self) -> bool:
+        return True
+
+    def begin(self) -> None:
+        pass
+
     def find(self, area: str, key: str) -> str | None:
         location = f"work/{area}/{key}"
         return location if self._names(location) is not None else None
@@ -39,6 +46,10 @@ class BucketStore:
         yield folder
         if self.find(area, key) is not None:
             shutil.rmtree(folder)
+
+    @contextmanager
+    def borrowed(self) -> Iterator[None]:
+        yield
 
     def seen(self, location: str) -> object:
         return self._get(f"{location}/")
@@ -71,6 +82,9 @@ class BucketStore:
     def read(self, location: str, name: str) -> str | None:
         data = self._get(f"{location}/{name}")
         return None if data is None else data.decode(errors="replace")
+
+    def shared(self, location: str, files: Sequence[tuple[str, str, int]]) -> str:
+        return location
 
     def note(self, area: str, name: str, text: str) -> None:
         self._put(f"notes/{area}/{name}", text.encode())

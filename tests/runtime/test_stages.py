@@ -7,7 +7,9 @@ from typing import ClassVar, Literal
 
 import pytest
 
+from infra.object_store import ObjectStore
 from infra.progress import SilentObserver
+from infra.s3 import Bucket
 from infra.storage import FolderStore, Store
 from tasks.core.account import Account, Count
 from tasks.core.errors import AccountError, ConfigError, DamagedError, DataError
@@ -20,6 +22,7 @@ from tasks.runtime.context import Workshop
 from tasks.runtime.explain import explain, last_published
 from tasks.runtime.stages import StageRun, environment_over, published, stage_input
 from tasks.runtime.step import Step
+from tests.fixtures_stores import CACHE_BYTES, spoil
 from tests.in_process import InProcess
 from tests.runtime.bucket import BucketStore
 from tests.runtime.test_step import Heard, contents
@@ -114,9 +117,15 @@ def test_a_folder_and_a_store_that_is_none_give_the_same_manifests_and_bytes(tmp
     assert kept.tree()["all.txt"].text() == "a bba" == (tmp_path / "here" / "joined" / "all.txt").read_text()
 
 
-@pytest.mark.parametrize("kind", ["folder", "bucket"])
-def test_a_second_run_does_nothing_and_says_so(tmp_path: Path, kind: str) -> None:
-    store = FolderStore(tmp_path / "s") if kind == "folder" else BucketStore(tmp_path / "s", tmp_path / "h")
+@pytest.mark.s3
+def test_a_bucket_gives_the_same_manifests_and_bytes_as_a_folder(tmp_path: Path, bucket: Bucket) -> None:
+    here = both(FolderStore(tmp_path / "store"), tmp_path / "here")
+    there = both(ObjectStore(bucket, tmp_path / "home", CACHE_BYTES), tmp_path / "there")
+    assert here[:2] == there[:2]
+    assert contents(tmp_path / "here") == contents(tmp_path / "there")
+
+
+def test_a_second_run_does_nothing_and_says_so(tmp_path: Path, store: Store) -> None:
     before = both(store, tmp_path)
     after = both(store, tmp_path)
     assert before[:2] == after[:2]
@@ -124,13 +133,10 @@ def test_a_second_run_does_nothing_and_says_so(tmp_path: Path, kind: str) -> Non
     assert all("unchanged" in sentence for sentence in said(after[2]))
 
 
-@pytest.mark.parametrize("kind", ["folder", "bucket"])
-def test_a_damaged_unit_is_told_and_made_again_wherever_it_lies(tmp_path: Path, kind: str) -> None:
-    store = FolderStore(tmp_path / "s") if kind == "folder" else BucketStore(tmp_path / "s", tmp_path / "h")
+def test_a_damaged_unit_is_told_and_made_again_wherever_it_lies(tmp_path: Path, store: Store) -> None:
     before = both(store, tmp_path / "one")
-    for path in [path for path in (tmp_path / "s").rglob("*") if path.is_file() and path.read_bytes() == b"bb"]:
-        path.unlink()
-        path.write_bytes(b"bc")
+    for key in store.keys("toy.write"):
+        spoil(store, "toy.write", key, "word.txt", b"bc")
     after = both(store, tmp_path / "two")
     assert before[:2] == after[:2]
     assert [sentence for sentence in said(after[2]) if sentence.endswith("This unit is made again.")]

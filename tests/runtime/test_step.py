@@ -18,19 +18,21 @@ from hypothesis import strategies as st
 
 from infra.executors import LocalExecutor, Resources
 from infra.progress import SilentObserver
-from infra.storage import FolderStore
+from infra.storage import FolderStore, Store
 from tasks.core.account import Account, Count
 from tasks.core.errors import DataError, ForeignCodeError
 from tasks.core.results import Here, UnitResult
-from tasks.core.sealed import read_sealed, write_sealed
+from tasks.core.sealed import parse_sealed, sealed_text
 from tasks.runtime import records as records_module
 from tasks.runtime import step as step_module
+from tasks.runtime import worker as worker_module
 from tasks.runtime.context import Explaining, Workshop, WouldWorkError
 from tasks.runtime.explain import reads_other_content
 from tasks.runtime.records import UnitRecord
 from tasks.runtime.step import Hold, Step, grouped
+from tests.fixtures_stores import notes, spoil
 from tests.in_process import InProcess
-from tests.runtime.damage import damages, write
+from tests.runtime.damage import damages
 
 WORDS = tuple("abcdefgh")
 
@@ -120,8 +122,8 @@ ANSWER = Step("test.answer", "answers", answer, hold=Hold(attrgetter("model"), l
 
 
 @pytest.fixture
-def here(tmp_path: Path) -> Workshop:
-    return Workshop(InProcess(), FolderStore(tmp_path / "store"), Heard())
+def here(store: Store) -> Workshop:
+    return Workshop(InProcess(), store, Heard())
 
 
 def said(workshop: Workshop) -> list[str]:
@@ -166,7 +168,7 @@ def test_units_finished_before_a_failure_are_kept(here: Workshop, tmp_path: Path
         run(here, "bad", "a", "bb")
     run(here, "a", "bb")
     assert done(here) == 3
-    assert not list((tmp_path / "store").rglob(".attempt-*"))
+    assert not list((tmp_path / "store" / "test.shout").rglob(".attempt-*"))
 
 
 def test_a_worker_with_other_code_refuses_to_work(here: Workshop, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -197,6 +199,7 @@ def test_a_worker_loads_what_it_holds_once_for_many_units(tmp_path: Path) -> Non
 
 def test_another_model_takes_the_place_of_the_one_that_is_held(here: Workshop) -> None:
     LOADED.clear()
+    worker_module._HELD.clear()
     for model in ("bert", "bert", "glove", "bert"):
         ANSWER.map(here, [Asked(f"{len(LOADED)}{model}", model)])
     assert LOADED == ["bert", "glove", "bert"]
@@ -205,25 +208,26 @@ def test_another_model_takes_the_place_of_the_one_that_is_held(here: Workshop) -
 @pytest.mark.parametrize("name", ["record.json", "out.txt"])
 def test_a_damaged_unit_is_told_and_made_again_with_the_same_bytes(here: Workshop, name: str) -> None:
     (made,) = SHOUT.map(here, ["word"])
-    for damaged in (*damages((made.folder / name).read_bytes())[1::97], b"\xff\xfe"):
-        write(made.folder / name, damaged)
+    with here.store.open(made.tree.location, name) as stream:
+        whole = stream.read()
+    for damaged in (*damages(whole)[1::97], b"\xff\xfe", None):
+        spoil(here.store, "test.shout", made.key, name, damaged)
         said(here).clear()
         (again,) = SHOUT.map(here, ["word"])
-        assert again == made
+        assert (again.key, again.tree) == (made.key, made.tree)
         assert (again.folder / "out.txt").read_text() == "WORD"
         assert said(here)[0].endswith("This unit is made again.")
-    (made.folder / name).unlink()
-    assert SHOUT.map(here, ["word"]) == [made]
 
 
 def test_a_record_of_another_version_is_made_again_and_no_traceback(here: Workshop) -> None:
     (made,) = SHOUT.map(here, ["word"])
-    write_sealed(made.folder / "record.json", {"files": [{"path": "out.txt"}], "account": 3, "summary": None})
+    other = sealed_text({"files": [{"path": "out.txt"}], "account": 3, "summary": None})
+    spoil(here.store, "test.shout", made.key, "record.json", other.encode())
     assert SHOUT.map(here, ["word"]) == [made]
 
 
 def test_the_first_result_under_a_key_stays_and_a_second_that_differs_is_noted(
-    here: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    here: Workshop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two machines with other instruction sets work on one store; both began before either was through."""
     (first,) = SHOUT.map(here, ["word"])
@@ -236,8 +240,9 @@ def test_the_first_result_under_a_key_stays_and_a_second_that_differs_is_noted(
 
     records_module.keep(here.store, "test.shout", first.key, other, order.identity, {})
     assert SHOUT.map(here, ["word"]) == [first]
-    (note,) = (tmp_path / "store" / "test.shout").glob("different-*")
-    assert read_sealed(note)["second"] == {"instruction_set": "AVX512"}
+    (note,) = [name for name in notes(here.store, "test.shout") if name.startswith("different-")]
+    text = here.store.noted("test.shout", note)
+    assert text and parse_sealed(text, note)["second"] == {"instruction_set": "AVX512"}
 
 
 class GroupsHere(InProcess):
@@ -405,13 +410,13 @@ def test_other_content_is_new_input_and_no_work_done_again(tmp_path: Path) -> No
     assert reads_other_content([["a" * 64, "Rows", 0, 5]], [["b" * 64, "Rows", 0, 5]])
 
 
-def test_a_damaged_note_about_code_is_written_anew(here: Workshop, tmp_path: Path) -> None:
+def test_a_damaged_note_about_code_is_written_anew(here: Workshop) -> None:
     SHOUT.map(here, ["word"])
-    (note,) = (tmp_path / "store" / "code").iterdir()
-    written = note.read_bytes()
-    write(note, b"\xff")
+    (note,) = notes(here.store, "code")
+    written = here.store.noted("code", note)
+    here.store.note("code", note, "damaged")
     SHOUT.map(here, ["more"])
-    assert note.read_bytes() == written
+    assert written == here.store.noted("code", note) != "damaged"
 
 
 def test_the_steps_of_a_unit_are_heard_of_while_it_works(here: Workshop, tmp_path: Path) -> None:
