@@ -88,7 +88,7 @@ def _arms(
     if as_json:
         click.echo(json.dumps(told.model_dump(mode="json", exclude={"format"})))
         return
-    click.echo("\n".join(one.statement for one in told.comparisons))
+    click.echo("\n".join(told.statements))
     click.echo(f"{output}: page.html, arms.md, {ArmsComparison.FILE}")
 
 

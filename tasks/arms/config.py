@@ -4,8 +4,9 @@ from collections.abc import Iterator, Mapping
 from math import isclose
 from typing import Any, Literal
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, field_validator
 
+from tasks.arms.grid import Cell, without_grids
 from tasks.core.params import Params
 from tasks.evaluation.tasks.params import NAME, TaskSetParams
 from tasks.training.chunks import Interleave
@@ -21,6 +22,12 @@ from tasks.training.teachers.kinds import TeacherConfig
 BITS_PER_BYTE = "bits_per_byte"
 # Far from the seeds of proxies and of the train stage.
 FIRST_SEED = 20_000
+# So far are the seeds of an ensemble's members from each other: each seed of an arm has members of its own.
+MEMBER_SEEDS = 1_000
+
+
+# What an arm that goes on from another has of that one.
+_OF_A_TRUNK = ("tokens", "curation", "start", "teachers", "epochs", "distinct_tokens", "ensemble")
 
 
 class Curation(Params):
@@ -71,10 +78,25 @@ class ArmStage(Params):
 class Arm(Params):
     """One arm: what it has otherwise than the others. An arm of nothing is the natural mixture of the common pool.
 
-    An arm with a `trunk` goes on from another arm, behind a step of it: its stages are what follows there.
+    An arm with a `trunk` goes on from another arm, behind a step of it: its stages are what follows there. In a file an arm
+    may have a `grid`, and stands for the arms of its cells (see `without_grids`).
     """
 
     name: str = Field(pattern=NAME)
+    cell: Cell | None = Field(default=None, description="of the grid that the arm was made of, which writes it")
+    epochs: PositiveFloat | None = Field(
+        default=None,
+        description="how often it reads the training text of the domains it has weights for, in whole steps; null = "
+        "training.num_tokens says how much",
+    )
+    distinct_tokens: PositiveInt | None = Field(
+        default=None,
+        description="so much of its pool's training text is read, the same share of each domain; null = all",
+    )
+    ensemble: int | None = Field(
+        default=None,
+        description="models with other seeds that are measured as one, by the mean of their probabilities; null = one model",
+    )
     weights: ArmWeights = Field(
         default=None,
         description="by domain, in any unit; uniform = alike, as far as max_epochs allows; null = each domain by its tokens",
@@ -113,6 +135,7 @@ class Arm(Params):
             yield f"arm {self.name}: it has `tokens` and `curation`, two pools. Leave one out"
         if "evaluations" in self.training:
             yield f"arm {self.name}: training.evaluations is of no arm; arms are measured at their end"
+        yield from self._size_mistakes()
         for weights in (self.weights, *(stage.weights for stage in self.stages)):
             if isinstance(weights, Mapping) and not sum(weights.values()) > 0:
                 yield f"arm {self.name}: its weights sum to 0, so there is nothing to train on"
@@ -125,12 +148,21 @@ class Arm(Params):
                 "trunk that it goes on from"
             )
 
+    def _size_mistakes(self) -> Iterator[str]:
+        """Yield what does not go with how much text it reads, and what is no ensemble."""
+        if self.epochs is not None and "num_tokens" in self.training:
+            yield f"arm {self.name}: epochs and training.num_tokens both say how much it reads. Leave one out"
+        if self.distinct_tokens is not None and any(stage.max_epochs is not None for stage in self.stages):
+            yield f"arm {self.name}: max_epochs of a stage counts all rows of a domain. Leave it out, or distinct_tokens"
+        if self.ensemble is not None and self.ensemble < 2:
+            yield f"arm {self.name}: an ensemble of {self.ensemble} is none. Name 2 models or more, or leave ensemble out"
+
     def _branch_mistakes(self, shares: float) -> Iterator[str]:
         """Yield what an arm cannot have that goes on from another."""
         if not 0 < shares < 1:
             yield f"arm {self.name}: its stages have {shares:g} of the steps, and its trunk the others; use a share below 1"
-        own = {"tokens": self.tokens, "curation": self.curation, "start": self.start, "teachers": self.teachers or None}
-        if wrong := [name for name, value in own.items() if value is not None]:
+        own = {name: getattr(self, name) for name in _OF_A_TRUNK}
+        if wrong := [name for name, value in own.items() if value not in (None, ())]:
             yield f"arm {self.name}: {' and '.join(wrong)} are those of its trunk {self.trunk}. Leave them out"
         if other := sorted({*self.training} - {"optimizer", "ewc"}):
             yield (
@@ -156,11 +188,15 @@ class ArmsParams(TaskSetParams):
         default=None, description="of the common pool: the text of --run, curated otherwise; null = as it was"
     )
     baseline: str = Field(default="natural", description="the arm that the others are compared with")
-    equal: Literal["tokens", "flops"] = Field(
-        default="tokens", description="flops: each arm has as many whole steps as the baseline's FLOPs give"
+    equal: Literal["tokens", "flops", "text"] = Field(
+        default="tokens",
+        description="what arms have alike. tokens: those that a model is trained on; flops: as many whole steps as the "
+        "baseline's FLOPs give, the models of an ensemble together; text: nothing but the text, read as often as each says",
     )
     primary: str = Field(default=BITS_PER_BYTE, description="bits_per_byte, a task, a task.score, or one of score_sets")
-    num_seeds: int = Field(default=5, ge=2, description="of each arm; fewer than 3 give no interval and no claim")
+    num_seeds: int = Field(
+        default=5, ge=2, le=MEMBER_SEEDS, description="of each arm; fewer than 3 give no interval and no claim"
+    )
     seed: int = Field(default=FIRST_SEED, ge=0, description="of the first run; the others count up")
     max_epochs: PositiveFloat = Field(default=4.0, description="how often an arm may repeat a domain")
     test_tokens_per_domain: PositiveInt | None = Field(default=None, description="null = all of the test split")
@@ -170,6 +206,11 @@ class ArmsParams(TaskSetParams):
         description="of a paired difference in the primary score, from earlier runs: says which effect can be found",
     )
 
+    @field_validator("arms", mode="before")
+    @classmethod
+    def _a_grid_is_many_arms(cls, value: Any) -> Any:
+        return without_grids(value)
+
     def mistakes(self) -> Iterator[str]:
         """Yield what does not fit together."""
         yield from super().mistakes()
@@ -178,6 +219,7 @@ class ArmsParams(TaskSetParams):
         names = [arm.name for arm in self.arms]
         if twice := sorted({name for name in names if names.count(name) > 1}):
             yield f"arms: {', '.join(twice)} stand there twice. Give each a name of its own"
+        yield from self._size_mistakes()
         if self.baseline not in names:
             yield f"baseline: no arm is called {self.baseline}; arms: {', '.join(names) or 'none'}"
         yield from self._trunk_mistakes()
@@ -188,6 +230,16 @@ class ArmsParams(TaskSetParams):
         known = {BITS_PER_BYTE, *(one.name for one in self.tasks), *(one.name for one in self.score_sets)}
         if self.primary.partition(".")[0] not in known and not self.harness_results:
             yield f"primary: there is no score {self.primary}; there are {', '.join(sorted(known))}"
+
+    def _size_mistakes(self) -> Iterator[str]:
+        """Yield which arm says how often it reads its text where that is decided otherwise, and what ensembles have not."""
+        if self.equal == "flops" and (told := [arm.name for arm in self.arms if arm.epochs is not None]):
+            yield f"arm {told[0]}: epochs says how much it reads, and equal is flops, which says so too. Set equal to text"
+        several = [arm.name for arm in self.arms if arm.ensemble is not None]
+        if several and self.harness_results:
+            yield f"harness_results: {several[0]} is an ensemble, which the harness knows nothing of. Leave one out"
+        if joined := [arm.name for arm in self.arms if arm.trunk in several]:
+            yield f"arm {joined[0]}: its trunk is an ensemble, and no arm goes on from several models. Name another"
 
     def _trunk_mistakes(self) -> Iterator[str]:
         """Yield which arm goes on from nothing, and what leaves domains out of no stage."""

@@ -1,6 +1,6 @@
 """Arms trained and measured on the text and tasks that all have in common: what a comparison of them rests on."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import fmean
@@ -14,9 +14,10 @@ from tasks.core.handles import Handle, Tree
 from tasks.evaluation.measured import bits_per_byte_of, held_out_of
 from tasks.evaluation.tasks.ahead import require_answerable
 from tasks.evaluation.tasks.item import Direction
+from tasks.evaluation.tasks.kinds import method
 from tasks.evaluation.tasks.published import ScoredModel
 from tasks.evaluation.tasks.stage import GivenTask, MeasuredTasks, content_of, given_tasks, measured
-from tasks.evaluation.tasks.unit import TrainedModel
+from tasks.evaluation.tasks.unit import TrainedEnsemble, TrainedModel
 from tasks.evaluation.unit import SPLIT
 from tasks.runtime.context import Workshop
 from tasks.runtime.records import UnitRecord
@@ -35,7 +36,8 @@ from tasks.training.teachers.fit import require_fit
 from tasks.training.teachers.loaded import require_teachers
 from tasks.training.types import RunSpec, Trunk
 
-Made = Sequence[tuple[PlannedArm, RunSpec, UnitRecord]]
+# Seed by seed: the arm, its runs with this seed (several of an ensemble), and their records.
+Made = Sequence[tuple[PlannedArm, tuple[RunSpec, ...], tuple[UnitRecord, ...]]]
 Pools = Mapping[str | None, TokenPool]
 Planner = Callable[[ArmsParams, Pools], list[PlannedArm]]
 
@@ -95,7 +97,7 @@ class MeasuredArms:
     @property
     def records(self) -> list[UnitRecord]:
         """The records of all runs."""
-        return [record for _, _, record in self.made]
+        return [record for _, _, some in self.made for record in some]
 
 
 def all_arms(params: ArmsParams, pools: Pools) -> list[PlannedArm]:
@@ -126,13 +128,14 @@ def measure(given: GivenArms, workshop: Workshop, planner: Planner = all_arms, s
     specs = [spec for one in plan for spec in one.specs]
     require_worlds(specs, workshop)
     if given.tasks:
+        _require_asked_as_one(plan, given.tasks)
         ends = [spec.segments[-1].model for spec in specs]
         require_answerable(given.tasks, trees[None][TOKENIZER_FILE].local(), ends, "tasks")
     made = _trained(plan, trees, starts, workshop)
-    records = [record for _, _, record in made]
+    records = [some for _, _, some in made]
     tokens, label = params.test_tokens_per_domain, "arms: bits per byte"
     bpb = bits_per_byte_of(records, held_out, tokens, workshop, label=label, split=split)
-    models = {spec.name: _model(record, trees[None][TOKENIZER_FILE]) for _, spec, record in made}
+    models = {specs[0].name: _model(some, trees[None][TOKENIZER_FILE]) for _, specs, some in made}
     scored = measured(workshop, params, given.tasks, models) if given.tasks or params.harness_results else None
     by_model = {} if scored is None else {one.model: one for one in scored.scores.models}
     runs = tuple(_runs(made, bpb, by_model, pools))
@@ -172,6 +175,17 @@ def _require_fit(
                 raise ConfigError(f"arm {one.arm.name}, start: {len(mistakes)} mistake(s): {'; '.join(mistakes)}")
 
 
+def _require_asked_as_one(plan: Sequence[PlannedArm], tasks: Sequence[GivenTask]) -> None:
+    """Refuse tasks that look at hidden states where an arm is an ensemble, which has none."""
+    several = [one.arm.name for one in plan if one.members > 1]
+    looking = [task.params.name for task in tasks if method(task.params.task).comparison is not None]
+    if several and looking:
+        raise ConfigError(
+            f"tasks: {looking[0]} compares hidden states, and arm {several[0]} is an ensemble, which has none of its own. "
+            "Leave one of them out."
+        )
+
+
 def _taught(one: PlannedArm, teachers: tuple[Start, ...], tree: Tree, pool: TokenPool) -> PlannedArm:
     """Return an arm whose runs learn from teachers, if it has some.
 
@@ -194,7 +208,7 @@ def _trained(
     trees: Mapping[str | None, Tree],
     starts: Mapping[str, Start | None],
     workshop: Workshop,
-) -> list[tuple[PlannedArm, RunSpec, UnitRecord]]:
+) -> Made:
     """Make all runs, as the train stage makes them: what either has made, neither makes again."""
     runs = [(one, _begun(spec, starts[one.arm.name])) for one in plan for spec in one.specs]
     made: dict[tuple[str, int], UnitRecord] = {}
@@ -208,7 +222,9 @@ def _trained(
         ]
         records = train_all(own, trees[tokens], start, workshop)
         made |= {(one.mixture, one.spec.seed): record for one, record in zip(own, records, strict=True)}
-    return [(one, spec, made[one.arm.name, spec.seed]) for one, spec in runs]
+    return [
+        (one, specs, tuple(made[one.arm.name, spec.seed] for spec in specs)) for one in plan for specs in one.by_seed
+    ]
 
 
 def _begun(spec: RunSpec, start: Start | None) -> RunSpec:
@@ -219,8 +235,9 @@ def _begun(spec: RunSpec, start: Start | None) -> RunSpec:
     return replace(spec, optimizer_steps=start.optimizer_steps, trunk=trunk)
 
 
-def _model(record: UnitRecord, tokenizer: Handle) -> TrainedModel:
-    return TrainedModel(record.file(CONFIG_FILE), record.file(WEIGHTS_FILE), tokenizer)
+def _model(records: Sequence[UnitRecord], tokenizer: Handle) -> TrainedModel | TrainedEnsemble:
+    members = [TrainedModel(one.file(CONFIG_FILE), one.file(WEIGHTS_FILE), tokenizer) for one in records]
+    return members[0] if len(members) == 1 else TrainedEnsemble(tuple(members))
 
 
 def _runs(
@@ -229,16 +246,22 @@ def _runs(
     scored: Mapping[str, ScoredModel],
     pools: Pools,
 ) -> Iterator[ArmRun]:
-    for (one, spec, record), own in zip(made, bpb, strict=True):
+    for (one, specs, records), own in zip(made, bpb, strict=True):
+        vocab_size, steps = pools[one.arm.pool].vocab_size, one.training.num_steps
         yield ArmRun(
             arm=one.arm.name,
-            seed=spec.seed,
+            seed=specs[0].seed,
+            models=len(specs),
             tokens=one.training.num_tokens,
-            flops=flops_of(spec.segments, pools[one.arm.pool].vocab_size, 0, spec.training.num_steps),
-            device=record.identity["device"],
-            instruction_set=record.environment["instruction_set"],
-            scores=_scores(own, scored.get(spec.name)),
+            flops=sum(flops_of(spec.segments, vocab_size, 0, steps) for spec in specs),
+            device=_all(record.identity["device"] for record in records),
+            instruction_set=_all(record.environment["instruction_set"] for record in records),
+            scores=_scores(own, scored.get(specs[0].name)),
         )
+
+
+def _all(values: Iterable[str]) -> str:
+    return ", ".join(sorted({*values}))
 
 
 def _scores(bpb: Mapping[str, float], scored: ScoredModel | None) -> dict[str, float]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from tasks.arms.cells import table_of
 from tasks.arms.config import BITS_PER_BYTE
 from tasks.arms.items import ItemGain
 from tasks.arms.plan import PlannedArm
@@ -86,6 +87,7 @@ def render(content: ArmsContent) -> str:
         "seeds": len(found.comparisons[0].differences),
         "domain_rows": [*of_domains, *(row for row in rows if row.name == BITS_PER_BYTE)],
         "other_rows": [row for row in rows if not row.name.startswith(BITS_PER_BYTE)],
+        "grids": [(one, table_of(one)) for one in found.grids],
         "overall": BITS_PER_BYTE,
         "called": called,
         "settings": settings_of(content.plan),
@@ -177,6 +179,8 @@ def _settings(one: PlannedArm) -> Iterator[tuple[str, str]]:
         yield from _flat("", one.arm.curation.model_dump(mode="json"))
     if one.arm.trunk is not None:
         yield "trunk", one.arm.trunk
+    for name in ("epochs", "distinct_tokens", "ensemble"):
+        yield name, _told(getattr(one.arm, name))
     if one.arm.stages:
         yield "stages", "; ".join(described(one.arm))
     # A trunk's milestones change nothing of it.
@@ -190,7 +194,11 @@ def _flat(name: str, value: Any) -> Iterator[tuple[str, str]]:
         for key, inner in value.items():
             yield from _flat(f"{name}.{key}".lstrip("."), inner)
     else:
-        yield name, _NOTHING if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+        yield name, _told(value)
+
+
+def _told(value: Any) -> str:
+    return _NOTHING if value is None else f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def weights_of(content: ArmsContent) -> tuple[list[str], dict[str, list[float | None]]]:

@@ -1,12 +1,13 @@
 """From arms to runs: which there are, on which pool, with which mixture and how many tokens."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from math import gcd
 
-from tasks.arms.config import Arm, ArmsParams
+from tasks.arms.amount import RowsOf, row_share_of, tokens_of_epochs
+from tasks.arms.config import MEMBER_SEEDS, Arm, ArmsParams
+from tasks.arms.grid import in_a_name
 from tasks.arms.stages import first_step, staged
 from tasks.core.errors import ConfigError
 from tasks.core.params import layered, validate
@@ -27,16 +28,24 @@ from tasks.training.starts.kinds import StartConfig, trained_on
 from tasks.training.starts.scratch import Scratch
 from tasks.training.types import RunSpec, Trunk
 
-_NOT_OF_A_NAME = re.compile(r"[^A-Za-z0-9_+-]")
-
 
 @dataclass(frozen=True)
 class PlannedArm:
-    """An arm with the config of its runs and one run for every seed."""
+    """An arm with the config of its runs, and its runs seed by seed: one, or those of an ensemble's members."""
 
     arm: Arm
     training: TrainingConfig
     specs: tuple[RunSpec, ...]
+
+    @property
+    def members(self) -> int:
+        """The runs of each seed."""
+        return self.arm.ensemble or 1
+
+    @property
+    def by_seed(self) -> tuple[tuple[RunSpec, ...], ...]:
+        """The runs of each seed; the first of them is called as what is measured of them all, and has its seed."""
+        return tuple(self.specs[first : first + self.members] for first in range(0, len(self.specs), self.members))
 
 
 def arms_of(params: ArmsParams, domains: Sequence[str], natural: Sequence[float]) -> tuple[Arm, ...]:
@@ -77,7 +86,7 @@ def _without(domain: str, name: str, baseline: Arm) -> Arm:
 
 def _called(domains: Sequence[str]) -> list[str]:
     """Return domains as names of arms may be: a source is called as its user likes, `my web.v2` or in any script."""
-    plain = [_NOT_OF_A_NAME.sub("_", name) for name in domains]
+    plain = [in_a_name(name) for name in domains]
     return [name if plain.count(name) == 1 else f"{name}-{place}" for place, name in enumerate(plain)]
 
 
@@ -95,18 +104,20 @@ def planned(params: ArmsParams, arms: Sequence[Arm], pools: Mapping[str | None, 
     Raises:
         ConfigError: an arm cannot be run as it stands; names all that cannot.
     """
-    base = _training(params, _of(arms, params.baseline))
-    budget = num_flops(base, pools[_of(arms, params.baseline).pool].vocab_size)
+    baseline = _of(arms, params.baseline)
+    base = _training(params, baseline, pools[baseline.pool], {})
+    budget = num_flops(base, pools[baseline.pool].vocab_size) * (baseline.ensemble or 1)
     found, mistakes = dict[str, PlannedArm](), []
     for arm in arms:
-        pool, training = pools[arm.pool], _training(params, arm)
+        pool = pools[arm.pool]
         try:
+            training = _training(params, arm, pool, found)
             if params.equal == "flops":
-                training = _with_flops(training, pool.vocab_size, budget)
-            elif training.num_tokens != base.num_tokens:
+                training = _with_flops(training, pool.vocab_size, budget // (arm.ensemble or 1))
+            elif params.equal == "tokens" and training.num_tokens != base.num_tokens:
                 raise ConfigError(
                     f"arm {arm.name} has {training.num_tokens:,} tokens, the baseline {base.num_tokens:,}: not a comparison "
-                    "at equal tokens. Set both to the same, or `equal` to flops."
+                    "at equal tokens. Set both to the same, or `equal` to flops, or to text where that alone is equal."
                 )
             training = _with_milestones(training, arm, arms)
             found[arm.name] = PlannedArm(arm, *_runs(params, arm, training, pool, found))
@@ -122,11 +133,24 @@ def _of(arms: Sequence[Arm], name: str) -> Arm:
     return next(arm for arm in arms if arm.name == name)
 
 
-def _training(params: ArmsParams, arm: Arm) -> TrainingConfig:
-    if not arm.training:
-        return params.training
-    values = layered(params.training.model_dump(mode="json"), arm.training)
-    return validate(TrainingConfig, values, f"arm {arm.name}, training")
+def _training(params: ArmsParams, arm: Arm, pool: TokenPool, before: Mapping[str, PlannedArm]) -> TrainingConfig:
+    """Return the config of an arm's runs, with the tokens of its epochs, or of its trunk's."""
+    training = params.training
+    if arm.training:
+        values = layered(params.training.model_dump(mode="json"), arm.training)
+        training = validate(TrainingConfig, values, f"arm {arm.name}, training")
+    trunk = None if arm.trunk is None else before.get(arm.trunk)
+    if trunk is not None:
+        tokens: int | None = trunk.training.num_tokens
+    else:
+        tokens = tokens_of_epochs(arm, training, pool, _rows(pool, training), row_share_of(arm, pool))
+    if tokens is None or tokens == training.num_tokens:
+        return training
+    return validate(TrainingConfig, training.model_dump() | {"num_tokens": tokens}, f"arm {arm.name}, its tokens")
+
+
+def _rows(pool: TokenPool, training: TrainingConfig) -> RowsOf:
+    return cache(partial(rows_of, pool, config=training.data))
 
 
 def _with_flops(training: TrainingConfig, vocab_size: int, budget: int) -> TrainingConfig:
@@ -150,17 +174,21 @@ def _runs(
     params: ArmsParams, arm: Arm, training: TrainingConfig, pool: TokenPool, before: Mapping[str, PlannedArm]
 ) -> tuple[TrainingConfig, tuple[RunSpec, ...]]:
     """Return the config of an arm's runs, and a run for every seed; `before` are the arms that it may go on from."""
-    rows = cache(partial(rows_of, pool, config=training.data))
+    rows = _rows(pool, training)
     trunk, step = _trunk(arm, before), first_step(arm, training.num_steps)
     past = None if trunk is None else run_data(trunk.specs[0], pool, rows)
+    share = row_share_of(arm, pool) if trunk is None else trunk.specs[0].row_share
     start = _begins_with(params, arm, before)
     read: Before = partial(trained_on, start)
     if trunk is not None:
         read = partial(read_before, trunk.specs[0], step, pool.names, read, {})
-    stages = staged(arm, training, pool, rows, params.max_epochs, past, read)
+    stages = staged(arm, training, pool, rows, params.max_epochs, past, read, share)
     training = _near_start(staged_training(training, stages), read, pool, arm, start)
     phases = tuple(phase_of(one, one.weights, training.model) for one in stages)
-    seeds = range(params.seed, params.seed + params.num_seeds)
+    members = arm.ensemble or 1
+    seeds = [
+        params.seed + number + member * MEMBER_SEEDS for number in range(params.num_seeds) for member in range(members)
+    ]
     specs = tuple(
         RunSpec(
             f"{arm.name}-seed{seed}",
@@ -168,6 +196,7 @@ def _runs(
             seed,
             training,
             params.max_epochs,
+            share,
             trunk=None if trunk is None else Trunk(trunk.specs[place], step),
         )
         for place, seed in enumerate(seeds)

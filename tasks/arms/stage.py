@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from tasks.arms.cells import grids_found
 from tasks.arms.config import BITS_PER_BYTE, ArmsParams
 from tasks.arms.items import ItemGain, item_gains
 from tasks.arms.judge import judged
@@ -51,20 +52,20 @@ def run(params: ArmsParams, *, inputs: Mapping[str, Path], output: Path, worksho
     files: dict[str, Content] = {ArmsComparison.FILE: told, "arms.md": markdown(told), PAGE: render(content)}
     if scored is not None:
         files |= {Scores.FILE: scored.scores, TaskItems.FILE: scored.items}
-    summary = {"statements": [one.statement for one in told.comparisons]}
+    summary = {"statements": told.statements}
     return stage.publish(files, summary=summary, environment=environment)
 
 
 def _curves(made: Made) -> dict[str, Curve]:
     """Return the training curve of every arm."""
     losses: dict[str, list[tuple[float, ...]]] = {}
-    for one, _, record in made:
-        losses.setdefault(one.arm.name, []).append(read_losses(record.folder))
+    for one, _, records in made:
+        losses.setdefault(one.arm.name, []).extend(read_losses(record.folder) for record in records)
     return {name: curve_of(name, own) for name, own in losses.items()}
 
 
 def _item_gains(params: ArmsParams, scored: MeasuredTasks, measured: MeasuredArms) -> tuple[ItemGain, ...]:
-    models = {one.arm.name: [spec.name for spec in one.specs] for one in measured.plan}
+    models = {one.arm.name: [specs[0].name for specs in one.by_seed] for one in measured.plan}
     return item_gains(scored, models, params.baseline, params.confidence)
 
 
@@ -84,6 +85,7 @@ def _told(params: ArmsParams, primary: str, measured: MeasuredArms) -> ArmsCompa
     comparisons, adjustment = judged(
         measured.runs, measured.directions, baseline=params.baseline, primary=primary, confidence=params.confidence
     )
+    arms = [one.arm for one in measured.plan]
     return ArmsComparison(
         baseline=params.baseline,
         primary=primary,
@@ -92,6 +94,7 @@ def _told(params: ArmsParams, primary: str, measured: MeasuredArms) -> ArmsCompa
         directions=measured.directions,
         runs=measured.runs,
         comparisons=comparisons,
+        grids=grids_found(arms, measured.runs, primary, measured.directions[primary]),
     )
 
 

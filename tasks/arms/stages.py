@@ -3,10 +3,11 @@
 Axes: N domains.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
+from tasks.arms.amount import RowsOf
 from tasks.arms.config import Arm, ArmStage, ArmWeights
 from tasks.core.errors import ConfigError
 from tasks.mixture.problem import filled
@@ -15,12 +16,11 @@ from tasks.tokenize.pool import TokenPool
 from tasks.training.config import TrainingConfig
 from tasks.training.data import RunData
 from tasks.training.interleave import Floats
+from tasks.training.order import usable_rows
 from tasks.training.recipe_phases import phase_of
 from tasks.training.replay import Before
-from tasks.training.rows import SPLIT, DomainRows
-from tasks.training.segments import Layout, samples_before
-
-RowsOf = Callable[[Layout], tuple[DomainRows, ...]]
+from tasks.training.rows import SPLIT
+from tasks.training.segments import samples_before
 
 
 def first_step(arm: Arm, num_steps: int) -> int:
@@ -36,11 +36,13 @@ def staged(
     max_epochs: float,
     trunk: RunData | None,
     before: Before,
+    row_share: float | None = None,
 ) -> tuple[RecipeStage, ...]:
     """Return an arm's stages, or the one of its mixture, as those of a recipe with all domains of the pool.
 
     Weights that are not given by domain are as near to their shares as `max_epochs` allows behind what came before. `before`
-    gives the tokens by domain that its start and its trunk have read (None = nobody knows), for stages with replay.
+    gives the tokens by domain that its start and its trunk have read (None = nobody knows), for stages with replay. `row_share` is
+    the share of each domain's rows that may be used; None = all.
 
     Raises:
         ConfigError: a stage has no whole step, names a domain that the pool has not, or the caps leave too little.
@@ -59,7 +61,8 @@ def staged(
             )
         tokens = steps * training.tokens_per_step
         layout = phase_of(_recipe_stage(stage, tokens, (1.0,)), (1.0,), training.model).layout(training.model)
-        rows_N = np.array([each.distinct for each in rows(layout)], dtype=np.float64)
+        distinct = usable_rows([each.distinct for each in rows(layout)], 1.0 if row_share is None else row_share)
+        rows_N = np.array(distinct, dtype=np.float64)
         samples = tokens // layout.length
         left_N = np.maximum(max_epochs - epochs_N, 0)
         left_N = left_N if stage.max_epochs is None else np.minimum(left_N, stage.max_epochs)

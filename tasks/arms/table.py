@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from tasks.arms.cells import table_of
 from tasks.arms.published import ArmComparison, ArmsComparison
 from tasks.core.text_table import markdown_table
 from tasks.core.words import percent, signed
@@ -19,7 +20,7 @@ def markdown(found: ArmsComparison) -> str:
 def _lines(found: ArmsComparison) -> Iterator[str]:
     yield f"# {found.primary}, against {found.baseline}"
     yield ""
-    yield from (f"* {one.statement}" for one in found.comparisons)
+    yield from (f"* {one}" for one in found.statements)
     yield ""
     yield from markdown_table(_HEAD, map(_row, found.comparisons))
     yield ""
@@ -27,6 +28,14 @@ def _lines(found: ArmsComparison) -> Iterator[str]:
         f"Gains are how much better an arm is than {found.baseline}; intervals are of {percent(found.confidence)}, p-values "
         "are adjusted by Holm for the number of arms."
     )
+    for remark in found.remarks:
+        yield ""
+        yield remark
+    for grid in found.grids:
+        yield ""
+        yield f"## {grid.grid}, {found.primary}: means over seeds"
+        yield ""
+        yield from markdown_table(*table_of(grid))
     if any(one.secondary for one in found.comparisons):
         yield ""
         yield "## Scores that make no claim"

@@ -67,7 +67,7 @@ def held_out_of(tokenized: StageInput, split: Split = SPLIT) -> Tree:
 
 
 def bits_per_byte_of(
-    records: Sequence[UnitRecord],
+    records: Sequence[UnitRecord | Sequence[UnitRecord]],
     held_out: Tree,
     tokens_per_domain: int | None,
     workshop: Workshop,
@@ -75,10 +75,12 @@ def bits_per_byte_of(
     label: str,
     split: Split = SPLIT,
 ) -> list[dict[str, float]]:
-    """Return what models that `train.run` made measure on a split of a pool, by domain."""
+    """Return what models that `train.run` made measure on a split of a pool, by domain; several records are one ensemble."""
+    made = [(one,) if isinstance(one, UnitRecord) else tuple(one) for one in records]
+    files = [[(each.file(CONFIG_FILE), each.file(WEIGHTS_FILE)) for each in some] for some in made]
     args = [
-        MeasureArgs(one.file(CONFIG_FILE), one.file(WEIGHTS_FILE), held_out, tokens_per_domain, split)
-        for one in records
+        MeasureArgs(config, weights, held_out, tokens_per_domain, split, tuple(others) or None)
+        for (config, weights), *others in files
     ]
     return [dict(record.summary["bpb"]) for record in MEASURE.map(workshop, args, label=label)]
 

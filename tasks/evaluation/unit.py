@@ -15,18 +15,23 @@ SPLIT: Split = "test"
 
 @dataclass(frozen=True)
 class MeasureArgs:
-    """A model, what is read of the token pool (its index and the split), and how much of it; None = all."""
+    """A model, what is read of the token pool (its index and the split), and how much of it; None = all.
+
+    `others` are the config and weights of models that are measured with it as one; None = there are none.
+    """
 
     config: Handle
     weights: Handle
     pool: Tree
     tokens_per_domain: int | None
     split: Split = SPLIT
+    others: tuple[tuple[Handle, Handle], ...] | None = None
 
 
 def measure(args: MeasureArgs, here: Here) -> UnitResult:
-    """Measure a model's bits per byte on every domain."""
-    model, pool = load_model(args.config.local(), args.weights.local()), read_pool(args.pool.local(), args.split)
-    bpb = bits_per_byte(model, pool, args.split, args.tokens_per_domain)
-    parameters = sum(weight.numel() for weight in model.weights.values())
+    """Measure bits per byte on every domain, of a model or of several as one; its parameters are those of all."""
+    files, pool = ((args.config, args.weights), *(args.others or ())), read_pool(args.pool.local(), args.split)
+    models = [load_model(config.local(), weights.local()) for config, weights in files]
+    bpb = bits_per_byte(models, pool, args.split, args.tokens_per_domain)
+    parameters = sum(weight.numel() for model in models for weight in model.weights.values())
     return UnitResult(summary={"bpb": bpb, "model_parameters": parameters})

@@ -103,12 +103,14 @@ def test_it_is_said_how_much_of_what_is_measured_an_arm_is_trained_on(finished: 
 
 def test_every_preset_is_an_experiment_and_sources_are_left_out_one_by_one(finished: Path, tmp_path: Path) -> None:
     defaults = ArmsParams.model_construct().model_dump(mode="json")
+    # Its start is the user's.
+    own = {"infinite_continual": {"start": {"folder": "model"}}}
     presets = {
-        path.stem: validate(ArmsParams, layered(defaults, read_yaml(path)), path.name)
+        path.stem: validate(ArmsParams, layered(layered(defaults, read_yaml(path)), own.get(path.stem, {})), path.name)
         for path in ARMS_PRESETS.glob("*.yaml")
     }
     text = {"leave_one_source_out", "quality", "duplicates", "age", "toxicity"}
-    assert {*presets} == text | {"infinite_compute", "late_domains", "late_upsampling", *STAGED}
+    assert {*presets} == text | {"infinite_compute", "infinite_continual", "late_domains", "late_upsampling", *STAGED}
     assert all(len(one.arms) > 1 or one.leave_one_out for one in presets.values())
     workshop = Workshop(InProcess(), FolderStore(finished / "store"))
     pools = curated_pools(presets["leave_one_source_out"], finished.__truediv__, tmp_path / "pools", workshop)

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from math import log
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -76,12 +77,22 @@ def open_decoder(config: Path, weights: Path, tokenizer: Path, device: str = "cp
         ConfigError: the tokenizer has tokens that the model does not know, or none that begins documents.
         DataError: config and weights do not belong together.
     """
+    return open_ensemble([(config, weights)], tokenizer, device)
+
+
+def open_ensemble(parts: Sequence[tuple[Path, Path]], tokenizer: Path, device: str = "cpu") -> "DecoderModel":
+    """Load models of ours, config and weights of each, as the one whose probabilities are the mean of theirs.
+
+    Raises:
+        ConfigError: the tokenizer has tokens that they do not know, or none that begins documents.
+        DataError: config and weights do not belong together.
+    """
     from tasks.training.export import load_model
 
     # Others keep their weights in 16 bits; here everything is computed in float32.
-    model = load_model(config, weights).float().to(device)
-    beginning = _beginning(_described(config), config)
-    return DecoderModel(model, read_tokenizer(tokenizer), beginning)
+    models = [load_model(config, weights).float().to(device) for config, weights in parts]
+    config, _ = parts[0]
+    return DecoderModel(models, read_tokenizer(tokenizer), _beginning(_described(config), config))
 
 
 def read_tokenizer(path: Path) -> "Tokenizer":
@@ -99,15 +110,17 @@ def read_tokenizer(path: Path) -> "Tokenizer":
 
 
 class DecoderModel:
-    """A model of the decoder that this project trains, with its tokenizer."""
+    """A model of the decoder that this project trains, or several as one, with the tokenizer."""
 
-    def __init__(self, model: "Decoder", tokenizer: "Tokenizer", beginning: int) -> None:
-        """Take a model wherever its weights lie.
+    def __init__(self, model: "Decoder | Sequence[Decoder]", tokenizer: "Tokenizer", beginning: int) -> None:
+        """Take a model wherever its weights lie; of several, of one vocabulary and context, the mean probabilities count.
 
         Raises:
             ConfigError: the tokenizer has tokens that the model does not know.
         """
-        self._model, self._tokenizer, self.beginning = model, tokenizer, beginning
+        self._models = tuple(model) if isinstance(model, Sequence) else (model,)
+        self._tokenizer, self.beginning = tokenizer, beginning
+        model = self._models[0]
         self.context_length = model.config.sequence_length
         if (size := tokenizer.get_vocab_size()) > model.vocab_size:
             raise ConfigError(
@@ -127,26 +140,31 @@ class DecoderModel:
         found: dict[int, Likelihood] = {}
         with self._exactly():
             for batch in _batches(readers):
-                for inputs, hidden_TD in zip(batch, _hidden(self._model, batch), strict=True):
+                for inputs, *hidden in zip(batch, *(_hidden(one, batch) for one in self._models), strict=True):
                     for place in readers[inputs]:
-                        found[place] = _answer(hidden_TD, self._model, pairs[place])
+                        found[place] = _answer(hidden, self._models, pairs[place])
         return [found[place] for place in range(len(pairs))]
 
     def representations(self, inputs: Sequence[tuple[int, ...]], layers: Sequence[int] | None) -> "np.ndarray":
         """Return hidden states at the last tokens; inputs that are the same are read once."""
         import numpy as np
 
-        wanted = chosen_layers(layers, self._model.config.num_layers)
+        if len(self._models) > 1:
+            raise ConfigError(
+                f"{len(self._models)} models as one have no hidden states. Ask one of them, or another task."
+            )
+        (model,) = self._models
+        wanted = chosen_layers(layers, model.config.num_layers)
         found: dict[tuple[int, ...], np.ndarray] = {}
         with self._exactly():
             for batch in _batches(set(inputs)):
-                found.update(zip(batch, _last_states(self._model, batch, wanted), strict=True))
+                found.update(zip(batch, _last_states(model, batch, wanted), strict=True))
         return np.stack([found[one] for one in inputs])
 
     def _exactly(self) -> AbstractContextManager[None]:
         from tasks.training.numerics import deterministic
 
-        return deterministic() if self._model.output.device.type == "cpu" else nullcontext()
+        return deterministic() if self._models[0].output.device.type == "cpu" else nullcontext()
 
 
 def chosen_layers(layers: Sequence[int] | None, number: int) -> Sequence[int]:
@@ -267,16 +285,32 @@ def _padded(model: "Decoder", batch: Sequence[tuple[int, ...]]) -> "torch.Tensor
     return torch.tensor([[*one, *(0,) * (length - len(one))] for one in batch], device=model.output.device)
 
 
-def _answer(hidden_TD: "torch.Tensor", model: "Decoder", pair: Pair) -> Likelihood:
+def _answer(hidden: "Sequence[torch.Tensor]", models: "Sequence[Decoder]", pair: Pair) -> Likelihood:
+    """Return how likely what is asked for is, from each model's last layer's output, [T, D]."""
     import torch
 
     from tasks.training.loss import rows_at_a_time
 
-    asked_N = torch.tensor(pair.asked, device=hidden_TD.device)
-    rows = rows_at_a_time(model.vocab_size, on_gpu=hidden_TD.is_cuda)
-    parts = zip(torch.split(hidden_TD[len(pair.given) - 1 :], rows), torch.split(asked_N, rows), strict=True)
+    asked_N = torch.tensor(pair.asked, device=hidden[0].device)
+    rows = rows_at_a_time(models[0].vocab_size, on_gpu=hidden[0].is_cuda)
+    parts = [torch.split(one_TD[len(pair.given) - 1 :], rows) for one_TD in hidden]
     with torch.no_grad():
-        return joined([likelihood(hidden @ model.output.T, asked) for hidden, asked in parts])
+        return joined(
+            [
+                likelihood(_together([one @ model.output.T for one, model in zip(some, models, strict=True)]), asked)
+                for *some, asked in zip(*parts, torch.split(asked_N, rows), strict=True)
+            ]
+        )
+
+
+def _together(logits: "Sequence[torch.Tensor]") -> "torch.Tensor":
+    """Return a model's logits; of several the logarithm of their mean probabilities, [N, V]."""
+    import torch
+
+    if len(logits) == 1:
+        return logits[0]
+    each_MNV = torch.stack([one_NV.float().log_softmax(dim=-1) for one_NV in logits])
+    return each_MNV.logsumexp(dim=0) - log(len(logits))
 
 
 def likelihood(logits_NV: "torch.Tensor", asked_N: "torch.Tensor") -> Likelihood:

@@ -25,6 +25,7 @@ from tasks.evaluation.tasks.unit import (
     ModelFiles,
     ModelOn,
     TaskArgs,
+    TrainedEnsemble,
     TrainedModel,
     answer_items,
     load,
@@ -234,6 +235,8 @@ def _weights(files: ModelFiles) -> str | None:
     match files:
         case TrainedModel():
             return files.weights.digest
+        case TrainedEnsemble():
+            return None
         case Tree():
             found = [name for name in files.names if name == WEIGHTS_FILE or name.endswith(".gguf")]
             return files[found[0]].digest if len(found) == 1 else None

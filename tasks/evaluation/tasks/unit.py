@@ -14,7 +14,7 @@ from tasks.evaluation.tasks.encode import Pair
 from tasks.evaluation.tasks.fit import pairs_of, too_long
 from tasks.evaluation.tasks.item import Item, Likelihood
 from tasks.evaluation.tasks.kinds import TaskConfig, method
-from tasks.evaluation.tasks.models import LanguageModel, joined, open_decoder, open_model
+from tasks.evaluation.tasks.models import LanguageModel, joined, open_decoder, open_ensemble, open_model
 
 # Items of a unit (of a kind that compares its items: all): what a kill costs at most. A model of 135M parameters does so
 # many in about a minute on a CPU.
@@ -30,8 +30,15 @@ class TrainedModel:
     tokenizer: Handle
 
 
+@dataclass(frozen=True)
+class TrainedEnsemble:
+    """Models that the train stage published, which are asked as one: the mean of their probabilities counts."""
+
+    members: tuple[TrainedModel, ...]
+
+
 # Our own models, or a folder as Hugging Face lays it out.
-ModelFiles = TrainedModel | Tree
+ModelFiles = TrainedModel | TrainedEnsemble | Tree
 
 
 @dataclass(frozen=True)
@@ -73,6 +80,9 @@ def load(model: ModelOn) -> LanguageModel:
     match model.files:
         case TrainedModel(config, weights, tokenizer):
             return open_decoder(config.local(), weights.local(), tokenizer.local(), model.device)
+        case TrainedEnsemble(members):
+            parts = [(one.config.local(), one.weights.local()) for one in members]
+            return open_ensemble(parts, members[0].tokenizer.local(), model.device)
         case Tree() as tree:
             return open_model(tree.local(), tree.names, model.device)
 
