@@ -23,6 +23,10 @@ ELSEWHERE = {
         "cli.ensemble",
         "Measure several models as one, by the mean of their probabilities: bits per byte of held-out text, by domain.",
     ),
+    "generate": (
+        "cli.generate",
+        "Let trained models write documents that ingest reads; several write as one, by the mean of their probabilities.",
+    ),
     "planted": (
         "cli.planted",
         "Measure the effect of each planted experiment, and whether the experiments change each other's effects.",

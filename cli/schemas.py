@@ -22,6 +22,7 @@ def contracts() -> list[tuple[str, type[Published]]]:
     from tasks.arms.published import ArmsComparison
     from tasks.comparison.published import ComparedMixtures, ComparisonTable
     from tasks.evaluation.planted.published import Dependence
+    from tasks.generation.published import Generated
     from tasks.ladder.published import Ladder, LadderForecast
     from tasks.laws.published import LawFit
     from tasks.leaderboard.published import Leaderboard
@@ -30,6 +31,7 @@ def contracts() -> list[tuple[str, type[Published]]]:
     of_ladder: list[tuple[str, type[Published]]] = [("ladder", Ladder), ("ladder", LadderForecast)]
     compared: list[type[Published]] = [ComparisonTable, ComparedMixtures, ArmsComparison]
     others: list[tuple[str, type[Published]]] = [("planted", Dependence), ("law", LawFit), ("select", Leaderboard)]
+    others.append(("generate", Generated))
     return [*of_stages, *(("compare", one) for one in compared), *of_ladder, *others]
 
 

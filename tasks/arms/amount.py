@@ -6,8 +6,8 @@ from tasks.arms.config import Arm, ArmStage
 from tasks.core.errors import ConfigError
 from tasks.tokenize.pool import TokenPool
 from tasks.training.config import TrainingConfig
-from tasks.training.order import usable_rows
 from tasks.training.rows import SPLIT, DomainRows
+from tasks.training.sample_counts import usable_rows
 from tasks.training.segments import Layout
 
 RowsOf = Callable[[Layout], tuple[DomainRows, ...]]

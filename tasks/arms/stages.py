@@ -16,10 +16,10 @@ from tasks.tokenize.pool import TokenPool
 from tasks.training.config import TrainingConfig
 from tasks.training.data import RunData
 from tasks.training.interleave import Floats
-from tasks.training.order import usable_rows
 from tasks.training.recipe_phases import phase_of
 from tasks.training.replay import Before
 from tasks.training.rows import SPLIT
+from tasks.training.sample_counts import usable_rows
 from tasks.training.segments import samples_before
 
 
@@ -41,8 +41,8 @@ def staged(
     """Return an arm's stages, or the one of its mixture, as those of a recipe with all domains of the pool.
 
     Weights that are not given by domain are as near to their shares as `max_epochs` allows behind what came before. `before`
-    gives the tokens by domain that its start and its trunk have read (None = nobody knows), for stages with replay. `row_share` is
-    the share of each domain's rows that may be used; None = all.
+    gives the tokens by domain that its start and its trunk have read (None = nobody knows), for stages with replay.
+    `row_share` is the share of each domain's rows that may be used; None = all.
 
     Raises:
         ConfigError: a stage has no whole step, names a domain that the pool has not, or the caps leave too little.

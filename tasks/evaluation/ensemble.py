@@ -8,9 +8,8 @@ from tasks.core.digest import digest_file
 from tasks.core.errors import ConfigError
 from tasks.tokenize.pool import TokenPool
 from tasks.tokenize.published import TOKENIZER_FILE, Split
-from tasks.training.export import read_model
+from tasks.training.export import read_config, read_model
 from tasks.training.measure import bits_per_byte
-from tasks.training.model import Decoder
 from tasks.training.published_run import WEIGHTS_FILE
 
 
@@ -33,12 +32,8 @@ def measured_ensemble(
     """
     if len(folders) < 2:
         raise ConfigError(f"{len(folders)} model(s): an ensemble is of two or more. Name --model once for each.")
-    digests = [digest_file(path) for folder in folders if (path := folder / WEIGHTS_FILE).is_file()]
-    if len({*digests}) < len(digests):
-        raise ConfigError(f"two of the {len(folders)} models have the same weights. Name each once.")
+    require_alike(folders, tokens, pool.vocab_size)
     models = [read_model(folder) for folder in folders]
-    for folder, model in zip(folders, models, strict=True):
-        _require_fit(folder, model, models[0], tokens, pool)
     each = {
         str(folder): bits_per_byte(model, pool, split, tokens_per_domain)
         for folder, model in zip(folders, models, strict=True)
@@ -46,18 +41,31 @@ def measured_ensemble(
     return MeasuredEnsemble(each, bits_per_byte(models, pool, split, tokens_per_domain))
 
 
-def _require_fit(folder: Path, model: Decoder, first: Decoder, tokens: Path, pool: TokenPool) -> None:
-    if model.vocab_size != pool.vocab_size:
+def require_alike(folders: Sequence[Path], tokens: Path, vocab_size: int) -> None:
+    """Refuse models whose probabilities have no mean: of other tokens than the pool in `tokens`, or twice the same.
+
+    Raises:
+        ConfigError: two are the same, or one has other tokens or another context.
+        DataError: a folder has no model.
+    """
+    digests = [digest_file(path) for folder in folders if (path := folder / WEIGHTS_FILE).is_file()]
+    if len({*digests}) < len(digests):
+        raise ConfigError(f"two of the {len(folders)} models have the same weights. Name each once.")
+    described = [read_config(folder) for folder in folders]
+    first, _ = described[0]
+    for folder, (config, size) in zip(folders, described, strict=True):
+        _require_fit(folder, config.sequence_length, size, first.sequence_length, tokens, vocab_size)
+
+
+def _require_fit(folder: Path, context: int, size: int, first: int, tokens: Path, vocab_size: int) -> None:
+    if size != vocab_size:
         raise ConfigError(
-            f"{folder}: its vocabulary has {model.vocab_size:,} tokens, and that of {tokens} {pool.vocab_size:,}. "
-            "Probabilities of other tokens have no mean; measure it on its own tokens."
+            f"{folder}: its vocabulary has {size:,} tokens, and that of {tokens} {vocab_size:,}. "
+            "Probabilities of other tokens have no mean; take it with its own tokens."
         )
     # A run's folder has none: its tokenizer is the one that its stage read.
     own = folder / TOKENIZER_FILE
     if own.is_file() and digest_file(own) != digest_file(tokens / TOKENIZER_FILE):
-        raise ConfigError(f"{folder}: its {TOKENIZER_FILE} is not that of {tokens}. Measure it on its own tokens.")
-    if model.config.sequence_length != first.config.sequence_length:
-        raise ConfigError(
-            f"{folder}: its context is {model.config.sequence_length} tokens, that of the first model "
-            f"{first.config.sequence_length}. Leave one out."
-        )
+        raise ConfigError(f"{folder}: its {TOKENIZER_FILE} is not that of {tokens}. Take it with its own tokens.")
+    if context != first:
+        raise ConfigError(f"{folder}: its context is {context} tokens, that of the first model {first}. Leave one out.")

@@ -56,9 +56,24 @@ def read_model(folder: Path) -> Decoder:
     Raises:
         DataError: a file is missing, or weights and config do not belong together.
     """
+    _require_model(folder)
+    return load_model(folder / CONFIG_FILE, folder / WEIGHTS_FILE)
+
+
+def read_config(folder: Path) -> tuple[ModelConfig, int]:
+    """Return the config of the model that `write_model` wrote, and the size of its vocabulary.
+
+    Raises:
+        DataError: a file of the model is missing, or this is no config of a model that is known here.
+    """
+    _require_model(folder)
+    values = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8"))
+    return model_config(values, str(folder / CONFIG_FILE)), values["vocab_size"]
+
+
+def _require_model(folder: Path) -> None:
     if not ((folder / CONFIG_FILE).is_file() and (folder / WEIGHTS_FILE).is_file()):
         raise DataError(f"{folder}: no {CONFIG_FILE} and {WEIGHTS_FILE} here. Run the train stage first.")
-    return load_model(folder / CONFIG_FILE, folder / WEIGHTS_FILE)
 
 
 def load_model(described: Path, weights: Path) -> Decoder:

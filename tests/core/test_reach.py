@@ -55,12 +55,16 @@ ON_TASKS = {"search.proxy_on_tasks", "search.branches_on_tasks"}
 TRAINED = {"search.proxy", "search.branches", "train.run"} | ON_TASKS
 MODELS = TRAINED | {
     *("evaluate.model", "evaluate.samples", "evaluate.answers", "evaluate.memorisation", "evaluate.flatness"),
-    *("evaluate.planted", "train.anchor"),
+    *("evaluate.planted", "generate.documents", "train.anchor"),
 }
 # What looks for n-grams with the kernels of curation.
 ITEMS = {"evaluate.item_ngrams", "evaluate.item_search", "evaluate.planted_search"}
 # What reads or writes text.
-TEXTS = {"evaluate.samples", "evaluate.answers", "train.planted", "evaluate.planted"} | ON_TASKS | ITEMS
+TEXTS = (
+    {"evaluate.samples", "evaluate.answers", "train.planted", "evaluate.planted", "generate.documents"}
+    | ON_TASKS
+    | ITEMS
+)
 STATISTICS = {"curate.annotate", "statistics of Gopher", "languages"}
 # Edits that redo nothing, all at once: a file, what stands there, what is put in its place.
 NOTHING = (

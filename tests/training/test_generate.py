@@ -41,3 +41,19 @@ def test_a_continuation_ends_with_the_document() -> None:
     (whole, _) = continuations(MODEL, PROMPTS, num_tokens=12, temperature=1.0, seed=0)
     (short, _) = continuations(MODEL, PROMPTS, num_tokens=12, temperature=1.0, seed=0, end=whole[4])
     assert short == whole[: whole.index(whole[4])]
+
+
+def test_several_models_are_drawn_from_by_the_mean_of_their_probabilities() -> None:
+    models, given = [initial_model(CONFIG, 12, seed) for seed in (0, 1)], torch.tensor([[1, 2, 3]])
+    each = [torch.softmax(logits(one, given)[0, -1].double() / 0.7, dim=0).numpy() for one in models]
+    many = [PROMPTS[0]] * 4000
+    drawn = [one[0] for one in continuations(models, many, num_tokens=1, temperature=0.7, seed=3)]
+    counts = np.bincount(drawn, minlength=12) / 4000
+    assert counts == pytest.approx((each[0] + each[1]) / 2, abs=0.03)
+    assert np.abs(counts - each[0]).max() > 0.1
+    (likeliest, _) = continuations(models, PROMPTS, num_tokens=1, temperature=0.0, seed=0)
+    shares = [torch.softmax(logits(one, given)[0, -1].double(), dim=0).numpy() for one in models]
+    assert likeliest == (int((shares[0] + shares[1]).argmax()),)
+    assert continuations([MODEL], PROMPTS, num_tokens=3, temperature=1.0, seed=0) == continuations(
+        MODEL, PROMPTS, num_tokens=3, temperature=1.0, seed=0
+    )
