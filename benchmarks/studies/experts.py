@@ -20,7 +20,7 @@ from tasks.training.experts.top_k import Balance, TopK
 from tasks.training.measure import bits_per_byte
 from tasks.training.model_size import num_parameters
 
-_MOST_BYTES, _HELD_OUT, _SAMPLES = 1_000_000, 8192, 4
+_MOST_BYTES, HELD_OUT, _SAMPLES = 1_000_000, 8192, 4
 ARMS = ("global_batch", "micro_batch")
 # What is told of a run: mutual information in bits, bits per byte, balance (1 = all experts alike).
 Told = tuple[float, float, float]
@@ -72,7 +72,7 @@ def told_of(pool: TokenPool, training: TrainingConfig, seeds: int) -> list[Told]
     for ended in stacked(training, pool, range(seeds)):
         assert ended.experts is not None, "the model has experts"
         layers = ended.experts.layers
-        bits = fmean(bits_per_byte(ended.model, pool, "test", _HELD_OUT).values())
+        bits = fmean(bits_per_byte(ended.model, pool, "test", HELD_OUT).values())
         found.append((fmean(one.information for one in layers), bits, fmean(one.balance for one in layers)))
     return found
 

@@ -34,7 +34,7 @@ _BYTES, _HELD_OUT, _STEP = 300_000, 8_192, 16 * 64
 
 def compared(study: Study) -> str:
     """Train every arm with every seed, and return what they reach."""
-    pool, steps, seeds = _pool(study.folder, study.data), study.options.steps, range(study.options.seeds)
+    pool, steps, seeds = pool_of(study.folder, study.data), study.options.steps, range(study.options.seeds)
     arms = {"plain": None} | {name: {**shape, "burn_in_steps": steps // 10} for name, shape in _SHAPES.items()}
     found = {}
     for name, objective in arms.items():
@@ -74,7 +74,7 @@ def told(found: Mapping[str, Sequence[Sequence[float]]], steps: int) -> str:
     return "\n".join(lines)
 
 
-def _pool(folder: Path, data: Path) -> TokenPool:
+def pool_of(folder: Path, data: Path) -> TokenPool:
     """Write the sources as bytes, the last of each held out."""
     domains = {}
     for name, pattern in _SOURCES.items():

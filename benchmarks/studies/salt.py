@@ -1,17 +1,19 @@
-"""SALT: whether a smaller teacher in the first steps helps a larger model.
+"""SALT: whether a smaller teacher in the first steps helps a larger model, and more so with the samples that it selects.
 
     python -m benchmarks.studies.salt FOLDER [--seeds 3] [--tokens 262144]
 
 The teacher has a fifth of the parameters and was trained on the same tokens. In the first quarter of the steps two thirds of
-the loss are the divergence from its ten likeliest tokens; behind that the loss is cross-entropy alone. The paper's claim is
-about models of billions of parameters: the same quality in fewer steps.
+the loss are the divergence from its ten likeliest tokens; behind that the loss is cross-entropy alone. With SALT-DS half of
+each step's samples count in the first quarter, those that are challenging but learnable; all are read, and all count as
+tokens. The paper's claims are about models of billions of parameters: the same quality in fewer steps, in fewer still with
+the selection.
 """
 
 from benchmarks.studies.bytes_of_text import STEP, as_teacher, byte_pool, measured, stacked, trained, training
 from benchmarks.studies.study import SEEDS, Option, Study, difference, run, table, verdict
 
-WEIGHT, TOP_K, SHARE = 0.667, 10, 0.25
-PLAIN, TAUGHT = "cross-entropy", "SALT"
+WEIGHT, TOP_K, SHARE, SELECTED = 0.667, 10, 0.25, 0.5
+PLAIN, TAUGHT, CHOSEN = "cross-entropy", "SALT", "SALT-DS"
 
 
 def compared(study: Study) -> str:
@@ -24,6 +26,7 @@ def compared(study: Study) -> str:
     arms = {
         PLAIN: training(tokens),
         TAUGHT: training(tokens, distillation=phase),
+        CHOSEN: training(tokens, distillation=phase | {"select_share": SELECTED}),
         "taught throughout": training(tokens, distillation=phase | {"first_steps": None}),
     }
     found = {}
@@ -33,9 +36,11 @@ def compared(study: Study) -> str:
         print(name, found[name], flush=True)
     return (
         f"{tokens:,} bytes of English, once, 0.1M parameters, teacher 0.02M with {measured(small, pool):.4f} bits per byte, "
-        f"{len(seeds)} paired seeds, weight {WEIGHT}, top {TOP_K}, first {SHARE:.0%} of the steps.\n\n"
+        f"{len(seeds)} paired seeds, weight {WEIGHT}, top {TOP_K}, first {SHARE:.0%} of the steps; SALT-DS selects "
+        f"{SELECTED:.0%} of the samples.\n\n"
         f"{table({name: {'bits per byte': bits} for name, bits in found.items()}, PLAIN)}\n\n"
         f"What SALT gains at this scale: {difference(found[TAUGHT], found[PLAIN])}: {verdict(found[TAUGHT], found[PLAIN])}. "
+        f"What its selection adds: {difference(found[CHOSEN], found[TAUGHT])}: {verdict(found[CHOSEN], found[TAUGHT])}. "
         "The teacher's own training is not counted."
     )
 

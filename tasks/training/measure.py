@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
+from dataclasses import dataclass
 from math import isfinite, log
 
 import numpy as np
@@ -42,37 +43,82 @@ def bits_per_byte(
         EvidenceError: a domain has nothing to measure in this split.
         DivergedError: the model's predictions are no finite numbers.
     """
+    found = _predicted(model, pool, split, max_tokens_per_domain, precision=precision)
+    return {name: one.nats / (log(2) * one.bytes) for name, one in found.items()}
+
+
+def nats_per_token(
+    model: Decoder | Sequence[Decoder],
+    pool: TokenPool,
+    split: str,
+    max_tokens_per_domain: int | Sequence[int] | None,
+    length: int,
+) -> dict[str, float]:
+    """Return nats per target token of every domain, in windows of `length`; the rest as `bits_per_byte`.
+
+    Its exponential is the perplexity, with the ends of documents among the tokens.
+    """
+    found = _predicted(model, pool, split, max_tokens_per_domain, length=length)
+    return {name: one.nats / one.tokens for name, one in found.items()}
+
+
+@dataclass(frozen=True)
+class _Predicted:
+    """What the targets of a domain cost together, and how many UTF-8 bytes and tokens they are."""
+
+    nats: float
+    bytes: int
+    tokens: int
+
+
+def _predicted(
+    model: Decoder | Sequence[Decoder],
+    pool: TokenPool,
+    split: str,
+    given: int | Sequence[int] | None,
+    *,
+    precision: Precision = "float32",
+    length: int | None = None,
+) -> dict[str, _Predicted]:
+    """Return what every domain cost, in windows of the first model's sequence length where no other is given."""
     models = (model,) if isinstance(model, Decoder) else tuple(model)
     on_cpu = models[0].output.device.type == "cpu"
-    given = max_tokens_per_domain
+    size = models[0].config.sequence_length if length is None else length
     limits = list(given) if isinstance(given, Sequence) else [given] * len(pool.domains)
     with deterministic() if on_cpu else nullcontext(), torch.no_grad():
         return {
-            domain.name: _domain(models, pool, domain.index, split, limit=limit, precision=precision)
+            domain.name: _domain(models, pool, domain.index, split, limit=limit, precision=precision, length=size)
             for domain, limit in zip(pool.domains, limits, strict=True)
             if limit != 0
         }
 
 
 def _domain(
-    models: Sequence[Decoder], pool: TokenPool, index: int, split: str, *, limit: int | None, precision: Precision
-) -> float:
-    nats, size = 0.0, 0
-    for windows in _batches(pool.domains[index].splits[split].tokens, models[0].config.sequence_length, limit):
+    models: Sequence[Decoder],
+    pool: TokenPool,
+    index: int,
+    split: str,
+    *,
+    limit: int | None,
+    precision: Precision,
+    length: int,
+) -> _Predicted:
+    nats, size, tokens = 0.0, 0, 0
+    for windows in _batches(pool.domains[index].splits[split].tokens, length, limit):
         targets = windows[:, 1:]
         rows_MN = torch.stack([_nats(model, windows, precision) for model in models])
         nats += float(_joint(rows_MN).double().sum())
         size += int(pool.token_bytes[targets].sum(dtype=np.int64))
+        tokens += targets.size
     name = pool.names[index]
     if not size:
         raise EvidenceError(
             f"{name}: the split {split!r} has no text to measure. Give the split a larger fraction of the documents, "
             "or merge the domain with another."
         )
-    result = nats / (log(2) * size)
-    if not isfinite(result):
+    if not isfinite(nats):
         raise DivergedError(f"{name}, split {split!r}: the model predicts no finite numbers. Lower learning_rate.")
-    return result
+    return _Predicted(nats, size, tokens)
 
 
 def _nats(model: Decoder, windows: Windows, precision: Precision) -> torch.Tensor:

@@ -178,7 +178,9 @@ def _decided(spec: RunSpec, hook: StageHook, pool: TokenPool, folder: Path, at: 
     weights = {name: tensors[name] for name in weight_shapes(model, pool.vocab_size)}
     phase, losses = spec.phases[hook.phase], tuple(record["losses"])
     caps = (1.0,) * len(pool.names) if spec.max_epochs is None else _caps(spec, spec.max_epochs, phase, pool, at)
-    boundary = Boundary(phase.weights, caps, decoder(model, pool.vocab_size, weights), pool, losses, spec.seed)
+    last, made = spec.phases[hook.phase - 1], decoder(model, pool.vocab_size, weights)
+    before = last.weights if last.end_weights is None else last.end_weights
+    boundary = Boundary(phase.weights, caps, made, pool, losses, spec.seed, before, spec.teachers or ())
     return under_caps(decide(config, boundary), caps)
 
 

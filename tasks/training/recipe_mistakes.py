@@ -8,6 +8,7 @@ from tasks.tokenize.pool import TokenPool
 from tasks.training.config import TrainingConfig
 from tasks.training.data import run_data
 from tasks.training.held_out import SPLIT as HELD_OUT
+from tasks.training.hooks.kinds import missing_teachers
 from tasks.training.params import TrainParams
 from tasks.training.recipe_phases import mixtures, own_phases, staged_training
 from tasks.training.rows import SPLIT, DomainRows
@@ -34,6 +35,8 @@ def recipe_mistakes(params: TrainParams, recipe: Recipe, pool: TokenPool, data: 
     elif found := tuple(_wrong_schedules(recipe, params.training)):
         yield from found
     yield from _wrong_stages(recipe, params.training)
+    if not params.teachers:
+        yield from missing_teachers([stage.hook for stage in recipe.stages])
     yield from _nothing_to_evaluate(params.training, pool)
     if unknown := [name for name in recipe.domains if name not in pool.names]:
         yield (

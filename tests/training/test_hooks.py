@@ -1,6 +1,7 @@
 """Stage hooks: decided once at the boundary, written into the plan, replayed by a resume; one more is one module."""
 
 import json
+import math
 import os
 import shutil
 import subprocess
@@ -22,15 +23,19 @@ from tasks.runtime.context import Workshop
 from tasks.runtime.stages import published
 from tasks.tokenize.pool import read_pool, write_pool
 from tasks.training import planned
+from tasks.training.export import write_model
+from tasks.training.hooks import ddk
 from tasks.training.hooks.boundary import Boundary, under_caps
 from tasks.training.hooks.by_loss import ByLoss, decide
+from tasks.training.hooks.ddk import Ddk, next_weights
 from tasks.training.model import decoder, initial_weights
 from tasks.training.params import Branch, TrainParams
 from tasks.training.planned import StageHook
 from tasks.training.published import TrainedRun, TrainedRuns
 from tasks.training.published_run import read_ledger, read_losses
 from tasks.training.run import train
-from tasks.training.stage import run
+from tasks.training.stage import run, teachers_of
+from tasks.training.teachers.kinds import HuggingFaceTeacher
 from tasks.training.types import Phase, RunSpec
 from tasks.training.unit import RunArgs, train_run
 from tests.in_process import InProcess, Listener
@@ -39,6 +44,7 @@ from tests.training.test_stage import TOKENIZER, sign
 
 STEP = 4 * LENGTH
 EVEN = [0.4, 0.4, 0.2]
+CAPPED_DDK = {"kind": "ddk", "largest_ratio": 1e-3, "tokens_per_domain": 64}
 HOOK = {"kind": "by_loss", "power": 2.0, "tokens_per_domain": 64}
 
 
@@ -177,7 +183,7 @@ def test_a_power_of_any_size_gives_weights_and_a_domain_without_one_may_be_empty
     pool = write_pool(tmp_path, {**tokens, "empty": {}}, vocab_size=VOCAB_SIZE, document_end=VOCAB_SIZE - 1)
     config = small_training().model
     model = decoder(config, VOCAB_SIZE, initial_weights(config, VOCAB_SIZE, 0))
-    boundary = Boundary((0.5, 0.5, 0.0), (1.0,) * 3, model, pool, (), 0)
+    boundary = Boundary((0.5, 0.5, 0.0), (1.0,) * 3, model, pool, (), 0, (0.5, 0.5, 0.0))
     found = decide(ByLoss(kind="by_loss", power=power), boundary)
     assert sum(found) == pytest.approx(0.5 if power else 1.0) and found[2] == 0
 
@@ -213,14 +219,62 @@ def test_a_hook_that_cannot_decide_where_it_stands_is_refused_before_the_first_s
         )
 
 
+def test_ddk_stays_alike_where_ratios_are_and_ends_where_its_formula_does() -> None:
+    config = Ddk(kind="ddk", change=0.5)
+    assert next_weights(config, [0.25] * 4, [3.0] * 4) == pytest.approx((0.25,) * 4)
+    # r = a r q / (r q + 1 - r) + (1 - a) / N, with q = exp(2 - 1) of one domain of N = 4 and 1 of the others.
+    q, n, found = math.e, 4, [0.25] * 4
+    for _ in range(200):
+        found = list(next_weights(config, found, [2.0, 1.0, 1.0, 1.0]))
+    # (q - 1) r^2 + (1 - a q - (1 - a) (q - 1) / N) r - (1 - a) / N = 0
+    b = 1 - 0.5 * q - 0.5 * (q - 1) / n
+    closed = (-b + math.sqrt(b * b + 4 * (q - 1) * 0.5 / n)) / (2 * (q - 1))
+    assert found[0] == pytest.approx(closed, abs=1e-9) and closed > 0.4
+    assert found[1:] == pytest.approx([(1 - closed) / 3] * 3) and sum(found) == pytest.approx(1)
+    assert next_weights(config, [0.0, 0.0, 1.0], [2.0, 1.0, None]) == pytest.approx((0.5, 0.5, 0.0))
+
+
+def test_ddk_gives_more_to_the_domain_whose_teacher_is_further_ahead_and_asks_for_one(
+    tokens: Path, tmp_path: Path
+) -> None:
+    pool = read_pool(tokens)
+    spec = RunSpec("teacher", (Phase(12 * STEP, (0.0, 1.0, 0.0)),), 0, small_training(learning_rate=3e-2))
+    folder = tmp_path / "teacher"
+    folder.mkdir()
+    write_model(train(spec, pool).model, VOCAB_SIZE - 1, folder)
+    (folder / "tokenizer.json").write_text("{}", encoding="utf-8")
+    (teacher,) = teachers_of([HuggingFaceTeacher(kind="hugging_face", folder=str(folder))])
+    model = small_training().model
+    new = decoder(model, VOCAB_SIZE, initial_weights(model, VOCAB_SIZE, 0))
+    even = (1 / 3,) * 3
+    boundary = Boundary(even, (1.0,) * 3, new, pool, (), 0, even, (teacher,))
+    found = Ddk(kind="ddk", tokens_per_domain=64)
+    alpha, beta, gamma = ddk.decide(found, boundary)
+    assert beta > max(alpha, gamma) and alpha + beta + gamma == pytest.approx(1)
+    capped = ddk.decide(found.model_copy(update={"largest_ratio": 1e-3}), boundary)
+    assert capped == pytest.approx(even)
+    # Where all ratios are the largest, half of the weights are those of the stage before.
+    stages = [{"tokens": 4 * STEP, "weights": EVEN}, {"tokens": 4 * STEP, "weights": list(even), "hook": CAPPED_DDK}]
+    value = {"format": 4, "name": "by-hand", "domains": ["alpha", "beta", "gamma"], "stages": stages, "max_epochs": 9.0}
+    (tmp_path / "ddk.json").write_text(json.dumps(value))
+    taught = small_training(num_tokens=8 * STEP, distillation={"weight": 0.2, "cross_entropy_weight": 1.0})
+    (folder / "tokenizer.json").write_text(json.dumps(TOKENIZER), encoding="utf-8")
+    teachers = (HuggingFaceTeacher(kind="hugging_face", folder=str(folder)),)
+    (run,) = all_trained(
+        tokens, tmp_path / "ddk.json", tmp_path, TrainParams(training=taught, num_seeds=1, teachers=teachers)
+    )
+    assert run.phases[1].weights == pytest.approx([0.5 * weight + 0.5 / 3 for weight in EVEN])
+    with pytest.raises(ConfigError, match=r"stages\.1: its hook ddk compares the model with the teachers"):
+        trained(tokens, recipe(tmp_path / "r.json", None, {"kind": "ddk"}, None), tmp_path)
+
+
 KINDS = "tasks/training/hooks/kinds.py"
 LINES = (
     (
-        "hooks import by_loss\n",
-        "hooks import backwards, by_loss\nfrom tasks.training.hooks.backwards import Backwards\n",
+        "hooks import by_loss, ddk\n",
+        "hooks import backwards, by_loss, ddk\nfrom tasks.training.hooks.backwards import Backwards\n",
     ),
-    ("HookConfig = ByLoss\n", 'HookConfig = Annotated[Backwards | ByLoss, Field(discriminator="kind")]\n'),
-    ("from typing import assert_never\n", "from typing import Annotated, assert_never\n\nfrom pydantic import Field\n"),
+    ("Annotated[ByLoss | Ddk,", "Annotated[Backwards | ByLoss | Ddk,"),
     (
         "        case ByLoss():\n",
         "        case Backwards():\n            return backwards.decide(boundary)\n        case ByLoss():\n",

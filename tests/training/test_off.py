@@ -43,6 +43,7 @@ WEIGHTS = [0.5, 0.3, 0.2]
 ADAMW = {"kind": "adamw", "beta1": 0.9, "beta2": 0.95, "epsilon": 1e-8}
 WSD = {"kind": "wsd", "decay_fraction": 0.4, "decay_shape": "linear"}
 GOLDFISH = {"kind": "goldfish", "context_tokens": 3}
+DDK = {"kind": "ddk"}
 BY_LOSS = {"kind": "by_loss", "power": 40.0, "tokens_per_domain": 64}
 REWARM = {"step": 3, "warmup_steps": 1, "peak_fraction": 1.0, "schedule": {"kind": "cosine"}}
 EXPERTS = {"kind": "top_k", "num_experts": 4, "num_active": 2}
@@ -81,6 +82,7 @@ METHODS = {
     "FRUGAL": Method("train.training.optimizer.method", ADAMW, {"kind": "frugal", "every_steps": 2}),
     "goldfish": Method("train.training.data.transform", None, GOLDFISH),
     "hook by loss": Method("stage.hook", None, BY_LOSS),
+    "hook DDK": Method("stage.hook", None, DDK),
     "infinite schedule": Method("train.training.optimizer.schedule", WSD, INFINITE),
     "interleaved chunks": Method("stage.interleave", None, {"chunk_tokens": 7, "documents": 3}),
     "inverse sqrt": Method("train.training.optimizer.schedule", WSD, {"kind": "inverse_sqrt"}),

@@ -11,6 +11,7 @@ from tasks.tokenize.pool import TokenPool
 
 if TYPE_CHECKING:
     from tasks.training.model import Decoder
+    from tasks.training.starts.start import Start
 
 Weights = tuple[float, ...]
 
@@ -20,7 +21,8 @@ class Boundary:
     """Where a run stands at the start of a stage: the model there, the pool's train split, and the steps made.
 
     `weights` are what the recipe says of the stage, per domain in the pool's order; `caps` the largest that its epoch caps
-    leave, after what the run has taken so far; `losses` those of the steps made, in nats per token.
+    leave, after what the run has taken so far; `losses` those of the steps made, in nats per token. `before` are the weights
+    that the stage before ended with, `teachers` the models that the run learns from.
     """
 
     weights: Weights
@@ -29,6 +31,8 @@ class Boundary:
     pool: TokenPool
     losses: tuple[float, ...]
     seed: int
+    before: Weights
+    teachers: "tuple[Start, ...]" = ()
 
     @property
     def step(self) -> int:

@@ -10,6 +10,7 @@ from tasks.core.errors import ConfigError
 from tasks.training.config import Precision, TrainingConfig
 from tasks.training.loss import rows_at_a_time
 from tasks.training.model import Decoder, Scoring, decoder, torch_dtype
+from tasks.training.starts.start import Start
 from tasks.training.starts.weights import described_model, started_weights
 from tasks.training.teachers.distillation import Distillation
 from tasks.training.teachers.soft_labels import SoftLabels
@@ -61,12 +62,18 @@ def teachers_of(spec: RunSpec, vocab_size: int, device: torch.device | str) -> T
     require_teachers(spec.name, spec.training, len(spec.teachers or ()))
     if spec.training.distillation is None:
         return None
+    models = teacher_models(spec.teachers or (), vocab_size, device)
+    return Teachers(spec.training.distillation, models, spec.training.product_precision)
+
+
+def teacher_models(teachers: Sequence[Start], vocab_size: int, device: torch.device | str) -> tuple[Decoder, ...]:
+    """Return teachers as models that have no gradient."""
     models = []
-    for one in spec.teachers or ():
+    for one in teachers:
         model = described_model(one)
         made = decoder(model, vocab_size, started_weights(one, model, vocab_size)).to(device)
         models.append(made.requires_grad_(requires_grad=False))
-    return Teachers(spec.training.distillation, tuple(models), spec.training.product_precision)
+    return tuple(models)
 
 
 def teaching(teachers: Teachers | None, step: int) -> Teachers | None:
