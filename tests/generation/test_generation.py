@@ -13,9 +13,11 @@ from cli.main import main
 from infra.storage import FolderStore
 from tasks.core.errors import ConfigError, DataError, EvidenceError
 from tasks.core.manifest import Manifest
+from tasks.generation.beginnings import beginnings
 from tasks.generation.config import GenerateParams
 from tasks.generation.published import Generated
 from tasks.generation.stage import run
+from tasks.generation.unit import _with_text
 from tasks.ingest.config import IngestParams
 from tasks.ingest.listing import list_inputs
 from tasks.ingest.raw import write_listing
@@ -33,6 +35,7 @@ from tests.cli.in_this_process import works_in_this_process
 from tests.evaluation.test_stage import Stopped
 from tests.in_process import InProcess
 from tests.mixture.test_stage import PROXY
+from tests.training.documents import memory_pool
 
 TEXT = "the cat sat on the mat and the dog lay by the door "
 LENGTH = 16
@@ -98,6 +101,8 @@ def test_the_account_closes_and_each_document_says_who_wrote_it(given: Path, tmp
         assert (one["source"], one["models"], one["seed"], one["temperature"], one["prompt"]) == (
             *("teacher", list(told.models), 0, 1.0, None),
         )
+    # The first documents of two files are drawn apart.
+    assert len({one["text"] for one in found}) > 8
     assert len(told.models) == 2 and made.inputs.keys() == {"tokenize", "models"}
 
 
@@ -161,6 +166,21 @@ def test_what_cannot_write_is_refused_before_the_first_document(given: Path, tmp
         write(given, tmp_path, models=("m0",), executor=executor)
     (given / "m0" / TOKENIZER_FILE).unlink()
     assert executor.done == []
+
+
+def test_a_document_that_was_cut_within_a_character_ends_before_it() -> None:
+    assert _with_text({"ended": False}, "caf\ufffd")["text"] == "caf"
+    assert _with_text({"ended": True}, "caf\ufffd")["text"] == "caf\ufffd"
+
+
+def test_beginnings_are_all_long_training_documents_in_turn_then_again() -> None:
+    pool = memory_pool({"a": [4, 9, 9], "b": [9]})
+    found = beginnings(pool, 5, 0, 0, 6)
+    assert sorted(one.prompt or "" for one in found[:3]) == ["a:1", "a:2", "b:0"]
+    assert [one.prompt for one in found[3:]] == [one.prompt for one in found[:3]]
+    # Wherever a file begins, number n begins in one way.
+    assert [one.prompt for one in beginnings(pool, 5, 0, 2, 2)] == [one.prompt for one in found[2:4]]
+    assert all(one.tokens.tolist() == [int((one.prompt or "")[-1]) + 1] * 5 for one in found)
 
 
 def test_models_that_end_every_document_at_once_have_written_nothing(
