@@ -256,10 +256,11 @@ class ObjectStore:
             return use()
         except ObjectError as error:
             digest, _ = self._file(location, name)
-            area, _, key = location.removeprefix(f"{self.bucket.url}/work/").partition("/")
+            works = f"{self.bucket.url}/work/"
             with suppress(StoreError):
                 self.bucket.delete(_object(digest))
-                if key and "/work/" in location:
+                if location.startswith(works):
+                    area, _, key = location.removeprefix(works).partition("/")
                     self.discard(area, key, self.seen(location))
             _SHARED.discard((self.bucket, digest))
             raise ObjectError(

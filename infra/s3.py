@@ -247,7 +247,7 @@ class Bucket:
                 wait = pause * random.uniform(0.5, 1.0)  # noqa: S311 (many workers should not come back at once)
                 if time.monotonic() + wait >= deadline.at:
                     raise StoreError(
-                        f"{self.url}/{name}: could not be {_DONE[doing]} within {deadline.seconds:.0f} s; last: "
+                        f"{self.url}/{name}: could not be {_DONE[doing]} within {deadline.seconds:g} s; last: "
                         f"{error!r:.300}. Look whether the server is up and reachable from here; the same command then goes "
                         "on from what is finished."
                     ) from error

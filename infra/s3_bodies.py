@@ -27,7 +27,7 @@ class Deadline:
     def require(self) -> None:
         """Raise what ends a transfer that goes on for too long."""
         if time.monotonic() >= self.at:
-            raise ShortError(f"not done after {self.seconds:.0f} s")
+            raise ShortError(f"not done after {self.seconds:g} s")
 
 
 def blocks(answer: Any, deadline: Deadline) -> Iterator[bytes]:

@@ -279,12 +279,12 @@ def test_a_server_that_never_comes_through_is_named_in_bounded_time(
     s3: S3, here: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str
 ) -> None:
     make(here, "abcd", "1", b"x" * 100)
-    store = replace(here, bucket=replace(here.bucket, timeout_s=0.2, deadline_s=0.7), home=tmp_path / "there")
+    store = replace(here, bucket=replace(here.bucket, timeout_s=0.1, deadline_s=0.3), home=tmp_path / "there")
     with broken(s3, lambda method, path: fault, monkeypatch):
         began = time.monotonic()
-        with pytest.raises(StoreError, match=r"could not be read within 1 s.*the same command then goes on"):
+        with pytest.raises(StoreError, match=r"could not be read within 0\.3 s.*the same command then goes on"):
             store.find("stage", "abcd")
-        assert time.monotonic() - began < 3.0
+        assert time.monotonic() - began < 2.0
 
 
 def test_a_bucket_that_is_not_there_is_named(here: ObjectStore) -> None:
@@ -323,22 +323,23 @@ def test_who_may_not_write_is_told_before_any_work(s3: S3, here: ObjectStore, mo
         here.begin()
 
 
-@pytest.mark.parametrize(
-    ("answer", "says"),
-    [
-        ("400 ExpiredToken", "the credentials have expired. Renew them"),
-        ("403 RequestTimeTooSkewed", "the clock of this machine differs"),
-        ("501 NotImplemented", "does not know conditional writes"),
-        ("301 PermanentRedirect", "another region"),
-        ("507 XMinioStorageFull", "the bucket is full"),
-    ],
-)
 def test_what_a_server_refuses_in_the_middle_of_work_is_named_with_the_remedy(
-    s3: S3, here: ObjectStore, monkeypatch: pytest.MonkeyPatch, answer: str, says: str
+    s3: S3, here: ObjectStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    refusing = broken(s3, lambda method, path: answer if "/work/" in path else None, monkeypatch)
-    with refusing, pytest.raises(StoreError, match=says):
-        make(here, "abcd", "1")
+    refused = {
+        "400 ExpiredToken": "the credentials have expired. Renew them",
+        "403 RequestTimeTooSkewed": "the clock of this machine differs",
+        "501 NotImplemented": "does not know conditional writes",
+        "301 PermanentRedirect": "another region",
+        "507 XMinioStorageFull": "the bucket is full",
+        "400 SomethingNew": "the server refuses to write it: .*SomethingNew",
+    }
+    answers = list(refused)
+    with broken(s3, lambda method, path: answers[0] if "/work/" in path else None, monkeypatch):
+        while answers:
+            with pytest.raises(StoreError, match=refused[answers[0]]):
+                make(here, "abcd", "1")
+            answers.pop(0)
     assert here.find("stage", "abcd") is None
 
 
