@@ -15,7 +15,7 @@ import pytest
 from infra import object_cache
 from infra.errors import ObjectError, SpaceError, StoreError
 from infra.object_cache import Cache
-from infra.object_store import ObjectStore, _object
+from infra.object_store import ObjectStore, _object, _text
 from infra.s3 import ABSENT, Bucket
 from tests.fault_proxy import Choose, Faults, at_random, faults_before
 from tests.fixtures_s3 import S3
@@ -83,9 +83,11 @@ def test_work_that_was_taken_back_is_made_anew_under_its_key_and_once(here: Obje
     make(here, "abcd", "old")
     location = here.find("stage", "abcd")
     assert location is not None
+    assert (here.local(location, ("out",)) / "out").read_text() == "old"
     here.discard("stage", "abcd", here.seen(location))
     assert here.find("stage", "abcd") is None
     make(here, "abcd", "new")
+    assert (here.local(location, ("out",)) / "out").read_text() == "new"
     make(elsewhere(here, tmp_path / "there"), "abcd", "late")
     assert text_of(here, "abcd") == "new"
 
@@ -108,11 +110,24 @@ def test_a_file_that_a_stranger_changed_is_refused_and_its_work_taken_back(here:
 
 def test_a_list_of_files_that_a_stranger_changed_has_no_files(here: ObjectStore, tmp_path: Path) -> None:
     make(here, "abcd", "good")
+    make(here, "efgh", "evil")
+    location, evil = here.find("stage", "abcd"), here.find("stage", "efgh")
     found = here.bucket.get("work/stage/abcd.json")
-    assert found is not None
-    here.bucket.put("work/stage/abcd.json", found[0].replace(b"out", b"../"))
-    there = elsewhere(here, tmp_path / "there")
-    assert there.find("stage", "abcd") is not None and text_of(there, "abcd") is None
+    assert found is not None and location is not None and evil is not None
+    edited = found[0].replace(*(here._file(each, "out")[0].encode() for each in (location, evil)))
+    outside = _text({"files": [["../out", *here._file(evil, "out")], ["out", *here._file(evil, "out")]]})
+    for changed in (edited, outside):
+        here.bucket.put("work/stage/abcd.json", changed)
+        there = elsewhere(here, tmp_path / "there")
+        assert there.find("stage", "abcd") == location and text_of(there, "abcd") is None
+
+
+def test_an_object_of_another_size_is_not_even_fetched(here: ObjectStore) -> None:
+    got = list[bytes]()
+    here.bucket.put("objects/x", b"four")
+    assert here.bucket.fetch("objects/x", 4, got.append) and got == [b"four"]
+    assert not here.bucket.fetch("objects/x", 3, got.append) and not here.bucket.fetch("objects/y", 3, got.append)
+    assert got == [b"four"]
 
 
 def test_workers_elsewhere_are_given_folders_of_this_machine_by_content(here: ObjectStore, tmp_path: Path) -> None:
@@ -284,7 +299,7 @@ def test_a_server_that_never_comes_through_is_named_in_bounded_time(
         began = time.monotonic()
         with pytest.raises(StoreError, match=r"could not be read within 0\.3 s.*the same command then goes on"):
             store.find("stage", "abcd")
-        assert time.monotonic() - began < 2.0
+        assert time.monotonic() - began < 20.0  # a busy machine takes its time, an endless call all of it
 
 
 def test_a_bucket_that_is_not_there_is_named(here: ObjectStore) -> None:
@@ -370,6 +385,8 @@ def test_large_files_go_in_parts(here: ObjectStore, tmp_path: Path, monkeypatch:
     location = there.find("stage", "abcd")
     assert location is not None
     assert (there.local(location, ("data/bytes",)) / "data/bytes").read_bytes() == data
+    whole = here.bucket.get(_object(here._file(location, "data/bytes")[0]))
+    assert whole is not None and whole[1].endswith('-3"')  # S3's mark of an object of three parts
 
 
 def test_what_killed_processes_left_on_this_machine_is_swept(here: ObjectStore) -> None:
