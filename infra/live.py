@@ -47,9 +47,16 @@ class MetricsFile:
         self._every_s, self._first_steps = every_s, first_steps
         self._last_step: int | None = None
         self._before: tuple[float, float, Values] | None = None
+        self._rare: set[tuple[int, str]] | None = None
 
     def __call__(self, step: int, values: Values) -> None:
-        """Take the values of a step. Of `tokens` and `flops`, totals so far, the rates are told."""
+        """Take the values of a step. Of `tokens` and `flops`, totals so far, the rates are told.
+
+        Values without totals are no step's own but measured behind it, and rare: all of them are told, whenever they come.
+        """
+        if not {"tokens", "flops"} & {*values}:
+            self._tell_once(step, values)
+            return
         now, cpu = time.monotonic(), time.process_time()
         if self._before is None:
             self._before, self._last_step = (now, cpu, values), self._last_told()
@@ -63,6 +70,20 @@ class MetricsFile:
             row |= _system((cpu - self._before[1]) / (now - self._before[0]))
             self._before = (now, cpu, values)
         self._last_step = step
+        self._write(step, row)
+
+    def _tell_once(self, step: int, values: Values) -> None:
+        """Tell values of a step that nobody has told, neither here nor before a kill."""
+        if self._rare is None:
+            self._last_told()
+            rows, _ = metrics_of(self._path)
+            self._rare = {(told, name) for told, row in rows for name in row}
+        new = {name: value for name, value in values.items() if (step, name) not in self._rare}
+        if new:
+            self._rare |= {(step, name) for name in new}
+            self._write(step, new)
+
+    def _write(self, step: int, row: Values) -> None:
         # For people alone: where nothing can be written, the work itself will say so by name.
         with suppress(OSError):
             self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -79,12 +100,12 @@ class MetricsFile:
         return rates
 
     def _last_told(self) -> int | None:
-        """Return the last step of the file; a line that a kill tore is removed."""
+        """Return the last step of the file that told its own values; a line that a kill tore is removed."""
         rows, size = metrics_of(self._path)
         with suppress(OSError):
             if self._path.stat().st_size > size:
                 os.truncate(self._path, size)
-        return rows[-1][0] if rows else None
+        return max((step for step, row in rows if "loss" in row or "tokens_per_s" in row), default=None)
 
 
 def metrics_of(path: Path, start: int = 0) -> tuple[list[Row], int]:

@@ -135,6 +135,7 @@ STAGES = (
             "tasks.training.published_experts:ExpertsUsed",
             "tasks.training.published_updates:ForecastUpdates",
             "tasks.training.published_forgetting:Forgetting",
+            "tasks.training.guard.published:Guard",
         ),
         extras="tasks.training.command:EXTRAS",
     ),

@@ -32,6 +32,7 @@ from tasks.report.experiments import Training, read_recipe, read_training
 from tasks.report.outcome import Evaluation, read_evaluation
 from tasks.report.selection import Selection, read_selection
 from tasks.tokenize.published import TokenPoolIndex
+from tasks.training.guard.published import Guard
 from tasks.training.published import MODELS_FOLDER, TrainedRuns
 from tasks.training.published_forgetting import Forgetting
 
@@ -42,7 +43,7 @@ READ: Mapping[str, tuple[str, ...]] = {
     "cluster": ("domains.json", "clusters.json"),
     "tokenize": (TokenPoolIndex.FILE,),
     "search": (),
-    "train": (TrainedRuns.FILE, Forgetting.FILE, f"{MODELS_FOLDER}/"),
+    "train": (TrainedRuns.FILE, Forgetting.FILE, Guard.FILE, f"{MODELS_FOLDER}/"),
     "evaluate": (),
 }
 INPUTS = tuple(READ)
@@ -55,8 +56,8 @@ class PageContent:
 
     `selection`: None where nothing was scored or selected; `languages`, where no thresholds were learned of any. `scores`
     are those of tasks, None where models were not put to any; so are `contamination`, `memorisation`, `flatness`,
-    `specificity` and `planted` where they were not asked for, `epochs` of an earlier version, and `forgetting` where runs
-    were not evaluated at the ends of several stages.
+    `specificity` and `planted` where they were not asked for, `epochs` of an earlier version, `forgetting` where runs were
+    not evaluated at the ends of several stages, and `guard` where there was none.
     """
 
     curation: Curation
@@ -77,6 +78,7 @@ class PageContent:
     epochs: LossAgainstEpochs | None
     planted: PlantedEffects | None
     forgetting: Forgetting | None
+    guard: Guard | None
     lineage: tuple[StageLineage, ...]
 
 
@@ -110,6 +112,7 @@ def read_content(folders: Mapping[str, Path], params: ReportParams) -> PageConte
         epochs=_if_there(LossAgainstEpochs, folders["evaluate"]),
         planted=_if_there(PlantedEffects, folders["evaluate"]),
         forgetting=_if_there(Forgetting, folders["train"]),
+        guard=_if_there(Guard, folders["train"]),
         lineage=lineage,
     )
 

@@ -21,6 +21,7 @@ from tasks.report.card import TEMPLATES
 from tasks.report.config import ReportParams
 from tasks.report.curation import SourceFunnel
 from tasks.report.load import PageContent
+from tasks.training.guard.told import table_of as guard_rows
 from tasks.training.published_forgetting import Forgetting
 
 
@@ -50,6 +51,7 @@ def render(content: PageContent, params: ReportParams) -> str:
         "bits_rows": bits_rows(content),
         "score_columns": score_columns(content.scores),
         "epoch_plots": epoch_plots(content.epochs),
+        "guard_rows": [] if content.guard is None else guard_rows(content.guard),
         "forgetting_plots": forgetting_plots(content.forgetting),
         "epoch_rows": [] if content.epochs is None else epochs.rows_of(content.epochs),
         "lost": _lost,

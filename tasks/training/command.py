@@ -77,18 +77,21 @@ def _last_models(params: TrainParams, inputs: Mapping[str, Path]) -> list[ModelC
 
 
 def show(folder: Path) -> "Shown":
-    """Return what the stages of each mixture did to every domain, where runs were evaluated at the ends of stages."""
+    """Return what the stages of each mixture did to every domain, where that was measured, and what a guard said of runs."""
     from tasks.pictures.canvas import standalone
     from tasks.pictures.forgetting import matrices, matrix, table_of
     from tasks.runtime.task import Shown
+    from tasks.training.guard.published import Guard
+    from tasks.training.guard.told import table_of as guard_rows
     from tasks.training.published_forgetting import Forgetting
 
+    tables = {"guard": guard_rows(Guard.read(folder))} if (folder / Guard.FILE).is_file() else {}
     if not (folder / Forgetting.FILE).is_file():
-        return Shown({}, (), {})
+        return Shown({}, (), tables)
     found = Forgetting.read(folder)
     pictures = {f"forgetting-{number}": one for number, one in enumerate(matrices(found))}
     drawn = {name: standalone(matrix(name, one)) for name, one in pictures.items()}
-    return Shown(drawn, (), {"forgetting": table_of(found)})
+    return Shown(drawn, (), {"forgetting": table_of(found), **tables})
 
 
 EXTRAS = StageExtras(

@@ -13,6 +13,7 @@ from tasks.training.chunks import Interleave
 from tasks.training.config import ModelConfig, OptimizerConfig, Precision, TrainingConfig
 from tasks.training.document_range import DocumentRange
 from tasks.training.ewc.params import Ewc
+from tasks.training.guard.params import GuardParams
 from tasks.training.parallel.kinds import ParallelKind
 from tasks.training.planted.params import PlantedExperiment
 from tasks.training.starts.kinds import StartConfig
@@ -103,6 +104,9 @@ class TrainParams(Params):
     num_seeds: PositiveInt = 3
     seed: int = Field(default=0, ge=0, description="of the first run; the others count up")
     branches: tuple[Branch, ...] = Field(default=(), description="runs that go on from milestones of these")
+    guard: GuardParams | None = Field(
+        default=None, description="warns on the way of what runs forget that go on from a start or a trunk; null = off"
+    )
     planted: tuple[PlantedExperiment, ...] = Field(
         default=(), description="experiments that every run makes by the way: texts written over a few of its samples"
     )
@@ -135,6 +139,16 @@ class TrainParams(Params):
             yield (
                 "training.ewc holds weights near to those of a start, and runs begin with new ones; name a start, or set "
                 "ewc to null (branches may have one of their own)"
+            )
+        if self.guard is not None and isinstance(self.start, Scratch) and not self.branches:
+            yield (
+                "guard watches what runs forget that go on from a start or a trunk, and all begin with new weights; name a "
+                "start, or set guard to null"
+            )
+        if self.guard is not None and self.training.evaluations is None:
+            yield (
+                "guard watches the evaluations of runs on their way, and training.evaluations is null; set it, with "
+                "at_start, or set guard to null"
             )
         experiments = [one.name for one in self.planted]
         if len({*experiments}) != len(experiments):

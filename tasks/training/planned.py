@@ -139,6 +139,9 @@ class _Run:
         def hear(step: int, numbers: StepNumbers) -> None:
             made.append(step)
             self.here.progress(step, training.num_steps)
+            for at, bits in numbers.evaluations:
+                named = zip(self.pool.names, bits, strict=True)
+                self.here.measured(at, {f"bits_per_byte/{name}": value for name, value in named})
             flops = flops_of(spec.segments, self.pool.vocab_size, 0, step)
             done = {"tokens": step * training.tokens_per_step, "flops": flops}
             self.here.measured(step, {**told_of(training, step, numbers), **done})

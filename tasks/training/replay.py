@@ -116,11 +116,11 @@ def read_before(
                 "planned before. Give replay.weights by domain."
             )
         made += phase.num_tokens
-        tokens = _sum(tokens, dict(zip(names, (taken * one for one in _until(phase, taken)), strict=True)))
+        tokens = _sum(tokens, dict(zip(names, (taken * one for one in weights_until(phase, taken)), strict=True)))
     return tokens
 
 
-def _until(phase: Phase, taken: int) -> Weights:
+def weights_until(phase: Phase, taken: float) -> Weights:
     """Return each domain's share of the first tokens of a phase, along its ramp."""
     share, last = taken / phase.num_tokens, phase.weights if phase.end_weights is None else phase.end_weights
     reached = tuple((1 - share) * first + share * end for first, end in zip(phase.weights, last, strict=True))

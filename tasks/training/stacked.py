@@ -332,14 +332,16 @@ def _loss_by_domain(run: StackedRun, row: int, made: Sequence[MadeStep]) -> dict
     return loss_by_domain(run.data, [step.batches[run.place] for step in made], nats_S)
 
 
+def _numbers(run: StackedRun) -> StepNumbers:
+    """Return the numbers of a run's last step, with the evaluations that nobody was told of."""
+    of_experts, new = run.experts.numbers if run.experts else {}, run.evaluations[run.told :]
+    run.told = len(run.evaluations)
+    return StepNumbers(run.losses[-1], run.norms[-1], run.loss_by_domain, of_experts, new)
+
+
 def _report_losses(stack: Stack, listeners: _StepListeners) -> None:
     """Report the numbers of the last step, and end the runs that are to be stopped."""
-    by_place = {
-        run.place: StepNumbers(
-            run.losses[-1], run.norms[-1], run.loss_by_domain, run.experts.numbers if run.experts else {}
-        )
-        for run in stack.runs
-    }
+    by_place = {run.place: _numbers(run) for run in stack.runs}
     numbers = tuple(by_place.get(place) for place in range(listeners.size))
     if listeners.on_step is not None:
         listeners.on_step(stack.step, numbers)

@@ -37,7 +37,8 @@ from tasks.training.types import DivergedError, RunSpec, World
 class StackedRun:
     """One run of a stack: its place among all, its data, what the host has looked at of its steps, and how it ended.
 
-    `log` counts what this process took of the data for the run's steps, `experts` how its tokens were routed.
+    `log` counts what this process took of the data for the run's steps, `experts` how its tokens were routed, `told` the
+    evaluations that somebody was told of.
     `end` are the weights of a run that is through or was stopped, or the error that ended it. `found` are the steps of
     its checkpoints.
     """
@@ -55,6 +56,7 @@ class StackedRun:
     norms: list[float] = field(default_factory=list)
     loss_by_domain: Mapping[str, float] = field(default_factory=dict)
     evaluations: list[Evaluation] = field(default_factory=list)
+    told: int = 0
     end: Tensor | DivergedError | None = None
 
 

@@ -1,7 +1,7 @@
 """The train stage: a recipe's mixture and its baselines, each with the same seeds and the same number of tokens."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -21,6 +21,9 @@ from tasks.tokenize.published import TOKENIZER_FILE
 from tasks.training.config import TrainingConfig
 from tasks.training.export import export_words
 from tasks.training.forgetting import forgetting
+from tasks.training.guard.plan import run_guards
+from tasks.training.guard.stage import GuardObserver, earlier_guards
+from tasks.training.guard.stage import published as published_guards
 from tasks.training.held_out import SPLIT as HELD_OUT
 from tasks.training.held_out import evaluation_words
 from tasks.training.memory import engine_words
@@ -90,6 +93,8 @@ def run(params: TrainParams, *, inputs: Mapping[str, Path], output: Path, worksh
     given = _recipe_input(inputs, workshop)
     start, teachers, items = start_of(params.start), teachers_of(params.teachers), given_items(params.planted)
     digests = {"tokenize": tokenized.digest, **given.digests, **_digests(start, teachers, items)}
+    guarded, earlier = earlier_guards(params.guard)
+    digests |= guarded
     stage = StageRun(workshop, STAGE, __name__, params, digests, output, gpus=workshop.gpus_per_trainer)
     if (found := stage.unchanged()) is not None:
         return found
@@ -103,14 +108,19 @@ def run(params: TrainParams, *, inputs: Mapping[str, Path], output: Path, worksh
     planned = planned_runs(params, recipe, pool, train_digest(read), where, steps, teachers)
     require_fit([one.spec for one in planned.runs], pool.vocab_size, read[TOKENIZER_FILE])
     require_worlds([one.spec for one in planned.runs], workshop)
+    begun = None if start is None else start.digest
+    guards = run_guards(params, planned.runs, pool.names, begun, earlier)
     runs = plant_all(params.planted, items, planned.runs, read[TOKENIZER_FILE], pool, workshop)
     for note in (*planned.notes, *_words(planned.runs[0].spec.training, pool, workshop)):
         workshop.observer.say(note)
 
-    records = train_all(runs, read, start, workshop)
+    watched = replace(workshop, observer=GuardObserver(workshop.observer, guards)) if guards else workshop
+    records = train_all(runs, read, start, watched)
     pairs = zip(runs, records, strict=True)
     trained = TrainedRuns(runs=tuple(_described(one, record, pool) for one, record in pairs))
     files = _files(trained.runs, records, recipe.name) | _evidence(trained.runs, records, params, pool)
+    measured = {run.name: read_evaluations(record.folder) for run, record in zip(trained.runs, records, strict=True)}
+    files |= published_guards(guards, begun, measured)
     if recipe.forecast is not None and (forecast := given.forecast()) is not None:
         files |= _updates(forecast, planned.runs, records)
     return stage.publish(

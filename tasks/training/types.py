@@ -251,12 +251,15 @@ class StepNumbers:
 
     `loss_by_domain` is that of the samples that this process took since it was told before, by the names of their domains;
     nothing where the engine does not know it. `experts` is what is told of a model's experts, nothing where it has none.
+    `evaluations` are those that were not told before, each the steps made and bits per byte of the pool's domains: after a
+    resume all that are recorded.
     """
 
     loss: float
     norm: float
     loss_by_domain: Mapping[str, float] = field(default_factory=dict)
     experts: Mapping[str, float] = field(default_factory=dict)
+    evaluations: Sequence[tuple[int, tuple[float, ...]]] = ()
 
 
 @dataclass(frozen=True)

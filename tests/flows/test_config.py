@@ -76,7 +76,8 @@ def test_the_order_of_settings_does_not_matter_to_a_method_of_another_kind() -> 
 
 def test_an_unknown_preset_is_named() -> None:
     with pytest.raises(
-        ConfigError, match=r"--preset nowhere: there is none of this name. Presets: demo, laptop, methods, tasks, tiny"
+        ConfigError,
+        match=r"--preset nowhere: there is none of this name. Presets: demo, laptop, methods, tasks, tiny",
     ):
         read_config("nowhere")
 

@@ -52,6 +52,7 @@ from tasks.mixture.published_candidates import (
 from tasks.mixture.published_forecast import DomainForecast, Forecast, Said, SizeGain
 from tasks.mixture.runs import RUNS_FILE, ProxyRun, RunTable, to_csv
 from tasks.tokenize.published import PackedDomain, PackedSplit, Split, TokenPoolIndex
+from tasks.training.guard.published import Guard, GuardedRun
 from tasks.training.planted.published import PlantedItem, PlantedPart, PlantedPlan
 from tasks.training.published import TrainedRuns
 from tasks.training.published_experts import DomainUse, ExpertsUsed, LayerUse
@@ -371,6 +372,14 @@ def _train(folder: Path, seeds: int) -> None:
         forward={DOMAINS[1]: 0.1},
     )  # fmt: skip
     Forgetting(domains=DOMAINS, runs=(stages,)).write(folder)
+    said = [
+        {"step": step, "tokens": 64 * step, "ratio": 0.5, "loss": 3.0, "state": "within", "law": "tokens"}
+        | {"predicted": 3.04, "lower": 3.0, "upper": 3.1}
+        for step in (10, 20, 30)
+    ]
+    told = {"run": "searched-seed0", "mixture": "searched", "seed": 0, "domains": {DOMAINS[0]: 1.0}, "before": 2.9}
+    guarded = GuardedRun.model_validate(told | {"limit": 3.05, "verdicts": said})
+    Guard(tolerance=0.15, confidence=0.8, start=None, runs=(guarded,)).write(folder)
 
 
 def _table(path: Path, rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> None:

@@ -133,6 +133,11 @@ def test_every_forecast_stands_beside_its_outcome_with_what_was_said_on_the_way_
     assert section.index("<details>") < section.index('"domain">natural, ')
 
 
+def test_what_a_guard_foretold_of_forgetting_stands_beside_what_came(page: str) -> None:
+    for told in ("What was forgotten of earlier domains", "3.0400 (3.0000 to 3.1000)", "kept", "80 % intervals"):
+        assert told in page
+
+
 def test_the_decision_comes_first_then_the_forecast_then_the_mixture_and_reasons_are_folded(page: str) -> None:
     places = [page.index(told) for told in ('class="headline"', 'id="forecast"', 'id="mixture"', 'id="curation"')]
     assert places == sorted(places)

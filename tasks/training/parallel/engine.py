@@ -42,7 +42,7 @@ from tasks.training.segments import Segment, model_behind, segment_of, shares_of
 from tasks.training.spikes import is_spike, skipped_steps
 from tasks.training.step_losses import loss_by_domain, require_targets
 from tasks.training.teachers.loaded import teachers_of, teaching
-from tasks.training.types import RunSpec, StepNumbers, World
+from tasks.training.types import RunSpec, World
 from tasks.training.worlds import require_segments_shared, require_shared
 
 # Steps that are read before they are asked for, on a GPU: a guess.
@@ -91,8 +91,7 @@ def _train(run: Run, own: str) -> None:
                 raise _stopped(run)
             _advance(run, batches)
             _evaluate(run)
-            of_experts = {} if run.experts is None else run.experts.numbers
-            job.on_step(run.step, StepNumbers(run.losses[-1], run.norms[-1], run.loss_by_domain, of_experts))
+            job.on_step(run.step, run.numbers())
             writer.check()
             if run.keeps and is_due(training, run.step, training.checkpoint_every_steps):
                 _save(run, own, writer)

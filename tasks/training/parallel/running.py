@@ -25,7 +25,7 @@ from tasks.training.result import Evaluation
 from tasks.training.step_losses import looks_first, token_weights
 from tasks.training.teachers.loaded import Teachers, teaching
 from tasks.training.transforms.row import NO_TARGET
-from tasks.training.types import RunSpec, World
+from tasks.training.types import RunSpec, StepNumbers, World
 
 
 @dataclass
@@ -52,6 +52,7 @@ class Run:
     norms: list[float] = field(default_factory=list)
     loss_by_domain: Mapping[str, float] = field(default_factory=dict)
     evaluations: list[Evaluation] = field(default_factory=list)
+    told: int = 0
     workers: list[tuple[int, int]] = field(default_factory=list)
     experts: ExpertState | None = None
 
@@ -64,6 +65,12 @@ class Run:
     def step(self) -> int:
         """Steps made so far."""
         return len(self.losses)
+
+    def numbers(self) -> StepNumbers:
+        """Return the numbers of the last step, with the evaluations that nobody was told of."""
+        of_experts, new = {} if self.experts is None else self.experts.numbers, self.evaluations[self.told :]
+        self.told = len(self.evaluations)
+        return StepNumbers(self.losses[-1], self.norms[-1], self.loss_by_domain, of_experts, new)
 
 
 def summed_over(tensor: Tensor, world: World) -> Tensor:
