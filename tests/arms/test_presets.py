@@ -24,24 +24,30 @@ STAGED = {
     "crystal": ("text", "code"),
     "curriculum": ("a", "b"),
     "llama3_syne": ("zh", "en", "synthetic"),
+    "long_context": ("a", "b"),
     "meco": ("alpha", "beta", "gamma"),
     "optimizer_state": ("a", "b"),
     "pints": ("a", "b"),
     "stability_gap": ("new", "a", "b"),
 }
 STEPS = 100
+# Samples of a step, where its length has to be a multiple of a longer stage's.
+SEQUENCES = {"long_context": 32}
 
 
 def pool_for(preset: str, folder: Path) -> TokenPool:
     if preset == "meco":
         return make_pool(folder, metadata=True)
-    sizes = {name: [64] * 200 for name in STAGED[preset]}
+    sizes = {name: [16 * SEQUENCES.get(preset, 4)] * 200 for name in STAGED[preset]}
     quality = np.random.default_rng(0).normal(size=200).tolist()
     return memory_pool(sizes, {name: {"quality": quality} for name in sizes})
 
 
 def planned(preset: str, pool: TokenPool) -> dict[str, PlannedArm]:
-    training = PROXY.model_copy(update={"num_tokens": STEPS * PROXY.tokens_per_step})
+    step = PROXY.model_copy(
+        update={"sequences_per_step": SEQUENCES.get(preset, PROXY.sequences_per_step), "micro_batches": 1}
+    )
+    training = step.model_copy(update={"num_tokens": STEPS * step.tokens_per_step})
     defaults = ArmsParams.model_construct(training=training).model_dump(mode="json")
     params = validate(ArmsParams, layered(defaults, read_yaml(ARMS_PRESETS / f"{preset}.yaml")), preset)
     return {one.arm.name: one for one in all_arms(params, {None: pool})}
@@ -52,6 +58,17 @@ def test_a_preset_can_be_run_on_a_pool_with_what_it_names(preset: str, tmp_path:
     found = planned(preset, pool_for(preset, tmp_path / "pool"))
     assert len(found) > 1
     assert all(spec.training.num_steps == STEPS for one in found.values() for spec in one.specs)
+
+
+def test_long_context_goes_on_from_one_trunk_in_samples_of_four_times_the_length(tmp_path: Path) -> None:
+    found = planned("long_context", pool_for("long_context", tmp_path))
+    trunk, *late = (found[name].specs[0] for name in ("natural", "longer", "interleaved"))
+    assert [(one.trunk and one.trunk.spec, one.trunk and one.trunk.step) for one in late] == [(trunk, 90)] * 2
+    assert [(phase.sequence_length, phase.rope_base) for one in late for phase in one.phases] == [(512, 500_000)] * 2
+    assert [phase.interleave and phase.interleave.words for one in late for phase in one.phases] == [
+        None,
+        "chunks of 64 tokens of 8 documents in turn",
+    ]
 
 
 def test_crystals_code_centric_phase_leaves_the_two_before_it_where_theirs_left_them(tmp_path: Path) -> None:

@@ -74,6 +74,34 @@ def test_every_request_is_as_long_as_it_says_with_the_needle_at_its_depth() -> N
         assert text.count("secret") == 3 and pair.given[0] == 0 and length == len(text) + len(answer)
 
 
+def test_a_needle_stands_no_nearer_than_it_may() -> None:
+    near, far = config(), config(min_distance_tokens=60)
+    (one,), behind = asked(far, FILLER), list[int]()
+    assert one.requests == asked(near, FILLER)[0].requests
+    for (pair,) in pairs(far, Looks(256), one):
+        text = "".join(map(chr, pair.given[1:]))
+        question = text[-len(" The secret number of X is") :]
+        planted = f"{question}{''.join(map(chr, pair.asked))}."
+        behind.append(len(text) - len(question) - text.index(planted) - len(planted))
+    assert [behind[place] for place in (2, 5)] == [60, 60]
+    assert abs(2 * behind[1] - behind[0] - 60) <= 1 and abs(2 * behind[4] - behind[3] - 60) <= 1
+    # Who sees as many tokens finds none of them; where the needle may stand right before the question it finds some.
+    found = [answers(Looks(60), task, asked(task, FILLER), "f.jsonl")[0].answers for task in (far, near)]
+    assert [sum(answer.greedy for answer in told or ()) for told in found] == [0, 2]
+
+
+def test_accuracy_is_told_beside_that_of_a_guess() -> None:
+    assert config().chance == 1 / 9000 and config(values=["1", "2", "2", "3"]).chance == 0.5
+    task = config(values=["1234", "5678"])
+    for right, centred in ((3, 0.0), (6, 1.0), (0, -1.0)):
+        found = [Likelihood(-1.0, 1, place < right) for place in range(6)]
+        told = scores(task, asked(task, FILLER)[0], found).values
+        assert (told["accuracy"], told["centred_accuracy"]) == (right / 6, centred)
+    # Of one value there is nothing to find.
+    certain = config(values=["1"])
+    assert "centred_accuracy" not in scores(certain, asked(certain, FILLER)[0], found).values
+
+
 def test_what_is_planted_depends_on_seed_and_record_alone_and_not_on_other_lengths() -> None:
     one, other = asked(config(), FILLER, FILLER + "!"), asked(config(), FILLER + "!", FILLER)
     assert {(item.id, item.requests) for item in one} == {(item.id, item.requests) for item in other}
@@ -110,6 +138,11 @@ def test_lengths_beyond_the_context_are_refused_or_asked_for_all_the_same() -> N
     [
         ({}, "short", r"line 1: its text has 5 tokens, and a length of 128 asks for 6\d of it"),
         ({"lengths": [40]}, FILLER, r"line 1: 40 tokens leave no room for text beside 1 needle"),
+        (
+            {"min_distance_tokens": 100},
+            FILLER,
+            r"line 1: 128 tokens leave room for 6\d of text, and min_distance_tokens asks for 100 behind the needle",
+        ),
     ],
 )
 def test_texts_and_lengths_that_do_not_fit_are_refused(values: dict[str, Any], text: str, told: str) -> None:
@@ -125,6 +158,8 @@ def test_texts_and_lengths_that_do_not_fit_are_refused(values: dict[str, Any], t
         ({"question": "{key} {value}"}, "and not {value}"),
         ({"distractors": 3}, "3 are too few for a needle and 3 distractors"),
         ({"lengths": [64, 64]}, "one stands there twice"),
+        ({"depths": [0.5, 1.5]}, "less than or equal to 1"),
+        ({"min_distance_tokens": 128}, "128 tokens do not fit between needle and question within a length of 128"),
     ],
 )
 def test_params_that_ask_for_nothing_are_refused(values: dict[str, Any], told: str) -> None:
