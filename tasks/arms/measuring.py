@@ -253,7 +253,7 @@ def _runs(
             seed=specs[0].seed,
             models=len(specs),
             tokens=one.training.num_tokens,
-            flops=sum(flops_of(spec.segments, vocab_size, 0, steps) for spec in specs),
+            flops=sum(flops_of(spec, vocab_size, 0, steps) for spec in specs),
             device=_all(record.identity["device"] for record in records),
             instruction_set=_all(record.environment["instruction_set"] for record in records),
             scores=_scores(own, scored.get(specs[0].name)),

@@ -29,12 +29,12 @@ class LadderRun:
 
     def flops(self, vocab_size: int) -> int:
         """Return the floating-point operations of all its steps, a trunk's among them."""
-        return flops_of(self.spec.segments, vocab_size, 0, self.spec.training.num_steps)
+        return flops_of(self.spec, vocab_size, 0, self.spec.training.num_steps)
 
     def spent(self, vocab_size: int) -> int:
         """Return the floating-point operations that it takes when its trunk is there."""
         before = 0 if self.spec.trunk is None else self.spec.trunk.step
-        return flops_of(self.spec.segments, vocab_size, before, self.spec.training.num_steps)
+        return flops_of(self.spec, vocab_size, before, self.spec.training.num_steps)
 
 
 def planned(params: LadderParams, pool: TokenPool) -> list[LadderRun]:

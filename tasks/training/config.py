@@ -11,6 +11,8 @@ from tasks.training.data_config import DataConfig, EvaluationConfig
 from tasks.training.ewc.params import Ewc, ewc_mistakes
 from tasks.training.experts.kinds import ExpertsKind
 from tasks.training.losses.kinds import LossKind
+from tasks.training.multi_token.cost import further_mistakes
+from tasks.training.multi_token.kinds import MultiTokenKind
 from tasks.training.mup import Mup
 from tasks.training.objectives.kinds import ObjectiveKind
 from tasks.training.optimizers.kinds import DEFAULT as DEFAULT_OPTIMIZER
@@ -124,6 +126,9 @@ class TrainingConfig(Params):
     ewc: Ewc | None = Field(
         default=None, description="weights are held near to the start's where they matter to it; null = they are free"
     )
+    multi_token: MultiTokenKind | None = Field(
+        default=None, description="tokens further ahead that are predicted while training; null = the next one alone"
+    )
     static_mask: StaticMask | None = Field(
         default=None, description="weights of the matrices that are held at zero; null = none"
     )
@@ -220,6 +225,7 @@ class TrainingConfig(Params):
         yield from () if self.distillation is None else self.distillation.end_mistakes(self.num_steps)
         yield from mask_mistakes(self)
         yield from ewc_mistakes(self)
+        yield from further_mistakes(self)
         parallel = None if self.parallel == "auto" else self.parallel
         if parallel is not None and parallel.SHARDED and not self.takes_shards:
             yield (

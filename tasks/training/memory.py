@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from tasks.core.errors import ConfigError
 from tasks.training.config import TrainingConfig
-from tasks.training.model import weight_shapes
 from tasks.training.model_size import num_parameters
+from tasks.training.multi_token.cost import num_further_parameters
+from tasks.training.multi_token.predictor import all_shapes
 from tasks.training.optimizers.kinds import state_bytes
 
 if TYPE_CHECKING:
@@ -28,8 +29,8 @@ def needed_bytes(training: TrainingConfig, vocab_size: int, *, shards: int, sequ
     """
     model, parallel = training.model, training.engine
     width = 2 if training.product_precision == "bfloat16" else 4
-    parameters = num_parameters(model, vocab_size)[0]
-    state = state_bytes(training.optimizer.method, weight_shapes(model, vocab_size))
+    parameters = num_parameters(model, vocab_size)[0] + num_further_parameters(training)
+    state = state_bytes(training.optimizer.method, all_shapes(training.multi_token, model, vocab_size))
     mixed = (model.num_heads + 2 * model.num_kv_heads) * model.head_size
     active = 1 if model.experts is None else model.experts.num_active
     layer = width * (5 * model.hidden_size + mixed + 4 * active * model.intermediate_size) + 4 * 2 * mixed

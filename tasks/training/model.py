@@ -10,7 +10,7 @@ Axes: B batch, T position, D hidden, H head, K key-value head, V vocabulary.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -25,8 +25,12 @@ from tasks.training.layers import Layer, Norm, own_document, rotary
 from tasks.training.loss import nats_per_row, scored
 from tasks.training.losses.kinds import LossKind
 from tasks.training.matrices import Weight
+from tasks.training.multi_token.trunk import Trunk
 from tasks.training.teachers.soft_labels import SoftLabels
 from tasks.training.transforms.row import NO_TARGET
+
+if TYPE_CHECKING:
+    from tasks.training.multi_token.predictor import Predictor
 
 EMBEDDING = "model.embed_tokens.weight"
 FINAL_NORM = "model.norm.weight"
@@ -36,21 +40,27 @@ _INTO_THE_STREAM = ("o_proj.weight", "down_proj.weight", "w2.weight")
 
 @dataclass(frozen=True)
 class Scoring:
-    """What a run makes of its tokens, the same in every step.
+    """What a run makes of its tokens in a step.
 
     `apart` is the token that ends documents which do not see each other (None = all see what is before them), `gaps`
-    whether there may be places without a target, `loss` that of a token (None = cross-entropy).
+    whether there may be places without a target, `loss` that of a token (None = cross-entropy). `further` is what each
+    token further ahead than the next counts (0 = none is predicted).
     """
 
     apart: int | None = None
     gaps: bool = False
     loss: LossKind | None = None
+    further: float = 0.0
 
 
-def scoring_of(training: TrainingConfig, document_end: int, metadata: bool = False) -> Scoring:
-    """Return what a run makes of its tokens, of which one ends documents; `metadata` is not predicted."""
-    data = training.data or DataConfig()
-    return Scoring(document_end if data.document_mask else None, data.gaps or metadata, training.loss)
+def scoring_of(training: TrainingConfig, document_end: int, metadata: bool = False, step: int | None = None) -> Scoring:
+    """Return what a run makes of its tokens, of which one ends documents; `metadata` is not predicted.
+
+    Without a `step` it is what the model makes of them by itself: further tokens are none of it.
+    """
+    data, ahead = training.data or DataConfig(), training.multi_token
+    further = 0.0 if ahead is None or step is None else ahead.weight_at(step, training.num_steps)
+    return Scoring(document_end if data.document_mask else None, data.gaps or metadata, training.loss, further)
 
 
 class Decoder(nn.Module):
@@ -66,6 +76,8 @@ class Decoder(nn.Module):
         self.recompute = False
         self.model = _Body(config, vocab_size)
         self.lm_head = Weight(vocab_size, config.hidden_size) if config.untied_embeddings else None
+        # What predicts further tokens while a run trains (see `multi_token`): no part of the model.
+        self.multi_token: Predictor | None = None
 
     def read_as(self, config: ModelConfig) -> None:
         """Go on with another sequence length or RoPE base."""
@@ -95,18 +107,26 @@ class Decoder(nn.Module):
 
         With `targets_BT` return instead the sum of their nats, a float32 scalar, and the nats of each, [B, T], 0 where there
         is no target. The scalar's gradient is that of the sum of weight x loss (see `loss.scored`), with the balance loss
-        of a model with experts, whose layers are told what `routing` says when they are trained and in no other call.
+        of a model with experts, whose layers are told what `routing` says when they are trained and in no other call, and
+        with the losses of further tokens.
         """
         allowed = None if scoring.apart is None else own_document(tokens_BT, scoring.apart)
-        hidden_BTD, routed = self.model(
-            tokens_BT, torch_dtype(precision), allowed, recompute=self.recompute, limited=routing is not None
+        further = self.multi_token if scoring.further and torch.is_grad_enabled() else None
+        tap = None if further is None else further.tap
+        hidden_BTD, routed, state_BTD = self.model(
+            tokens_BT, torch_dtype(precision), allowed, tap, recompute=self.recompute, limited=routing is not None
         )
         balance = None if routing is None else routing.loss(routed)
         if targets_BT is None:
             return hidden_BTD
         total, each_BT = self._nats(hidden_BTD, targets_BT, scoring, weights_BT, soft)
-        # Only the gradient is that of both: what is recorded stays nats.
-        return (total if balance is None else total + (balance - balance.detach())), each_BT
+        added = [] if balance is None else [balance]
+        if further is not None:
+            shared = (self.model.embed_tokens.weight, self.output, self.model.norm.weight)
+            given = (state_BTD, tokens_BT, targets_BT, weights_BT, *shared, allowed, self.recompute)
+            added.append(further(Trunk(self.config, *given), scoring))
+        # Only the gradient is that of all: what is recorded stays nats.
+        return sum((one - one.detach() for one in added), total), each_BT
 
     def _nats(
         self,
@@ -161,16 +181,24 @@ class _Body(nn.Module):
         self.norm = Norm(config)
 
     def forward(
-        self, tokens_BT: Tensor, dtype: torch.dtype, allowed: Tensor | None, *, recompute: bool, limited: bool
-    ) -> tuple[Tensor, list[Routed]]:
+        self,
+        tokens_BT: Tensor,
+        dtype: torch.dtype,
+        allowed: Tensor | None,
+        tap: int | None,
+        *,
+        recompute: bool,
+        limited: bool,
+    ) -> tuple[Tensor, list[Routed], Tensor]:
         cos, sin = rotary(self.config, tokens_BT.shape[1], tokens_BT.device)
         # The embedding is looked up in float32: its gradient adds up many rows per frequent token.
         x_BTD = F.embedding(tokens_BT, self.embed_tokens.weight).to(dtype)
-        told = list[Routed]()
-        for layer in self.layers:
+        told, state_BTD = list[Routed](), x_BTD
+        for number, layer in enumerate(self.layers, start=1):
             x_BTD, routed = layer(x_BTD, cos, sin, allowed, recompute=recompute, limited=limited)
             told += [] if routed is None else [routed]
-        return self.norm(x_BTD), told
+            state_BTD = x_BTD if number == tap else state_BTD
+        return self.norm(x_BTD), told, state_BTD
 
 
 @torch.no_grad()

@@ -3,6 +3,7 @@
 from typing import assert_never
 
 from tasks.training.config import ModelConfig, TrainingConfig
+from tasks.training.multi_token.cost import further_flops
 
 
 def num_parameters(model: ModelConfig, vocab_size: int) -> tuple[int, int]:
@@ -50,4 +51,5 @@ def flops_per_token(model: ModelConfig, vocab_size: int) -> int:
 
 def num_flops(training: TrainingConfig, vocab_size: int) -> int:
     """Return the floating-point operations of a run whose samples have one length."""
-    return training.num_tokens * flops_per_token(training.model, vocab_size)
+    further = further_flops(training, training.model, vocab_size, 0, training.num_steps)
+    return training.num_tokens * flops_per_token(training.model, vocab_size) + further

@@ -142,7 +142,7 @@ class _Run:
             for at, bits in numbers.evaluations:
                 named = zip(self.pool.names, bits, strict=True)
                 self.here.measured(at, {f"bits_per_byte/{name}": value for name, value in named})
-            flops = flops_of(spec.segments, self.pool.vocab_size, 0, step)
+            flops = flops_of(spec, self.pool.vocab_size, 0, step)
             done = {"tokens": step * training.tokens_per_step, "flops": flops}
             self.here.measured(step, {**told_of(training, step, numbers), **done})
 

@@ -12,6 +12,7 @@ from tasks.tokenize.pool import TokenPool
 from tasks.training.data import RunData
 from tasks.training.ledger import Ledger, check_planned
 from tasks.training.model import Decoder, initial_weights
+from tasks.training.multi_token.predictor import first_further_weights
 from tasks.training.mup import scaled
 from tasks.training.published_experts import ExpertsUsed
 from tasks.training.published_run import OPTIMIZER_STEPS
@@ -69,6 +70,8 @@ def _plain(phase: Phase) -> list[Any]:
 def first_weights(spec: RunSpec, vocab_size: int, given: Mapping[str, Tensor] | None) -> Mapping[str, Tensor]:
     """Return the weights by name that a run without a checkpoint begins with: those given, or new ones from its seed.
 
+    What predicts further tokens is new: no start has it.
+
     Raises:
         DamagedError: it is a branch, whose first checkpoint is a milestone of its trunk.
     """
@@ -77,10 +80,11 @@ def first_weights(spec: RunSpec, vocab_size: int, given: Mapping[str, Tensor] | 
             f"{spec.name}: it goes on behind step {spec.trunk.step} of {spec.trunk.spec.name}, and no checkpoint of that "
             "step or of a later one can be read. Start the same command again; the disk may lose what is written to it."
         )
+    further = first_further_weights(spec.training.multi_token, spec.training.model, spec.seed)
     if given is not None:
-        return given
+        return {**given, **further}
     weights, mup = initial_weights(spec.training.model, vocab_size, spec.seed), spec.training.mup
-    return weights if mup is None else scaled(mup, spec.training.model, weights)
+    return (weights if mup is None else scaled(mup, spec.training.model, weights)) | further
 
 
 def steps_before(spec: RunSpec) -> dict[str, int]:

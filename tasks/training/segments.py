@@ -6,6 +6,7 @@ over the whole run, whatever their length.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +15,10 @@ from tasks.training.chunks import Interleave
 from tasks.training.config import ModelConfig
 from tasks.training.document_range import DocumentRange
 from tasks.training.model_size import flops_per_token
+from tasks.training.multi_token.cost import further_flops
+
+if TYPE_CHECKING:
+    from tasks.training.types import RunSpec
 
 
 @dataclass(frozen=True)
@@ -118,11 +123,12 @@ def steps_of_samples(segments: Segments, samples_S: npt.NDArray[np.int64]) -> np
     return steps_S
 
 
-def flops_of(segments: Segments, vocab_size: int, first_step: int, stop_step: int) -> int:
-    """Return the floating-point operations of steps `first_step` to `stop_step` (excluded)."""
+def flops_of(spec: "RunSpec", vocab_size: int, first_step: int, stop_step: int) -> int:
+    """Return the floating-point operations of steps `first_step` to `stop_step` (excluded) of a run."""
     total = 0
-    for one in segments:
-        steps = min(stop_step, one.stop_step) - max(first_step, one.first_step)
-        tokens = max(steps, 0) * one.sequences_per_step * one.model.sequence_length
-        total += tokens * flops_per_token(one.model, vocab_size)
+    for one in spec.segments:
+        first, stop = max(first_step, one.first_step), min(stop_step, one.stop_step)
+        if first < stop:
+            total += (stop - first) * spec.training.tokens_per_step * flops_per_token(one.model, vocab_size)
+            total += further_flops(spec.training, one.model, vocab_size, first, stop)
     return total

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tasks.core.errors import ConfigError, StoppedError
+from tasks.core.errors import ConfigError
 from tasks.core.results import never
 from tasks.tokenize.pool import TokenPool
 from tasks.training.checkpoint import CheckpointWriter, is_due, kept_by
@@ -31,6 +31,7 @@ from tasks.training.held_out import evaluated
 from tasks.training.loader import prefetched, workers_for
 from tasks.training.memory import shortage_named
 from tasks.training.model import decoder, scoring_of
+from tasks.training.multi_token.method import of_model
 from tasks.training.numerics import deterministic, diverged
 from tasks.training.optimizers.clipping import clipped, clipped_rows
 from tasks.training.result import RunResult
@@ -50,6 +51,7 @@ from tasks.training.stacked_state import (
     stacked_run,
     started,
     state_of,
+    stopped,
     together,
 )
 from tasks.training.step_losses import loss_by_domain, require_targets
@@ -128,7 +130,7 @@ def _train(stack: Stack, listeners: _StepListeners) -> None:
             if bool(from_first(torch.tensor(listeners.asked_to_stop()), stack.world)):
                 _settle(stack)
                 save(stack, writer)
-                raise _stopped(stack)
+                raise stopped(stack)
             _advance(stack, steps_ahead)
             if stack.looks_at_every_step or stack.step % SYNC_STEPS == 0 or _saves(stack) or _evaluates(stack):
                 _settle(stack)
@@ -192,7 +194,7 @@ def _summed(
 ) -> Tensor:
     """Return the sum over all micro-batches of the step; this process makes those of its own tokens, with their nats."""
     first, count = stack.parts
-    scoring = scoring_of(stack.training, stack.runs[0].data.pool.document_end, stack.segment.metadata)
+    scoring = scoring_of(stack.training, stack.runs[0].data.pool.document_end, stack.segment.metadata, stack.step)
     parts = [slice(start, start + stack.part_size) for start in range(0, pairs_NSXT.shape[1], stack.part_size)]
     taught = teaching(stack.teachers, stack.step)
 
@@ -282,7 +284,7 @@ def _evaluate(stack: Stack) -> None:
     for run, weights_W in zip(stack.runs, stack.weights_NW, strict=True):
         if run.evaluations and run.evaluations[-1][0] == stack.step:
             continue  # a run that was stopped before its first step
-        model = decoder(described, stack.layout.vocab_size, stack.layout.named(weights_W))
+        model = decoder(described, stack.layout.vocab_size, of_model(stack.layout.named(weights_W)))
         try:
             run.evaluations.append((stack.step, evaluated(model, run.data.pool, config)))
         except DivergedError as error:
@@ -293,16 +295,6 @@ def _evaluate(stack: Stack) -> None:
 def _saves(stack: Stack) -> bool:
     """Return whether checkpoints are due, or the run is through."""
     return is_due(stack.training, stack.step, stack.save_every if stack.keeps else None)
-
-
-def _stopped(stack: Stack) -> StoppedError:
-    """Return what to raise when time is up, its checkpoints on their way to the disk."""
-    first, others = stack.runs[0], len(stack.runs) - 1
-    kept = "checkpoints are kept, and the same command goes on from there" if first.checkpoints else "nothing is kept"
-    return StoppedError(
-        f"{first.spec.name}{f' and {others} more runs' if others else ''}: stopped behind step {stack.step} of "
-        f"{stack.training.num_steps}; {kept}."
-    )
 
 
 def _settle(stack: Stack) -> None:

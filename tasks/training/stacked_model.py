@@ -1,100 +1,31 @@
 """The decoder of `model.py` for many proxies at once: loss and gradient of one micro-batch of each.
 
-All weights of a proxy are one row; the products' weights are views of it, and their gradients are written straight into
-views of a row of the same layout. Rounding is that of `model.py`, operation by operation.
+All weights of a proxy are one row (`stacked_layout`); the products' weights are views of it, and their gradients are written
+straight into views of a row of the same layout. Rounding is that of `model.py`, operation by operation.
 
 Axes: N proxies, S sequences, X tokens given and tokens to predict, T positions, R = S x T rows, I in, O out, D hidden,
 V vocabulary, P parameters, W = P padded.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from math import prod
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812 (its usual name)
 
-from tasks.core.errors import ConfigError
-from tasks.training.config import ModelConfig
 from tasks.training.experts.balance import Routing
 from tasks.training.experts.kinds import Routed
 from tasks.training.layers import attended, own_document, rotary
 from tasks.training.loss import GPU_LOGITS, nats_and_gradients, nats_per_row, slopes
 from tasks.training.losses.kinds import LossKind
 from tasks.training.matrices import on_a_line
-from tasks.training.model import EMBEDDING, FINAL_NORM, Scoring, weight_shapes
+from tasks.training.model import EMBEDDING, FINAL_NORM, Scoring
+from tasks.training.multi_token.stacked import further_slopes
 from tasks.training.stacked_experts import sparse
+from tasks.training.stacked_layout import Layout
 from tasks.training.stacked_products import Product, Scaled
 from tasks.training.teachers.soft_labels import SoftLabels, joined
 from tasks.training.transforms.row import NO_TARGET
-
-# Rows begin on a cache line in both precisions, and behind the weights there is room for one number.
-_ALIGNMENT = 32
-
-
-@dataclass(frozen=True)
-class Layout:
-    """Where each weight stands in a row of `width` numbers, of which the first `parameters` are weights."""
-
-    config: ModelConfig
-    vocab_size: int
-    places: Mapping[str, tuple[int, tuple[int, ...]]]
-    parameters: int
-
-    @property
-    def width(self) -> int:
-        """Numbers of a row, with padding; there is at least one behind the weights."""
-        return (self.parameters // _ALIGNMENT + 1) * _ALIGNMENT
-
-    def part(self, rows_NW: Tensor, first: str, last: str | None = None) -> Tensor:
-        """Return a weight of all proxies, [N, *shape]; or those from `first` to `last`, one below the other."""
-        (start, shape), (end, end_shape) = self.places[first], self.places[last or first]
-        stop = end + prod(end_shape)
-        return rows_NW[:, start:stop].view(rows_NW.shape[0], -1, *shape[1:])
-
-    @property
-    def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Shapes of the weights by name."""
-        return {name: shape for name, (_, shape) in self.places.items()}
-
-    def named(self, rows: Tensor) -> dict[str, Tensor]:
-        """Return the weights of one proxy's row, or of all proxies' rows, by name, as views."""
-        return {
-            name: rows[..., start : start + prod(shape)].view(*rows.shape[:-1], *shape)
-            for name, (start, shape) in self.places.items()
-        }
-
-    def row(self, weights: Mapping[str, Tensor]) -> Tensor:
-        """Return weights by name as a row, shape [W]."""
-        return self.padded(torch.cat([weights[name].flatten() for name in self.places]))
-
-    def padded(self, values_P: Tensor) -> Tensor:
-        """Return numbers of all weights with the padding of a row, shape [W]."""
-        return F.pad(values_P, (0, self.width - self.parameters))
-
-    def spread(self, values: Mapping[str, Tensor | float]) -> Tensor:
-        """Return a number for each weight by name as one for each element, shape [W]."""
-        return self.row({name: torch.full(shape, float(values[name])) for name, shape in self.shapes.items()})
-
-
-def layout_of(config: ModelConfig, vocab_size: int) -> Layout:
-    """Return the layout of a model's weights, in the order of `weight_shapes`.
-
-    Raises:
-        ConfigError: the model is not Llama's with tied embeddings.
-    """
-    if config.architecture is not None or config.untied_embeddings:
-        raise ConfigError(
-            "models with another architecture than Llama's, or with an output layer of their own, cannot be stacked: train "
-            "a full run of them with `parallel: {kind: ddp}`, on one worker or more; for proxies leave architecture and "
-            "untied_embeddings out."
-        )
-    places, offset = {}, 0
-    for name, shape in weight_shapes(config, vocab_size).items():
-        places[name] = (offset, shape)
-        offset += prod(shape)
-    return Layout(config, vocab_size, places, offset)
 
 
 def gradient_and_nats(
@@ -114,7 +45,8 @@ def gradient_and_nats(
     """Write each proxy's gradient, and the sum of its nats behind it, into `total_NW`; the nats of each sample too.
 
     It is the gradient of the sum of weight x loss over its tokens, with the balance loss of its experts by what `routings`
-    says of each proxy; `soft_N` are what teachers say of each proxy's rows. `low_NW` are the weights in the precision of the
+    says of each proxy; `soft_N` are what teachers say of each proxy's rows. Of tokens further ahead it is the gradient too,
+    while `scoring` lets them count, and not the nats. `low_NW` are the weights in the precision of the
     products, `pairs_NSXT` the tokens that it is given and those that it is to predict. `at_once`: the output layer for all
     proxies together, what a GPU needs; else one by one.
     """
@@ -123,7 +55,7 @@ def gradient_and_nats(
     x_NRD = _looked_up(layout, weights_NW, low_NW, inputs_NR).requires_grad_()
     with torch.enable_grad():
         allowed = _allowed(inputs_NR, length, scoring)
-        hidden_NRD, balance = _hidden_states(layout, low_NW, total_NW, x_NRD, length, allowed, routings)
+        hidden_NRD, balance, state_NRD = _hidden_states(layout, low_NW, total_NW, x_NRD, length, allowed, routings)
     output_NVD, slope_NVD = layout.part(low_NW, EMBEDDING), layout.part(total_NW, EMBEDDING)
     loss, add_looked_up = (_loss_at_once, _add_at_once) if at_once else (_loss_of_each, _add_to_each)
     each_NR = torch.zeros(targets_NR.shape, device=targets_NR.device)
@@ -131,10 +63,19 @@ def gradient_and_nats(
     given = (hidden_NRD.detach(), output_NVD, targets_NR, slope_NVD, each_NR, scoring, factor_NR, soft_N)
     nats_N, slope_NRD = loss(*given)
     nats_NS.copy_(each_NR.view(*nats_NS.shape, length).sum(dim=2))
-    outputs, slopes_of = ([hidden_NRD], [slope_NRD]) if balance is None else ([hidden_NRD, balance], [slope_NRD, None])
-    (slope_x_NRD,) = torch.autograd.grad(outputs, x_NRD, slopes_of)
+    total_NW[:, layout.of_model :] = 0.0
+    slopes_of: list[tuple[Tensor, Tensor | None]] = [(hidden_NRD, slope_NRD)]
+    slopes_of += [] if balance is None else [(balance, None)]
+    slope_norm_ND: Tensor | None = None
+    if scoring.further:
+        rows = (weights_NW, total_NW, pairs_NSXT, weights_NST, state_NRD)
+        slope_state_NRD, slope_norm_ND = further_slopes(layout, *rows, allowed, scoring)
+        slopes_of.append((state_NRD, slope_state_NRD))
+    outputs, slopes = zip(*slopes_of, strict=True)
+    (slope_x_NRD,) = torch.autograd.grad(outputs, x_NRD, slopes)
     add_looked_up(slope_NVD, inputs_NR, slope_x_NRD.float())
-    total_NW[:, layout.parameters :] = 0.0
+    if slope_norm_ND is not None:
+        layout.part(total_NW, FINAL_NORM).add_(slope_norm_ND)
     total_NW[:, layout.parameters] = nats_N
 
 
@@ -194,8 +135,9 @@ def _hidden_states(
     length: int,
     allowed: Tensor | None,
     routings: Sequence[Routing] | None,
-) -> tuple[Tensor, Tensor | None]:
-    config, told = layout.config, list[list[Routed]]()
+) -> tuple[Tensor, Tensor | None, Tensor]:
+    """Return the normalised output of the last layer, the balance loss, and the state that predicts further tokens."""
+    config, told, state_NRD = layout.config, list[list[Routed]](), x_NRD
     cos, sin = rotary(config, length, x_NRD.device)
 
     def product(x_NRI: Tensor, first: str, last: str) -> Tensor:
@@ -211,6 +153,7 @@ def _hidden_states(
         return Scaled.apply(scaled, layout.part(low_NW, name), layout.part(slope_NW, name))  # type: ignore[no-any-return, no-untyped-call]
 
     for layer in range(config.num_layers):
+        state_NRD = x_NRD if layer == layout.tap else state_NRD
         block = f"model.layers.{layer}."
         attention, mlp = block + "self_attn.", block + "mlp."
         mixed_NRX = product(
@@ -233,7 +176,8 @@ def _hidden_states(
         [] if routings is None else [one.loss(own) for one, own in zip(routings, zip(*told, strict=True), strict=True)]
     )
     balances = [one for one in losses if one is not None]
-    return norm(x_NRD, FINAL_NORM), torch.stack(balances).sum() if balances else None
+    balance = torch.stack(balances).sum() if balances else None
+    return norm(x_NRD, FINAL_NORM), balance, x_NRD if layout.tap == config.num_layers else state_NRD
 
 
 def _loss_of_each(

@@ -14,7 +14,7 @@ from tasks.training.config import TrainingConfig
 from tasks.training.optimizers.kinds import OptimizerKind, method
 from tasks.training.optimizers.method import OptimizerMethod, Step, split_name, state_name
 from tasks.training.optimizers.template import step_template
-from tasks.training.stacked_model import Layout
+from tasks.training.stacked_layout import Layout
 
 # The name of all weights as one vector.
 _ALL = ""

@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from tasks.core.errors import StoppedError
 from tasks.tokenize.pool import TokenPool
 from tasks.training.checkpoint import Checkpoint, CheckpointWriter, kept_by, read, steps
 from tasks.training.config import TrainingConfig
@@ -24,10 +25,11 @@ from tasks.training.interleave import Integers
 from tasks.training.ledger import ConsumptionLog, also_counted
 from tasks.training.masked import Mask, mask_of
 from tasks.training.model import decoder, torch_dtype
+from tasks.training.multi_token.method import of_model
 from tasks.training.result import Evaluation, RunResult, accounted, first_weights, identity, steps_before
 from tasks.training.segments import Segment, Segments, model_behind, segment_of
 from tasks.training.spikes import skipped_steps
-from tasks.training.stacked_model import Layout, layout_of
+from tasks.training.stacked_layout import Layout, layout_of
 from tasks.training.stacked_optimizer import StackedOptimizer, begin, named_state, new_state, optimizer_of, read_state
 from tasks.training.teachers.loaded import Teachers, teachers_of
 from tasks.training.types import DivergedError, RunSpec, World
@@ -137,8 +139,8 @@ class Stack:
 def stacked_run(place: int, spec: RunSpec, pool: TokenPool, checkpoints: Path | None) -> StackedRun:
     """Return a run of a stack at its place, with the steps of its checkpoints."""
     data, own = run_data(spec, pool), identity(spec, pool)
-    layout = layout_of(spec.training.model, pool.vocab_size)
     training = spec.training
+    layout = layout_of(training.model, pool.vocab_size, training.multi_token)
     also = also_counted(training.data, spec.segments, objective=training.objective is not None)
     log = ConsumptionLog(spec.segments, len(pool.names), also)
     run = StackedRun(place, spec, layout, data, log, own, checkpoints, expert_state(training, len(pool.names)))
@@ -188,7 +190,7 @@ def started(
     keeps = bool(from_first(torch.tensor([run.checkpoints is not None for run in runs]).any(), world))
     own = (weights_NW, state, low_NW, sums)
     segments, teachers = runs[0].data.segments, teachers_of(runs[0].spec, layout.vocab_size, device)
-    mask = mask_of(training.static_mask, layout.shapes, device)
+    mask = mask_of(training.static_mask, of_model(layout.shapes), device)
     if mask is not None:
         mask.apply(layout.named(weights_NW), step)
     more = (segments, teachers, mask, anchor_of(runs[0].spec, device))
@@ -270,7 +272,7 @@ def result_of(run: StackedRun, world: World) -> RunResult | DivergedError:
     assert run.end is not None, "every run was trained to its end"
     if isinstance(run.end, DivergedError):
         return run.end
-    weights = {name: weight.clone() for name, weight in run.layout.named(run.end.cpu()).items()}
+    weights = {name: weight.clone() for name, weight in of_model(run.layout.named(run.end.cpu())).items()}
     model = decoder(model_behind(run.data.segments, len(run.losses)), run.layout.vocab_size, weights)
     ledger, experts = run.log.ledger(_consumed(run, world), len(run.losses)), run.experts
     names = run.data.pool.names
@@ -279,4 +281,14 @@ def result_of(run: StackedRun, world: World) -> RunResult | DivergedError:
         experts=None if experts is None else experts_used(experts, _routed(experts, world), names, len(run.losses)),
         evaluations=tuple(run.evaluations),
         skipped=skipped_steps(run.spec.training.optimizer.skip_spikes, run.losses, run.norms),
+    )
+
+
+def stopped(stack: Stack) -> StoppedError:
+    """Return what to raise when time is up, its checkpoints on their way to the disk."""
+    first, others = stack.runs[0], len(stack.runs) - 1
+    kept = "checkpoints are kept, and the same command goes on from there" if first.checkpoints else "nothing is kept"
+    return StoppedError(
+        f"{first.spec.name}{f' and {others} more runs' if others else ''}: stopped behind step {stack.step} of "
+        f"{stack.training.num_steps}; {kept}."
     )

@@ -217,7 +217,7 @@ def _described(planned: PlannedRun, record: UnitRecord, pool: TokenPool) -> Trai
         phases=tuple(trained_phase(phase, weights) for phase, weights in zip(spec.phases, decided, strict=True)),
         tokens=spec.training.num_tokens,
         parameters=num_parameters(spec.training.model, pool.vocab_size)[0],
-        flops=flops_of(spec.segments, pool.vocab_size, before, spec.training.num_steps),
+        flops=flops_of(spec, pool.vocab_size, before, spec.training.num_steps),
         final_loss=record.summary["final_loss"],
         consumed=consumed,
         weights_digest=record.file(WEIGHTS_FILE).digest,

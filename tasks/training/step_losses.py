@@ -84,6 +84,27 @@ def _selected(
     return counts_S[own]
 
 
+def labels_ahead(
+    tokens_BT: Tensor, targets_BT: Tensor, weights_BT: Tensor | None, place: int, apart: int | None
+) -> tuple[Tensor, Tensor]:
+    """Return what each position is to predict `place` tokens ahead (1 = the next), [B, P], and what that counts, float32.
+
+    P are the positions that have so many tokens behind them. A label counts what it counts as a next token: nothing where it
+    is none (padding, metadata, what a transform leaves out), and what the data, an objective or teachers make of it. Where a
+    token ends documents that do not see each other (`apart`), a label of another document counts nothing.
+    """
+    positions = max(targets_BT.shape[1] - place + 1, 0)
+    labels_BP = targets_BT[:, place - 1 :]
+    counts_BP = (labels_BP != NO_TARGET).float()
+    if weights_BT is not None:
+        counts_BP = counts_BP * weights_BT[:, place - 1 :]
+    if apart is not None:
+        # What stands behind a document's end is predicted from the next document; the end itself is its own's.
+        documents_BT = (tokens_BT == apart).cumsum(dim=1)
+        counts_BP = counts_BP * (documents_BT[:, place - 1 :] == documents_BT[:, :positions])
+    return labels_BP.clamp(min=0), counts_BP
+
+
 def require_targets(training: TrainingConfig, data: RunData, step: int) -> None:
     """Check that something is predicted in a step, and counts; asked where its gradient is 0.
 

@@ -225,7 +225,8 @@ class Trunk:
             raise ConfigError(
                 f"{branch.name}: step {self.step} is none of the {mine.num_steps} steps of {self.spec.name}{behind}."
             )
-        names = ("model", "data", "sequences_per_step", "micro_batches", "precision", "distillation", "static_mask")
+        names = ["model", "data", "sequences_per_step", "micro_batches", "precision"]
+        names += ["distillation", "multi_token", "static_mask"]
         differing = [name for name in names if getattr(mine, name) != getattr(own, name)]
         ours, theirs = mine.optimizer.method, own.optimizer.method
         if ours.kind != theirs.kind:

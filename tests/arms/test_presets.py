@@ -26,6 +26,7 @@ STAGED = {
     "llama3_syne": ("zh", "en", "synthetic"),
     "long_context": ("a", "b"),
     "meco": ("alpha", "beta", "gamma"),
+    "multi_token": ("a", "b"),
     "optimizer_state": ("a", "b"),
     "pints": ("a", "b"),
     "stability_gap": ("new", "a", "b"),
@@ -44,9 +45,8 @@ def pool_for(preset: str, folder: Path) -> TokenPool:
 
 
 def planned(preset: str, pool: TokenPool) -> dict[str, PlannedArm]:
-    step = PROXY.model_copy(
-        update={"sequences_per_step": SEQUENCES.get(preset, PROXY.sequences_per_step), "micro_batches": 1}
-    )
+    more = {"sequences_per_step": SEQUENCES.get(preset, PROXY.sequences_per_step), "micro_batches": 1}
+    step = PROXY.model_copy(update={**more, "model": PROXY.model.model_copy(update={"num_layers": 2})})
     training = step.model_copy(update={"num_tokens": STEPS * step.tokens_per_step})
     defaults = ArmsParams.model_construct(training=training).model_dump(mode="json")
     params = validate(ArmsParams, layered(defaults, read_yaml(ARMS_PRESETS / f"{preset}.yaml")), preset)

@@ -14,7 +14,8 @@ from tasks.training.export import model_config, read_model, transformers_config,
 from tasks.training.loss import nats_per_row, rows_at_a_time, scored
 from tasks.training.model import EMBEDDING, Decoder, Scoring, decoder, initial_model, logits, weight_shapes
 from tasks.training.model_size import num_parameters
-from tasks.training.stacked_model import gradient_and_nats, layout_of
+from tasks.training.stacked_layout import layout_of
+from tasks.training.stacked_model import gradient_and_nats
 from tasks.training.transforms.row import NO_TARGET
 
 CONFIG = ModelConfig(

@@ -91,6 +91,11 @@ METHODS = {
     "loss weights": Method("train.training.data.loss_weights", None, "score"),
     "low rank": Method("train.training.optimizer.method", ADAMW, {"kind": "low_rank", "rank": 3}),
     "metadata": Method("stage.metadata", False, True),
+    "further tokens by heads": Method(
+        "train.training.multi_token", None, {"kind": "heads", "num_tokens": 3, "shared_layers": 1}
+    ),
+    "further tokens by modules": Method("train.training.multi_token", None, {"kind": "sequential"}),
+    "further tokens from one vector": Method("train.training.multi_token", None, {"kind": "future"}),
     "muP": Method("train.training.mup", None, {"base_hidden_size": 8}),
     "Muon": Method("train.training.optimizer.method", ADAMW, {"kind": "muon"}),
     "norm decay": Method("train.training.optimizer.norm_weight_decay", None, 0.5),

@@ -21,6 +21,8 @@ from tasks.training.data_config import DataConfig, EvaluationConfig
 from tasks.training.experts.top_k import Adaptive, Balance, TopK
 from tasks.training.layers import Layer
 from tasks.training.losses.z_loss import ZLoss
+from tasks.training.multi_token.sequential import Sequential
+from tasks.training.multi_token.weights import WeightChange
 from tasks.training.objectives.lin_upper import LinUpper
 from tasks.training.optimizers.muon import Muon
 from tasks.training.parallel.ddp import Ddp
@@ -54,6 +56,12 @@ EXPERTS: dict[str, object] = {
     "experts": TopK(
         num_experts=4, num_active=2, capacity_factor=1.0, balance=Balance(coefficient=1.0, adaptive=Adaptive(most=1.0))
     ),
+}
+# Further tokens count in the first three steps of six.
+FURTHER: dict[str, object] = {
+    **FEW,
+    "micro_batches": 4,
+    "multi_token": Sequential(num_modules=2, changes=(WeightChange(from_fraction=0.5, weight=0.0),)),
 }
 
 
@@ -106,6 +114,9 @@ def by_both(folder: Path, member: GroupMember) -> None:
     made("weighed in a stack", small_spec(**WEIGHED))
     made("experts", small_spec(parallel=Ddp(), **EXPERTS))
     made("experts in a stack", small_spec(**EXPERTS))
+    for parallel in KINDS:
+        made(f"further tokens, {parallel.kind}", small_spec(parallel=parallel, **FURTHER))
+    made("further tokens in a stack", small_spec(**FURTHER))
     made("bfloat16", small_spec(parallel=Fsdp(recompute_activations=True), precision="bfloat16", **FEW))
     if world.rank == 0:
         (folder / "told.json").write_text(json.dumps(found))
@@ -256,6 +267,15 @@ def test_experts_are_balanced_alike_over_four_micro_batches_of_one_process_and_t
     assert told_by_two["experts in a stack"] == json.loads(json.dumps(told(alone)))
     plain = train(small_spec(**EXPERTS | {"experts": TopK(num_experts=4, num_active=2, balance=None)}), pool)
     assert plain.losses[-1] != pytest.approx(alone.losses[-1], abs=1e-3)
+
+
+def test_further_tokens_are_the_same_in_four_micro_batches_of_one_process_and_two_of_each_of_two(
+    told_by_two: dict[str, dict[str, object]], pool: TokenPool
+) -> None:
+    alone = train(small_spec(**FURTHER), pool)
+    for parallel in KINDS:
+        assert told_by_two[f"further tokens, {parallel.kind}"]["losses"] == pytest.approx(alone.losses, abs=1e-4)
+    assert told_by_two["further tokens in a stack"] == json.loads(json.dumps(told(alone)))
 
 
 def test_a_run_asked_to_stop_keeps_a_checkpoint_of_its_last_step(pool: TokenPool, tmp_path: Path) -> None:

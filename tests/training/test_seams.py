@@ -25,7 +25,8 @@ from tasks.training.objectives.objective import StepLosses
 from tasks.training.objectives.reweighted import Reweighted, Shape
 from tasks.training.parallel.ddp import Ddp
 from tasks.training.run import train
-from tasks.training.stacked_model import gradient_and_nats, layout_of, nats_of_tokens
+from tasks.training.stacked_layout import layout_of
+from tasks.training.stacked_model import gradient_and_nats, nats_of_tokens
 from tasks.training.transforms.goldfish import Goldfish, transformed
 from tests.training.conftest import LENGTH, VOCAB_SIZE, small_spec, small_training
 from tests.training.documents import memory_pool

@@ -38,7 +38,8 @@ def longer_spec(**changes: object) -> RunSpec:
 
 
 def test_steps_keep_their_tokens_and_samples_are_numbered_over_all_lengths() -> None:
-    segments = longer_spec().segments
+    spec = longer_spec()
+    segments = spec.segments
     told = [
         (one.first_step, one.stop_step, one.first_sample, one.sequences_per_step, one.model.rope_base)
         for one in segments
@@ -46,8 +47,8 @@ def test_steps_keep_their_tokens_and_samples_are_numbered_over_all_lengths() -> 
     assert told == [(0, 5, 0, 4, 1e4), (5, 9, 20, 2, 1e5), (9, 12, 28, 4, 1e4)]
     assert share_of_step(segments, 6) == (22, 24) and share_of_step(segments, 9, 1, 1, 2) == (30, 32)
     assert steps_of_samples(segments, np.array([0, 19, 20, 27, 28, 39])).tolist() == [0, 4, 5, 8, 9, 11]
-    parts = [flops_of(segments, 64, first, stop) for first, stop in ((0, 5), (5, 12))]
-    assert sum(parts) == flops_of(segments, 64, 0, 12) > flops_of(small_spec().segments, 64, 0, 12)
+    parts = [flops_of(spec, 64, first, stop) for first, stop in ((0, 5), (5, 12))]
+    assert sum(parts) == flops_of(spec, 64, 0, 12) > flops_of(small_spec(), 64, 0, 12)
 
 
 def test_the_ledger_counts_both_lengths_and_every_document_is_found_where_it_was_seen(pool: TokenPool) -> None:

@@ -25,7 +25,8 @@ from tasks.training.params import TrainParams
 from tasks.training.run import train
 from tasks.training.schedules.cosine import Cosine
 from tasks.training.stacked import train_stacked
-from tasks.training.stacked_model import gradient_and_nats, layout_of
+from tasks.training.stacked_layout import layout_of
+from tasks.training.stacked_model import gradient_and_nats
 from tasks.training.stage import run, teachers_of
 from tasks.training.step_losses import token_weights
 from tasks.training.teachers.distillation import Distillation

@@ -60,11 +60,11 @@ def anchor_of(
     Raises:
         ConfigError: it is to be held near to a start and has none.
     """
-    from safetensors import safe_open
-
     require_anchor(spec)
     if spec.training.ewc is None or spec.anchor is None or not spec.training.ewc.strength:
         return None
+    from safetensors import safe_open
+
     weights, fisher = dict[str, "Tensor"](), dict[str, "Tensor"]()
     with safe_open(spec.anchor.local(), framework="pt") as file:
         for name in file.keys():  # noqa: SIM118 (no mapping)

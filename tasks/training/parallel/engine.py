@@ -29,6 +29,8 @@ from tasks.training.loader import prefetched, workers_for
 from tasks.training.masked import mask_of
 from tasks.training.memory import require_memory, shortage_named
 from tasks.training.model import Decoder, decoder, scoring_of, weight_shapes
+from tasks.training.multi_token.method import of_model
+from tasks.training.multi_token.predictor import Predictor, all_shapes
 from tasks.training.numerics import deterministic, diverged
 from tasks.training.optimizers.kinds import method
 from tasks.training.optimizers.method import Sharding, split_name
@@ -118,6 +120,7 @@ def _start(spec: RunSpec, data: RunData, job: Job, spread_out: SpreadOut, own: s
     training, parallel, vocab_size = spec.training, spec.training.engine, data.pool.vocab_size
     assert parallel is not None, "this engine was chosen by it"
     model = Decoder(training.model, vocab_size)
+    model.multi_token = None if training.multi_token is None else Predictor(training.multi_token, training.model)
     model.recompute = parallel.recompute_activations
     if parallel.compile:
         for layer in model.model.layers:
@@ -171,7 +174,7 @@ def _restore(run: Run, step: int) -> None:
             run.experts.restore(record["experts"], step)
     if run.experts is not None and run.experts.coefficients_L is not None:
         run.experts.coefficients_L = _from_first(run.experts.coefficients_L, run.job)
-    shapes = weight_shapes(run.training.model, run.data.pool.vocab_size)
+    shapes = all_shapes(run.training.multi_token, run.training.model, run.data.pool.vocab_size)
     for name, part in [*run.spread.weights.items(), *run.state.items()]:
         weight = _weight_of(name)
         shape = shapes[weight] if run.spread.sharded else part.shape
@@ -188,7 +191,7 @@ def _advance(run: Run, batches: Iterator[Batch]) -> None:
     """
     training, spread, step, chosen = run.training, run.spread, run.step, run.training.optimizer.method
     batch, segment = next(batches), segment_of(run.data.segments, step)
-    scoring = scoring_of(training, run.data.pool.document_end, segment.metadata)
+    scoring = scoring_of(training, run.data.pool.document_end, segment.metadata, step)
     parts = parts_of_step(segment, training.micro_batches, run.job.world)
     run.model.read_as(segment.model)
     some_SXT = torch.from_numpy(batch.pairs).to(run.job.device).chunk(parts)
@@ -289,7 +292,7 @@ def _evaluate(run: Run) -> None:
 def _model(run: Run) -> Decoder:
     """Return the whole model on the first process, in the host's memory, and one without values on the others."""
     config, vocab_size = model_behind(run.data.segments, run.step), run.data.pool.vocab_size
-    wholes = ((name, run.spread.whole(name, part)) for name, part in run.spread.weights.items())
+    wholes = ((name, run.spread.whole(name, part)) for name, part in of_model(run.spread.weights).items())
     weights = {name: whole.cpu() for name, whole in wholes if run.job.world.rank == 0}
     return decoder(config, vocab_size, weights) if weights else Decoder(config, vocab_size)
 

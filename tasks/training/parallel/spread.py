@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import Field
 
 from tasks.core.params import Params
+from tasks.training.multi_token.method import PREFIX
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -60,6 +61,7 @@ def taken_gradients(model: "Decoder") -> dict[str, "Tensor"]:
     """Return the gradients of all weights by name, and leave the weights without."""
     found = {}
     for name, weight in model.named_parameters():
-        assert weight.grad is not None, f"{name} is part of the loss"
-        found[name], weight.grad = weight.grad, None
+        # What predicts further tokens has none in steps in which they do not count.
+        assert weight.grad is not None or name.startswith(PREFIX), f"{name} is part of the loss"
+        found[name], weight.grad = weight.new_zeros(weight.shape) if weight.grad is None else weight.grad, None
     return found

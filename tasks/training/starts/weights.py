@@ -11,6 +11,7 @@ from tasks.core.errors import DamagedError, DataError
 from tasks.core.handles import Handle
 from tasks.core.sealed import read_sealed
 from tasks.training.config import ModelConfig, TrainingConfig
+from tasks.training.multi_token.method import of_model
 from tasks.training.optimizers.kinds import method
 from tasks.training.optimizers.method import Shapes, split_name
 from tasks.training.published_run import OPTIMIZER_STEPS
@@ -203,6 +204,11 @@ def _shape_mistakes(start: Start, training: TrainingConfig, vocab_size: int, *, 
         shown = "; ".join(wrong[:_SHOWN])
         yield f"{len(wrong)} of its weights are not those of train.training.model; first: {shown}."
     if start.optimizer_steps is not None:
+        if training.multi_token is not None:
+            yield (
+                "with_optimizer goes on with the optimizer's state of the model alone, and train.training.multi_token "
+                "trains weights beside it, which no start has. Branch off the milestone, or leave one of both out."
+            )
         yield from _state_mistakes(found, training, expected)
 
 
@@ -225,7 +231,8 @@ def _state_mistakes(found: Shapes, training: TrainingConfig, weights: Shapes) ->
     """Yield what of the optimizer's state, among the tensors found, is not that of the run's optimizer."""
     chosen = training.optimizer.method
     expected = {name: tuple(one.shape) for name, one in method(chosen).init(chosen, weights, "meta").items()}
-    state = {name: shape for name, shape in found.items() if split_name(name)[1]}
+    # What predicted further tokens stays behind.
+    state = {name: shape for name, shape in found.items() if (own := split_name(name)[1]) and of_model({own: name})}
     theirs, ours = (sorted({split_name(name)[0] for name in names}) for names in (state, expected))
     if theirs != ours:
         yield (
