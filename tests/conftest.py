@@ -29,8 +29,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Mark what each test needs, leave slow ones out unless `-m` names them, keep together what shares a fixture.
 
     A file runs in one process, and so does all that uses the servers, and all that uses S3. What takes longest comes first:
-    the servers' tests, beginning with the one that waits for the clock, then S3's, then the files that use Ray or DVC, then
-    the rooms that train: all processes end with short files, at the same time.
+    the servers' tests, beginning with the one that waits for the clock, then S3's, then the files that use Ray or DVC and
+    those about the whole repository, then the rooms that train: all processes end with short files, at the same time.
     """
     for item in items:
         fixtures = getattr(item, "fixturenames", ())
@@ -40,6 +40,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("slow")])
         items[:] = [item for item in items if not item.get_closest_marker("slow")]
     long = {item.path for item in items if any(item.get_closest_marker(need) for need in ("ray", "dvc"))}
+    long |= {item.path for item in items if item.path.parent == PROJECT / "tests"}
     for item in items:
         together = next((need for need in ("server", "s3") if item.get_closest_marker(need)), None)
         item.add_marker(pytest.mark.xdist_group(together or item.path.relative_to(PROJECT).as_posix()))

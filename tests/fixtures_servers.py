@@ -3,6 +3,7 @@
 import os
 import socket
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -32,13 +33,27 @@ def local_settings(home: Path) -> Settings:
     )
 
 
+# What ends the servers; behind the last test that uses them that is done.
+SERVERS = pytest.StashKey[ExitStack]()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """End the servers behind the last test that uses them: idle ones take a tenth of a core to the end of the session."""
+    last = nextitem is not None and nextitem.get_closest_marker("server") is None
+    if last and item.get_closest_marker("server") is not None and SERVERS in item.config.stash:
+        item.config.stash[SERVERS].close()
+
+
 @pytest.fixture(scope="session")
-def live_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
-    """Settings of a Prefect and an MLflow server that answer; they end with the session."""
+def live_servers(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> Iterator[Settings]:
+    """Settings of a Prefect and an MLflow server that answer; they end with the tests that use them."""
     settings = local_settings(tmp_path_factory.mktemp("servers"))
-    servers.up(settings, with_worker=False)
-    yield settings
-    servers.down(settings)
+    with ExitStack() as stack:
+        stack.callback(servers.down, settings)
+        servers.up(settings, with_worker=False)
+        pytestconfig.stash[SERVERS] = stack
+        yield settings
 
 
 @pytest.fixture(scope="session")
