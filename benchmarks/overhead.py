@@ -15,7 +15,8 @@ from typing import Literal
 
 from benchmarks.measure import Line, Note, Spread, spread_of
 from benchmarks.options import Options
-from infra.executors import Executor, executor_of, ray_closed_after
+from infra.executors import Executor, executor_of
+from infra.ray_executor import ray_closed_after
 from infra.storage import FolderStore
 from tasks.core.results import Here, UnitResult
 from tasks.ingest.config import IngestParams

@@ -13,12 +13,12 @@ from flows.closing import closing_table
 from flows.config import PipelineConfig, require_files, require_tasks, resolved_params
 from flows.headline import headline_metrics, headline_params, headline_tables, run_costs
 from infra.disk import require_space
-from infra.executors import ray_closed_after
 from infra.folders import place as place_file
 from infra.mlflow_calls import CLAIM_TAG, GAIN_LOWER_TAG
 from infra.open_runs import OpenRun, close_left_open, noted
 from infra.orchestration import publish_link, publish_markdown, reap, tag_flow_run
 from infra.progress import told_while
+from infra.ray_executor import ray_closed_after
 from infra.records import Dataset, Model
 from infra.settings import Settings, load_settings, project_root
 from infra.stores import store_of

@@ -70,5 +70,5 @@ class _Forks:
 @contextmanager
 def forked_workers() -> Iterator[None]:
     """Let the processes of local executors be forks while the block runs."""
-    with patch("infra.executors.multiprocessing", _Forks), patch("infra.distributed.multiprocessing", _Forks):
+    with patch("infra.local_executor.multiprocessing", _Forks), patch("infra.distributed.multiprocessing", _Forks):
         yield

@@ -20,7 +20,7 @@ from tasks.core.words import percent
 from tasks.mixture.decide import Pick
 from tasks.mixture.noise import dunnett_quantile
 from tasks.mixture.problem import Constraint
-from tasks.mixture.published_candidates import (
+from tasks.mixture.published_mixtures import (
     Candidate,
     Confirmation,
     ConfirmationVerdict,

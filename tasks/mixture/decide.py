@@ -21,7 +21,7 @@ from tasks.mixture.predictors.choose import fit
 from tasks.mixture.predictors.gp_sqrt import GpSqrt
 from tasks.mixture.problem import Problem
 from tasks.mixture.published import BaselineName
-from tasks.mixture.published_candidates import Candidate, MixtureOrigin
+from tasks.mixture.published_mixtures import Candidate, MixtureOrigin
 from tasks.mixture.runs import ProxyRun, RunTable
 from tasks.mixture.strategies.evidence import MARGIN, Evidence, Predicts, brought_in, excess
 from tasks.mixture.strategies.local_search import ascend

@@ -16,8 +16,9 @@ from tasks.mixture.decide import Pick
 from tasks.mixture.expected_curve import RunCurve
 from tasks.mixture.noise import difference_noise
 from tasks.mixture.problem import Problem
-from tasks.mixture.published_candidates import Confirmation, Transfer
+from tasks.mixture.published_candidates import Transfer
 from tasks.mixture.published_forecast import ONE_SIZE, DomainForecast, Forecast, Said, SizeGain
+from tasks.mixture.published_mixtures import Confirmation
 from tasks.mixture.runs import IN_WORDS, LossUnit, RunTable
 from tasks.mixture.strategies.evidence import Predicts
 from tasks.mixture.third_size import Fall, Sizes, extrapolated

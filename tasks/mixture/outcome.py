@@ -14,18 +14,10 @@ from tasks.mixture.forecast import forecast
 from tasks.mixture.noise import run_noise
 from tasks.mixture.problem import Problem, objective_shares
 from tasks.mixture.published import Recipe
-from tasks.mixture.published_candidates import (
-    Candidates,
-    ChosenMixture,
-    ChosenPredictor,
-    DecayChoice,
-    HeldOutPrediction,
-    Interactions,
-    Pareto,
-    ParetoPoint,
-    TokenSupply,
-)
+from tasks.mixture.published_candidates import Candidates, DecayChoice, Interactions, Pareto, ParetoPoint, TokenSupply
 from tasks.mixture.published_forecast import Forecast
+from tasks.mixture.published_mixtures import ChosenMixture
+from tasks.mixture.published_predictors import ChosenPredictor, HeldOutPrediction
 from tasks.mixture.runs import RUNS_FILE, to_csv
 from tasks.mixture.search import Judgement, judgement, scores
 from tasks.mixture.state import State

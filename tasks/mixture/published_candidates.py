@@ -3,127 +3,18 @@
 Objectives and losses: lower is better. Gains are over natural, in the objective's unit: higher is better.
 """
 
-from collections.abc import Mapping
-from statistics import fmean
 from typing import ClassVar, Literal, Self
 
-from pydantic import JsonValue, NonNegativeFloat, NonNegativeInt, model_validator
+from pydantic import NonNegativeFloat, NonNegativeInt, model_validator
 
 from tasks.core.published import Model, Published
 from tasks.mixture.published import Weights
 from tasks.mixture.published_forecast import SizeGain, TransferVerdict
+from tasks.mixture.published_mixtures import Candidate, ChosenMixture, Confirmation
+from tasks.mixture.published_predictors import ChosenPredictor, HeldOutPrediction, PredictorScore, SelectedPredictor
 from tasks.mixture.runs import LossUnit, RunKind
 
-MixtureSource = Literal["natural", "uniform", "unimax", "measured", "predicted"]
-Role = Literal["natural", "best measured", "candidate"]
-ConfirmationVerdict = Literal["ship candidate", "ship best measured", "keep natural"]
 ProposalReason = Literal["improvement", "exploration", "random", "sampled", "optimum"]
-
-
-class MixtureOrigin(Model):
-    """Where a mixture comes from: a baseline, the run that measured it (`run`, of runs.csv), or a prediction alone."""
-
-    source: MixtureSource
-    run: NonNegativeInt | None = None
-
-    @model_validator(mode="after")
-    def _names_its_run(self) -> Self:
-        if (self.source == "measured") != (self.run is not None):
-            raise ValueError("a measured mixture names its run, and no other does")
-        return self
-
-    @property
-    def name(self) -> str:
-        """What people call it."""
-        if self.run is not None:
-            return f"run {self.run}"
-        return "predicted best" if self.source == "predicted" else self.source
-
-
-class Candidate(MixtureOrigin):
-    """A mixture that could become the recipe: `score` = gain - caution x gain_sd - penalty.
-
-    `measured` is the run's own objective, None for a mixture that was only predicted.
-    """
-
-    weights: Weights
-    measured: float | None
-    predicted: float
-    gain: float
-    gain_sd: NonNegativeFloat
-    score: float
-
-
-class ChosenMixture(MixtureOrigin):
-    """Which mixture became the recipe, and why it and no other."""
-
-    reason: str
-
-
-class Contender(MixtureOrigin):
-    """A mixture that was run again; `gain` over natural and its `gain_sd` as predicted, in the objective's unit."""
-
-    role: Role
-    weights: Weights
-    gain: float
-    gain_sd: NonNegativeFloat
-
-
-class GainInterval(Model):
-    """How much lower the objective is than another mixture's, with its simultaneous interval."""
-
-    mean: float
-    lower: float
-    upper: float
-
-
-class ConfirmedContender(Model):
-    """A contender and what it measured: its objective with each seed, and its gain over natural and the best measured.
-
-    `z` is measured minus predicted gain over natural, in standard deviations of prediction and noise together.
-    `broken_constraints` names the held-out sets that lose more than they may.
-    """
-
-    contender: Contender
-    objectives: tuple[float, ...]
-    over_natural: GainInterval | None
-    over_best: GainInterval | None
-    z: float | None
-    broken_constraints: tuple[str, ...] = ()
-
-    @property
-    def mean(self) -> float:
-        """The objective's mean over seeds."""
-        return fmean(self.objectives)
-
-    @property
-    def beats_natural(self) -> bool:
-        """Whether the interval of the gain over natural excludes 0."""
-        return self.over_natural is not None and self.over_natural.lower > 0
-
-    @property
-    def beats_best(self) -> bool:
-        """Whether the interval of the gain over the best measured excludes 0; nothing to beat is beaten."""
-        return self.over_best is None or self.over_best.lower > 0
-
-
-class Confirmation(Model):
-    """What fresh seeds said and which mixture ships. `claim`: it is shown to beat natural.
-
-    `rows` begin with natural. `noise_sd` is of one run: among runs with its seed where the comparison is `paired`, among
-    all runs of its mixture where runs with one seed were made with different instruction sets.
-    """
-
-    shipped: Contender
-    verdict: ConfirmationVerdict
-    claim: bool
-    confidence: float
-    seeds: tuple[int, ...]
-    paired: bool
-    noise_sd: NonNegativeFloat
-    degrees_of_freedom: int
-    rows: tuple[ConfirmedContender, ...]
-    statement: str
 
 
 class Correlation(Model):
@@ -165,62 +56,6 @@ class Transfer(Model):
     mixtures: tuple[MixtureAtTwoSizes, ...]
     drift_per_efold: float
     statement: str
-
-
-class PredictorScore(Model):
-    """How a predictor did on runs it had not seen; `coverage` is of its 90 % intervals.
-
-    `name` is its kind, with a number where the kind was tried more than once, or `stack`.
-    """
-
-    name: str
-    rmse: NonNegativeFloat
-    spearman: float
-    coverage: float
-
-
-class StackMember(Model):
-    """A member of the chosen predictor: its name among those tried, its params, its share, its hyper-parameters."""
-
-    name: str
-    params: Mapping[str, JsonValue]
-    share: float
-    hyperparameters: tuple[float, ...] | None
-
-
-class CalibrationFactors(Model):
-    """The factor on every standard deviation: `factor` exp(`slope` u), u = (prediction - `centre`) / `spread`."""
-
-    factor: float
-    slope: float
-    centre: float
-    spread: float
-
-
-class SelectedPredictor(Model):
-    """What cross-validation decided, on how many runs: enough to fit the same predictor again without deciding anew."""
-
-    members: tuple[StackMember, ...]
-    calibration: CalibrationFactors
-    runs: int
-
-
-class ChosenPredictor(Model):
-    """The predictor that the decision was made with; `inflation` is its factor on an average standard deviation."""
-
-    name: str
-    runs: int
-    inflation: float
-    members: tuple[StackMember, ...]
-
-
-class HeldOutPrediction(Model):
-    """A run as it was predicted from the others; `sd` includes the noise of a run, but no calibration."""
-
-    run: int
-    measured: float
-    predicted: float
-    sd: float
 
 
 class Coupling(Model):

@@ -25,14 +25,9 @@ from tasks.mixture.predictors.gp_sqrt import GpSqrt
 from tasks.mixture.predictors.predictor import Measured, Predictor
 from tasks.mixture.problem import Problem
 from tasks.mixture.published import Weights
-from tasks.mixture.published_candidates import (
-    Confirmation,
-    Contender,
-    PredictorScore,
-    Proposal,
-    Round,
-    Transfer,
-)
+from tasks.mixture.published_candidates import Proposal, Round, Transfer
+from tasks.mixture.published_mixtures import Confirmation, Contender
+from tasks.mixture.published_predictors import PredictorScore
 from tasks.mixture.runs import ProxyRun, RunKind
 from tasks.mixture.state import State
 from tasks.mixture.strategies.evidence import Evidence

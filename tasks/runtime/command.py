@@ -19,8 +19,9 @@ from pydantic import ValidationError
 from infra.disk import named_error
 from infra.endings import ended_in_order
 from infra.errors import InfraError, NotInstalledError
-from infra.executors import executor_of, ray_closed_after
+from infra.executors import executor_of
 from infra.folders import keep_first
+from infra.ray_executor import ray_closed_after
 from infra.settings import load_settings
 from infra.telemetry import apply as keep_telemetry_off
 from infra.terminal import TerminalObserver

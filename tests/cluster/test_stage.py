@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from infra.executors import LocalExecutor
+from infra.local_executor import LocalExecutor
 from infra.storage import FolderStore
 from tasks.cluster.config import ClusterParams, FoundDomains
 from tasks.cluster.kmeans import KMeans

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from infra.executors import LocalExecutor
+from infra.local_executor import LocalExecutor
 from infra.storage import FolderStore
 from tasks.core.errors import DataError
 from tasks.core.rng import generator

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infra.executors import LocalExecutor
+from infra.local_executor import LocalExecutor
 from tasks.core.errors import ConfigError, DamagedError, DataError
 from tasks.core.manifest import Manifest
 from tasks.curate import gather

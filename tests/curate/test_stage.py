@@ -10,7 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from infra.executors import Executor, LocalExecutor
+from infra.executors import Executor
+from infra.local_executor import LocalExecutor
 from tasks.core.account import Account, Count
 from tasks.core.errors import DataError, NothingKeptError
 from tasks.core.manifest import Manifest

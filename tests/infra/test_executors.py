@@ -10,16 +10,9 @@ import pytest
 
 from infra.distributed import GroupMember, fit_again_after_deaths
 from infra.errors import ServiceError, SettingsError
-from infra.executors import (
-    PINNED_ENVIRONMENT,
-    Executor,
-    LocalExecutor,
-    RayExecutor,
-    Resources,
-    at_a_time,
-    executor_of,
-    ray_closed_after,
-)
+from infra.executors import PINNED_ENVIRONMENT, Executor, Resources, at_a_time, executor_of
+from infra.local_executor import LocalExecutor
+from infra.ray_executor import RayExecutor, ray_closed_after
 from infra.ray_local import local_options
 
 
@@ -49,7 +42,7 @@ def packages(_: int) -> list[str]:
 def ray_executor() -> Iterator[Executor]:
     """One Ray for all that needs no end of it; it believes in a GPU."""
     with ray_closed_after(), pytest.MonkeyPatch.context() as patch:
-        patch.setattr("infra.executors.local_options", lambda workers: {**local_options(workers), "num_gpus": 1})
+        patch.setattr("infra.ray_executor.local_options", lambda workers: {**local_options(workers), "num_gpus": 1})
         yield executor_of("ray", 2)
 
 
@@ -164,7 +157,7 @@ def test_a_group_that_may_be_smaller_has_as_many_as_there_are_gpus(
 ) -> None:
     asked = list[int]()
     monkeypatch.setattr("torch.cuda.device_count", lambda: 3)
-    monkeypatch.setattr("infra.executors.local_map", lambda *arguments, **_: asked.append(arguments[2]) or [])
+    monkeypatch.setattr("infra.local_executor.local_map", lambda *arguments, **_: asked.append(arguments[2]) or [])
     list(LocalExecutor(4).map_distributed(double_by, [0], 8, tmp_path, Resources(gpus=1.0), (4, 2, 1)))
     assert asked == [2]
 

@@ -19,7 +19,7 @@ _PROGRAM = """
 import json, os, signal, sys, threading, time
 from pathlib import Path
 import psutil
-from infra.executors import RayExecutor, ray_closed_after
+from infra.ray_executor import RayExecutor, ray_closed_after
 from tasks.runtime.command import exit_codes
 from tests.infra.test_ray_local import nothing, wait_long
 

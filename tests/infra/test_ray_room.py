@@ -3,7 +3,7 @@
 import pytest
 
 from infra.errors import ServiceError, SettingsError
-from infra.executors import RayExecutor
+from infra.ray_executor import RayExecutor
 from infra.ray_room import Patience, room_for
 
 HEAD = {"Alive": True, "Resources": {"CPU": 4.0}}
@@ -41,7 +41,7 @@ class FakeRay:
 def test_trainers_that_a_ray_of_this_machine_will_never_have_room_for_are_refused(
     monkeypatch: pytest.MonkeyPatch, tmp_path: object
 ) -> None:
-    monkeypatch.setattr("infra.executors._connected", lambda workers, address: FakeRay)
+    monkeypatch.setattr("infra.ray_executor._connected", lambda workers, address: FakeRay)
     with pytest.raises(
         SettingsError, match=r"asks for 4 trainers with 1 CPU each.* room for 2 .*WORLD_SIZE to 2, raise"
     ):
@@ -50,8 +50,8 @@ def test_trainers_that_a_ray_of_this_machine_will_never_have_room_for_are_refuse
 
 def test_no_more_groups_are_asked_for_than_there_is_room_for(monkeypatch: pytest.MonkeyPatch, tmp_path: object) -> None:
     asked = list[object]()
-    monkeypatch.setattr("infra.executors._connected", lambda workers, address: FakeRay)
-    monkeypatch.setattr("infra.executors.ray_map", lambda *arguments: asked.append(arguments[2:4]) or [])
+    monkeypatch.setattr("infra.ray_executor._connected", lambda workers, address: FakeRay)
+    monkeypatch.setattr("infra.ray_executor.ray_map", lambda *arguments: asked.append(arguments[2:4]) or [])
     list(RayExecutor(8, "here").map_distributed(print, [0, 1, 2], 1, tmp_path))  # type: ignore[arg-type]
     list(RayExecutor(8).map_distributed(print, [0, 1, 2], 4, tmp_path, smaller=(2, 1)))  # type: ignore[arg-type]
     assert asked == [((1,), 2), ((4, 2, 1), 1)]

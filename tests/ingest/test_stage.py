@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 
-from infra.executors import LocalExecutor
+from infra.local_executor import LocalExecutor
 from infra.storage import FolderStore
 from tasks.core.account import Count
 from tasks.core.errors import ConfigError, DataError

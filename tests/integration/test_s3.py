@@ -10,7 +10,7 @@ import pytest
 import s3fs
 
 from infra.errors import VersionError
-from infra.executors import LocalExecutor
+from infra.local_executor import LocalExecutor
 from infra.storage import FolderStore
 from infra.versions import add_raw, add_remote, commit_run, dvc_hashes, prepare_workspace, write_params
 from infra.versions.dvc import dvc

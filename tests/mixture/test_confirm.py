@@ -15,7 +15,7 @@ from tasks.core.rng import generator
 from tasks.mixture.confirm import ConfirmParams, confirm, contenders, require_enough, shipped_pick
 from tasks.mixture.decide import Pick
 from tasks.mixture.problem import Constraint
-from tasks.mixture.published_candidates import Candidate, Confirmation, Contender, MixtureSource, Role
+from tasks.mixture.published_mixtures import Candidate, Confirmation, Contender, MixtureSource, Role
 from tasks.mixture.runs import ProxyRun, RunTable
 
 # Noise of one run among those with its seed, what a seed shifts all of them by, and the noise of a paired difference.

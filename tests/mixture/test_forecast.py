@@ -12,16 +12,9 @@ from tasks.evaluation.published import Comparison
 from tasks.mixture.decide import Pick
 from tasks.mixture.forecast import forecast
 from tasks.mixture.problem import Problem, SearchedDomain
-from tasks.mixture.published_candidates import (
-    Candidate,
-    Confirmation,
-    ConfirmedContender,
-    Contender,
-    Correlation,
-    GainInterval,
-    Transfer,
-)
+from tasks.mixture.published_candidates import Correlation, Transfer
 from tasks.mixture.published_forecast import Forecast, TransferVerdict
+from tasks.mixture.published_mixtures import Candidate, Confirmation, ConfirmedContender, Contender, GainInterval
 from tasks.mixture.runs import RunTable
 from tasks.mixture.transfer import Size, size_gain
 

@@ -17,18 +17,17 @@ from tasks.mixture.pictures.search_plots import best_so_far, epochs, mixture, pr
 from tasks.mixture.published import Recipe, RecipeStage
 from tasks.mixture.published_candidates import (
     Candidates,
-    ChosenMixture,
     Correlation,
     Interactions,
     MixtureAtTwoSizes,
     Pareto,
     ParetoPoint,
-    PredictorScore,
-    StackMember,
     TokenSupply,
     Transfer,
 )
 from tasks.mixture.published_forecast import Forecast, SizeGain
+from tasks.mixture.published_mixtures import ChosenMixture
+from tasks.mixture.published_predictors import PredictorScore, StackMember
 from tasks.mixture.runs import RunKind
 from tests.report.folders import add_evidence, stage_folders
 from tests.report.names import DOMAINS, SEARCHED

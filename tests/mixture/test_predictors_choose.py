@@ -19,7 +19,7 @@ from tasks.mixture.predictors.predictor import Measured
 from tasks.mixture.predictors.ridge_sqrt import RidgeSqrt
 from tasks.mixture.predictors.stack import shares, stacked
 from tasks.mixture.predictors.trees import Lightgbm
-from tasks.mixture.published_candidates import SelectedPredictor
+from tasks.mixture.published_predictors import SelectedPredictor
 from tests.mixture.made import law_losses, measured, mixtures
 
 Array = npt.NDArray[np.float64]

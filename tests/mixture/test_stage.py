@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 import torch
 
-from infra.executors import Call, LocalExecutor, Resources
+from infra.executors import Call, Resources
+from infra.local_executor import LocalExecutor
 from infra.storage import FolderStore
 from tasks.core.errors import ConfigError, DataError
 from tasks.core.manifest import Manifest

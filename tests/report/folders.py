@@ -30,26 +30,25 @@ from tasks.ingest.published.sources import Sources
 from tasks.mixture.published import MixtureName, Recipe, RecipeStage
 from tasks.mixture.published_candidates import (
     Candidates,
-    ChosenMixture,
-    ChosenPredictor,
-    Confirmation,
-    ConfirmedContender,
-    Contender,
     Correlation,
-    GainInterval,
-    HeldOutPrediction,
     Interactions,
     MixtureAtTwoSizes,
-    MixtureSource,
     Pareto,
     ParetoPoint,
-    PredictorScore,
-    Role,
-    StackMember,
     TokenSupply,
     Transfer,
 )
 from tasks.mixture.published_forecast import DomainForecast, Forecast, Said, SizeGain
+from tasks.mixture.published_mixtures import (
+    ChosenMixture,
+    Confirmation,
+    ConfirmedContender,
+    Contender,
+    GainInterval,
+    MixtureSource,
+    Role,
+)
+from tasks.mixture.published_predictors import ChosenPredictor, HeldOutPrediction, PredictorScore, StackMember
 from tasks.mixture.runs import RUNS_FILE, ProxyRun, RunTable, to_csv
 from tasks.tokenize.published import PackedDomain, PackedSplit, Split, TokenPoolIndex
 from tasks.training.guard.published import Guard, GuardedRun

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from infra.executors import LocalExecutor
+from infra.local_executor import LocalExecutor
 from infra.storage import FolderStore
 from tasks.core.manifest import Manifest
 from tasks.evaluation.planted.published import PlantedEffects

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from infra.errors import SettingsError
-from infra.executors import LocalExecutor
+from infra.local_executor import LocalExecutor
 from infra.object_store import ObjectStore
 from infra.s3 import Bucket
 from infra.settings import load_settings

@@ -16,7 +16,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from infra.executors import LocalExecutor, Resources
+from infra.executors import Resources
+from infra.local_executor import LocalExecutor
 from infra.progress import SilentObserver
 from infra.storage import FolderStore, Store
 from tasks.core.account import Account, Count

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from infra.executors import LocalExecutor
+from infra.local_executor import LocalExecutor
 from infra.storage import FolderStore
 from tasks.cluster import stage as cluster
 from tasks.cluster.config import ClusterParams, FoundDomains

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from infra.executors import RayExecutor, ray_closed_after
+from infra.ray_executor import RayExecutor, ray_closed_after
 from tasks.training.parallel.fsdp import Fsdp
 from tasks.training.params import TrainParams
 from tasks.training.stage import run

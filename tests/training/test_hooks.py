@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from infra.executors import LocalExecutor
+from infra.local_executor import LocalExecutor
 from infra.storage import FolderStore
 from tasks.core.code import ROOT
 from tasks.core.errors import ConfigError, EvidenceError

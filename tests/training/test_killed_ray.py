@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.executors import LocalExecutor
+from infra.local_executor import LocalExecutor
 from tasks.training.published_run import read_losses
 from tasks.training.stage import run
 from tests.training.conftest import LENGTH

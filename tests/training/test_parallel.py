@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from infra.distributed import GroupMember
-from infra.executors import LocalExecutor
+from infra.local_executor import LocalExecutor
 from tasks.core.digest import digest_json
 from tasks.core.errors import ConfigError, StoppedError
 from tasks.tokenize.pool import TokenPool, read_pool

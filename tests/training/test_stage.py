@@ -14,7 +14,9 @@ import torch
 from click.testing import CliRunner
 
 from infra.errors import SettingsError
-from infra.executors import Executor, LocalExecutor, RayExecutor, ray_closed_after
+from infra.executors import Executor
+from infra.local_executor import LocalExecutor
+from infra.ray_executor import RayExecutor, ray_closed_after
 from infra.storage import FolderStore
 from tasks.core.digest import digest_file
 from tasks.core.errors import ConfigError, DataError

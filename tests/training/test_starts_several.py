@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from infra.distributed import GroupMember
-from infra.executors import LocalExecutor
+from infra.local_executor import LocalExecutor
 from tasks.tokenize.pool import TokenPool, read_pool, write_pool
 from tasks.training.checkpoint import read
 from tasks.training.optimizers.muon import Muon

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from infra.errors import ServiceError
-from infra.executors import LocalExecutor
+from infra.local_executor import LocalExecutor
 from infra.stopping import StopSign
 from infra.storage import FolderStore
 from tasks.core.errors import StoppedError

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.executors import LocalExecutor
+from infra.local_executor import LocalExecutor
 from tasks.core.errors import ConfigError
 from tasks.training.parallel.ddp import Ddp
 from tasks.training.parallel.fsdp import Fsdp

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from tasks.core.errors import DataError
 from tasks.mixture.published import Recipe, Weights
-from tasks.mixture.published_candidates import Candidates, PredictorScore
+from tasks.mixture.published_candidates import Candidates
+from tasks.mixture.published_predictors import PredictorScore
 from tasks.mixture.runs import JUDGING, RUNS_FILE, ProxyRun, read_runs
 
 # Kinds of runs that only tell the noise or judge the pick; the others are compared with each other.

@@ -3,16 +3,9 @@
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from tasks.mixture.published_candidates import (
-    Confirmation,
-    ConfirmedContender,
-    Correlation,
-    GainInterval,
-    Interactions,
-    Pareto,
-    Transfer,
-)
+from tasks.mixture.published_candidates import Correlation, Interactions, Pareto, Transfer
 from tasks.mixture.published_forecast import SizeGain
+from tasks.mixture.published_mixtures import Confirmation, ConfirmedContender, GainInterval
 from tasks.pictures.canvas import INK, MUTED, NATURAL, PAPER, SEARCHED, SERIES, UNIFORM, drawn, marked
 from tasks.pictures.marks import WIDTH, amount, legend, points, room, rows_of, short, signed
 

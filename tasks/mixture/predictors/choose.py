@@ -23,7 +23,7 @@ from tasks.mixture.predictors.power_law import PowerLaw
 from tasks.mixture.predictors.predictor import FitStart, Measured, Predictor
 from tasks.mixture.predictors.ridge_sqrt import RidgeSqrt
 from tasks.mixture.predictors.stack import shares, stacked
-from tasks.mixture.published_candidates import CalibrationFactors, SelectedPredictor, StackMember
+from tasks.mixture.published_predictors import CalibrationFactors, SelectedPredictor, StackMember
 
 __all__ = [
     "CONFIDENCE",

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from infra.executors import LocalExecutor
+from infra.local_executor import LocalExecutor
 from tasks.core.errors import ConfigError, DataError
 from tasks.curate import gather
 from tasks.curate.config import CurateParams

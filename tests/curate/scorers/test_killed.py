@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
-from infra.executors import Executor, LocalExecutor, RayExecutor, Resources, ray_closed_after
+from infra.executors import Executor, Resources
+from infra.local_executor import LocalExecutor
+from infra.ray_executor import RayExecutor, ray_closed_after
 from tasks.core.manifest import Manifest
 from tasks.curate import gather
 from tests.curate.scorers.embedded_folders import EMBEDDING, curate, documents, scores, topical, write_items
