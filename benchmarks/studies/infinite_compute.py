@@ -44,7 +44,7 @@ USUAL, MEMBERS, APART, BUDGETS = 0.1, 4, 1_000, (1, 2, 4)
 # Seeds that no cell was chosen with.
 FRESH = 100
 SELF, JOINT = 0.75, 0.9
-HELD_OUT, _DOCUMENTS = 16_384, 64
+HELD_OUT, _SEQUENCES, _DOCUMENTS = 8_192, 4, 32
 
 
 def asked(study: Study) -> str:
@@ -141,7 +141,7 @@ def continual(study: Study, pool: TokenPool) -> str:
         )
 
     starts = {
-        seed: stacked(training(study.options.before, layers=1), english, [seed])[0].model
+        seed: stacked(training(study.options.before, layers=1, sequences_per_step=_SEQUENCES), english, [seed])[0].model
         for seed in (*range(seeds), *range(FRESH, FRESH + seeds))
     }
     found = {cell: [measured(gone_on(cell, seed)[0], new) for seed in range(seeds)] for cell in _cells(study)}
@@ -167,7 +167,7 @@ def continual(study: Study, pool: TokenPool) -> str:
 
 def config(tokens: int, cell: Cell, **changes: float) -> TrainingConfig:
     """Return the run of a cell."""
-    return training(tokens * cell[0], layers=1, weight_decay=cell[1], **changes)
+    return training(tokens * cell[0], layers=1, weight_decay=cell[1], sequences_per_step=_SEQUENCES, **changes)
 
 
 def losses(pool: TokenPool, tokens: int, cell: Cell, seeds: Iterable[int]) -> list[float]:
@@ -279,14 +279,14 @@ if __name__ == "__main__":
         __doc__,
         asked,
         Option("part", None, "which question", ("sweep", "ensemble", "teacher", "continual")),
-        Option("tokens", 4_096, "that there are"),
+        Option("tokens", 2_048, "that there are"),
         Option("epochs", (8, 16, 32, 64), "of sweep and continual"),
         Option("decays", (USUAL, 1.6), "of sweep and continual"),
         Option("best_epochs", 16, "of a member, and of a teacher"),
         Option("best_decay", 0.8, "of a member, and of a teacher"),
         Option("usual_epochs", 16, "with the usual decay, of ensemble"),
-        Option("written", 8_192, "tokens, of teacher"),
-        Option("before", 131_072, "bytes of English, of continual"),
+        Option("written", 4_096, "tokens, of teacher"),
+        Option("before", 65_536, "bytes of English, of continual"),
         Option("rate", 3e-3, "of continual"),
         SEEDS,
         result="{name}_{part}",
