@@ -1,6 +1,6 @@
 """Tokens further ahead than the next: what predicting them while training does to a small model, and what it costs.
 
-    python -m benchmarks.studies.multi_token FOLDER [--seeds 4] [--tokens 196608]
+    python -m benchmarks.studies.multi_token FOLDER [--seeds 3] [--tokens 131072]
 
 Heads on a shared trunk (arXiv 2404.19737), a module that follows the model (2412.19437) and tokens from one vector
 (2410.18160) beside the same model trained on the next token alone: same initial weights, data and learning rate. The first
@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 
 from benchmarks.measure import spread_of
 from benchmarks.studies.bytes_of_text import byte_pool, measured, trained, training
-from benchmarks.studies.study import Option, Study, difference, interval, run, table
+from benchmarks.studies.study import SEEDS, Option, Study, difference, interval, run, table
 from tasks.core.text_table import markdown_table
 from tasks.training.config import TrainingConfig
 from tasks.training.model_size import num_flops, num_parameters
@@ -78,5 +78,4 @@ def verdicts(bits: Mapping[str, Sequence[float]]) -> str:
 
 
 if __name__ == "__main__":
-    seeds = Option("seeds", 4, "of each arm")
-    run("multi_token", __doc__, compared, seeds, Option("tokens", 196_608, "of each run, none twice"))
+    run("multi_token", __doc__, compared, SEEDS, Option("tokens", 131_072, "of each run, none twice"))

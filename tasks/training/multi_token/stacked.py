@@ -7,7 +7,6 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 
-from tasks.training.matrices import on_a_line
 from tasks.training.model import EMBEDDING, FINAL_NORM, Scoring
 from tasks.training.multi_token.method import PREFIX
 from tasks.training.multi_token.predictor import predictor_of
@@ -35,7 +34,7 @@ def further_slopes(
     norms_ND = torch.zeros_like(layout.part(total_NW, FINAL_NORM))
     allowed_N = [None] * count if allowed is None else allowed.view(count, samples, *allowed.shape[1:])
     for run in range(count):
-        state_STD = on_a_line(state_NRD[run].detach()).view(samples, length, -1)
+        state_STD = state_NRD[run].detach().view(samples, length, -1)
         weights_ST = None if weights_NST is None else weights_NST[run]
         found = _of_run(layout, weights_NW[run], state_STD, pairs_NSXT[run], weights_ST, allowed_N[run], scoring)
         slopes_NRD[run] = found.pop(_STATE).flatten(0, 1)
