@@ -123,13 +123,13 @@ def test_both_engines_learn_the_same_from_teachers_and_a_run_its_own_in_a_stack(
     assert first.losses[-1] != alone.losses[-1]
 
 
-@pytest.mark.parametrize("parallel", [None, Ddp()])
+@pytest.mark.parametrize(("parallel", "selected"), [(None, {}), (Ddp(), {}), (None, {"select_share": 0.5})])
 def test_a_phase_ends_at_its_step_and_a_kill_there_changes_nothing(
-    pool: TokenPool, tmp_path: Path, parallel: Ddp | None
+    pool: TokenPool, tmp_path: Path, parallel: Ddp | None, selected: dict[str, float]
 ) -> None:
-    one = teacher(tmp_path / "teacher")
-    spec = taught_spec(one, checkpoint_every_steps=1, parallel=parallel)
-    whole, always = train(spec, pool), train(taught_spec(one, distillation=SALT | {"first_steps": None}), pool)
+    one, config = teacher(tmp_path / "teacher"), SALT | selected
+    spec = taught_spec(one, checkpoint_every_steps=1, parallel=parallel, distillation=config)
+    whole, always = train(spec, pool), train(taught_spec(one, distillation=config | {"first_steps": None}), pool)
     if parallel is None:
         assert whole.losses[:4] == always.losses[:4] and whole.losses[4] != always.losses[4]
 
