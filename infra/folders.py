@@ -84,8 +84,13 @@ def discard_folder(path: Path, seen: os.stat_result | None = None) -> None:
     """Remove a folder whole: aside with one rename, so that nobody finds a part of it. Only the one that was `seen`."""
     with suppress(FileNotFoundError), new_folder(path) as aside:
         moved = path.rename(aside / path.name)
-        if seen is not None and not os.path.samestat(seen, moved.stat()):
+        if seen is not None and not _is_same(seen, moved.stat()):
             _rename(moved, path)
+
+
+def _is_same(seen: os.stat_result, found: os.stat_result) -> bool:
+    """Return whether a folder is the one that was seen: a number alone is soon given to another."""
+    return os.path.samestat(seen, found) and seen.st_mtime_ns == found.st_mtime_ns
 
 
 @contextmanager

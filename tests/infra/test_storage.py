@@ -12,7 +12,7 @@ import pytest
 
 from infra.disk import require_space
 from infra.errors import PlaceError, SpaceError
-from infra.folders import replace_folder, require_writable
+from infra.folders import discard_folder, replace_folder, require_writable
 from infra.storage import FolderStore, Store
 
 
@@ -65,6 +65,8 @@ def test_what_was_found_damaged_is_discarded_and_what_was_made_anew_meanwhile_is
     def make(text: str) -> object:
         with store.attempt("stage", "abcd") as folder:
             (folder / "out").write_text(text)
+            # A folder's number and a clock's tick may be those of the one before.
+            os.utime(folder, ns=(0, len(text)))
         location = store.find("stage", "abcd")
         assert location is not None
         return store.seen(location)
@@ -75,6 +77,17 @@ def test_what_was_found_damaged_is_discarded_and_what_was_made_anew_meanwhile_is
     make("new")
     store.discard("stage", "abcd", damaged)
     assert text_of(store, "stage", "abcd") == "new"
+
+
+def test_a_folder_made_anew_under_the_number_of_a_discarded_one_stays(tmp_path: Path) -> None:
+    made = tmp_path / "made"
+    made.mkdir()
+    seen = made.stat()
+    os.utime(made, ns=(0, seen.st_mtime_ns + 1))
+    discard_folder(made, seen)
+    assert made.is_dir()
+    discard_folder(made, made.stat())
+    assert not made.exists()
 
 
 def test_keys_of_finished_work_come_newest_first(store: Store) -> None:
@@ -160,7 +173,7 @@ def test_two_that_make_the_same_unit_do_not_take_each_others_checkpoints(store: 
 _PUBLISH = """
 import sys
 from pathlib import Path
-from infra.folders import replace_folder
+from infra.folders import discard_folder, replace_folder
 for number in range(15):
     with replace_folder(Path(sys.argv[1]) / sys.argv[2]) as folder:
         (folder / "whose").write_text(sys.argv[2])
